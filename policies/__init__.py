@@ -1,0 +1,13 @@
+"""What both twins share about a proxy: its settings and the decisions it takes.
+
+Pure: no I/O but reading a settings file, no clock, no chance but what is handed in.
+"""
+
+from policies.balancing import Balancer, balancing_policies, balancing_policy
+from policies.eviction import EvictionPolicy, eviction_policies, eviction_policy
+from policies.problems import BadInput
+
+__all__ = [
+    "BadInput", "Balancer", "EvictionPolicy",
+    "balancing_policies", "balancing_policy", "eviction_policies", "eviction_policy",
+]  # fmt: skip

@@ -1,0 +1,24 @@
+"""P2C: the power of two choices."""
+
+from __future__ import annotations
+
+from policies.balancing.base import Balancer, balancing_policy
+
+
+@balancing_policy("p2c")
+class PowerOfTwoChoices(Balancer):
+    """Two different upstreams by chance; the one with fewer outstanding requests per weight.
+
+    Constant cost, and nearly as short a tail as looking at all of them. M. Mitzenmacher, "The
+    power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001.
+    """
+
+    def pick(self, key: str | None, now: float) -> int:
+        available = self.upstreams.available
+        count = len(available)
+        if count == 1:
+            return available[0]
+        one = int(self.rng.random() * count)
+        other = int(self.rng.random() * (count - 1))
+        first, second = available[one], available[other + (other >= one)]
+        return second if self.upstreams.cost(second) < self.upstreams.cost(first) else first

@@ -1,0 +1,22 @@
+"""Round robin: each upstream in turn."""
+
+from __future__ import annotations
+
+import random
+
+from policies.balancing.base import Balancer, Upstreams, balancing_policy
+
+
+@balancing_policy("round_robin")
+class RoundRobin(Balancer):
+    """Each available upstream in turn, whatever its weight and load. Constant cost."""
+
+    def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
+        super().__init__(upstreams, rng=rng)
+        self._turn = 0
+
+    def pick(self, key: str | None, now: float) -> int:
+        available = self.upstreams.available
+        index = available[self._turn % len(available)]
+        self._turn += 1
+        return index

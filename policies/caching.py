@@ -1,0 +1,69 @@
+"""A cache's index: what is stored, how long it stays fresh, what must go.
+
+Both twins ask this class whether a request is a hit. The real proxy keeps the stored answer as
+the value, the simulator a mark. A value is never ``None``, which `lookup` says for a miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from policies.eviction import EvictionPolicy
+
+Value = TypeVar("Value")
+
+
+class ObjectCache(Generic[Value]):
+    """Objects with an age limit under an eviction policy.
+
+    Parameters
+    ----------
+    eviction : EvictionPolicy
+        Decides who must go; its capacity is this cache's.
+
+    Notes
+    -----
+    Not locked: the real proxy calls it under its own lock, the simulator has one thread.
+    """
+
+    def __init__(self, eviction: EvictionPolicy) -> None:
+        self.eviction = eviction
+        self._entries: dict[Hashable, tuple[Value, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def lookup(self, key: Hashable, now: float) -> Value | None:
+        """The stored value if it is there and fresh at `now`; an expired one is dropped."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, fresh_until = entry
+        if now >= fresh_until:
+            self.discard(key)
+            return None
+        self.eviction.touch(key, now)
+        return value
+
+    def store(self, key: Hashable, value: Value, size: int, fresh_until: float, now: float) -> bool:
+        """Keep `value`, which counts for `size` bytes, until `fresh_until`.
+
+        Returns
+        -------
+        bool
+            Whether it was kept: an object larger than the whole cache is not, nor one that a
+            policy refuses.
+        """
+        if fresh_until <= now:
+            self.discard(key)
+            return False
+        self._entries[key] = (value, fresh_until)
+        for gone in self.eviction.insert(key, size, now):
+            del self._entries[gone]
+        return key in self._entries
+
+    def discard(self, key: Hashable) -> bool:
+        """Drop `key`; returns whether it was there."""
+        self.eviction.remove(key)
+        return self._entries.pop(key, None) is not None

@@ -1,0 +1,34 @@
+"""Eviction: which objects stay in a cache. One file a policy; look at `base` first."""
+
+from policies.eviction.arc import Arc
+from policies.eviction.base import (
+    ENTRY_OVERHEAD,
+    EvictionPolicy,
+    charged_size,
+    check_online,
+    eviction_policies,
+    eviction_policy,
+    offline_policies,
+    offline_policy,
+)
+from policies.eviction.belady import Belady, next_uses
+from policies.eviction.clock import Clock
+from policies.eviction.fifo import Fifo
+from policies.eviction.gdsf import Gdsf
+from policies.eviction.lfu import Lfu
+from policies.eviction.lru import Lru
+from policies.eviction.lru_k import LruK
+from policies.eviction.popularity import Popularity
+from policies.eviction.s3_fifo import S3Fifo
+from policies.eviction.sieve import Sieve
+from policies.eviction.slru import Slru
+from policies.eviction.two_q import TwoQ
+from policies.eviction.uniform_random import UniformRandom
+from policies.eviction.w_tinylfu import WTinyLfu
+
+__all__ = [
+    "ENTRY_OVERHEAD", "Arc", "Belady", "Clock", "EvictionPolicy", "Fifo", "Gdsf", "Lfu", "Lru", "LruK",
+    "Popularity", "S3Fifo", "Sieve", "Slru", "TwoQ", "UniformRandom", "WTinyLfu", "charged_size",
+    "check_online", "eviction_policies", "eviction_policy", "next_uses", "offline_policies",
+    "offline_policy",
+]  # fmt: skip

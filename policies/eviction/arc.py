@@ -1,0 +1,89 @@
+"""ARC: adaptive replacement between recency and frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from policies.eviction.base import EvictionPolicy, eviction_policy
+from policies.eviction.byte_queue import ByteQueue
+
+
+@eviction_policy("arc")
+class Arc(EvictionPolicy):
+    """Objects asked for once and objects asked for again, and a share that learns from regret.
+
+    `once` and `again` are LRU queues (the paper's T1 and T2); each has a ghost queue of the keys
+    that it lost (B1 and B2). A request for a ghost shifts `target`, the bytes that `once` should
+    have, towards the queue that lost it. Constant cost. N. Megiddo, D. S. Modha, "ARC: a
+    self-tuning, low overhead replacement cache", FAST 2003. The same hits as libCacheSim's ARC on
+    equal sizes; where sizes differ, a ghost here shifts the target by its size times their ratio.
+    """
+
+    def __init__(self, capacity: int, **kwargs: Any) -> None:
+        super().__init__(capacity, **kwargs)
+        self._once, self._again = ByteQueue(), ByteQueue()
+        self._once_ghosts, self._again_ghosts = ByteQueue(), ByteQueue()
+        self._target = 0.0
+        self._regret: ByteQueue | None = None
+        self._incoming = 0
+
+    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
+        self._regret, self._incoming = None, size
+        for ghosts in (self._once_ghosts, self._again_ghosts):
+            if key in ghosts:
+                self._learn(ghosts, size)
+                ghosts.remove(key)
+                self._regret = ghosts
+        return super().insert(key, size, now)
+
+    def touch(self, key: Hashable, now: float) -> None:
+        if key in self._again:
+            self._again.renew(key)
+        else:
+            self._again.push(key, self._once.remove(key))
+
+    def _admit(self, key: Hashable, size: int, now: float) -> None:
+        (self._once if self._regret is None else self._again).push(key, size)
+
+    def _resize(self, key: Hashable, growth: int) -> None:
+        (self._again if key in self._again else self._once).grow(key, growth)
+
+    def _evict(self, now: float) -> Hashable:
+        if self._regret is None:
+            if self._once.used + self._once_ghosts.used + self._incoming > self.capacity:
+                if not self._once_ghosts and self._once:
+                    return self._once.pop_oldest()[0]
+                self._trim(self._once_ghosts, self.capacity - self._once.used - self._incoming)
+            else:
+                ghosts = self._once_ghosts.used + self._again_ghosts.used
+                room = 2 * self.capacity - self.used - ghosts - 1
+                self._trim(self._again_ghosts, self._again_ghosts.used + room)
+        return self._replace()
+
+    def _replace(self) -> Hashable:
+        over = self._once.used > self._target or (
+            self._once.used == self._target and self._regret is self._again_ghosts
+        )
+        if (self._once and over) or not self._again:
+            queue, ghosts = self._once, self._once_ghosts
+        else:
+            queue, ghosts = self._again, self._again_ghosts
+        key, size = queue.pop_oldest()
+        ghosts.push(key, size)
+        return key
+
+    def _forget(self, key: Hashable) -> None:
+        (self._again if key in self._again else self._once).remove(key)
+
+    def _learn(self, ghosts: ByteQueue, size: int) -> None:
+        """Shift the target: the fewer ghosts there are on this side, the more each one counts."""
+        mine = ghosts is self._once_ghosts
+        others = self._again_ghosts if mine else self._once_ghosts
+        step = size * max(others.used / max(1, ghosts.used), 1.0)
+        self._target = min(max(self._target + (step if mine else -step), 0.0), self.capacity)
+
+    @staticmethod
+    def _trim(ghosts: ByteQueue, most: int) -> None:
+        while ghosts and ghosts.used > most:
+            ghosts.pop_oldest()

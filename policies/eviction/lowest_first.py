@@ -1,0 +1,54 @@
+"""Keys by rank, lowest first: a heap whose keys may change their rank or go."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Generic, TypeVar
+
+Rank = TypeVar("Rank", int, tuple[float, int], tuple[bool, int])
+
+
+class LowestFirst(Generic[Rank]):
+    """A priority queue of keys.
+
+    A rank that rises costs nothing until its key reaches the top, where it sinks to its place; a
+    new or lower rank costs one push, logarithmic. Ranks must be unique. What became invalid is
+    swept out when it is more than half of the heap.
+    """
+
+    def __init__(self) -> None:
+        self._rank: dict[Hashable, Rank] = {}
+        self._heap: list[tuple[Rank, Hashable]] = []
+
+    def __getitem__(self, key: Hashable) -> Rank:
+        return self._rank[key]
+
+    def put(self, key: Hashable, rank: Rank) -> None:
+        """Give `key`, new or not, this rank."""
+        old = self._rank.get(key)
+        self._rank[key] = rank
+        if old is None or rank < old:
+            heappush(self._heap, (rank, key))
+            if len(self._heap) > 2 * len(self._rank) + 64:
+                self._heap = [(rank, key) for key, rank in self._rank.items()]
+                heapify(self._heap)
+
+    def remove(self, key: Hashable) -> None:
+        """Take out `key`, which is here."""
+        del self._rank[key]
+
+    def pop(self) -> tuple[Hashable, Rank]:
+        """Take out the key of the lowest rank; there must be one."""
+        heap, ranks = self._heap, self._rank
+        while True:
+            rank, key = heap[0]
+            current = ranks.get(key)
+            if current is None:
+                heappop(heap)
+            elif current == rank:
+                heappop(heap)
+                del ranks[key]
+                return key, rank
+            else:
+                heapreplace(heap, (current, key))

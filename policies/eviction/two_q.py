@@ -1,0 +1,64 @@
+"""2Q: a queue on trial in front of an LRU queue."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from policies.eviction.base import EvictionPolicy, eviction_policy
+from policies.eviction.byte_queue import ByteQueue
+
+
+@eviction_policy("two_q")
+class TwoQ(EvictionPolicy):
+    """Only what is asked for again after it left a first queue enters the LRU queue.
+
+    A new object enters `inbox` (first in, first out, a quarter of the bytes), where hits change
+    nothing. What leaves it is remembered in `outbox` (keys alone, of half the bytes); if it is asked
+    for again it enters `main`, an LRU queue. While `inbox` has more than its share it gives up its
+    oldest, else `main` does. Constant cost. T. Johnson, D. Shasha, "2Q: a low overhead high
+    performance buffer management replacement algorithm", VLDB 1994 ("full version": A1in, A1out,
+    Am), with its tuning. The same hits as libCacheSim's TwoQ, which refuses objects larger than
+    `inbox`; here they pass through it.
+    """
+
+    INBOX_SHARE = 0.25
+    OUTBOX_SHARE = 0.5
+
+    def __init__(self, capacity: int, **kwargs: Any) -> None:
+        super().__init__(capacity, **kwargs)
+        self._inbox_capacity = int(capacity * self.INBOX_SHARE)
+        self._outbox_capacity = int(capacity * self.OUTBOX_SHARE)
+        self._inbox, self._outbox, self._main = ByteQueue(), ByteQueue(), ByteQueue()
+        self._returns = False
+
+    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
+        self._returns = key in self._outbox  # asked now: making room may push this one out
+        if self._returns:
+            self._outbox.remove(key)
+        return super().insert(key, size, now)
+
+    def touch(self, key: Hashable, now: float) -> None:
+        if key in self._main:
+            self._main.renew(key)
+
+    def _admit(self, key: Hashable, size: int, now: float) -> None:
+        (self._main if self._returns else self._inbox).push(key, size)
+
+    def _resize(self, key: Hashable, growth: int) -> None:
+        (self._main if key in self._main else self._inbox).grow(key, growth)
+
+    def _evict(self, now: float) -> Hashable:
+        if self._inbox.used <= self._inbox_capacity and self._main:
+            return self._main.pop_oldest()[0]
+        if not self._inbox:  # possible only with sizes of zero
+            return self._main.pop_oldest()[0]
+        key, size = self._inbox.pop_oldest()
+        if size <= self._outbox_capacity:
+            self._outbox.push(key, size)
+            while self._outbox.used > self._outbox_capacity:
+                self._outbox.pop_oldest()
+        return key
+
+    def _forget(self, key: Hashable) -> None:
+        (self._main if key in self._main else self._inbox).remove(key)

@@ -1,0 +1,192 @@
+"""What an experiment yields, whichever twin ran it: one row per request, and its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_UPSTREAM = -1
+"""`upstream` of a request that no backend answered: a hit, or an error of the proxy."""
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "user": np.int32, "seq": np.int32, "object": np.int64, "due": np.float64, "sent": np.float64,
+    "done": np.float64, "status": np.int16, "hit": np.bool_, "upstream": np.int16, "size": np.int64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of one run, of the requests that were sent in its window.
+
+    Attributes
+    ----------
+    throughput_rps : float
+        Answers per second within the window.
+    mean_ms, p50_ms, p95_ms, p99_ms : float
+        Response time in milliseconds.
+    hit_ratio : float or None
+        Share answered from the cache; ``None`` without a cache.
+    error_ratio : float
+        Share with a status of 500 or more, or none at all.
+    upstream_share : dict of str to float
+        Share of the requests that reached a backend, by replica.
+    requests : int
+        How many requests these figures come from.
+    """
+
+    throughput_rps: float
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    hit_ratio: float | None
+    error_ratio: float
+    upstream_share: dict[str, float]
+    requests: int
+
+    def as_dict(self) -> dict[str, float | dict[str, float] | None]:
+        """Plain data for JSON."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+@dataclass(frozen=True)
+class Records:
+    """One row per request, in columns of equal length.
+
+    Attributes
+    ----------
+    user, seq : ndarray of int
+        Whose request, and its number in that user's stream.
+    object, size : ndarray of int
+        What was asked for, and the bytes of the body that came.
+    due, sent, done : ndarray of float
+        Seconds since the start of the run: when it should have been sent, when it was, and when
+        the last byte of the answer was there.
+    status : ndarray of int
+        HTTP status; 0 if there was no answer.
+    hit : ndarray of bool
+        Whether the cache answered.
+    upstream : ndarray of int
+        Which of `upstreams` answered, or `NO_UPSTREAM`.
+    upstreams : list of str
+        Names of the replicas.
+    closed : bool
+        Whether response time counts from `sent` (closed load) or from `due` (open load, so that
+        a late generator hides nothing: no coordinated omission).
+    caching : bool
+        Whether there was a cache at all.
+    """
+
+    user: NDArray[np.int32]
+    seq: NDArray[np.int32]
+    object: NDArray[np.int64]
+    due: NDArray[np.float64]
+    sent: NDArray[np.float64]
+    done: NDArray[np.float64]
+    status: NDArray[np.int16]
+    hit: NDArray[np.bool_]
+    upstream: NDArray[np.int16]
+    size: NDArray[np.int64]
+    upstreams: list[str] = field(default_factory=list)
+    closed: bool = True
+    caching: bool = False
+
+    @classmethod
+    def from_rows(
+        cls, rows: Sequence[tuple[object, ...]], upstreams: list[str], *, closed: bool, caching: bool
+    ) -> Records:
+        """Columns from rows: ``user, seq, object, due, sent, done, status, hit, upstream, size``."""
+        columns = zip(*rows, strict=True) if rows else [()] * len(_DTYPES)
+        arrays = {
+            name: np.array(column, dtype=dtype)
+            for (name, dtype), column in zip(_DTYPES.items(), columns, strict=True)
+        }
+        return cls(**arrays, upstreams=upstreams, closed=closed, caching=caching)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.sent)
+
+    @property
+    def response(self) -> NDArray[np.float64]:
+        """Response time of each request in seconds."""
+        return self.done - (self.sent if self.closed else self.due)
+
+    def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Records:
+        """The rows that a mask or index picks."""
+        arrays = {name: getattr(self, name)[rows] for name in _DTYPES}
+        return Records(**arrays, upstreams=self.upstreams, closed=self.closed, caching=self.caching)
+
+    def within(self, window: tuple[float, float]) -> Records:
+        """The requests that were due from `window`'s start and before its end, in seconds."""
+        return self.select((self.due >= window[0]) & (self.due < window[1]))
+
+    def summary(self, window: tuple[float, float]) -> Summary:
+        """The figures of the requests due in `window`; NaN where there are none."""
+        inside = self.within(window)
+        in_time = (self.done >= window[0]) & (self.done < window[1])
+        answers = int(np.count_nonzero(in_time & (self.status != 0)))
+        ms = inside.response * 1e3
+        p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(inside) else [float("nan")] * 3
+        failed = (inside.status >= 500) | (inside.status == 0)
+        return Summary(
+            throughput_rps=answers / (window[1] - window[0]),
+            mean_ms=_mean(ms),
+            p50_ms=p50,
+            p95_ms=p95,
+            p99_ms=p99,
+            hit_ratio=_mean(inside.hit) if self.caching else None,
+            error_ratio=_mean(failed),
+            upstream_share=inside.upstream_share(),
+            requests=len(inside),
+        )
+
+    def upstream_share(self) -> dict[str, float]:
+        """Share of each replica in the requests that reached one."""
+        reached = self.upstream[self.upstream != NO_UPSTREAM]
+        counts = np.bincount(reached, minlength=len(self.upstreams)) / max(len(reached), 1)
+        return dict(zip(self.upstreams, counts.tolist(), strict=True))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A table with one row per request, times in seconds, for pandas and plots."""
+        import pandas as pd  # slow to load, and load generators do without
+
+        frame = pd.DataFrame({name: getattr(self, name) for name in _DTYPES})
+        frame["response"] = self.response
+        return frame
+
+    def save(self, path: Path) -> None:
+        """Write all columns to an ``.npz`` file."""
+        arrays = {name: getattr(self, name) for name in _DTYPES}
+        np.savez(
+            path,
+            **arrays,
+            upstreams=np.array(self.upstreams, dtype=np.str_),
+            flags=[self.closed, self.caching],
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Records:
+        """Read what `save` wrote."""
+        with np.load(path) as file:
+            closed, caching = (bool(flag) for flag in file["flags"])
+            arrays = {name: file[name] for name in _DTYPES}
+            return cls(**arrays, upstreams=file["upstreams"].tolist(), closed=closed, caching=caching)
+
+
+def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def pool(runs: Sequence[Records]) -> Records:
+    """The rows of several runs as one; meant for distributions, not for throughput."""
+    arrays = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _DTYPES}
+    first = runs[0]
+    return Records(**arrays, upstreams=first.upstreams, closed=first.closed, caching=first.caching)

@@ -1,0 +1,163 @@
+"""A scenario file: who asks, who answers, which proxy stands between, and what is compared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from policies.registry import nearest
+from policies.settings import ProxySettings
+from policies.units import Duration, Rate
+from scenarios.distributions import (
+    DurationDistribution,
+    ObjectPopularity,
+    SizeDistribution,
+    parse_distribution,
+    parse_popularity,
+)
+
+Metric = Literal["throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class WorkloadSettings(_Table):
+    """The clients: exactly one of `users`, `rate` and `trace` says how requests arrive.
+
+    Parameters
+    ----------
+    users : int
+        Closed: each user waits for its answer, thinks, and asks again, as Locust's users do.
+    think : distribution of durations
+        Pause of a closed user before each request, the first one too.
+    rate : rate
+        Open: Poisson arrivals, however late the answers are.
+    trace : str
+        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
+        ``service_s``. A relative path starts at the scenario's folder.
+    objects : int
+        Different objects that are asked for.
+    popularity : popularity
+        ``zipf(exponent)`` or ``uniform``.
+    size : distribution of sizes
+        Body of an object; every object keeps its size.
+    """
+
+    users: Annotated[int, Field(ge=1)] | None = None
+    think: DurationDistribution = parse_distribution("exponential(1s)")
+    rate: Annotated[Rate, Field(gt=0)] | None = None
+    trace: str | None = None
+    objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
+    popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
+    size: SizeDistribution = parse_distribution("1024", int)
+
+    @model_validator(mode="after")
+    def _one_way_to_arrive(self) -> WorkloadSettings:
+        given = [name for name in ("users", "rate", "trace") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
+        if self.users and "think" in self.model_fields_set and self.think.mean == 0:
+            raise ValueError(
+                "think: a closed user that never thinks asks without end; expected a mean above 0"
+            )
+        return self
+
+
+class BackendSettings(_Table):
+    """A group of equal servers.
+
+    Parameters
+    ----------
+    replicas : int
+        Servers in the group.
+    concurrency : int
+        Requests that one replica works on at once; more wait there, first come first served.
+    service_time : distribution of durations
+        Work that a request asks for.
+    slow : dict of int to float
+        Replicas that take so many times longer.
+    cache_control : str, optional
+        What answers say in their Cache-Control field.
+    """
+
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
+    service_time: DurationDistribution = parse_distribution("exponential(10ms)")
+    slow: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    cache_control: str | None = None
+
+    @model_validator(mode="after")
+    def _slow_replicas_exist(self) -> BackendSettings:
+        for replica in self.slow:
+            if not 0 <= replica < self.replicas:
+                raise ValueError(
+                    f"slow.{replica}: there is no such replica, they are 0 to {self.replicas - 1}"
+                )
+        return self
+
+    def slowness(self, replica: int) -> float:
+        """Factor on the service time of one replica."""
+        return self.slow.get(replica, 1.0)
+
+
+class Scenario(_Table):
+    """One experiment.
+
+    Parameters
+    ----------
+    title : str
+        The question that it asks.
+    seed : int
+        All chance comes from it.
+    duration : duration
+        How long requests are sent.
+    warmup : duration, optional
+        What is cut off at the start, in both twins; a fifth of the duration by default.
+    workload : WorkloadSettings
+        The clients.
+    backend : dict of str to BackendSettings
+        The servers.
+    proxy : ProxySettings
+        The proxy's file; upstreams name backends.
+    compare : dict of str to list
+        Dotted keys with the values to compare; several keys make a grid.
+    rank_by : str
+        The metric that decides which variant is best.
+    """
+
+    title: str
+    seed: Annotated[int, Field(ge=0)] = 1
+    duration: Annotated[Duration, Field(gt=0)] = 10.0
+    warmup: Duration | None = None
+    workload: WorkloadSettings
+    backend: Annotated[dict[str, BackendSettings], Field(min_length=1)]
+    proxy: ProxySettings
+    compare: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    rank_by: Metric = "p99_ms"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Scenario:
+        for name, service in self.proxy.service.items():
+            for upstream in service.upstreams:
+                if upstream.address not in self.backend:
+                    hint = nearest(upstream.address, list(self.backend))
+                    raise ValueError(f"proxy.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
+        if not self.proxy.route:
+            raise ValueError("proxy.route: expected at least one route for the workload to take")
+        if self.warmup is not None and self.warmup >= self.duration:
+            raise ValueError("warmup: expected less than the duration")
+        return self
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Start and end, in seconds, of the part of a run that counts."""
+        return (self.duration / 5 if self.warmup is None else self.warmup), self.duration
+
+    @property
+    def replicas(self) -> list[str]:
+        """Every server by name, such as ``web/0``, in the order of the file."""
+        return [f"{name}/{i}" for name, backend in self.backend.items() for i in range(backend.replicas)]

@@ -1,0 +1,123 @@
+"""What every test may rely on, and what it must leave behind: nothing.
+
+- ``@pytest.mark.needs("nginx", "wrk")`` skips a test, with the reason, where the system lacks a command.
+- At the end of each test file no process that it started is alive, and no non-daemon thread.
+- With ``PROXYTWIN_NOTHING_SKIPPED=1`` a run in which a test was skipped fails.
+"""
+
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from hypothesis import settings
+
+DEBIAN_PACKAGE = {"nginx": "nginx-light"}
+"""The Debian package of a command, where it is named otherwise."""
+
+SECONDS_TO_END = 5.0
+"""How long a process or thread that was told to stop may take to be gone."""
+
+MARK = "PROXYTWIN_TEST_RUN"
+"""An environment variable that children inherit, and keep even when their parent has ended."""
+
+RUN = uuid.uuid4().hex
+
+LIVES_AS_LONG_AS_PYTHON = ("resource_tracker", "popen_loky_posix")
+"""In the command line of what multiprocessing and joblib start once and end at the interpreter's exit."""
+
+POOL_THREAD = "ExecutorManagerThread"
+"""The thread of joblib's pool, which also stays for the next call."""
+
+skipped_tests: list[str] = []
+
+settings.register_profile("everywhere", deadline=None, database=None)  # busy machines; no files left
+settings.load_profile("everywhere")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*commands): skip unless the system has these commands")
+    os.environ[MARK] = RUN
+    # Debian puts daemons where only root looks.
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join([*path, *(d for d in ("/usr/sbin", "/sbin") if d not in path)])
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    commands = [command for marker in item.iter_markers("needs") for command in marker.args]
+    missing = [command for command in commands if shutil.which(command) is None]
+    if missing:
+        packages = " ".join(DEBIAN_PACKAGE.get(command, command) for command in missing)
+        pytest.skip(f"needs {', '.join(missing)}: apt-get install {packages}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        skipped_tests.append(report.nodeid)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        skipped_tests.append(report.nodeid)
+
+
+def nothing_may_be_skipped() -> bool:
+    return os.environ.get("PROXYTWIN_NOTHING_SKIPPED") == "1"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if skipped_tests and nothing_may_be_skipped() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if skipped_tests and nothing_may_be_skipped():
+        terminalreporter.section("skipped, but PROXYTWIN_NOTHING_SKIPPED=1", red=True)
+        for test in skipped_tests:
+            terminalreporter.write_line(test)
+
+
+def of_this_run(process: psutil.Process) -> bool:
+    try:
+        if any(word in argument for argument in process.cmdline() for word in LIVES_AS_LONG_AS_PYTHON):
+            return False
+        return process.environ().get(MARK) == RUN
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def processes_of_this_run() -> set[psutil.Process]:
+    """Living processes that this run started, children of ended parents included."""
+    return {process for process in psutil.process_iter() if of_this_run(process)} - {psutil.Process()}
+
+
+def lasting_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if not thread.daemon and thread.name != POOL_THREAD}
+
+
+def still_alive(threads: set[threading.Thread]) -> list[threading.Thread]:
+    for thread in threads:
+        thread.join(SECONDS_TO_END)
+    return [thread for thread in threads if thread.is_alive()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_nothing_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test file that leaves a process or a non-daemon thread behind, and end the process.
+
+    A fixture that starts one is therefore of module scope at most.
+    """
+    processes, threads = processes_of_this_run(), lasting_threads()
+    yield
+    _, alive = psutil.wait_procs(processes_of_this_run() - processes, timeout=SECONDS_TO_END)
+    left = [
+        f"process {process.pid}: {' '.join(process.cmdline())}" for process in alive if process.is_running()
+    ]
+    for process in alive:
+        process.kill()
+    left += [f"thread {thread.name}" for thread in still_alive(lasting_threads() - threads)]
+    if left:
+        pytest.fail(f"{request.node.nodeid} leaves running: {'; '.join(left)}", pytrace=False)

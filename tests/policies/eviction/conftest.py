@@ -1,0 +1,53 @@
+"""What the tests of eviction policies share: a way to write down what a cache did."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from policies.eviction import eviction_policies
+
+Play = Callable[..., str]
+Zipf = Callable[..., list[int]]
+
+
+@pytest.fixture(scope="session")
+def play() -> Play:
+    """`play("lru", 2, "a b c b")` is ``"+a +b -a+c !b"``: stored, evicted to make room, hit.
+
+    A request may name a size: ``"a5"``; for a stored key that stores it anew: ``"=a"``.
+    ``"~a"`` removes a key.
+    """
+
+    def log(policy: str, capacity: int, requests: str) -> str:
+        cache = eviction_policies[policy](capacity)
+        happened = []
+        for now, request in enumerate(requests.split()):
+            key, size = request.strip("~")[0], int(request.strip("~")[1:] or 1)
+            stored = key in cache
+            if request.startswith("~"):
+                cache.remove(key)
+                happened.append(request)
+            elif stored and request == key:
+                assert cache.request(key, size, now)
+                happened.append(f"!{key}")
+            else:
+                gone = cache.insert(key, size, now)
+                sign = "" if key not in cache else "=" if stored else "+"
+                happened.append("".join(f"-{victim}" for victim in gone) + (sign and sign + key))
+        return " ".join(happened)
+
+    return log
+
+
+@pytest.fixture(scope="session")
+def zipf() -> Zipf:
+    """`zipf(count, objects, exponent, seed)`: independent requests, object 0 the most popular."""
+
+    def requests(count: int, objects: int, exponent: float, seed: int = 1) -> list[int]:
+        weight = np.arange(1, objects + 1) ** -exponent
+        cumulated = np.cumsum(weight / weight.sum())
+        chance = np.random.default_rng(seed).random(count)
+        return np.minimum(np.searchsorted(cumulated, chance), objects - 1).tolist()
+
+    return requests

@@ -1,0 +1,121 @@
+"""The house: which folders there are, who may import whom, and what the locks hold."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+MAY_IMPORT = {
+    "policies": set(),
+    "scenarios": {"policies"},
+    "realproxy": {"policies"},
+    "simulator": {"policies", "scenarios"},
+    "loadtests": {"policies", "scenarios", "realproxy"},
+    "twin": {"policies", "scenarios", "realproxy", "simulator", "loadtests"},
+}
+BESIDE = {"notebooks", "tests", "benchmarks"}
+CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(module: Path) -> Iterator[tuple[int, str]]:
+    """The line and full name of everything that a module imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def place(module: Path, line: int) -> str:
+    return f"{module.relative_to(ROOT)}:{line}"
+
+
+@pytest.mark.parametrize("folder", [*MAY_IMPORT, *BESIDE])
+def test_every_folder_of_the_design_has_something_in_it(folder: str) -> None:
+    assert any(path.is_file() for path in (ROOT / folder).iterdir())
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_has_its_tests_in_a_folder_of_its_name(package: str) -> None:
+    assert list((ROOT / "tests" / package).rglob("test_*.py"))
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_only_go_down(package: str) -> None:
+    forbidden = (MAY_IMPORT.keys() | BESIDE) - MAY_IMPORT[package] - {package}
+    upward = [
+        f"{place(module, line)} imports {name}"
+        for module in modules(package)
+        for line, name in imports(module)
+        if name.partition(".")[0] in forbidden
+    ]
+    assert modules(package) and not upward
+
+
+def test_policies_read_no_clock_and_make_no_chance() -> None:
+    for module in modules("policies"):
+        for line, name in imports(module):
+            top, _, rest = name.partition(".")
+            assert top not in CLOCKS_AND_CHANCE, f"{place(module, line)}: `now` and `rng` are handed in"
+            assert top != "random" or rest in ("", "Random"), (
+                f"{place(module, line)}: chance comes from `rng`"
+            )
+        for node in ast.walk(ast.parse(module.read_text())):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "random"
+            ):
+                assert node.attr == "Random", f"{place(module, node.lineno)}: chance comes from `rng`"
+
+
+def test_importing_a_package_does_not_bring_in_locust_or_gevent() -> None:
+    """They monkey-patch, which hangs a notebook's kernel."""
+    program = (
+        "import sys\n"
+        f"for name in {list(MAY_IMPORT)}:\n"
+        "    __import__(name)\n"
+        "    for patcher in {'locust', 'gevent'} & sys.modules.keys():\n"
+        "        sys.exit(f'import {name} imports {patcher}')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_distribution_holds_every_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert {f"{package}*" for package in MAY_IMPORT} == set(settings["packages"]["find"]["include"])
+    folders = {module.parent for package in MAY_IMPORT for module in modules(package)}
+    assert all((folder / "__init__.py").is_file() for folder in folders), "setuptools leaves out the others"
+
+
+def pinned(lock: str) -> dict[str, str]:
+    """Requirement (with its marker) to version and hashes."""
+    requirements = re.sub(
+        r" \\\n +", " ", re.sub(r"(?m)^ *#.*\n?", "", (ROOT / lock).read_text())
+    ).splitlines()
+    parts = (
+        re.fullmatch(r"([\w.-]+==\S+)(?: ; (.*?))?((?: --hash=sha256:[0-9a-f]{64})+)", r)
+        for r in requirements
+    )
+    return {part[1]: part[3] for part in parts}  # a line that does not match fails here, on None
+
+
+def test_the_locks_pin_every_requirement_by_hash_and_name_no_address() -> None:
+    core, everything = pinned("requirements.lock"), pinned("requirements-dev.lock")
+    assert core and core.items() <= everything.items(), "the core's lock pins what the larger one pins"
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        assert "://" not in (ROOT / lock).read_text()
