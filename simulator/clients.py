@@ -1,0 +1,69 @@
+"""Clients: closed users who wait for their answers, and open arrivals who do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simpy import Environment, Event
+
+from scenarios.workload import Request, Workload
+from simulator.proxy import Proxy
+
+Row = tuple[int, int, int, float, float, float, int, bool, int, int]
+"""One request's record, in the order of `scenarios.Records.from_rows`."""
+
+
+class Clients:
+    """Send a workload to a proxy until `duration`, and record every answer.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+    workload : Workload
+        Whose streams are sent.
+    proxy : Proxy
+        Who answers.
+    duration : float
+        Seconds after which nothing new is sent; what is under way is waited for.
+
+    Attributes
+    ----------
+    rows : list of tuple
+        One record per answered request, in the order of the answers.
+    """
+
+    def __init__(self, env: Environment, workload: Workload, proxy: Proxy, duration: float) -> None:
+        self._env = env
+        self._workload = workload
+        self._proxy = proxy
+        self._duration = duration
+        self.rows: list[Row] = []
+
+    def start(self) -> None:
+        """Begin all streams at the present time."""
+        run = self._user if self._workload.closed else self._arrivals
+        for number in range(self._workload.streams):
+            self._env.process(run(number))
+
+    def _user(self, number: int) -> Iterator[Event]:
+        env, duration = self._env, self._duration
+        for seq, request in enumerate(self._workload.stream(number)):
+            if env.now + request.pause >= duration:
+                return
+            yield env.timeout(request.pause)
+            yield from self._ask(number, seq, request)
+
+    def _arrivals(self, number: int) -> Iterator[Event]:
+        env, duration, due = self._env, self._duration, 0.0
+        for seq, request in enumerate(self._workload.stream(number)):
+            due += request.pause
+            if due >= duration:
+                return
+            yield env.timeout(due - env.now)
+            env.process(self._ask(number, seq, request))
+
+    def _ask(self, number: int, seq: int, request: Request) -> Iterator[Event]:
+        sent = self._env.now
+        status, hit, upstream = yield from self._proxy.handle(request)
+        done = self._env.now
+        self.rows.append((number, seq, request.object, sent, sent, done, status, hit, upstream, request.size))

@@ -1,0 +1,175 @@
+"""Run a scenario's model, once or many times, and sum up what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from simpy import Environment
+
+from policies import balancing_policies, eviction_policies
+from scenarios.records import Records, Summary
+from scenarios.schema import Scenario
+from scenarios.workload import Workload
+from simulator.clients import Clients
+from simulator.costs import Costs
+from simulator.proxy import Proxy
+from simulator.slots import StepSeries
+from simulator.statistics import mean_summary, student_t95
+
+
+@dataclass(frozen=True)
+class Series:
+    """How many requests were in a place: `values[i]` from `times[i]` seconds on."""
+
+    times: NDArray[np.float64]
+    values: NDArray[np.int64]
+
+    @classmethod
+    def from_steps(cls, steps: StepSeries) -> Series:
+        """Freeze what the model wrote."""
+        return cls(np.array(steps.times), np.array(steps.values))
+
+    def mean(self, window: tuple[float, float]) -> float:
+        """Average over time, within `window` (seconds)."""
+        inside = (self.times > window[0]) & (self.times < window[1])
+        first = self.values[np.searchsorted(self.times, window[0], side="right") - 1]
+        values = np.concatenate(([first], self.values[inside]))
+        edges = np.concatenate(([window[0]], self.times[inside], [window[1]]))
+        return float(np.dot(values, np.diff(edges)) / (window[1] - window[0]))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One replication.
+
+    Attributes
+    ----------
+    records : Records
+        One row per request, in the order in which the answers came.
+    summary : Summary
+        Of the scenario's window.
+    queues : dict of str to Series
+        Requests waiting or in service, for ``proxy`` and each replica such as ``web/0``.
+    """
+
+    records: Records
+    summary: Summary
+    queues: dict[str, Series]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a simulation yields.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    runs : list of Run
+        One per replication.
+    """
+
+    scenario: Scenario
+    runs: list[Run]
+
+    @property
+    def records(self) -> Records:
+        """The first replication's rows."""
+        return self.runs[0].records
+
+    @property
+    def queues(self) -> dict[str, Series]:
+        """The first replication's queues."""
+        return self.runs[0].queues
+
+    @property
+    def summary(self) -> Summary:
+        """The replications' figures, averaged."""
+        return mean_summary([run.summary for run in self.runs])
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """A 95 % confidence interval of the mean of a summary figure over the replications.
+
+        Raises
+        ------
+        ValueError
+            With fewer than two replications.
+        """
+        values = np.array([getattr(run.summary, metric) for run in self.runs], dtype=float)
+        if len(values) < 2:
+            raise ValueError("a confidence interval needs at least two replications")
+        half = student_t95(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+        return float(values.mean() - half), float(values.mean() + half)
+
+
+def simulate(
+    scenario: Scenario,
+    replications: int = 1,
+    *,
+    costs: Costs | None = None,
+    lucks: int = 1,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Predict what a scenario does.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        One variant.
+    replications : int
+        Runs with the seeds ``seed``, ``seed + 1``, …: other requests each time.
+    costs : Costs, optional
+        What calibration measured; typical values by default.
+    lucks : int
+        Runs per seed: the same requests and the same chances of the balancers, other link times.
+    jobs : int
+        Processes to spread the runs over; -1 for one per core.
+    progress : callable, optional
+        Called with ``(runs done, runs in all)``.
+
+    Returns
+    -------
+    Result
+        The same seeds give the same records, bit for bit, however many jobs there are.
+    """
+    costs = costs or Costs()
+    runs: list[Run] = []
+    seeded = [(scenario.model_copy(update={"seed": scenario.seed + i}), luck)
+              for i in range(replications) for luck in range(lucks)]  # fmt: skip
+    added = (eviction_policies.added(), balancing_policies.added())
+    tasks = (joblib.delayed(_run_with)(added, one, costs, luck) for one, luck in seeded)
+    for run in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
+        runs.append(run)
+        if progress is not None:
+            progress(len(runs), len(seeded))
+    return Result(scenario, runs)
+
+
+def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
+    """One replication; `luck` draws other link times, and nothing else."""
+    env = Environment()
+    proxy = Proxy(env, scenario, costs, luck)
+    workload = Workload(scenario)
+    clients = Clients(env, workload, proxy, scenario.duration)
+    clients.start()
+    env.run()
+    records = Records.from_rows(
+        clients.rows, scenario.replicas, closed=workload.closed, caching=scenario.proxy.caching
+    )
+    queues = dict(zip(scenario.replicas, (Series.from_steps(r.inside) for r in proxy.replicas), strict=True))
+    queues["proxy"] = Series.from_steps(proxy.inside)
+    return Run(records, records.summary(scenario.window), queues)
+
+
+def _run_with(
+    added: tuple[dict[str, type], dict[str, type]], scenario: Scenario, costs: Costs, luck: int
+) -> Run:
+    """`simulate_once` in a process that may not know a notebook's own policies yet."""
+    for registry, classes in zip((eviction_policies, balancing_policies), added, strict=True):
+        for name, policy in classes.items():
+            registry.register(name)(policy)
+    return simulate_once(scenario, costs, luck)
