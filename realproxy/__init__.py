@@ -1,0 +1,26 @@
+"""A real forward and reverse proxy in threads and sockets: twin two.
+
+One front thread accepts and waits for heads (`front`), workers answer requests (`workers`,
+`serving`, `relaying`), a relay thread moves tunnels (`tunnel`). HTTP/1.1 itself is in `http1`,
+without I/O; what is decided is decided in `policies`.
+"""
+
+from policies.problems import BadInput
+from policies.settings import (
+    Cache,
+    Forward,
+    Limits,
+    Log,
+    Match,
+    ProxySettings,
+    Route,
+    RouteCache,
+    Service,
+    Upstream,
+)
+from realproxy.proxy import Proxy
+
+__all__ = [
+    "BadInput", "Cache", "Forward", "Limits", "Log", "Match", "Proxy", "ProxySettings", "Route",
+    "RouteCache", "Service", "Upstream",
+]  # fmt: skip

@@ -1,0 +1,219 @@
+"""Questions to a proxy's settings that need no running proxy: are they right, who takes a request."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from policies.freshness import read_request
+from policies.problems import BadInput
+from policies.routing import Routes, Verdict
+from policies.settings import Forward, Match, ProxySettings, load_settings
+from realproxy.exchange import Refusal
+from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
+from realproxy.serving import asked_of
+from realproxy.site import check_addresses
+from realproxy.targets import permitted, split_address
+
+
+def check(path: str | Path) -> list[BadInput]:
+    """All that is wrong with a proxy's file; an empty list if it can be served.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file. Of what its schema forbids only the first finding is known.
+    """
+    where = str(path)
+    try:
+        settings = load_settings(path)
+    except BadInput as problem:
+        return [problem]
+    found = check_addresses(settings, where)
+    return [
+        *found,
+        *_check_listen(settings, where),
+        *([] if found else _check_names(settings, where)),
+        *_check_log(settings, where),
+        *_check_reach(settings, where),
+    ]
+
+
+def _check_listen(settings: ProxySettings, where: str) -> list[BadInput]:
+    host = settings.listen.rpartition(":")[0].removeprefix("[").removesuffix("]") or "127.0.0.1"
+    try:
+        socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError:
+        return [BadInput(where, "listen", f"cannot resolve {host!r}")]
+    return []
+
+
+def _check_names(settings: ProxySettings, where: str) -> list[BadInput]:
+    found = []
+    for name, service in settings.service.items():
+        for number, upstream in enumerate(service.upstreams):
+            host, port = split_address(upstream.address)
+            try:
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                key = f"service.{name}.upstreams.{number}.address"
+                found.append(BadInput(where, key, f"cannot resolve {host!r}"))
+    return found
+
+
+def _check_log(settings: ProxySettings, where: str) -> list[BadInput]:
+    if settings.log is None or settings.log.file == "-":
+        return []
+    file = Path(settings.log.file)
+    if not file.parent.is_dir():
+        return [BadInput(where, "log.file", f"there is no folder {str(file.parent)!r}")]
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        return [BadInput(where, "log.file", f"{str(file)!r} cannot be written")]
+    return []
+
+
+def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Routes behind one that takes everything."""
+    for number, route in enumerate(settings.route[:-1]):
+        if route.when == Match():
+            problem = f"is never reached: route.{number} takes everything"
+            return [BadInput(where, f"route.{number + 1}", problem)]
+    return []
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Who takes a request, and why.
+
+    Parameters
+    ----------
+    side : str
+        ``reverse``, ``forward``, ``tunnel`` or ``refused``.
+    route : int or None
+        Number of the route that takes it.
+    verdicts : list of Verdict
+        What every route says, up to the one that takes it.
+    answer : str
+        What happens to it.
+    cache : str
+        What the cache would do.
+    """
+
+    side: str
+    route: int | None
+    answer: str
+    cache: str
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The explanation for a reader, one line a thought."""
+        steps = [
+            f"route.{verdict.number}: {'yes' if verdict.taken else 'no'}, {verdict.reason}"
+            for verdict in self.verdicts
+        ]
+        return [*steps, f"{self.side}: {self.answer}", f"cache: {self.cache}"]
+
+
+def explain(
+    settings: ProxySettings,
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    client: str = "127.0.0.1",
+    where: str = "request",
+) -> Explanation:
+    """Which rule takes a request and why each earlier one does not.
+
+    Parameters
+    ----------
+    settings : ProxySettings
+        Of the proxy.
+    method : str
+        Such as ``GET``.
+    url : str
+        ``/path`` or ``http://host/path``. A proxy with both sides is asked for the second as for
+        a page elsewhere, unless a ``Host`` is given. ``host:port`` for CONNECT.
+    headers : mapping, optional
+        Further fields.
+    client : str
+        Address of the client.
+    where : str
+        What messages call the request.
+
+    Raises
+    ------
+    BadInput
+        If this is no request.
+    """
+    try:
+        head = _head(settings, method, url, dict(headers or {}))
+    except (Malformed, UnicodeError) as problem:
+        raise BadInput(where, f"{method} {url}", str(problem)) from None
+    forward = settings.forward
+    if head.form is TargetForm.AUTHORITY:
+        if forward is None or "connect" not in forward.protocols:
+            return Explanation(
+                "refused", None, "405, tunnels are off: no [forward] with 'connect'", "not asked"
+            )
+        return _forward(head, forward, "tunnel")
+    if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.protocols:
+        return _forward(head, forward, "forward")
+    return _reverse(settings, head, client)
+
+
+def _head(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
+    """The request as it would be sent."""
+    names = {name.lower() for name in headers}
+    if url.lower().startswith("http://") and (settings.forward is None or "host" in names):
+        # Not a request for a proxy: a browser sends the host in Host and the path as the target.
+        authority, slash, path = url[len("http://") :].partition("/")
+        url = slash + path or "/"
+        headers = headers if "host" in names else {"Host": authority, **headers}
+    elif "host" not in names:
+        authority = url.partition("://")[2].partition("/")[0] if "://" in url else url
+        headers = {"Host": authority if method == "CONNECT" or "://" in url else "localhost", **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return parse_request(f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
+
+
+def _forward(head: RequestHead, forward: Forward, side: str) -> Explanation:
+    target = f"{head.host.decode()}:{head.port}"
+    cache = "off" if side == "tunnel" or not forward.cache else _cache(head, "what the origin says")
+    if side == "tunnel" and head.port not in forward.connect_ports:
+        return Explanation(
+            "refused", None, f"403, forward.connect_ports: {head.port} is not among them", "off"
+        )
+    try:
+        host = head.host.decode().removeprefix("[").removesuffix("]")
+        addresses = permitted((host, head.port), ("0.0.0.0", 0), private_targets=forward.private_targets)
+    except Refusal as refusal:
+        return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache)
+    return Explanation(side, None, f"{target} at {addresses[0][0]}", cache)
+
+
+def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explanation:
+    verdicts = Routes(settings.route).explain(asked_of(head, client))
+    if not verdicts or not verdicts[-1].taken:
+        return Explanation("refused", None, "404, no route takes it", "not asked", verdicts)
+    number = verdicts[-1].number
+    route = settings.route[number]
+    if route.to is None:
+        return Explanation("reverse", number, f"answers {route.respond}", "not asked", verdicts)
+    service = settings.service[route.to]
+    names = ", ".join(upstream.address for upstream in service.upstreams)
+    answer = f"service {route.to}, {service.balance} over {names}"
+    ttl = "not stored unless the origin says so" if not route.cache or route.cache.ttl is None else ""
+    ttl = ttl or f"fresh for {route.cache.ttl:g} s unless the origin says otherwise" if route.cache else ""
+    cache = _cache(head, ttl) if route.cache is not None else "off"
+    return Explanation("reverse", number, answer, cache, verdicts)
+
+
+def _cache(head: RequestHead, otherwise: str) -> str:
+    asked = read_request(head.method, head.fields.text)
+    if asked.forward is not None:
+        return f"not asked (fwd={asked.forward})"
+    stored = f"not stored ({asked.unstorable})" if asked.unstorable is not None else otherwise
+    return f"asked; a miss is {stored}"

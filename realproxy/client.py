@@ -1,0 +1,165 @@
+"""A client's connection: its socket and what has arrived on it.
+
+Owner: the front thread while it waits for a head, one worker while a request is answered, the
+relay thread once it is a tunnel. Whoever owns it hands it on or has `Front.close` close it.
+
+The socket is blocking with kernel time limits (SO_RCVTIMEO, SO_SNDTIMEO): one system call a
+read, where a Python time-out would poll first. Reads that must not wait say MSG_DONTWAIT.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from enum import Enum
+
+from realproxy.exchange import Cut, End
+from realproxy.http1 import Malformed
+from realproxy.http1.request import check_partial, too_long
+
+READ = 16 * 2**10
+JOIN_BELOW = 16 * 2**10
+"""Bytes: smaller pieces are copied together for one send."""
+
+
+class State(Enum):
+    """Who owns a client's connection."""
+
+    WAITING = "front thread, for a head"
+    WORKING = "a worker, or the queue of workers"
+    LINGERING = "front thread, until the client has read its last answer"
+    TUNNEL = "relay thread"
+
+
+class Arrival(Enum):
+    """What one read from a client brought."""
+
+    HEAD = "a whole head, or one that must be refused"
+    PART = "not enough yet"
+    END = "the connection ended"
+
+
+def set_time_limits(sock: socket.socket, receive: float, send: float) -> None:
+    """Let blocking calls on `sock` fail with EAGAIN after so many seconds."""
+    for option, seconds in ((socket.SO_RCVTIMEO, receive), (socket.SO_SNDTIMEO, send)):
+        whole = int(seconds)
+        micro = int((seconds - whole) * 1e6) or (1000 if whole == 0 else 0)  # zero would mean forever
+        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", whole, micro))
+
+
+def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
+    """Send all of `pieces` on a blocking socket and return their length in bytes."""
+    if len(pieces) == 1:
+        sock.sendall(pieces[0])
+        return len(pieces[0])
+    total = sum(len(piece) for piece in pieces)
+    if total <= JOIN_BELOW:
+        sock.sendall(b"".join(pieces))
+        return total
+    for piece in pieces[:-1]:
+        sock.sendall(piece, socket.MSG_MORE)
+    sock.sendall(pieces[-1])
+    return total
+
+
+class Client:
+    """A client's connection.
+
+    Attributes
+    ----------
+    buffer : bytes
+        What has arrived and is not used yet.
+    head_end : int
+        Length of the head at the front of `buffer`; 0 if it is not whole.
+    trouble : Malformed or None
+        Why what has arrived must be refused.
+    arrived : float
+        When the head at the front was whole, on the monotonic clock.
+    deadline : float
+        When the owner gives up waiting, while the front thread owns it.
+    """
+
+    __slots__ = (
+        "_limit", "_scanned", "address", "arrived", "buffer", "deadline", "fd", "head_end", "served",
+        "sock", "state", "trouble",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, address: str, limit: int) -> None:
+        self.sock, self.address, self._limit = sock, address, limit
+        self.fd = sock.fileno()
+        self.state = State.WAITING
+        self.buffer = b""
+        self.head_end = self._scanned = self.served = 0
+        self.trouble: Malformed | None = None
+        self.arrived = self.deadline = 0.0
+
+    def read(self) -> Arrival:
+        """Read once without waiting."""
+        try:
+            data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return Arrival.PART
+        except OSError:
+            return Arrival.END
+        if not data:
+            return Arrival.END
+        self.buffer = self.buffer + data if self.buffer else data
+        return self.look()
+
+    def look(self) -> Arrival:
+        """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
+        buffer = self.buffer
+        while buffer.startswith(b"\r\n"):
+            buffer = self.buffer = buffer[2:]
+            self._scanned = 0
+        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
+        try:
+            if end < 0:
+                check_partial(buffer, self._scanned, self._limit)
+                self._scanned = len(buffer)
+                return Arrival.PART
+            if end + 4 > self._limit:
+                raise too_long(buffer[: self._limit])
+        except Malformed as error:
+            self.trouble = error
+            return Arrival.HEAD
+        self.head_end = end + 4
+        return Arrival.HEAD
+
+    def take_head(self) -> bytes:
+        """The head at the front of `buffer`; raises what is wrong with it."""
+        if self.trouble is not None:
+            raise self.trouble
+        buffer, end = self.buffer, self.head_end
+        self.head_end = self._scanned = 0
+        if end == len(buffer):
+            self.buffer = b""
+            return buffer
+        self.buffer = buffer[end:]
+        return buffer[:end]
+
+    def receive(self, size: int) -> bytes:
+        """Wait for more of a body; raises `Cut`."""
+        try:
+            data = self.sock.recv(size)
+        except BlockingIOError:
+            raise Cut(End.CLIENT_SLOW) from None
+        except OSError:
+            raise Cut from None
+        if not data:
+            raise Cut
+        return data
+
+    def send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
+        try:
+            return send_pieces(self.sock, pieces)
+        except BlockingIOError:
+            raise Cut(End.CLIENT_SLOW) from None
+        except OSError:
+            raise Cut from None
+
+    def reset_on_close(self) -> None:
+        """Let the close be seen as an error: the only sign of a cut body that ends with the connection."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

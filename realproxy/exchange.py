@@ -1,0 +1,115 @@
+"""One request and what became of it: the record that goes through all phases and into the log."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from realproxy.http1 import RequestHead
+
+
+class End(StrEnum):
+    """How an exchange ended."""
+
+    DONE = "done"
+    CLIENT_BAD = "client-bad"
+    CLIENT_SLOW = "client-slow"
+    CLIENT_GONE = "client-gone"
+    REFUSED = "refused"
+    NO_ROUTE = "no-route"
+    LOOP = "loop"
+    NOT_CACHED = "not-cached"
+    UPSTREAM_UNREACHABLE = "upstream-unreachable"
+    UPSTREAM_SLOW = "upstream-slow"
+    UPSTREAM_BAD = "upstream-bad"
+    UPSTREAM_BROKEN = "upstream-broken"
+    IDLE = "idle"
+    STOPPED = "stopped"
+
+
+class Cut(Exception):
+    """The exchange is cut off: nothing more can be sent to the client."""
+
+    def __init__(self, end: End = End.CLIENT_GONE) -> None:
+        super().__init__(end)
+        self.end = end
+
+
+class Refusal(Exception):
+    """The exchange ends with an answer of the proxy's own.
+
+    Parameters
+    ----------
+    status : int
+        Of the answer.
+    end : End
+        For the log.
+    detail : str
+        One line for the client.
+    """
+
+    def __init__(self, status: int, end: End, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.end, self.detail = status, end, detail
+
+
+class UpstreamTrouble(Refusal):
+    """An upstream failed before its answer began.
+
+    Parameters
+    ----------
+    retry_safe : bool
+        Whether it cannot have begun to work on the request, or closed an idle connection.
+    """
+
+    def __init__(self, status: int, end: End, detail: str, *, retry_safe: bool = False) -> None:
+        super().__init__(status, end, detail)
+        self.retry_safe = retry_safe
+
+
+class Exchange:
+    """One request and what became of it.
+
+    Attributes
+    ----------
+    client : str
+        IP address of the client.
+    head : RequestHead or None
+        None if it could not be read.
+    arrived, picked, asked, answered, ended : float
+        Seconds on the monotonic clock: the head was there, a worker took it, the request went
+        upstream, the upstream's head came, the last byte was sent. 0 for what did not happen.
+    connecting : float
+        Seconds spent on a connection to the upstream.
+    status : int
+        Sent to the client; 0 if none was.
+    sent : int
+        Bytes of body sent to the client.
+    side : str
+        ``reverse``, ``forward`` or ``tunnel``.
+    route : int or None
+        Number of the route.
+    service, upstream : str
+        Empty if none was chosen.
+    reused : bool
+        Whether the upstream connection had been used before.
+    cache : str
+        Value of Cache-Status; empty where caching is off.
+    end : End
+        How it ended.
+    """
+
+    __slots__ = (
+        "answered", "arrived", "asked", "cache", "client", "connecting", "end", "ended", "head", "picked",
+        "reused", "route", "sent", "service", "side", "status", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, client: str, arrived: float, picked: float) -> None:
+        self.client, self.arrived, self.picked = client, arrived, picked
+        self.head: RequestHead | None = None
+        self.connecting = self.asked = self.answered = self.ended = 0.0
+        self.status = self.sent = 0
+        self.side = "reverse"
+        self.route: int | None = None
+        self.service = self.upstream = self.cache = ""
+        self.reused = False
+        self.end = End.DONE

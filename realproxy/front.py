@@ -1,0 +1,295 @@
+"""The front: one thread that accepts clients and waits for their request heads.
+
+Threads. The front thread alone accepts and owns every connection in state WAITING or LINGERING.
+A whole head is handed to the workers' queue. Workers call `resume`, `linger` and `close` on what
+they own: each hands the connection over with the last thing it does, arming the descriptor in
+the epoll set (EPOLLONESHOT, so a descriptor reports once and is then silent until armed again).
+`_clients` is changed by single dict operations only, which the interpreter makes atomic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from policies.settings import Limits
+from realproxy.client import Arrival, Client, State, set_time_limits
+from realproxy.http1 import Malformed
+
+ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+LINGER = 1.0
+"""Seconds that a client has to read its last answer before its unread bytes reset the connection."""
+TICK = 1.0
+"""Seconds between two sweeps for what has waited too long, at most."""
+DRAIN_TICK = 0.05
+"""The same while the proxy stops."""
+
+
+class Front:
+    """Accepts clients and waits for their heads.
+
+    Parameters
+    ----------
+    listener : socket.socket
+        Bound and listening; the front closes it.
+    limits : Limits
+        From the settings.
+    submit : callable
+        Takes a client whose head is whole, or must be refused.
+    chores : list of callable
+        Called with the time at every sweep.
+    hurry : callable
+        Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        limits: Limits,
+        submit: Callable[[Client], None],
+        chores: list[Callable[[float], None]],
+        hurry: Callable[[float], float | None],
+    ) -> None:
+        self._listener, self._limits, self.submit = listener, limits, submit
+        self._chores, self._hurry = chores, hurry
+        self._clients: dict[int, Client] = {}
+        self._epoll = select.epoll()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._listen_fd = listener.fileno()
+        self._full = False
+        self._retry_accept = 0.0
+        self._tick = max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))
+        self._next_sweep = 0.0
+        self.accepted = 0
+        self.draining = False
+        self.empty = threading.Event()
+        self._ended = False
+        self.thread = threading.Thread(target=self._run, name="proxy-front", daemon=True)
+
+    @property
+    def connections(self) -> int:
+        """Client connections that are open."""
+        return len(self._clients)
+
+    # --- called by the owner of the proxy -------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._listener.setblocking(False)
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._epoll.register(self._listen_fd, select.EPOLLIN)
+        self.thread.start()
+
+    def drain(self) -> None:
+        """Accept no more, close idle connections; `empty` is set when the last one is gone."""
+        self.draining = True
+        self._awake()
+
+    def abort(self) -> None:
+        """Break what is still open, so that its owner notices and closes it."""
+        for client in list(self._clients.values()):
+            with contextlib.suppress(OSError):
+                client.sock.shutdown(socket.SHUT_RDWR)
+            if client.state is State.LINGERING:
+                client.deadline = 0.0
+        self._awake()
+
+    def end(self) -> None:
+        """End the thread and close what it owns."""
+        self._ended = True
+        self._awake()
+        self.thread.join()
+        for client in list(self._clients.values()):
+            self.close(client)
+        self._epoll.close()
+        os.close(self._wake)
+
+    def _awake(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+    # --- called by whoever owns the client ------------------------------------------------------
+
+    def resume(self, client: Client) -> None:
+        """Hand a connection back, to wait for its next request."""
+        limits = self._limits
+        wait = limits.header_timeout if client.buffer else limits.idle_timeout
+        client.deadline = time.monotonic() + wait
+        self._hand_over(client, State.WAITING)
+
+    def linger(self, client: Client) -> None:
+        """Close a connection whose client may still be sending, without destroying its last answer.
+
+        Closing with unread bytes would reset the connection (RFC 9112, 9.6): say that nothing
+        more comes, and throw away what arrives for a while.
+        """
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close(client)
+            return
+        client.deadline = time.monotonic() + LINGER
+        self._hand_over(client, State.LINGERING)
+
+    def close(self, client: Client) -> None:
+        """Close a connection: the one place that does."""
+        self._clients.pop(client.fd, None)
+        client.sock.close()
+        if self._full and len(self._clients) < self._limits.connections:
+            self._listen(True)
+        if self.draining:
+            self._awake()
+
+    def _hand_over(self, client: Client, state: State) -> None:
+        client.state = state
+        self._epoll.modify(client.fd, ARMED)
+        if self.draining:
+            self._awake()
+
+    # --- the front thread -----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        poll, monotonic = self._epoll.poll, time.monotonic
+        wait: float | None = None
+        while not self._ended:
+            now = monotonic()
+            until_sweep = max(0.0, self._next_sweep - now)
+            events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
+            now = monotonic()
+            for fd, _ in events:
+                client = self._clients.get(fd)
+                if client is not None:
+                    self._read(client, now)
+                elif fd == self._listen_fd:
+                    self._accept(now)
+                elif fd == self._wake:
+                    self._drained()
+            wait = self._hurry(now)
+            if now >= self._next_sweep:
+                self._sweep(now)
+
+    def _read(self, client: Client, now: float) -> None:
+        if client.state is State.LINGERING:
+            self._discard(client)
+            return
+        fresh = not client.buffer
+        arrival = client.read()
+        if arrival is Arrival.HEAD:
+            client.arrived = now
+            client.state = State.WORKING
+            self.submit(client)
+        elif arrival is Arrival.PART:
+            if fresh:
+                client.deadline = now + self._limits.header_timeout
+            self._epoll.modify(client.fd, ARMED)
+        else:
+            self.close(client)
+
+    def _discard(self, client: Client) -> None:
+        try:
+            gone = not client.sock.recv(64 * 2**10, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            gone = False
+        except OSError:
+            gone = True
+        if gone:
+            self.close(client)
+        else:
+            self._epoll.modify(client.fd, ARMED)
+
+    def _accept(self, now: float) -> None:
+        for _ in range(64):
+            if len(self._clients) >= self._limits.connections:
+                self._pause()
+                return
+            try:
+                sock, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._listen(False)  # no descriptors: the next sweep tries again
+                    self._retry_accept = now
+                    return
+                continue  # that client is gone already
+            self._welcome(sock, address[0], now)
+
+    def _welcome(self, sock: socket.socket, address: str, now: float) -> None:
+        limits = self._limits
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            set_time_limits(sock, limits.idle_timeout, limits.idle_timeout)
+        except OSError:
+            sock.close()
+            return
+        client = Client(sock, address, limits.head)
+        client.deadline = now + limits.idle_timeout
+        self._clients[client.fd] = client
+        self.accepted += 1
+        self._epoll.register(client.fd, ARMED)
+
+    def _pause(self) -> None:
+        """At the cap: let the kernel's queue hold further clients until one leaves."""
+        self._full = True
+        self._listen(False)
+        if len(self._clients) < self._limits.connections:  # one left meanwhile and may have missed `_full`
+            self._listen(True)
+
+    def _listen(self, on: bool) -> None:
+        if on:
+            self._full = False
+        with contextlib.suppress(OSError, ValueError):  # the listener is gone once draining
+            self._epoll.modify(self._listen_fd, select.EPOLLIN if on else 0)
+
+    def _sweep(self, now: float) -> None:
+        self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
+        if self._retry_accept:
+            self._retry_accept = 0.0
+            self._listen(True)
+        for client in list(self._clients.values()):
+            if client.deadline > now or client.state not in (State.WAITING, State.LINGERING):
+                continue
+            if client.state is State.WAITING and client.buffer:
+                client.trouble = Malformed(408, "the request head took too long")
+                client.arrived = now
+                client.state = State.WORKING
+                # Silence the descriptor: from here on a worker owns it.
+                self._epoll.modify(client.fd, select.EPOLLONESHOT)
+                self.submit(client)
+            else:
+                self.close(client)
+        for chore in self._chores:
+            chore(now)
+
+    def _drained(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        if not self.draining:
+            return
+        if self._listener.fileno() >= 0:
+            self._accept(time.monotonic())  # who is in the kernel's queue was let in
+            self._epoll.unregister(self._listen_fd)
+            self._listener.close()
+        for client in list(self._clients.values()):
+            if client.state is State.LINGERING:
+                if client.deadline == 0.0:
+                    self.close(client)
+            elif client.state is State.WAITING:
+                self._last_chance(client)
+        if not self._clients:
+            self.empty.set()
+
+    def _last_chance(self, client: Client) -> None:
+        """Serve a request that has already arrived; else close."""
+        if client.read() is not Arrival.HEAD:
+            self.close(client)
+            return
+        self._epoll.modify(client.fd, select.EPOLLONESHOT)
+        client.arrived = time.monotonic()
+        client.state = State.WORKING
+        self.submit(client)

@@ -1,0 +1,164 @@
+"""What the proxy changes in heads on their way through. RFC 9110, 7.6"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
+
+PSEUDONYM = b"proxytwin"
+"""What this proxy calls itself in Via and Cache-Status."""
+MOST_PASSAGES = 10
+"""A request that was here so often goes in circles."""
+
+VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
+# For this hop only. RFC 9110, 7.6.1; the credentials were for us. RFC 9110, 11.7.2
+_HOP = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te",
+        b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+_REQUEST_DROPS = _HOP | {b"host", b"content-length"}
+_REVERSE_DROPS = _REQUEST_DROPS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+_STORED_DROPS = _HOP | {b"content-length", b"age", b"trailer"}
+_TRAILER_DROPS = _HOP | {b"host", b"content-length", b"trailer"}
+
+
+def _lines(fields: Fields, drops: frozenset[bytes]) -> Iterable[bytes]:
+    """The field lines that go on: all but `drops` and what Connection lists."""
+    options = fields.get(b"connection")
+    if options is not None:
+        drops = drops.union(fields.elements(b"connection"))
+    return [
+        b"%b: %b\r\n" % line
+        for name, line in zip(fields.names, fields.lines, strict=True)
+        if name not in drops
+    ]
+
+
+def _framing(framing: int) -> bytes:
+    return b"Transfer-Encoding: chunked\r\n" if framing == CHUNKED else b"Content-Length: %d\r\n" % framing
+
+
+def upstream_request(head: RequestHead, host: bytes, client: str | None) -> bytes:
+    """The head to send upstream.
+
+    Parameters
+    ----------
+    head : RequestHead
+        What the client sent.
+    host : bytes
+        The one Host.
+    client : str or None
+        The client's address for X-Forwarded-For on the reverse side; None on the forward side.
+    """
+    fields = head.fields
+    start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), head.path, host)
+    added = VIA
+    if client is not None:
+        before = fields.get(b"x-forwarded-for")
+        chain = client.encode() if not before else b"%b, %b" % (before, client.encode())
+        added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % (
+            VIA, chain, host,
+        )  # fmt: skip
+    if head.framing != 0 or b"content-length" in fields:
+        added += _framing(head.framing)
+    lines = _lines(fields, _REQUEST_DROPS if client is None else _REVERSE_DROPS)
+    return b"".join((start, *lines, added, b"\r\n"))
+
+
+def passages(fields: Fields) -> int:
+    """How often a request says to have come through a proxy of this kind."""
+    return sum(part.split()[-1:] == [PSEUDONYM] for part in fields.elements(b"via"))
+
+
+@lru_cache(maxsize=4)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
+
+
+def http_date() -> bytes:
+    """The present time as a Date value."""
+    return _date(int(time.time()))
+
+
+def connection_field(request: RequestHead, keep: bool) -> bytes:
+    """What a client must be told about its connection; nothing if it knows. RFC 9112, 9.3"""
+    if not keep:
+        return b"Connection: close\r\n"
+    return b"" if request.minor == 1 else b"Connection: keep-alive\r\n"
+
+
+def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> bytes:
+    """The head to send to the client.
+
+    Parameters
+    ----------
+    answer : ResponseHead
+        What the upstream sent.
+    framing : int or None
+        Of the body towards the client; None leaves the origin's Content-Length alone, for answers
+        to HEAD and 304.
+    added : bytes
+        Further field lines.
+    """
+    fields = answer.fields
+    start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
+    drops = _HOP
+    if framing is not None:
+        drops = _HOP | {b"content-length"}
+        if framing >= CHUNKED:
+            added += _framing(framing)
+    if b"date" not in fields:  # RFC 9110, 6.6.1
+        added += b"Date: %b\r\n" % http_date()
+    return b"".join((start, *_lines(fields, drops), VIA, added, b"\r\n"))
+
+
+def stored_response(answer: ResponseHead, length: int) -> bytes:
+    """The head of an answer that is stored: without what changes with each use, and open at its end."""
+    start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
+    date = b"" if b"date" in answer.fields else b"Date: %b\r\n" % http_date()
+    return b"".join((start, *_lines(answer.fields, _STORED_DROPS), VIA, date, _framing(length)))
+
+
+def trailer_lines(trailer: Fields | None) -> bytes:
+    """The trailer section that goes on. RFC 9110, 6.5.1"""
+    return b"".join(_lines(trailer, _TRAILER_DROPS)) if trailer is not None else b""
+
+
+def own_answer(
+    request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
+) -> bytes:
+    """A whole answer of the proxy's own, in plain text.
+
+    Parameters
+    ----------
+    request : RequestHead or None
+        What is answered; None if it could not be read.
+    status : int
+        Its status.
+    detail : str
+        One line for the reader; empty for the status alone.
+    keep : bool
+        Whether the connection lives on.
+    added : bytes
+        Further field lines.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Status"
+    body = f"{status} {phrase}{': ' if detail else ''}{detail}\n".encode()
+    connection = (
+        (b"" if keep else b"Connection: close\r\n") if request is None else connection_field(request, keep)
+    )
+    start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b%b" % (status, phrase.encode(), http_date(), connection, added)
+    if status in (204, 304):
+        return start + b"\r\n"
+    start += b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return start if request is not None and request.method == "HEAD" else start + body

@@ -1,0 +1,198 @@
+"""Where a body ends: the decision from the head, and incremental readers. RFC 9112, 6 and 7
+
+A reader takes bytes as they arrive and gives the pieces of the body in them. When the body has
+ended, `done` is true and `rest` holds what arrived behind it: the next message of a pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+
+from realproxy.http1.fields import Fields, Malformed, parse_fields
+
+CHUNKED = -1
+"""Framing: chunks. Zero and more is a length in bytes."""
+UNTIL_CLOSE = -2
+"""Framing: the body ends with the connection; only answers can be framed so."""
+
+Data = bytes | memoryview
+
+_LENGTH = re.compile(rb"[0-9]{1,18}")  # Content-Length = 1*DIGIT: no sign, no list    RFC 9110, 8.6
+
+
+def request_framing(fields: Fields, minor: int) -> int:
+    """Length of a request's body or `CHUNKED`; raises `Malformed` 400 or 501. RFC 9112, 6.3"""
+    coding = fields.get(b"transfer-encoding")
+    length = fields.get(b"content-length")
+    if coding is None:
+        return 0 if length is None else _length(length, 400)
+    if length is not None:
+        raise Malformed(400, "Transfer-Encoding together with Content-Length")
+    if minor == 0:
+        raise Malformed(400, "Transfer-Encoding in HTTP/1.0")
+    if coding.lower() != b"chunked":
+        raise Malformed(501, "a transfer coding other than chunked")
+    return CHUNKED
+
+
+def response_framing(fields: Fields, minor: int, status: int, method: str) -> int:
+    """Length of an answer's body, `CHUNKED` or `UNTIL_CLOSE`; raises `Malformed` 502. RFC 9112, 6.3"""
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return 0
+    coding = fields.get(b"transfer-encoding")
+    length = fields.get(b"content-length")
+    if coding is None:
+        return UNTIL_CLOSE if length is None else _length(length, 502)
+    if length is not None or minor == 0 or coding.lower() != b"chunked":
+        raise Malformed(502, "the upstream sent a body whose end is ambiguous")
+    return CHUNKED
+
+
+def _length(text: bytes, status: int) -> int:
+    if _LENGTH.fullmatch(text) is None:
+        raise Malformed(status, "bad Content-Length")
+    return int(text)
+
+
+class BodyReader(ABC):
+    """The body of one message.
+
+    Attributes
+    ----------
+    done : bool
+        Whether the whole body was fed.
+    rest : bytes
+        What was fed beyond its end.
+    trailer : Fields or None
+        Field lines behind the last chunk.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self.rest = b""
+        self.trailer: Fields | None = None
+
+    @abstractmethod
+    def feed(self, data: Data) -> list[Data]:
+        """The pieces of the body in `data`; they are views of it, valid as long as it is."""
+
+    def end(self) -> bool:
+        """The connection ended; returns whether that is how the body ends."""
+        return self.done
+
+
+class LengthReader(BodyReader):
+    """A body of `length` bytes."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.remaining = length
+        self.done = length == 0
+
+    def feed(self, data: Data) -> list[Data]:
+        """See `BodyReader.feed`."""
+        if len(data) > self.remaining:
+            self.rest = bytes(data[self.remaining :])
+            data = data[: self.remaining]
+        self.remaining -= len(data)
+        self.done = self.remaining == 0
+        return [data] if len(data) else []
+
+
+class CloseReader(BodyReader):
+    """A body that ends with the connection."""
+
+    def feed(self, data: Data) -> list[Data]:
+        """See `BodyReader.feed`."""
+        return [data] if len(data) else []
+
+    def end(self) -> bool:
+        """See `BodyReader.end`."""
+        self.done = True
+        return True
+
+
+# chunked-body = *chunk last-chunk trailer-section CRLF                                RFC 9112, 7.1
+# chunk        = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
+# chunk-ext    = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), ignored
+_SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[\t -~\x80-\xff]*+)?+\r\n"
+_FIRST_SIZE = re.compile(_SIZE)
+_NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # the CRLF before it ends the chunk before
+_SIZE_LINE_LIMIT = 1024
+
+
+class ChunkedReader(BodyReader):
+    """A body in chunks.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that the trailer section may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self._remaining = 0
+        self._size = _FIRST_SIZE
+        self._held = b""
+        self._in_trailer = False
+
+    def feed(self, data: Data) -> list[Data]:
+        """See `BodyReader.feed`; raises `Malformed` 400."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        pieces: list[Data] = []
+        at = 0
+        while at < len(data) and not self.done:
+            if self._remaining:
+                piece = data[at : at + self._remaining]
+                self._remaining -= len(piece)
+                at += len(piece)
+                pieces.append(piece)
+            elif self._in_trailer:
+                self._read_trailer(bytes(data[at:]))
+                break
+            else:
+                found = self._size.match(data, at)
+                if found is None:
+                    self._hold_size_line(bytes(data[at:]))
+                    break
+                at = found.end()
+                self._remaining = int(found[1], 16)
+                self._size = _NEXT_SIZE
+                self._in_trailer = self._remaining == 0
+        return pieces
+
+    def _hold_size_line(self, data: bytes) -> None:
+        """Keep a part of a size line for later, unless it can never become one."""
+        text = data
+        if self._size is _NEXT_SIZE:
+            if not b"\r\n".startswith(data[:2]):
+                raise Malformed(400, "a chunk does not end where its size says")
+            text = data[2:]
+        if b"\n" in text or len(text) > _SIZE_LINE_LIMIT or not (text[:1] + b"0").isalnum():
+            raise Malformed(400, "bad chunk size")
+        self._held = data
+
+    def _read_trailer(self, data: bytes) -> None:
+        if data.startswith(b"\r\n"):
+            self.done, self.rest = True, data[2:]
+            return
+        end = data.find(b"\r\n\r\n")
+        if end > self._limit or (end < 0 and len(data) > self._limit):
+            raise Malformed(400, "the trailer section is too long")
+        if end < 0:
+            self._held = data
+            return
+        self.trailer = parse_fields(data, 0, end + 2)
+        self.done, self.rest = True, data[end + 4 :]
+
+
+def body_reader(framing: int, limit: int) -> BodyReader:
+    """The reader for a framing; `limit` bounds a trailer section in bytes."""
+    if framing == CHUNKED:
+        return ChunkedReader(limit)
+    return CloseReader() if framing == UNTIL_CLOSE else LengthReader(framing)

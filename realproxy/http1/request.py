@@ -1,0 +1,174 @@
+"""Request heads: the request line, its target and the rules for Host and framing."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
+from realproxy.http1.framing import request_framing
+
+# request-line = method SP request-target SP HTTP-version                              RFC 9112, 3
+# HTTP-version = HTTP-name "/" DIGIT "." DIGIT                                         RFC 9112, 2.3
+_LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([01])")
+_OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]")
+# origin-form   = absolute-path [ "?" query ]                                          RFC 9112, 3.2.1
+# Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment.
+_ORIGIN = re.compile(rb"/[^#]*+")
+# uri-host      = IP-literal / IPv4address / reg-name                                  RFC 3986, 3.2.2
+# authority     = uri-host [ ":" port ]; userinfo is refused                           RFC 9110, 4.2.4
+_HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._~%!$&'()*+,;=]++)"
+_AUTHORITY = re.compile(_HOST + rb"(?::([0-9]*+))?+")
+# absolute-form = absolute-URI                                                         RFC 9112, 3.2.2
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?][^#]*+)?+)")
+
+
+class TargetForm(Enum):
+    """The four forms of a request target. RFC 9112, 3.2"""
+
+    ORIGIN = "origin"
+    ABSOLUTE = "absolute"
+    AUTHORITY = "authority"
+    ASTERISK = "asterisk"
+
+
+class RequestHead:
+    """A checked request head.
+
+    Attributes
+    ----------
+    method : str
+        As sent; methods are case-sensitive.
+    target : bytes
+        As sent.
+    form : TargetForm
+        Which form the target has.
+    minor : int
+        0 or 1, of HTTP/1.0 or HTTP/1.1.
+    fields : Fields
+        Its field lines.
+    host : bytes
+        Host that is asked for, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
+    port : int
+        Its port, 80 if none was named.
+    path : bytes
+        Absolute path with query; ``*`` in asterisk-form, empty in authority-form.
+    framing : int
+        As `realproxy.http1.framing.request_framing` says.
+    """
+
+    __slots__ = ("fields", "form", "framing", "host", "method", "minor", "path", "port", "target")
+
+    def __init__(self, method: str, target: bytes, minor: int, fields: Fields) -> None:
+        self.method, self.target, self.minor, self.fields = method, target, minor, fields
+        self.framing = request_framing(fields, minor)
+        self.form = TargetForm.ORIGIN
+        self.path = target
+        authority = fields.get(b"host")
+        if authority is None and minor == 1:
+            raise Malformed(400, "Host is missing")
+        self.host, self.port = parse_authority(authority) if authority is not None else (b"", 80)
+        if target[0] != 47 or method == "CONNECT":  # 47 is a slash
+            self._read_other_form()
+        elif b"#" in target:
+            raise Malformed(400, "bad request target")
+
+    def _read_other_form(self) -> None:
+        if self.method == "CONNECT":
+            self.form, self.path = TargetForm.AUTHORITY, b""
+            if not self.target.rpartition(b":")[2].isdigit():
+                raise Malformed(400, "CONNECT needs host:port")
+            self.host, self.port = parse_authority(self.target)
+        elif self.target == b"*" and self.method == "OPTIONS":
+            self.form = TargetForm.ASTERISK
+        else:
+            found = _ABSOLUTE.fullmatch(self.target)
+            if found is None:
+                raise Malformed(400, "bad request target")
+            if found[1].lower() != b"http":
+                raise Malformed(501, f"scheme {found[1].decode()} is not supported")
+            self.form = TargetForm.ABSOLUTE
+            self.host, self.port = parse_authority(found[2])
+            self.path = found[3] if found[3].startswith(b"/") else b"/" + found[3]
+
+    @property
+    def authority(self) -> bytes:
+        """Host, with port unless it is 80."""
+        return self.host if self.port == 80 else b"%b:%d" % (self.host, self.port)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client lets the connection live on. RFC 9112, 9.3"""
+        options = self.fields.elements(b"connection")
+        return b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
+
+
+def parse_authority(text: bytes) -> tuple[bytes, int]:
+    """Host in lower case and port (80 if none) of an authority; raises `Malformed` 400."""
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
+        raise Malformed(400, "bad host")
+    host, digits = found.groups()
+    port = (int(digits) if len(digits) < 6 else 65536) if digits else 80
+    if port > 65535:
+        raise Malformed(400, "bad port")
+    return host.lower(), port
+
+
+def parse_request(head: bytes) -> RequestHead:
+    """Check and read a request head.
+
+    Parameters
+    ----------
+    head : bytes
+        From the request line up to the end of the empty line.
+
+    Raises
+    ------
+    Malformed
+        400, 501 or 505.
+    """
+    end = head.find(b"\r\n")
+    found = _LINE.fullmatch(head, 0, end)
+    if found is None:
+        if _OTHER_VERSION.fullmatch(head, 0, end) is not None:
+            raise Malformed(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        raise Malformed(400, "bad request line")
+    method, target, minor = found.groups()
+    return RequestHead(
+        method.decode(), target, 1 if minor == b"1" else 0, parse_fields(head, end + 2, len(head) - 2)
+    )
+
+
+# What can stand before the end of a head: no bare CR or LF, no other control character but HTAB.
+_WRONG = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
+
+
+def check_partial(data: bytes, start: int, limit: int) -> None:
+    """Refuse a head that has not arrived whole but can never become a good one.
+
+    Parameters
+    ----------
+    data : bytes
+        All that has arrived.
+    start : int
+        Up to where it was checked before.
+    limit : int
+        Bytes that a head may have.
+
+    Raises
+    ------
+    Malformed
+        400 for garbage, 414 or 431 for what is too long.
+    """
+    if _WRONG.search(data, max(0, start - 1)) is not None:
+        raise Malformed(400, "not an HTTP/1.1 request")
+    if len(data) > limit:
+        raise too_long(data)
+
+
+def too_long(data: bytes) -> Malformed:
+    """414 if the request line alone is too long, else 431."""
+    if b"\r\n" in data:
+        return Malformed(431, "the request head is too long")
+    return Malformed(414, "the request target is too long")

@@ -1,0 +1,252 @@
+"""One request upstream and its answer back: send, await, relay. Memory does not grow with a body.
+
+Runs in the worker that owns the client. It owns the upstream connection too, until `_release`,
+the one place that puts it back or closes it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from policies.freshness import NotStored
+from policies.settings import Limits
+from realproxy.cache import Recording, forwarded, status_field
+from realproxy.client import Client
+from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
+from realproxy.heads import client_response, connection_field
+from realproxy.http1 import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    BodyReader,
+    Malformed,
+    RequestHead,
+    ResponseHead,
+    body_reader,
+    parse_response,
+)
+from realproxy.targets import Address
+from realproxy.uploading import Pieces, Upload, encode
+from realproxy.upstream import Connection, Pool
+from realproxy.workers import Worker
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+
+
+class Fetch:
+    """One request to an upstream and its answer back to the client.
+
+    Parameters
+    ----------
+    pool : Pool
+        Of upstream connections.
+    limits : Limits
+        From the settings.
+    client : Client
+        Who asks.
+    exchange : Exchange
+        The record to fill in.
+    head : RequestHead
+        What is asked.
+    recording : Recording or None
+        For an answer that may be stored.
+    upstream_done : callable
+        Called when the upstream is done with the request.
+
+    Attributes
+    ----------
+    keep : bool
+        Whether the client's connection may carry another request.
+    begun : bool
+        Whether a part of the answer was sent to the client.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        limits: Limits,
+        client: Client,
+        exchange: Exchange,
+        head: RequestHead,
+        recording: Recording | None,
+        upstream_done: Callable[[], None],
+    ) -> None:
+        self._pool, self._limits, self._client, self._exchange = pool, limits, client, exchange
+        self._head, self._recording, self._upstream_done = head, recording, upstream_done
+        self._upload = Upload(client, head, limits) if head.framing else None
+        self._connection: Connection | None = None
+        self.keep = False
+        self.begun = False
+
+    def run(self, addresses: Sequence[Address], request: bytes, worker: Worker, keep: bool) -> None:
+        """Do it.
+
+        Parameters
+        ----------
+        addresses : sequence of Address
+            Of the upstream; further ones are for when the first cannot be reached.
+        request : bytes
+            The head to send.
+        worker : Worker
+            Has memory for long bodies.
+        keep : bool
+            Whether the client's connection may live on as far as the client is concerned.
+
+        Raises
+        ------
+        Refusal, Malformed
+            While nothing was sent to the client.
+        Cut
+            When nothing more can be sent to it.
+        """
+        self.keep = keep
+        try:
+            self._ask(addresses, request)
+            answer, rest = self._answer()
+            self._relay(answer, rest, worker)
+        finally:
+            self.keep = self.keep and self.all_read
+            self._release(False)
+            if self._recording is not None:
+                self._recording.drop(NotStored.INCOMPLETE)
+
+    @property
+    def all_read(self) -> bool:
+        """Whether nothing is left of the request's body."""
+        return self._upload is None or self._upload.done
+
+    # --- the way up -----------------------------------------------------------------------------
+
+    def _ask(self, addresses: Sequence[Address], request: bytes) -> None:
+        """Send the request, and once more if a kept connection proves to have ended."""
+        first: Pieces = [request]
+        if self._upload is not None:
+            first += self._upload.first()
+        try:
+            self._send(addresses, first, fresh=False)
+        except UpstreamTrouble as trouble:
+            if not (trouble.retry_safe and self._head.method in IDEMPOTENT and self._upload is None):
+                raise
+            self._disconnect()
+            self._send(addresses, first, fresh=True)
+
+    def _send(self, addresses: Sequence[Address], first: Pieces, *, fresh: bool) -> None:
+        """Send what there is, and wait for the first bytes of the answer."""
+        exchange = self._exchange
+        start = time.monotonic()
+        connection = self._connection = self._pool.take(addresses, fresh=fresh)
+        exchange.asked = time.monotonic()
+        exchange.connecting += exchange.asked - start
+        exchange.reused = connection.reused
+        connection.send(first)
+        if self._upload is not None:
+            self._upload.until_answer(connection)
+        connection.receive()
+
+    def _answer(self) -> tuple[ResponseHead, bytes]:
+        """The final answer's head and what came behind it; 1xx are passed on (RFC 9110, 15.2)."""
+        connection, limits = self._connection, self._limits
+        assert connection is not None
+        while True:
+            answer = parse_response(
+                connection.read_head(limits.head, limits.answer_timeout), self._head.method
+            )
+            if answer.status >= 200:
+                return answer, connection.buffer
+            if answer.status == 101:
+                raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched protocols without being asked")
+            if self._head.minor == 1:
+                self._client.send([client_response(answer, UNTIL_CLOSE, b"")])
+            if self._upload is not None and not connection.buffer:
+                self._upload.until_answer(connection)
+
+    # --- the way back ---------------------------------------------------------------------------
+
+    def _relay(self, answer: ResponseHead, rest: bytes, worker: Worker) -> None:
+        exchange, recording = self._exchange, self._recording
+        exchange.answered = time.monotonic()
+        if recording is not None:
+            recording.begin(answer, exchange.answered - exchange.asked)
+        self.keep = self.keep and self.all_read
+        framing = self._framing(answer)
+        reader = body_reader(answer.framing, self._limits.head)
+        pieces = self._arrived(answer, reader, rest)
+        added = connection_field(self._head, self.keep)
+        if recording is not None:
+            exchange.cache = forwarded(recording.why, recording.reason)
+            added += status_field(exchange.cache)
+        self.begun = True
+        exchange.status = answer.status
+        out = encode(framing, pieces, reader) if framing is not None else []
+        self._client.send([client_response(answer, framing, added), *out])
+        exchange.sent = sum(map(len, pieces))
+        while not reader.done:
+            pieces = self._arrived(answer, reader, self._more(worker.buffer, reader, framing))
+            self._client.send(encode(framing or 0, pieces, reader) or [b""])
+            exchange.sent += sum(map(len, pieces))
+
+    def _framing(self, answer: ResponseHead) -> int | None:
+        """How the body is framed towards the client; None for what has none but may say a length."""
+        if self._head.method == "HEAD" or answer.status == 304:
+            return None
+        if answer.framing >= 0:
+            return UNTIL_CLOSE if answer.status == 204 else answer.framing
+        if self._head.minor == 1:
+            return CHUNKED
+        self.keep = False
+        return UNTIL_CLOSE
+
+    def _arrived(self, answer: ResponseHead, reader: BodyReader, data: bytes | memoryview) -> Pieces:
+        """Take note of what arrived, before it is sent on: who asks again will find it stored."""
+        try:
+            pieces = reader.feed(data) if len(data) or not reader.done else []
+        except Malformed as error:
+            if self.begun:
+                raise self._cut(End.UPSTREAM_BAD) from None
+            raise Malformed(502, f"the upstream sent a {error.problem}") from None
+        if self._recording is not None:
+            self._recording.add(pieces)
+        if reader.done:
+            at_end = answer.framing != UNTIL_CLOSE and not reader.rest and self.all_read
+            self._release(at_end and answer.keeps_alive)
+            if self._recording is not None:
+                self._recording.finish()
+        return pieces
+
+    def _more(self, buffer: memoryview, reader: BodyReader, framing: int | None) -> memoryview:
+        """Wait for more of the body."""
+        connection = self._connection
+        assert connection is not None
+        try:
+            if self._upload is not None:
+                self._upload.until_answer(connection)
+            size = connection.receive_into(buffer)
+        except BlockingIOError:
+            raise self._cut(End.UPSTREAM_SLOW, framing) from None
+        except OSError:
+            raise self._cut(End.UPSTREAM_BROKEN, framing) from None
+        except (Refusal, Malformed):
+            raise self._cut(End.CLIENT_BAD, framing) from None
+        if size == 0 and not reader.end():
+            raise self._cut(End.UPSTREAM_BROKEN, framing)
+        return buffer[:size]
+
+    def _cut(self, end: End, framing: int | None = None) -> Cut:
+        if framing == UNTIL_CLOSE:
+            self._client.reset_on_close()
+        return Cut(end)
+
+    # --- the connection -------------------------------------------------------------------------
+
+    def _release(self, reusable: bool) -> None:
+        """The upstream is done with the request; later calls do nothing."""
+        if self._connection is not None and reusable:
+            self._pool.put_back(self._connection)
+            self._connection = None
+        self._disconnect()
+        self._upstream_done()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._pool.close(self._connection)
+            self._connection = None

@@ -1,0 +1,308 @@
+"""The life of a request: read its head, find who answers, answer, say what comes next.
+
+Runs in the worker that owns the client.
+"""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+
+from policies.freshness import read_request
+from policies.routing import Asked, normal_path
+from policies.settings import Forward
+from realproxy.accesslog import AccessLog
+from realproxy.cache import HIT, Recording, Stored, cache_key, status_field
+from realproxy.client import Arrival, Client, State
+from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.front import Front
+from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
+from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
+from realproxy.relaying import Fetch
+from realproxy.site import Site
+from realproxy.targets import Address, connect, permitted
+from realproxy.tunnel import Relay
+from realproxy.workers import Worker
+
+IN_A_ROW = 32
+"""Requests of one connection that are answered before others get their turn."""
+
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+class Then(Enum):
+    """What becomes of the client's connection."""
+
+    NEXT = "it may carry another request"
+    CLOSE = "it is closed"
+    LINGER = "it is closed once the client had time to read"
+    TUNNEL = "the relay thread owns it"
+
+
+def asked_of(head: RequestHead, client: str) -> Asked:
+    """What routes look at."""
+    host = head.host.decode().removeprefix("[").removesuffix("]")
+    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text)
+
+
+class Turn:
+    """What the phases of one request hand to each other.
+
+    Attributes
+    ----------
+    client : Client
+        Who asks.
+    worker : Worker
+        Who answers.
+    exchange : Exchange
+        The record.
+    head : RequestHead
+        What is asked.
+    keep : bool
+        Whether the client's connection may live on.
+    """
+
+    __slots__ = ("client", "exchange", "head", "keep", "worker")
+
+    def __init__(
+        self, client: Client, worker: Worker, exchange: Exchange, head: RequestHead, keep: bool
+    ) -> None:
+        self.client, self.worker, self.exchange, self.head, self.keep = client, worker, exchange, head, keep
+
+
+class Serving:
+    """Answers requests.
+
+    Parameters
+    ----------
+    site : Site
+        What the settings say.
+    own : Address
+        Where this proxy listens.
+    log : AccessLog or None
+        Takes every exchange.
+    """
+
+    def __init__(self, site: Site, own: Address, log: AccessLog | None) -> None:
+        self._site, self._own, self._log = site, own, log
+        self._limits = site.settings.limits
+        self._front: Front
+        self._relay: Relay
+
+    def attach(self, front: Front, relay: Relay) -> None:
+        """Say who takes connections that a worker is done with."""
+        self._front, self._relay = front, relay
+
+    def serve(self, client: Client, worker: Worker) -> None:
+        """Answer what `client` asks, as long as its next request is there already."""
+        front = self._front
+        for _ in range(IN_A_ROW):
+            then = self._serve_one(client, worker)
+            if then is not Then.NEXT:
+                if then is Then.CLOSE:
+                    front.close(client)
+                elif then is Then.LINGER:
+                    front.linger(client)
+                return
+            arrival = client.look() if client.buffer else Arrival.PART
+            if arrival is Arrival.PART:
+                arrival = client.read()
+            if arrival is not Arrival.HEAD:
+                if arrival is Arrival.PART:
+                    front.resume(client)
+                else:
+                    front.close(client)
+                return
+            client.arrived = time.monotonic()
+        front.submit(client)
+
+    def log(self, exchange: Exchange) -> None:
+        """Write an exchange into the log."""
+        if self._log is not None:
+            self._log.write(exchange)
+
+    # --- one request ----------------------------------------------------------------------------
+
+    def _serve_one(self, client: Client, worker: Worker) -> Then:
+        exchange = Exchange(client.address, client.arrived, time.monotonic())
+        worker.tally["requests"] += 1
+        try:
+            head = exchange.head = parse_request(client.take_head())
+            turn = Turn(client, worker, exchange, head, head.keeps_alive and not self._front.draining)
+            then = self._dispatch(turn)
+        except Malformed as error:
+            then = self._unreadable(client, exchange, error)
+        except Cut as cut:
+            exchange.end = cut.end
+            then = Then.CLOSE
+        exchange.ended = time.monotonic()
+        worker.tally[exchange.end] += 1
+        worker.tally[str(exchange.status)] += 1
+        if then is not Then.TUNNEL:
+            self.log(exchange)
+        return then
+
+    def _dispatch(self, turn: Turn) -> Then:
+        try:
+            return self._side(turn)
+        except Refusal as refusal:
+            turn.exchange.end = refusal.end
+            return self._own_answer(turn, refusal.status, refusal.detail)
+
+    def _side(self, turn: Turn) -> Then:
+        """Find out whether this is for the reverse or the forward side. RFC 9112, 3.2"""
+        forward, head = self._site.settings.forward, turn.head
+        if head.form is TargetForm.AUTHORITY:
+            turn.exchange.side = "tunnel"
+            return self._tunnel(turn, forward)
+        if b"via" in head.fields and passages(head.fields) >= MOST_PASSAGES:
+            raise Refusal(508, End.LOOP, f"this request came through here {MOST_PASSAGES} times")
+        if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.protocols:
+            turn.exchange.side = "forward"
+            return self._forward(turn, forward)
+        return self._reverse(turn)
+
+    # --- the reverse side -----------------------------------------------------------------------
+
+    def _reverse(self, turn: Turn) -> Then:
+        site, head, exchange = self._site, turn.head, turn.exchange
+        number = exchange.route = site.routes.match(asked_of(head, turn.client.address))
+        if number is None:
+            raise Refusal(404, End.NO_ROUTE, "no route takes this request")
+        route = site.settings.route[number]
+        if route.to is None:
+            return self._own_answer(turn, route.respond or 500, "")
+        exchange.service = route.to
+        recording = None
+        if route.cache is not None:
+            found = self._look_up(turn, route.to, route.cache.ttl)
+            if isinstance(found, Stored):
+                return self._from_store(turn, found)
+            recording = found
+        pick = site.services[route.to].start(turn.client.address)
+        exchange.upstream = pick.name
+        host = head.authority if head.host else pick.name.encode()
+        request = upstream_request(head, host, turn.client.address)
+        fetch = Fetch(site.pool, self._limits, turn.client, exchange, head, recording, pick.finish)
+        return self._fetch(turn, fetch, [pick.address], request)
+
+    # --- the forward side -----------------------------------------------------------------------
+
+    def _forward(self, turn: Turn, forward: Forward) -> Then:
+        recording, head = None, turn.head
+        if forward.cache:
+            found = self._look_up(turn, "", None)
+            if isinstance(found, Stored):
+                return self._from_store(turn, found)
+            recording = found
+        addresses = self._permitted(head, forward)
+        turn.exchange.upstream = head.authority.decode()
+        request = upstream_request(head, head.authority, None)
+        fetch = Fetch(self._site.pool, self._limits, turn.client, turn.exchange, head, recording, _nothing)
+        return self._fetch(turn, fetch, addresses, request)
+
+    def _tunnel(self, turn: Turn, forward: Forward | None) -> Then:
+        head, exchange, client = turn.head, turn.exchange, turn.client
+        if forward is None or "connect" not in forward.protocols:
+            raise Refusal(405, End.REFUSED, "no tunnels here")
+        if head.framing:
+            raise Refusal(400, End.CLIENT_BAD, "CONNECT with a body")
+        if head.port not in forward.connect_ports:
+            raise Refusal(403, End.REFUSED, f"forward.connect_ports: {head.port} is not among them")
+        exchange.upstream = head.target.decode()
+        start = time.monotonic()
+        target = connect(self._permitted(head, forward), self._limits.connect_timeout)
+        exchange.asked = exchange.answered = time.monotonic()
+        exchange.connecting = exchange.asked - start
+        try:
+            client.send([ESTABLISHED])
+        except Cut:
+            target.close()
+            raise
+        exchange.status = 200
+        client.state = State.TUNNEL
+        self._relay.add(client, target, exchange)
+        return Then.TUNNEL
+
+    def _permitted(self, head: RequestHead, forward: Forward) -> list[Address]:
+        host = head.host.decode().removeprefix("[").removesuffix("]")
+        return permitted((host, head.port), self._own, private_targets=forward.private_targets)
+
+    # --- answering ------------------------------------------------------------------------------
+
+    def _look_up(self, turn: Turn, service: str, ttl: float | None) -> Stored | Recording:
+        """The stored answer, or the recording of the one that has to be fetched."""
+        head, exchange = turn.head, turn.exchange
+        store, key = self._site.store, cache_key(service, head)
+        asked = read_request(head.method, head.fields.text)
+        found = store.lookup(key, asked)
+        if isinstance(found, Stored):
+            exchange.cache = HIT
+            return found
+        if asked.only_if_cached:
+            exchange.cache = "detail=not-cached"
+            raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
+        exchange.cache = f"fwd={found}"
+        authorized = b"authorization" in head.fields
+        return Recording(store, key, head.method, asked, found, ttl=ttl, authorized=authorized)
+
+    def _from_store(self, turn: Turn, stored: Stored) -> Then:
+        head, exchange = turn.head, turn.exchange
+        keep = self._skip_body(turn)
+        pieces = stored.pieces(head, connection_field(head, keep), time.monotonic())
+        exchange.status = stored.status
+        turn.client.send(pieces)
+        exchange.sent = len(stored.body) if len(pieces) > 1 else 0
+        return Then.NEXT if keep else Then.LINGER
+
+    def _fetch(self, turn: Turn, fetch: Fetch, addresses: list[Address], request: bytes) -> Then:
+        """Answer from an upstream."""
+        try:
+            fetch.run(addresses, request, turn.worker, turn.keep)
+        except Malformed as error:
+            end = End.UPSTREAM_BAD if error.status == 502 else End.CLIENT_BAD
+            raise Refusal(error.status, end, error.problem) from None
+        finally:
+            turn.keep = fetch.keep
+        if fetch.keep:
+            return Then.NEXT
+        return Then.CLOSE if fetch.all_read else Then.LINGER
+
+    def _own_answer(self, turn: Turn, status: int, detail: str) -> Then:
+        """Answer with a status of the proxy's own."""
+        exchange = turn.exchange
+        keep = self._skip_body(turn)
+        exchange.status = status
+        added = status_field(exchange.cache) if exchange.cache else b""
+        answer = own_answer(turn.head, status, detail, keep, added)
+        turn.client.send([answer])
+        return Then.NEXT if keep else Then.LINGER
+
+    def _skip_body(self, turn: Turn) -> bool:
+        """Drop the body of a request that is not passed on.
+
+        Returns
+        -------
+        bool
+            Whether the connection can live on: what has not arrived yet is not waited for.
+        """
+        if turn.head.framing == 0 or not turn.keep:
+            return turn.keep
+        reader = body_reader(turn.head.framing, self._limits.head)
+        try:
+            reader.feed(turn.client.buffer)
+        except Malformed:
+            return False
+        turn.client.buffer = reader.rest
+        return reader.done
+
+    def _unreadable(self, client: Client, exchange: Exchange, error: Malformed) -> Then:
+        """Answer a head that must be refused."""
+        exchange.end = End.CLIENT_SLOW if error.status == 408 else End.CLIENT_BAD
+        exchange.status = error.status
+        client.send([own_answer(None, error.status, error.problem, keep=False)])
+        return Then.LINGER
+
+
+def _nothing() -> None:
+    """No balancer counts requests of the forward side."""

@@ -1,0 +1,70 @@
+"""What the settings say, made ready for requests. Nothing here changes once it is built."""
+
+from __future__ import annotations
+
+import random
+
+from policies.problems import BadInput
+from policies.routing import Routes
+from policies.settings import ProxySettings
+from realproxy.cache import Store
+from realproxy.targets import split_address
+from realproxy.upstream import Pool, Service
+from realproxy.waits import Waits
+
+
+class Site:
+    """The routes, services, store and upstream connections of a proxy.
+
+    Parameters
+    ----------
+    settings : ProxySettings
+        Of the whole proxy.
+    seed : int or None
+        Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
+        and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
+
+    Attributes
+    ----------
+    settings : ProxySettings
+        As given.
+    routes : Routes
+        The compiled rules.
+    services : dict of str to Service
+        By name.
+    store : Store
+        Of answers.
+    pool : Pool
+        Of upstream connections.
+    waits : Waits
+        What the workers wait for.
+    """
+
+    def __init__(self, settings: ProxySettings, seed: int | None = None) -> None:
+        self.settings = settings
+        self.routes = Routes(settings.route)
+        self.services = {
+            name: Service(name, service, _rng(seed, name)) for name, service in settings.service.items()
+        }
+        self.store = Store(settings.cache, _rng(seed, "cache"))
+        self.waits = Waits()
+        self.pool = Pool(settings.limits, self.waits)
+
+
+def _rng(seed: int | None, name: str) -> random.Random:
+    return random.Random() if seed is None else random.Random(f"{seed}/{name}")
+
+
+def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
+    """What is wrong with the addresses of upstreams: a real proxy needs ``host:port``."""
+    found = []
+    for name, service in settings.service.items():
+        for number, upstream in enumerate(service.upstreams):
+            try:
+                split_address(upstream.address)
+            except ValueError as error:
+                problem = str(error)
+                if ":" not in upstream.address:
+                    problem += " (the name of a backend only means something in a scenario)"
+                found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
+    return found

@@ -1,0 +1,105 @@
+"""The body of a request on its way upstream. Runs in the worker that owns both connections."""
+
+from __future__ import annotations
+
+import select
+import socket
+
+from policies.settings import Limits
+from realproxy.client import Client
+from realproxy.exchange import End, Refusal, UpstreamTrouble
+from realproxy.heads import trailer_lines
+from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
+from realproxy.upstream import Connection
+
+Pieces = list[bytes | memoryview]
+
+READ = 128 * 2**10
+
+
+def encode(framing: int, pieces: Pieces, reader: BodyReader) -> Pieces:
+    """What to send for `pieces` of a body, with its end if `reader` has met it."""
+    if framing != CHUNKED:
+        return pieces
+    size = sum(len(piece) for piece in pieces)
+    coded: Pieces = [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
+    if reader.done:
+        coded.append(b"0\r\n%b\r\n" % trailer_lines(reader.trailer))
+    return coded
+
+
+class Upload:
+    """The body of a request on its way upstream.
+
+    While it is under way, `until_answer` waits for both sides, so that an upstream may answer
+    before it has read everything. Memory is bounded by one read.
+
+    Parameters
+    ----------
+    client : Client
+        Where it comes from.
+    head : RequestHead
+        Says how it is framed.
+    limits : Limits
+        From the settings.
+    """
+
+    def __init__(self, client: Client, head: RequestHead, limits: Limits) -> None:
+        self._client, self._framing, self._limits = client, head.framing, limits
+        self._reader = body_reader(head.framing, limits.head)
+        self._held = memoryview(b"")
+        self._given_up = False
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was sent."""
+        return self._reader.done and not self._held
+
+    def first(self) -> Pieces:
+        """What had arrived together with the head."""
+        data, self._client.buffer = self._client.buffer, b""
+        return self._read(data) if data else []
+
+    def _read(self, data: bytes) -> Pieces:
+        pieces = encode(self._framing, self._reader.feed(data), self._reader)
+        if self._reader.done:
+            self._client.buffer = self._reader.rest
+        return pieces
+
+    def until_answer(self, connection: Connection) -> None:
+        """Go on sending until the upstream has something to say, or all is sent.
+
+        Raises
+        ------
+        Refusal, Malformed, Cut
+            504 if the upstream does not read on, 408, 400 or nothing if the client fails.
+        """
+        while not (self.done or self._given_up):
+            if self._wait(connection.sock):
+                return
+            if self._held:
+                self._send(connection.sock)
+            else:
+                self._held = memoryview(b"".join(self._read(self._client.receive(READ))))
+
+    def _wait(self, upstream: socket.socket) -> bool:
+        """Wait until there is something to do; returns whether the upstream can be read."""
+        poller = select.poll()
+        poller.register(upstream, select.POLLIN | (select.POLLOUT if self._held else 0))
+        if not self._held:
+            poller.register(self._client.sock, select.POLLIN)
+        limits = self._limits
+        ready = dict(poller.poll(1000 * (limits.answer_timeout if self._held else limits.idle_timeout)))
+        if not ready and self._held:
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
+        if not ready:
+            raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
+        return bool(ready.get(upstream.fileno(), 0) & ~select.POLLOUT)
+
+    def _send(self, upstream: socket.socket) -> None:
+        try:
+            self._held = self._held[upstream.send(self._held, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._given_up = True  # it does not read on; its answer may be there all the same

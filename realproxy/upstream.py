@@ -1,0 +1,315 @@
+"""Connections to upstreams: kept alive, one pool for all addresses.
+
+Threads. A connection is owned by the worker that took it until it is put back or closed; idle
+ones belong to the pool. Deques and sets are changed by single operations only, which the
+interpreter makes atomic, so the pool has no lock. `Service` has one lock around its balancer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from policies.balancing import Dispatch
+from policies.settings import Limits
+from policies.settings import Service as ServiceSettings
+from realproxy.client import send_pieces, set_time_limits
+from realproxy.exchange import End, UpstreamTrouble
+from realproxy.http1 import Malformed
+from realproxy.targets import Address, connect, resolve, split_address
+from realproxy.waits import Waits
+
+READ = 64 * 2**10
+MOST_IDLE = 256
+"""Connections to one address that are kept while unused."""
+
+
+class Connection:
+    """One connection to an upstream.
+
+    Attributes
+    ----------
+    sock : socket.socket
+        Blocking, with the time limits of the kernel.
+    address : Address
+        What it was taken for.
+    reused : bool
+        Whether it has carried a request before.
+    idle_since : float
+        When it was put back, on the monotonic clock.
+    buffer : bytes
+        What has arrived and is not used yet.
+    """
+
+    __slots__ = ("_waits", "address", "buffer", "idle_since", "reused", "sock")
+
+    def __init__(self, sock: socket.socket, address: Address, waits: Waits) -> None:
+        self.sock, self.address, self._waits = sock, address, waits.events
+        self.reused = False
+        self.idle_since = 0.0
+        self.buffer = b""
+
+    def send(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Send all of `pieces`; raises `UpstreamTrouble`."""
+        try:
+            send_pieces(self.sock, pieces)
+        except BlockingIOError:
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request") from None
+        except OSError:
+            raise self._broken() from None
+
+    def receive(self) -> None:
+        """Wait for something to read, and append it to `buffer`; raises `UpstreamTrouble`."""
+        fd = self.sock.fileno()
+        self._waits[fd] = select.POLLIN
+        try:
+            data = self.sock.recv(READ)
+        except BlockingIOError:
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time") from None
+        except OSError:
+            raise self._broken() from None
+        finally:
+            del self._waits[fd]
+        if not data:
+            raise self._broken()
+        self.buffer = self.buffer + data if self.buffer else data
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Wait for something to read; returns its bytes, 0 at the end. Raises `OSError`."""
+        fd = self.sock.fileno()
+        self._waits[fd] = select.POLLIN
+        try:
+            return self.sock.recv_into(buffer)
+        finally:
+            del self._waits[fd]
+
+    def read_head(self, limit: int, timeout: float) -> bytes:
+        """Wait for a whole response head; what arrived behind it is left in `buffer`.
+
+        Parameters
+        ----------
+        limit : int
+            Bytes that it may have.
+        timeout : float
+            Seconds until it must be whole.
+
+        Raises
+        ------
+        UpstreamTrouble
+            504 when late, 502 when the connection ends.
+        Malformed
+            502 for a head that is too long.
+        """
+        deadline = 0.0
+        while (end := self.buffer.find(b"\r\n\r\n")) < 0 and len(self.buffer) <= limit:
+            deadline = deadline or time.monotonic() + timeout
+            self._wait(deadline - time.monotonic())  # the socket's limit is for one read, not for the head
+            self.receive()
+        if not -1 < end <= limit:
+            raise Malformed(502, "the upstream's head is too long")
+        head, self.buffer = self.buffer[: end + 4], self.buffer[end + 4 :]
+        return head
+
+    def _wait(self, seconds: float) -> None:
+        poller = select.poll()
+        poller.register(self.sock, select.POLLIN)
+        if seconds <= 0 or not poller.poll(seconds * 1000):
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream's head took too long")
+
+    def _broken(self) -> UpstreamTrouble:
+        return UpstreamTrouble(
+            502,
+            End.UPSTREAM_BROKEN,
+            "the upstream closed the connection instead of answering",
+            retry_safe=self.reused and not self.buffer,
+        )
+
+    def is_alive(self) -> bool:
+        """Whether an idle connection can be used: one that has something to read has ended, or lies."""
+        try:
+            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+class Pool:
+    """Connections to upstreams, kept for the next request; the last one used goes first.
+
+    Parameters
+    ----------
+    limits : Limits
+        From the settings.
+    waits : Waits
+        Where waiting workers are counted.
+    """
+
+    def __init__(self, limits: Limits, waits: Waits) -> None:
+        self._limits, self._waits = limits, waits
+        self._idle: dict[Address, deque[Connection]] = {}
+        self._in_use: set[Connection] = set()
+        self._closed = False
+
+    def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> Connection:
+        """A connection, idle or new.
+
+        Parameters
+        ----------
+        addresses : sequence of Address
+            Where to. Connections are kept under the first; the others are for when it cannot be
+            reached.
+        fresh : bool
+            Never an idle one.
+
+        Raises
+        ------
+        UpstreamTrouble
+            502 if it cannot be reached, 504 if not in time.
+        """
+        address = addresses[0]
+        idle = self._idle.get(address)
+        oldest = time.monotonic() - self._limits.upstream_idle
+        while idle and not fresh:
+            try:
+                connection = idle.pop()
+            except IndexError:
+                break
+            if connection.idle_since >= oldest and connection.is_alive():
+                connection.reused = True
+                self._in_use.add(connection)
+                return connection
+            connection.sock.close()
+        with self._waits.unknown():
+            sock = connect(self._resolve(addresses), self._limits.connect_timeout)
+        set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
+        connection = Connection(sock, address, self._waits)
+        self._in_use.add(connection)
+        return connection
+
+    def _resolve(self, addresses: Sequence[Address]) -> Sequence[Address]:
+        host = addresses[0][0]
+        literal = host.replace(".", "").isdigit() or ":" in host
+        return addresses if literal else resolve(addresses[0])
+
+    def put_back(self, connection: Connection) -> None:
+        """Keep a connection whose answer was read to its end."""
+        idle = self._idle.get(connection.address)
+        if idle is None:
+            idle = self._idle.setdefault(connection.address, deque())
+        connection.idle_since = time.monotonic()
+        connection.buffer = b""
+        self._in_use.discard(connection)
+        if self._closed or len(idle) >= MOST_IDLE:
+            connection.sock.close()
+        else:
+            idle.append(connection)
+
+    def close(self, connection: Connection) -> None:
+        """Close a connection that cannot carry another request."""
+        self._in_use.discard(connection)
+        connection.sock.close()
+
+    def reap(self, now: float) -> None:
+        """Close what has been idle for too long; called now and then by one thread."""
+        oldest = now - self._limits.upstream_idle
+        for address, idle in list(self._idle.items()):
+            while idle:
+                try:
+                    connection = idle.popleft()
+                except IndexError:
+                    break
+                if connection.idle_since >= oldest:
+                    idle.appendleft(connection)
+                    break
+                connection.sock.close()
+            if not idle and len(self._idle) > 1024:
+                self._idle.pop(address, None)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        return sum(len(idle) for idle in list(self._idle.values()))
+
+    def abort(self) -> None:
+        """Break the connections in use, so that their owners notice."""
+        for connection in list(self._in_use):
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def close_all(self) -> None:
+        """Close all idle connections, now and when they are put back."""
+        self._closed = True
+        for idle in list(self._idle.values()):
+            while idle:
+                idle.pop().sock.close()
+
+
+class Pick:
+    """The upstream of one request; counted as outstanding there until `finish`."""
+
+    __slots__ = ("_done", "_service", "address", "index", "name", "started")
+
+    def __init__(self, service: Service, index: int, started: float) -> None:
+        self._service, self.index, self.started = service, index, started
+        self.address, self.name = service.addresses[index], service.names[index]
+        self._done = False
+
+    def finish(self) -> None:
+        """The upstream is done with the request, well or not; only the first call counts."""
+        if not self._done:
+            self._done = True
+            self._service.finish(self)
+
+
+class Service:
+    """The upstreams of one service and their balancer.
+
+    Parameters
+    ----------
+    name : str
+        From the settings.
+    settings : policies.settings.Service
+        Its table.
+    rng : random.Random
+        For the balancer.
+    """
+
+    def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
+        self.name = name
+        self.names = [upstream.address for upstream in settings.upstreams]
+        self.addresses = [split_address(address) for address in self.names]
+        self._dispatch = Dispatch(settings.balance, [upstream.weight for upstream in settings.upstreams], rng)
+        self._requests = [0] * len(self.names)
+        self._lock = threading.Lock()
+
+    def start(self, client: str) -> Pick:
+        """Pick the upstream for a request of `client` and count it as outstanding there."""
+        now = time.monotonic()
+        with self._lock:
+            index = self._dispatch.start(client, now)
+            self._requests[index] += 1
+        return Pick(self, index, now)
+
+    def finish(self, pick: Pick) -> None:
+        """See `Pick.finish`."""
+        now = time.monotonic()
+        with self._lock:
+            self._dispatch.finish(pick.index, now - pick.started, now)
+
+    def counts(self) -> list[dict[str, str | int]]:
+        """Requests so far and outstanding, of every upstream."""
+        with self._lock:
+            return [
+                {"address": name, "requests": requests, "outstanding": load}
+                for name, requests, load in zip(
+                    self.names, self._requests, self._dispatch.upstreams.load, strict=True
+                )
+            ]

@@ -1,0 +1,213 @@
+"""The workers: threads that answer requests, as many as help.
+
+Threads. The queue and the waits are all that the front and the workers share. The front thread
+alone starts workers, in `adjust`; a worker ends itself under the lock. What a worker counts is
+its own; `Workers.tally` may read it at any time.
+
+How many? One interpreter runs one thread at a time: a few that could run keep it busy, more only
+add switching. So what is kept steady is not the number of threads but of those that could run.
+While requests wait in the queue and too many workers are stuck, waiting for upstreams or slow
+clients, more are started, up to the limit; when far more could run than can, one is let go.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from realproxy.client import Client
+from realproxy.waits import Waits
+
+AT_FIRST = 3
+"""Threads that are there from the start."""
+SAMPLE, SAMPLE_CALM = 0.002, 0.02
+"""Seconds between two looks at how many workers could run, while requests wait and while none does."""
+SAMPLES = 5
+"""Looks that one decision is taken from."""
+TOO_FEW, TOO_MANY = 1.5, 4.0
+"""Workers that could run, on average, below and above which their number is changed."""
+RETIRE = 30.0
+"""Seconds without work after which a thread beyond the first ones ends."""
+BUFFER = 256 * 2**10
+"""Bytes that a worker reads at once from a long body."""
+
+
+class Worker:
+    """What one thread has to itself.
+
+    Attributes
+    ----------
+    tally : Counter
+        What it counted: answers by status class, ends.
+    """
+
+    def __init__(self) -> None:
+        self.tally: Counter[str] = Counter()
+        self._buffer: memoryview | None = None
+
+    @property
+    def buffer(self) -> memoryview:
+        """Memory for long bodies; reserved at first use."""
+        if self._buffer is None:
+            self._buffer = memoryview(bytearray(BUFFER))
+        return self._buffer
+
+
+class Workers:
+    """A pool of workers.
+
+    Parameters
+    ----------
+    serve : callable
+        Answers the requests of a client; ends by handing the client on or closing it.
+    abandon : callable
+        Closes a client whose `serve` failed.
+    waits : Waits
+        What the workers wait for.
+    limit : int
+        Threads at most.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Client, Worker], None],
+        abandon: Callable[[Client], None],
+        waits: Waits,
+        limit: int,
+    ) -> None:
+        self._serve, self._abandon, self._waits, self._limit = serve, abandon, waits, limit
+        self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
+        self.submit = self._queue.put
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._workers: list[Worker] = []
+        self._retired: Counter[str] = Counter()
+        self._could_run: list[int] = []
+        self._next_sample = 0.0
+        self._idle: set[int] = set()
+        self._surplus = False
+
+    def start(self) -> None:
+        """Start the first threads."""
+        for _ in range(min(AT_FIRST, self._limit)):
+            self._start_one()
+
+    @property
+    def count(self) -> int:
+        """Threads now."""
+        return len(self._threads)
+
+    def tally(self) -> Counter[str]:
+        """What all workers have counted."""
+        with self._lock:
+            return sum((Counter(dict(worker.tally)) for worker in self._workers), Counter(self._retired))
+
+    def adjust(self, now: float) -> float | None:
+        """Start or let go threads if too few or too many could run; called by the front thread.
+
+        Parameters
+        ----------
+        now : float
+            Monotonic seconds.
+
+        Returns
+        -------
+        float or None
+            Seconds until it must be called again, or None if there is no need.
+        """
+        waiting, threads = self._queue.qsize(), len(self._threads)
+        if not waiting and threads <= AT_FIRST:
+            self._could_run.clear()
+            return None
+        if now >= self._next_sample:
+            self._next_sample = now + (SAMPLE if waiting else SAMPLE_CALM)
+            self._could_run.append(threads - len(self._idle) - self._waits.stuck())
+            if len(self._could_run) == SAMPLES:
+                mean = sum(self._could_run) / SAMPLES
+                self._could_run.clear()
+                for _ in range(self.lacking(mean, waiting, threads)):
+                    self._start_one()
+                if mean > TOO_MANY and threads > AT_FIRST:
+                    self._surplus = True
+        return self._next_sample - now if waiting else None
+
+    def lacking(self, could_run: float, waiting: int, threads: int) -> int:
+        """How many threads to start.
+
+        Parameters
+        ----------
+        could_run : float
+            Workers that could run, on average.
+        waiting : int
+            Requests in the queue.
+        threads : int
+            Threads that there are.
+        """
+        if could_run >= TOO_FEW and threads > 0:
+            return 0
+        # Twice as many while hardly one could run: a burst of slow requests must not wait long.
+        step = max(1, threads) if could_run < 1 else 1
+        return max(0, min(waiting, step, self._limit - threads))
+
+    def stop(self) -> None:
+        """Let every thread finish what it does, and end."""
+        with self._lock:
+            threads = list(self._threads)
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def _run(self) -> None:
+        worker = Worker()
+        with self._lock:
+            self._workers.append(worker)
+        try:
+            while (client := self._next()) is not None:
+                self._work(client, worker)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+                self._workers.remove(worker)
+                self._retired += worker.tally
+
+    def _next(self) -> Client | None:
+        me = threading.get_ident()
+        if not (self._surplus and self._leave()):
+            self._idle.add(me)
+            try:
+                while True:
+                    try:
+                        return self._queue.get(timeout=RETIRE)
+                    except queue.Empty:
+                        if self._leave():
+                            break
+            finally:
+                self._idle.discard(me)
+        return None
+
+    def _leave(self) -> bool:
+        """Whether the calling worker may end."""
+        with self._lock:
+            self._surplus = False
+            if len(self._threads) <= AT_FIRST:
+                return False
+            self._threads.discard(threading.current_thread())
+            return True
+
+    def _work(self, client: Client, worker: Worker) -> None:
+        handled = False
+        try:
+            self._serve(client, worker)
+            handled = True
+        finally:
+            if not handled:
+                self._abandon(client)

@@ -1,0 +1,117 @@
+"""The access log: a line an exchange, with the times and the outcome, and never in the way."""
+
+import json
+import os
+import re
+import time
+
+from realproxy import Limits, Log, Proxy, Route, Service
+from realproxy.accesslog import format_combined, format_json
+from realproxy.exchange import Exchange
+from realproxy.http1 import parse_request
+
+
+def lines_of(file) -> list[dict]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_exchange_becomes_a_line_with_its_times(origin, wire, tmp_path):
+    def script(asked):
+        time.sleep(0.03)
+        return b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: 5\r\n\r\nhello"
+
+    server, file = origin(script), tmp_path / "access.log"
+    proxy = Proxy(
+        route=[Route(when={"path": "/no"}, respond=403), Route(to="web", cache=True)],
+        service={"web": Service(upstreams=[server.address])},
+        log=Log(file=str(file)),
+    )
+    with proxy:
+        client = wire(proxy)
+        for target in ("/a?b", "/a?b", "/no"):
+            client.ask(target, "GET", "User-Agent: test", "Referer: here")
+        wire(proxy).send("garbage\r\n\r\n").answer()
+    miss, hit, refused, bad = lines_of(file)
+    assert {
+        "client": "127.0.0.1", "side": "reverse", "method": "GET", "host": "shop.test", "target": "/a?b",
+        "status": 200, "bytes": 5, "route": 1, "service": "web", "upstream": server.address, "reused": False,
+        "cache": "fwd=uri-miss; stored", "end": "done", "user_agent": "test", "referer": "here",
+    }.items() <= miss.items()  # fmt: skip
+    assert 30 <= miss["first_byte_ms"] <= miss["total_ms"] < 5_000
+    assert 0 <= miss["queue_ms"] <= miss["total_ms"]
+    assert 0 <= miss["connect_ms"] <= miss["total_ms"]
+    assert (hit["cache"], hit["upstream"], hit["connect_ms"], hit["first_byte_ms"]) == ("hit", None, None, None)
+    assert (refused["status"], refused["route"], refused["service"]) == (403, 0, None)
+    assert (bad["status"], bad["end"], bad["target"]) == (400, "client-bad", None)
+
+
+def test_an_exchange_that_was_cut_off_says_how_it_ended(origin, wire, tmp_path):
+    def script(asked):
+        asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+
+    file = tmp_path / "access.log"
+    server = origin(script)
+    proxy = Proxy(
+        route=[Route(to="web")], service={"web": Service(upstreams=[server.address])}, log=Log(file=str(file))
+    )
+    with proxy:
+        wire(proxy).ask()
+    [line] = lines_of(file)
+    assert (line["end"], line["status"], line["bytes"]) == ("upstream-broken", 200, 3)
+
+
+def test_a_tunnel_becomes_a_line_when_it_ends(origin, wire, tmp_path):
+    server, file = origin(), tmp_path / "access.log"
+    forward = {"connect_ports": [server.port], "private_targets": True}
+    with Proxy(forward=forward, log=Log(file=str(file)), limits=Limits(drain="5s")) as proxy:
+        client = wire(proxy)
+        assert client.ask(server.address, "CONNECT").status == 200
+        client.ask("/", "GET", "Connection: close")
+        client.close()
+    [line] = lines_of(file)
+    assert (line["side"], line["method"], line["target"]) == ("tunnel", "CONNECT", server.address)
+    assert (line["status"], line["end"]) == (200, "done")
+    assert line["bytes"] == len("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+
+def test_a_log_that_cannot_be_written_fails_no_request(serve, wire):
+    proxy = serve(route=[Route(respond=204)], log=Log(file="/dev/full"))
+    client = wire(proxy)
+    assert [client.ask().status for _ in range(5)] == [204] * 5
+
+
+def test_a_log_that_nobody_reads_holds_up_no_request(serve, wire, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    proxy = Proxy(route=[Route(respond=204)], log=Log(file=str(tmp_path / "pipe")))
+    proxy.start()
+    client = wire(proxy)
+    long = "X: " + "a" * 20_000
+    assert [client.ask("/" + "a" * 2_000, "GET", long).status for _ in range(200)] == [204] * 200
+    os.close(reader)
+    proxy.stop()
+
+
+def exchange(head: bytes) -> Exchange:
+    record = Exchange("203.0.113.7", 1.0, 1.001)
+    record.head = parse_request(head)
+    record.status, record.sent, record.ended = 200, 12, 1.5
+    return record
+
+
+def test_the_combined_format_is_that_of_apache():
+    line = format_combined(
+        exchange(b'GET /a?b HTTP/1.1\r\nHost: a\r\nReferer: http://x/\r\nUser-Agent: cu"rl\xff\r\n\r\n'), 0.0
+    )
+    assert line == (
+        '203.0.113.7 - - [01/Jan/1970:00:00:00 +0000] "GET /a?b HTTP/1.1" 200 12 '
+        '"http://x/" "cu\\x22rl\\xff"\n'
+    )
+    assert re.fullmatch(r'\S+ - - \[.+\] "-" - 0 "-" "-"\n', format_combined(Exchange("::1", 1.0, 1.0), 0.0))
+
+
+def test_no_field_can_forge_a_line():
+    line = format_json(exchange(b'GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: "},\xe2\x80\xa8\r\n\r\n'), 0.0)
+    assert line.count("\n") == 1
+    assert line.isascii()
+    assert json.loads(line)["user_agent"].startswith('"},')

@@ -1,0 +1,112 @@
+"""Is this file right, and which rule takes this request and why."""
+
+import pytest
+
+from realproxy import BadInput, Forward, Match, Proxy, Route, Service
+from realproxy.check import check, explain
+
+SETTINGS = Proxy(
+    route=[
+        Route(when=Match(path="/.git/*"), respond=403),
+        Route(when=Match(host="shop.test", header={"X-Beta": "1"}), to="web", cache={"ttl": "1h"}),
+        Route(when=Match(method="GET|HEAD"), to="web", cache=True),
+    ],
+    service={"web": Service(upstreams=["127.0.0.1:9001"], balance="p2c")},
+    forward=Forward(private_targets=True, cache=True),
+).settings
+
+
+def findings(tmp_path, toml: str) -> list[str]:
+    file = tmp_path / "proxy.toml"
+    file.write_text(toml, encoding="utf-8")
+    return [str(problem).removeprefix(f"{file}: ") for problem in check(file)]
+
+
+def test_a_good_file_has_no_findings(tmp_path):
+    toml = f'route = [{{ to = "web" }}]\nservice.web.upstreams = "localhost:9001"\nlog.file = "{tmp_path}/a.log"'
+    assert findings(tmp_path, toml) == []
+
+
+def test_all_findings_are_told_at_once(tmp_path):
+    toml = """
+        listen = "nowhere.invalid:0"
+        route = [{ to = "web" }, { respond = 404 }]
+        service.web.upstreams = ["web", "127.0.0.1:9001", "127.0.0.1:99999"]
+        log.file = "/nowhere/access.log"
+    """
+    starts = [
+        "service.web.upstreams.0.address: expected 'host:port'",
+        "service.web.upstreams.2.address: expected 'host:port'",
+        "listen: cannot resolve 'nowhere.invalid'",
+        "log.file: there is no folder '/nowhere'",
+        "route.1: is never reached: route.0 takes everything",
+    ]
+    found = findings(tmp_path, toml)
+    assert [line.startswith(start) for line, start in zip(found, starts, strict=True)] == [True] * 5
+    assert "only means something in a scenario" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("toml", "start"),
+    [
+        ("rout = []", "rout: unknown key"),
+        ('route = [{ to = "web" }]\nservice.web.upstreams = "nowhere.invalid:1"', "service.web.upstreams.0.address: cannot"),
+        ('route = [{ respond = 204 }]\nlog.file = "/proc"', "log.file: '/proc' cannot be written"),
+    ],
+)  # fmt: skip
+def test_each_finding_names_its_key(tmp_path, toml, start):
+    [line] = findings(tmp_path, toml)
+    assert line.startswith(start)
+
+
+def test_a_missing_file_is_a_finding(tmp_path):
+    [problem] = check(tmp_path / "missing.toml")
+    assert "no such file" in str(problem)
+
+
+def test_an_explanation_says_why_each_earlier_route_did_not_match():
+    found = explain(SETTINGS, "GET", "/a", {"Host": "shop.test"})
+    assert (found.side, found.route) == ("reverse", 2)
+    assert found.lines() == [
+        "route.0: no, path /.git/* does not match",
+        "route.1: no, header X-Beta: 1 does not match",
+        "route.2: yes, matches method GET|HEAD",
+        "reverse: service web, p2c over 127.0.0.1:9001",
+        "cache: asked; a miss is not stored unless the origin says so",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "side", "route", "answer", "cache"),
+    [
+        ("GET", "/x/../.git/a", {}, "reverse", 0, "answers 403", "not asked"),
+        ("GET", "/", {"Host": "shop.test", "X-Beta": "1"}, "reverse", 1, "service web", "fresh for 3600 s"),
+        ("GET", "http://shop.test/a", {"Host": "shop.test"}, "reverse", 2, "service web", "asked"),
+        ("GET", "/", {"Cache-Control": "no-cache"}, "reverse", 2, "service web", "not asked (fwd=request)"),
+        ("HEAD", "/", {}, "reverse", 2, "service web", "not stored (method)"),
+        ("PUT", "/", {}, "refused", None, "404", "not asked"),
+        ("GET", "http://127.0.0.1:81/a", {}, "forward", None, "127.0.0.1:81 at 127.0.0.1", "what the origin says"),
+        ("GET", "http://nowhere.invalid/", {}, "refused", None, "502, cannot resolve nowhere.invalid", ""),
+        ("CONNECT", "127.0.0.1:443", {}, "tunnel", None, "127.0.0.1:443 at", "off"),
+        ("CONNECT", "127.0.0.1:22", {}, "refused", None, "403, forward.connect_ports: 22", "off"),
+    ],
+)
+def test_each_kind_of_request_is_explained(method, url, headers, side, route, answer, cache):
+    found = explain(SETTINGS, method, url, headers)
+    assert (found.side, found.route) == (side, route)
+    assert answer in found.answer
+    assert cache in found.cache
+
+
+def test_private_targets_and_missing_sides_are_explained():
+    strict = Proxy(forward=Forward()).settings
+    assert "forward.private_targets" in explain(strict, "GET", "http://127.0.0.1/").answer
+    reverse = Proxy(route=[Route(respond=204)]).settings
+    assert explain(reverse, "CONNECT", "a.test:443").answer.startswith("405")
+    assert explain(reverse, "GET", "http://a.test/b?c").answer == "answers 204"
+
+
+@pytest.mark.parametrize(("method", "url"), [("GET", "nonsense"), ("G ET", "/"), ("CONNECT", "a"), ("GET", "/\u20ac")])
+def test_what_is_no_request_is_bad_input(method, url):
+    with pytest.raises(BadInput):
+        explain(SETTINGS, method, url)

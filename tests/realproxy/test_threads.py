@@ -1,0 +1,281 @@
+"""Threads: nobody waits for a slow neighbour, nothing is counted twice, nothing is left behind."""
+
+import os
+import random
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from realproxy import Limits, Proxy, Route, Service
+from realproxy.workers import AT_FIRST, TOO_FEW, Workers
+from realproxy.waits import Waits
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def proxy_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("proxy-")]
+
+
+def together(count: int, work) -> list:
+    """Results of `work(number)` in as many threads."""
+    results: list = [None] * count
+
+    def run(number: int) -> None:
+        results[number] = work(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_many_clients_with_half_a_head_do_not_hurt_a_good_one(origin, serve, wire):
+    proxy = serve(origin(), limits=Limits(threads=2, drain="0s"))
+    for _ in range(200):
+        wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\nX: ")
+    client = wire(proxy)
+    start = time.monotonic()
+    for _ in range(20):
+        assert client.ask().status == 200
+    assert time.monotonic() - start < 2
+
+
+def test_two_hundred_slow_requests_are_worked_on_at_once(origin, serve, wire):
+    gate, arrived = threading.Event(), threading.Semaphore(0)
+
+    def slow(_):
+        arrived.release()
+        gate.wait(20)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    proxy = serve(origin(slow))
+    clients = [wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(200)]
+    start = time.monotonic()
+    for _ in clients:
+        assert arrived.acquire(timeout=10)
+    took = time.monotonic() - start
+    gate.set()
+    assert [client.answer().body for client in clients] == [b"ok"] * 200
+    assert proxy.stats()["threads"] >= 200
+    assert took < 5
+
+
+def test_beyond_the_limit_requests_wait_in_order(origin, serve, wire, until):
+    gate = threading.Semaphore(0)
+    order = []
+
+    def slow(asked):
+        order.append(asked.target)
+        gate.acquire(timeout=20)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    proxy = serve(origin(slow), limits=Limits(threads=2, drain="1s"))
+    clients = []
+    for number in range(8):
+        clients.append(wire(proxy).send(f"GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        if number < 2:
+            until(lambda: len(order) > number)  # noqa: B023
+    for number, client in enumerate(clients):
+        until(lambda: len(order) >= min(8, number + 2))  # noqa: B023
+        gate.release()
+        assert client.answer().body == b"ok" if number >= 2 else True
+        assert proxy.stats()["threads"] == 2
+    for _ in clients:
+        gate.release()
+    assert order == [f"/{number}" for number in range(8)]
+
+
+def test_a_fast_upstream_is_served_by_few_threads(origin, serve, wire):
+    proxy = serve(origin())
+
+    def ask(_):
+        client = wire(proxy)
+        return [client.ask().status for _ in range(50)]
+
+    assert together(16, ask) == [[200] * 50] * 16
+    assert proxy.stats()["threads"] <= 16
+
+
+@pytest.mark.parametrize(
+    ("could_run", "waiting", "threads", "started"),
+    [
+        (0.0, 100, 4, 4),
+        (0.5, 100, 8, 8),
+        (0.5, 2, 8, 2),
+        (1.2, 100, 8, 1),
+        (TOO_FEW, 100, 8, 0),
+        (0.0, 100, 30, 2),
+        (0.0, 100, 32, 0),
+        (0.0, 1, 0, 1),
+    ],
+)
+def test_threads_are_started_as_far_as_they_help(could_run, waiting, threads, started):
+    workers = Workers(lambda client, worker: None, lambda client: None, Waits(), 32)
+    assert workers.lacking(could_run, waiting, threads) == started
+
+
+def test_a_wait_counts_until_there_is_something_to_read():
+    waits = Waits()
+    left, right = socket.socketpair()
+    with left, right, waits.unknown():
+        waits.events[left.fileno()] = 1
+        assert waits.stuck() == 2
+        right.send(b"x")
+        assert waits.stuck() == 1
+    del waits.events[next(iter(waits.events))]
+    assert waits.stuck() == 0
+
+
+def test_the_connection_cap_stops_accepting_but_refuses_nobody(origin, serve, wire, until):
+    proxy = serve(origin(), limits=Limits(connections=3, drain="1s"))
+    inside = [wire(proxy) for _ in range(3)]
+    assert [client.ask().status for client in inside] == [200] * 3
+    waiting = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    waiting.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        waiting.sock.recv(1)
+    assert proxy.stats()["connections"] == 3
+    inside[0].close()
+    waiting.sock.settimeout(10)
+    assert waiting.sock.recv(12) == b"HTTP/1.1 200"
+
+
+def test_load_is_counted_exactly_whatever_happens(origin, serve, wire):
+    """Failing, cut off, slow and good requests at once: in the end nothing is outstanding."""
+
+    def script(asked):
+        number = int(asked.target[1:])
+        if number % 5 == 0:
+            return None
+        if number % 5 == 1:
+            asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+            return None
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    servers = [origin(script) for _ in range(3)]
+    proxy = serve(*servers, balance="least_requests")
+
+    def ask(seed):
+        rng = random.Random(seed)
+        for _ in range(60):
+            client = wire(proxy)
+            client.send(f"GET /{rng.randrange(100)} HTTP/1.1\r\nHost: a\r\n\r\n")
+            if rng.random() < 0.7:
+                client.answer()
+            client.close()
+
+    together(8, ask)
+    deadline = time.monotonic() + 10
+    while any(upstream["outstanding"] for upstream in proxy.stats()["upstreams"]["web"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert all(upstream["outstanding"] == 0 for upstream in proxy.stats()["upstreams"]["web"])
+
+
+# --- stop --------------------------------------------------------------------------------------
+
+
+def test_a_stop_leaves_no_thread_and_no_descriptor(origin, wire):
+    server = origin()
+    wire(server.port).ask()
+    before, interval = open_files(), sys.getswitchinterval()
+    proxy = Proxy(route=[Route(to="web", cache=True)], service={"web": Service(upstreams=[server.address])})
+    for _ in range(3):
+        with proxy:
+            assert proxy_threads()
+            with socket.create_connection(proxy.address) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+                idle = socket.create_connection(proxy.address)
+        idle.close()
+        assert proxy_threads() == []
+    assert sys.getswitchinterval() == interval
+    deadline = time.monotonic() + 5
+    while open_files() > before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the origin closes its ends in threads of its own
+    assert open_files() <= before
+
+
+def test_a_stop_lets_requests_finish_and_closes_idle_connections_at_once(origin, wire):
+    gate, arrived = threading.Event(), threading.Event()
+
+    def slow(_):
+        arrived.set()
+        gate.wait(10)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    proxy = Proxy(route=[Route(to="web")], service={"web": Service(upstreams=[origin(slow).address])})
+    proxy.start()
+    idle, busy = wire(proxy), wire(proxy)
+    busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert arrived.wait(10)
+    port = proxy.port
+    stopping = threading.Thread(target=proxy.stop)
+    stopping.start()
+    assert idle.ended()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+    assert stopping.is_alive()
+    gate.set()
+    assert busy.answer().body == b"ok"
+    stopping.join(10)
+    assert not stopping.is_alive()
+
+
+def test_a_stop_breaks_off_what_takes_longer_than_the_drain(origin, wire):
+    arrived = threading.Event()
+
+    def never(asked):
+        arrived.set()
+        asked.reader.read(1)
+
+    limits = Limits(drain="100ms")
+    proxy = Proxy(
+        route=[Route(to="web")], service={"web": Service(upstreams=[origin(never).address])}, limits=limits
+    )
+    proxy.start()
+    client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert arrived.wait(10)
+    start = time.monotonic()
+    proxy.stop()
+    assert time.monotonic() - start < 2
+    assert client.ended()
+    assert proxy_threads() == []
+
+
+def test_a_stop_ends_while_answers_linger_with_clients(origin, wire):
+    proxy = Proxy(
+        route=[Route(respond=404)], limits=Limits(drain="5s", header_timeout="50ms")
+    )
+    proxy.start()
+    client = wire(proxy).send("GET / HTTP/1.1\n")
+    assert client.answer().status == 400
+    start = time.monotonic()
+    proxy.stop()
+    assert time.monotonic() - start < 4
+    assert proxy_threads() == []
+
+
+def test_starting_and_stopping_twice_is_harmless(origin):
+    proxy = Proxy(route=[Route(respond=204)])
+    proxy.start()
+    port = proxy.port
+    proxy.start()
+    assert proxy.port == port
+    proxy.stop()
+    proxy.stop()
+    with pytest.raises(RuntimeError):
+        _ = proxy.url
+
+
+def test_there_are_few_threads_at_first():
+    with Proxy(route=[Route(respond=204)]) as proxy:
+        assert proxy.stats()["threads"] == AT_FIRST
