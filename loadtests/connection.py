@@ -1,0 +1,154 @@
+"""One kept-alive HTTP connection of a load test's client, timed close to its socket.
+
+geventhttpclient parses the answers, but its clients are not used: they send a GET again when a
+server closes without an answer, which would hide the failure and count its work twice.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from gevent.monkey import get_original
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from policies.problems import BadInput
+
+_POLL = get_original("select", "poll")
+_BLOCK = 256 * 1024
+
+
+class Exchange(NamedTuple):
+    """What became of one request.
+
+    Attributes
+    ----------
+    sent, done : float
+        Moments of the monotonic clock: before the first byte was sent, after the last one came.
+    status : int
+        HTTP status; 0 if there was no complete answer.
+    size : int
+        Bytes of the body that came.
+    cache_status, upstream : str
+        The fields Cache-Status and Proxytwin-Upstream; empty if they did not come.
+    problem : Exception or None
+        Why there was no answer.
+    """
+
+    sent: float
+    done: float
+    status: int
+    size: int
+    cache_status: str = ""
+    upstream: str = ""
+    problem: Exception | None = None
+
+
+class _Answer(HTTPResponse):
+    """An answer whose body is counted, not kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+    def _on_body(self, buf: bytearray) -> None:
+        self.size += len(buf)
+
+    @property
+    def ended(self) -> bool:
+        """Whether a final answer is complete; 1xx are only announcements."""
+        return self.message_complete and self.get_code() >= 200
+
+    def text(self, field: str) -> str:
+        """A field's value; several lines are joined, as RFC 9110 (section 5.2) reads them."""
+        value = self.get(field) or ""
+        return value if isinstance(value, str) else ", ".join(value)
+
+
+class Connection:
+    """A connection that is opened when it is needed and kept as long as the server keeps it.
+
+    Parameters
+    ----------
+    host, port
+        Where to.
+    timeout : float
+        Longest wait in seconds, to connect and between two reads.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float = 60.0) -> None:
+        self._address = (host, port)
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._poll = _POLL()
+
+    def open(self) -> socket.socket:
+        """Connect, unless there is a connection that the server has not closed.
+
+        Raises
+        ------
+        OSError
+            If the server cannot be reached.
+        """
+        if self._socket is not None:
+            if not self._poll.poll(0):
+                return self._socket
+            self.close()
+        self._socket = socket.create_connection(self._address, self._timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poll.register(self._socket.fileno(), select.POLLIN)
+        return self._socket
+
+    def fetch(self, request: bytes) -> Exchange:
+        """Send a request once and take its whole answer; failures are told, not raised."""
+        answer = _Answer()
+        sent = time.monotonic()
+        try:
+            connection = self.open()
+            connection.sendall(request)
+            while not answer.ended:
+                data = connection.recv(_BLOCK)
+                answer.feed(data)
+                if not data and not answer.ended:
+                    raise ConnectionError("the server closed the connection before the end of its answer")
+        except (OSError, HTTPParseError) as problem:
+            self.close()
+            return Exchange(sent, time.monotonic(), 0, answer.size, problem=problem)
+        done = time.monotonic()
+        if answer.should_close():
+            self.close()
+        return Exchange(
+            sent,
+            done,
+            answer.get_code(),
+            answer.size,
+            answer.text("cache-status"),
+            answer.text("proxytwin-upstream"),
+        )
+
+    def abandon(self) -> None:
+        """Wake a greenlet that waits for an answer; it sees the end of the connection."""
+        if self._socket is not None:
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket, if there is one."""
+        if self._socket is not None:
+            self._poll.unregister(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Where a proxy listens, from ``http://host:port``; raises `BadInput`."""
+    parts = urlsplit(url)
+    try:
+        port = 80 if parts.port is None else parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme != "http" or not parts.hostname or not port:
+        raise BadInput("--host", "", f"expected an address such as http://127.0.0.1:8080, not {url!r}")
+    return parts.hostname, port

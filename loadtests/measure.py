@@ -1,0 +1,272 @@
+"""Real runs: backends, a proxy and Locust as processes of their own, and what they saw."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pickle
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from loadtests.processes import Child, LoadTestError
+from loadtests.proxy_files import with_addresses, write_classes, write_settings
+from loadtests.validity import reasons_void
+from scenarios.records import Records
+from scenarios.schema import Scenario
+from scenarios.workload import Workload
+
+Progress = Callable[[float, float], None]
+
+_HERE = Path(__file__).resolve().parent
+_READY_S = 30.0
+"""How long a process may take to start."""
+_GRACE_S = 10.0
+"""How long answers are waited for after the last request."""
+_TICK_S = 0.15
+_SUMMED = ("requests", "busy_seconds", "demand_seconds", "late_seconds")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One real run.
+
+    Attributes
+    ----------
+    records : Records
+        Every request.
+    void : list of str
+        Why the run must not be compared with anything, a sentence each; empty if it is valid.
+    generator : dict
+        ``planned`` and ``sent`` requests, ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
+        ``lag_max_ms`` by which they were sent late, ``cpu_seconds``, and ``cpu_share`` of one core.
+    proxy : dict
+        ``cpu_seconds`` of its process during the run, and ``requests`` that clients sent it.
+    backends : dict
+        Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and
+        ``late_seconds`` (see `loadtests.service_slots.Totals`), ``cpu_seconds`` of their process,
+        and the same sums of each one in ``replicas``, by name.
+    """
+
+    records: Records
+    void: list[str]
+    generator: dict[str, float]
+    proxy: dict[str, float]
+    backends: dict[str, Any]
+
+
+class Stage:
+    """Where real runs happen. A context manager: at its end, no process is left.
+
+    Locust and the backends are kept from one run to the next, the latter as long as the scenarios
+    ask for the same ones; every run has a fresh proxy.
+
+    Examples
+    --------
+    >>> with Stage() as stage:  # doctest: +SKIP
+    ...     stage.measure(load_scenario("slow-server").scenario).records.summary((2.0, 12.0))
+    """
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="proxytwin-")
+        self._folder = Path(self._temporary.name)
+        self._environment = _environment()
+        self._generator: Child | None = None
+        self._generator_ready = False
+        self._backends: Child | None = None
+        self._spec = ""
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Stage:
+        self._start_generator()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def measure(self, scenario: Scenario, progress: Progress | None = None) -> Measurement:
+        """Run a scenario once, as it stands; its variants are the caller's concern.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            What to run.
+        progress : callable, optional
+            Called several times a second with the seconds of the run that have passed, and all.
+
+        Raises
+        ------
+        LoadTestError
+            If a process cannot be started, or Locust or the backends end early.
+        BadInput
+            If a trace cannot be read.
+        """
+        scenario = _portable(scenario)
+        workload = Workload(scenario)
+        try:
+            return self._measure(scenario, workload, progress or _unseen)
+        except BaseException:
+            self._stop_children()
+            raise
+
+    def _measure(self, scenario: Scenario, workload: Workload, progress: Progress) -> Measurement:
+        generator = self._start_generator()
+        ports = self._ports_of(scenario)
+        with self._start_proxy(scenario, ports) as proxy:
+            url = proxy.expect(_READY_S)["url"]
+            if not self._generator_ready:
+                generator.expect(_READY_S)
+                self._generator_ready = True
+            before = _stats(ports)
+            records_file = self._order(generator, scenario, url)
+            health, proxy_cpu, ending = _follow(generator, proxy, scenario.duration, progress)
+            after = _stats(ports)
+        records = Records.load(records_file)
+        replicas = {
+            name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
+            for name in ports
+        }
+        void = reasons_void(records, workload, scenario.duration, health, replicas)
+        if ending:
+            void.insert(0, ending)
+        if (records.status == 0).any():
+            self._stop_backends()  # they may still work on what nobody waits for
+        sums: dict[str, Any] = {key: sum(done[key] for done in replicas.values()) for key in _SUMMED}
+        cpu = max((done.pop("cpu_seconds") for done in replicas.values()), default=0.0)
+        return Measurement(
+            records,
+            void,
+            health,
+            {"cpu_seconds": proxy_cpu, "requests": len(records)},
+            {**sums, "cpu_seconds": cpu, "replicas": replicas},
+        )
+
+    def _start_generator(self) -> Child:
+        """Locust, started if it does not run; it loads while the others start."""
+        if self._generator is None or not self._generator.alive:
+            if self._generator is not None:
+                self._generator.stop()
+            options = ["--headless", "--staged", "--only-summary", "--skip-log-setup"]
+            command = [sys.executable, "-m", "locust", "-f", str(_HERE / "locustfile.py"), *options]
+            self._generator = Child("Locust", command, self._environment, self._folder)
+            self._generator_ready = False
+        return self._generator
+
+    def _ports_of(self, scenario: Scenario) -> dict[str, int]:
+        """Ports of the scenario's replicas, in its order; starts the backends if they are others."""
+        spec = json.dumps(
+            {
+                name: backend.model_dump(include={"replicas", "concurrency", "slow", "cache_control"})
+                for name, backend in scenario.backend.items()
+            }
+        )
+        if self._backends is None or not self._backends.alive or self._spec != spec:
+            self._stop_backends()
+            command = [sys.executable, "-m", "loadtests.backends", spec, "--until-eof"]
+            self._backends = Child("the backends", command, self._environment)
+            self._ports = self._backends.expect(_READY_S)["ports"]
+            self._spec = spec
+        return self._ports
+
+    def _start_proxy(self, scenario: Scenario, ports: Mapping[str, int]) -> Child:
+        settings, classes = self._folder / "proxy.toml", self._folder / "classes.pickle"
+        write_settings(with_addresses(scenario.proxy, ports), settings)
+        write_classes(classes)
+        command = [sys.executable, "-m", "loadtests.proxy_child", str(classes)]
+        options = [str(settings), "--seed", str(scenario.seed), "--until-eof"]
+        return Child("the proxy", command + options, self._environment)
+
+    def _order(self, generator: Child, scenario: Scenario, url: str) -> Path:
+        """Tell Locust what to run; returns where the records will be."""
+        plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
+        plan.write_bytes(pickle.dumps(scenario))
+        records.unlink(missing_ok=True)
+        generator.send({"scenario": str(plan), "records": str(records), "host": url, "grace": _GRACE_S})
+        return records
+
+    def _stop_backends(self) -> None:
+        if self._backends is not None:
+            self._backends.stop()
+            self._backends = None
+
+    def _stop_children(self) -> None:
+        try:
+            self._stop_backends()
+        finally:
+            if self._generator is not None:
+                self._generator.stop()
+                self._generator = None
+
+    def close(self) -> None:
+        """Stop all processes and remove the temporary files."""
+        try:
+            self._stop_children()
+        finally:
+            self._temporary.cleanup()
+
+
+def _unseen(_done: float, _total: float) -> None:
+    """Progress that nobody wants to see."""
+
+
+def _follow(
+    generator: Child, proxy: Child, duration: float, progress: Progress
+) -> tuple[dict[str, float], float, str]:
+    """Wait for the end of a run; returns the generator's health, the proxy's CPU, and its early end."""
+    started = generator.expect(_READY_S)["moment"]
+    cpu_at_start = cpu = proxy.cpu_seconds()
+    limit = started + duration + 2 * _GRACE_S
+    ending = ""
+    while True:
+        progress(min(max(time.monotonic() - started, 0.0), duration), duration)
+        message = generator.receive(_TICK_S)
+        if not ending and not proxy.alive:
+            ending = f"{str(proxy.failure('ended')).splitlines()[0].rstrip(':')} during the run"
+            generator.send({"stop": True})
+        cpu = max(cpu, proxy.cpu_seconds())
+        if message is not None:
+            break
+        if time.monotonic() > limit:
+            raise generator.failure(f"did not end {2 * _GRACE_S:g} s after the run")
+    progress(duration, duration)
+    del message["event"]
+    return message, cpu - cpu_at_start, ending
+
+
+def _stats(ports: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    """What every replica has done so far."""
+    stats = {}
+    for name, port in ports.items():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_GRACE_S)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", "/-/stats")
+                stats[name] = json.load(connection.getresponse())
+            except OSError as problem:
+                raise LoadTestError(f"{name} does not tell its statistics: {problem}") from None
+    return stats
+
+
+def _portable(scenario: Scenario) -> Scenario:
+    """The scenario with a trace that is found from any working directory."""
+    trace = scenario.workload.trace
+    if trace is None:
+        return scenario
+    workload = scenario.workload.model_copy(update={"trace": str(Path(trace).resolve())})
+    return scenario.model_copy(update={"workload": workload})
+
+
+def _environment() -> dict[str, str]:
+    """Variables for children: they find our packages, and Locust no settings of other load tests."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
+    paths = [str(_HERE.parent), environment.get("PYTHONPATH", "")]
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -1,0 +1,19 @@
+"""The real proxy in a process of its own, with policies that a student wrote in another process.
+
+``python -m loadtests.proxy_child CLASSES FILE.toml [OPTION]…`` registers the classes and then does
+what ``python -m realproxy FILE.toml [OPTION]…`` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from loadtests.descriptors import allow_many_descriptors
+from loadtests.proxy_files import register_classes
+from realproxy.__main__ import main
+
+if __name__ == "__main__":
+    allow_many_descriptors()
+    register_classes(Path(sys.argv[1]))
+    sys.exit(main(sys.argv[2:]))

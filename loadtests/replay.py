@@ -1,0 +1,257 @@
+"""A scenario's workload, replayed on a real proxy by greenlets.
+
+Closed load: one greenlet a user, which waits for its answer, thinks, and asks again. Open load:
+one dispatcher, which starts a greenlet at each arrival however late the answers are. All start
+from one moment, after everybody is connected. Greenlets of one thread share a `Replay`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+import time
+from collections.abc import Callable
+
+import gevent
+import numpy as np
+from gevent.event import Event
+from gevent.pool import Group
+
+from loadtests.alarm import Alarm
+from loadtests.connection import Connection, Exchange
+from scenarios.records import NO_UPSTREAM, Records
+from scenarios.schema import Scenario
+from scenarios.workload import Request, Workload
+
+_LEAD_S = 0.02
+"""From the moment when all are ready to the start of the run, so that all have woken by then."""
+_SPARE_CONNECTIONS = 32
+_HIT = re.compile(r"\bproxytwin\s*;\s*hit\b")
+
+
+class Replay:
+    """One run of one scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Whose workload is sent.
+    host, port
+        The proxy.
+    grace : float
+        Seconds that requests which are under way at the end are waited for.
+    on_exchange : callable
+        Called after each request with its `Exchange`.
+    on_start, on_end : callable
+        Called once: when the run starts, with that moment of the monotonic clock, and when the
+        last answer is there.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        host: str,
+        port: int,
+        *,
+        grace: float,
+        on_exchange: Callable[[Exchange], None],
+        on_start: Callable[[float], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._scenario = scenario
+        self._workload = Workload(scenario)
+        self._host, self._port = host, port
+        self._grace = grace
+        self._on_exchange, self._on_start, self._on_end = on_exchange, on_start, on_end
+        self._backends = list(scenario.backend)
+        self._upstreams = {name: number for number, name in enumerate(scenario.replicas)}
+        self._rows: list[tuple[object, ...]] = []
+        self._planned = 0
+        self._alarm = Alarm()
+        self._started, self._start = Event(), 0.0
+        self._expected: int | None = None
+        self._joined = self._ready = 0
+        self._active: set[gevent.Greenlet] = set()
+        self._connections: list[Connection] = []
+        self._idle: list[Connection] = []
+        self._later: list[gevent.Greenlet] = []
+        self._cpu_at_start = self._cpu_share = self._cpu_seconds = 0.0
+        self._over = False
+
+    @property
+    def users(self) -> int:
+        """How many greenlets should take part."""
+        return self._workload.streams
+
+    def all_spawned(self, users: int) -> None:
+        """`users` have been made; the run starts as soon as they are ready."""
+        self._expected = users
+        self._start_if_ready()
+
+    def take_part(self) -> None:
+        """Replay the next user's stream from start to end, in the calling greenlet."""
+        if self._over:
+            return
+        number = self._joined
+        self._joined += 1
+        self._active.add(gevent.getcurrent())
+        try:
+            if self._workload.closed:
+                self._replay_closed(number)
+            elif number < self._workload.streams:
+                self._replay_open()
+            else:
+                self._wait_for_start()
+        finally:
+            self._active.discard(gevent.getcurrent())
+            if not self._active:
+                self._finish()
+
+    def stop(self) -> None:
+        """End the run now; requests that are under way are not recorded."""
+        gevent.killall(list(self._active), block=False)
+
+    def records(self) -> Records:
+        """What has been asked and answered so far, in the order of sending."""
+        return Records.from_rows(
+            sorted(self._rows, key=lambda row: row[4]),
+            list(self._upstreams),
+            closed=self._workload.closed,
+            caching=self._scenario.proxy.caching,
+        )
+
+    def health(self) -> dict[str, float]:
+        """How well the generator kept up.
+
+        Returns
+        -------
+        dict
+            ``planned`` and ``sent`` requests; ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
+            ``lag_max_ms``, by which requests were sent after they were due; ``cpu_seconds`` of
+            this process while requests were due, and ``cpu_share`` of one core.
+        """
+        records = self.records()
+        lag = (records.sent - records.due) * 1e3 if len(records) else np.zeros(1)
+        p50, p99 = np.percentile(lag, [50, 99]).tolist()
+        return {
+            "planned": self._planned,
+            "sent": len(records),
+            "lag_mean_ms": float(lag.mean()),
+            "lag_p50_ms": p50,
+            "lag_p99_ms": p99,
+            "lag_max_ms": float(lag.max()),
+            "cpu_seconds": self._cpu_seconds,
+            "cpu_share": self._cpu_share,
+        }
+
+    def _replay_closed(self, user: int) -> None:
+        connection = self._connect()
+        stream = self._workload.stream(user)
+        upcoming, seq = next(stream, None), 0
+        due = self._wait_for_start()
+        while upcoming is not None:
+            request, due = upcoming, due + upcoming.pause
+            if due >= self._start + self._scenario.duration:
+                return
+            self._planned += 1
+            text = self._encode(request)
+            self._alarm.sleep_until(due)
+            due = self._ask(connection, text, (user, seq, request.object), due)
+            upcoming, seq = next(stream, None), seq + 1
+
+    def _replay_open(self) -> None:
+        self._idle += [self._connect() for _ in range(_SPARE_CONNECTIONS)]
+        stream = self._workload.stream(0)
+        upcoming, seq = next(stream, None), 0
+        due = self._wait_for_start()
+        under_way = Group()
+        while upcoming is not None:
+            request, due = upcoming, due + upcoming.pause
+            if due >= self._start + self._scenario.duration:
+                break
+            self._planned += 1
+            text = self._encode(request)
+            self._alarm.sleep_until(due)
+            under_way.spawn(self._ask_once, text, (0, seq, request.object), due)
+            upcoming, seq = next(stream, None), seq + 1
+        under_way.join()
+
+    def _ask_once(self, text: bytes, who: tuple[int, int, int], due: float) -> None:
+        connection = self._idle.pop() if self._idle else self._new_connection()
+        self._ask(connection, text, who, due)
+        self._idle.append(connection)
+
+    def _ask(self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float) -> float:
+        """Send one request and record it; returns when its answer was there."""
+        exchange = connection.fetch(text)
+        hit = bool(_HIT.search(exchange.cache_status))
+        upstream = NO_UPSTREAM if hit else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
+        times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
+        self._rows.append((*who, *times, exchange.status, hit, upstream, exchange.size))
+        self._on_exchange(exchange)
+        return exchange.done
+
+    def _encode(self, request: Request) -> bytes:
+        work = ";".join(
+            f"{name}={seconds:.6f}" for name, seconds in zip(self._backends, request.demand, strict=True)
+        )
+        return (
+            f"GET /objects/{request.object} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
+        ).encode("ascii")
+
+    def _new_connection(self) -> Connection:
+        connection = Connection(self._host, self._port)
+        self._connections.append(connection)
+        return connection
+
+    def _connect(self) -> Connection:
+        connection = self._new_connection()
+        with contextlib.suppress(OSError):  # the first request tries again, and records the failure
+            connection.open()
+        return connection
+
+    def _wait_for_start(self) -> float:
+        """When the caller's stream starts: with all others, or now if those have started already."""
+        if self._started.is_set():
+            return time.monotonic()
+        self._ready += 1
+        self._start_if_ready()
+        self._started.wait()
+        return self._start
+
+    def _start_if_ready(self) -> None:
+        if self._started.is_set() or self._expected is None or self._ready < self._expected:
+            return
+        gc.collect()
+        gc.freeze()  # a later collection looks at what this run made only, and is short
+        self._start = time.monotonic() + _LEAD_S
+        self._cpu_at_start = time.process_time()
+        duration = self._scenario.duration
+        self._later = [
+            gevent.spawn_later(duration, self._read_cpu),
+            gevent.spawn_later(duration + self._grace, self._abandon),
+        ]
+        self._started.set()
+        self._on_start(self._start)
+
+    def _read_cpu(self) -> None:
+        """Once the last request is due: waiting for the last answers would dilute the share."""
+        self._cpu_seconds = time.process_time() - self._cpu_at_start
+        self._cpu_share = self._cpu_seconds / max(time.monotonic() - self._start, 1e-3)
+
+    def _abandon(self) -> None:
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.abandon()
+
+    def _finish(self) -> None:
+        self._over = True
+        if not self._cpu_share:
+            self._read_cpu()
+        gevent.killall(self._later, block=False)
+        for connection in self._connections:
+            connection.close()
+        self._alarm.close()
+        self._on_end()

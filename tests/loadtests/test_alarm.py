@@ -1,0 +1,59 @@
+"""Greenlets that sleep until a moment wake then: not before, not a millisecond later, and in order."""
+
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from loadtests.alarm import Alarm
+
+
+@pytest.fixture
+def alarm() -> Iterator[Alarm]:
+    alarm = Alarm()
+    yield alarm
+    alarm.close()
+
+
+def late(alarm: Alarm, seconds: float) -> float:
+    moment = time.monotonic() + seconds
+    alarm.sleep_until(moment)
+    return time.monotonic() - moment
+
+
+def test_nobody_wakes_early_and_most_wake_within_half_a_millisecond(alarm: Alarm) -> None:
+    sleepers = [gevent.spawn(late, alarm, 0.01 + 0.00213 * i) for i in range(60)]
+    gevent.joinall(sleepers, timeout=5.0, raise_error=True)
+    lateness = sorted(sleeper.value for sleeper in sleepers)
+    assert lateness[0] >= 0
+    assert lateness[30] < 0.0005
+
+
+def test_greenlets_wake_in_the_order_of_their_moments(alarm: Alarm) -> None:
+    woken: list[int] = []
+    start = time.monotonic()
+
+    def sleep(number: int) -> None:
+        alarm.sleep_until(start + 0.02 + 0.004 * number)
+        woken.append(number)
+
+    gevent.joinall([gevent.spawn(sleep, number) for number in (3, 0, 4, 1, 2)], timeout=5.0, raise_error=True)
+    assert woken == [0, 1, 2, 3, 4]
+
+
+def test_a_moment_that_has_passed_lets_others_run_once(alarm: Alarm) -> None:
+    ran: list[str] = []
+    other = gevent.spawn(ran.append, "other")
+    alarm.sleep_until(time.monotonic() - 1.0)
+    assert ran == ["other"]
+    other.join()
+
+
+def test_a_sleeper_that_is_killed_does_not_keep_others_from_waking(alarm: Alarm) -> None:
+    first = gevent.spawn(late, alarm, 0.01)
+    second = gevent.spawn(late, alarm, 0.03)
+    gevent.sleep(0)
+    first.kill()
+    second.join(timeout=5.0)
+    assert second.value < 0.1

@@ -1,0 +1,353 @@
+"""Real runs: real backends, the real proxy and Locust, on loopback."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from loadtests import LoadTestError, Measurement, Stage
+from loadtests.processes import Child
+from policies.balancing import Balancer, balancing_policies, balancing_policy
+from policies.problems import BadInput
+from scenarios import Scenario, Workload, load_scenario
+from scenarios.records import NO_UPSTREAM
+
+ROOT = Path(__file__).parents[2]
+
+
+def scenario(name: str = "slow-server", *changes: str, seconds: float = 2.0) -> Scenario:
+    return load_scenario(name, [f"duration={seconds}s", "warmup=0s", *changes]).scenario
+
+
+def open_load(*changes: str, seconds: float = 1.0) -> Scenario:
+    shipped = scenario(*["slow-server", *changes], seconds=seconds)
+    workload = shipped.workload.model_copy(update={"users": None, "rate": 150.0})
+    return shipped.model_copy(update={"workload": workload})
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage() as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def closed(stage: Stage) -> Measurement:
+    return stage.measure(scenario())
+
+
+@pytest.fixture(scope="module")
+def cached(stage: Stage) -> Measurement:
+    return stage.measure(scenario("small-cache"))
+
+
+def asked(measurement: Measurement, user: int) -> list[int]:
+    records = measurement.records
+    rows = np.flatnonzero(records.user == user)
+    return records.object[rows[np.argsort(records.seq[rows])]].tolist()
+
+
+def by_rule(measurement: Measurement) -> list[str]:
+    """Reasons that no busy test machine can cause."""
+    timing = ("late on average", "late or more", "of its core")
+    return [reason for reason in measurement.void if not any(words in reason for words in timing)]
+
+
+def test_a_closed_run_is_valid_and_its_records_are_well_formed(closed: Measurement) -> None:
+    records = closed.records
+    assert by_rule(closed) == []
+    assert records.closed
+    assert not records.caching
+    assert len(records) > 200
+    assert (records.due <= records.sent).all()
+    assert (records.sent < records.done).all()
+    assert (records.due >= 0).all()
+    assert (records.due < 2.0).all()
+    assert (records.status == 200).all()
+    assert (records.size == 2048).all()
+
+
+def test_all_that_was_planned_was_sent(closed: Measurement) -> None:
+    assert closed.generator["planned"] == closed.generator["sent"] == len(closed.records)
+    assert closed.proxy["requests"] == len(closed.records)
+
+
+def test_every_user_asks_for_the_objects_of_its_own_stream(closed: Measurement) -> None:
+    workload = Workload(scenario())
+    for user in range(80):
+        seen = asked(closed, user)
+        assert seen == [request.object for request in islice(workload.stream(user), len(seen))]
+
+
+def test_a_user_waits_for_its_answer_thinks_and_asks_again(closed: Measurement) -> None:
+    workload, records = Workload(scenario()), closed.records
+    for user in range(80):
+        rows = np.flatnonzero(records.user == user)
+        rows = rows[np.argsort(records.seq[rows])]
+        pauses = [request.pause for request in islice(workload.stream(user), len(rows))]
+        before = np.concatenate([[0.0], records.done[rows][:-1]])
+        assert records.due[rows] == pytest.approx(before + pauses, abs=1e-9)
+
+
+def test_no_answer_comes_sooner_than_the_work_takes(closed: Measurement) -> None:
+    workload, records = Workload(scenario()), closed.records
+    demand = {
+        (user, seq): request.demand[0]
+        for user in range(80)
+        for seq, request in enumerate(islice(workload.stream(user), 100))
+    }
+    keys = zip(records.user.tolist(), records.seq.tolist(), strict=True)
+    slow = np.where(records.upstream == 3, 3.0, 1.0)
+    work = np.array([demand[key] for key in keys]) * slow
+    assert (records.response > work - 1e-5).all()
+    assert np.percentile(records.response - work, 10) < 0.005
+
+
+def test_backends_and_clients_agree_on_who_answered(closed: Measurement) -> None:
+    shares = closed.records.upstream_share()
+    assert list(shares) == ["web/0", "web/1", "web/2", "web/3"]
+    assert list(shares.values()) == pytest.approx([0.25] * 4, abs=0.005)
+    for number, name in enumerate(shares):
+        worked = closed.backends["replicas"][name]["requests"]
+        assert worked == np.count_nonzero(closed.records.upstream == number)
+    assert closed.backends["requests"] == len(closed.records)
+
+
+def test_backends_report_the_work_that_was_demanded(closed: Measurement) -> None:
+    backends = closed.backends
+    for name, replica in backends["replicas"].items():
+        slow = 3.0 if name == "web/3" else 1.0
+        assert replica["busy_seconds"] == pytest.approx(slow * replica["demand_seconds"], rel=1e-3)
+    assert backends["demand_seconds"] / backends["requests"] == pytest.approx(0.03, rel=0.5)
+    assert 0 < backends["cpu_seconds"] < 2.0
+
+
+def test_the_generator_and_the_proxy_report_their_cpu(closed: Measurement) -> None:
+    assert 0 < closed.generator["cpu_share"] < 1
+    assert closed.generator["cpu_seconds"] > 0
+    assert 0 < closed.proxy["cpu_seconds"] < 4.0
+
+
+def test_hits_are_told_from_misses(cached: Measurement) -> None:
+    records = cached.records
+    assert by_rule(cached) == []
+    assert records.caching
+    assert 0.05 < records.hit.mean() < 0.95
+    assert (records.hit == (records.upstream == NO_UPSTREAM)).all()
+    assert cached.backends["requests"] == np.count_nonzero(~records.hit)
+    first = {number: row for row, number in reversed(list(enumerate(records.object.tolist())))}
+    assert not records.hit[list(first.values())].any()
+
+
+def test_hits_and_misses_bring_the_objects_own_size(cached: Measurement) -> None:
+    sizes = Workload(scenario("small-cache")).sizes
+    assert (cached.records.size == sizes[cached.records.object]).all()
+
+
+def test_the_same_scenario_asks_for_the_same_again(stage: Stage, closed: Measurement) -> None:
+    again = stage.measure(scenario(seconds=1.0))
+    for user in range(80):
+        mine, yours = asked(closed, user), asked(again, user)
+        common = min(len(mine), len(yours))
+        assert mine[:common] == yours[:common]
+        assert common or len(yours) == 0
+
+
+def test_open_load_arrives_as_planned_however_late_the_answers_are(stage: Stage) -> None:
+    planned = open_load()
+    run = stage.measure(planned)
+    records = run.records
+    arrivals = np.cumsum([request.pause for request in islice(Workload(planned).stream(0), len(records))])
+    order = np.argsort(records.seq)
+    assert by_rule(run) == []
+    assert not records.closed
+    assert records.due[order] == pytest.approx(arrivals, abs=1e-9)
+    assert (records.sent >= records.due).all()
+    assert records.response == pytest.approx(records.done - records.due)
+    assert (np.diff(records.due[order]) < records.response[order][:-1]).any()  # requests overlap
+
+
+def test_a_trace_is_replayed_from_any_working_directory(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["time_s,object,size_bytes,service_s", "0.1,a,100,0.01", "0.2,b,3000,0.02", "0.25,a,100,0"]
+    (tmp_path / "trace.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    shipped = scenario(seconds=0.5)
+    workload = shipped.workload.model_copy(update={"users": None, "trace": "trace.csv"})
+    run = stage.measure(shipped.model_copy(update={"workload": workload}))
+    assert by_rule(run) == []
+    assert run.records.due.tolist() == pytest.approx([0.1, 0.2, 0.25])
+    assert run.records.object.tolist() == [0, 1, 0]
+    assert run.records.size.tolist() == [100, 3000, 100]
+
+
+def test_progress_is_told_several_times_a_second_up_to_the_end(stage: Stage) -> None:
+    told: list[tuple[float, float]] = []
+    stage.measure(scenario("slow-server", seconds=1.0), progress=lambda *both: told.append(both))
+    done = [seconds for seconds, _ in told]
+    assert {total for _, total in told} == {1.0}
+    assert 4 <= len(told) <= 20
+    assert done == sorted(done)
+    assert done[-1] == 1.0
+
+
+def test_backends_are_kept_while_scenarios_ask_for_the_same(stage: Stage) -> None:
+    stage.measure(scenario(seconds=0.2))
+    assert stage._backends is not None
+    first = stage._backends.pid
+    stage.measure(scenario("slow-server", "backend.web.service_time=1ms", seconds=0.2))
+    assert stage._backends.pid == first
+    stage.measure(scenario("slow-server", "backend.web.concurrency=5", seconds=0.2))
+    assert stage._backends.pid != first
+
+
+def test_a_policy_from_a_notebook_cell_reaches_the_real_proxy(stage: Stage) -> None:
+    favourite = 2
+
+    @balancing_policy("always_the_same")
+    class AlwaysTheSame(Balancer):
+        def pick(self, key: str | None, now: float) -> int:
+            return favourite
+
+    try:
+        run = stage.measure(scenario("slow-server", "proxy.service.web.balance=always_the_same", seconds=0.5))
+    finally:
+        del balancing_policies._classes["always_the_same"]
+    assert by_rule(run) == []
+    assert run.records.upstream_share()["web/2"] == 1.0
+
+
+def test_a_generator_that_cannot_keep_up_makes_the_run_void(stage: Stage) -> None:
+    busy = open_load("backend.web.service_time=0ms", seconds=0.3)
+    workload = busy.workload.model_copy(update={"rate": 10_000.0})
+    run = stage.measure(busy.model_copy(update={"workload": workload}))
+    assert any(reason.startswith("the load generator sent 1 %") for reason in run.void), run.void
+
+
+def during(stage: Stage, action: Any, seconds: float = 3.0) -> Measurement:
+    """Measure, and do something when the run is half a second old."""
+    done = threading.Event()
+
+    def progress(passed: float, _total: float) -> None:
+        if passed > 0.5 and not done.is_set():
+            done.set()
+            action()
+
+    return stage.measure(scenario(seconds=seconds), progress=progress)
+
+
+def proxy_process() -> psutil.Process:
+    (proxy,) = [
+        child for child in psutil.Process().children() if "loadtests.proxy_child" in " ".join(child.cmdline())
+    ]
+    return proxy
+
+
+def test_a_proxy_that_dies_makes_the_run_void_without_a_wait(stage: Stage) -> None:
+    start = time.monotonic()
+    run = during(stage, lambda: proxy_process().kill(), seconds=30.0)
+    assert run.void[0] == "the proxy ended (killed by SIGKILL) during the run"
+    assert time.monotonic() - start < 15.0
+    assert len(run.records) > 20
+    assert by_rule(stage.measure(scenario(seconds=0.5))) == []
+
+
+def test_a_generator_that_dies_is_an_error_and_the_next_run_has_a_new_one(stage: Stage) -> None:
+    def kill() -> None:
+        assert stage._generator is not None
+        os.kill(stage._generator.pid, signal.SIGKILL)
+
+    with pytest.raises(LoadTestError, match=r"Locust ended \(killed by SIGKILL\)"):
+        during(stage, kill)
+    assert by_rule(stage.measure(scenario(seconds=0.5))) == []
+
+
+def test_a_proxy_that_cannot_start_is_an_error_in_its_own_words(stage: Stage) -> None:
+    shipped = scenario(seconds=0.5)
+    proxy = shipped.proxy.model_copy(update={"listen": "127.0.0.1:0", "log": {"file": "/nowhere/access.log"}})
+    with pytest.raises(
+        LoadTestError, match=r"(?s)the proxy ended \(exit code 2\):.*/nowhere/access\.log|log"
+    ):
+        stage.measure(shipped.model_copy(update={"proxy": proxy}))
+
+
+def test_a_trace_that_is_missing_is_the_users_mistake(stage: Stage) -> None:
+    shipped = scenario()
+    workload = shipped.workload.model_copy(update={"users": None, "trace": "/nowhere.csv"})
+    with pytest.raises(BadInput, match=r"/nowhere\.csv: cannot be read"):
+        stage.measure(shipped.model_copy(update={"workload": workload}))
+
+
+def test_an_interrupt_leaves_no_process_behind(stage: Stage) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        during(stage, interrupt)
+    assert psutil.Process().children() == []
+
+
+def test_a_stage_that_is_left_leaves_no_file_and_no_process_behind() -> None:
+    with Stage() as stage:
+        folder = stage._folder
+        assert folder.exists()
+        assert len(psutil.Process().children()) == 1
+    assert not folder.exists()
+    assert psutil.Process().children() == []
+
+
+PARENT = """
+import json, psutil
+from loadtests import Stage
+from scenarios import load_scenario
+
+def tell(done, total):
+    if done > 0.3:
+        pids = [child.pid for child in psutil.Process().children(recursive=True)]
+        print(json.dumps(pids), flush=True)
+
+with Stage() as stage:
+    stage.measure(load_scenario("slow-server").scenario, progress=tell)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_all_processes_end_when_their_parent_is_ended_during_a_run(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # a killed parent removes nothing
+    with Child("the parent", [sys.executable, "-c", PARENT], environment, ROOT) as parent:
+        pids: Any = parent.expect(20.0)
+        assert len(pids) == 3
+        os.kill(parent.pid, number)
+        assert parent.wait(10.0) != 0
+    gone = time.monotonic() + 5.0
+    while any(map(alive, pids)) and time.monotonic() < gone:
+        time.sleep(0.02)
+    assert [pid for pid in pids if alive(pid)] == []
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_locust_is_never_imported_into_the_callers_process() -> None:
+    code = "import sys, loadtests.measure; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == "[]\n"
