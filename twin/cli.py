@@ -1,0 +1,254 @@
+"""The command line: one command per job, one clear line for a mistake."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from policies.problems import BadInput
+from scenarios import load_scenario, shipped_scenarios
+from scenarios.loading import LoadedScenario
+from scenarios.workload import read_trace
+from twin.output import check_writable, write_json, write_whole
+
+app = typer.Typer(
+    help="Predict a proxy's caching and load balancing in simulation, then confirm it on real sockets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_SCENARIO_HELP = f"A scenario file, or a shipped one: {', '.join(shipped_scenarios())}."
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. workload.users=20."),
+]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+
+
+def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
+    """A scenario whose traces can be read: known before any work begins."""
+    loaded = load_scenario(name, overrides or ())
+    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
+        read_trace(trace)
+    return loaded
+
+
+@app.command()
+def confirm(
+    scenario: ScenarioName,
+    seeds: Annotated[int, typer.Option(min=1, help="Workloads: the scenario's seed and those after it.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Real runs of each variant; two show the noise floor.")
+    ] = 2,
+    overrides: Overrides = None,
+    json: JsonFile = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")
+    ] = None,
+) -> None:
+    """Calibrate, simulate, measure on the real proxy, compare: did the prediction come true?
+
+    Exit status 0: nothing refuted; 1: refuted or void; 2: bad input.
+    """
+    from twin.confirm import confirm as run
+    from twin.progress import Bars
+    from twin.terminal import print_confirmation
+
+    loaded = _load(scenario, overrides)
+    check_writable(json, "--json")
+    check_writable(report, "--report")
+    with Bars() as bars:
+        found = run(loaded, seeds=seeds, repeats=repeats, reporter=bars)
+    if json is not None:
+        write_json(json, found.as_dict())
+    if report is not None:
+        from twin.report import confirmation_page
+
+        write_whole(report, confirmation_page(found))
+    console = Console()
+    print_confirmation(found, console)
+    if report is not None:
+        console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
+    if found.refuted or found.void:
+        raise typer.Exit(1)
+
+
+@app.command()
+def simulate(
+    scenario: ScenarioName,
+    replications: Annotated[int, typer.Option(min=1, help="Runs with the seeds that follow.")] = 1,
+    overrides: Overrides = None,
+    json: JsonFile = None,
+    jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1 is one per core.")] = 1,
+) -> None:
+    """Predict only."""
+    if jobs == 0:
+        raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
+    from simulator import simulate as run
+    from twin.progress import Bars
+    from twin.terminal import summary_table
+
+    loaded = _load(scenario, overrides)
+    check_writable(json, "--json")
+    summaries = []
+    with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
+        for variant in loaded.variants:
+            bars.note(variant.label)
+            result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
+            summaries.append(result.summary)
+    if json is not None:
+        write_json(json, _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], []))
+    Console().print(summary_table(loaded, summaries, f"{loaded.scenario.title} (predicted)"))
+
+
+@app.command()
+def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile = None) -> None:
+    """Measure only: the real proxy and backends under Locust load.
+
+    Exit status 1 if a run is void, because the load generator could not keep to its plan.
+    """
+    from loadtests import Stage
+    from twin.measuring import measure_once
+    from twin.progress import Bars
+    from twin.terminal import summary_table
+
+    loaded = _load(scenario, overrides)
+    check_writable(json, "--json")
+    summaries, void = [], []
+    total = sum(variant.scenario.duration for variant in loaded.variants)
+    with Bars() as bars, Stage() as stage, bars.step("measure", total, unit="s") as advance:
+        for variant in loaded.variants:
+            bars.note(variant.label)
+            run, _ = measure_once(stage, variant.scenario, advance)
+            summaries.append(run.records.summary(variant.scenario.window))
+            void += [f"{variant.label}: {reason}" for reason in run.void]
+    if json is not None:
+        write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
+    console = Console()
+    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} (measured)"))
+    for reason in void:
+        console.print(f"void: {reason}", soft_wrap=True, markup=False)
+    if void:
+        raise typer.Exit(1)
+
+
+def _one_sided(loaded: Any, side: str, summaries: list[dict[str, Any]], void: list[str]) -> dict[str, Any]:
+    return {
+        "scenario": loaded.name,
+        "title": loaded.scenario.title,
+        "seed": loaded.scenario.seed,
+        "void": void,
+        "variants": [
+            {"setting": variant.setting, side: summary}
+            for variant, summary in zip(loaded.variants, summaries, strict=True)
+        ],
+    }
+
+
+ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="A proxy's settings.")]
+
+
+@app.command()
+def serve(proxy_file: ProxyFile) -> None:
+    """Run the real proxy alone, until Ctrl-C or SIGTERM; requests under way are finished first."""
+    from realproxy import Proxy
+    from realproxy.__main__ import wait_for_end
+
+    with Proxy.load(proxy_file) as proxy:
+        print(f"proxytwin serves on {proxy.url}", flush=True)
+        wait_for_end(until_eof=False)
+
+
+@app.command()
+def check(proxy_file: ProxyFile) -> None:
+    """Say whether a proxy's file is right, and what is wrong with it if not."""
+    from realproxy.check import check as findings_of
+
+    findings = findings_of(proxy_file)
+    for finding in findings:
+        print(f"proxytwin: {finding}", file=sys.stderr)
+    if findings:
+        raise typer.Exit(2)
+    print(f"{proxy_file}: ok")
+
+
+@app.command()
+def explain(
+    proxy_file: ProxyFile,
+    method: Annotated[str, typer.Argument(help="Such as GET.")],
+    url: Annotated[str, typer.Argument(help="http://host/path, /path, or host:port for CONNECT.")],
+    header: Annotated[list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A field.")] = None,
+    client: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the request comes from.")
+    ] = "127.0.0.1",
+) -> None:
+    """Say which rule takes a request, and why each earlier one does not."""
+    from policies.settings import load_settings
+    from realproxy.check import explain as explanation_of
+
+    settings = load_settings(proxy_file)
+    try:
+        ipaddress.ip_address(client)
+    except ValueError:
+        raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
+    fields = dict(_read_field(line) for line in header or ())
+    for line in explanation_of(settings, method, url, fields, client).lines():
+        print(line)
+
+
+def _read_field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise BadInput("-H", line, "expected 'Name: value'")
+    return name.strip(), value.strip()
+
+
+@app.command()
+def lab() -> None:
+    """Open JupyterLab on the lessons."""
+    import importlib.util
+    import os
+
+    folder = Path(__file__).resolve().parent.parent / "notebooks"
+    if not folder.is_dir():
+        raise BadInput("lab", str(folder), "no lessons here; run it from a clone of the repository")
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise BadInput("lab", "", "JupyterLab is not installed; install proxytwin with its 'notebooks' extra")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command line; ends the process with 0, 1, 2, or 130 after an interruption."""
+    from loadtests import LoadTestError
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=True)
+    except BadInput as mistake:
+        print(f"proxytwin: {mistake}", file=sys.stderr)
+        sys.exit(2)
+    except LoadTestError as failure:
+        print(f"proxytwin: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("proxytwin: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Prediction beside measurement: differences, the noise floor, the verdict and the ranking.
+
+Pure arithmetic on summaries, so that every rule can be tested without a run.
+
+The rules
+---------
+*Difference*: predicted minus measured, relative to the measured value; of ratios, absolute.
+
+*Noise floor*: the root mean square of how far two real runs of the same variant and seed lie
+apart, over all variants. A mean of two runs has a standard error of half of that, so a
+difference beyond the floor is beyond two standard errors: it is not the real system's own noise.
+
+*Verdict* of a variant: ``confirmed`` if every judged difference is within its tolerance,
+``refuted`` if one is beyond its tolerance and beyond the noise floor, else ``inconclusive``: the
+real system differs from itself by as much as from the prediction, or there was nothing to judge.
+Where nothing was run twice the noise is unknown, and the tolerance alone refutes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scenarios.records import Summary
+from simulator.statistics import student_t95
+
+Verdict = Literal["confirmed", "refuted", "inconclusive"]
+
+TOLERANCE = {"throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08, "hit_ratio": 0.01}
+"""The judged figures and how far a prediction may be off."""
+
+COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "error_ratio")
+_ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
+HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
+
+_ALWAYS_KNOWN = ("throughput_rps", "mean_ms", "p95_ms")
+"""Judged figures that every run has if it has answers at all."""
+
+Differences = dict[str, float | None]
+
+
+def difference(predicted: Summary, measured: Summary) -> Differences:
+    """How far a prediction is off, figure by figure; ``None`` where a twin has no such figure."""
+    return {name: _apart(getattr(predicted, name), getattr(measured, name), name) for name in COMPARED}
+
+
+def _apart(one: float | None, other: float | None, name: str) -> float | None:
+    if one is None or other is None or math.isnan(one) or math.isnan(other):
+        return None
+    if name in _ABSOLUTE:
+        return one - other
+    return (one - other) / other if other else None
+
+
+def noise_floor(repeats: Sequence[Sequence[Summary]]) -> Differences:
+    """How far real runs lie from real runs of the same requests.
+
+    Parameters
+    ----------
+    repeats : sequence of sequences of Summary
+        The runs of each variant and seed.
+
+    Returns
+    -------
+    dict
+        Root mean square over all pairs; ``None`` if nothing was run twice.
+    """
+    pairs = [pair for runs in repeats for pair in itertools.combinations(runs, 2)]
+    floor: Differences = {}
+    for name in COMPARED:
+        apart = [_spread(getattr(a, name), getattr(b, name), name) for a, b in pairs]
+        known = [value for value in apart if value is not None]
+        floor[name] = math.sqrt(sum(value**2 for value in known) / len(known)) if known else None
+    return floor
+
+
+def _spread(one: float | None, other: float | None, name: str) -> float | None:
+    """Like `_apart`, with the two runs on an equal footing."""
+    if one is None or other is None or math.isnan(one) or math.isnan(other):
+        return None
+    if name in _ABSOLUTE:
+        return one - other
+    return 2 * (one - other) / (one + other) if one + other else None
+
+
+def verdict(apart: Differences, noise: Differences) -> Verdict:
+    """What the differences of one variant say of its prediction; the rules stand above."""
+    beyond = [name for name, limit in TOLERANCE.items() if _exceeds(apart.get(name), limit)]
+    if any(_exceeds(apart[name], noise.get(name) or 0.0) for name in beyond):
+        return "refuted"
+    unknown = [name for name in _ALWAYS_KNOWN if apart.get(name) is None]
+    return "inconclusive" if beyond or unknown else "confirmed"
+
+
+def _exceeds(value: float | None, limit: float) -> bool:
+    return value is not None and abs(value) > limit
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure of one variant with its uncertainty: about 95 % of such intervals hold the true mean."""
+
+    low: float
+    middle: float
+    high: float
+
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two cannot be told apart, for example because one is unknown (NaN)."""
+        return not (self.low > other.high or other.low > self.high)
+
+
+def intervals(runs: Sequence[Sequence[Summary]], metric: str) -> list[Interval]:
+    """One interval per variant, of the mean of its runs.
+
+    The relative spread of a single run is pooled over all variants, because a variant alone has
+    too few runs to tell. With one run each nothing is known of the spread, and nothing can be told
+    apart. Without any figure, such as the hit ratio where nothing is cached, all is NaN.
+    """
+    values = [_known(getattr(run, metric) for run in of_variant) for of_variant in runs]
+    means = [sum(v) / len(v) if v else math.nan for v in values]
+    squares = sum(((x - m) / m) ** 2 if m else 0.0 for v, m in zip(values, means, strict=True) for x in v)
+    freedom = sum(max(len(v) - 1, 0) for v in values)
+    spread = student_t95(freedom) * math.sqrt(squares / freedom) if freedom else math.inf
+    half = [
+        spread * abs(m) / math.sqrt(max(len(v), 1)) if m else 0.0 for v, m in zip(values, means, strict=True)
+    ]
+    return [Interval(m - h, m, m + h) for m, h in zip(means, half, strict=True)]
+
+
+def _known(figures: Iterable[float | None]) -> list[float]:
+    return [figure for figure in figures if figure is not None and not math.isnan(figure)]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Whether the twins put the variants in the same order.
+
+    Attributes
+    ----------
+    metric : str
+        What they are ordered by.
+    predicted, measured : list of int
+        Numbers of the variants, best first.
+    kendall_tau : float or None
+        Agreeing minus disagreeing pairs over all pairs whose intervals do not overlap in either
+        twin; ``None`` if there is no such pair.
+    decided : int
+        Number of those pairs.
+    """
+
+    metric: str
+    predicted: list[int]
+    measured: list[int]
+    kendall_tau: float | None
+    decided: int
+
+
+def ranking(predicted: Sequence[Interval], measured: Sequence[Interval], metric: str) -> Ranking:
+    """Compare the two orders; pairs that cannot be told apart are left out."""
+    agreeing = decided = 0
+    for i, j in itertools.combinations(range(len(measured)), 2):
+        if predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]):
+            continue
+        decided += 1
+        same = (predicted[i].middle < predicted[j].middle) == (measured[i].middle < measured[j].middle)
+        agreeing += 1 if same else -1
+    return Ranking(
+        metric,
+        _order(predicted, metric),
+        _order(measured, metric),
+        agreeing / decided if decided else None,
+        decided,
+    )
+
+
+def _order(figures: Sequence[Interval], metric: str) -> list[int]:
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    return sorted(
+        range(len(figures)), key=lambda i: (math.isnan(figures[i].middle), sign * figures[i].middle)
+    )

@@ -1,0 +1,22 @@
+"""What a lesson needs beyond its text: kept predictions, sliders, figures, checks, real runs.
+
+A lesson predicts, simulates with a slider, explains by a formula, confirms on the real proxy, lets
+the student answer, and says where the model breaks. All of its logic is here, tested; a notebook
+holds only what the student should read.
+"""
+
+from twin.lesson.balancers import BALANCERS, Outlook, figure_of_balancers, foresee, slow_server
+from twin.lesson.closed_loop import busy_share, figure_of_throughput, side_by_side, throughput_by_users
+from twin.lesson.confirming import confirm_in_notebook, figure_of_confirmation
+from twin.lesson.exercise import Exercise, Feedback, Unanswered
+from twin.lesson.exercises import fair_share
+from twin.lesson.explorer import BalancerExplorer, explore_balancers
+from twin.lesson.predictions import Predictions
+from twin.lesson.showing import Picture
+
+__all__ = [
+    "BALANCERS", "BalancerExplorer", "Exercise", "Feedback", "Outlook", "Picture", "Predictions",
+    "Unanswered", "busy_share", "confirm_in_notebook", "explore_balancers", "fair_share",
+    "figure_of_balancers", "figure_of_confirmation", "figure_of_throughput", "foresee", "side_by_side",
+    "slow_server", "throughput_by_users",
+]  # fmt: skip

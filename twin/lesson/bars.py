@@ -1,0 +1,51 @@
+"""Progress in a notebook: one bar a step, made of widgets, so that it leaves no text behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ipywidgets as widgets
+
+from twin.progress import Advance
+
+
+class NotebookBars:
+    """A `twin.progress.Reporter` for a notebook; display `panel`, then hand this over.
+
+    Attributes
+    ----------
+    panel : widgets.VBox
+        One row a step: its name, its bar, what it is at or how long it took.
+    """
+
+    def __init__(self) -> None:
+        self.panel = widgets.VBox()
+        self._note: widgets.Label | None = None
+
+    @contextmanager
+    def step(self, name: str, total: float, unit: str = "") -> Iterator[Advance]:
+        """Begin a bar of `total` units; it turns red if the step fails."""
+        bar = widgets.FloatProgress(0.0, max=total, bar_style="info", layout=widgets.Layout(width="22em"))
+        note = self._note = widgets.Label()
+        row = widgets.HBox([widgets.Label(name, layout=widgets.Layout(width="6em")), bar, note])
+        self.panel.children = (*self.panel.children, row)
+        started = time.perf_counter()
+
+        def advance(amount: float) -> None:
+            bar.value = min(bar.value + amount, total)
+
+        done = False
+        try:
+            yield advance
+            done = True
+        finally:
+            bar.bar_style = "success" if done else "danger"
+            note.value = f"{time.perf_counter() - started:.1f} s" if done else f"stopped at: {note.value}"
+        bar.value = total
+
+    def note(self, text: str) -> None:
+        """Write `text` beside the present bar."""
+        if self._note is not None:
+            self._note.value = text

@@ -1,0 +1,126 @@
+"""What a terminal shows: tables of predictions beside measurements, and the verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.loading import LoadedScenario
+from scenarios.records import Summary
+from twin.compare import HIGHER_IS_BETTER, Differences
+from twin.look import MEASURED, PREDICTED, VERDICT
+from twin.outcome import Confirmation
+
+_COLUMNS = {
+    "throughput_rps": ("req/s", "{:.1f}"),
+    "mean_ms": ("mean", "{:.1f}"),
+    "p50_ms": ("p50", "{:.1f}"),
+    "p95_ms": ("p95", "{:.1f}"),
+    "p99_ms": ("p99", "{:.1f}"),
+    "hit_ratio": ("hits", "{:.1%}"),
+}
+
+
+def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
+    return [_written(getattr(summary, name), _COLUMNS[name][1]) for name in columns]
+
+
+def _written(value: float | None, form: str) -> str:
+    return "–" if value is None or math.isnan(value) else form.format(value)
+
+
+def _apart(differences: Differences, columns: Sequence[str], sign: str = "+") -> list[str]:
+    cells = []
+    for name in columns:
+        value = differences[name]
+        unit = "pp" if name == "hit_ratio" else "%"
+        cells.append("–" if value is None else f"{value * 100:{sign}.1f}{unit}")
+    return cells
+
+
+def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
+    caching = any(summary.hit_ratio is not None for summary in summaries)
+    return [name for name in _COLUMNS if name != "hit_ratio" or caching]
+
+
+def _table(title: str) -> Table:
+    caption = "req/s: requests per second; mean and percentiles of the response time in ms"
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
+    )
+    table.add_column("variant", no_wrap=True)
+    return table
+
+
+def summary_table(loaded: LoadedScenario, summaries: Sequence[Summary], title: str) -> Table:
+    """One line per variant, for one twin alone."""
+    columns = _shown_columns(summaries)
+    table = _table(title)
+    for name in columns:
+        table.add_column(_COLUMNS[name][0], justify="right")
+    table.add_column("errors", justify="right")
+    for variant, summary in zip(loaded.variants, summaries, strict=True):
+        errors = _written(summary.error_ratio, "{:.1%}")
+        table.add_row(Text(variant.label), *_cells(summary, columns), errors)
+    return table
+
+
+def confirmation_table(found: Confirmation) -> Table:
+    """Three lines per variant: predicted, measured, and how far they are apart."""
+    columns = _shown_columns([outcome.measured for outcome in found.variants])
+    if "hit_ratio" in columns:
+        columns.remove("p50_ms")  # so that 80 columns do
+    table = _table(found.scenario.title)
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(_COLUMNS[name][0], justify="right")
+    for outcome in found.variants:
+        style = VERDICT[outcome.verdict]
+        predicted, measured = _cells(outcome.simulated, columns), _cells(outcome.measured, columns)
+        table.add_row(
+            Text(outcome.variant.label, style="bold"), Text("predicted", style=PREDICTED), *predicted
+        )
+        table.add_row(
+            Text(outcome.verdict, style=f"bold {style}"), Text("measured", style=MEASURED), *measured
+        )
+        table.add_row(
+            "", Text("difference", style="dim"), *_apart(outcome.difference, columns), end_section=True
+        )
+    noise = _apart(found.noise, columns, sign="")
+    table.add_row(Text("all", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
+    return table
+
+
+def conclusion(found: Confirmation) -> list[str]:
+    """What was found, in sentences."""
+    count = {word: sum(outcome.verdict == word for outcome in found.variants) for word in VERDICT}
+    said = ", ".join(f"{number} {word}" for word, number in count.items() if number)
+    lines = [f"Predictions: {said}."]
+    for ranking in found.rankings.values() if len(found.variants) > 1 else ():
+        between = " > " if ranking.metric in HIGHER_IS_BETTER else " < "
+        order = between.join(found.variants[i].variant.label for i in ranking.measured)
+        metric = ranking.metric.removesuffix("_ms").replace("_", " ")
+        if ranking.kendall_tau is None:
+            lines.append(f"By {metric} no two variants can be told apart.")
+        else:
+            agreed = "agree on all" if ranking.kendall_tau == 1 else "disagree on some"
+            lines.append(
+                f"By {metric} the twins {agreed} of the {ranking.decided} pairs that can be told apart "
+                f"(Kendall's tau {ranking.kendall_tau:+.2f}); measured, best first: {order}."
+            )
+    if found.repeated:
+        lines.append(f"{found.repeated} void run(s) were made again.")
+    return lines
+
+
+def print_confirmation(found: Confirmation, console: Console) -> None:
+    """The table, the conclusion, and what makes it void."""
+    console.print(confirmation_table(found))
+    for line in conclusion(found):
+        console.print(Text(line), soft_wrap=True)
+    for reason in found.void:
+        console.print(Text(f"void: {reason}", style=VERDICT["refuted"]), soft_wrap=True)
