@@ -163,7 +163,8 @@ def main() -> int:
         return 2
     print(f"{'':14}{'':>6}{'requests/s':^32}{'p99, ms':^28}")
     print(
-        f"{'':14}{'conns':>6}{'proxytwin':>12}{'nginx':>10}{'ratio':>8}  {'proxytwin':>12}{'nginx':>8}{'ratio':>8}"
+        f"{'':14}{'conns':>6}{'proxytwin':>12}{'nginx':>10}{'ratio':>8}  "
+        f"{'proxytwin':>12}{'nginx':>8}{'ratio':>8}"
     )
     with tempfile.TemporaryDirectory(prefix="beside_nginx") as folder, contestants(Path(folder)) as ports:
         for name, path in (("pass-through", "/page"), ("cached hits", "/cached/page")):

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import sys
+from typing import Any, Self
 
 from policies.problems import BadInput
 from realproxy.proxy import Proxy
@@ -31,42 +32,60 @@ def main(arguments: list[str] | None = None) -> int:
         "--until-eof", action="store_true", help="stop when standard input ends, as when the parent dies"
     )
     options = parser.parse_args(arguments)
-    try:
-        proxy = Proxy.load(options.file, seed=options.seed)
-        proxy.start()
-    except BadInput as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
-    os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
-    try:
-        wait_for_end(until_eof=options.until_eof)
-    finally:
-        proxy.stop()
+    with Ending(until_eof=options.until_eof) as ending:  # before anybody can know our process id
+        try:
+            proxy = Proxy.load(options.file, seed=options.seed)
+            proxy.start()
+        except BadInput as problem:
+            print(problem, file=sys.stderr)
+            return 2
+        try:
+            ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
+            os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
+            ending.wait()
+        finally:
+            proxy.stop()
     return 0
 
 
-def wait_for_end(*, until_eof: bool) -> None:
-    """Return after SIGTERM or SIGINT, or at the end of standard input; a second signal kills."""
-    ended = os.eventfd(0)
+class Ending:
+    """The wish that this process ends: SIGTERM, SIGINT or the end of standard input.
 
-    def at_signal(number: int, _: object) -> None:
-        os.eventfd_write(ended, 1)
+    A second signal kills. Handlers are put back at the end of the context.
+
+    Parameters
+    ----------
+    until_eof : bool
+        Whether the end of standard input counts.
+    """
+
+    def __init__(self, *, until_eof: bool = False) -> None:
+        self._until_eof = until_eof
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._wished = os.eventfd(0, os.EFD_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._at_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._wished)
+
+    def _at_signal(self, number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
+        os.eventfd_write(self._wished, 1)
 
-    before = {number: signal.signal(number, at_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    poller = select.poll()
-    poller.register(ended, select.POLLIN)
-    if until_eof:
-        poller.register(0, select.POLLIN)
-    try:
-        while not any(fd == ended or not os.read(0, 4096) for fd, _ in poller.poll()):
+    def wait(self) -> None:
+        """Return when the end is wished."""
+        poller = select.poll()
+        poller.register(self._wished, select.POLLIN)
+        if self._until_eof:
+            poller.register(0, select.POLLIN)
+        while not any(fd == self._wished or not os.read(fd, 4096) for fd, _ in poller.poll()):
             pass
-    finally:
-        os.close(ended)
-        if not any(signal.getsignal(number) is signal.SIG_DFL for number in before):
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable
 from functools import lru_cache
 
-from policies.caching import ObjectCache
-from policies.eviction import charged_size, eviction_policies
+from policies.caching import ObjectCache, build_cache
+from policies.eviction import charged_size
 from policies.freshness import Answer, Forwarded, NotStored, Request, invalidates, read_answer
 from policies.settings import Cache as CacheSettings
 from realproxy.heads import PSEUDONYM, stored_response
@@ -89,9 +89,7 @@ class Store:
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
         self.capacity = settings.capacity
-        self._index: ObjectCache[Stored] = ObjectCache(
-            eviction_policies[settings.policy](settings.capacity, rng=rng)
-        )
+        self._index: ObjectCache[Stored] = build_cache(settings, rng)
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
 

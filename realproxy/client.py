@@ -9,6 +9,7 @@ read, where a Python time-out would poll first. Reads that must not wait say MSG
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from enum import Enum
 from realproxy.exchange import Cut, End
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
+from realproxy.waits import Waits
 
 READ = 16 * 2**10
 JOIN_BELOW = 16 * 2**10
@@ -78,20 +80,23 @@ class Client:
         When the head at the front was whole, on the monotonic clock.
     deadline : float
         When the owner gives up waiting, while the front thread owns it.
+    watched : bool
+        Whether the socket is in the front's epoll set.
     """
 
     __slots__ = (
-        "_limit", "_scanned", "address", "arrived", "buffer", "deadline", "fd", "head_end", "served",
-        "sock", "state", "trouble",
+        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "head_end",
+        "sock", "state", "trouble", "watched",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: str, limit: int) -> None:
-        self.sock, self.address, self._limit = sock, address, limit
+    def __init__(self, sock: socket.socket, address: str, limit: int, waits: Waits) -> None:
+        self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
         self.fd = sock.fileno()
         self.state = State.WAITING
         self.buffer = b""
-        self.head_end = self._scanned = self.served = 0
+        self.head_end = self._scanned = 0
         self.trouble: Malformed | None = None
+        self.watched = True
         self.arrived = self.deadline = 0.0
 
     def read(self) -> Arrival:
@@ -153,12 +158,15 @@ class Client:
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
+        self._waits[self.fd] = select.POLLOUT
         try:
             return send_pieces(self.sock, pieces)
         except BlockingIOError:
             raise Cut(End.CLIENT_SLOW) from None
         except OSError:
             raise Cut from None
+        finally:
+            del self._waits[self.fd]
 
     def reset_on_close(self) -> None:
         """Let the close be seen as an error: the only sign of a cut body that ends with the connection."""

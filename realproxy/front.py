@@ -4,6 +4,7 @@ Threads. The front thread alone accepts and owns every connection in state WAITI
 A whole head is handed to the workers' queue. Workers call `resume`, `linger` and `close` on what
 they own: each hands the connection over with the last thing it does, arming the descriptor in
 the epoll set (EPOLLONESHOT, so a descriptor reports once and is then silent until armed again).
+`_handing` makes the state and the arming one step for the sweep, which takes connections unasked.
 `_clients` is changed by single dict operations only, which the interpreter makes atomic.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, set_time_limits
 from realproxy.http1 import Malformed
+from realproxy.waits import Waits
 
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 LINGER = 1.0
@@ -40,6 +42,8 @@ class Front:
         Bound and listening; the front closes it.
     limits : Limits
         From the settings.
+    waits : Waits
+        Where workers that wait for clients are counted.
     submit : callable
         Takes a client whose head is whole, or must be refused.
     chores : list of callable
@@ -52,16 +56,18 @@ class Front:
         self,
         listener: socket.socket,
         limits: Limits,
+        waits: Waits,
         submit: Callable[[Client], None],
         chores: list[Callable[[float], None]],
         hurry: Callable[[float], float | None],
     ) -> None:
-        self._listener, self._limits, self.submit = listener, limits, submit
+        self._listener, self._limits, self._waits, self.submit = listener, limits, waits, submit
         self._chores, self._hurry = chores, hurry
         self._clients: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._listen_fd = listener.fileno()
+        self._handing = threading.Lock()
         self._full = False
         self._retry_accept = 0.0
         self._tick = max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))
@@ -146,8 +152,13 @@ class Front:
             self._awake()
 
     def _hand_over(self, client: Client, state: State) -> None:
-        client.state = state
-        self._epoll.modify(client.fd, ARMED)
+        with self._handing:
+            client.state = state
+            if client.watched:
+                self._epoll.modify(client.fd, ARMED)
+            else:
+                client.watched = True
+                self._epoll.register(client.fd, ARMED)
         if self.draining:
             self._awake()
 
@@ -177,12 +188,12 @@ class Front:
         if client.state is State.LINGERING:
             self._discard(client)
             return
+        if client.state is not State.WAITING:
+            return  # taken for another reason while this event was on its way
         fresh = not client.buffer
         arrival = client.read()
         if arrival is Arrival.HEAD:
-            client.arrived = now
-            client.state = State.WORKING
-            self.submit(client)
+            self._hand_to_worker(client, now)
         elif arrival is Arrival.PART:
             if fresh:
                 client.deadline = now + self._limits.header_timeout
@@ -227,7 +238,7 @@ class Front:
         except OSError:
             sock.close()
             return
-        client = Client(sock, address, limits.head)
+        client = Client(sock, address, limits.head, self._waits)
         client.deadline = now + limits.idle_timeout
         self._clients[client.fd] = client
         self.accepted += 1
@@ -252,15 +263,11 @@ class Front:
             self._retry_accept = 0.0
             self._listen(True)
         for client in list(self._clients.values()):
-            if client.deadline > now or client.state not in (State.WAITING, State.LINGERING):
+            if client.deadline > now or not self._take(client):
                 continue
             if client.state is State.WAITING and client.buffer:
                 client.trouble = Malformed(408, "the request head took too long")
-                client.arrived = now
-                client.state = State.WORKING
-                # Silence the descriptor: from here on a worker owns it.
-                self._epoll.modify(client.fd, select.EPOLLONESHOT)
-                self.submit(client)
+                self._hand_to_worker(client, now)
             else:
                 self.close(client)
         for chore in self._chores:
@@ -275,21 +282,32 @@ class Front:
             self._accept(time.monotonic())  # who is in the kernel's queue was let in
             self._epoll.unregister(self._listen_fd)
             self._listener.close()
+        now = time.monotonic()
         for client in list(self._clients.values()):
-            if client.state is State.LINGERING:
-                if client.deadline == 0.0:
+            if client.state is State.LINGERING and client.deadline > now:
+                continue
+            if self._take(client):
+                if client.state is State.WAITING and client.read() is Arrival.HEAD:
+                    self._hand_to_worker(client, now)  # it has arrived just in time
+                else:
                     self.close(client)
-            elif client.state is State.WAITING:
-                self._last_chance(client)
         if not self._clients:
             self.empty.set()
 
-    def _last_chance(self, client: Client) -> None:
-        """Serve a request that has already arrived; else close."""
-        if client.read() is not Arrival.HEAD:
-            self.close(client)
-            return
-        self._epoll.modify(client.fd, select.EPOLLONESHOT)
-        client.arrived = time.monotonic()
+    def _take(self, client: Client) -> bool:
+        """Take a connection out of the epoll set, if the front owns it.
+
+        One that is to be closed or handed on without an event is still armed, and a hang-up would
+        be reported whatever is asked for: two threads would own it.
+        """
+        with self._handing:
+            if client.state not in (State.WAITING, State.LINGERING):
+                return False
+            self._epoll.unregister(client.fd)
+            client.watched = False
+            return True
+
+    def _hand_to_worker(self, client: Client, now: float) -> None:
+        client.arrived = now
         client.state = State.WORKING
         self.submit(client)

@@ -15,6 +15,7 @@ from typing import Any
 from policies.problems import BadInput
 from policies.settings import ProxySettings, load_settings, parse_settings
 from realproxy.accesslog import AccessLog
+from realproxy.client import Client
 from realproxy.exchange import End
 from realproxy.front import Front
 from realproxy.serving import Serving
@@ -194,9 +195,10 @@ class _Running:
             raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
         limits = settings.limits
         serving = Serving(self._site, self.address, self._log)
-        self._workers = Workers(serving.serve, self._abandon, self._site.waits, limits.threads)
+        waits = self._site.waits
+        self._workers = Workers(serving.serve, self._abandon, waits, limits.threads)
         self._front = Front(
-            listener, limits, self._workers.submit, [self._site.pool.reap], self._workers.adjust
+            listener, limits, waits, self._workers.submit, [self._site.pool.reap], self._workers.adjust
         )
         self._relay = Relay(limits.idle_timeout, self._front.close, serving.log)
         serving.attach(self._front, self._relay)
@@ -204,7 +206,7 @@ class _Running:
         self._workers.start()
         self._front.start()
 
-    def _abandon(self, client: Any) -> None:
+    def _abandon(self, client: Client) -> None:
         self._front.close(client)
 
     def stop(self) -> None:

@@ -73,7 +73,7 @@ class Fetch:
     ) -> None:
         self._pool, self._limits, self._client, self._exchange = pool, limits, client, exchange
         self._head, self._recording, self._upstream_done = head, recording, upstream_done
-        self._upload = Upload(client, head, limits) if head.framing else None
+        self._upload = Upload(client, head, limits, pool.waits) if head.framing else None
         self._connection: Connection | None = None
         self.keep = False
         self.begun = False

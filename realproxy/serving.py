@@ -211,7 +211,9 @@ class Serving:
             raise Refusal(403, End.REFUSED, f"forward.connect_ports: {head.port} is not among them")
         exchange.upstream = head.target.decode()
         start = time.monotonic()
-        target = connect(self._permitted(head, forward), self._limits.connect_timeout)
+        addresses = self._permitted(head, forward)
+        with self._site.waits.unknown():
+            target = connect(addresses, self._limits.connect_timeout)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
         try:
@@ -226,7 +228,8 @@ class Serving:
 
     def _permitted(self, head: RequestHead, forward: Forward) -> list[Address]:
         host = head.host.decode().removeprefix("[").removesuffix("]")
-        return permitted((host, head.port), self._own, private_targets=forward.private_targets)
+        with self._site.waits.unknown():
+            return permitted((host, head.port), self._own, private_targets=forward.private_targets)
 
     # --- answering ------------------------------------------------------------------------------
 

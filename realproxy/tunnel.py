@@ -185,7 +185,7 @@ class Relay:
         self._watch(tunnel, tunnel.target.fileno(), tunnel.wanted(tunnel.down, tunnel.up))
 
     def _watch(self, tunnel: Tunnel, fd: int, events: int) -> None:
-        """Tell the epoll set what is wanted. Nothing wanted is not watched at all, as a hang-up always reports."""
+        """Tell the epoll set what is wanted; of nothing it must not know, as a hang-up always reports."""
         before = tunnel.interest[fd]
         if events == before:
             return

@@ -11,6 +11,7 @@ from realproxy.exchange import End, Refusal, UpstreamTrouble
 from realproxy.heads import trailer_lines
 from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
 from realproxy.upstream import Connection
+from realproxy.waits import Waits
 
 Pieces = list[bytes | memoryview]
 
@@ -42,10 +43,12 @@ class Upload:
         Says how it is framed.
     limits : Limits
         From the settings.
+    waits : Waits
+        Where waiting workers are counted.
     """
 
-    def __init__(self, client: Client, head: RequestHead, limits: Limits) -> None:
-        self._client, self._framing, self._limits = client, head.framing, limits
+    def __init__(self, client: Client, head: RequestHead, limits: Limits, waits: Waits) -> None:
+        self._client, self._framing, self._limits, self._waits = client, head.framing, limits, waits
         self._reader = body_reader(head.framing, limits.head)
         self._held = memoryview(b"")
         self._given_up = False
@@ -89,7 +92,9 @@ class Upload:
         if not self._held:
             poller.register(self._client.sock, select.POLLIN)
         limits = self._limits
-        ready = dict(poller.poll(1000 * (limits.answer_timeout if self._held else limits.idle_timeout)))
+        seconds = limits.answer_timeout if self._held else limits.idle_timeout
+        with self._waits.unknown():
+            ready = dict(poller.poll(1000 * seconds))
         if not ready and self._held:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
         if not ready:

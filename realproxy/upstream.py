@@ -153,7 +153,7 @@ class Pool:
     """
 
     def __init__(self, limits: Limits, waits: Waits) -> None:
-        self._limits, self._waits = limits, waits
+        self._limits, self.waits = limits, waits
         self._idle: dict[Address, deque[Connection]] = {}
         self._in_use: set[Connection] = set()
         self._closed = False
@@ -187,10 +187,10 @@ class Pool:
                 self._in_use.add(connection)
                 return connection
             connection.sock.close()
-        with self._waits.unknown():
+        with self.waits.unknown():
             sock = connect(self._resolve(addresses), self._limits.connect_timeout)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
-        connection = Connection(sock, address, self._waits)
+        connection = Connection(sock, address, self.waits)
         self._in_use.add(connection)
         return connection
 

@@ -4,10 +4,11 @@ Threads. The queue and the waits are all that the front and the workers share. T
 alone starts workers, in `adjust`; a worker ends itself under the lock. What a worker counts is
 its own; `Workers.tally` may read it at any time.
 
-How many? One interpreter runs one thread at a time: a few that could run keep it busy, more only
-add switching. So what is kept steady is not the number of threads but of those that could run.
-While requests wait in the queue and too many workers are stuck, waiting for upstreams or slow
-clients, more are started, up to the limit; when far more could run than can, one is let go.
+How many? One interpreter runs one thread at a time: two or three that could run keep it busy,
+more only add switching. So what is kept steady is not the number of threads but of those that
+could run. While requests wait and hardly a worker could run, all others being stuck with
+upstreams or slow clients, more are started, up to the limit. When more run than help, or some
+have not been needed for long, they are let go.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from realproxy.client import Client
 from realproxy.waits import Waits
 
 AT_FIRST = 3
-"""Threads that are there from the start."""
-SAMPLE, SAMPLE_CALM = 0.002, 0.02
-"""Seconds between two looks at how many workers could run, while requests wait and while none does."""
+"""Threads that are there from the start, and stay."""
+SAMPLE = 0.001
+"""Seconds between two looks at what the workers do."""
 SAMPLES = 5
 """Looks that one decision is taken from."""
-TOO_FEW, TOO_MANY = 1.5, 4.0
-"""Workers that could run, on average, below and above which their number is changed."""
-RETIRE = 30.0
-"""Seconds without work after which a thread beyond the first ones ends."""
+TOO_FEW, TOO_MANY = 1.0, 3.5
+"""Workers, on average: fewer that could run, or more that do run, change the number of threads."""
+UNNEEDED = 10.0
+"""Seconds in which a thread was never needed before it ends."""
 BUFFER = 256 * 2**10
 """Bytes that a worker reads at once from a long body."""
 
@@ -84,10 +85,10 @@ class Workers:
         self._threads: set[threading.Thread] = set()
         self._workers: list[Worker] = []
         self._retired: Counter[str] = Counter()
-        self._could_run: list[int] = []
-        self._next_sample = 0.0
         self._idle: set[int] = set()
-        self._surplus = False
+        self._looks: list[tuple[int, int]] = []
+        self._least_idle = self._surplus = 0
+        self._next_look = self._next_review = 0.0
 
     def start(self) -> None:
         """Start the first threads."""
@@ -105,7 +106,7 @@ class Workers:
             return sum((Counter(dict(worker.tally)) for worker in self._workers), Counter(self._retired))
 
     def adjust(self, now: float) -> float | None:
-        """Start or let go threads if too few or too many could run; called by the front thread.
+        """Start or let go threads as needed; called by the front thread, often.
 
         Parameters
         ----------
@@ -119,19 +120,24 @@ class Workers:
         """
         waiting, threads = self._queue.qsize(), len(self._threads)
         if not waiting and threads <= AT_FIRST:
-            self._could_run.clear()
+            self._looks.clear()
             return None
-        if now >= self._next_sample:
-            self._next_sample = now + (SAMPLE if waiting else SAMPLE_CALM)
-            self._could_run.append(threads - len(self._idle) - self._waits.stuck())
-            if len(self._could_run) == SAMPLES:
-                mean = sum(self._could_run) / SAMPLES
-                self._could_run.clear()
-                for _ in range(self.lacking(mean, waiting, threads)):
+        if now >= self._next_look:
+            self._next_look = now + SAMPLE
+            idle = len(self._idle)
+            self._least_idle = min(self._least_idle, idle)
+            self._looks.append((threads - self._waits.stuck(), idle))
+            if len(self._looks) == SAMPLES:
+                could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._looks, strict=True))
+                self._looks.clear()
+                for _ in range(self.lacking(could_run, waiting, threads)):
                     self._start_one()
-                if mean > TOO_MANY and threads > AT_FIRST:
-                    self._surplus = True
-        return self._next_sample - now if waiting else None
+                if could_run - idle_mean > TOO_MANY:
+                    self._surplus = max(self._surplus, 1)
+            if now >= self._next_review:
+                self._surplus = max(self._surplus, self._least_idle)
+                self._next_review, self._least_idle = now + UNNEEDED, threads
+        return self._next_look - now if waiting else None
 
     def lacking(self, could_run: float, waiting: int, threads: int) -> int:
         """How many threads to start.
@@ -148,7 +154,7 @@ class Workers:
         if could_run >= TOO_FEW and threads > 0:
             return 0
         # Twice as many while hardly one could run: a burst of slow requests must not wait long.
-        step = max(1, threads) if could_run < 1 else 1
+        step = max(1, threads) if could_run < TOO_FEW / 2 else 1
         return max(0, min(waiting, step, self._limit - threads))
 
     def stop(self) -> None:
@@ -180,26 +186,21 @@ class Workers:
                 self._retired += worker.tally
 
     def _next(self) -> Client | None:
+        if self._surplus and self._leave():
+            return None
         me = threading.get_ident()
-        if not (self._surplus and self._leave()):
-            self._idle.add(me)
-            try:
-                while True:
-                    try:
-                        return self._queue.get(timeout=RETIRE)
-                    except queue.Empty:
-                        if self._leave():
-                            break
-            finally:
-                self._idle.discard(me)
-        return None
+        self._idle.add(me)
+        client = self._queue.get()
+        self._idle.discard(me)
+        return client
 
     def _leave(self) -> bool:
-        """Whether the calling worker may end."""
+        """Whether the calling worker is to end."""
         with self._lock:
-            self._surplus = False
-            if len(self._threads) <= AT_FIRST:
+            if self._surplus == 0 or len(self._threads) <= AT_FIRST:
+                self._surplus = 0
                 return False
+            self._surplus -= 1
             self._threads.discard(threading.current_thread())
             return True
 

@@ -49,16 +49,15 @@ def test_directives_are_read(text, directives):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("0", 0), ("60", 60), ("99999999999999", FOREVER), ("4294967296", FOREVER), ("-1", 0), ("1.5", 0), ("x", 0),
+    [("0", 0), ("60", 60), ("99999999999999", FOREVER), ("4294967296", FOREVER), ("-1", 0),
+     ("1.5", 0), ("x", 0),
      ("", 0), (None, 0), ("\xb2", 0)],
 )  # fmt: skip
 def test_unreadable_seconds_are_stale_and_huge_ones_forever(text, seconds):
     assert delta_seconds(text) == seconds
 
 
-@pytest.mark.parametrize(
-    "text", [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-)
+@pytest.mark.parametrize("text", [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"])
 def test_all_three_formats_of_a_date_are_read(text):
     assert parse_http_date(text, NOW) == NOW
 
@@ -133,7 +132,8 @@ def test_authorized_answers_need_a_licence(licence):
     [
         ([], 3.0, 0), (["age: 10"], 0.0, 10), (["age: 10"], 2.5, 12.5), ([f"date: {DATE}"], 0.0, 0),
         (["date: Sun, 06 Nov 1994 08:49:07 GMT"], 0.0, 30), (["date: Sun, 06 Nov 1994 08:59:07 GMT"], 0.0, 0),
-        (["date: Sun, 06 Nov 1994 08:49:07 GMT", "age: 50"], 0.0, 50), (["age: x"], 0.0, 0), (["age: 7, 9"], 0.0, 7),
+        (["date: Sun, 06 Nov 1994 08:49:07 GMT", "age: 50"], 0.0, 50), (["age: x"], 0.0, 0),
+        (["age: 7, 9"], 0.0, 7),
     ],
 )  # fmt: skip
 def test_the_age_is_the_larger_of_claimed_and_apparent(lines, delay, age):
@@ -161,12 +161,16 @@ def test_a_request_says_what_its_cache_may_do(method, lines, expected):
 
 
 def test_what_a_request_forbids_is_the_reason():
-    assert read("cache-control: max-age=9", request=Request(unstorable=NotStored.METHOD)).reason is NotStored.METHOD
+    assert (
+        read("cache-control: max-age=9", request=Request(unstorable=NotStored.METHOD)).reason
+        is NotStored.METHOD
+    )
 
 
 @pytest.mark.parametrize(
     ("method", "status", "expected"),
-    [("POST", 200, True), ("DELETE", 204, True), ("PUT", 303, True), ("POST", 404, False), ("PATCH", 500, False),
+    [("POST", 200, True), ("DELETE", 204, True), ("PUT", 303, True), ("POST", 404, False),
+     ("PATCH", 500, False),
      ("GET", 200, False), ("OPTIONS", 200, False), ("PURGE", 200, True)],
 )  # fmt: skip
 def test_successful_unsafe_methods_invalidate(method, status, expected):

@@ -40,7 +40,12 @@ def test_every_exchange_becomes_a_line_with_its_times(origin, wire, tmp_path):
     assert 30 <= miss["first_byte_ms"] <= miss["total_ms"] < 5_000
     assert 0 <= miss["queue_ms"] <= miss["total_ms"]
     assert 0 <= miss["connect_ms"] <= miss["total_ms"]
-    assert (hit["cache"], hit["upstream"], hit["connect_ms"], hit["first_byte_ms"]) == ("hit", None, None, None)
+    assert (hit["cache"], hit["upstream"], hit["connect_ms"], hit["first_byte_ms"]) == (
+        "hit",
+        None,
+        None,
+        None,
+    )
     assert (refused["status"], refused["route"], refused["service"]) == (403, 0, None)
     assert (bad["status"], bad["end"], bad["target"]) == (400, "client-bad", None)
 

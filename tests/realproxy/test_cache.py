@@ -20,7 +20,9 @@ def fresh(body: bytes = b"hello", *fields: str, status: int = 200) -> bytes:
 
 
 def outcomes(client, *targets: str, method: str = "GET", fields: tuple[str, ...] = ()) -> list[str]:
-    return [client.ask(target, method, *fields)["Cache-Status"].removeprefix("proxytwin; ") for target in targets]
+    return [
+        client.ask(target, method, *fields)["Cache-Status"].removeprefix("proxytwin; ") for target in targets
+    ]
 
 
 def test_a_fresh_answer_is_stored_and_told_with_its_age(origin, serve, wire):
@@ -60,7 +62,11 @@ def test_what_must_not_be_stored_is_not_and_says_why(origin, serve, wire, fields
 def test_the_ttl_of_a_route_is_for_answers_that_name_none(origin, serve, wire):
     server = origin(lambda asked: fresh(b"x", "Set-Cookie: a=1" if asked.target == "/cookie" else "X: 1"))
     client = wire(serve(server, caching=RouteCache(ttl="1m")))
-    assert outcomes(client, "/", "/", "/cookie") == ["fwd=uri-miss; stored", "hit", "fwd=uri-miss; detail=set-cookie"]
+    assert outcomes(client, "/", "/", "/cookie") == [
+        "fwd=uri-miss; stored",
+        "hit",
+        "fwd=uri-miss; detail=set-cookie",
+    ]
 
 
 def test_an_answer_goes_stale(origin, serve, wire):
@@ -98,8 +104,8 @@ def test_authorized_answers_stay_private_unless_the_origin_says_otherwise(origin
 
 
 def test_head_is_answered_from_a_stored_get_but_not_stored(origin, serve, wire):
-    server = origin(lambda asked: b"HTTP/1.1 200 X\r\nCache-Control: max-age=9\r\nContent-Length: 5\r\n\r\n" + (
-        b"hello" if asked.method == "GET" else b""))  # fmt: skip
+    head = b"HTTP/1.1 200 X\r\nCache-Control: max-age=9\r\nContent-Length: 5\r\n\r\n"
+    server = origin(lambda asked: head + (b"hello" if asked.method == "GET" else b""))
     client = wire(serve(server, caching=True))
     assert outcomes(client, "/", "/", method="HEAD") == ["fwd=uri-miss; detail=method"] * 2
     client.ask()
@@ -137,9 +143,7 @@ def test_keys_tell_hosts_queries_and_services_apart(origin, serve, wire):
 
 
 def test_errors_on_a_caching_route_carry_cache_status_too(serve, wire):
-    proxy = serve(
-        route=[Route(to="gone", cache=True)], service={"gone": Service(upstreams=["127.0.0.1:1"])}
-    )
+    proxy = serve(route=[Route(to="gone", cache=True)], service={"gone": Service(upstreams=["127.0.0.1:1"])})
     answer = wire(proxy).ask()
     assert (answer.status, answer["Cache-Status"]) == (502, "proxytwin; fwd=uri-miss")
 
@@ -150,8 +154,10 @@ def test_routes_without_cache_say_nothing_about_it(origin, serve, wire):
 
 def test_a_chunked_answer_is_stored_whole(origin, serve, wire):
     server = origin(
-        lambda _: b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"4\r\nsome\r\n5\r\n text\r\n0\r\n\r\n"
+        lambda _: (
+            b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"4\r\nsome\r\n5\r\n text\r\n0\r\n\r\n"
+        )
     )
     client = wire(serve(server, caching=True))
     assert [client.ask().body for _ in range(2)] == [b"some text"] * 2

@@ -41,7 +41,9 @@ def test_an_upstream_that_cannot_be_reached_in_time_is_a_504(serve, wire):
             sock.setblocking(False)
             sock.connect_ex(address)
         proxy = serve(
-            route=[Route(to="web")], service={"web": Service(upstreams=[f"127.0.0.1:{address[1]}"])}, limits=QUICK
+            route=[Route(to="web")],
+            service={"web": Service(upstreams=[f"127.0.0.1:{address[1]}"])},
+            limits=QUICK,
         )
         assert wire(proxy).ask().status == 504
         for sock in crowd:

@@ -31,7 +31,9 @@ def secure(authority) -> Iterator[int]:
     def serve(sock):
         with context.wrap_socket(sock, server_side=True) as tls:
             path = tls.recv(65536).split(b" ")[1]
-            tls.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
+            tls.sendall(
+                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path)
+            )
 
     def accept():
         while True:
@@ -98,7 +100,9 @@ def test_both_sides_live_on_one_port(origin, serve, wire):
     assert client.ask("/").body == b"ours"
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "0.0.0.0"]
+)
 @pytest.mark.parametrize("method", ["GET", "CONNECT"])
 def test_private_targets_are_refused_by_address_and_the_rule_is_named(serve, wire, host, method):
     client = wire(serve(forward=Forward(connect_ports=[443])))
@@ -208,9 +212,7 @@ def test_a_side_of_a_tunnel_that_does_not_read_stops_the_other(serve, wire, far)
 
 
 def test_a_silent_tunnel_is_closed(serve, wire, far):
-    proxy = serve(
-        forward=tunnels_to(far.getsockname()[1]), limits=Limits(idle_timeout="200ms", drain="0s")
-    )
+    proxy = serve(forward=tunnels_to(far.getsockname()[1]), limits=Limits(idle_timeout="200ms", drain="0s"))
     client, target = open_tunnel(proxy, far, wire)
     with target:
         assert client.ended()

@@ -12,7 +12,11 @@ SERVE = 'route = [{ respond = 204 }]\nlimits = { drain = "2s" }\n'
 
 def test_it_says_where_it_is_and_ends_at_the_end_of_its_input(child, wire):
     proxy = child(SERVE)
-    assert proxy.ready == {"url": f"http://127.0.0.1:{proxy.port}", "port": proxy.port, "pid": proxy.process.pid}
+    assert proxy.ready == {
+        "url": f"http://127.0.0.1:{proxy.port}",
+        "port": proxy.port,
+        "pid": proxy.process.pid,
+    }
     assert wire(proxy).ask().status == 204
     proxy.close()
     assert proxy.process.returncode == 0
@@ -38,7 +42,8 @@ def test_a_second_signal_does_not_wait(child, wire, origin):
 
     server = origin(never)
     proxy = child(
-        f'route = [{{ to = "web" }}]\nservice.web.upstreams = "{server.address}"\nlimits = {{ drain = "1m" }}\n'
+        f'route = [{{ to = "web" }}]\n'
+        f'service.web.upstreams = "{server.address}"\nlimits = {{ drain = "1m" }}\n'
     )
     client = wire(proxy)
     wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -54,7 +59,9 @@ def test_the_ready_line_can_go_elsewhere(tmp_path):
     file.write_text(SERVE, encoding="utf-8")
     read, write = os.pipe()
     command = [sys.executable, "-m", "realproxy", str(file), "--until-eof", "--ready-fd", str(write)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[write]) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[write]
+    ) as process:
         os.close(write)
         with os.fdopen(read) as ready:
             assert '"url"' in ready.readline()

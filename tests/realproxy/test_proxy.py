@@ -4,7 +4,19 @@ import socket
 
 import pytest
 
-from realproxy import BadInput, Cache, Forward, Limits, Log, Match, Proxy, Route, RouteCache, Service, Upstream
+from realproxy import (
+    BadInput,
+    Cache,
+    Forward,
+    Limits,
+    Log,
+    Match,
+    Proxy,
+    Route,
+    RouteCache,
+    Service,
+    Upstream,
+)
 
 TOML = """
 listen = "127.0.0.1:0"
@@ -71,8 +83,14 @@ def test_it_says_where_it_listens(listen, url):
     ("keywords", "message"),
     [
         ({}, "settings: expected at least one [[route]] or a [forward] table"),
-        ({"forwardd": {}, "route": [{"respond": 204}]}, "settings: forwardd: unknown key (did you mean 'forward'?)"),
-        ({"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}}, "service.web.upstreams.0.address"),
+        (
+            {"forwardd": {}, "route": [{"respond": 204}]},
+            "settings: forwardd: unknown key (did you mean 'forward'?)",
+        ),
+        (
+            {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}},
+            "service.web.upstreams.0.address",
+        ),
         ({"route": [{"to": "web"}], "service": {"web": {"upstreams": "a:b"}}}, "expected 'host:port'"),
         ({"route": [{"to": "web"}], "service": {"web": {"upstreams": "a:0"}}}, "expected 'host:port'"),
     ],
@@ -93,13 +111,13 @@ def test_a_port_in_use_is_said_in_one_line():
 
 @pytest.mark.parametrize("listen", ["203.0.113.1:0", "nowhere.invalid:0"])
 def test_an_address_that_is_not_ours_is_said_in_one_line(listen):
-    with pytest.raises(BadInput, match="^settings: listen: "):
+    with pytest.raises(BadInput, match=r"^settings: listen: "):
         Proxy(listen=listen, route=[Route(respond=204)]).start()
 
 
 def test_a_log_without_a_folder_is_said_in_one_line(tmp_path):
     log = Log(file=str(tmp_path / "missing" / "access.log"))
-    with pytest.raises(BadInput, match="^settings: log.file: cannot be written: No such file"):
+    with pytest.raises(BadInput, match=r"^settings: log.file: cannot be written: No such file"):
         Proxy(route=[Route(respond=204)], log=log).start()
 
 

@@ -130,15 +130,17 @@ def test_connections_are_kept_on_both_sides(origin, serve, wire):
 
 
 def test_pipelined_requests_are_answered_in_order(origin, serve, wire):
-    server = origin(lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%b" % asked.target[1:].encode())
+    server = origin(
+        lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n%b" % asked.target[1:].encode()
+    )
     client = wire(serve(server))
     numbers = [f"{number:03}" for number in range(100)]
-    text = "".join(
-        f"POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{n}" if int(n) % 3 == 0 else
-        f"POST /{n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{n}\r\n0\r\n\r\n" if int(n) % 3 == 1
-        else f"\r\nGET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"
-        for n in numbers
-    )  # fmt: skip
+    kinds = (
+        "POST /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n{n}",
+        "POST /{n} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{n}\r\n0\r\n\r\n",
+        "\r\nGET /{n} HTTP/1.1\r\nHost: a\r\n\r\n",
+    )
+    text = "".join(kinds[int(number) % 3].format(n=number) for number in numbers)
     client.send(text)
     assert [client.answer().body.decode() for _ in numbers] == numbers
     assert [asked.body.decode() or asked.target[1:] for asked in server.asked] == numbers
@@ -161,7 +163,7 @@ def test_head_has_the_fields_of_get_and_no_body(origin, serve, wire):
 
 @pytest.mark.parametrize("status", [299, 418, 499, 599, 999])
 def test_unusual_methods_and_statuses_pass(origin, serve, wire, status):
-    server = origin(lambda asked: b"HTTP/1.1 %d Odd\r\nContent-Length: 2\r\n\r\nok" % status)
+    server = origin(lambda _: b"HTTP/1.1 %d Odd\r\nContent-Length: 2\r\n\r\nok" % status)
     answer = wire(serve(server)).ask("/", "M-SEARCH")
     assert (answer.status, answer.body, server.asked[0].method) == (status, b"ok", "M-SEARCH")
 
@@ -214,7 +216,12 @@ def test_an_upstream_may_answer_while_it_reads(origin, serve, wire):
 
 def test_an_upgrade_is_not_passed_on_and_the_plain_answer_is(origin, serve, wire):
     server = origin()
-    fields = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: eA==", "Sec-WebSocket-Version: 13")
+    fields = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: eA==",
+        "Sec-WebSocket-Version: 13",
+    )
     assert wire(serve(server)).ask("/", "GET", *fields).body == b"hello"
     assert server.asked[0]["Upgrade"] is None
 
@@ -286,7 +293,9 @@ def test_the_same_seed_makes_the_same_choices(origin, serve, wire):
 def test_curl_works(origin, serve):
     import subprocess
 
-    server = origin(lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(asked.body), asked.body))
+    server = origin(
+        lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(asked.body), asked.body)
+    )
     proxy = serve(server)
     command = ["curl", "-sS", "--max-time", "10", "--data-binary", "a=b", f"{proxy.url}/a"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"a=b"

@@ -11,7 +11,7 @@ BLOCK = bytes(MIB)
 
 
 def one_service(address: str, extra: str = "") -> str:
-    return f'listen = "127.0.0.1:0"\n{extra}\n[[route]]\nto = "web"\ncache = true\n[service.web]\nupstreams = ["{address}"]\n'
+    return f'route = [{{ to = "web", cache = true }}]\nservice.web.upstreams = "{address}"\n{extra}'
 
 
 def download(asked) -> None:
@@ -136,6 +136,7 @@ def test_time_limits_are_for_silence_not_for_slowness(origin, serve, wire):
 
 def test_accepted_connections_send_at_once(serve, wire, origin):
     """Without TCP_NODELAY an answer in two parts takes 40 ms."""
+
     def parts(asked):
         asked.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")

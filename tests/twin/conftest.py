@@ -109,8 +109,8 @@ class ModelStage:
         Why some runs are void, by the number of the run.
     """
 
-    def __init__(self, costs: Costs = Costs(), void: dict[int, list[str]] | None = None) -> None:
-        self.costs = costs
+    def __init__(self, costs: Costs | None = None, void: dict[int, list[str]] | None = None) -> None:
+        self.costs = costs or Costs()
         self.void = void or {}
         self.asked: list[Scenario] = []
         self.closed = False

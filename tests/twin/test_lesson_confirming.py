@@ -72,6 +72,13 @@ def test_a_void_run_says_so_and_what_to_do(
     assert shown.count("p2c: it was late") == 1, "the same reason once"
 
 
+def test_of_many_reasons_for_a_void_run_a_few_are_enough(
+    load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
+) -> None:
+    shown = summary_html(confirmation(load(), void=[f"reason {number}" for number in range(9)]))
+    assert "reason 2" in shown and "reason 3" not in shown and "6 more" in shown
+
+
 def test_one_variant_alone_is_not_ranked(
     load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
 ) -> None:

@@ -129,7 +129,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_full_device_is_one_line() -> None:
-    with pytest.raises(BadInput, match="^/dev/full: cannot be written: No space left on device$"):
+    with pytest.raises(BadInput, match=r"^/dev/full: cannot be written: No space left on device$"):
         write_whole(Path("/dev/full"), "x")
 
 

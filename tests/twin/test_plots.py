@@ -37,7 +37,7 @@ def empty(records: Records) -> Records:
 def drawn(figure: Figure) -> bytes:
     """The picture; pytest turns every warning on the way into an error."""
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    figure.savefig(file, format="png", dpi=40)
     return file.getvalue()
 
 

@@ -68,15 +68,25 @@ def cached(
     return confirmation(load(caching))
 
 
-def test_the_page_is_well_formed_html(balanced: Confirmation) -> None:
-    text = confirmation_page(balanced)
+@pytest.fixture(scope="module")
+def balanced_page(balanced: Confirmation) -> str:
+    return confirmation_page(balanced)
+
+
+@pytest.fixture(scope="module")
+def cached_page(cached: Confirmation) -> str:
+    return confirmation_page(cached)
+
+
+def test_the_page_is_well_formed_html(balanced_page: str) -> None:
+    text = balanced_page
     assert text.startswith("<!doctype html>")
     assert '<meta charset="utf-8">' in text
     assert [tag for tag, _ in Page(text).elements].count("h1") == 1
 
 
-def test_nothing_is_fetched_from_anywhere(cached: Confirmation) -> None:
-    text = confirmation_page(cached)
+def test_nothing_is_fetched_from_anywhere(cached_page: str) -> None:
+    text = cached_page
     for tag, attributes in Page(text).elements:
         assert tag not in ("script", "link", "iframe")
         assert "href" not in attributes
@@ -85,26 +95,26 @@ def test_nothing_is_fetched_from_anywhere(cached: Confirmation) -> None:
     assert not re.search(r"https?://|url\(|@import", without_pictures)
 
 
-def test_every_picture_is_a_whole_png_with_words_for_those_who_do_not_see_it(cached: Confirmation) -> None:
-    for picture in Page(confirmation_page(cached)).pictures():
+def test_every_picture_is_a_whole_png_with_words_for_who_cannot_see_it(cached_page: str) -> None:
+    for picture in Page(cached_page).pictures():
         data = base64.b64decode((picture["src"] or "").removeprefix("data:image/png;base64,"), validate=True)
         assert data.startswith(b"\x89PNG")
         assert b"IEND" in data[-12:]
         assert picture["alt"]
 
 
-def test_hit_ratios_are_shown_only_where_something_is_cached(
-    balanced: Confirmation, cached: Confirmation
-) -> None:
-    plain, with_cache = Page(confirmation_page(balanced)), Page(confirmation_page(cached))
+def test_hit_ratios_are_shown_only_where_something_is_cached(balanced_page: str, cached_page: str) -> None:
+    plain, with_cache = Page(balanced_page), Page(cached_page)
     assert len(plain.pictures()) == 3
     assert len(with_cache.pictures()) == 4
     assert "hit ratio" not in plain.text.lower()
     assert "hit ratio" in with_cache.text
 
 
-def test_every_variant_stands_there_with_its_figures_and_verdict(cached: Confirmation) -> None:
-    text = Page(confirmation_page(cached)).text
+def test_every_variant_stands_there_with_its_figures_and_verdict(
+    cached: Confirmation, cached_page: str
+) -> None:
+    text = Page(cached_page).text
     for outcome in cached.variants:
         assert f"{outcome.variant.label} predicted {outcome.simulated.throughput_rps:.1f}" in text
         assert f"{outcome.verdict} measured {outcome.measured.throughput_rps:.1f}" in text
@@ -115,17 +125,17 @@ def test_every_variant_stands_there_with_its_figures_and_verdict(cached: Confirm
     assert "+0.0 pp" in text
 
 
-def test_both_colours_are_used(balanced: Confirmation) -> None:
-    text = confirmation_page(balanced)
+def test_both_colours_are_used(balanced_page: str) -> None:
+    text = balanced_page
     assert PREDICTED in text
     assert MEASURED in text
     assert {"predicted", "measured"} <= set(Page(text).classes())
 
 
 def test_a_difference_beyond_its_tolerance_stands_out(
-    balanced: Confirmation, load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
+    balanced_page: str, load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
 ) -> None:
-    assert "beyond" not in Page(confirmation_page(balanced)).classes()
+    assert "beyond" not in Page(balanced_page).classes()
     off = confirmation(load(), slower=0.05)
     page = Page(confirmation_page(off))
     assert "beyond" in page.classes()
@@ -143,8 +153,8 @@ def test_titles_and_labels_are_text_and_not_markup(
     assert "script" not in [tag for tag, _ in page.elements]
 
 
-def test_void_runs_are_said_in_a_box_of_their_own(balanced: Confirmation) -> None:
-    assert "void" not in Page(confirmation_page(balanced)).classes()
+def test_void_runs_are_said_in_a_box_of_their_own(balanced: Confirmation, balanced_page: str) -> None:
+    assert "void" not in Page(balanced_page).classes()
     page = Page(confirmation_page(replace(balanced, void=["p2c: sent late", "p2c: too busy"])))
     assert page.classes().count("void") == 1
     assert "These runs prove nothing: p2c: sent late p2c: too busy" in page.text
@@ -166,8 +176,8 @@ def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     assert "noise floor – – – – –" in text
 
 
-def test_the_calibration_is_told_with_its_samples(balanced: Confirmation) -> None:
-    text = Page(confirmation_page(balanced)).text
+def test_the_calibration_is_told_with_its_samples(balanced: Confirmation, balanced_page: str) -> None:
+    text = Page(balanced_page).text
     assert "289 answers from the backend and 296 from the cache" in text
     assert "answer from the cache 150us" in text
     given = replace(balanced, calibration=Calibration.given(Costs(service_extra=1e-13)))

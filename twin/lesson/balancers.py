@@ -37,7 +37,7 @@ def slow_server(
     duration_s: float = 10.0,
     warmup_s: float | None = None,
 ) -> LoadedScenario:
-    """The shipped scenario ``slow-server`` with other numbers in it.
+    """The shipped scenario ``slow-server`` with other numbers in it, nearer to where a queue builds up.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ def slow_server(
     """
     changed = {
         "workload.users": users,
+        "workload.think": "exponential(260ms)",
+        "backend.web.concurrency": 4,
         "backend.web.slow": {str(SLOW_REPLICA): float(slowness)},
         "duration": f"{duration_s}s",
         "compare": {BALANCE: list(balancers)},

@@ -20,6 +20,8 @@ from twin.terminal import conclusion
 
 PROBES_S = (2.0, 1.2)
 """Seconds of the calibration's probes: shorter than on the command line, because someone waits."""
+_REASONS = 3
+"""How many reasons are enough."""
 
 _STYLE = f"""<style>
 .proxytwin table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
@@ -65,13 +67,19 @@ def summary_html(found: Confirmation) -> str:
     """The table, the conclusion in words, and what makes it void, as HTML."""
     parts = [_STYLE, f"<div class='proxytwin'>{comparison_table(found)}</div>"]
     if found.void:
-        reasons = "\n".join(dict.fromkeys(found.void))
-        text = (
-            f"Something else kept this machine busy. Close what you can, and run the cell again.\n{reasons}"
-        )
-        parts.append(box(text, VERDICT["refuted"], "Void: this run proves nothing."))
+        parts.append(box(_void_in_words(found.void), VERDICT["refuted"], "Void: this run proves nothing."))
     parts.append(box("\n".join(conclusion(found))))
     return "\n".join(parts)
+
+
+def _void_in_words(void: Sequence[str]) -> str:
+    """What to do about a void run, and the first few of its reasons."""
+    reasons = list(dict.fromkeys(void))
+    lines = ["Something else kept this machine busy. Close what you can, and run the cell again."]
+    lines += reasons[:_REASONS]
+    if len(reasons) > _REASONS:
+        lines.append(f"… and {len(reasons) - _REASONS} more of this kind.")
+    return "\n".join(lines)
 
 
 def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:

@@ -41,7 +41,7 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS) -> None:
         self._balancers = tuple(balancers)
-        wide = {"style": {"description_width": "9em"}, "layout": widgets.Layout(width="32em")}
+        wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
         self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
         self.slowness = widgets.FloatSlider(
             slowness, min=SLOWNESS[0], max=SLOWNESS[1], step=SLOWNESS[2], readout_format=".1f",

@@ -27,7 +27,7 @@ CUTS = st.lists(st.integers(0, 400), max_size=30)
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.binary(max_size=20), st.booleans(), CUTS)
 def test_chunks_are_read_alike_however_they_are_cut(chunks, rest, trailed, cuts):
-    coded = b"".join(b"%X;a=\"b\"\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+    coded = b"".join(b'%X;a="b"\r\n%b\r\n' % (len(chunk), chunk) for chunk in chunks)
     trailer = b"X: 1\r\nY: 2\r\n" if trailed else b""
     body, left, lines, done = read(CHUNKED, coded + b"0\r\n" + trailer + b"\r\n" + rest, cuts)
     assert (body, left, done) == (b"".join(chunks), rest, True)

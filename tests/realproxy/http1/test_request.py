@@ -127,7 +127,13 @@ def test_a_doubtful_head_is_refused(text, status):
     ("text", "form", "host", "port", "path"),
     [
         ("GET /a?b HTTP/1.1\r\nHost: Shop.Test:81\r\n", TargetForm.ORIGIN, b"shop.test", 81, b"/a?b"),
-        ("GET http://Other.test:82?q HTTP/1.1\r\nHost: x\r\n", TargetForm.ABSOLUTE, b"other.test", 82, b"/?q"),
+        (
+            "GET http://Other.test:82?q HTTP/1.1\r\nHost: x\r\n",
+            TargetForm.ABSOLUTE,
+            b"other.test",
+            82,
+            b"/?q",
+        ),
         ("CONNECT [::1]:443 HTTP/1.1\r\nHost: x\r\n", TargetForm.AUTHORITY, b"[::1]", 443, b""),
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n", TargetForm.ASTERISK, b"x", 80, b"*"),
         ("GET / HTTP/1.0\r\n", TargetForm.ORIGIN, b"", 80, b"/"),
@@ -177,7 +183,7 @@ def test_no_bytes_whatsoever_do_more_than_be_refused(noise):
         try:
             ours = parse_request(data[:end])
         except Malformed as refusal:
-            assert refusal.status in (400, 501, 505)  # noqa: PT017
+            assert refusal.status in (400, 501, 505)
         else:
             peer = h11.Connection(h11.SERVER)
             peer.receive_data(data[:end])
