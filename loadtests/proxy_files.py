@@ -10,12 +10,17 @@ from typing import Any
 
 import cloudpickle
 
+from policies.admission import admission_policies
 from policies.balancing import balancing_policies
 from policies.eviction import eviction_policies
 from policies.registry import Registry
 from policies.settings import ProxySettings, Upstream
 
-REGISTRIES: dict[str, Registry[Any]] = {"balancing": balancing_policies, "eviction": eviction_policies}
+REGISTRIES: dict[str, Registry[Any]] = {
+    "admission": admission_policies,
+    "balancing": balancing_policies,
+    "eviction": eviction_policies,
+}
 
 
 def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySettings:

@@ -3,11 +3,12 @@
 Pure: no I/O but reading a settings file, no clock, no chance but what is handed in.
 """
 
+from policies.admission import Admission, admission_policies, admission_policy
 from policies.balancing import Balancer, balancing_policies, balancing_policy
 from policies.eviction import EvictionPolicy, eviction_policies, eviction_policy
 from policies.problems import BadInput
 
 __all__ = [
-    "BadInput", "Balancer", "EvictionPolicy",
+    "Admission", "BadInput", "Balancer", "EvictionPolicy", "admission_policies", "admission_policy",
     "balancing_policies", "balancing_policy", "eviction_policies", "eviction_policy",
 ]  # fmt: skip

@@ -6,10 +6,12 @@ the value, the simulator a mark. A value is never ``None``, which `lookup` says 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from policies.eviction import EvictionPolicy
+from policies.admission import Gated, build_admission
+from policies.eviction import EvictionPolicy, eviction_policies
 
 Value = TypeVar("Value")
 
@@ -67,3 +69,40 @@ class ObjectCache(Generic[Value]):
         """Drop `key`; returns whether it was there."""
         self.eviction.remove(key)
         return self._entries.pop(key, None) is not None
+
+
+class CacheChoice(Protocol):
+    """What a cache is built from, such as `policies.settings.Cache`."""
+
+    @property
+    def policy(self) -> str:
+        """Name of an eviction policy."""
+
+    @property
+    def capacity(self) -> int:
+        """Bytes."""
+
+    @property
+    def admission(self) -> str | None:
+        """An admission policy as settings write it, if any."""
+
+
+def build_eviction(choice: CacheChoice, rng: random.Random) -> EvictionPolicy:
+    """The eviction policy that settings choose, behind the admission policy if there is one.
+
+    Parameters
+    ----------
+    choice : CacheChoice
+        Such as a proxy's ``[cache]`` table.
+    rng : random.Random
+        For the eviction policy.
+    """
+    policy = eviction_policies[choice.policy](choice.capacity, rng=rng)
+    if choice.admission is None:
+        return policy
+    return Gated(policy, build_admission(choice.admission, choice.capacity))
+
+
+def build_cache(choice: CacheChoice, rng: random.Random) -> ObjectCache[Value]:
+    """The cache that settings choose: the same one in both twins; see `build_eviction`."""
+    return ObjectCache(build_eviction(choice, rng))

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from policies.admission import check_admission
 from policies.balancing import balancing_policies
-from policies.eviction import eviction_policies
+from policies.eviction import check_online
 from policies.patterns import check_pattern
 from policies.problems import read_toml, validate
 from policies.registry import nearest
@@ -156,10 +157,14 @@ class Cache(Settings):
         Name of an eviction policy.
     capacity : size
         Bytes of stored objects, as `policies.eviction.charged_size` counts them.
+    admission : str, optional
+        An admission policy: ``tinylfu``, ``second_request`` or, for the size of an object as it is
+        charged, ``size(64KiB)``. Without one, every object may enter.
     """
 
-    policy: Annotated[str, AfterValidator(eviction_policies.check)] = "s3_fifo"
+    policy: Annotated[str, AfterValidator(check_online)] = "s3_fifo"
     capacity: Size = 64 * 2**20
+    admission: Annotated[str, AfterValidator(check_admission)] | None = None
 
 
 class Forward(Settings):

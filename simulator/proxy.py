@@ -12,8 +12,8 @@ from collections.abc import Generator
 from simpy import Environment, Event
 
 from policies.balancing import Dispatch, dispatch_rng
-from policies.caching import ObjectCache
-from policies.eviction import charged_size, eviction_policies
+from policies.caching import ObjectCache, build_cache
+from policies.eviction import charged_size
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
@@ -86,17 +86,14 @@ class Proxy:
         self._core = Slots(env, 1)
         self._threads = Slots(env, scenario.proxy.limits.threads)
         self._plans = Plans(scenario)
-        store = scenario.proxy.cache
         rng = random.Random(f"{scenario.seed}/cache")
-        self._cache: ObjectCache[bool] = ObjectCache(eviction_policies[store.policy](store.capacity, rng=rng))
+        self._cache: ObjectCache[bool] = build_cache(scenario.proxy.cache, rng)
         self.replicas = [
             Replica(env, backend, copy, costs.service_extra)
             for backend in scenario.backend.values()
             for copy in range(backend.replicas)
         ]
-        self._services = {
-            name: Service(name, scenario, self.replicas) for name in scenario.proxy.service
-        }
+        self._services = {name: Service(name, scenario, self.replicas) for name in scenario.proxy.service}
         self.inside = StepSeries(env)
 
     def handle(self, request: Request) -> Generator[Event, None, Answer]:

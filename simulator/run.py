@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
 
-from policies import balancing_policies, eviction_policies
+from policies import admission_policies, balancing_policies, eviction_policies
+from policies.registry import Registry
 from scenarios.records import Records, Summary
 from scenarios.schema import Scenario
 from scenarios.workload import Workload
@@ -19,6 +21,8 @@ from simulator.costs import Costs
 from simulator.proxy import Proxy
 from simulator.slots import StepSeries
 from simulator.statistics import mean_summary, student_t95
+
+REGISTRIES: tuple[Registry[Any], ...] = (admission_policies, balancing_policies, eviction_policies)
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def simulate(
     runs: list[Run] = []
     seeded = [(scenario.model_copy(update={"seed": scenario.seed + i}), luck)
               for i in range(replications) for luck in range(lucks)]  # fmt: skip
-    added = (eviction_policies.added(), balancing_policies.added())
+    added = tuple(registry.added() for registry in REGISTRIES)
     tasks = (joblib.delayed(_run_with)(added, one, costs, luck) for one, luck in seeded)
     for run in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
         runs.append(run)
@@ -165,11 +169,9 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     return Run(records, records.summary(scenario.window), queues)
 
 
-def _run_with(
-    added: tuple[dict[str, type], dict[str, type]], scenario: Scenario, costs: Costs, luck: int
-) -> Run:
+def _run_with(added: tuple[dict[str, type], ...], scenario: Scenario, costs: Costs, luck: int) -> Run:
     """`simulate_once` in a process that may not know a notebook's own policies yet."""
-    for registry, classes in zip((eviction_policies, balancing_policies), added, strict=True):
+    for registry, classes in zip(REGISTRIES, added, strict=True):
         for name, policy in classes.items():
             registry.register(name)(policy)
     return simulate_once(scenario, costs, luck)

@@ -48,7 +48,7 @@ def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
 
 
 def _table(title: str) -> Table:
-    caption = "req/s: requests per second; mean and percentiles of the response time in ms"
+    caption = "req/s: requests per second; response times in ms"
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
     )
@@ -107,9 +107,9 @@ def conclusion(found: Confirmation) -> list[str]:
         if ranking.kendall_tau is None:
             lines.append(f"By {metric} no two variants can be told apart.")
         else:
-            agreed = "agree on all" if ranking.kendall_tau == 1 else "disagree on some"
+            agreed = "agree on all pairs" if ranking.kendall_tau == 1 else "disagree on some pairs"
             lines.append(
-                f"By {metric} the twins {agreed} of the {ranking.decided} pairs that can be told apart "
+                f"By {metric} the twins {agreed} that can be told apart, {ranking.decided} in number "
                 f"(Kendall's tau {ranking.kendall_tau:+.2f}); measured, best first: {order}."
             )
     if found.repeated:

@@ -6,6 +6,7 @@ an upstream. It is counted here, once, for both twins.
 
 from __future__ import annotations
 
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,30 +21,78 @@ class Upstreams:
     ----------
     weight : sequence of float
         One positive number per upstream: its share relative to the others.
+    slow_start : float
+        Seconds in which an upstream that comes back rises to its full weight, in tenths; 0: at once.
 
     Attributes
     ----------
     load : list of int
         Outstanding requests of every upstream.
     weight : list of float
-        Weight of every upstream.
+        Weight of every upstream, as slow start lets it count now. Replaced by a new list when it
+        changes.
+    share : list of float
+        What slow start leaves of every upstream: 0.1 to 1.
     available : list of int
-        Indices that may be picked, in order, never empty.
+        Indices that may be picked, in order, never empty. Replaced by a new list when it changes.
     equal : bool
-        Whether all weights are the same.
+        Whether all weights are the same now.
     """
 
-    def __init__(self, weight: Sequence[float]) -> None:
+    STEPS = 10
+
+    def __init__(self, weight: Sequence[float], slow_start: float = 0.0) -> None:
         if not weight or min(weight) <= 0:
             raise ValueError("a service needs at least one upstream, each with a positive weight")
         self.weight = list(weight)
+        self.share = [1.0] * len(self.weight)
         self.load = [0] * len(self.weight)
         self.available = list(range(len(self.weight)))
         self.equal = len(set(self.weight)) == 1
+        self._slow_start = slow_start
+        self._full_weight = self.weight
+        self._back_since: dict[int, float] = {}
+        self._next_step = math.inf
 
     def cost(self, index: int) -> float:
         """Load per weight that one more request would bring upstream `index` to."""
         return (self.load[index] + 1) / self.weight[index]
+
+    def mark_down(self, index: int) -> bool:
+        """Upstream `index` may not be picked; refused with ``False`` if it is the last that may."""
+        left = [other for other in self.available if other != index]
+        if not left:
+            return False
+        self.available = left
+        self._back_since.pop(index, None)
+        return True
+
+    def mark_up(self, index: int, now: float) -> None:
+        """Upstream `index` may be picked again, if it was down, and slowly at first."""
+        if index not in self.available:
+            self.available = sorted((*self.available, index))
+            self._back_since[index] = now
+            self._take_step(now)
+
+    def advance(self, now: float) -> None:
+        """It is `now`: let those that came back take the steps that are due."""
+        if now >= self._next_step:
+            self._take_step(now)
+
+    def _take_step(self, now: float) -> None:
+        self._next_step = math.inf
+        self.share = [1.0] * len(self.load)
+        for index, since in list(self._back_since.items()):
+            passed = (now - since) / self._slow_start if self._slow_start else 1.0
+            step = max(1, int(passed * self.STEPS))
+            if step >= self.STEPS:
+                del self._back_since[index]
+                continue
+            self.share[index] = step / self.STEPS
+            due = since + self._slow_start * (step + 1) / self.STEPS
+            self._next_step = min(self._next_step, due)
+        self.weight = [full * share for full, share in zip(self._full_weight, self.share, strict=True)]
+        self.equal = len(set(self.weight)) == 1
 
 
 class Balancer(ABC):
@@ -60,6 +109,7 @@ class Balancer(ABC):
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
         self.upstreams = upstreams
         self.rng = rng
+        self._known: tuple[list[int], list[float]] | None = None
 
     @abstractmethod
     def pick(self, key: str | None, now: float) -> int:
@@ -76,6 +126,27 @@ class Balancer(ABC):
     def finished(self, index: int, elapsed: float, now: float) -> None:
         """Upstream `index` answered after `elapsed` seconds, for balancers that learn from it."""
         return
+
+    def _outdated(self) -> bool:
+        """Whether availability or weights changed since the last call, for balancers with tables."""
+        available, weight = self.upstreams.available, self.upstreams.weight
+        if self._known is not None and self._known[0] is available and self._known[1] is weight:
+            return False
+        self._known = available, weight
+        return True
+
+    def _draw(self) -> int:
+        """Any available upstream, with equal chances; less often one in slow start."""
+        available, share = self.upstreams.available, self.upstreams.share
+        while True:
+            index = available[int(self.rng.random() * len(available))]
+            if share[index] == 1.0 or self.rng.random() < share[index]:
+                return index
+
+    def _sits_out(self, index: int) -> bool:
+        """Whether slow start gives this request to another one, for balancers without weights."""
+        share = self.upstreams.share[index]
+        return share < 1.0 and self.rng.random() >= share
 
 
 balancing_policies: Registry[Balancer] = Registry("balancing policy")
@@ -98,18 +169,23 @@ class Dispatch:
         Weight of every upstream.
     rng : random.Random
         Handed to the balancer.
+    slow_start : float
+        Seconds, see `Upstreams`.
 
     Notes
     -----
     Not locked: the real proxy calls it under its own lock, the simulator has one thread.
     """
 
-    def __init__(self, balance: str, weight: Sequence[float], rng: random.Random) -> None:
-        self.upstreams = Upstreams(weight)
+    def __init__(
+        self, balance: str, weight: Sequence[float], rng: random.Random, slow_start: float = 0.0
+    ) -> None:
+        self.upstreams = Upstreams(weight, slow_start)
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float) -> int:
         """Pick an upstream for a request and count the request as outstanding there."""
+        self.upstreams.advance(now)
         index = self.balancer.pick(key, now)
         self.upstreams.load[index] += 1
         return index

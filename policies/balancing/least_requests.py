@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
-from policies.balancing.base import Balancer, balancing_policy
+import random
+from heapq import heappop, heappush
+
+from policies.balancing.base import Upstreams, balancing_policy
+from policies.balancing.load_tracking import LoadTracking
 
 
 @balancing_policy("least_requests")
-class LeastRequests(Balancer):
+class LeastRequests(LoadTracking):
     """The upstream with the fewest outstanding requests per weight; ties are broken by chance.
 
-    "Join the shortest queue": W. Winston, "Optimality of the shortest line discipline",
-    J. Applied Probability 14, 1977. Linear cost in the number of upstreams.
+    Upstreams of the same cost share a bucket, and a heap knows the cheapest: the cost of a pick does
+    not grow with the number of upstreams. "Join the shortest queue": W. Winston, "Optimality of the
+    shortest line discipline", J. Applied Probability 14, 1977.
     """
 
-    def pick(self, key: str | None, now: float) -> int:
-        upstreams = self.upstreams
-        available = upstreams.available
-        if upstreams.equal and len(available) == len(upstreams.load):
-            load = upstreams.load
-            least = min(load)
-            ties = [index for index, outstanding in enumerate(load) if outstanding == least]
-        else:
-            cost = [upstreams.cost(index) for index in available]
-            lowest = min(cost)
-            ties = [index for index, price in zip(available, cost, strict=True) if price == lowest]
+    def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
+        super().__init__(upstreams, rng=rng)
+        self._buckets: dict[float, list[int]] = {}
+        self._place: dict[int, int] = {}
+        self._costs: list[float] = []
+
+    def _rebuild(self) -> None:
+        self._buckets, self._place, self._costs = {}, {}, []
+        for index in self.upstreams.available:
+            self._join(index, self.upstreams.cost(index))
+
+    def _load_changed(self, index: int, before: int, after: int) -> None:
+        if index in self._place:
+            weight = self.upstreams.weight[index]
+            self._leave(index, (before + 1) / weight)
+            self._join(index, (after + 1) / weight)
+
+    def _choose(self, key: str | None) -> int:
+        while not (ties := self._buckets[self._costs[0]]):
+            del self._buckets[heappop(self._costs)]
         return ties[int(self.rng.random() * len(ties))] if len(ties) > 1 else ties[0]
+
+    def _join(self, index: int, cost: float) -> None:
+        bucket = self._buckets.get(cost)
+        if bucket is None:
+            bucket = self._buckets[cost] = []
+            heappush(self._costs, cost)
+        self._place[index] = len(bucket)
+        bucket.append(index)
+
+    def _leave(self, index: int, cost: float) -> None:
+        bucket, place = self._buckets[cost], self._place[index]
+        last = bucket.pop()
+        if last != index:
+            bucket[place] = last
+            self._place[last] = place

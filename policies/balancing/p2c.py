@@ -9,15 +9,21 @@ from policies.balancing.base import Balancer, balancing_policy
 class PowerOfTwoChoices(Balancer):
     """Two different upstreams by chance; the one with fewer outstanding requests per weight.
 
-    Constant cost, and nearly as short a tail as looking at all of them. M. Mitzenmacher, "The
-    power of two choices in randomized load balancing", IEEE TPDS 12(10), 2001.
+    Constant cost, and nearly as short a tail as looking at all of them. A subclass with another
+    number of `CHOICES` draws as many. M. Mitzenmacher, "The power of two choices in randomized load
+    balancing", IEEE TPDS 12(10), 2001.
     """
+
+    CHOICES = 2
 
     def pick(self, key: str | None, now: float) -> int:
         available = self.upstreams.available
         count = len(available)
         if count == 1:
             return available[0]
+        if self.CHOICES != 2:
+            drawn = self.rng.sample(available, min(self.CHOICES, count))
+            return min(drawn, key=self.upstreams.cost)
         one = int(self.rng.random() * count)
         other = int(self.rng.random() * (count - 1))
         first, second = available[one], available[other + (other >= one)]

@@ -9,7 +9,11 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 
 @balancing_policy("round_robin")
 class RoundRobin(Balancer):
-    """Each available upstream in turn, whatever its weight and load. Constant cost."""
+    """Each available upstream in turn, whatever its weight and load. Constant cost.
+
+    One in slow start is passed over with the chance that it lacks to its full share. J. B. Nagle,
+    "On packet switches with infinite storage", RFC 970, 1985.
+    """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
         super().__init__(upstreams, rng=rng)
@@ -17,6 +21,8 @@ class RoundRobin(Balancer):
 
     def pick(self, key: str | None, now: float) -> int:
         available = self.upstreams.available
-        index = available[self._turn % len(available)]
-        self._turn += 1
-        return index
+        while True:
+            index = available[self._turn % len(available)]
+            self._turn += 1
+            if not self._sits_out(index):
+                return index

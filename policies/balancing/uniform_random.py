@@ -7,8 +7,11 @@ from policies.balancing.base import Balancer, balancing_policy
 
 @balancing_policy("random")
 class UniformRandom(Balancer):
-    """Any available upstream, with equal chances. Constant cost, no state."""
+    """Any available upstream, with equal chances; fewer for one in slow start. Constant cost, no state.
+
+    The baseline of Y. Azar et al., "Balanced allocations", SIAM J. Computing 29(1), 1999: n requests
+    on n upstreams leave about log n / log log n on the fullest.
+    """
 
     def pick(self, key: str | None, now: float) -> int:
-        available = self.upstreams.available
-        return available[int(self.rng.random() * len(available))]
+        return self._draw()

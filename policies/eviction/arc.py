@@ -28,40 +28,33 @@ class Arc(EvictionPolicy):
         self._regret: ByteQueue | None = None
         self._incoming = 0
 
-    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
-        self._regret, self._incoming = None, size
-        for ghosts in (self._once_ghosts, self._again_ghosts):
-            if key in ghosts:
-                self._learn(ghosts, size)
-                ghosts.remove(key)
-                self._regret = ghosts
-        return super().insert(key, size, now)
-
     def touch(self, key: Hashable, now: float) -> None:
         if key in self._again:
             self._again.renew(key)
         else:
             self._again.push(key, self._once.remove(key))
 
+    def _announce(self, key: Hashable, size: int) -> None:
+        self._regret, self._incoming = None, size
+        for ghosts in (self._once_ghosts, self._again_ghosts):
+            if key in ghosts:
+                self._learn(ghosts, size)
+                ghosts.remove(key)
+                self._regret = ghosts
+
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         (self._once if self._regret is None else self._again).push(key, size)
+        self._regret, self._incoming = None, 0
 
     def _resize(self, key: Hashable, growth: int) -> None:
         (self._again if key in self._again else self._once).grow(key, growth)
 
     def _evict(self, now: float) -> Hashable:
-        if self._regret is None:
-            if self._once.used + self._once_ghosts.used + self._incoming > self.capacity:
-                if not self._once_ghosts and self._once:
-                    return self._once.pop_oldest()[0]
-                self._trim(self._once_ghosts, self.capacity - self._once.used - self._incoming)
-            else:
-                ghosts = self._once_ghosts.used + self._again_ghosts.used
-                room = 2 * self.capacity - self.used - ghosts - 1
-                self._trim(self._again_ghosts, self._again_ghosts.used + room)
-        return self._replace()
-
-    def _replace(self) -> Hashable:
+        room = self.capacity - self._incoming - self._once.used
+        if self._regret is None and self._once_ghosts.used > room:
+            if self._once and not self._once_ghosts:
+                return self._once.pop_oldest()[0]
+            self._trim(self._once_ghosts, room)
         over = self._once.used > self._target or (
             self._once.used == self._target and self._regret is self._again_ghosts
         )
@@ -71,6 +64,8 @@ class Arc(EvictionPolicy):
             queue, ghosts = self._again, self._again_ghosts
         key, size = queue.pop_oldest()
         ghosts.push(key, size)
+        self._trim(self._once_ghosts, self.capacity)
+        self._trim(self._again_ghosts, self.capacity - self._once_ghosts.used)
         return key
 
     def _forget(self, key: Hashable) -> None:

@@ -78,11 +78,12 @@ class EvictionPolicy(ABC):
             while self.used > self.capacity:
                 gone.append(self._drop(now))
             return gone
+        self._announce(key, size)
         while self.used + size > self.capacity:
-            gone.append(self._drop(now))
-        self._sizes[key] = size
-        self.used += size
-        self._admit(key, size, now)
+            victim = self._evict(now)
+            self.used -= self._sizes.pop(victim)
+            gone.append(victim)
+        self._store(key, size, now)
         return gone
 
     def remove(self, key: Hashable) -> None:
@@ -107,6 +108,11 @@ class EvictionPolicy(ABC):
         """
         return list(map(self.request, keys, sizes, times))
 
+    def _store(self, key: Hashable, size: int, now: float) -> None:
+        self._sizes[key] = size
+        self.used += size
+        self._admit(key, size, now)
+
     def _change_size(self, key: Hashable, size: int) -> None:
         growth = size - self._sizes[key]
         self.used += growth
@@ -121,6 +127,10 @@ class EvictionPolicy(ABC):
     @abstractmethod
     def touch(self, key: Hashable, now: float) -> None:
         """`key` is stored and was asked for."""
+
+    def _announce(self, key: Hashable, size: int) -> None:
+        """A new key comes, for which room is made next; for policies that remember what they evicted."""
+        return
 
     @abstractmethod
     def _admit(self, key: Hashable, size: int, now: float) -> None:

@@ -41,15 +41,14 @@ class S3Fifo(EvictionPolicy):
         self._filling = True
         self._returns = False
 
-    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
-        self._returns = key in self._ghost  # asked now: making room may push this ghost out
-        if self._returns:
-            self._ghost_used -= self._ghost.pop(key)
-        return super().insert(key, size, now)
-
     def touch(self, key: Hashable, now: float) -> None:
         if self._count[key] < self.MOST:
             self._count[key] += 1
+
+    def _announce(self, key: Hashable, size: int) -> None:
+        self._returns = key in self._ghost  # asked now: making room may push this ghost out
+        if self._returns:
+            self._ghost_used -= self._ghost.pop(key)
 
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         small_used = self.used - size - self._main_used

@@ -32,15 +32,14 @@ class TwoQ(EvictionPolicy):
         self._inbox, self._outbox, self._main = ByteQueue(), ByteQueue(), ByteQueue()
         self._returns = False
 
-    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
-        self._returns = key in self._outbox  # asked now: making room may push this one out
-        if self._returns:
-            self._outbox.remove(key)
-        return super().insert(key, size, now)
-
     def touch(self, key: Hashable, now: float) -> None:
         if key in self._main:
             self._main.renew(key)
+
+    def _announce(self, key: Hashable, size: int) -> None:
+        self._returns = key in self._outbox  # asked now: making room may push this one out
+        if self._returns:
+            self._outbox.remove(key)
 
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         (self._main if self._returns else self._inbox).push(key, size)
@@ -49,9 +48,7 @@ class TwoQ(EvictionPolicy):
         (self._main if key in self._main else self._inbox).grow(key, growth)
 
     def _evict(self, now: float) -> Hashable:
-        if self._inbox.used <= self._inbox_capacity and self._main:
-            return self._main.pop_oldest()[0]
-        if not self._inbox:  # possible only with sizes of zero
+        if self._main and self._inbox.used <= self._inbox_capacity:
             return self._main.pop_oldest()[0]
         key, size = self._inbox.pop_oldest()
         if size <= self._outbox_capacity:

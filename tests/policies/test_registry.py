@@ -3,7 +3,7 @@
 import pytest
 
 from policies.balancing import balancing_policies
-from policies.eviction import EvictionPolicy, Lru, eviction_policies, eviction_policy
+from policies.eviction import EvictionPolicy, eviction_policies, eviction_policy
 from policies.registry import Registry, nearest
 
 
@@ -81,9 +81,23 @@ def test_a_policy_of_a_notebook_cell_is_at_once_what_settings_may_name(
     monkeypatch.setattr(eviction_policies, "_classes", dict(eviction_policies._classes))
 
     @eviction_policy("most_recently_used")
-    class MostRecentlyUsed(Lru):
+    class MostRecentlyUsed(EvictionPolicy):
+        def __init__(self, capacity: int, **kwargs: object) -> None:
+            super().__init__(capacity, **kwargs)
+            self.row: list[object] = []
+
+        def touch(self, key: object, now: float) -> None:
+            self.row.remove(key)
+            self.row.append(key)
+
+        def _admit(self, key: object, size: int, now: float) -> None:
+            self.row.append(key)
+
         def _evict(self, now: float) -> object:
-            return self._queue.popitem(last=True)[0]
+            return self.row.pop()
+
+        def _forget(self, key: object) -> None:
+            self.row.remove(key)
 
     mru: EvictionPolicy = eviction_policies["most_recently_used"](2)
     assert [mru.request(key, 1, 0.0) for key in "abcab"] == [False, False, False, True, False]

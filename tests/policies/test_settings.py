@@ -174,7 +174,7 @@ WRONG = [
     (SMALL + "balance = 'p2'", "service.web.balance: unknown balancing policy 'p2' (did you mean 'p2c'?)"),
     (
         SMALL + "balance = 'best'",
-        "service.web.balance: unknown balancing policy 'best'; known: least_requests, ",
+        "service.web.balance: unknown balancing policy 'best'; known: ",
     ),
     (SMALL + "[cache]\npolicy = 'lur'", "cache.policy: unknown eviction policy 'lur' (did you mean 'lru'?)"),
     (SMALL + "[cache]\npolicy = 5", "cache.policy: input should be a valid string, not 5"),

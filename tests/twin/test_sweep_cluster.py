@@ -26,8 +26,8 @@ VARY = {"proxy.cache.policy": ["fifo", "lru", "sieve"], "workload.users": [4, 8]
 
 def started(workers: int) -> LocalCluster:
     return LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50,
-        host="127.0.0.1",
+        n_workers=workers, threads_per_worker=1, processes=True, silence_logs=50,
+        host="127.0.0.1", dashboard_address="127.0.0.1:0",
     )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def test_one_twin_alone_has_a_line_a_variant(load: Callable[..., LoadedScenario]
     head, first, second = rows(text)
     assert text.startswith("A title")
     assert head == ["variant", "req/s", "mean", "p50", "p95", "p99", "hits", "errors"]
-    assert "response time in ms" in " ".join(text.split())
+    assert "response times in ms" in " ".join(text.split())
     assert first == ["round_robin", "100.0", "20.0", "15.0", "60.0", "90.0", "50.0%", "0.0%"]
     assert second == ["least_requests", "100.0", "20.0", "15.0", "60.0", "–", "–", "12.5%"]
 
@@ -139,10 +139,10 @@ def with_ranking(found: Confirmation, metric: str, tau: float | None, decided: i
 
 def test_the_order_is_told_best_first_in_the_direction_of_the_metric(balanced: Confirmation) -> None:
     said = with_ranking(balanced, "p99_ms", 1.0, 6)
-    assert said.startswith("By p99 the twins agree on all of the 6 pairs")
+    assert said.startswith("By p99 the twins agree on all pairs that can be told apart, 6 in number")
     assert said.endswith("measured, best first: least_requests < round_robin.")
     said = with_ranking(balanced, "hit_ratio", 1 / 3, 3)
-    assert said.startswith("By hit ratio the twins disagree on some of the 3 pairs")
+    assert said.startswith("By hit ratio the twins disagree on some pairs that can be told apart, 3 in number")
     assert "(Kendall's tau +0.33)" in said
     assert said.endswith("measured, best first: least_requests > round_robin.")
 

@@ -71,5 +71,10 @@ def test_the_main_queue_counts_an_object_that_grew_by_its_new_size(play_filled) 
     assert play_filled("~c b3 a") == "~c -d=b !a"
 
 
+def test_an_object_that_is_removed_gives_its_room_in_the_main_queue_back(play_filled) -> None:
+    # k takes b's place in main, so that the next to go is m, of small.
+    assert play_filled("~b k k k l m n") == "~b +k !k !k -a+l -l+m -m+n"
+
+
 def test_an_object_larger_than_the_small_queue_passes_through_it(play) -> None:
     assert play("s3_fifo", 10, "a4 b4 c4 d4 e4") == "+a +b -a+c -c+d -d+e"

@@ -1,0 +1,95 @@
+"""An eviction policy behind a doorkeeper, which together are an eviction policy again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from policies.admission.base import Admission
+from policies.eviction import EvictionPolicy
+
+
+class Gated(EvictionPolicy):
+    """`policy` decides who goes, `admission` who may come.
+
+    If the admission policy duels, the keys that `policy` would evict for a newcomer are chosen
+    first. They stay stored, as `_condemned`, as long as newcomers are worth less; one that is asked
+    for returns to `policy` as if it were new.
+
+    Parameters
+    ----------
+    policy : EvictionPolicy
+        Still empty; its capacity is what counts.
+    admission : Admission
+    """
+
+    def __init__(self, policy: EvictionPolicy, admission: Admission) -> None:
+        super().__init__(policy.capacity, rng=policy.rng)
+        self.policy = policy
+        self.admission = admission
+        self._condemned: dict[Hashable, None] = {}
+
+    def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
+        stored = key in self
+        if not stored:
+            self.admission.asked(key, len(self))
+        if size <= self.capacity and not (
+            self.admission.admits(key, size, stored) and (stored or self._wins(key, size, now))
+        ):
+            self.remove(key)
+            return [key]
+        self._pardon(key, now)
+        return super().insert(key, size, now)
+
+    def touch(self, key: Hashable, now: float) -> None:
+        self.admission.asked(key, len(self))
+        if key in self._condemned:
+            self._pardon(key, now)
+        else:
+            self.policy.touch(key, now)
+
+    def _announce(self, key: Hashable, size: int) -> None:
+        self.policy._announce(key, size)
+
+    def _admit(self, key: Hashable, size: int, now: float) -> None:
+        self.policy._store(key, size, now)
+
+    def _resize(self, key: Hashable, growth: int) -> None:
+        self.policy._change_size(key, self._sizes[key])
+
+    def _evict(self, now: float) -> Hashable:
+        if not self._condemned:
+            return self.policy._drop(now)
+        key = next(iter(self._condemned))
+        del self._condemned[key]
+        return key
+
+    def _forget(self, key: Hashable) -> None:
+        if key in self._condemned:
+            del self._condemned[key]
+        else:
+            self.policy.remove(key)
+
+    def _pardon(self, key: Hashable, now: float) -> None:
+        """Give `key` back to the policy, if it was condemned; there is room for it."""
+        if key in self._condemned:
+            del self._condemned[key]
+            self.policy.insert(key, self._sizes[key], now)
+
+    def _wins(self, key: Hashable, size: int, now: float) -> bool:
+        """Whether the new `key` is worth more than each key that must go for it."""
+        if not self.admission.duels:
+            return True
+        needed = self.used + size - self.capacity
+        for victim in self._condemned:
+            if needed <= 0:
+                return True
+            if not self.admission.prefers(key, victim):
+                return False
+            needed -= self._sizes[victim]
+        while needed > 0:
+            victim = self.policy._drop(now)
+            self._condemned[victim] = None
+            if not self.admission.prefers(key, victim):
+                return False
+            needed -= self._sizes[victim]
+        return True

@@ -1,0 +1,18 @@
+"""Hashes that are the same in every process, on every machine, in both twins."""
+
+from __future__ import annotations
+
+import random
+from hashlib import blake2b
+
+BITS = 64
+
+
+def stable_hash(text: str) -> int:
+    """A 64-bit hash of `text`; Python's own differs from process to process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def hash_key(key: str | None, rng: random.Random) -> int:
+    """The hash of what a request is hashed by; without a key, any number."""
+    return rng.getrandbits(BITS) if key is None else stable_hash(key)

@@ -1,0 +1,43 @@
+"""Join idle queue: who has nothing to do reports, and is served first."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+
+from policies.balancing.base import Balancer, Upstreams, balancing_policy
+
+
+@balancing_policy("join_idle_queue")
+class JoinIdleQueue(Balancer):
+    """The upstream that has been idle the longest; if none is idle, any, by chance.
+
+    No load is compared: an upstream joins the queue when its last request ends. Weights are not
+    looked at. Constant cost, amortised. Y. Lu et al., "Join-Idle-Queue: a novel load balancing
+    algorithm for dynamically scalable web services", Performance Evaluation 68(11), 2011.
+    """
+
+    def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
+        super().__init__(upstreams, rng=rng)
+        self._idle: deque[int] = deque()
+        self._available: set[int] = set()
+
+    def pick(self, key: str | None, now: float) -> int:
+        available, load = self.upstreams.available, self.upstreams.load
+        if self._outdated():
+            self._available = set(available)
+            waiting = [index for index in self._idle if index in self._available]
+            known = set(waiting)
+            self._idle = deque(waiting)
+            self._idle.extend(index for index in available if load[index] == 0 and index not in known)
+        for _ in range(len(self._idle)):
+            index = self._idle.popleft()
+            if load[index] == 0:
+                if not self._sits_out(index):
+                    return index
+                self._idle.append(index)
+        return self._draw()
+
+    def finished(self, index: int, elapsed: float, now: float) -> None:
+        if self.upstreams.load[index] == 0 and index in self._available:
+            self._idle.append(index)

@@ -1,0 +1,128 @@
+"""``proxytwin sweep``: the table, the file and the picture, and one line for each mistake."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from policies.eviction import eviction_policies
+from policies.eviction.lru import Lru
+from twin import runners
+from twin.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).parents[2]
+SMALL = ("small-cache", "--set", "duration=1s", "--set", "workload.users=5", "--jobs=1")
+POLICIES = "--vary=proxy.cache.policy=lru,fifo"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("sweep", …)` is (exit status, standard output, standard error)."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["proxytwin", "sweep", *arguments])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                main()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return command
+
+
+def test_a_sweep_prints_a_table_and_writes_table_and_picture(run: Run, tmp_path: Path) -> None:
+    out, plot = tmp_path / "t.csv", tmp_path / "t.svg"
+    status, shown, said = run(*SMALL, POLICIES, "--vary", "proxy.cache.capacity=64KiB,256KiB",
+                              "--replications=2", f"--out={out}", f"--plot={plot}")  # fmt: skip
+    assert (status, said) == (0, "")
+    table = pd.read_csv(out, keep_default_na=False)
+    assert len(table) == 8 and (table["error"] == "").all()
+    assert "small-cache (predicted)" in shown and f"{table['hit_ratio'][:2].mean():.4f}" in shown
+    assert "hit ratio" in plot.read_text()
+
+
+def test_without_vary_the_scenarios_own_comparison_is_swept(run: Run) -> None:
+    status, shown, _ = run(*SMALL)
+    assert status == 0 and all(name in shown for name in ("fifo", "lru", "lfu", "sieve", "s3_fifo"))
+
+
+def test_a_table_on_standard_output_stands_alone(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "twin.cli", "sweep", *SMALL, POLICIES, "--out=/dev/stdout"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.startswith("proxy.cache.policy,replication,seed,")
+    assert (done.stdout.count("\n"), done.stderr) == (3, "")
+
+
+def test_a_failed_cell_is_exit_status_1_and_stands_in_the_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaks(Lru):
+        def _evict(self, now: float) -> object:
+            raise ZeroDivisionError("no idea")
+
+    monkeypatch.setitem(eviction_policies._classes, "breaks", Breaks)
+    out = tmp_path / "t.csv"
+    status, _, said = run(*SMALL, "--vary=proxy.cache.policy=lru,breaks", "--set=proxy.cache.capacity=8KiB",
+                          f"--out={out}", f"--plot={tmp_path / 't.png'}")  # fmt: skip
+    assert (status, said) == (1, "proxytwin: 1 of 2 failed, the first: ZeroDivisionError: no idea\n")
+    assert "ZeroDivisionError: no idea" in out.read_text() and (tmp_path / "t.png").exists()
+
+
+def test_a_sweep_whose_workers_die_says_how_to_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise runners.SweepStopped("a worker process died; perhaps it ran out of memory")
+
+    monkeypatch.setattr(runners.Cores, "run", gone)
+    status, _, said = run(*SMALL, POLICIES, f"--out={tmp_path / 't.csv'}")
+    assert (status, said) == (
+        1,
+        "proxytwin: the sweep was stopped: a worker process died; perhaps it ran out of memory; "
+        "the same command goes on from here\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--vary=users"], "--vary: users: expected key=value,value,…, such as workload.users=10,20,40"),
+        (
+            ["--vary=proxy.cache.policy=lruu"],
+            "--vary: proxy.cache.policy=lruu: unknown eviction policy 'lruu'",
+        ),
+        ([POLICIES, "--jobs=0"], "--jobs: 0: expected a number of processes, or -1 for one per core"),
+        ([POLICIES, "--plot=t.gif"], "--plot: t.gif: expected a name that ends in .png, .svg, .pdf"),
+        ([POLICIES, "--metric=p98_ms"], "--metric: p98_ms: unknown figure"),
+        ([POLICIES, "--out=/proc/t.csv"], "--out: /proc/t.csv: cannot be written: "),
+        ([POLICIES, "--scheduler=nonsense"], "--scheduler: nonsense: cannot be reached: missing port number"),
+        ([POLICIES, "--set=nonsense"], "--set: nonsense: expected key=value"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(run: Run, arguments: list[str], said: str) -> None:
+    status, shown, found = run(*SMALL, *arguments)
+    assert (status, shown) == (2, "")
+    assert found.startswith(f"proxytwin: {said}") and found.count("\n") == 1
+
+
+def test_a_scenario_that_is_wrong_itself_is_named(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("titel = 1\n")
+    status, _, said = run(str(path), POLICIES)
+    assert (status, said) == (2, f"proxytwin: {path}: titel: unknown key (did you mean 'title'?)\n")
+
+
+def test_a_scenario_that_is_not_there_is_one_line(run: Run) -> None:
+    status, _, said = run("smal-cache", POLICIES)
+    assert status == 2
+    assert said == "proxytwin: smal-cache: no such file or shipped scenario (did you mean 'small-cache'?)\n"
