@@ -7,6 +7,7 @@ nanoseconds that epoll watches like a socket.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import heapq
 import itertools
@@ -64,8 +65,9 @@ class Alarm:
         waiter.get()
 
     def _ring(self) -> None:
-        """Runs in the hub when the timer has expired."""
-        os.read(self._timer, 8)
+        """Runs in the hub when the timer has expired, or for nothing: epoll may report what is over."""
+        with contextlib.suppress(BlockingIOError):  # raised, it would end the watch and all sleepers with it
+            os.read(self._timer, 8)
         while self._waiting and self._waiting[0][0] <= time.monotonic():
             heapq.heappop(self._waiting)[2].switch(None)
         if self._waiting:

@@ -98,8 +98,7 @@ def parse_scenario(
 ) -> LoadedScenario:
     """A scenario from plain data, with its variants; see `load_scenario`."""
     tables = copy.deepcopy(dict(data))
-    given = overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides)
-    for key, value in given:
+    for key, value in read_overrides(overrides).items():
         _put(tables, key, value, "--set")
     scenario = _build(tables, where, folder)
     return LoadedScenario(name, scenario, list(_variants(scenario, tables, where, folder)))
@@ -121,6 +120,11 @@ def _variants(
         for key, value in setting.items():
             _put(changed, key, value, f"{where}: compare")
         yield Variant(setting, _build(changed, f"{where}: compare", folder))
+
+
+def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
+    """Dotted keys with new values, from either form that `load_scenario` takes."""
+    return dict(overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides))
 
 
 def _read_override(text: str) -> tuple[str, Any]:

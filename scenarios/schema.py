@@ -37,7 +37,8 @@ class WorkloadSettings(_Table):
         Open: Poisson arrivals, however late the answers are.
     trace : str
         Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
-        ``service_s``. A relative path starts at the scenario's folder.
+        ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
+        relative path starts at the scenario's folder.
     objects : int
         Different objects that are asked for.
     popularity : popularity

@@ -6,17 +6,15 @@ of how many requests another user sends, leaves all others as they were (common 
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.random  # now: NumPy would load it at the first draw, and swallow a Ctrl-C that comes meanwhile
 from numpy.typing import NDArray
 
-from policies.problems import BadInput
 from scenarios.schema import Scenario
+from scenarios.traces import Trace, read_trace
 
 _BLOCK = 128
 _OBJECTS_KEY = 2**31
@@ -133,75 +131,3 @@ class Workload:
     def _rng(self, number: int, count: int) -> list[np.random.Generator]:
         seeds = np.random.SeedSequence(self._seed, spawn_key=(number,)).spawn(count)
         return [np.random.default_rng(seed) for seed in seeds]
-
-
-class Trace(NamedTuple):
-    """A recorded workload: `times` in seconds, `objects` by number, one of `sizes` per object."""
-
-    times: NDArray[np.float64]
-    objects: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    service: NDArray[np.float64] | None
-
-
-def read_trace(path: str | Path) -> Trace:
-    """A trace from a CSV file.
-
-    Parameters
-    ----------
-    path : str or path
-        The first line names the columns: ``time_s,object,size_bytes`` and perhaps ``service_s``.
-        Times must not fall; an object keeps the size it had first.
-
-    Raises
-    ------
-    BadInput
-        With the number of the line that is wrong.
-    """
-    times: list[float] = []
-    objects: list[int] = []
-    service: list[float] = []
-    numbers: dict[str, int] = {}
-    sizes: list[int] = []
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"time_s", "object", "size_bytes"} - set(reader.fieldnames or ())
-            if missing:
-                raise BadInput(str(path), "line 1", f"the column {min(missing)!r} is missing")
-            timed = "service_s" in (reader.fieldnames or ())
-            for row in reader:
-                time, size, work = _read_row(
-                    row, timed, times[-1] if times else 0.0, str(path), reader.line_num
-                )
-                number = numbers.setdefault(row["object"], len(numbers))
-                if number == len(sizes):
-                    sizes.append(size)
-                times.append(time)
-                objects.append(number)
-                service.append(work)
-    except OSError as error:
-        raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(str(path), "", f"is not CSV text: {error}") from None
-    if not times:
-        raise BadInput(str(path), "", "the trace holds no requests")
-    return Trace(np.array(times), np.array(objects), np.array(sizes), np.array(service) if timed else None)
-
-
-def _read_row(
-    row: dict[str, str], timed: bool, last: float, path: str, line: int
-) -> tuple[float, int, float]:
-    try:
-        time, size = float(row["time_s"]), int(row["size_bytes"])
-        work = float(row["service_s"]) if timed else 0.0
-    except (TypeError, ValueError):
-        columns = "time_s, size_bytes and service_s" if timed else "time_s and size_bytes"
-        raise BadInput(path, f"line {line}", f"expected numbers for {columns}") from None
-    if not row["object"]:
-        raise BadInput(path, f"line {line}", "expected a name for object")
-    if not (math.isfinite(time) and math.isfinite(work)) or size < 0 or work < 0:
-        raise BadInput(path, f"line {line}", "expected finite numbers that are not negative")
-    if time < last:
-        raise BadInput(path, f"line {line}", f"times must not fall, yet {time:g} comes after {last:g}")
-    return time, size, work

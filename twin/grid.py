@@ -143,6 +143,8 @@ def cells_of(
         for i in range(replications):
             seeded = scenario and scenario.model_copy(update={"seed": scenario.seed + i})
             cells.append(Cell(setting, i, seeded, _said(problem)))
+    if all(problems):
+        _load(source, changes)  # if the scenario itself is wrong, this says where
     _refuse_hopeless_values(grid, cells[::replications], problems)
     return cells
 
@@ -179,4 +181,4 @@ def _refuse_hopeless_values(
             found = [p for cell, p in zip(cells, problems, strict=True) if cell.setting[key] is value]
             if all(found):
                 assert found[0] is not None
-                raise BadInput("--vary", f"{key}={value}", _said(found[0]))
+                raise BadInput("--vary", f"{key}={value}", _said(found[0]).removeprefix(f"{key}: "))

@@ -38,8 +38,8 @@ def check_writable(path: Path | None, option: str) -> None:
         raise BadInput(option, str(path), f"cannot be written: {error.strerror}") from None
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` beside `path` first and move it there, so that no reader sees half of it.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write text or bytes beside `path` first and move it there, so that no reader sees half of it.
 
     A link stays a link, and a device or pipe such as ``/dev/stdout`` is written to.
 
@@ -48,11 +48,12 @@ def write_whole(path: Path, text: str) -> None:
     BadInput
         If it cannot be written; what was there is then still there.
     """
+    data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         if _is_device(path):
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(data)
         else:
-            _replace(path.resolve(), text)
+            _replace(path.resolve(), data)
     except OSError as error:
         raise BadInput(str(path), "", f"cannot be written: {error.strerror}") from None
 
@@ -61,12 +62,10 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _replace(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=".proxytwin-", delete=False
-    ) as file:
+def _replace(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".proxytwin-", delete=False) as file:
         try:
-            file.write(text)
+            file.write(data)
             file.flush()
             Path(file.name).chmod(0o644)
             Path(file.name).replace(path)

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from scenarios.records import Records, Summary
@@ -39,6 +40,9 @@ def latency_distributions(
             _tail(panel, said, PREDICTED, "predicted", width=3.0)
             _tail(panel, seen, MEASURED, "measured", width=1.3)
             panel.set(title=label, xscale="log", yscale="log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+            panel.xaxis.set_minor_locator(NullLocator())
         for panel in panels[len(labels) :]:
             panel.set_visible(False)
         for panel in panels[max(len(labels) - columns, 0) : len(labels)]:

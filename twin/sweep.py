@@ -5,31 +5,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import joblib
 import pandas as pd
 
 from policies import balancing_policies, eviction_policies
 from policies.problems import BadInput
-from scenarios import Scenario, Summary
 from scenarios.traces import read_trace
-from simulator import Costs, simulate
-from twin.cluster import Cluster
+from simulator import Costs
 from twin.grid import Cell, ScenarioSource, cells_of
 from twin.journal import Journal
-from twin.output import check_writable
 from twin.progress import Quiet, Reporter
+from twin.runners import Cluster, Cores, Outcome, Runner, SweepStopped
 from twin.tables import check_table, write_table
-
-Outcome = dict[str, Any]
-"""The figures of one cell by column, and under ``error`` what went wrong, if anything did."""
-Run = Callable[[Sequence[Scenario]], AbstractContextManager[Iterator[tuple[int, Outcome]]]]
 
 
 def sweep(
@@ -78,29 +69,27 @@ def sweep(
     Raises
     ------
     BadInput
-        Before anything is written: if a setting is wrong, `out` cannot be written, or the
-        scheduler cannot be reached. Also if the journal is of another scenario.
+        Before anything is written: if a setting is wrong, `out` cannot be written, the scheduler
+        cannot be reached, or the journal is of another scenario.
+    SweepStopped
+        If a worker process or the scheduler died; what is finished is in the journal.
     """
     costs = costs or Costs()
     cells = cells_of(scenario, vary or {}, replications, overrides)
     context = _context(cells, costs)
-    keys = [cell.key(context) for cell in cells]
+    work = {cell.key(context): cell for cell in cells}
     path = None if out is None else Path(out)
     if path is not None:
         check_table(path, "--out")
-        check_writable(path, "--out")
-    with (_on_cluster(scheduler) if scheduler is not None else nullcontext(_on_cores(jobs))) as run:
-        if path is None or not _may_have_journal(path):
-            outcomes = _finish(cells, keys, {}, run, costs, reporter or Quiet(), lambda *_: None)
-            frame = to_frame(cells, [outcomes[key] for key in keys])
-            if path is not None:
-                write_table(path, frame)
-            return frame
+    runner: Runner = Cores(jobs) if scheduler is None else Cluster(scheduler)
+    with runner:
+        if path is None or _is_device(path):
+            outcomes = _finish(work, {}, runner, costs, reporter or Quiet(), lambda *_: None)
+            return _kept(to_frame(work, outcomes), path)
         with Journal(journal_of(path)) as journal:
-            _refuse_another(journal, set(keys), path)
-            outcomes = _finish(cells, keys, journal.finished, run, costs, reporter or Quiet(), journal.append)
-            frame = to_frame(cells, [outcomes[key] for key in keys])
-            write_table(path, frame)
+            _refuse_another(journal, work, path)
+            outcomes = _finish(work, journal.finished, runner, costs, reporter or Quiet(), journal.append)
+            frame = _kept(to_frame(work, outcomes), path)
             journal.remove()
             return frame
 
@@ -108,3 +97,109 @@ def sweep(
 def journal_of(out: Path) -> Path:
     """Where the finished cells of a sweep are kept until its table is written."""
     return out.with_name(out.name + ".journal")
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
+def _kept(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+    if path is not None:
+        write_table(path, frame)
+    return frame
+
+
+def _context(cells: list[Cell], costs: Costs) -> str:
+    """What outcomes depend on besides the settings: traces, costs, and a student's own policies."""
+    traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
+    digests = {}
+    for trace in sorted(traces):
+        read_trace(trace)  # what is wrong with it is known before any work begins
+        with Path(trace).open("rb") as file:
+            digests[trace] = hashlib.file_digest(file, "sha256").hexdigest()
+    added = {**eviction_policies.added(), **balancing_policies.added()}
+    sources = {name: _source(policy) for name, policy in added.items()}
+    return json.dumps([digests, repr(costs), sources], sort_keys=True)
+
+
+def _source(policy: type) -> str:
+    try:
+        return inspect.getsource(policy)
+    except (OSError, TypeError):  # typed into an interpreter
+        return ""
+
+
+def _refuse_another(journal: Journal, work: Mapping[str, Cell], out: Path) -> None:
+    strange = len(journal.finished.keys() - work.keys())
+    if strange:
+        raise BadInput(
+            "--out",
+            str(out),
+            f"{journal_of(out).name} holds {strange} results that are not of this sweep: the scenario, its "
+            f"trace or --vary changed since; delete that file to start anew, or choose another --out",
+        )
+
+
+def _finish(
+    work: Mapping[str, Cell],
+    finished: Mapping[str, Outcome],
+    runner: Runner,
+    costs: Costs,
+    reporter: Reporter,
+    keep: Callable[[str, Outcome], None],
+) -> dict[str, Outcome]:
+    """Every cell's outcome; those that are not finished are simulated, and kept as they come."""
+    outcomes = dict(finished)
+    failed = sum("error" in outcome for outcome in outcomes.values())
+    left = {key: cell for key, cell in work.items() if key not in outcomes}
+    impossible = [(key, {"error": cell.error}) for key, cell in left.items() if cell.scenario is None]
+    tasks = [(key, cell.scenario) for key, cell in left.items() if cell.scenario is not None]
+    with reporter.step("sweep", len(work)) as advance:
+        advance(len(outcomes))
+
+        def take(key: str, outcome: Outcome) -> None:
+            nonlocal failed
+            keep(key, outcome)
+            outcomes[key] = outcome
+            failed += "error" in outcome
+            advance(1)
+            reporter.note(f"{failed} failed" if failed else "")
+
+        for key, outcome in impossible:
+            take(key, outcome)
+        if tasks:
+            with closing(runner.run(tasks, costs)) as found:
+                for key, outcome in found:
+                    take(key, outcome)
+    if len(outcomes) < len(work):
+        raise SweepStopped(f"{len(work) - len(outcomes)} cells were not simulated")
+    return outcomes
+
+
+def to_frame(work: Mapping[str, Cell], outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """A row per cell, in the order of the grid."""
+    rows = []
+    for key, cell in work.items():
+        outcome = outcomes[key]
+        rows.append(
+            {
+                **{name: _plain(value) for name, value in cell.setting.items()},
+                "replication": cell.replication,
+                "seed": None if cell.scenario is None else cell.scenario.seed,
+                **{name: value for name, value in outcome.items() if name != "error"},
+                "error": outcome.get("error", ""),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    frame = frame[[*(name for name in frame if name != "error"), "error"]]
+    frame["seed"] = frame["seed"].astype("Int64")
+    for name in next(iter(work.values())).setting:
+        if frame[name].map(type).nunique() > 1:  # a column of a table has one type
+            frame[name] = frame[name].map(str)
+    for name in set(frame) - {"error", "seed", *next(iter(work.values())).setting}:
+        frame[name] = pd.to_numeric(frame[name])
+    return frame
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float)) else json.dumps(value, default=str)

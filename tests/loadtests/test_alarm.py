@@ -57,3 +57,11 @@ def test_a_sleeper_that_is_killed_does_not_keep_others_from_waking(alarm: Alarm)
     first.kill()
     second.join(timeout=5.0)
     assert second.value < 0.1
+
+
+def test_a_ring_for_nothing_is_ignored(alarm: Alarm) -> None:
+    sleeper = gevent.spawn(late, alarm, 0.03)
+    gevent.sleep(0)
+    alarm._ring()
+    sleeper.join(timeout=5.0)
+    assert 0 <= sleeper.value < 0.1

@@ -100,14 +100,15 @@ def test_a_user_waits_for_its_answer_thinks_and_asks_again(closed: Measurement) 
 
 
 def test_no_answer_comes_sooner_than_the_work_takes(closed: Measurement) -> None:
-    workload, records = Workload(scenario()), closed.records
+    shipped, records = scenario(), closed.records
+    workload = Workload(shipped)
     demand = {
         (user, seq): request.demand[0]
-        for user in range(80)
+        for user in range(workload.streams)
         for seq, request in enumerate(islice(workload.stream(user), 100))
     }
     keys = zip(records.user.tolist(), records.seq.tolist(), strict=True)
-    slow = np.where(records.upstream == 3, 3.0, 1.0)
+    slow = np.array([shipped.backend["web"].slowness(number) for number in records.upstream.tolist()])
     work = np.array([demand[key] for key in keys]) * slow
     assert (records.response > work - 1e-5).all()
     assert np.percentile(records.response - work, 10) < 0.005
@@ -126,7 +127,7 @@ def test_backends_and_clients_agree_on_who_answered(closed: Measurement) -> None
 def test_backends_report_the_work_that_was_demanded(closed: Measurement) -> None:
     backends = closed.backends
     for name, replica in backends["replicas"].items():
-        slow = 3.0 if name == "web/3" else 1.0
+        slow = scenario().backend["web"].slowness(int(name.removeprefix("web/")))
         assert replica["busy_seconds"] == pytest.approx(slow * replica["demand_seconds"], rel=1e-3)
     assert backends["demand_seconds"] / backends["requests"] == pytest.approx(0.03, rel=0.5)
     assert 0 < backends["cpu_seconds"] < 2.0

@@ -126,7 +126,7 @@ def test_a_wrong_trace_gets_one_line_with_its_number(trace, text: str, said: str
 
 
 def test_a_file_that_is_no_text(trace) -> None:
-    with pytest.raises(BadInput, match=r"requests\.csv: is not CSV text: "):
+    with pytest.raises(BadInput, match=r"requests\.csv: line 2: is not UTF-8 text$"):
         read_trace(trace(HEAD.encode() + b"0,\xff\xfe,1\n"))
 
 

@@ -141,6 +141,8 @@ def test_open_arrivals_are_poisson_at_the_rate(workload) -> None:
     expected = 1 - np.exp(-120 * np.sort(gaps))
     distance = np.abs(expected - (np.arange(40_000) + 0.5) / 40_000).max()
     assert distance * 200 < np.sqrt(np.log(2 / 1e-7) / 2)
+    many = np.array(column(taken(drawn, 0, 200_000), "pause"))
+    assert abs(many.mean() * 120 - 1) < 5.33 / 200_000**0.5
     counts = np.bincount(np.cumsum(gaps).astype(int))[:-1]
     dispersion = counts.var() / counts.mean()
     assert abs(dispersion - 1) < 5.33 * (2 / len(counts)) ** 0.5

@@ -142,7 +142,9 @@ def test_the_order_is_told_best_first_in_the_direction_of_the_metric(balanced: C
     assert said.startswith("By p99 the twins agree on all pairs that can be told apart, 6 in number")
     assert said.endswith("measured, best first: least_requests < round_robin.")
     said = with_ranking(balanced, "hit_ratio", 1 / 3, 3)
-    assert said.startswith("By hit ratio the twins disagree on some pairs that can be told apart, 3 in number")
+    assert said.startswith(
+        "By hit ratio the twins disagree on some pairs that can be told apart, 3 in number"
+    )
     assert "(Kendall's tau +0.33)" in said
     assert said.endswith("measured, best first: least_requests > round_robin.")
 

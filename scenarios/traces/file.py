@@ -1,0 +1,184 @@
+"""A trace on disk: its format, its compression, and what is said when it cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from policies.problems import BadInput
+from policies.registry import nearest
+from scenarios.traces.access_log import LOG_LINE, AccessLog
+from scenarios.traces.block import Block, BrokenLines
+from scenarios.traces.csv_rows import CsvRows
+from scenarios.traces.oracle_general import read_oracle_general
+
+FORMATS = ("csv", "combined", "oracleGeneral")
+_ENDINGS = {".csv": "csv", ".log": "combined", ".oraclegeneral": "oracleGeneral"}
+_COMPRESSED = (".gz", ".zst")
+
+
+class TraceFile:
+    """A trace, read in blocks.
+
+    Parameters
+    ----------
+    path : str or path
+        ``*.csv``, ``*.log`` or ``*.oracleGeneral`` (also ``*.oracleGeneral.bin``), perhaps with
+        ``.gz`` or ``.zst`` behind. A ``.zst`` file needs the package zstandard.
+    kind : str, optional
+        One of `FORMATS`; by default told from the name, or else from how the file begins.
+    skip_bad : bool
+        Count broken lines and go on.
+    zero_sizes : bool
+        Whether an object may have no bytes.
+
+    Raises
+    ------
+    BadInput
+        If the format cannot be told.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        kind: str | None = None,
+        skip_bad: bool = False,
+        zero_sizes: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        self.kind = _kind_of(self.path) if kind is None else _known(kind)
+        self._zero_sizes = zero_sizes
+        self._broken = BrokenLines(str(path), skip_bad)
+        self._log = AccessLog()
+
+    @property
+    def skipped(self) -> int:
+        """Broken lines, once the blocks were read."""
+        return self._broken.count
+
+    @property
+    def first_skipped(self) -> str:
+        """The first of them: its number, and what is wrong."""
+        return self._broken.first
+
+    @property
+    def left_out(self) -> int:
+        """Lines of an access log that are right, but no request that a cache could answer."""
+        return self._log.left_out
+
+    @property
+    def stored_bytes(self) -> int:
+        """Length of the file on disk; 0 if it cannot be told."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def blocks(self, progress: Callable[[int], None] | None = None) -> Iterator[Block]:
+        """The requests, some at a time.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called after each block with the bytes of the file that were read for it.
+
+        Raises
+        ------
+        BadInput
+            With the number of the line that is wrong, or if there is no request.
+        """
+        requests, told = 0, 0
+        try:
+            with ExitStack() as stack:
+                raw = stack.enter_context(self.path.open("rb"))
+                for block in self._read(_unpacked(raw, self.path, stack)):
+                    requests += len(block.times)
+                    yield block
+                    if progress is not None:
+                        progress(raw.tell() - told)
+                        told = raw.tell()
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BadInput(str(self.path), "", f"is not a whole gzip file: {error}") from None
+        except OSError as error:
+            raise BadInput(str(self.path), "", f"cannot be read: {error.strerror}") from None
+        if not requests:
+            raise BadInput(str(self.path), "", "the trace holds no requests" + self._why_none())
+
+    def _why_none(self) -> str:
+        if self.skipped:
+            return f"; broken lines: {self.skipped:,}, the first at {self.first_skipped}"
+        return " that a cache could answer (successful GETs)" if self.left_out else ""
+
+    def _read(self, file: Any) -> Iterator[Block]:
+        if self.kind == "oracleGeneral":
+            return read_oracle_general(file, self._broken, self._zero_sizes)
+        if self.kind == "csv":
+            return CsvRows(str(self.path), self._zero_sizes).read(file, self._broken)
+        return self._log.read(file, self._broken)
+
+
+def _known(kind: str) -> str:
+    if kind not in FORMATS:
+        raise BadInput("format", kind, f"unknown format of a trace{nearest(kind, list(FORMATS))}")
+    return kind
+
+
+def _kind_of(path: Path) -> str:
+    endings = [ending.lower() for ending in path.suffixes]
+    while endings and endings[-1] in (*_COMPRESSED, ".bin"):
+        endings.pop()
+    return _ENDINGS.get(endings[-1] if endings else "") or _kind_by_content(path)
+
+
+def _kind_by_content(path: Path) -> str:
+    head = b""
+    if not path.exists() or path.is_dir() or path.is_file():  # a pipe gives its bytes only once
+        try:
+            with path.open("rb") as file:
+                head = file.read(4096)
+        except OSError as error:
+            raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
+    if b"time_s" in head.partition(b"\n")[0]:
+        return "csv"
+    if LOG_LINE.match(head):
+        return "combined"
+    raise BadInput(str(path), "", "expected a trace named *.csv, *.log or *.oracleGeneral, or --format")
+
+
+def _unpacked(raw: io.BufferedReader, path: Path, stack: ExitStack) -> Any:
+    ending = path.suffix.lower()
+    if ending == ".gz":
+        return stack.enter_context(gzip.GzipFile(fileobj=raw))
+    if ending != ".zst":
+        return raw
+    try:
+        import zstandard
+    except ModuleNotFoundError:
+        raise BadInput(
+            str(path), "", "needs the package zstandard; install proxytwin with its 'traces' extra"
+        ) from None
+    return stack.enter_context(_Zstandard(zstandard, raw, path))
+
+
+class _Zstandard:
+    """A compressed file as one to read, whose errors are a user's."""
+
+    def __init__(self, library: Any, raw: io.BufferedReader, path: Path) -> None:
+        self._error = library.ZstdError
+        self._path = path
+        self._stream = library.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+
+    def __enter__(self) -> _Zstandard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def read(self, size: int) -> bytes:
+        try:
+            return bytes(self._stream.read(size))
+        except self._error as error:
+            raise BadInput(str(self._path), "", f"is not a whole zstd file: {error}") from None

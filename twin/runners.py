@@ -1,0 +1,272 @@
+"""Where the cells of a sweep are simulated: on this machine's cores, or on a Dask cluster.
+
+A runner is entered before anything is written, so that a cluster that cannot be reached is known
+early. It yields outcomes as they come, in any order. What a cell raises is its outcome.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Protocol
+
+import joblib
+
+from policies import balancing_policies, eviction_policies
+from policies.problems import BadInput
+from scenarios import Scenario, Summary
+from simulator import Costs, simulate
+
+Task = tuple[str, Scenario]
+"""A cell's key, and what to simulate."""
+Outcome = dict[str, Any]
+"""A cell's figures by column; or what went wrong, under ``error``."""
+Classes = tuple[dict[str, type], dict[str, type]]
+
+SECONDS_TO_CONNECT = 10.0
+SECONDS_TO_FIRST_ANSWER = 30.0
+"""How long a cluster without free workers is waited for before anything is sent to it."""
+
+
+class SweepStopped(RuntimeError):
+    """The machines that a sweep runs on are gone; what is finished is kept."""
+
+
+class Runner(Protocol):
+    """Simulates cells."""
+
+    def __enter__(self) -> Runner: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
+        """The outcome of each task, with its key, as it comes.
+
+        Raises
+        ------
+        SweepStopped
+            If no more outcomes will come.
+        """
+        ...
+
+
+class _Caught:
+    """Keeps an error of a cell, whatever it is, so that the other cells go on."""
+
+    def __init__(self) -> None:
+        self.error = ""
+
+    def __enter__(self) -> _Caught:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        self.error = one_line(error)
+        return True
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, with its kind unless it is a user's mistake."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, BadInput) else f"{type(error).__name__}: {said}".rstrip(": ")
+
+
+def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) -> tuple[str, Outcome]:
+    """One simulation, in a process that may not know a notebook's own policies yet."""
+    for registry, classes in zip((eviction_policies, balancing_policies), added, strict=True):
+        for name, policy in classes.items():
+            registry.register(name)(policy)
+    outcome: Outcome = {}
+    with _Caught() as caught:
+        outcome = figures(simulate(scenario, costs=costs).summary)
+    return key, {"error": caught.error} if caught.error else outcome
+
+
+def figures(summary: Summary) -> dict[str, float | None]:
+    """Every figure of a summary; one of several parts as ``upstream_share.web/0``."""
+    flat: dict[str, float | None] = {}
+    for name, value in summary.as_dict().items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{part}": share for part, share in value.items()})
+        else:
+            flat[name] = None if isinstance(value, float) and math.isnan(value) else value
+    return flat
+
+
+def _cell_of_parent(
+    parent: int, added: Classes, key: str, scenario: Scenario, costs: Costs
+) -> tuple[str, Outcome]:
+    """`simulate_cell` in a worker process, which a killed parent does not leave behind."""
+    if os.getpid() != parent:
+        _end_with(parent)
+    return simulate_cell(added, key, scenario, costs)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """From now on this process ends when `parent` has."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="ends with the parent", daemon=True).start()
+
+
+def _added() -> Classes:
+    return eviction_policies.added(), balancing_policies.added()
+
+
+class Cores:
+    """This machine's cores.
+
+    Parameters
+    ----------
+    jobs : int
+        Processes; -1 for one per core.
+    """
+
+    def __init__(self, jobs: int = -1) -> None:
+        self._jobs = jobs
+
+    def __enter__(self) -> Cores:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
+        """See `Runner.run`."""
+        added = _added()
+        pool = joblib.Parallel(n_jobs=self._jobs, batch_size=1, return_as="generator_unordered")
+        calls = (
+            joblib.delayed(_cell_of_parent)(os.getpid(), added, key, scenario, costs)
+            for key, scenario in tasks
+        )
+        try:
+            with closing(pool(calls)) as outcomes:
+                yield from outcomes
+        except BrokenProcessPool:
+            raise SweepStopped("a worker process died; perhaps it ran out of memory") from None
+
+
+def _hush() -> None:
+    """What is wrong with a cluster is said in one line, by us."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class Cluster:
+    """The workers of a Dask scheduler.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    BadInput
+        When entered: if the scheduler cannot be reached, has no workers, or they lack proxytwin.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._client: Any = None
+
+    def __enter__(self) -> Cluster:
+        try:
+            import distributed
+        except ModuleNotFoundError:
+            raise self._useless(
+                "needs the package distributed; install proxytwin with its 'cluster' extra"
+            ) from None
+        _hush()
+        self._knock(distributed)
+        try:
+            self._client = distributed.Client(self._address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise self._useless(f"cannot be reached: {error}") from None
+        try:
+            self._check_workers(distributed)
+        except BaseException:
+            self._client.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
+        """See `Runner.run`."""
+        from distributed import as_completed
+
+        added = self._client.scatter(_added(), broadcast=True, hash=False)
+        futures = {
+            self._client.submit(simulate_cell, added, key, scenario, costs, pure=False): key
+            for key, scenario in tasks
+        }
+        for future in as_completed(list(futures), loop=self._client.loop):
+            try:
+                error = future.exception()  # a worker that died of this cell, again and again
+                outcome = {"error": one_line(error)} if error else future.result()[1]
+            except (OSError, CancelledError):
+                raise SweepStopped(f"the scheduler at {self._address} is gone") from None
+            yield futures[future], outcome
+            future.release()
+
+    def _knock(self, distributed: Any) -> None:
+        """Whether a scheduler listens there: a client waits for a mute one for ever, and fails noisily."""
+        scheme, _, place = self._address.rpartition("://")
+        start = None
+        try:
+            host, port = distributed.comm.parse_host_port(place)
+            with socket.create_connection((host, port), SECONDS_TO_CONNECT) as connection:
+                if scheme in ("", "tcp"):
+                    start = connection.recv(8, socket.MSG_WAITALL)
+        except TimeoutError:
+            raise self._useless("cannot be reached: no answer") from None
+        except (OSError, ValueError, OverflowError) as error:
+            raise self._useless(f"cannot be reached: {error}") from None
+        # A scheduler speaks first, and begins with the length of what it says, little-endian.
+        if start is not None and not (len(start) == 8 and 0 < int.from_bytes(start, "little") < 2**20):
+            raise self._useless("is no Dask scheduler")
+
+    def _check_workers(self, distributed: Any) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+        except TimeoutError:
+            raise self._useless("has no workers") from None
+        future = self._client.submit(simulate_cell, _added(), "", None, Costs(), pure=False)
+        try:
+            future.result(timeout=SECONDS_TO_FIRST_ANSWER)
+        except TimeoutError:
+            raise self._useless(f"did not answer within {SECONDS_TO_FIRST_ANSWER:g} s") from None
+        except (ImportError, AttributeError) as error:
+            raise self._useless(f"its workers lack proxytwin: {one_line(error)}") from None
+        finally:
+            future.release()
+
+    def _useless(self, problem: str) -> BadInput:
+        return BadInput("--scheduler", self._address, problem)

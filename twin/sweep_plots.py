@@ -1,0 +1,209 @@
+"""Pictures of sweeps and curves: a line for each policy, a band for what chance may do, a map of two keys.
+
+Everything here is predicted, so the first colour is that of predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+
+from policies.problems import BadInput
+from policies.registry import nearest
+from policies.units import format_size, parse_duration, parse_rate, parse_size
+from simulator.statistics import student_t95
+from twin.look import NEUTRAL, PREDICTED, STYLE, TITLES
+
+_COLOURS = (PREDICTED, "#1a7f4b", "#8e44ad", "#b3261e", "#0f9aa8", "#8a6d00", "#c2559d", NEUTRAL)
+_STYLES = ("-", "--", ":", "-.")
+_NOT_VARIED = {"replication", "seed", "error"}
+_UNITS: tuple[tuple[Callable[[object], float], str], ...] = (
+    (parse_rate, "requests/s"), (parse_duration, "s"), (parse_size, "bytes"),
+)  # fmt: skip
+_LOADS = ("workload.rate", "workload.users")
+_CAPACITY = "proxy.cache.capacity"
+
+
+def hit_ratio_curves(curves: pd.DataFrame) -> Figure:
+    """Hit ratio and byte hit ratio against capacity, a line for each policy.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        From `simulator.curve.curve`; the error of a sampled curve is drawn as a band.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 3.8))
+        panels = figure.subplots(1, 2, sharex=True, sharey=True)
+        for panel, figure_name, title in zip(
+            panels, ("hit_ratio", "byte_hit_ratio"), ("hit ratio", "byte hit ratio"), strict=True
+        ):
+            rising = curves.sort_values("capacity_bytes", kind="stable")
+            for number, policy in enumerate(curves["policy"].drop_duplicates()):
+                rows = rising[rising["policy"] == policy]
+                _line(
+                    panel, number, policy, rows["capacity_bytes"], rows[figure_name],
+                    rows[f"{figure_name}_error"],
+                )  # fmt: skip
+            panel.set(title=title, xlabel="capacity", ylim=(0, 1))
+            _sizes_along(panel)
+        panels[0].set_ylabel("share of requests, or of bytes")
+        _legend(figure, panels[0])
+    return figure
+
+
+def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Figure:
+    """A figure of a sweep against one varied key, a line for each combination of the others.
+
+    Averaged over replications; the band is a 95 % confidence interval.
+
+    Parameters
+    ----------
+    sweep : DataFrame
+        From `twin.sweep.sweep`.
+    key : str
+        The varied key along the bottom.
+    metric : str
+        A column of figures.
+    """
+    others = [name for name in varied_keys(sweep) if name != key]
+    places, unit = _scale(sweep[key].drop_duplicates())
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6.8, 3.8))
+        panel = figure.subplots()
+        groups = sweep.groupby(others, sort=False) if others else [("", sweep)]
+        for number, (values, rows) in enumerate(groups):
+            means, errors = _over_replications(rows, [key], metric)
+            x = np.array([places[value] for value in means.index], dtype=float)
+            order = np.argsort(x)
+            _line(panel, number, _label(values), x[order], means.to_numpy()[order], errors.to_numpy()[order])
+        panel.set(xlabel=f"{key}, {unit}" if unit else key, ylabel=TITLES.get(metric, metric), ylim=(0, None))
+        if unit == "bytes":
+            panel.set_xlabel(key)
+            _sizes_along(panel)
+        elif unit is None:
+            panel.set_xticks(range(len(places)), [str(value) for value in places])
+        if others:
+            _legend(figure, panel)
+    return figure
+
+
+def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") -> Figure:
+    """A figure of a sweep for each pair of values of two keys, averaged over everything else.
+
+    Parameters
+    ----------
+    sweep : DataFrame
+        From `twin.sweep.sweep`.
+    across, up : str
+        Varied keys.
+    metric : str
+        A column of figures.
+    """
+    good = sweep[sweep["error"] == ""]
+    columns, rows = (list(sweep[key].drop_duplicates()) for key in (across, up))
+    table = good.pivot_table(metric, up, across, observed=True).reindex(index=rows, columns=columns)
+    values = table.to_numpy(dtype=float)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(1.1 * len(columns) + 2.6, 0.55 * len(rows) + 1.7))
+        panel = figure.subplots()
+        image = panel.imshow(np.ma.masked_invalid(values), cmap="Blues", aspect="auto", origin="lower")
+        for (row, column), value in np.ndenumerate(values):
+            shown = "failed" if np.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+            dark = not np.isnan(value) and image.norm(value) > 0.6
+            panel.text(
+                column, row, shown, ha="center", va="center", fontsize=8, color="white" if dark else "black"
+            )
+        panel.set_xticks(range(len(columns)), [str(value) for value in columns])
+        panel.set_yticks(range(len(rows)), [str(value) for value in rows])
+        panel.set(xlabel=across, ylabel=up)
+        panel.grid(visible=False)
+        figure.colorbar(image, ax=panel, label=TITLES.get(metric, metric))
+    return figure
+
+
+def picture_of(sweep: pd.DataFrame, metric: str = "p99_ms") -> Figure:
+    """The picture that fits what was varied.
+
+    Hit ratio curves if a cache's capacity was, `metric` against load if the load was, a heat map
+    of two keys otherwise, and `metric` against the key if there is only one.
+    """
+    keys = varied_keys(sweep)
+    if _CAPACITY in keys and "hit_ratio" in sweep and sweep["hit_ratio"].notna().any():
+        return figure_against(sweep, _CAPACITY, "hit_ratio")
+    load = next((key for key in _LOADS if key in keys), None)
+    if load is not None or len(keys) == 1:
+        return figure_against(sweep, load or keys[0], metric)
+    return heat_map(sweep, keys[-1], keys[-2], metric)
+
+
+def check_metric(metric: str, option: str) -> None:
+    """Whether `metric` is a figure that a sweep has.
+
+    Raises
+    ------
+    BadInput
+        With the nearest known one.
+    """
+    if metric not in TITLES:
+        raise BadInput(option, metric, f"unknown figure{nearest(metric, list(TITLES))}")
+
+
+def varied_keys(sweep: pd.DataFrame) -> list[str]:
+    """The columns that say what a row's setting is: those before ``replication``."""
+    columns = list(sweep.columns)
+    return columns[: columns.index("replication")]
+
+
+def _over_replications(
+    rows: pd.DataFrame, keys: list[str], metric: str
+) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Mean, and half of its 95 % confidence interval, in the order of the rows."""
+    groups = rows[rows["error"] == ""].groupby(keys[0] if len(keys) == 1 else keys, sort=False)[metric]
+    count = groups.count()
+    quantile = count.map(lambda n: student_t95(n - 1) if n > 1 else np.nan)
+    return groups.mean(), quantile * groups.std(ddof=1) / np.sqrt(count)
+
+
+def _scale(values: Sequence[Any]) -> tuple[dict[Any, float], str | None]:
+    """A place for each value: its number and unit if all have one, else its position."""
+    if all(isinstance(value, (int, float)) for value in values):
+        return {value: float(value) for value in values}, ""
+    for parse, unit in _UNITS:
+        try:
+            return {value: float(parse(value)) for value in values}, unit
+        except ValueError:
+            continue
+    return {value: float(place) for place, value in enumerate(values)}, None
+
+
+def _line(panel: Axes, number: int, label: str, x: Any, y: Any, error: Any) -> None:
+    colour = _COLOURS[number % len(_COLOURS)]
+    style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
+    panel.plot(x, y, style, color=colour, marker="o", markersize=3.5, lw=1.5, label=label)
+    spread: NDArray[np.float64] = np.nan_to_num(np.asarray(error, dtype=float))
+    if spread.any():
+        y = np.asarray(y, dtype=float)
+        panel.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, lw=0)
+
+
+def _label(values: Any) -> str:
+    return ", ".join(str(value) for value in values) if isinstance(values, tuple) else str(values)
+
+
+def _sizes_along(panel: Axes) -> None:
+    panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda size, _: format_size(size)))
+    panel.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def _legend(figure: Figure, panel: Axes) -> None:
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside right upper")
