@@ -35,7 +35,7 @@ demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in rep
 	done; exit $$status
 
 test: $(DEV)  ## the tests
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output
 	$(VENV)/bin/ruff check .

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "loadtests": {"policies", "scenarios", "realproxy"},
     "twin": {"policies", "scenarios", "realproxy", "simulator", "loadtests"},
 }
-BESIDE = {"notebooks", "tests", "benchmarks"}
+BESIDE = ("notebooks", "tests", "benchmarks")
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}
 
 

@@ -71,22 +71,22 @@ def test_users_are_independent_of_how_far_others_went(workload) -> None:
 @pytest.mark.parametrize(
     ("changes", "changed"),
     [
-        ({"workload.think": "lognormal(1s, 2)"}, {"pause"}),
-        ({"workload.popularity": "uniform"}, {"object", "size"}),
-        ({"workload.size": "exponential(1KiB)"}, {"size"}),
-        ({"workload.objects": 60}, {"object", "size"}),
-        ({"backend.web.service_time": "erlang(30ms, 3)"}, {"demand"}),
-        ({"backend.web.replicas": 9, "backend.web.concurrency": 7, "duration": "99s"}, set()),
-        ({"proxy.service.web.balance": "p2c", "backend.web.slow": {"1": 3.0}}, set()),
+        ({"workload.think": "lognormal(1s, 2)"}, ["pause"]),
+        ({"workload.popularity": "uniform"}, ["object", "size"]),
+        ({"workload.size": "exponential(1KiB)"}, ["size"]),
+        ({"workload.objects": 60}, ["object", "size"]),
+        ({"backend.web.service_time": "erlang(30ms, 3)"}, ["demand"]),
+        ({"backend.web.replicas": 9, "backend.web.concurrency": 7, "duration": "99s"}, []),
+        ({"proxy.service.web.balance": "p2c", "backend.web.slow": {"1": 3.0}}, []),
     ],
     ids=str,
 )
 def test_a_change_moves_only_what_it_is_about(
-    workload, changes: dict[str, object], changed: set[str]
+    workload, changes: dict[str, object], changed: list[str]
 ) -> None:
     before, after = taken(workload()), taken(workload(changes))
     moved = {name for name in Request._fields if column(before, name) != column(after, name)}
-    assert moved == changed
+    assert moved == set(changed)
 
 
 def test_another_backend_leaves_the_first_one_its_demands(workload) -> None:
