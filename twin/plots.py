@@ -40,7 +40,8 @@ def latency_distributions(
             _tail(panel, said, PREDICTED, "predicted", width=3.0)
             _tail(panel, seen, MEASURED, "measured", width=1.3)
             panel.set(title=label, xscale="log", yscale="log")
-            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = panel.get_xlim()
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
             panel.xaxis.set_major_formatter(FormatStrFormatter("%g"))
             panel.xaxis.set_minor_locator(NullLocator())
         for panel in panels[len(labels) :]:
