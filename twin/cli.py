@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -337,7 +338,11 @@ def lab() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])
 
 
-def _terminate(_number: int, _frame: object) -> None:
+_interrupted = threading.Event()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    _interrupted.set()
     raise KeyboardInterrupt
 
 
@@ -345,7 +350,8 @@ def main() -> None:
     """Run the command line; ends the process with 0, 1, 2, or 130 after an interruption."""
     from loadtests import LoadTestError
 
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app(standalone_mode=True)
     except BadInput as mistake:
@@ -359,6 +365,11 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except (Exception, SystemExit):
+        # While it is being interrupted, a pool of processes may fail in ways of its own.
+        if not _interrupted.is_set():
+            raise
+        sys.exit(130)
 
 
 if __name__ == "__main__":

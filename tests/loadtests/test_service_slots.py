@@ -66,8 +66,11 @@ def test_a_slow_replica_takes_its_factor_longer() -> None:
 
 
 def test_overshoot_does_not_add_up_in_a_queue() -> None:
-    ended = work_in_turn(Slots(1), [0.1] + [0.002] * 100)
-    assert ended[-1][1] == pytest.approx(0.1 + 100 * 0.002, abs=SLACK_S)
+    """In the best of several rounds: what adds up does so in all, a busy machine delays only some."""
+    lasts = []
+    while len(lasts) < 5 and (not lasts or lasts[-1] > 0.3 + SLACK_S):
+        lasts.append(work_in_turn(Slots(1), [0.1] + [0.002] * 100)[-1][1])
+    assert min(lasts) == pytest.approx(0.1 + 100 * 0.002, abs=SLACK_S)
 
 
 def test_work_never_ends_early_and_lateness_is_reported() -> None:
