@@ -278,6 +278,21 @@ def test_the_installed_command_is_this_one() -> None:
 # -- simulate ------------------------------------------------------------------------------------
 
 
+def test_an_overload_is_said_in_one_line_and_in_the_json(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    changes = ('workload={rate = "900/s"}', "duration=10s", "compare={}")
+    options = [word for change in changes for word in ("--set", change)]
+    code, out, err = run("simulate", "slow-server", *options, "--json", str(target))
+    assert (code, err) == (0, "")
+    said = [line for line in out.splitlines() if "never settles" in line]
+    assert len(said) == 1 and said[0].startswith("as written: ")
+    assert said[0] == f"as written: {json.loads(target.read_text())['unsettled']['as written']}."
+
+
+def test_a_load_that_settles_is_not_remarked_upon(run: Run) -> None:
+    assert "settles" not in run("simulate", "slow-server", "--set", "duration=5s")[1]
+
+
 def test_simulate_writes_one_side_as_json_and_a_table(run: Run, scenario: Path, tmp_path: Path) -> None:
     file = tmp_path / "new" / "out.json"
     code, out, err = run("simulate", scenario, "--replications", 2, "--json", file, "--set", "seed=9")
