@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from simulator.statistics import Omission, Warmup
 from twin.look import NEUTRAL, PREDICTED, STYLE, VERDICT
@@ -31,6 +33,7 @@ def warmup(found: Warmup, unit: str = "s") -> Figure:
         shown = found.scores > 0  # a logarithmic axis has no place for zero
         scores.plot(found.times[:candidates][shown], found.scores[shown] * 1e6, color=NEUTRAL, lw=1.2)
         scores.set(ylabel="squared error, ms²", xlabel=f"left out at the start, {unit}", yscale="log")
+        _plain_numbers(scores.yaxis)
         for panel in (series, scores):
             panel.axvspan(float(found.times[0]), found.end, color=colour, alpha=0.12, lw=0)
             panel.axvline(found.end, color=colour, lw=1.5)
@@ -59,5 +62,13 @@ def omission(found: Omission) -> Figure:
             )  # fmt: skip
         panel.axhline(0.01, color=NEUTRAL, lw=0.8, ls=":")
         panel.set(xscale="log", yscale="log", xlabel="response time, ms", ylabel="share of requests slower")
-        panel.legend(loc="lower left", fontsize=8)
+        _plain_numbers(panel.xaxis)
+        panel.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), fontsize=8)
     return figure
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """20, 50, 100 rather than powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_locator(NullLocator())

@@ -20,13 +20,14 @@ from twin.lesson import (
     figure_of_repetition,
     one_server,
     repeat,
+    side_by_side,
     simulated,
 )
 from twin.lesson.enough_runs import _examine, enough_runs
 from twin.lesson.one_server import SERVICE_S, _repeated, said
 from twin.lesson.run_explorer import LOADS, SECONDS
 from twin.lesson.showing import png
-from twin.look import PREDICTED
+from twin.look import MEASURED, PREDICTED
 
 CORNERS = list(itertools.product(LOADS[:2], SECONDS[:2]))
 
@@ -97,6 +98,11 @@ def test_sliders_change_the_picture_in_place() -> None:
     explorer.seconds.value = 8
     assert explorer.picture.value == png(figure_of_repetition(repeat(0.8, 8)))
     assert "simulated requests" in explorer._said.value
+
+
+def test_a_prediction_can_stand_beside_a_measurement() -> None:
+    shown = side_by_side({"mean": (90.0, 100.0, "ms")}, columns=("predicted", "measured"))._repr_html_()
+    assert "measured" in shown and "simulated" not in shown and MEASURED in shown and "-10.0 %" in shown
 
 
 @pytest.fixture
