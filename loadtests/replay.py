@@ -1,8 +1,9 @@
 """A scenario's workload, replayed on a real proxy by greenlets.
 
 Closed load: one greenlet a user, which waits for its answer, thinks, and asks again. Open load:
-one dispatcher, which starts a greenlet at each arrival however late the answers are. All start
-from one moment, after everybody is connected. Greenlets of one thread share a `Replay`.
+one dispatcher, which starts a greenlet at each arrival however late the answers are; if the
+workload's `connections` are numbered, that greenlet waits for a free one. All start from one
+moment, after everybody is connected. Greenlets of one thread share a `Replay`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 import gevent
 import numpy as np
 from gevent.event import Event
+from gevent.lock import DummySemaphore, Semaphore
 from gevent.pool import Group
 
 from loadtests.alarm import Alarm
@@ -75,9 +77,11 @@ class Replay:
         self._active: set[gevent.Greenlet] = set()
         self._connections: list[Connection] = []
         self._idle: list[Connection] = []
+        most = self._workload.connections
+        self._turns = DummySemaphore() if most is None else Semaphore(most)
         self._later: list[gevent.Greenlet] = []
         self._cpu_at_start = self._cpu_share = self._cpu_seconds = 0.0
-        self._over = False
+        self._over = self._abandoned = False
 
     @property
     def users(self) -> int:
@@ -178,9 +182,12 @@ class Replay:
         under_way.join()
 
     def _ask_once(self, text: bytes, who: tuple[int, int, int], due: float) -> None:
-        connection = self._idle.pop() if self._idle else self._new_connection()
-        self._ask(connection, text, who, due)
-        self._idle.append(connection)
+        with self._turns:
+            if self._abandoned:
+                return
+            connection = self._idle.pop() if self._idle else self._new_connection()
+            self._ask(connection, text, who, due)
+            self._idle.append(connection)
 
     def _ask(self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float) -> float:
         """Send one request and record it; returns when its answer was there."""
@@ -242,6 +249,7 @@ class Replay:
         self._cpu_share = self._cpu_seconds / max(time.monotonic() - self._start, 1e-3)
 
     def _abandon(self) -> None:
+        self._abandoned = True
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.abandon()

@@ -35,7 +35,7 @@ class Variant:
     @property
     def label(self) -> str:
         """The values alone, as a table or picture shows them: ``"p2c"``."""
-        return ", ".join(str(value) for value in self.setting.values()) or "as written"
+        return ", ".join(map(_said, self.setting.values())) or "as written"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class LoadedScenario:
     name: str
     scenario: Scenario
     variants: list[Variant]
+
+
+def _said(value: Any) -> str:
+    """A value in a few words; of a table, its keys with their values."""
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(f"{key}={item}" for key, item in value.items())
 
 
 def shipped_scenarios() -> dict[str, Path]:

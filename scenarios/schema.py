@@ -35,6 +35,10 @@ class WorkloadSettings(_Table):
         Pause of a closed user before each request, the first one too.
     rate : rate
         Open: Poisson arrivals, however late the answers are.
+    connections : int, optional
+        Open load through a generator that has only so many connections: a request that is due
+        waits there until one is free, and is sent late. Shows what coordinated omission hides; a
+        real run that is sent late is void, and says so.
     trace : str
         Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
         ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
@@ -50,6 +54,7 @@ class WorkloadSettings(_Table):
     users: Annotated[int, Field(ge=1)] | None = None
     think: DurationDistribution = parse_distribution("exponential(1s)")
     rate: Annotated[Rate, Field(gt=0)] | None = None
+    connections: Annotated[int, Field(ge=1)] | None = None
     trace: str | None = None
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -61,6 +66,8 @@ class WorkloadSettings(_Table):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
+        if self.users and self.connections:
+            raise ValueError("connections: each closed user has one of its own; expected 'rate' or 'trace'")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError(
                 "think: a closed user that never thinks asks without end; expected a mean above 0"

@@ -56,6 +56,8 @@ class Workload:
         Whether a stream's pause counts from its last answer.
     streams : int
         Independent streams of requests: one per closed user, one in all for open load.
+    connections : int or None
+        Requests that an open load's generator can have under way at once; ``None`` for any number.
     sizes : ndarray of int64
         Bytes of each object, by number.
 
@@ -71,6 +73,7 @@ class Workload:
         self._service = [backend.service_time for backend in scenario.backend.values()]
         self.closed = self._settings.users is not None
         self.streams = self._settings.users or 1
+        self.connections = self._settings.connections
         self._trace = None if self._settings.trace is None else read_trace(self._settings.trace)
         if self._trace is not None:
             self.sizes = self._trace.sizes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from simpy import Environment, Event
 
 from scenarios.workload import Request, Workload
 from simulator.proxy import Proxy
+from simulator.slots import Slots
 
 Row = tuple[int, int, int, float, float, float, int, bool, int, int]
 """One request's record, in the order of `scenarios.Records.from_rows`."""
@@ -20,7 +22,7 @@ class Clients:
     ----------
     env : simpy.Environment
     workload : Workload
-        Whose streams are sent.
+        Whose streams are sent, on as many connections as it has.
     proxy : Proxy
         Who answers.
     duration : float
@@ -37,6 +39,7 @@ class Clients:
         self._workload = workload
         self._proxy = proxy
         self._duration = duration
+        self._connections = Slots(env, workload.connections or sys.maxsize)
         self.rows: list[Row] = []
 
     def start(self) -> None:
@@ -63,7 +66,12 @@ class Clients:
             env.process(self._ask(number, seq, request))
 
     def _ask(self, number: int, seq: int, request: Request) -> Iterator[Event]:
+        due = self._env.now
+        turn = self._connections.enter()
+        if turn is not None:
+            yield turn
         sent = self._env.now
         status, hit, upstream = yield from self._proxy.handle(request)
         done = self._env.now
-        self.rows.append((number, seq, request.object, sent, sent, done, status, hit, upstream, request.size))
+        self._connections.leave()
+        self.rows.append((number, seq, request.object, due, sent, done, status, hit, upstream, request.size))

@@ -20,7 +20,17 @@ from simulator.clients import Clients
 from simulator.costs import Costs
 from simulator.proxy import Proxy
 from simulator.slots import StepSeries
-from simulator.statistics import mean_summary, student_t95
+from simulator.statistics import (
+    PairedDifference,
+    Settled,
+    Warmup,
+    estimate,
+    mean_summary,
+    mser5_of_records,
+    paired_difference,
+    settled,
+)
+from simulator.statistics.settling import PIECES
 
 REGISTRIES: tuple[Registry[Any], ...] = (admission_policies, balancing_policies, eviction_policies)
 
@@ -44,6 +54,10 @@ class Series:
         values = np.concatenate(([first], self.values[inside]))
         edges = np.concatenate(([window[0]], self.times[inside], [window[1]]))
         return float(np.dot(values, np.diff(edges)) / (window[1] - window[0]))
+
+    def at(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The number at each of `times`, in seconds from 0 on."""
+        return self.values[np.searchsorted(self.times, times, side="right") - 1].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -102,11 +116,43 @@ class Result:
         ValueError
             With fewer than two replications.
         """
-        values = np.array([getattr(run.summary, metric) for run in self.runs], dtype=float)
-        if len(values) < 2:
-            raise ValueError("a confidence interval needs at least two replications")
-        half = student_t95(len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        return float(values.mean() - half), float(values.mean() + half)
+        return estimate(self.values(metric)).interval
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """A summary figure of every replication."""
+        return np.array([getattr(run.summary, metric) for run in self.runs], dtype=np.float64)
+
+    @property
+    def settled(self) -> Settled:
+        """Whether the averages mean anything; false, with a reason, under an overload."""
+        begin, end = self.scenario.window
+        edges = np.linspace(begin, end, PIECES + 1)
+        return settled([run.queues["proxy"].at(edges) for run in self.runs], end - begin, "the proxy's queue")
+
+    @property
+    def warmup(self) -> Warmup:
+        """Where the first replication's warm-up ends, by MSER-5; see `simulator.statistics.mser5`."""
+        return mser5_of_records(self.records)
+
+
+def compare_paired(a: Result, b: Result, metric: str) -> PairedDifference:
+    """How much larger a summary figure is in `a` than in `b`, under common random numbers.
+
+    Parameters
+    ----------
+    a, b : Result
+        Of as many replications, with the same seeds.
+    metric : str
+        Such as ``p99_ms``.
+
+    Raises
+    ------
+    ValueError
+        If the seeds differ, or there are fewer than two replications.
+    """
+    if a.scenario.seed != b.scenario.seed:
+        raise ValueError(f"expected the same seed on both sides, not {a.scenario.seed} and {b.scenario.seed}")
+    return paired_difference(a.values(metric), b.values(metric))
 
 
 def simulate(

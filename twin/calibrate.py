@@ -81,7 +81,13 @@ def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1]) -> Scenario:
 
 def _idle(scenario: Scenario, routes: tuple[Any, ...], seconds: float, work: float) -> Scenario:
     workload = scenario.workload.model_copy(
-        update={"users": 1, "rate": None, "trace": None, "think": parse_distribution("uniform(2ms, 8ms)")}
+        update={
+            "users": 1,
+            "rate": None,
+            "connections": None,
+            "trace": None,
+            "think": parse_distribution("uniform(2ms, 8ms)"),
+        }
     )
     service_time = parse_distribution(f"{work * 1e3}ms")
     backend = {

@@ -100,15 +100,21 @@ def simulate(
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
-    summaries = []
+    summaries, unsettled = [], {}
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             summaries.append(result.summary)
+            if not result.settled:
+                unsettled[variant.label] = result.settled.reason
     if json is not None:
-        write_json(json, _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], []))
-    Console().print(summary_table(loaded, summaries, f"{loaded.scenario.title} (predicted)"))
+        found = _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], [])
+        write_json(json, {**found, "unsettled": unsettled})
+    console = Console()
+    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} (predicted)"))
+    for label, reason in unsettled.items():
+        console.print(f"{label}: {reason}.", soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -358,3 +358,13 @@ def test_locust_is_never_imported_into_the_callers_process() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_generator_short_of_connections_sends_late_and_the_run_is_void(stage: Stage) -> None:
+    shipped = open_load("backend.web.service_time=20ms")
+    workload = shipped.workload.model_copy(update={"connections": 2})
+    measured = stage.measure(shipped.model_copy(update={"workload": workload}))
+    records = measured.records
+    under_way = [np.sum((records.sent <= at) & (records.done > at)) for at in records.sent]
+    assert max(under_way) == 2
+    assert any("late" in reason for reason in measured.void)

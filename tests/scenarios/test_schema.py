@@ -22,6 +22,10 @@ from scenarios import parse_scenario
             "workload: expected exactly one of 'users', 'rate' and 'trace', found users and rate and trace",
         ),
         (
+            {"workload.connections": 5},
+            "workload: connections: each closed user has one of its own; expected 'rate' or 'trace'",
+        ),
+        (
             {"workload.users": None, "workload.rate": "0/s"},
             "workload.rate: input should be greater than 0, not '0/s'",
         ),

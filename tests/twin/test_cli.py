@@ -258,7 +258,7 @@ def test_help_names_every_command_and_every_shipped_scenario(run: Run) -> None:
     for command in ("confirm", "simulate", "loadtest", "serve", "check", "explain", "lab"):
         assert f"  {command}" in out
         assert run(command, "--help")[0] == 0
-    said = " ".join(run("confirm", "--help")[1].split())
+    said = "".join(run("confirm", "--help")[1].split())  # a line may end within a name, at its hyphen
     for name in shipped_scenarios():
         assert name in said
 
@@ -276,6 +276,21 @@ def test_the_installed_command_is_this_one() -> None:
 
 
 # -- simulate ------------------------------------------------------------------------------------
+
+
+def test_an_overload_is_said_in_one_line_and_in_the_json(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    changes = ('workload={rate = "900/s"}', "duration=10s", "compare={}")
+    options = [word for change in changes for word in ("--set", change)]
+    code, out, err = run("simulate", "slow-server", *options, "--json", str(target))
+    assert (code, err) == (0, "")
+    said = [line for line in out.splitlines() if "never settles" in line]
+    assert len(said) == 1 and said[0].startswith("as written: ")
+    assert said[0] == f"as written: {json.loads(target.read_text())['unsettled']['as written']}."
+
+
+def test_a_load_that_settles_is_not_remarked_upon(run: Run) -> None:
+    assert "settles" not in run("simulate", "slow-server", "--set", "duration=5s")[1]
 
 
 def test_simulate_writes_one_side_as_json_and_a_table(run: Run, scenario: Path, tmp_path: Path) -> None:

@@ -8,15 +8,19 @@ holds only what the student should read.
 from twin.lesson.balancers import BALANCERS, Outlook, figure_of_balancers, foresee, slow_server
 from twin.lesson.closed_loop import busy_share, figure_of_throughput, side_by_side, throughput_by_users
 from twin.lesson.confirming import confirm_in_notebook, figure_of_confirmation
+from twin.lesson.enough_runs import enough_runs
 from twin.lesson.exercise import Exercise, Feedback, Unanswered
 from twin.lesson.exercises import fair_share
 from twin.lesson.explorer import BalancerExplorer, explore_balancers
+from twin.lesson.one_server import SERVICE_S, figure_of_repetition, one_server, repeat, simulated
 from twin.lesson.predictions import Predictions
+from twin.lesson.run_explorer import RunExplorer, explore_runs
 from twin.lesson.showing import Picture
 
 __all__ = [
-    "BALANCERS", "BalancerExplorer", "Exercise", "Feedback", "Outlook", "Picture", "Predictions",
-    "Unanswered", "busy_share", "confirm_in_notebook", "explore_balancers", "fair_share",
-    "figure_of_balancers", "figure_of_confirmation", "figure_of_throughput", "foresee", "side_by_side",
-    "slow_server", "throughput_by_users",
+    "BALANCERS", "SERVICE_S", "BalancerExplorer", "Exercise", "Feedback", "Outlook", "Picture",
+    "Predictions", "RunExplorer", "Unanswered", "busy_share", "confirm_in_notebook", "enough_runs",
+    "explore_balancers", "explore_runs", "fair_share", "figure_of_balancers", "figure_of_confirmation",
+    "figure_of_repetition", "figure_of_throughput", "foresee", "one_server", "repeat", "side_by_side",
+    "simulated", "slow_server", "throughput_by_users",
 ]  # fmt: skip

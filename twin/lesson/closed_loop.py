@@ -12,7 +12,7 @@ from scenarios import Scenario
 from simulator import simulate
 from simulator.run import Run, Series
 from twin.lesson.showing import table
-from twin.look import NEUTRAL, PREDICTED, STYLE
+from twin.look import MEASURED, NEUTRAL, PREDICTED, STYLE
 
 
 def busy_share(run: Run, scenario: Scenario) -> dict[str, float]:
@@ -80,10 +80,18 @@ def figure_of_throughput(simulated: Mapping[int, float], delay_s: float, capacit
 
 
 class side_by_side:  # noqa: N801 - reads as a function in a lesson
-    """A table of formulas beside what was simulated: ``{"what": (formula, simulated, unit)}``."""
+    """A table of formulas beside what was simulated: ``{"what": (formula, simulated, unit)}``.
 
-    def __init__(self, rows: Mapping[str, tuple[float, float, str]]) -> None:
+    `columns` are the names of the two, if others are set side by side.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, tuple[float, float, str]],
+        columns: tuple[str, str] = ("formula", "simulated"),
+    ) -> None:
         self._rows = dict(rows)
+        self._columns = columns
 
     def _cells(self) -> list[list[str]]:
         return [
@@ -92,7 +100,8 @@ class side_by_side:  # noqa: N801 - reads as a function in a lesson
         ]
 
     def _repr_html_(self) -> str:
-        return table(["", "formula", "simulated", "apart"], self._cells(), {2: PREDICTED})
+        colours = {2: {"simulated": PREDICTED, "measured": MEASURED}.get(self._columns[1], NEUTRAL)}
+        return table(["", *self._columns, "apart"], self._cells(), colours)
 
     def __repr__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())
