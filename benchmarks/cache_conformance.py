@@ -1,0 +1,179 @@
+"""The public suite of HTTP cache tests (http-cache-tests, cache-tests.fyi) against this proxy.
+
+    python benchmarks/cache_conformance.py [--json FILE]
+
+The suite's own origin and client run, with the proxy between them; the suite's own grader, which
+honours that tests depend on others, says what passes. The suite comes from npm, into `suites/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SUITES = ROOT / "suites"
+EDITION = "0.4.5"
+PROXY = """
+listen = "127.0.0.1:0"
+[[route]]
+to = "suite"
+cache = true
+[service.suite]
+upstreams = ["127.0.0.1:{port}"]
+"""
+PASSED = {"✅", "Y"}
+SECONDS = 240
+"""Within which a run must be over; it takes about one minute."""
+
+UNSOUND = {
+    "headers-store-Transfer-Encoding": "its answer has no readable framing (RFC 9112, 6.1): 502 is right",
+    "partial-store-partial-reuse-partial": "its Content-Range contradicts its body (RFC 9110, 14.4)",
+    "partial-store-partial-reuse-partial-absent": "its Content-Range contradicts its body",
+    "partial-store-partial-reuse-partial-byterange": "its Content-Range contradicts its body",
+    "partial-store-partial-reuse-partial-suffix": "its Content-Range contradicts its body",
+    "partial-store-partial-complete": "parts without a strong validator must not be combined (RFC 9111, 3.4)",
+    "conditional-lm-fresh-no-lm": "what has a Date later than If-Modified-Since has changed (RFC 9111, 4.3.2)",
+    "stale-close-must-revalidate": "it wants 200 from an origin that is gone; the next edition takes any error",
+    "stale-close-proxy-revalidate": "as stale-close-must-revalidate",
+    "stale-close-no-cache": "as stale-close-must-revalidate",
+    "stale-close-s-maxage=2": "as stale-close-must-revalidate",
+}
+"""Tests that a cache need not or must not pass, each with the reason."""
+for _name in ("nonnumeric", "negative", "float", "parameter", "numeric-parameter"):
+    UNSOUND[f"age-parse-{_name}"] = "an Age that cannot be read is ignored (RFC 9111, 5.1), not stale"
+for _name in ("prefix-twoline", "dup-0", "dup-0-twoline", "dup-old"):
+    UNSOUND[f"age-parse-{_name}"] = "of several ages the first counts (RFC 9111, 5.1)"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the grader says of one test."""
+
+    kind: str
+    passed: bool
+    detail: str
+
+
+def missing_commands() -> list[str]:
+    return [name for name in ("node", "npm") if shutil.which(name) is None]
+
+
+def install() -> Path:
+    """The folder of the suite, fetched from npm if it is not there yet."""
+    folder = SUITES / "node_modules" / "http-cache-tests"
+    if not (folder / "cli.mjs").exists():
+        SUITES.mkdir(exist_ok=True)
+        command = ["npm", "install", "--prefix", str(SUITES), "--no-audit", "--no-fund", "--silent",
+                   "--ignore-scripts", f"http-cache-tests@{EDITION}"]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"npm cannot install http-cache-tests: {done.stderr.strip()}")
+    return folder
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def origin(folder: Path) -> Iterator[int]:
+    """The suite's own server."""
+    port = free_port()
+    settings = {"npm_config_protocol": "http", "npm_config_port": str(port), "npm_config_pidfile": os.devnull}
+    process = subprocess.Popen(
+        ["node", "server/server.mjs"], cwd=folder, env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def grade(folder: Path, url: str) -> dict[str, Verdict]:
+    """Run the suite's client against a cache, and its grader over the results."""
+    script = Path(__file__).with_name("cache_conformance.mjs")
+    command = ["node", "--no-warnings", str(script), str(folder), url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    if done.returncode != 0:
+        raise SystemExit(f"the suite fails: {done.stderr.strip()}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {
+        name: Verdict(one["kind"], one["verdict"] in PASSED, one["detail"]) for name, one in found.items()
+    }
+
+
+@contextlib.contextmanager
+def proxy(settings: str) -> Iterator[str]:
+    """The URL of this proxy, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="conformance") as folder:
+        file = Path(folder) / "proxy.toml"
+        file.write_text(settings, encoding="utf-8")
+        command = [sys.executable, "-m", "realproxy", str(file), "--until-eof"]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        finally:
+            process.communicate(timeout=30)
+
+
+def run() -> dict[str, Verdict]:
+    """The verdicts on this proxy, as a reverse proxy with an ordinary cache."""
+    folder = install()
+    with origin(folder) as port, proxy(PROXY.format(port=port)) as url:
+        return grade(folder, url)
+
+
+def counts(verdicts: dict[str, Verdict], kind: str) -> tuple[int, int]:
+    """Tests of a kind that pass, and all of it."""
+    of_kind = [verdict for verdict in verdicts.values() if verdict.kind == kind]
+    return sum(verdict.passed for verdict in of_kind), len(of_kind)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write all verdicts there")
+    options = parser.parse_args()
+    if missing := missing_commands():
+        print(f"needs {' and '.join(missing)}: apt-get install nodejs npm", file=sys.stderr)
+        return 2
+    verdicts = run()
+    for kind in ("required", "optimal", "check"):
+        passed, total = counts(verdicts, kind)
+        print(f"{kind:9}{passed:4} of {total}" + (" answered yes" if kind == "check" else ""))
+    for name, verdict in sorted(verdicts.items(), key=lambda item: (item[1].kind != "required", item[0])):
+        if not verdict.passed and verdict.kind != "check":
+            print(f"  {verdict.kind:9}{name}: {verdict.detail}")
+            if name in UNSOUND:
+                print(f"           unsound: {UNSOUND[name]}")
+    if options.json:
+        plain = {name: vars(verdict) for name, verdict in verdicts.items()}
+        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
