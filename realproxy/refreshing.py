@@ -82,6 +82,7 @@ class Refresher:
     def stop(self) -> None:
         """Break off what is under way, and end all threads. No client is served any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._site.pool.close_all()
         self._site.pool.abort()
         self._threads.shutdown(wait=True)
 
