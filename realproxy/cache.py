@@ -27,6 +27,9 @@ from realproxy.stored import Stored
 IN_FLIGHT = 64 * 2**20
 """Bytes of bodies that may be recorded at once, if the capacity is not larger."""
 
+FALLEN = 4096
+"""Invalidations that are remembered, for answers that were asked for before them."""
+
 HIT = "hit"
 
 
@@ -86,6 +89,7 @@ class Store:
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
         self._claims: set[bytes] = set()
+        self._fallen: dict[bytes, float] = {}
 
     def lookup(self, key: bytes, request: Request, asked: Header) -> Found:
         """What is stored for a request, and whether it may be sent.
@@ -101,7 +105,9 @@ class Store:
         """
         with self._lock:
             now = time.monotonic()
-            variants = self._index.peek(key, now) or ()
+            # Another method, or a body, is no question about what is stored.
+            apart = request.forward in (Forwarded.METHOD, Forwarded.BYPASS)
+            variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
             use = Use.ASK if answer is None else reuse(answer, request, age)
@@ -113,10 +119,30 @@ class Store:
         why = asking(request, answer, age, bool(variants)) if use is not Use.FRESH else Forwarded.REQUEST
         return Found(use, stored, why)
 
-    def put(self, key: bytes, stored: Stored, asked: Header) -> bool:
-        """Keep an answer to a request with the header `asked`; returns whether it was kept."""
+    def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+        """Keep an answer.
+
+        Parameters
+        ----------
+        key : bytes
+            From `cache_key`.
+        stored : Stored
+            The answer.
+        asked : callable
+            Header of the request that it answers.
+        since : float
+            When that request was made, on the monotonic clock. What was invalidated later than
+            that is not kept: the answer may be from before the change.
+
+        Returns
+        -------
+        bool
+            Whether it was kept.
+        """
         with self._lock:
             now = time.monotonic()
+            if self._fallen.get(key, since) > since:
+                return False
             variants = [stored]
             if stored.variant is not ANY:
                 others = self._index.peek(key, now) or ()
@@ -132,6 +158,15 @@ class Store:
         """Drop what is stored under `key`; returns whether there was anything."""
         with self._lock:
             return self._index.discard(key)
+
+    def invalidate(self, key: bytes) -> None:
+        """Drop what is stored under `key`, and what is on its way there."""
+        with self._lock:
+            self._index.discard(key)
+            self._fallen.pop(key, None)
+            self._fallen[key] = time.monotonic()
+            if len(self._fallen) > FALLEN:
+                del self._fallen[next(iter(self._fallen))]
 
     def reserve(self, size: int) -> bool:
         """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""

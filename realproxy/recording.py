@@ -69,7 +69,7 @@ class Recording:
 
     __slots__ = (
         "_answer", "_born", "_candidate", "_given", "_head", "_key", "_pieces", "_request", "_reserved",
-        "_rules", "_size", "_store", "_told", "_why", "reason", "validators",
+        "_rules", "_since", "_size", "_store", "_told", "_why", "reason", "validators",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,7 @@ class Recording:
         self._pieces: list[bytes] = []
         self._size = self._reserved = 0
         self._born = 0.0
+        self._since = time.monotonic()
 
     @property
     def outcome(self) -> str:
@@ -140,7 +141,8 @@ class Recording:
             return
         service, _, uri = self._key.partition(b" ")
         for target in invalidated(uri.decode("latin-1"), head.fields.text):
-            self._store.discard(b"%b %b" % (service, target.encode("latin-1", "replace")))
+            self._store.invalidate(b"%b %b" % (service, target.encode("latin-1", "replace")))
+        self._since = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
 
@@ -183,7 +185,7 @@ class Recording:
         self.reason = answer.reason
         if answer.reason is not None:
             self._store.discard(self._key)
-        elif self._store.put(self._key, renewed, self._head.fields.text):
+        elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
             self._told += "; stored"
         return renewed
 
@@ -228,6 +230,6 @@ class Recording:
             variant = variant_of(head.fields.text, asked)
             body = b"".join(self._pieces)
             stored = Stored(head.status, head.reason, lines, body, self._answer, self._born, variant)
-            if not self._store.put(self._key, stored, asked):
+            if not self._store.put(self._key, stored, asked, self._since):
                 self.reason = NotStored.REFUSED
         self.release()

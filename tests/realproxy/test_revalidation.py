@@ -321,3 +321,27 @@ def test_an_unsafe_method_ends_what_it_names(pair):
     client.ask("/a/", "DELETE")
     assert outcome(client.ask("/other")) == "hit"
     assert outcome(client.ask("/a/made")) == "fwd=uri-miss; stored"
+
+
+def test_what_was_asked_for_before_a_change_is_not_stored_after_it(origin, serve, wire):
+    """A slow answer to GET must not bring back what a POST has replaced meanwhile."""
+    asked, changed = threading.Event(), threading.Event()
+
+    def script(request):
+        if request.method == "POST":
+            return whole("X: 1")
+        if not changed.is_set():
+            asked.set()
+            assert changed.wait(10)
+            return whole("Cache-Control: max-age=60", body=b"old")
+        return whole("Cache-Control: max-age=60", body=b"new")
+
+    proxy = serve(origin(script), caching=True)
+    slow, quick = wire(proxy), wire(proxy)
+    slow.send("GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    assert asked.wait(10)
+    quick.send("POST /a HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 0\r\n\r\n").answer()
+    changed.set()
+    answer = slow.answer()
+    assert (answer.body, outcome(answer)[:14]) == (b"old", "fwd=uri-miss; ")
+    assert quick.ask("/a").body == b"new"
