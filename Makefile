@@ -68,7 +68,7 @@ COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-versio
     --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
 clean:  ## remove the virtual environments and every cache; reports/ stays
-	rm -rf $(VENV) .venv-ci-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-ci-* suites build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: $(STALE)

@@ -39,7 +39,7 @@ listen = "127.0.0.1:0"
 private_targets = true
 cache = true
 """
-PASSED = {"✅", "Y"}
+KINDS = ("required", "optimal", "check")
 SECONDS = 240
 """Within which a run must be over; it takes about one minute."""
 
@@ -121,7 +121,28 @@ def origin(folder: Path) -> Iterator[int]:
         process.wait()
 
 
-def grade(folder: Path, url: str, *through: str) -> dict[str, Verdict]:
+@dataclass(frozen=True)
+class Report:
+    """What the grader says.
+
+    Parameters
+    ----------
+    verdicts : dict of str to Verdict
+        On this proxy, by test.
+    peers : dict of str to dict
+        How many tests of each kind other proxies pass, as the suite's authors publish it.
+    """
+
+    verdicts: dict[str, Verdict]
+    peers: dict[str, dict[str, int]]
+
+    def counts(self, kind: str) -> tuple[int, int]:
+        """Tests of a kind that pass, and all of it."""
+        of_kind = [verdict for verdict in self.verdicts.values() if verdict.kind == kind]
+        return sum(verdict.passed for verdict in of_kind), len(of_kind)
+
+
+def grade(folder: Path, url: str, *through: str) -> Report:
     """Run the suite's client against a cache, and its grader over the results.
 
     Parameters
@@ -139,9 +160,7 @@ def grade(folder: Path, url: str, *through: str) -> dict[str, Verdict]:
     if done.returncode != 0:
         raise SystemExit(f"the suite fails: {done.stderr.strip()}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return {
-        name: Verdict(one["kind"], one["verdict"] in PASSED, one["detail"]) for name, one in found.items()
-    }
+    return Report({name: Verdict(**one) for name, one in found["verdicts"].items()}, found["peers"])
 
 
 @contextlib.contextmanager
@@ -162,19 +181,13 @@ def proxy(settings: str) -> Iterator[int]:
             process.communicate(timeout=30)
 
 
-def run(*, forward: bool = False) -> dict[str, Verdict]:
+def run(*, forward: bool = False) -> Report:
     """The verdicts on this proxy with an ordinary cache, on its reverse or its forward side."""
     folder = install()
     with origin(folder) as port, proxy(FORWARD if forward else REVERSE.format(port=port)) as own:
         if forward:
             return grade(folder, f"http://127.0.0.1:{port}", str(own))
         return grade(folder, f"http://127.0.0.1:{own}")
-
-
-def counts(verdicts: dict[str, Verdict], kind: str) -> tuple[int, int]:
-    """Tests of a kind that pass, and all of it."""
-    of_kind = [verdict for verdict in verdicts.values() if verdict.kind == kind]
-    return sum(verdict.passed for verdict in of_kind), len(of_kind)
 
 
 def main() -> int:
@@ -185,17 +198,18 @@ def main() -> int:
     if missing := missing_commands():
         print(f"needs {' and '.join(missing)}: apt-get install nodejs npm", file=sys.stderr)
         return 2
-    verdicts = run(forward=options.forward)
-    for kind in ("required", "optimal", "check"):
-        passed, total = counts(verdicts, kind)
-        print(f"{kind:9}{passed:4} of {total}" + (" answered yes" if kind == "check" else ""))
-    for name, verdict in sorted(verdicts.items(), key=lambda item: (item[1].kind != "required", item[0])):
+    report = run(forward=options.forward)
+    print(f"{'':20}{'required':>12}{'optimal':>12}{'check':>12}")
+    ours = {kind: report.counts(kind) for kind in KINDS}
+    rows = {"proxytwin": {kind: passed for kind, (passed, _) in ours.items()}, **report.peers}
+    for name, row in rows.items():
+        print(f"{name:20}" + "".join(f"{row[kind]:>6} /{ours[kind][1]:>4}" for kind in KINDS))
+    for name, verdict in sorted(report.verdicts.items(), key=lambda item: (item[1].kind, item[0])):
         if not verdict.passed and verdict.kind != "check":
-            print(f"  {verdict.kind:9}{name}: {verdict.detail}")
-            if name in UNSOUND:
-                print(f"           unsound: {UNSOUND[name]}")
+            print(f"fails, {verdict.kind}: {name}: {verdict.detail}")
+            print(f"    unsound: {UNSOUND[name]}" if name in UNSOUND else "    and should not")
     if options.json:
-        plain = {name: vars(verdict) for name, verdict in verdicts.items()}
+        plain = {name: vars(verdict) for name, verdict in report.verdicts.items()}
         options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
     return 0
 

@@ -106,7 +106,7 @@ class Store:
         with self._lock:
             now = time.monotonic()
             # Another method, or a body, is no question about what is stored.
-            apart = request.forward in (Forwarded.METHOD, Forwarded.BYPASS)
+            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
             variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))

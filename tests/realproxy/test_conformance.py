@@ -27,11 +27,13 @@ def test_all_that_is_sound_in_the_public_suite_passes(suite, forward):
         suite.install()
     except SystemExit as problem:
         pytest.skip(str(problem))
-    verdicts = suite.run(forward=forward)
-    failed = {name for name, verdict in verdicts.items() if not verdict.passed and verdict.kind != "check"}
+    report = suite.run(forward=forward)
+    failed = {
+        name for name, verdict in report.verdicts.items() if not verdict.passed and verdict.kind != "check"
+    }
     assert failed == set(suite.UNSOUND), "neither more fails, nor is anything called unsound that passes"
-    assert suite.counts(verdicts, "required") == (143, 157)
-    assert suite.counts(verdicts, "optimal") == (80, 86)
+    assert report.counts("required") == (143, 157)
+    assert report.counts("optimal") == (80, 86)
 
 
 @pytest.mark.parametrize("there", [[], ["node"]])
