@@ -24,10 +24,10 @@ STALE := $(shell { [ ! -e $(VENV)/pyvenv.cfg ] || { \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench lab venv lock clean stale
+.PHONY: help demo test lint format bench conformance lab venv lock clean stale
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in reports/
 	@mkdir -p reports; status=0; for scenario in $(DEMO); do \
@@ -51,6 +51,9 @@ format: $(DEV)  ## let ruff and nbstripout put right what they can
 bench: $(CORE)  ## the proxy beside nginx, in the same run (needs nginx and wrk)
 	@$(VENV)/bin/python benchmarks/beside_nginx.py $(ARGS)
 
+conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm)
+	@$(VENV)/bin/python benchmarks/cache_conformance.py $(ARGS)
+
 lab: $(DEV)  ## JupyterLab on the lessons
 	@$(VENV)/bin/proxytwin lab
 
@@ -65,7 +68,7 @@ COMPILE = "$(UV)" pip compile pyproject.toml --quiet --universal --python-versio
     --generate-hashes --no-emit-index-url --no-header $(ARGS)
 
 clean:  ## remove the virtual environments and every cache; reports/ stays
-	rm -rf $(VENV) .venv-ci-* build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .venv-ci-* suites build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg: $(STALE)

@@ -31,25 +31,53 @@ class ObjectCache(Generic[Value]):
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         self.eviction = eviction
-        self._entries: dict[Hashable, tuple[Value, float]] = {}
+        self._entries: dict[Hashable, tuple[Value, float, float]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def lookup(self, key: Hashable, now: float) -> Value | None:
-        """The stored value if it is there and fresh at `now`; an expired one is dropped."""
+        """The stored value if it is there and fresh at `now`, which counts as a use."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        value, fresh_until = entry
-        if now >= fresh_until:
+        value, fresh_until, kept_until = entry
+        if now < fresh_until:
+            self.eviction.touch(key, now)
+            return value
+        if now >= kept_until:
+            self.discard(key)
+        return None
+
+    def peek(self, key: Hashable, now: float) -> Value | None:
+        """The stored value, fresh or not, as long as it is kept. No use: see `touch`."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if now >= entry[2]:
             self.discard(key)
             return None
-        self.eviction.touch(key, now)
-        return value
+        return entry[0]
 
-    def store(self, key: Hashable, value: Value, size: int, fresh_until: float, now: float) -> bool:
+    def touch(self, key: Hashable, now: float) -> None:
+        """Count a use of what `peek` has just found."""
+        self.eviction.touch(key, now)
+
+    def store(
+        self,
+        key: Hashable,
+        value: Value,
+        size: int,
+        fresh_until: float,
+        now: float,
+        kept_until: float | None = None,
+    ) -> bool:
         """Keep `value`, which counts for `size` bytes, until `fresh_until`.
+
+        Parameters
+        ----------
+        kept_until : float, optional
+            How long it is of use when it is not fresh any more; by default not at all.
 
         Returns
         -------
@@ -57,10 +85,11 @@ class ObjectCache(Generic[Value]):
             Whether it was kept: an object larger than the whole cache is not, nor one that a
             policy refuses.
         """
-        if fresh_until <= now:
+        kept_until = fresh_until if kept_until is None else max(fresh_until, kept_until)
+        if kept_until <= now:
             self.discard(key)
             return False
-        self._entries[key] = (value, fresh_until)
+        self._entries[key] = (value, fresh_until, kept_until)
         for gone in self.eviction.insert(key, size, now):
             del self._entries[gone]
         return key in self._entries

@@ -70,16 +70,25 @@ class Match(Settings):
     client: Annotated[str, AfterValidator(_check_network)] | None = None
 
 
+STALE = 600.0
+"""Seconds that an answer may be stale, by default, while its origin cannot be reached."""
+
+
 class RouteCache(Settings):
     """How answers of one route are cached.
 
     Parameters
     ----------
     ttl : duration, optional
-        Freshness of an answer whose origin names none. Without it such answers are not stored.
+        Freshness of an answer whose origin names none. Without it such answers are stored only if
+        their Last-Modified allows a guess.
+    stale : duration
+        How much longer an answer may be used while its origin cannot be reached, unless the
+        origin says otherwise.
     """
 
     ttl: Duration | None = None
+    stale: Duration = STALE
 
 
 def _read_route_cache(value: object) -> object:

@@ -1,7 +1,8 @@
 """The store of answers: `policies.caching` behind one lock, with the bytes to send as its values.
 
-Threads. `Store` has one lock around its index, counters and budget. A `Stored` never changes. A
-`Recording` belongs to the worker that relays the answer.
+One object of the index is a URI: all variants of it, the latest first, live and go together.
+
+Threads. `Store` has one lock around its index, counters, budget and claims.
 """
 
 from __future__ import annotations
@@ -9,18 +10,25 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from policies.caching import ObjectCache, build_cache
+from policies.directives import Header
 from policies.eviction import charged_size
-from policies.freshness import Answer, Forwarded, NotStored, Request, invalidates, read_answer
+from policies.freshness import Forwarded, NotStored, Request
+from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
-from realproxy.heads import PSEUDONYM, stored_response
-from realproxy.http1 import RequestHead, ResponseHead
+from policies.variants import ANY, MOST_VARIANTS, selects
+from realproxy.heads import PSEUDONYM
+from realproxy.http1 import RequestHead
+from realproxy.stored import Stored
 
 IN_FLIGHT = 64 * 2**20
 """Bytes of bodies that may be recorded at once, if the capacity is not larger."""
+
+FALLEN = 4096
+"""Invalidations that are remembered, for answers that were asked for before them."""
 
 HIT = "hit"
 
@@ -45,34 +53,22 @@ def cache_key(service: str, request: RequestHead) -> bytes:
     return b"%b http://%b%b" % (service.encode(), request.authority, request.path)
 
 
-class Stored:
-    """An answer in the store.
+class Found(NamedTuple):
+    """What the store has for a request.
 
     Attributes
     ----------
-    head : bytes
-        Open at its end, without Age, Cache-Status and Connection.
-    body : bytes
-        The whole body.
-    status : int
-        Of the answer.
-    born : float
-        When its age was zero, on the monotonic clock.
-    fresh_until : float
-        On the same clock.
+    use : Use
+        What to do with it.
+    stored : Stored or None
+        What the request selects.
+    why : Forwarded
+        Why the origin is asked, if it is.
     """
 
-    __slots__ = ("body", "born", "fresh_until", "head", "status")
-
-    def __init__(self, head: bytes, body: bytes, status: int, born: float, fresh_until: float) -> None:
-        self.head, self.body, self.status = head, body, status
-        self.born, self.fresh_until = born, fresh_until
-
-    def pieces(self, request: RequestHead, connection: bytes, now: float) -> list[bytes]:
-        """What to send to the client that asked for it."""
-        age = b"Age: %d\r\n" % max(0, int(now - self.born))
-        head = b"".join((self.head, age, status_field(HIT), connection, b"\r\n"))
-        return [head, self.body] if request.method != "HEAD" and self.body else [head]
+    use: Use
+    stored: Stored | None
+    why: Forwarded
 
 
 class Store:
@@ -89,36 +85,88 @@ class Store:
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
         self.capacity = settings.capacity
-        self._index: ObjectCache[Stored] = build_cache(settings, rng)
+        self._index: ObjectCache[tuple[Stored, ...]] = build_cache(settings, rng)
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
+        self._claims: set[bytes] = set()
+        self._fallen: dict[bytes, float] = {}
 
-    def lookup(self, key: bytes, request: Request) -> Stored | Forwarded:
-        """A fresh answer that the request accepts, or why there is none."""
-        if request.forward is not None:
-            with self._lock:
-                self._misses += 1
-            return request.forward
+    def lookup(self, key: bytes, request: Request, asked: Header) -> Found:
+        """What is stored for a request, and whether it may be sent.
+
+        Parameters
+        ----------
+        key : bytes
+            From `cache_key`.
+        request : policies.freshness.Request
+            What the request allows.
+        asked : callable
+            Its header.
+        """
         with self._lock:
             now = time.monotonic()
-            stored = self._index.lookup(key, now)
-            if stored is not None and (
-                now - stored.born <= request.max_age and stored.fresh_until - now >= request.min_fresh
-            ):
+            # Another method, or a body, is no question about what is stored.
+            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
+            variants = () if apart else self._index.peek(key, now) or ()
+            stored = _select(variants, asked)
+            answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
+            use = Use.ASK if answer is None else reuse(answer, request, age)
+            if use is Use.ASK:
+                self._misses += 1
+            else:
                 self._hits += 1
-                return stored
-            self._misses += 1
-        return Forwarded.URI_MISS if stored is None else Forwarded.REQUEST
+                self._index.touch(key, now)
+        why = asking(request, answer, age, bool(variants)) if use is not Use.FRESH else Forwarded.REQUEST
+        return Found(use, stored, why)
 
-    def put(self, key: bytes, stored: Stored, size: int) -> bool:
-        """Keep an answer that counts for `size` bytes; returns whether it was kept."""
+    def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+        """Keep an answer.
+
+        Parameters
+        ----------
+        key : bytes
+            From `cache_key`.
+        stored : Stored
+            The answer.
+        asked : callable
+            Header of the request that it answers.
+        since : float
+            When that request was made, on the monotonic clock. What was invalidated later than
+            that is not kept: the answer may be from before the change.
+
+        Returns
+        -------
+        bool
+            Whether it was kept.
+        """
         with self._lock:
-            return self._index.store(key, stored, size, stored.fresh_until, time.monotonic())
+            now = time.monotonic()
+            if self._fallen.get(key, since) > since:
+                return False
+            variants = [stored]
+            if stored.variant is not ANY:
+                others = self._index.peek(key, now) or ()
+                variants += [other for other in others if not selects(other.variant, asked)]
+            del variants[MOST_VARIANTS:]
+            while len(variants) > 1 and _size(variants) > self.capacity:
+                variants.pop()
+            fresh = max(one.born + one.answer.lifetime for one in variants)
+            kept = max(one.born + one.answer.kept for one in variants)
+            return self._index.store(key, tuple(variants), _size(variants), fresh, now, kept)
 
     def discard(self, key: bytes) -> bool:
         """Drop what is stored under `key`; returns whether there was anything."""
         with self._lock:
             return self._index.discard(key)
+
+    def invalidate(self, key: bytes) -> None:
+        """Drop what is stored under `key`, and what is on its way there."""
+        with self._lock:
+            self._index.discard(key)
+            self._fallen.pop(key, None)
+            self._fallen[key] = time.monotonic()
+            if len(self._fallen) > FALLEN:
+                del self._fallen[next(iter(self._fallen))]
 
     def reserve(self, size: int) -> bool:
         """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
@@ -127,6 +175,19 @@ class Store:
                 return False
             self._budget -= size
             return True
+
+    def claim(self, key: bytes) -> bool:
+        """Whether the caller is to revalidate `key`: nobody else is at it. Ends with `disclaim`."""
+        with self._lock:
+            if key in self._claims:
+                return False
+            self._claims.add(key)
+            return True
+
+    def disclaim(self, key: bytes) -> None:
+        """The revalidation of `key` is over."""
+        with self._lock:
+            self._claims.discard(key)
 
     def counts(self) -> dict[str, int]:
         """Hits and misses so far; objects and charged bytes now."""
@@ -139,96 +200,13 @@ class Store:
             }
 
 
-class Recording:
-    """An answer that may be stored, recorded while it is relayed.
+def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
+    """The latest of the answers that a request selects. RFC 9111, 4.1"""
+    for stored in variants:
+        if stored.variant is ANY or selects(stored.variant, asked):
+            return stored
+    return None
 
-    Parameters
-    ----------
-    store : Store
-        Where it will go.
-    key : bytes
-        From `cache_key`.
-    method : str
-        Of the request.
-    request : policies.freshness.Request
-        What the request allows.
-    why : Forwarded
-        Why the request goes upstream.
-    ttl : float or None
-        Of the route.
-    authorized : bool
-        Whether the request carries Authorization.
-    """
 
-    __slots__ = (
-        "_authorized", "_born", "_fresh_until", "_head", "_key", "_method", "_pieces", "_request",
-        "_reserved", "_size", "_store", "_ttl", "reason", "why",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        store: Store,
-        key: bytes,
-        method: str,
-        request: Request,
-        why: Forwarded,
-        *,
-        ttl: float | None,
-        authorized: bool,
-    ) -> None:
-        self._store, self._key, self._method, self._request, self.why = store, key, method, request, why
-        self._ttl, self._authorized = ttl, authorized
-        self.reason: NotStored | None = NotStored.INCOMPLETE
-        self._head: ResponseHead | None = None
-        self._pieces: list[bytes] = []
-        self._size = self._reserved = 0
-        self._born = self._fresh_until = 0.0
-
-    def begin(self, head: ResponseHead, delay: float) -> None:
-        """The answer's head is there, `delay` seconds after it was asked for."""
-        if invalidates(self._method, head.status):
-            self._store.discard(self._key)
-        answer: Answer = read_answer(
-            head.status, head.fields.text, self._request, self._authorized, self._ttl, time.time(), delay
-        )
-        self.reason = answer.reason
-        if self.reason is None and max(head.framing, 0) > self._store.capacity:
-            self.reason = NotStored.TOO_LARGE
-        self._head = head
-        self._born = time.monotonic() - answer.age
-        self._fresh_until = self._born + answer.lifetime
-
-    def add(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Record pieces of the body."""
-        if self.reason is not None:
-            return
-        for piece in pieces:
-            self._size += len(piece)
-            if self._size > self._store.capacity or not self._store.reserve(len(piece)):
-                self.drop(NotStored.TOO_LARGE)
-                return
-            self._reserved += len(piece)
-            self._pieces.append(bytes(piece))
-
-    def drop(self, reason: NotStored) -> None:
-        """Give up."""
-        self.reason = self.reason or reason
-        self.release()
-
-    def release(self) -> None:
-        """Forget what was recorded; what is stored stays."""
-        self._pieces = []
-        if self._reserved:
-            self._store.reserve(-self._reserved)
-            self._reserved = 0
-
-    def finish(self) -> None:
-        """The whole body is there: store it."""
-        head = self._head
-        if self.reason is None and head is not None:
-            body = b"".join(self._pieces)
-            text = stored_response(head, len(body))
-            stored = Stored(text, body, head.status, self._born, self._fresh_until)
-            if not self._store.put(self._key, stored, charged_size(len(body), len(text))):
-                self.reason = NotStored.REFUSED
-        self.release()
+def _size(variants: list[Stored]) -> int:
+    return sum(charged_size(len(stored.body), len(stored.head)) for stored in variants)

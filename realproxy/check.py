@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from policies.freshness import read_request
+from policies.freshness import Forwarded, read_request
 from policies.problems import BadInput
 from policies.routing import Routes, Verdict
 from policies.settings import Forward, Match, ProxySettings, load_settings
@@ -212,7 +212,9 @@ def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explana
 
 
 def _cache(head: RequestHead, otherwise: str) -> str:
-    asked = read_request(head.method, head.fields.text)
+    asked = read_request(head.method, head.fields.text, head.framing != 0)
+    if asked.forward is Forwarded.REQUEST:
+        return "asked only for what the origin then confirms (fwd=request)"
     if asked.forward is not None:
         return f"not asked (fwd={asked.forward})"
     stored = f"not stored ({asked.unstorable})" if asked.unstorable is not None else otherwise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
+from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
@@ -25,27 +26,45 @@ _HOP = frozenset(
 )  # fmt: skip
 _REQUEST_DROPS = _HOP | {b"host", b"content-length"}
 _REVERSE_DROPS = _REQUEST_DROPS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
-_STORED_DROPS = _HOP | {b"content-length", b"age", b"trailer"}
+# What must not be stored. RFC 9111, 3.1; the length is known better, the age changes with each use
+_STORED_DROPS = _HOP | {
+    b"content-length", b"age", b"trailer", b"proxy-authenticate", b"proxy-authentication-info",
+}  # fmt: skip
+# What the store asks by itself, in place of the client. RFC 9111, 4.3.1
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+_RANGE = frozenset({b"range", b"if-range"})
+_NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
+_IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
 _TRAILER_DROPS = _HOP | {b"host", b"content-length", b"trailer"}
 
 
-def _lines(fields: Fields, drops: frozenset[bytes]) -> Iterable[bytes]:
-    """The field lines that go on: all but `drops` and what Connection lists."""
-    options = fields.get(b"connection")
-    if options is not None:
+Line = tuple[bytes, bytes]
+
+
+def _kept(fields: Fields, drops: frozenset[bytes]) -> list[Line]:
+    """The fields that go on: all but `drops` and what Connection lists."""
+    if b"connection" in fields:
         drops = drops.union(fields.elements(b"connection"))
-    return [
-        b"%b: %b\r\n" % line
-        for name, line in zip(fields.names, fields.lines, strict=True)
-        if name not in drops
-    ]
+    return [line for name, line in zip(fields.names, fields.lines, strict=True) if name not in drops]
+
+
+def _lines(fields: Fields, drops: frozenset[bytes]) -> Iterable[bytes]:
+    """The same as they are sent."""
+    return [b"%b: %b\r\n" % line for line in _kept(fields, drops)]
 
 
 def _framing(framing: int) -> bytes:
     return b"Transfer-Encoding: chunked\r\n" if framing == CHUNKED else b"Content-Length: %d\r\n" % framing
 
 
-def upstream_request(head: RequestHead, host: bytes, client: str | None) -> bytes:
+def upstream_request(
+    head: RequestHead,
+    host: bytes,
+    client: str | None,
+    validators: Sequence[tuple[str, str]] | None = None,
+    *,
+    whole: bool = False,
+) -> bytes:
     """The head to send upstream.
 
     Parameters
@@ -56,6 +75,10 @@ def upstream_request(head: RequestHead, host: bytes, client: str | None) -> byte
         The one Host.
     client : str or None
         The client's address for X-Forwarded-For on the reverse side; None on the forward side.
+    validators : sequence of (str, str), optional
+        Conditions that replace the client's own.
+    whole : bool
+        Whether to ask for all of it even if the client wants a part.
     """
     fields = head.fields
     start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), head.path, host)
@@ -68,8 +91,13 @@ def upstream_request(head: RequestHead, host: bytes, client: str | None) -> byte
         )  # fmt: skip
     if head.framing != 0 or b"content-length" in fields:
         added += _framing(head.framing)
-    lines = _lines(fields, _REQUEST_DROPS if client is None else _REVERSE_DROPS)
-    return b"".join((start, *lines, added, b"\r\n"))
+    drops = _REQUEST_DROPS if client is None else _REVERSE_DROPS
+    if validators is not None:
+        drops |= _CONDITIONS
+        added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)
+    if whole:
+        drops |= _RANGE
+    return b"".join((start, *_lines(fields, drops), added, b"\r\n"))
 
 
 def passages(fields: Fields) -> int:
@@ -114,16 +142,54 @@ def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> 
         drops = _HOP | {b"content-length"}
         if framing >= CHUNKED:
             added += _framing(framing)
-    if b"date" not in fields:  # RFC 9110, 6.6.1
+    if b"date" not in fields and answer.status >= 200:  # RFC 9110, 6.6.1
         added += b"Date: %b\r\n" % http_date()
     return b"".join((start, *_lines(fields, drops), VIA, added, b"\r\n"))
 
 
-def stored_response(answer: ResponseHead, length: int) -> bytes:
+def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
+    """The fields of an answer that are stored: not those of one hop, nor those in `omitted`."""
+    lines = _kept(fields, _STORED_DROPS.union(name.encode("latin-1") for name in omitted))
+    lines.append((b"Via", b"1.1 " + PSEUDONYM))
+    if b"date" not in fields:
+        lines.append((b"Date", http_date()))
+    return lines
+
+
+def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:
+    """Stored fields after an answer that confirms them has brought newer ones. RFC 9111, 3.2"""
+    newer = _kept(confirmation, _STORED_DROPS | _NOT_UPDATED)
+    if b"date" not in confirmation:
+        newer.append((b"Date", http_date()))
+    return _kept(stored, frozenset(name.lower() for name, _ in newer) | _STORED_DROPS) + newer
+
+
+def stored_head(status: int, reason: bytes, lines: Iterable[Line], length: int) -> bytes:
     """The head of an answer that is stored: without what changes with each use, and open at its end."""
-    start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
-    date = b"" if b"date" in answer.fields else b"Date: %b\r\n" % http_date()
-    return b"".join((start, *_lines(answer.fields, _STORED_DROPS), VIA, date, _framing(length)))
+    start = b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    framing = b"" if status == 204 else _framing(length)  # RFC 9110, 8.6
+    return b"".join((start, *(b"%b: %b\r\n" % line for line in lines), framing))
+
+
+def not_modified_head(fields: Fields) -> bytes:
+    """The head that tells a client that what it has is what is stored, open at its end."""
+    names = _IN_NOT_MODIFIED if b"etag" in fields else _IN_NOT_MODIFIED | {b"last-modified"}
+    lines = zip(fields.names, fields.lines, strict=True)
+    kept = (b"%b: %b\r\n" % line for name, line in lines if name in names)
+    return b"".join((b"HTTP/1.1 304 Not Modified\r\n", *kept))
+
+
+def partial_head(fields: Fields, part: range, length: int) -> bytes:
+    """The head of a part of what is stored, open at its end. RFC 9110, 15.3.7"""
+    place = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
+    lines = _lines(fields, frozenset({b"content-length"}))
+    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", *lines, place, _framing(len(part))))
+
+
+def unsatisfiable_head(length: int) -> bytes:
+    """The head for a range beyond the end, open at its end. RFC 9110, 15.5.17"""
+    start = b"HTTP/1.1 416 Range Not Satisfiable\r\nDate: %b\r\n" % http_date()
+    return start + b"Content-Range: bytes */%d\r\nContent-Length: 0\r\n" % length
 
 
 def trailer_lines(trailer: Fields | None) -> bytes:

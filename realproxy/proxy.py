@@ -202,6 +202,7 @@ class _Running:
         )
         self._relay = Relay(limits.idle_timeout, self._front.close, serving.log)
         serving.attach(self._front, self._relay)
+        self._refresher = serving.refresher
         _switch_interval.shorten()
         self._workers.start()
         self._front.start()
@@ -217,6 +218,7 @@ class _Running:
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
         self._workers.stop()
+        self._refresher.stop()
         self._front.end()
         self._site.pool.close_all()
         if self._log is not None:

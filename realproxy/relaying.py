@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from policies.freshness import NotStored
 from policies.settings import Limits
-from realproxy.cache import Recording, forwarded, status_field
+from realproxy.cache import status_field
 from realproxy.client import Client
 from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
 from realproxy.heads import client_response, connection_field
@@ -25,12 +26,24 @@ from realproxy.http1 import (
     body_reader,
     parse_response,
 )
+from realproxy.recording import Recording
+from realproxy.stored import Stored
 from realproxy.targets import Address
 from realproxy.uploading import Pieces, Upload, encode
 from realproxy.upstream import Connection, Pool
 from realproxy.workers import Worker
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+
+
+class Receiver(Protocol):
+    """Who gets an answer."""
+
+    def send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """Take `pieces`; returns their length in bytes, raises `Cut`."""
+
+    def reset_on_close(self) -> None:
+        """Let the end be seen as an error."""
 
 
 class Fetch:
@@ -42,8 +55,8 @@ class Fetch:
         Of upstream connections.
     limits : Limits
         From the settings.
-    client : Client
-        Who asks.
+    client : Client or Receiver
+        Who gets the answer; a `Client` if the request has a body.
     exchange : Exchange
         The record to fill in.
     head : RequestHead
@@ -65,7 +78,7 @@ class Fetch:
         self,
         pool: Pool,
         limits: Limits,
-        client: Client,
+        client: Client | Receiver,
         exchange: Exchange,
         head: RequestHead,
         recording: Recording | None,
@@ -73,7 +86,9 @@ class Fetch:
     ) -> None:
         self._pool, self._limits, self._client, self._exchange = pool, limits, client, exchange
         self._head, self._recording, self._upstream_done = head, recording, upstream_done
-        self._upload = Upload(client, head, limits, pool.waits) if head.framing else None
+        self._upload: Upload | None = None
+        if head.framing and isinstance(client, Client):
+            self._upload = Upload(client, head, limits, pool.waits)
         self._connection: Connection | None = None
         self.keep = False
         self.begun = False
@@ -166,14 +181,18 @@ class Fetch:
         exchange, recording = self._exchange, self._recording
         exchange.answered = time.monotonic()
         if recording is not None:
-            recording.begin(answer, exchange.answered - exchange.asked)
+            instead = recording.begin(answer, exchange.answered - exchange.asked)
+            if instead is not None:
+                self._release(answer.framing == 0 and not rest and self.all_read and answer.keeps_alive)
+                self.send_stored(instead)
+                return
         self.keep = self.keep and self.all_read
         framing = self._framing(answer)
         reader = body_reader(answer.framing, self._limits.head)
         pieces = self._arrived(answer, reader, rest)
         added = connection_field(self._head, self.keep)
         if recording is not None:
-            exchange.cache = forwarded(recording.why, recording.reason)
+            exchange.cache = recording.outcome
             added += status_field(exchange.cache)
         self.begun = True
         exchange.status = answer.status
@@ -184,6 +203,18 @@ class Fetch:
             pieces = self._arrived(answer, reader, self._more(worker.buffer, reader, framing))
             self._client.send(encode(framing or 0, pieces, reader) or [b""])
             exchange.sent += sum(map(len, pieces))
+
+    def send_stored(self, stored: Stored) -> None:
+        """Answer from the store: what the upstream has confirmed, or what stands in for it."""
+        exchange, recording = self._exchange, self._recording
+        assert recording is not None
+        self.keep = self.keep and self.all_read
+        exchange.cache = recording.outcome
+        added = status_field(exchange.cache) + connection_field(self._head, self.keep)
+        exchange.status, pieces = stored.respond(self._head, added, time.monotonic())
+        self.begun = True
+        self._client.send(pieces)
+        exchange.sent = sum(map(len, pieces[1:]))
 
     def _framing(self, answer: ResponseHead) -> int | None:
         """How the body is framed towards the client; None for what has none but may say a length."""

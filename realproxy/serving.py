@@ -9,23 +9,30 @@ import time
 from enum import Enum
 
 from policies.freshness import read_request
+from policies.reuse import Use
 from policies.routing import Asked, normal_path
-from policies.settings import Forward
+from policies.settings import STALE, Forward
 from realproxy.accesslog import AccessLog
-from realproxy.cache import HIT, Recording, Stored, cache_key, status_field
+from realproxy.cache import HIT, cache_key, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
 from realproxy.front import Front
 from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
+from realproxy.recording import Recording, Rules
+from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
 from realproxy.site import Site
+from realproxy.stored import Stored
 from realproxy.targets import Address, connect, permitted
 from realproxy.tunnel import Relay
 from realproxy.workers import Worker
 
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
+
+FORWARD_RULES = Rules(ttl=None, stale=STALE, targeted=False)
+"""For what the forward side stores: the origin alone says how long it is fresh."""
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -86,6 +93,7 @@ class Serving:
     def __init__(self, site: Site, own: Address, log: AccessLog | None) -> None:
         self._site, self._own, self._log = site, own, log
         self._limits = site.settings.limits
+        self.refresher = Refresher(site, own)
         self._front: Front
         self._relay: Relay
 
@@ -175,31 +183,34 @@ class Serving:
         exchange.service = route.to
         recording = None
         if route.cache is not None:
-            found = self._look_up(turn, route.to, route.cache.ttl)
+            rules = Rules(route.cache.ttl, route.cache.stale, targeted=True)
+            found = self._look_up(turn, route.to, rules)
             if isinstance(found, Stored):
                 return self._from_store(turn, found)
             recording = found
         pick = site.services[route.to].start(turn.client.address)
         exchange.upstream = pick.name
         host = head.authority if head.host else pick.name.encode()
-        request = upstream_request(head, host, turn.client.address)
+        validators = recording.validators if recording is not None else None
+        request = upstream_request(head, host, turn.client.address, validators)
         fetch = Fetch(site.pool, self._limits, turn.client, exchange, head, recording, pick.finish)
-        return self._fetch(turn, fetch, [pick.address], request)
+        return self._fetch(turn, fetch, [pick.address], request, recording)
 
     # --- the forward side -----------------------------------------------------------------------
 
     def _forward(self, turn: Turn, forward: Forward) -> Then:
         recording, head = None, turn.head
         if forward.cache:
-            found = self._look_up(turn, "", None)
+            found = self._look_up(turn, "", FORWARD_RULES)
             if isinstance(found, Stored):
                 return self._from_store(turn, found)
             recording = found
         addresses = self._permitted(head, forward)
         turn.exchange.upstream = head.authority.decode()
-        request = upstream_request(head, head.authority, None)
+        validators = recording.validators if recording is not None else None
+        request = upstream_request(head, head.authority, None, validators)
         fetch = Fetch(self._site.pool, self._limits, turn.client, turn.exchange, head, recording, _nothing)
-        return self._fetch(turn, fetch, addresses, request)
+        return self._fetch(turn, fetch, addresses, request, recording)
 
     def _tunnel(self, turn: Turn, forward: Forward | None) -> Then:
         head, exchange, client = turn.head, turn.exchange, turn.client
@@ -233,38 +244,46 @@ class Serving:
 
     # --- answering ------------------------------------------------------------------------------
 
-    def _look_up(self, turn: Turn, service: str, ttl: float | None) -> Stored | Recording:
+    def _look_up(self, turn: Turn, service: str, rules: Rules) -> Stored | Recording:
         """The stored answer, or the recording of the one that has to be fetched."""
         head, exchange = turn.head, turn.exchange
-        store, key = self._site.store, cache_key(service, head)
-        asked = read_request(head.method, head.fields.text)
-        found = store.lookup(key, asked)
-        if isinstance(found, Stored):
-            exchange.cache = HIT
-            return found
-        if asked.only_if_cached:
+        store, key, asked = self._site.store, cache_key(service, head), head.fields.text
+        request = read_request(head.method, asked, head.framing != 0)
+        use, stored, why = store.lookup(key, request, asked)
+        if stored is not None and use is not Use.ASK:
+            exchange.cache = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
+            if use is Use.BEHIND and head.method == "GET":
+                recording = Recording(store, key, head, request, why, rules, stored)
+                self.refresher.refresh(key, service, head, turn.client.address, recording)
+            return stored
+        if request.only_if_cached:
             exchange.cache = "detail=not-cached"
             raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
-        exchange.cache = f"fwd={found}"
-        authorized = b"authorization" in head.fields
-        return Recording(store, key, head.method, asked, found, ttl=ttl, authorized=authorized)
+        exchange.cache = f"fwd={why}"
+        return Recording(store, key, head, request, why, rules, stored)
 
     def _from_store(self, turn: Turn, stored: Stored) -> Then:
         head, exchange = turn.head, turn.exchange
         keep = self._skip_body(turn)
-        pieces = stored.pieces(head, connection_field(head, keep), time.monotonic())
-        exchange.status = stored.status
+        added = status_field(exchange.cache) + connection_field(head, keep)
+        exchange.status, pieces = stored.respond(head, added, time.monotonic())
         turn.client.send(pieces)
-        exchange.sent = len(stored.body) if len(pieces) > 1 else 0
+        exchange.sent = len(pieces[1]) if len(pieces) > 1 else 0
         return Then.NEXT if keep else Then.LINGER
 
-    def _fetch(self, turn: Turn, fetch: Fetch, addresses: list[Address], request: bytes) -> Then:
-        """Answer from an upstream."""
+    def _fetch(
+        self, turn: Turn, fetch: Fetch, addresses: list[Address], request: bytes, recording: Recording | None
+    ) -> Then:
+        """Answer from an upstream, or from the store if it fails."""
         try:
             fetch.run(addresses, request, turn.worker, turn.keep)
-        except Malformed as error:
-            end = End.UPSTREAM_BAD if error.status == 502 else End.CLIENT_BAD
-            raise Refusal(error.status, end, error.problem) from None
+        except (Malformed, Refusal) as error:
+            refusal = _refusal(error)
+            stored = recording.stand_in() if recording is not None and refusal.status >= 500 else None
+            if stored is None:
+                raise refusal from None
+            turn.exchange.end = refusal.end
+            fetch.send_stored(stored)
         finally:
             turn.keep = fetch.keep
         if fetch.keep:
@@ -305,6 +324,14 @@ class Serving:
         exchange.status = error.status
         client.send([own_answer(None, error.status, error.problem, keep=False)])
         return Then.LINGER
+
+
+def _refusal(error: Malformed | Refusal) -> Refusal:
+    """What a failed fetch is answered with."""
+    if isinstance(error, Refusal):
+        return error
+    end = End.UPSTREAM_BAD if error.status == 502 else End.CLIENT_BAD
+    return Refusal(error.status, end, error.problem)
 
 
 def _nothing() -> None:

@@ -172,8 +172,10 @@ class Pool:
         Raises
         ------
         UpstreamTrouble
-            502 if it cannot be reached, 504 if not in time.
+            502 if it cannot be reached, 504 if not in time, 503 after `close_all`.
         """
+        if self._closed:
+            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
         address = addresses[0]
         idle = self._idle.get(address)
         oldest = time.monotonic() - self._limits.upstream_idle
@@ -245,7 +247,7 @@ class Pool:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close_all(self) -> None:
-        """Close all idle connections, now and when they are put back."""
+        """Close all idle connections, now and when they are put back; no others are taken."""
         self._closed = True
         for idle in list(self._idle.values()):
             while idle:

@@ -136,10 +136,10 @@ class Proxy:
             yield env.timeout(costs.upstream_link)
         service.dispatch.finish(index, env.now - started, env.now)
         yield from self._compute(costs.miss_cpu / 2)
-        lifetime = plan.lifetime.get(service.backends[index])
-        if lifetime is not None:
-            size = charged_size(request.size)
-            self._cache.store(request.object, True, size, env.now + lifetime, env.now)
+        answer = plan.answers.get(service.backends[index])
+        if answer is not None:
+            size, now = charged_size(request.size), env.now
+            self._cache.store(request.object, True, size, now + answer.lifetime, now, now + answer.kept)
         return 200, False, service.numbers[index]
 
     def _compute(self, demand: float) -> Generator[Event, None, None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from policies.freshness import Header, read_answer, read_request
+from policies.directives import Header
+from policies.freshness import Answer, read_answer, read_request
 from policies.routing import Asked, Routes
-from policies.settings import Route
+from policies.settings import Route, RouteCache
 from scenarios.schema import Scenario
 
 
@@ -21,14 +22,14 @@ class Plan(NamedTuple):
         Of the proxy's own answer.
     lookup : bool
         Whether the cache is asked.
-    lifetime : dict of int to float
-        Seconds that an answer stays fresh, by backend, where it may be stored at all.
+    answers : dict of int to Answer
+        What becomes of an answer, by backend, where it may be stored at all.
     """
 
     service: str | None
     status: int
     lookup: bool
-    lifetime: dict[int, float]
+    answers: dict[int, Answer]
 
 
 class Plans:
@@ -65,19 +66,18 @@ def _asked(number: int) -> Asked:
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
         return Plan(None, route.respond or 404, False, {})
-    lifetime = {}
+    answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
-            seconds = _lifetime(backend.cache_control, route.cache.ttl)
-            if seconds is not None:
-                lifetime[place] = seconds
-    return Plan(route.to, 200, route.cache is not None, lifetime)
+            answer = _answer(backend.cache_control, route.cache)
+            if answer.reason is None:
+                answers[place] = answer
+    return Plan(route.to, 200, route.cache is not None, answers)
 
 
-def _lifetime(cache_control: str | None, ttl: float | None) -> float | None:
-    """Freshness of a backend's answer by the rules that the real proxy applies; None if not stored."""
+def _answer(cache_control: str | None, cache: RouteCache) -> Answer:
+    """What becomes of a backend's answer, by the rules that the real proxy applies."""
     fields = {"cache-control": cache_control}
     header: Header = fields.get
-    plain = read_request("GET", {}.get)
-    answer = read_answer(200, header, plain, authorized=False, ttl=ttl, now=0.0, delay=0.0)
-    return answer.lifetime if answer.reason is None else None
+    plain, ttl, stale = read_request("GET", {}.get), cache.ttl, cache.stale
+    return read_answer(200, header, plain, False, ttl, now=0.0, delay=0.0, stale=stale, targeted=True)

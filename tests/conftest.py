@@ -15,7 +15,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-DEBIAN_PACKAGE = {"nginx": "nginx-light"}
+DEBIAN_PACKAGE = {"nginx": "nginx-light", "node": "nodejs"}
 """The Debian package of a command, where it is named otherwise."""
 
 SECONDS_TO_END = 5.0

@@ -87,7 +87,15 @@ def test_an_explanation_says_why_each_earlier_route_did_not_match():
         ("GET", "/x/../.git/a", {}, "reverse", 0, "answers 403", "not asked"),
         ("GET", "/", {"Host": "shop.test", "X-Beta": "1"}, "reverse", 1, "service web", "fresh for 3600 s"),
         ("GET", "http://shop.test/a", {"Host": "shop.test"}, "reverse", 2, "service web", "asked"),
-        ("GET", "/", {"Cache-Control": "no-cache"}, "reverse", 2, "service web", "not asked (fwd=request)"),
+        (
+            "GET",
+            "/",
+            {"Cache-Control": "no-cache"},
+            "reverse",
+            2,
+            "service web",
+            "asked only for what the origin",
+        ),
         ("HEAD", "/", {}, "reverse", 2, "service web", "not stored (method)"),
         ("PUT", "/", {}, "refused", None, "404", "not asked"),
         (

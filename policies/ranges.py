@@ -1,0 +1,51 @@
+"""Byte ranges, answered from a whole that is stored. RFC 9110, 14"""
+
+from __future__ import annotations
+
+import re
+
+from policies.dates import parse_http_date
+from policies.directives import Header
+
+# ranges-specifier = "bytes" "=" ( first-pos "-" [ last-pos ] / "-" suffix-length )    RFC 9110, 14.1.1
+_RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)
+
+
+def select_range(value: str, length: int) -> range | None:
+    """The bytes that a Range asks for.
+
+    Parameters
+    ----------
+    value : str
+        Of Range.
+    length : int
+        Bytes of the whole.
+
+    Returns
+    -------
+    range or None
+        None if the field does not count: it is malformed, or asks for several ranges, which a
+        server may ignore (14.2). Empty if it cannot be satisfied.
+    """
+    found = _RANGE.fullmatch(value)
+    if found is None:
+        return None
+    first, last, suffix = found.groups()
+    if suffix is not None:
+        return range(max(0, length - int(suffix)), length)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(length, int(last) + 1) if last else length)
+
+
+def range_applies(asked: Header, stored: Header, now: float) -> bool:
+    """Whether If-Range, if there is one, names what is stored, by the strong comparison (13.1.5)."""
+    condition = asked("if-range")
+    if condition is None:
+        return True
+    if condition.startswith(('"', "W/")):
+        return condition == stored("etag") and not condition.startswith("W/")
+    modified, date = parse_http_date(stored("last-modified"), now), parse_http_date(stored("date"), now)
+    # A date is a strong validator only if the answer is at least a second younger. 8.8.2.2
+    strong = modified is not None and date is not None and date - modified >= 1
+    return strong and parse_http_date(condition, now) == modified

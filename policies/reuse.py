@@ -1,0 +1,64 @@
+"""Whether a stored answer may be used, fresh or stale. Sections are those of RFC 9111."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from policies.freshness import Answer, Forwarded, Request
+
+
+class Use(Enum):
+    """What to do with a stored answer that a request selects."""
+
+    FRESH = "answer with it"
+    STALE = "answer with it: the request takes a stale one"
+    BEHIND = "answer with it, and revalidate it behind the answer"
+    ASK = "ask the origin first"
+
+
+def reuse(answer: Answer, request: Request, age: float) -> Use:
+    """Whether a stored answer of `age` seconds may be sent (sections 4, 4.2.4 and 5.2.1)."""
+    if request.forward is not None or answer.validate or age > request.max_age:
+        return Use.ASK
+    left = answer.lifetime - age
+    if left > 0:
+        return Use.FRESH if left >= request.min_fresh else Use.ASK
+    if answer.strict or request.min_fresh:
+        return Use.ASK
+    if -left < request.max_stale:
+        return Use.STALE
+    # Only ASK remains outside the window that the origin granted. RFC 5861, 3
+    return Use.BEHIND if -left < answer.while_revalidate else Use.ASK
+
+
+def stands_in(answer: Answer, request: Request, age: float) -> bool:
+    """Whether a stored answer may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
+    if request.forward is not None or answer.validate or age > request.max_age or request.min_fresh:
+        return False
+    return age - answer.lifetime < answer.if_error
+
+
+ERROR_STATUSES = frozenset({500, 502, 503, 504})
+"""Answers that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
+
+
+def asking(request: Request, found: Answer | None, age: float, variants: bool) -> Forwarded:
+    """Why the origin is asked although the store was looked at. RFC 9211, 2.2
+
+    Parameters
+    ----------
+    request : Request
+        What was asked.
+    found : Answer, optional
+        Of the stored answer that was selected.
+    age : float
+        Seconds of its age.
+    variants : bool
+        Whether anything is stored for the URI.
+    """
+    if request.forward is Forwarded.METHOD or request.forward is Forwarded.BYPASS:
+        return request.forward
+    if found is None:
+        return Forwarded.VARY_MISS if variants else Forwarded.URI_MISS
+    fresh = age < found.lifetime and not found.validate
+    return Forwarded.REQUEST if fresh else request.forward or Forwarded.STALE

@@ -1,0 +1,235 @@
+"""An answer on its way to a client, and what the store learns from it.
+
+Threads. A `Recording` belongs to the worker that relays the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from policies.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.invalidation import invalidated, invalidates, stands_for_get
+from policies.reuse import ERROR_STATUSES, stands_in
+from policies.validation import head_agrees, validators
+from policies.variants import variant_of
+from realproxy.cache import Store, forwarded
+from realproxy.heads import storable_lines, updated_lines
+from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
+from realproxy.stored import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about storing.
+
+    Parameters
+    ----------
+    ttl : float or None
+        Seconds of freshness for an answer that names none.
+    stale : float
+        Seconds of staleness in which an answer may stand in for an origin that fails.
+    targeted : bool
+        Whether CDN-Cache-Control is meant for this side.
+    """
+
+    ttl: float | None
+    stale: float
+    targeted: bool
+
+
+class Recording:
+    """An answer that may be stored, recorded while it is relayed.
+
+    Parameters
+    ----------
+    store : Store
+        Where it will go.
+    key : bytes
+        From `realproxy.cache.cache_key`.
+    head : RequestHead
+        Of the request.
+    request : policies.freshness.Request
+        What it allows.
+    why : Forwarded
+        Why it goes upstream.
+    rules : Rules
+        From the settings.
+    candidate : Stored or None
+        What the request selects, but needs the origin's word.
+
+    Attributes
+    ----------
+    reason : NotStored or None
+        Why the answer is not stored.
+    validators : list of (str, str), or None
+        Conditions to send in place of the client's; None if there is nothing to ask about.
+    """
+
+    __slots__ = (
+        "_answer", "_born", "_candidate", "_given", "_head", "_key", "_pieces", "_request", "_reserved",
+        "_rules", "_since", "_size", "_store", "_told", "_why", "reason", "validators",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        store: Store,
+        key: bytes,
+        head: RequestHead,
+        request: Request,
+        why: Forwarded,
+        rules: Rules,
+        candidate: Stored | None = None,
+    ) -> None:
+        self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
+        self._rules, self._candidate = rules, candidate
+        self.reason: NotStored | None = NotStored.INCOMPLETE
+        self.validators: list[tuple[str, str]] | None = None
+        if candidate is not None and head.method == "GET":
+            self.validators = validators(candidate.fields.text) or None
+        self._answer = Answer(NotStored.INCOMPLETE)
+        self._given: ResponseHead | None = None
+        self._told = ""
+        self._pieces: list[bytes] = []
+        self._size = self._reserved = 0
+        self._born = 0.0
+        self._since = time.monotonic()
+
+    @property
+    def outcome(self) -> str:
+        """What Cache-Status says of it. RFC 9211"""
+        return forwarded(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
+
+    def begin(self, head: ResponseHead, delay: float) -> Stored | None:
+        """The answer's head is there, `delay` seconds after it was asked for.
+
+        Returns
+        -------
+        Stored or None
+            What to send instead of this answer: what it confirms, or what stands in for it.
+        """
+        self._given = head
+        self._invalidate(head)
+        candidate = self._candidate
+        if candidate is not None:
+            if head.status == 304 and self.validators is not None:
+                self._told = "fwd-status=304"
+                return self._confirm(candidate, head, delay)
+            if head.status in ERROR_STATUSES and (standing := self.stand_in()) is not None:
+                self._told = f"fwd-status={head.status}; detail=stale-if-error"
+                return standing
+            if self._head.method == "HEAD" and head.status == 200:
+                self._update_by_head(candidate, head, delay)
+        self._judge(head, delay)
+        return None
+
+    def stand_in(self) -> Stored | None:
+        """What may be sent because the origin fails."""
+        candidate = self._candidate
+        if candidate is None or candidate.status >= 500:
+            return None
+        age = candidate.age(time.monotonic())
+        if not stands_in(candidate.answer, self._request, age):
+            return None
+        self._told = "detail=stale-if-error"
+        return candidate
+
+    def _invalidate(self, head: ResponseHead) -> None:
+        """An unsafe method succeeded: what it may have changed is not to be trusted."""
+        if not invalidates(self._head.method, head.status):
+            return
+        service, _, uri = self._key.partition(b" ")
+        for target in invalidated(uri.decode("latin-1"), head.fields.text):
+            self._store.invalidate(b"%b %b" % (service, target.encode("latin-1", "replace")))
+        self._since = time.monotonic()
+        if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
+            self._request = Request()
+
+    def _read(self, status: int, fields: Fields, delay: float, request: Request | None = None) -> Answer:
+        rules, authorized = self._rules, b"authorization" in self._head.fields
+        # What was posted is only stored if the origin itself names a lifetime. RFC 9110, 9.3.3
+        posted = self._head.method == "POST"
+        answer = read_answer(
+            status, fields.text, request or self._request, authorized, None if posted else rules.ttl,
+            time.time(), delay, stale=rules.stale, targeted=rules.targeted,
+        )  # fmt: skip
+        if posted and answer.reason is None and not answer.lifetime:
+            return Answer(NotStored.NO_FRESHNESS)
+        return answer
+
+    def _judge(self, head: ResponseHead, delay: float) -> None:
+        """Whether the answer is to be stored."""
+        answer = self._answer = self._read(head.status, head.fields, delay)
+        self.reason = answer.reason
+        if self.reason is None and max(head.framing, 0) > self._store.capacity:
+            self.reason = NotStored.TOO_LARGE
+        if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
+            self.reason = NotStored.INCOMPLETE
+        self._born = time.monotonic() - answer.age
+        outdated = self._candidate is not None and self._head.method == "GET" and head.status < 500
+        if outdated and self.reason is not None and head.status not in (206, 304):
+            self._store.discard(self._key)
+
+    def _confirm(self, candidate: Stored, head: ResponseHead, delay: float) -> Stored:
+        """The origin says that what is stored still holds: keep it on, with the new fields (4.3.4)."""
+        lines = updated_lines(candidate.fields, head.fields)
+        age = head.fields.get(b"age")
+        fields = Fields(lines if age is None else [*lines, (b"Age", age)])
+        answer = self._read(candidate.status, fields, delay, Request())
+        lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
+        born = time.monotonic() - answer.age
+        renewed = Stored(
+            candidate.status, candidate.reason, lines, candidate.body, answer, born, candidate.variant
+        )
+        self.reason = answer.reason
+        if answer.reason is not None:
+            self._store.discard(self._key)
+        elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
+            self._told += "; stored"
+        return renewed
+
+    def _update_by_head(self, candidate: Stored, head: ResponseHead, delay: float) -> None:
+        """What an answer to HEAD says of the stored answer to GET. RFC 9111, 4.3.5"""
+        if head_agrees(candidate.fields.text, head.fields.text, len(candidate.body)):
+            self._confirm(candidate, head, delay)
+            self._told = ""
+        else:
+            self._store.discard(self._key)
+
+    def add(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Record pieces of the body."""
+        if self.reason is not None:
+            return
+        for piece in pieces:
+            self._size += len(piece)
+            if self._size > self._store.capacity or not self._store.reserve(len(piece)):
+                self.drop(NotStored.TOO_LARGE)
+                return
+            self._reserved += len(piece)
+            self._pieces.append(bytes(piece))
+
+    def drop(self, reason: NotStored) -> None:
+        """Give up."""
+        self.reason = self.reason or reason
+        self.release()
+
+    def release(self) -> None:
+        """Forget what was recorded; what is stored stays."""
+        self._pieces = []
+        if self._reserved:
+            self._store.reserve(-self._reserved)
+            self._reserved = 0
+
+    def finish(self) -> None:
+        """The whole body is there: store it."""
+        head = self._given
+        if self.reason is None and head is not None:
+            asked = self._head.fields.text
+            lines = storable_lines(head.fields, self._answer.omitted)
+            variant = variant_of(head.fields.text, asked)
+            body = b"".join(self._pieces)
+            stored = Stored(head.status, head.reason, lines, body, self._answer, self._born, variant)
+            if not self._store.put(self._key, stored, asked, self._since):
+                self.reason = NotStored.REFUSED
+        self.release()

@@ -1,0 +1,126 @@
+"""Revalidation behind the client's back: a stale answer was sent, now a fresh one is fetched. RFC 5861, 3
+
+Threads. A pool of at most `THREADS`, started when first needed and ended by `stop`. A job owns its
+upstream connection and its recording; the store's claim lets one job at a time work on a key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from realproxy.exchange import Cut, Exchange, Refusal
+from realproxy.heads import upstream_request
+from realproxy.http1 import Malformed, RequestHead
+from realproxy.recording import Recording
+from realproxy.relaying import Fetch
+from realproxy.site import Site
+from realproxy.targets import Address, permitted
+from realproxy.workers import Worker
+
+THREADS = 4
+
+
+class _Nobody:
+    """Takes an answer that only the store is interested in."""
+
+    def send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        return sum(map(len, pieces))
+
+    def reset_on_close(self) -> None:
+        return
+
+
+class Refresher:
+    """Fetches answers again for the store alone.
+
+    Parameters
+    ----------
+    site : Site
+        What the settings say.
+    own : Address
+        Where this proxy listens.
+    """
+
+    def __init__(self, site: Site, own: Address) -> None:
+        self._site, self._own = site, own
+        self._threads = ThreadPoolExecutor(THREADS, "proxy-refresh")
+
+    def refresh(self, key: bytes, service: str, head: RequestHead, client: str, recording: Recording) -> None:
+        """Have a key revalidated soon, unless that is under way.
+
+        Parameters
+        ----------
+        key : bytes
+            In the store.
+        service : str
+            Of the reverse side; empty for the forward side.
+        head : RequestHead
+            The request that was answered stale.
+        client : str
+            Who sent it.
+        recording : Recording
+            For the new answer.
+        """
+        store = self._site.store
+        if not store.claim(key):
+            return
+
+        def run() -> None:
+            try:
+                self._fetch(service, head, client, recording)
+            finally:
+                store.disclaim(key)
+
+        try:
+            self._threads.submit(run)
+        except RuntimeError:  # stopped
+            store.disclaim(key)
+
+    def stop(self) -> None:
+        """Break off what is under way, and end all threads. No client is served any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._site.pool.close_all()
+        self._site.pool.abort()
+        self._threads.shutdown(wait=True)
+
+    def _fetch(self, service: str, head: RequestHead, client: str, recording: Recording) -> None:
+        now = time.monotonic()
+        exchange = Exchange(client, now, now)
+        exchange.head = head
+        with contextlib.suppress(Refusal, Malformed, Cut):  # what is stored stays until it is too stale
+            if service:
+                self._from_service(service, head, exchange, recording)
+            else:
+                self._from_anywhere(head, exchange, recording)
+
+    def _from_service(
+        self, service: str, head: RequestHead, exchange: Exchange, recording: Recording
+    ) -> None:
+        pick = self._site.services[service].start(exchange.client)
+        host = head.authority if head.host else pick.name.encode()
+        request = upstream_request(head, host, exchange.client, recording.validators or (), whole=True)
+        self._run([pick.address], request, head, exchange, recording, pick.finish)
+
+    def _from_anywhere(self, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
+        forward = self._site.settings.forward
+        host = head.host.decode().removeprefix("[").removesuffix("]")
+        private = forward is not None and forward.private_targets
+        addresses = permitted((host, head.port), self._own, private_targets=private)
+        request = upstream_request(head, head.authority, None, recording.validators or (), whole=True)
+        self._run(addresses, request, head, exchange, recording, lambda: None)
+
+    def _run(
+        self,
+        addresses: Sequence[Address],
+        request: bytes,
+        head: RequestHead,
+        exchange: Exchange,
+        recording: Recording,
+        done: Callable[[], None],
+    ) -> None:
+        site = self._site
+        fetch = Fetch(site.pool, site.settings.limits, _Nobody(), exchange, head, recording, done)
+        fetch.run(addresses, request, Worker(), keep=True)

@@ -1,0 +1,123 @@
+"""Which answer is whose: variants, and what a hostile client or origin tries."""
+
+import pytest
+
+from policies.variants import MOST_VARIANTS
+
+
+def outcome(answer) -> str:
+    return answer["Cache-Status"].removeprefix("proxytwin; ")
+
+
+def saying(*fields: str):
+    """A script that answers with what it was asked, in the body."""
+    lines = "".join(f"{field}\r\n" for field in ("Cache-Control: max-age=60", *fields))
+
+    def script(asked) -> bytes:
+        body = f"{asked.target} {asked['Host']} {asked['Foo']} {asked['X-Forwarded-Host']}".encode()
+        return b"HTTP/1.1 200 X\r\n%bContent-Length: %d\r\n\r\n%b" % (lines.encode(), len(body), body)
+
+    return script
+
+
+def test_each_variant_goes_to_those_who_ask_alike(origin, serve, wire):
+    server = origin(saying("Vary: Foo"))
+    client = wire(serve(server, caching=True))
+    assert outcome(client.ask("/", "GET", "Foo: 1")) == "fwd=uri-miss; stored"
+    assert outcome(client.ask("/", "GET", "Foo: 2")) == "fwd=vary-miss; stored"
+    for value in "1", "2", "1":
+        answer = client.ask("/", "GET", f"Foo: {value}")
+        assert (outcome(answer), answer.body.split()[2]) == ("hit", value.encode())
+    assert outcome(client.ask()) == "fwd=vary-miss; stored"
+    assert len(server.asked) == 3
+
+
+def test_two_lines_are_one_list(origin, serve, wire):
+    client = wire(serve(origin(saying("Vary: Foo")), caching=True))
+    client.ask("/", "GET", "Foo: 1,2")
+    assert outcome(client.ask("/", "GET", "Foo: 1", "Foo: 2")) == "hit"
+
+
+def test_variants_do_not_blow_the_index_up(origin, serve, wire):
+    proxy = serve(origin(saying("Vary: Foo")), caching=True)
+    client = wire(proxy)
+    for number in range(3 * MOST_VARIANTS):
+        client.ask("/", "GET", f"Foo: {number}")
+    stats = proxy.stats()
+    assert stats["cache_objects"] == 1
+    assert stats["cache_bytes"] <= MOST_VARIANTS * 600
+    assert outcome(client.ask("/", "GET", f"Foo: {3 * MOST_VARIANTS - 1}")) == "hit"
+    assert outcome(client.ask("/", "GET", "Foo: 0")) == "fwd=vary-miss; stored"
+
+
+def test_variants_fit_into_the_capacity(origin, serve, wire):
+    from realproxy import Cache, Route, Service
+
+    server = origin(
+        lambda _: (
+            b"HTTP/1.1 200 X\r\nVary: Foo\r\nCache-Control: max-age=9\r\nContent-Length: 9000\r\n\r\n"
+            + bytes(9000)
+        )
+    )
+    proxy = serve(
+        route=[Route(to="web", cache=True)],
+        service={"web": Service(upstreams=[server.address])},
+        cache=Cache(policy="lru", capacity="30KiB"),
+    )
+    client = wire(proxy)
+    for number in range(9):
+        client.ask("/", "GET", f"Foo: {number}")
+        assert proxy.stats()["cache_bytes"] <= 30 * 1024
+    assert outcome(client.ask("/", "GET", "Foo: 8")) == "hit"
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        ("/", "X-Forwarded-Host: evil.test"), ("/", "X-Host: evil.test"), ("/x/../"), ("/%2e%2e/"),
+        ("/%2F"), ("//"), ("/?"), ("/;a"),
+    ],
+)  # fmt: skip
+def test_what_is_not_in_the_key_does_not_reach_the_origin_or_is_in_the_key(origin, serve, wire, poison):
+    """Nothing that a client can vary makes an answer that another client, asking plainly, is given."""
+    target, *fields = (poison,) if isinstance(poison, str) else poison
+    client = wire(serve(origin(saying()), caching=True))
+    client.ask(target, "GET", *fields)
+    assert client.ask().body == b"/ shop.test None shop.test"
+
+
+def test_an_absolute_target_counts_before_host(origin, serve, wire):
+    """RFC 9112, 3.2.2: an unkeyed Host must not poison."""
+    client = wire(serve(origin(saying()), caching=True))
+    client.send("GET http://shop.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n")
+    assert client.answer().body == b"/ shop.test None shop.test"
+    assert client.ask().body == b"/ shop.test None shop.test"
+
+
+def test_the_body_of_a_get_reaches_no_other_client(origin, serve, wire):
+    server = origin(saying())
+    client = wire(serve(server, caching=True))
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\n\r\nevil")
+    assert outcome(client.answer()) == "fwd=bypass; detail=request-body"
+    assert outcome(client.ask()) == "fwd=uri-miss; stored"
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\n\r\nevil")
+    assert outcome(client.answer()) == "fwd=bypass; detail=request-body"
+    assert len(server.asked) == 3
+
+
+def test_a_body_that_ends_with_the_connection_is_not_stored(origin, serve, wire):
+    def script(asked):
+        asked.sock.sendall(b"HTTP/1.1 200 X\r\nCache-Control: max-age=9\r\n\r\nall, or not?")
+
+    client = wire(serve(origin(script), caching=True))
+    assert [outcome(client.ask()) for _ in range(2)] == ["fwd=uri-miss; detail=incomplete"] * 2
+
+
+def test_a_body_that_is_cut_is_not_stored(origin, serve, wire):
+    def script(asked):
+        asked.sock.sendall(b"HTTP/1.1 200 X\r\nCache-Control: max-age=9\r\nContent-Length: 99\r\n\r\nshort")
+
+    proxy = serve(origin(script), caching=True)
+    answer = wire(proxy).ask()
+    assert answer.missing == 94
+    assert proxy.stats()["cache_objects"] == 0
