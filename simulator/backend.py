@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from simpy import Environment, Event
 
 from scenarios.schema import BackendSettings
 from simulator.slots import Slots, StepSeries
 
 
-class Replica:
+class Replica(Slots):
     """One server of a backend.
 
     Parameters
@@ -32,18 +30,16 @@ class Replica:
     def __init__(
         self, env: Environment, settings: BackendSettings, number: int, service_extra: float
     ) -> None:
-        self._env = env
-        self._slots = Slots(env, settings.concurrency)
-        self._slowness = settings.slowness(number)
-        self._extra = service_extra
-        self.inside = StepSeries(env)
+        super().__init__(env, settings.concurrency)
+        self.slowness, self.extra = settings.slowness(number), service_extra
+        self.inside = StepSeries()
 
-    def serve(self, demand: float) -> Iterator[Event]:
-        """Wait for a slot, then hold it for `demand` seconds of work at this replica's speed."""
-        self.inside.add(1)
-        turn = self._slots.enter()
-        if turn is not None:
-            yield turn
-        yield self._env.timeout(demand * self._slowness + self._extra)
-        self._slots.leave()
-        self.inside.add(-1)
+    def begin(self, demand: float, now: float) -> Event:
+        """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow."""
+        self.inside.note(now)
+        return self.hold(demand)
+
+    def end(self, now: float) -> None:
+        """Work that was begun is done: the next may begin."""
+        self.inside.note(-now)
+        self.leave()

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 
 from simpy import Environment, Event
 
+from scenarios.records import Ledger
 from scenarios.workload import Request, Workload
+from simulator.life import Life
 from simulator.proxy import Proxy
-
-Row = tuple[int, int, int, float, float, float, int, bool, int, int]
-"""One request's record, in the order of `scenarios.Records.from_rows`."""
 
 
 class Clients:
@@ -28,8 +27,8 @@ class Clients:
 
     Attributes
     ----------
-    rows : list of tuple
-        One record per answered request, in the order of the answers.
+    ledger : Ledger
+        One row per answered request, in the order of the answers.
     """
 
     def __init__(self, env: Environment, workload: Workload, proxy: Proxy, duration: float) -> None:
@@ -37,13 +36,13 @@ class Clients:
         self._workload = workload
         self._proxy = proxy
         self._duration = duration
-        self.rows: list[Row] = []
+        self.ledger = Ledger()
 
     def start(self) -> None:
         """Begin all streams at the present time."""
         run = self._user if self._workload.closed else self._arrivals
         for number in range(self._workload.streams):
-            self._env.process(run(number))
+            Life(run(number))
 
     def _user(self, number: int) -> Iterator[Event]:
         env, duration = self._env, self._duration
@@ -60,10 +59,11 @@ class Clients:
             if due >= duration:
                 return
             yield env.timeout(due - env.now)
-            env.process(self._ask(number, seq, request))
+            Life(self._ask(number, seq, request))
 
     def _ask(self, number: int, seq: int, request: Request) -> Iterator[Event]:
         sent = self._env.now
-        status, hit, upstream = yield from self._proxy.handle(request)
+        status, hit, upstream = yield from self._proxy.handle(request, sent)
         done = self._env.now
-        self.rows.append((number, seq, request.object, sent, sent, done, status, hit, upstream, request.size))
+        row = number, seq, request.object, sent, sent, done, status, hit, upstream, request.size
+        self.ledger.append(row)

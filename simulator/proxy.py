@@ -19,11 +19,8 @@ from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.backend import Replica
 from simulator.costs import Costs, link_sampler
-from simulator.routes import Plan, Plans
+from simulator.routes import Answer, Plans
 from simulator.slots import Slots, StepSeries
-
-Answer = tuple[int, bool, int]
-"""Status, whether it was a hit, and the number of the replica that answered."""
 
 
 class Service:
@@ -43,13 +40,13 @@ class Service:
         backends = list(scenario.backend)
         names = scenario.replicas
         self.replicas: list[Replica] = []
-        self.numbers: list[int] = []
+        self.answers: list[Answer] = []
         self.backends: list[int] = []
         weight: list[float] = []
         for upstream in settings.upstreams:
             for copy in range(scenario.backend[upstream.address].replicas):
                 number = names.index(f"{upstream.address}/{copy}")
-                self.numbers.append(number)
+                self.answers.append((200, False, number))
                 self.replicas.append(replicas[number])
                 self.backends.append(backends.index(upstream.address))
                 weight.append(upstream.weight)
@@ -79,7 +76,8 @@ class Proxy:
 
     def __init__(self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0) -> None:
         self._env = env
-        self._costs = costs
+        self._hit_cpu, self._miss_cpu = costs.hit_cpu, costs.miss_cpu / 2
+        self._upstream_link = costs.upstream_link
         rng = random.Random(f"{scenario.seed}/links/{luck}")
         self._hit_link = link_sampler(costs.client_link, costs.hit_spread, rng)
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
@@ -94,58 +92,52 @@ class Proxy:
             for copy in range(backend.replicas)
         ]
         self._services = {name: Service(name, scenario, self.replicas) for name in scenario.proxy.service}
-        self.inside = StepSeries(env)
+        self.inside = StepSeries()
 
-    def handle(self, request: Request) -> Generator[Event, None, Answer]:
-        """Answer one request; returns when the client has the answer."""
-        self.inside.add(1)
+    def handle(self, request: Request, now: float) -> Generator[Event, None, Answer]:
+        """Answer one request that is sent `now`; returns when the client has the answer."""
+        env, core, cpu = self._env, self._core, self._miss_cpu
+        self.inside.note(now)
         turn = self._threads.enter()
         if turn is not None:
             yield turn
+            now = env.now
         plan = self._plans[request.object]
-        answer = self._from_store(request, plan)
-        link = self._hit_link
+        answer = plan.own_answer
+        if plan.lookup and self._cache.lookup(request.object, now):
+            answer = 200, True, NO_UPSTREAM
         if answer is not None:
-            yield from self._compute(self._costs.hit_cpu)
+            link = self._hit_link
+            if self._hit_cpu:
+                yield core.hold(self._hit_cpu)
+                core.leave()
         else:
-            answer = yield from self._fetch(request, plan)
             link = self._miss_link
+            service = self._services[plan.service]
+            if cpu:
+                yield core.hold(cpu)
+                core.leave()
+                now = env.now
+            index = service.dispatch.start(None, now)
+            replica = service.replicas[index]
+            yield replica.begin(request.demand[service.backends[index]], now)
+            replica.end(env.now)
+            if self._upstream_link:
+                yield env.timeout(self._upstream_link)
+            service.dispatch.finish(index, env.now - now, env.now)
+            if cpu:
+                yield core.hold(cpu)
+                core.leave()
+            answer = service.answers[index]
+            if plan.lookup:
+                self._store(request, plan.lifetime.get(service.backends[index]))
         self._threads.leave()
-        self.inside.add(-1)
-        way = link()
-        if way:
-            yield self._env.timeout(way)
+        self.inside.note(-env.now)
+        if link is not None:
+            yield env.timeout(link())
         return answer
 
-    def _from_store(self, request: Request, plan: Plan) -> Answer | None:
-        if plan.service is None:
-            return plan.status, False, NO_UPSTREAM
-        if plan.lookup and self._cache.lookup(request.object, self._env.now):
-            return 200, True, NO_UPSTREAM
-        return None
-
-    def _fetch(self, request: Request, plan: Plan) -> Generator[Event, None, Answer]:
-        env, costs = self._env, self._costs
-        assert plan.service is not None
-        service = self._services[plan.service]
-        yield from self._compute(costs.miss_cpu / 2)
-        started = env.now
-        index = service.dispatch.start(None, started)
-        yield from service.replicas[index].serve(request.demand[service.backends[index]])
-        if costs.upstream_link:
-            yield env.timeout(costs.upstream_link)
-        service.dispatch.finish(index, env.now - started, env.now)
-        yield from self._compute(costs.miss_cpu / 2)
-        lifetime = plan.lifetime.get(service.backends[index])
+    def _store(self, request: Request, lifetime: float | None) -> None:
         if lifetime is not None:
-            size = charged_size(request.size)
-            self._cache.store(request.object, True, size, env.now + lifetime, env.now)
-        return 200, False, service.numbers[index]
-
-    def _compute(self, demand: float) -> Generator[Event, None, None]:
-        if demand:
-            turn = self._core.enter()
-            if turn is not None:
-                yield turn
-            yield self._env.timeout(demand)
-            self._core.leave()
+            now = self._env.now
+            self._cache.store(request.object, True, charged_size(request.size), now + lifetime, now)

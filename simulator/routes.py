@@ -7,7 +7,11 @@ from typing import NamedTuple
 from policies.freshness import Header, read_answer, read_request
 from policies.routing import Asked, Routes
 from policies.settings import Route
+from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
+
+Answer = tuple[int, bool, int]
+"""Status, whether it was a hit, and the number of the replica that answered."""
 
 
 class Plan(NamedTuple):
@@ -15,23 +19,23 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    service : str or None
-        Who answers; ``None`` if the proxy itself does.
-    status : int
-        Of the proxy's own answer.
+    service : str
+        Who answers; empty if the proxy itself does.
+    own_answer : Answer or None
+        The proxy's own.
     lookup : bool
         Whether the cache is asked.
     lifetime : dict of int to float
         Seconds that an answer stays fresh, by backend, where it may be stored at all.
     """
 
-    service: str | None
-    status: int
+    service: str
+    own_answer: Answer | None
     lookup: bool
     lifetime: dict[int, float]
 
 
-class Plans:
+class Plans(dict[int, Plan]):
     """The plan for every object, by number.
 
     Parameters
@@ -41,19 +45,14 @@ class Plans:
     """
 
     def __init__(self, scenario: Scenario) -> None:
+        super().__init__()
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
-        self._by_route: dict[int | None, Plan] = {None: Plan(None, 404, False, {}), **dict(enumerate(plans))}
-        first = scenario.proxy.route[0]
-        self._only = plans[0] if first.when.model_fields_set == set() else None
-        self._by_object: dict[int, Plan] = {}
+        nobody = Plan("", (404, False, NO_UPSTREAM), False, {})
+        self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
-    def __getitem__(self, number: int) -> Plan:
-        if self._only is not None:
-            return self._only
-        plan = self._by_object.get(number)
-        if plan is None:
-            plan = self._by_object[number] = self._by_route[self._routes.match(_asked(number))]
+    def __missing__(self, number: int) -> Plan:
+        plan = self[number] = self._by_route[self._routes.match(_asked(number))]
         return plan
 
 
@@ -64,14 +63,14 @@ def _asked(number: int) -> Asked:
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan(None, route.respond or 404, False, {})
+        return Plan("", (route.respond or 404, False, NO_UPSTREAM), False, {})
     lifetime = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
             seconds = _lifetime(backend.cache_control, route.cache.ttl)
             if seconds is not None:
                 lifetime[place] = seconds
-    return Plan(route.to, 200, route.cache is not None, lifetime)
+    return Plan(route.to, None, route.cache is not None, lifetime)
 
 
 def _lifetime(cache_control: str | None, ttl: float | None) -> float | None:

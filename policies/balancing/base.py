@@ -37,6 +37,8 @@ class Upstreams:
         Indices that may be picked, in order, never empty. Replaced by a new list when it changes.
     equal : bool
         Whether all weights are the same now.
+    next_step : float
+        When slow start has to `advance`.
     """
 
     STEPS = 10
@@ -52,7 +54,7 @@ class Upstreams:
         self._slow_start = slow_start
         self._full_weight = self.weight
         self._back_since: dict[int, float] = {}
-        self._next_step = math.inf
+        self.next_step = math.inf
 
     def cost(self, index: int) -> float:
         """Load per weight that one more request would bring upstream `index` to."""
@@ -76,11 +78,11 @@ class Upstreams:
 
     def advance(self, now: float) -> None:
         """It is `now`: let those that came back take the steps that are due."""
-        if now >= self._next_step:
+        if now >= self.next_step:
             self._take_step(now)
 
     def _take_step(self, now: float) -> None:
-        self._next_step = math.inf
+        self.next_step = math.inf
         self.share = [1.0] * len(self.load)
         for index, since in list(self._back_since.items()):
             passed = (now - since) / self._slow_start if self._slow_start else 1.0
@@ -90,7 +92,7 @@ class Upstreams:
                 continue
             self.share[index] = step / self.STEPS
             due = since + self._slow_start * (step + 1) / self.STEPS
-            self._next_step = min(self._next_step, due)
+            self.next_step = min(self.next_step, due)
         self.weight = [full * share for full, share in zip(self._full_weight, self.share, strict=True)]
         self.equal = len(set(self.weight)) == 1
 
@@ -185,9 +187,11 @@ class Dispatch:
 
     def start(self, key: str | None, now: float) -> int:
         """Pick an upstream for a request and count the request as outstanding there."""
-        self.upstreams.advance(now)
+        upstreams = self.upstreams
+        if now >= upstreams.next_step:
+            upstreams.advance(now)
         index = self.balancer.pick(key, now)
-        self.upstreams.load[index] += 1
+        upstreams.load[index] += 1
         return index
 
     def finish(self, index: int, elapsed: float, now: float) -> None:
