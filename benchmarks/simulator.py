@@ -41,7 +41,7 @@ def scenario_of(requests: int, backends: int) -> Scenario:
                 "service": {
                     "web": {"upstreams": "web", **({"balance": "least_requests"} if backends > 1 else {})}
                 },
-                "limits": {"threads": THREADS},
+                "limits": {"threads": THREADS, "answer_timeout": "1d"},
             },
         }
     ).scenario

@@ -7,50 +7,22 @@ time that it takes.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.balancing import Dispatch, dispatch_rng
 from policies.caching import ObjectCache, build_cache
 from policies.eviction import charged_size
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
-from simulator.backend import Replica
+from simulator.backend import build_replica
 from simulator.costs import Costs, link_sampler
 from simulator.routes import Answer, Plans
+from simulator.service import Service
 from simulator.slots import Slots, StepSeries
 
-
-class Service:
-    """A service's balancer and the replicas that it chooses among.
-
-    Parameters
-    ----------
-    name : str
-        The service's name in the proxy's settings.
-    scenario : Scenario
-    replicas : list of Replica
-        All of the scenario's, in the order of `Scenario.replicas`.
-    """
-
-    def __init__(self, name: str, scenario: Scenario, replicas: list[Replica]) -> None:
-        settings = scenario.proxy.service[name]
-        backends = list(scenario.backend)
-        names = scenario.replicas
-        self.replicas: list[Replica] = []
-        self.answers: list[Answer] = []
-        self.backends: list[int] = []
-        weight: list[float] = []
-        for upstream in settings.upstreams:
-            for copy in range(scenario.backend[upstream.address].replicas):
-                number = names.index(f"{upstream.address}/{copy}")
-                self.answers.append((200, False, number))
-                self.replicas.append(replicas[number])
-                self.backends.append(backends.index(upstream.address))
-                weight.append(upstream.weight)
-        self.dispatch = Dispatch(settings.balance, weight, dispatch_rng(scenario.seed, name))
+HIT: Answer = 200, True, NO_UPSTREAM
 
 
 class Proxy:
@@ -83,15 +55,19 @@ class Proxy:
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
         self._core = Slots(env, 1)
         self._threads = Slots(env, scenario.proxy.limits.threads)
+        self._store_lock, self._hit_lock = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = Plans(scenario)
         rng = random.Random(f"{scenario.seed}/cache")
         self._cache: ObjectCache[bool] = build_cache(scenario.proxy.cache, rng)
         self.replicas = [
-            Replica(env, backend, copy, costs.service_extra)
+            build_replica(env, backend, copy, costs.service_extra)
             for backend in scenario.backend.values()
             for copy in range(backend.replicas)
         ]
-        self._services = {name: Service(name, scenario, self.replicas) for name in scenario.proxy.service}
+        self._services = {
+            name: Service(env, name, scenario, self.replicas, costs.upstream_link)
+            for name in scenario.proxy.service
+        }
         self.inside = StepSeries()
 
     def handle(self, request: Request, now: float) -> Generator[Event, None, Answer]:
@@ -105,12 +81,10 @@ class Proxy:
         plan = self._plans[request.object]
         answer = plan.own_answer
         if plan.lookup and self._cache.lookup(request.object, now):
-            answer = 200, True, NO_UPSTREAM
+            answer = HIT
         if answer is not None:
             link = self._hit_link
-            if self._hit_cpu:
-                yield core.hold(self._hit_cpu)
-                core.leave()
+            yield from self._answer_at_once(answer)
         else:
             link = self._miss_link
             service = self._services[plan.service]
@@ -118,24 +92,35 @@ class Proxy:
                 yield core.hold(cpu)
                 core.leave()
                 now = env.now
-            index = service.dispatch.start(None, now)
-            replica = service.replicas[index]
-            yield replica.begin(request.demand[service.backends[index]], now)
-            replica.end(env.now)
-            if self._upstream_link:
-                yield env.timeout(self._upstream_link)
-            service.dispatch.finish(index, env.now - now, env.now)
+            if service.resilience is not None:
+                answer, index = yield from service.resilience.ask(request, now)
+            else:
+                index = service.dispatch.start(None, now)
+                replica = service.replicas[index]
+                yield replica.begin(request.demand[service.backends[index]], now)
+                replica.end(env.now)
+                if self._upstream_link:
+                    yield env.timeout(self._upstream_link)
+                service.dispatch.finish(index, env.now - now, env.now)
+                answer = service.answers[index]
             if cpu:
                 yield core.hold(cpu)
                 core.leave()
-            answer = service.answers[index]
-            if plan.lookup:
+            if plan.lookup and answer[0] == 200:
                 self._store(request, plan.lifetime.get(service.backends[index]))
         self._threads.leave()
         self.inside.note(-env.now)
         if link is not None:
             yield env.timeout(link())
         return answer
+
+    def _answer_at_once(self, answer: Answer) -> Iterator[Event]:
+        if self._hit_lock and answer[1]:
+            yield self._store_lock.hold(self._hit_lock)
+            self._store_lock.leave()
+        if self._hit_cpu:
+            yield self._core.hold(self._hit_cpu)
+            self._core.leave()
 
     def _store(self, request: Request, lifetime: float | None) -> None:
         if lifetime is not None:

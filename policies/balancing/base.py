@@ -173,6 +173,10 @@ class Dispatch:
         Handed to the balancer.
     slow_start : float
         Seconds, see `Upstreams`.
+    snapshot : float
+        Seconds between two looks at the loads, which the balancer decides by until the next (the
+        periodic updates of M. Mitzenmacher, "How useful is old information?", IEEE Transactions on
+        Parallel and Distributed Systems 11, 2000); 0: it always knows them.
 
     Notes
     -----
@@ -180,9 +184,16 @@ class Dispatch:
     """
 
     def __init__(
-        self, balance: str, weight: Sequence[float], rng: random.Random, slow_start: float = 0.0
+        self,
+        balance: str,
+        weight: Sequence[float],
+        rng: random.Random,
+        slow_start: float = 0.0,
+        snapshot: float = 0.0,
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
+        self._outstanding = [0] * len(weight) if snapshot else self.upstreams.load
+        self._snapshot, self._next_look = snapshot, snapshot or math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float) -> int:
@@ -190,11 +201,19 @@ class Dispatch:
         upstreams = self.upstreams
         if now >= upstreams.next_step:
             upstreams.advance(now)
+        if now >= self._next_look:
+            self._look(now)
         index = self.balancer.pick(key, now)
-        upstreams.load[index] += 1
+        self._outstanding[index] += 1
         return index
 
     def finish(self, index: int, elapsed: float, now: float) -> None:
         """The request on upstream `index` ended, well or not, `elapsed` seconds after its start."""
-        self.upstreams.load[index] -= 1
+        self._outstanding[index] -= 1
         self.balancer.finished(index, elapsed, now)
+
+    def _look(self, now: float) -> None:
+        self._next_look = (now // self._snapshot + 1) * self._snapshot
+        upstreams = self.upstreams
+        upstreams.load[:] = self._outstanding
+        upstreams.weight = list(upstreams.weight)  # tells balancers with books to begin them anew
