@@ -17,6 +17,7 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
+from scenarios.profiles import LoadProfile
 
 Metric = Literal["throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio"]
 
@@ -58,6 +59,9 @@ class WorkloadSettings(_Table):
         Pause of a closed user before each request, the first one too.
     rate : rate
         Open: Poisson arrivals, however late the answers are.
+    profile : profile, optional
+        What `rate` is multiplied by over time: ``ramp(low, high, over)``,
+        ``bursts(every, lasting, factor)`` or ``day(length, swing)``, see `scenarios.profiles`.
     trace : str
         Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
         ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
@@ -73,6 +77,7 @@ class WorkloadSettings(_Table):
     users: Annotated[int, Field(ge=1)] | None = None
     think: DurationDistribution = parse_distribution("exponential(1s)")
     rate: Annotated[Rate, Field(gt=0)] | None = None
+    profile: LoadProfile | None = None
     trace: str | None = None
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -84,6 +89,8 @@ class WorkloadSettings(_Table):
         if len(given) != 1:
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
+        if self.profile is not None and self.rate is None:
+            raise ValueError("profile: expected a 'rate' that it changes over time")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError(
                 "think: a closed user that never thinks asks without end; expected a mean above 0"
