@@ -6,7 +6,7 @@ Whoever makes the real proxy obey a key takes it off the list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from policies.problems import BadInput
@@ -20,9 +20,10 @@ NOT_OBEYED_YET = (
     "service.*.breaker",
     "service.*.queue",
     "service.*.rate",
+    "route.*.cache.coalesce",
     "cache.hit_lock",
 )
-"""Dotted keys of the proxy's file; ``*`` stands for any name."""
+"""Dotted keys of the proxy's file; ``*`` stands for any name, or any number in a list."""
 
 
 def check_obeyed(
@@ -51,9 +52,11 @@ def check_obeyed(
 
 def _set_below(here: Any, parts: list[str]) -> Iterator[list[str]]:
     part, *rest = parts
+    if here is None:
+        return
     if part == "*":
-        for name, inner in here.items():
-            yield from ([name, *path] for path in _set_below(inner, rest))
+        for name, inner in here.items() if isinstance(here, Mapping) else enumerate(here):
+            yield from ([str(name), *path] for path in _set_below(inner, rest))
     elif rest:
         yield from ([part, *path] for path in _set_below(getattr(here, part), rest))
     elif getattr(here, part) != type(here).model_fields[part].get_default(call_default_factory=True):

@@ -77,9 +77,12 @@ class RouteCache(Settings):
     ----------
     ttl : duration, optional
         Freshness of an answer whose origin names none. Without it such answers are not stored.
+    coalesce : bool
+        Whether requests for an object that is being fetched wait for that fetch.
     """
 
     ttl: Duration | None = None
+    coalesce: bool = False
 
 
 def _read_route_cache(value: object) -> object:

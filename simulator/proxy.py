@@ -12,17 +12,18 @@ from collections.abc import Generator, Iterator
 from simpy import Environment, Event
 
 from policies.caching import ObjectCache, build_cache
+from policies.coalescing import Flights
 from policies.eviction import charged_size
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.backend import build_replica
 from simulator.costs import Costs, link_sampler
-from simulator.routes import Answer, Plans
+from simulator.routes import Plan, Plans, Reply
 from simulator.service import Service
 from simulator.slots import Slots, StepSeries
 
-HIT: Answer = 200, True, NO_UPSTREAM
+HIT: Reply = 200, True, NO_UPSTREAM
 
 
 class Proxy:
@@ -68,54 +69,75 @@ class Proxy:
             name: Service(env, name, scenario, self.replicas, costs.upstream_link)
             for name in scenario.proxy.service
         }
+        self._flights: Flights[Event] = Flights()
         self.inside = StepSeries()
 
-    def handle(self, request: Request, now: float) -> Generator[Event, None, Answer]:
-        """Answer one request that is sent `now`; returns when the client has the answer."""
-        env, core, cpu = self._env, self._core, self._miss_cpu
+    def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+        """Answer one request that is sent `now`; returns when the client has the reply."""
         self.inside.note(now)
         turn = self._threads.enter()
         if turn is not None:
             yield turn
-            now = env.now
+            now = self._env.now
         plan = self._plans[request.object]
-        answer = plan.own_answer
+        reply = plan.own_reply
         if plan.lookup and self._cache.lookup(request.object, now):
-            answer = HIT
-        if answer is not None:
+            reply = HIT
+        if reply is not None:
             link = self._hit_link
-            yield from self._answer_at_once(answer)
+            yield from self._answer_at_once(reply)
         else:
             link = self._miss_link
-            service = self._services[plan.service]
-            if cpu:
-                yield core.hold(cpu)
-                core.leave()
-                now = env.now
-            if service.resilience is not None:
-                answer, index = yield from service.resilience.ask(request, now)
-            else:
-                index = service.dispatch.start(None, now)
-                replica = service.replicas[index]
-                yield replica.begin(request.demand[service.backends[index]], now)
-                replica.end(env.now)
-                if self._upstream_link:
-                    yield env.timeout(self._upstream_link)
-                service.dispatch.finish(index, env.now - now, env.now)
-                answer = service.answers[index]
-            if cpu:
-                yield core.hold(cpu)
-                core.leave()
-            if plan.lookup and answer[0] == 200:
-                self._store(request, plan.lifetime.get(service.backends[index]))
+            fetch = self._fetch_once if plan.coalesce else self._fetch
+            reply = yield from fetch(request, plan, now)
         self._threads.leave()
-        self.inside.note(-env.now)
+        self.inside.note(-self._env.now)
         if link is not None:
-            yield env.timeout(link())
-        return answer
+            yield self._env.timeout(link())
+        return reply
 
-    def _answer_at_once(self, answer: Answer) -> Iterator[Event]:
-        if self._hit_lock and answer[1]:
+    def _fetch(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+        env, core, cpu = self._env, self._core, self._miss_cpu
+        service = self._services[plan.service]
+        if cpu:
+            yield core.hold(cpu)
+            core.leave()
+            now = env.now
+        if service.resilience is not None:
+            reply, index = yield from service.resilience.ask(request, now)
+        else:
+            index = service.dispatch.start(None, now)
+            replica = service.replicas[index]
+            yield replica.begin(request.demand[service.backends[index]], now)
+            replica.end(env.now)
+            if self._upstream_link:
+                yield env.timeout(self._upstream_link)
+            service.dispatch.finish(index, env.now - now, env.now)
+            reply = service.replies[index]
+        if cpu:
+            yield core.hold(cpu)
+            core.leave()
+        if plan.lookup and reply[0] == 200:
+            self._store(request, plan.lifetime.get(service.backends[index]))
+        return reply
+
+    def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+        """Fetch, or wait for who does; a reply that may not be stored is for one request alone."""
+        turn = self._env.event()
+        if not self._flights.join(request.object, turn):
+            yield turn
+            if turn.value:
+                yield from self._answer_at_once(HIT)
+                return HIT
+            return (yield from self._fetch(request, plan, self._env.now))
+        reply = yield from self._fetch(request, plan, now)
+        shared = reply[0] == 200 and bool(plan.lifetime)
+        for waiter in self._flights.landed(request.object):
+            waiter.succeed(shared)
+        return reply
+
+    def _answer_at_once(self, reply: Reply) -> Iterator[Event]:
+        if self._hit_lock and reply[1]:
             yield self._store_lock.hold(self._hit_lock)
             self._store_lock.leave()
         if self._hit_cpu:

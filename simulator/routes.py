@@ -10,7 +10,7 @@ from policies.settings import Route
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 
-Answer = tuple[int, bool, int]
+Reply = tuple[int, bool, int]
 """Status, whether it was a hit, and the number of the replica that answered."""
 
 
@@ -21,17 +21,20 @@ class Plan(NamedTuple):
     ----------
     service : str
         Who answers; empty if the proxy itself does.
-    own_answer : Answer or None
+    own_reply : Reply or None
         The proxy's own.
     lookup : bool
         Whether the cache is asked.
+    coalesce : bool
+        Whether a miss waits for another's fetch of the same object.
     lifetime : dict of int to float
         Seconds that an answer stays fresh, by backend, where it may be stored at all.
     """
 
     service: str
-    own_answer: Answer | None
+    own_reply: Reply | None
     lookup: bool
+    coalesce: bool
     lifetime: dict[int, float]
 
 
@@ -48,7 +51,7 @@ class Plans(dict[int, Plan]):
         super().__init__()
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
-        nobody = Plan("", (404, False, NO_UPSTREAM), False, {})
+        nobody = Plan("", (404, False, NO_UPSTREAM), False, False, {})
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
@@ -63,14 +66,15 @@ def _asked(number: int) -> Asked:
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan("", (route.respond or 404, False, NO_UPSTREAM), False, {})
+        return Plan("", (route.respond or 404, False, NO_UPSTREAM), False, False, {})
     lifetime = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
             seconds = _lifetime(backend.cache_control, route.cache.ttl)
             if seconds is not None:
                 lifetime[place] = seconds
-    return Plan(route.to, None, route.cache is not None, lifetime)
+    coalesce = route.cache is not None and route.cache.coalesce
+    return Plan(route.to, None, route.cache is not None, coalesce, lifetime)
 
 
 def _lifetime(cache_control: str | None, ttl: float | None) -> float | None:

@@ -25,10 +25,10 @@ from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.backend import Replica
 from simulator.life import Life
-from simulator.routes import Answer
+from simulator.routes import Reply
 
-Outcome = tuple[Answer, int]
-"""An answer, and which of the service's upstreams gave it."""
+Outcome = tuple[Reply, int]
+"""A reply, and which of the service's upstreams gave it."""
 
 
 class Service:
@@ -59,13 +59,13 @@ class Service:
         backends = list(scenario.backend)
         names = scenario.replicas
         self.replicas: list[Replica] = []
-        self.answers: list[Answer] = []
+        self.replies: list[Reply] = []
         self.backends: list[int] = []
         weight: list[float] = []
         for upstream in settings.upstreams:
             for copy in range(scenario.backend[upstream.address].replicas):
                 number = names.index(f"{upstream.address}/{copy}")
-                self.answers.append((200, False, number))
+                self.replies.append((200, False, number))
                 self.replicas.append(replicas[number])
                 self.backends.append(backends.index(upstream.address))
                 weight.append(upstream.weight)
@@ -187,7 +187,7 @@ class Resilience:
             if not (work.processed or broken.triggered):
                 outcome = _refusal(504)
             elif not broken.triggered:
-                outcome = service.answers[index], index
+                outcome = service.replies[index], index
         if self._link:
             yield env.timeout(self._link)
         self._ended(index, now, _failed(outcome))
