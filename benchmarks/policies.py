@@ -1,6 +1,6 @@
 """How fast the shared policies decide: requests per second of eviction, µs per pick of balancing.
 
-Run ``python benchmarks/policies.py [name …]``. One core, processor time, the best of three runs.
+Run ``python -m benchmarks.policies [name …]``. One core, processor time, the best of three runs.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from loadtests.processes import Child, LoadTestError
 from loadtests.proxy_files import with_addresses, write_classes, write_settings
 from loadtests.validity import reasons_void
 from scenarios.records import Records
-from scenarios.schema import Scenario
+from scenarios.schema import Scenario, check_real
 from scenarios.workload import Workload
 
 Progress = Callable[[float, float], None]
@@ -108,8 +108,9 @@ class Stage:
         LoadTestError
             If a process cannot be started, or Locust or the backends end early.
         BadInput
-            If a trace cannot be read.
+            If a trace cannot be read, or the scenario asks for what only the simulator models.
         """
+        check_real(scenario, "scenario")
         scenario = _portable(scenario)
         workload = Workload(scenario)
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from policies.freshness import Forwarded, read_request
+from policies.modelled import check_obeyed
 from policies.problems import BadInput
 from policies.routing import Routes, Verdict
 from policies.settings import Forward, Match, ProxySettings, load_settings
@@ -34,6 +35,7 @@ def check(path: str | Path) -> list[BadInput]:
         return [problem]
     found = check_addresses(settings, where)
     return [
+        *check_obeyed(settings, where),
         *found,
         *_check_listen(settings, where),
         *([] if found else _check_names(settings, where)),

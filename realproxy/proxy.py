@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from policies.modelled import check_obeyed
 from policies.problems import BadInput
 from policies.settings import ProxySettings, load_settings, parse_settings
 from realproxy.accesslog import AccessLog
@@ -104,7 +105,7 @@ class Proxy:
         self.settings = settings if settings is not None else parse_settings(keywords, where)
         self.seed = seed
         self._where = where
-        if problems := check_addresses(self.settings, where):
+        if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
             raise problems[0]
         self._running: _Running | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,6 +21,9 @@ _DTYPES: dict[str, type[np.generic]] = {
     "user": np.int32, "seq": np.int32, "object": np.int64, "due": np.float64, "sent": np.float64,
     "done": np.float64, "status": np.int16, "hit": np.bool_, "upstream": np.int16, "size": np.int64,
 }  # fmt: skip
+
+_ROW = struct.Struct("=iiqdddh?hq")
+"""One row as bytes, in the types of `_DTYPES`."""
 
 
 @dataclass(frozen=True)
@@ -130,29 +134,28 @@ class Records:
 
     def summary(self, window: tuple[float, float]) -> Summary:
         """The figures of the requests due in `window`; NaN where there are none."""
-        inside = self.within(window)
+        inside = (self.due >= window[0]) & (self.due < window[1])
         in_time = (self.done >= window[0]) & (self.done < window[1])
         answers = int(np.count_nonzero(in_time & (self.status != 0)))
-        ms = inside.response * 1e3
-        p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(inside) else [float("nan")] * 3
-        failed = (inside.status >= 500) | (inside.status == 0)
+        requests = int(np.count_nonzero(inside))
+        ms = self.response[inside] * 1e3
+        p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if requests else [float("nan")] * 3
+        failed = (self.status >= 500) | (self.status == 0)
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
             p50_ms=p50,
             p95_ms=p95,
             p99_ms=p99,
-            hit_ratio=_mean(inside.hit) if self.caching else None,
-            error_ratio=_mean(failed),
-            upstream_share=inside.upstream_share(),
-            requests=len(inside),
+            hit_ratio=_mean(self.hit[inside]) if self.caching else None,
+            error_ratio=_mean(failed[inside]),
+            upstream_share=_share(self.upstream[inside], self.upstreams),
+            requests=requests,
         )
 
     def upstream_share(self) -> dict[str, float]:
         """Share of each replica in the requests that reached one."""
-        reached = self.upstream[self.upstream != NO_UPSTREAM]
-        counts = np.bincount(reached, minlength=len(self.upstreams)) / max(len(reached), 1)
-        return dict(zip(self.upstreams, counts.tolist(), strict=True))
+        return _share(self.upstream, self.upstreams)
 
     def to_frame(self) -> pd.DataFrame:
         """A table with one row per request, times in seconds, for pandas and plots."""
@@ -181,8 +184,46 @@ class Records:
             return cls(**arrays, upstreams=file["upstreams"].tolist(), closed=closed, caching=caching)
 
 
+class Ledger:
+    """Rows that are appended one by one, and kept in columns: 53 bytes a row, however many there are.
+
+    Rows are tuples in the order of `Records.from_rows`.
+    """
+
+    _BLOCK = 4096 * _ROW.size
+
+    def __init__(self) -> None:
+        self._packed = bytearray()
+        self._blocks: dict[str, list[NDArray[np.generic]]] = {name: [] for name in _DTYPES}
+
+    def append(self, row: tuple[object, ...]) -> None:
+        """Add a row at the end."""
+        self._packed += _ROW.pack(*row)
+        if len(self._packed) == self._BLOCK:
+            self._split()
+
+    def _split(self) -> None:
+        rows = np.frombuffer(self._packed, dtype=list(_DTYPES.items()))
+        for name, blocks in self._blocks.items():
+            blocks.append(rows[name].copy())
+        self._packed = bytearray()
+
+    def records(self, upstreams: list[str], *, closed: bool, caching: bool) -> Records:
+        """All rows as records; the ledger is empty afterwards."""
+        self._split()
+        arrays = {name: np.concatenate(self._blocks.pop(name)) for name in _DTYPES}
+        self._blocks = {name: [] for name in _DTYPES}
+        return Records(**arrays, upstreams=upstreams, closed=closed, caching=caching)  # type: ignore[arg-type]
+
+
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float]:
+    reached = upstream[upstream != NO_UPSTREAM]
+    counts = np.bincount(reached, minlength=len(upstreams)) / max(len(reached), 1)
+    return dict(zip(upstreams, counts.tolist(), strict=True))
 
 
 def pool(runs: Sequence[Records]) -> Records:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from policies.modelled import check_obeyed
 from policies.registry import nearest
 from policies.settings import ProxySettings
 from policies.units import Duration, Rate
@@ -16,12 +17,35 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
+from scenarios.profiles import LoadProfile
 
 Metric = Literal["throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio"]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _read_spell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    start, dots, end = value.partition("..")
+    if not dots:
+        raise ValueError(f"expected a time from and to such as '10s..20s', not {value!r}")
+    return start.strip(), end.strip()
+
+
+def _check_spell(spell: tuple[float, float]) -> tuple[float, float]:
+    if spell[0] >= spell[1]:
+        raise ValueError("expected a time that begins before it ends")
+    return spell
+
+
+Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), AfterValidator(_check_spell)]
+"""From when to when, in seconds since the start of a run, written as in ``"10s..20s"``."""
+
+ONLY_MODELLED = ("backend.*.discipline", "backend.*.slow_during", "backend.*.fail")
+"""Keys that real runs do not obey, see `policies.modelled`."""
 
 
 class WorkloadSettings(_Table):
@@ -39,6 +63,9 @@ class WorkloadSettings(_Table):
         Open load through a generator that has only so many connections: a request that is due
         waits there until one is free, and is sent late. Shows what coordinated omission hides; a
         real run that is sent late is void, and says so.
+    profile : profile, optional
+        What `rate` is multiplied by over time: ``ramp(low, high, over)``,
+        ``bursts(every, lasting, factor)`` or ``day(length, swing)``, see `scenarios.profiles`.
     trace : str
         Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
         ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
@@ -55,6 +82,7 @@ class WorkloadSettings(_Table):
     think: DurationDistribution = parse_distribution("exponential(1s)")
     rate: Annotated[Rate, Field(gt=0)] | None = None
     connections: Annotated[int, Field(ge=1)] | None = None
+    profile: LoadProfile | None = None
     trace: str | None = None
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -68,6 +96,8 @@ class WorkloadSettings(_Table):
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
         if self.users and self.connections:
             raise ValueError("connections: each closed user has one of its own; expected 'rate' or 'trace'")
+        if self.profile is not None and self.rate is None:
+            raise ValueError("profile: expected a 'rate' that it changes over time")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError(
                 "think: a closed user that never thinks asks without end; expected a mean above 0"
@@ -86,8 +116,15 @@ class BackendSettings(_Table):
         Requests that one replica works on at once; more wait there, first come first served.
     service_time : distribution of durations
         Work that a request asks for.
+    discipline : str
+        ``fifo``: `concurrency` requests are worked on, more wait, first come first served.
+        ``ps``: all share the power of `concurrency` processors evenly, none has more than one.
     slow : dict of int to float
         Replicas that take so many times longer.
+    slow_during : dict of int to spell
+        When `slow` holds for a replica, such as ``"10s..20s"``; always without it.
+    fail : dict of int to spell
+        When a replica is down: it loses what it works on and refuses connections.
     cache_control : str, optional
         What answers say in their Cache-Control field.
     """
@@ -95,21 +132,36 @@ class BackendSettings(_Table):
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
     service_time: DurationDistribution = parse_distribution("exponential(10ms)")
+    discipline: Literal["fifo", "ps"] = "fifo"
     slow: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    slow_during: dict[int, Spell] = Field(default_factory=dict)
+    fail: dict[int, Spell] = Field(default_factory=dict)
     cache_control: str | None = None
 
     @model_validator(mode="after")
     def _slow_replicas_exist(self) -> BackendSettings:
-        for replica in self.slow:
-            if not 0 <= replica < self.replicas:
-                raise ValueError(
-                    f"slow.{replica}: there is no such replica, they are 0 to {self.replicas - 1}"
-                )
+        for key in ("slow", "slow_during", "fail"):
+            for replica in getattr(self, key):
+                if not 0 <= replica < self.replicas:
+                    last = self.replicas - 1
+                    raise ValueError(f"{key}.{replica}: there is no such replica, they are 0 to {last}")
+        for replica in self.slow_during:
+            if replica not in self.slow:
+                raise ValueError(f"slow_during.{replica}: expected slow.{replica} to say how slow")
         return self
 
     def slowness(self, replica: int) -> float:
         """Factor on the service time of one replica."""
         return self.slow.get(replica, 1.0)
+
+
+def check_real(scenario: Scenario, where: str) -> None:
+    """Raise `BadInput` for what a real run of `scenario` would not obey."""
+    found = check_obeyed(scenario, where, ONLY_MODELLED) + check_obeyed(
+        scenario.proxy, where, prefix="proxy."
+    )
+    if found:
+        raise found[0]
 
 
 class Scenario(_Table):

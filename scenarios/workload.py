@@ -7,11 +7,11 @@ of how many requests another user sends, leaves all others as they were (common 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.random  # now: NumPy would load it at the first draw, and swallow a Ctrl-C that comes meanwhile
-from numpy.typing import NDArray
 
 from scenarios.schema import Scenario
 from scenarios.traces import Trace, read_trace
@@ -19,6 +19,8 @@ from scenarios.traces import Trace, read_trace
 _BLOCK = 128
 _OBJECTS_KEY = 2**31
 """Stream of the objects' sizes; users have smaller numbers."""
+_PROFILE_KEY = 2**31 + 1
+"""Stream of the chances by which a load profile keeps an arrival."""
 
 
 class Request(NamedTuple):
@@ -96,7 +98,7 @@ class Workload:
 
     def _drawn(self, number: int) -> Iterator[Request]:
         pauses, objects, *demands = self._rng(number, 2 + len(self._service))
-        sizes = self.sizes
+        sizes, waits = self.sizes, self._pauses(pauses)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
             works = (
@@ -104,16 +106,21 @@ class Workload:
             )
             yield from map(
                 Request,
-                self._pauses(pauses).tolist(),
+                islice(waits, _BLOCK),
                 asked.tolist(),
                 sizes[asked].tolist(),
                 zip(*works, strict=True),
             )
 
-    def _pauses(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        if self._settings.rate is not None:
-            return rng.exponential(1.0 / self._settings.rate, _BLOCK)
-        return self._settings.think.sample(rng, _BLOCK)
+    def _pauses(self, rng: np.random.Generator) -> Iterator[float]:
+        rate, profile = self._settings.rate, self._settings.profile
+        if rate is not None and profile is not None:
+            yield from profile.pauses(rate, rng, self._rng(_PROFILE_KEY, 1)[0])
+        while True:
+            if rate is not None:
+                yield from rng.exponential(1.0 / rate, _BLOCK).tolist()
+            else:
+                yield from self._settings.think.sample(rng, _BLOCK).tolist()
 
     def _replayed(self, trace: Trace) -> Iterator[Request]:
         demands = self._rng(0, 2 + len(self._service))[2:]

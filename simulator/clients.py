@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from simpy import Environment, Event
 
+from scenarios.records import Ledger
 from scenarios.workload import Request, Workload
+from simulator.life import Life
 from simulator.proxy import Proxy
 from simulator.slots import Slots
-
-Row = tuple[int, int, int, float, float, float, int, bool, int, int]
-"""One request's record, in the order of `scenarios.Records.from_rows`."""
 
 
 class Clients:
@@ -30,8 +29,8 @@ class Clients:
 
     Attributes
     ----------
-    rows : list of tuple
-        One record per answered request, in the order of the answers.
+    ledger : Ledger
+        One row per answered request, in the order of the answers.
     """
 
     def __init__(self, env: Environment, workload: Workload, proxy: Proxy, duration: float) -> None:
@@ -40,13 +39,13 @@ class Clients:
         self._proxy = proxy
         self._duration = duration
         self._connections = Slots(env, workload.connections or sys.maxsize)
-        self.rows: list[Row] = []
+        self.ledger = Ledger()
 
     def start(self) -> None:
         """Begin all streams at the present time."""
         run = self._user if self._workload.closed else self._arrivals
         for number in range(self._workload.streams):
-            self._env.process(run(number))
+            Life(run(number))
 
     def _user(self, number: int) -> Iterator[Event]:
         env, duration = self._env, self._duration
@@ -63,7 +62,7 @@ class Clients:
             if due >= duration:
                 return
             yield env.timeout(due - env.now)
-            env.process(self._ask(number, seq, request))
+            Life(self._ask(number, seq, request))
 
     def _ask(self, number: int, seq: int, request: Request) -> Iterator[Event]:
         due = self._env.now
@@ -71,7 +70,8 @@ class Clients:
         if turn is not None:
             yield turn
         sent = self._env.now
-        status, hit, upstream = yield from self._proxy.handle(request)
+        status, hit, upstream = yield from self._proxy.handle(request, sent)
         done = self._env.now
         self._connections.leave()
-        self.rows.append((number, seq, request.object, due, sent, done, status, hit, upstream, request.size))
+        row = number, seq, request.object, due, sent, done, status, hit, upstream, request.size
+        self.ledger.append(row)

@@ -56,8 +56,13 @@ class Costs:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 
 
-def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> Callable[[], float]:
-    """Draws link times: `mean` plus a value between two neighbouring quantiles of `spread`."""
+def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> Callable[[], float] | None:
+    """Draws link times: `mean` plus a value between two neighbouring quantiles of `spread`.
+
+    ``None`` if there is nothing to draw: all take no time.
+    """
+    if not spread and not mean:
+        return None
     if not spread:
         return lambda: mean
     last = len(spread) - 1

@@ -7,53 +7,24 @@ time that it takes.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.balancing import Dispatch, dispatch_rng
 from policies.caching import ObjectCache, build_cache
+from policies.coalescing import Flights
 from policies.eviction import charged_size
+from policies.freshness import Answer
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
-from simulator.backend import Replica
+from simulator.backend import build_replica
 from simulator.costs import Costs, link_sampler
-from simulator.routes import Plan, Plans
+from simulator.routes import Plan, Plans, Reply
+from simulator.service import Service
 from simulator.slots import Slots, StepSeries
 
-Answer = tuple[int, bool, int]
-"""Status, whether it was a hit, and the number of the replica that answered."""
-
-
-class Service:
-    """A service's balancer and the replicas that it chooses among.
-
-    Parameters
-    ----------
-    name : str
-        The service's name in the proxy's settings.
-    scenario : Scenario
-    replicas : list of Replica
-        All of the scenario's, in the order of `Scenario.replicas`.
-    """
-
-    def __init__(self, name: str, scenario: Scenario, replicas: list[Replica]) -> None:
-        settings = scenario.proxy.service[name]
-        backends = list(scenario.backend)
-        names = scenario.replicas
-        self.replicas: list[Replica] = []
-        self.numbers: list[int] = []
-        self.backends: list[int] = []
-        weight: list[float] = []
-        for upstream in settings.upstreams:
-            for copy in range(scenario.backend[upstream.address].replicas):
-                number = names.index(f"{upstream.address}/{copy}")
-                self.numbers.append(number)
-                self.replicas.append(replicas[number])
-                self.backends.append(backends.index(upstream.address))
-                weight.append(upstream.weight)
-        self.dispatch = Dispatch(settings.balance, weight, dispatch_rng(scenario.seed, name))
+HIT: Reply = 200, True, NO_UPSTREAM
 
 
 class Proxy:
@@ -79,73 +50,102 @@ class Proxy:
 
     def __init__(self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0) -> None:
         self._env = env
-        self._costs = costs
+        self._hit_cpu, self._miss_cpu = costs.hit_cpu, costs.miss_cpu / 2
+        self._upstream_link = costs.upstream_link
         rng = random.Random(f"{scenario.seed}/links/{luck}")
         self._hit_link = link_sampler(costs.client_link, costs.hit_spread, rng)
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
         self._core = Slots(env, 1)
         self._threads = Slots(env, scenario.proxy.limits.threads)
+        self._store_lock, self._hit_lock = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = Plans(scenario)
         rng = random.Random(f"{scenario.seed}/cache")
         self._cache: ObjectCache[bool] = build_cache(scenario.proxy.cache, rng)
         self.replicas = [
-            Replica(env, backend, copy, costs.service_extra)
+            build_replica(env, backend, copy, costs.service_extra)
             for backend in scenario.backend.values()
             for copy in range(backend.replicas)
         ]
-        self._services = {name: Service(name, scenario, self.replicas) for name in scenario.proxy.service}
-        self.inside = StepSeries(env)
+        self._services = {
+            name: Service(env, name, scenario, self.replicas, costs.upstream_link)
+            for name in scenario.proxy.service
+        }
+        self._flights: Flights[Event] = Flights()
+        self.inside = StepSeries()
 
-    def handle(self, request: Request) -> Generator[Event, None, Answer]:
-        """Answer one request; returns when the client has the answer."""
-        self.inside.add(1)
+    def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+        """Answer one request that is sent `now`; returns when the client has the reply."""
+        self.inside.note(now)
         turn = self._threads.enter()
         if turn is not None:
             yield turn
+            now = self._env.now
         plan = self._plans[request.object]
-        answer = self._from_store(request, plan)
-        link = self._hit_link
-        if answer is not None:
-            yield from self._compute(self._costs.hit_cpu)
+        reply = plan.own_reply
+        if plan.lookup and self._cache.lookup(request.object, now):
+            reply = HIT
+        if reply is not None:
+            link = self._hit_link
+            yield from self._answer_at_once(reply)
         else:
-            answer = yield from self._fetch(request, plan)
             link = self._miss_link
+            fetch = self._fetch_once if plan.coalesce else self._fetch
+            reply = yield from fetch(request, plan, now)
         self._threads.leave()
-        self.inside.add(-1)
-        way = link()
-        if way:
-            yield self._env.timeout(way)
-        return answer
+        self.inside.note(-self._env.now)
+        if link is not None:
+            yield self._env.timeout(link())
+        return reply
 
-    def _from_store(self, request: Request, plan: Plan) -> Answer | None:
-        if plan.service is None:
-            return plan.status, False, NO_UPSTREAM
-        if plan.lookup and self._cache.lookup(request.object, self._env.now):
-            return 200, True, NO_UPSTREAM
-        return None
-
-    def _fetch(self, request: Request, plan: Plan) -> Generator[Event, None, Answer]:
-        env, costs = self._env, self._costs
-        assert plan.service is not None
+    def _fetch(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+        env, core, cpu = self._env, self._core, self._miss_cpu
         service = self._services[plan.service]
-        yield from self._compute(costs.miss_cpu / 2)
-        started = env.now
-        index = service.dispatch.start(None, started)
-        yield from service.replicas[index].serve(request.demand[service.backends[index]])
-        if costs.upstream_link:
-            yield env.timeout(costs.upstream_link)
-        service.dispatch.finish(index, env.now - started, env.now)
-        yield from self._compute(costs.miss_cpu / 2)
-        answer = plan.answers.get(service.backends[index])
-        if answer is not None:
-            size, now = charged_size(request.size), env.now
-            self._cache.store(request.object, True, size, now + answer.lifetime, now, now + answer.kept)
-        return 200, False, service.numbers[index]
+        if cpu:
+            yield core.hold(cpu)
+            core.leave()
+            now = env.now
+        if service.resilience is not None:
+            reply, index = yield from service.resilience.ask(request, now)
+        else:
+            index = service.dispatch.start(None, now)
+            replica = service.replicas[index]
+            yield replica.begin(request.demand[service.backends[index]], now)
+            replica.end(env.now)
+            if self._upstream_link:
+                yield env.timeout(self._upstream_link)
+            service.dispatch.finish(index, env.now - now, env.now)
+            reply = service.replies[index]
+        if cpu:
+            yield core.hold(cpu)
+            core.leave()
+        if plan.lookup and reply[0] == 200:
+            self._store(request, plan.answers.get(service.backends[index]))
+        return reply
 
-    def _compute(self, demand: float) -> Generator[Event, None, None]:
-        if demand:
-            turn = self._core.enter()
-            if turn is not None:
-                yield turn
-            yield self._env.timeout(demand)
+    def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+        """Fetch, or wait for who does; a reply that may not be stored is for one request alone."""
+        turn = self._env.event()
+        if not self._flights.join(request.object, turn):
+            yield turn
+            if turn.value:
+                yield from self._answer_at_once(HIT)
+                return HIT
+            return (yield from self._fetch(request, plan, self._env.now))
+        reply = yield from self._fetch(request, plan, now)
+        shared = reply[0] == 200 and any(answer.lifetime > 0 for answer in plan.answers.values())
+        for waiter in self._flights.landed(request.object):
+            waiter.succeed(shared)
+        return reply
+
+    def _answer_at_once(self, reply: Reply) -> Iterator[Event]:
+        if self._hit_lock and reply[1]:
+            yield self._store_lock.hold(self._hit_lock)
+            self._store_lock.leave()
+        if self._hit_cpu:
+            yield self._core.hold(self._hit_cpu)
             self._core.leave()
+
+    def _store(self, request: Request, answer: Answer | None) -> None:
+        if answer is not None:
+            size, now = charged_size(request.size), self._env.now
+            self._cache.store(request.object, True, size, now + answer.lifetime, now, now + answer.kept)

@@ -8,7 +8,11 @@ from policies.directives import Header
 from policies.freshness import Answer, read_answer, read_request
 from policies.routing import Asked, Routes
 from policies.settings import Route, RouteCache
+from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
+
+Reply = tuple[int, bool, int]
+"""Status, whether it was a hit, and the number of the replica that answered."""
 
 
 class Plan(NamedTuple):
@@ -16,23 +20,26 @@ class Plan(NamedTuple):
 
     Attributes
     ----------
-    service : str or None
-        Who answers; ``None`` if the proxy itself does.
-    status : int
-        Of the proxy's own answer.
+    service : str
+        Who answers; empty if the proxy itself does.
+    own_reply : Reply or None
+        The proxy's own.
     lookup : bool
         Whether the cache is asked.
+    coalesce : bool
+        Whether a miss waits for another's fetch of the same object.
     answers : dict of int to Answer
         What becomes of an answer, by backend, where it may be stored at all.
     """
 
-    service: str | None
-    status: int
+    service: str
+    own_reply: Reply | None
     lookup: bool
+    coalesce: bool
     answers: dict[int, Answer]
 
 
-class Plans:
+class Plans(dict[int, Plan]):
     """The plan for every object, by number.
 
     Parameters
@@ -42,19 +49,14 @@ class Plans:
     """
 
     def __init__(self, scenario: Scenario) -> None:
+        super().__init__()
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
-        self._by_route: dict[int | None, Plan] = {None: Plan(None, 404, False, {}), **dict(enumerate(plans))}
-        first = scenario.proxy.route[0]
-        self._only = plans[0] if first.when.model_fields_set == set() else None
-        self._by_object: dict[int, Plan] = {}
+        nobody = Plan("", (404, False, NO_UPSTREAM), False, False, {})
+        self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
-    def __getitem__(self, number: int) -> Plan:
-        if self._only is not None:
-            return self._only
-        plan = self._by_object.get(number)
-        if plan is None:
-            plan = self._by_object[number] = self._by_route[self._routes.match(_asked(number))]
+    def __missing__(self, number: int) -> Plan:
+        plan = self[number] = self._by_route[self._routes.match(_asked(number))]
         return plan
 
 
@@ -65,14 +67,15 @@ def _asked(number: int) -> Asked:
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan(None, route.respond or 404, False, {})
+        return Plan("", (route.respond or 404, False, NO_UPSTREAM), False, False, {})
     answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
             answer = _answer(backend.cache_control, route.cache)
             if answer.reason is None:
                 answers[place] = answer
-    return Plan(route.to, 200, route.cache is not None, answers)
+    coalesce = route.cache is not None and route.cache.coalesce
+    return Plan(route.to, None, route.cache is not None, coalesce, answers)
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:

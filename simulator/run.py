@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,6 @@ from scenarios.workload import Workload
 from simulator.clients import Clients
 from simulator.costs import Costs
 from simulator.proxy import Proxy
-from simulator.slots import StepSeries
 from simulator.statistics import (
     PairedDifference,
     Settled,
@@ -43,9 +43,11 @@ class Series:
     values: NDArray[np.int64]
 
     @classmethod
-    def from_steps(cls, steps: StepSeries) -> Series:
-        """Freeze what the model wrote."""
-        return cls(np.array(steps.times), np.array(steps.values))
+    def from_steps(cls, steps: array[float]) -> Series:
+        """From what the model wrote, see `simulator.slots.StepSeries`."""
+        signed = np.array(steps)
+        change = np.where(np.signbit(signed), -1, 1)
+        return cls(np.concatenate(([0.0], np.abs(signed))), np.concatenate(([0], np.cumsum(change))))
 
     def mean(self, window: tuple[float, float]) -> float:
         """Average over time, within `window` (seconds)."""
@@ -60,6 +62,22 @@ class Series:
         return self.values[np.searchsorted(self.times, times, side="right") - 1].astype(np.float64)
 
 
+class Queues(Mapping[str, Series]):
+    """A `Series` of each place by name, made when it is asked for: most are never looked at."""
+
+    def __init__(self, steps: dict[str, array[float]]) -> None:
+        self._steps = steps
+
+    def __getitem__(self, name: str) -> Series:
+        return Series.from_steps(self._steps[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._steps)
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+
 @dataclass(frozen=True)
 class Run:
     """One replication.
@@ -70,13 +88,13 @@ class Run:
         One row per request, in the order in which the answers came.
     summary : Summary
         Of the scenario's window.
-    queues : dict of str to Series
+    queues : mapping of str to Series
         Requests waiting or in service, for ``proxy`` and each replica such as ``web/0``.
     """
 
     records: Records
     summary: Summary
-    queues: dict[str, Series]
+    queues: Mapping[str, Series]
 
 
 @dataclass(frozen=True)
@@ -99,7 +117,7 @@ class Result:
         return self.runs[0].records
 
     @property
-    def queues(self) -> dict[str, Series]:
+    def queues(self) -> Mapping[str, Series]:
         """The first replication's queues."""
         return self.runs[0].queues
 
@@ -207,12 +225,14 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     clients = Clients(env, workload, proxy, scenario.duration)
     clients.start()
     env.run()
-    records = Records.from_rows(
-        clients.rows, scenario.replicas, closed=workload.closed, caching=scenario.proxy.caching
+    records = clients.ledger.records(
+        scenario.replicas, closed=workload.closed, caching=scenario.proxy.caching
     )
-    queues = dict(zip(scenario.replicas, (Series.from_steps(r.inside) for r in proxy.replicas), strict=True))
-    queues["proxy"] = Series.from_steps(proxy.inside)
-    return Run(records, records.summary(scenario.window), queues)
+    steps = {
+        name: replica.inside.steps for name, replica in zip(scenario.replicas, proxy.replicas, strict=True)
+    }
+    steps["proxy"] = proxy.inside.steps
+    return Run(records, records.summary(scenario.window), Queues(steps))
 
 
 def _run_with(added: tuple[dict[str, type], ...], scenario: Scenario, costs: Costs, luck: int) -> Run:

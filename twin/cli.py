@@ -15,6 +15,7 @@ from rich.console import Console
 from policies.problems import BadInput
 from scenarios import load_scenario, shipped_scenarios
 from scenarios.loading import LoadedScenario
+from scenarios.schema import check_real
 from scenarios.workload import read_trace
 from twin.output import check_writable, write_json, write_whole
 
@@ -43,6 +44,14 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
     return loaded
 
 
+def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
+    """A scenario that the real twin obeys in all variants."""
+    loaded = _load(name, overrides)
+    for variant in loaded.variants:
+        check_real(variant.scenario, name)
+    return loaded
+
+
 @app.command()
 def confirm(
     scenario: ScenarioName,
@@ -64,7 +73,7 @@ def confirm(
     from twin.progress import Bars
     from twin.terminal import print_confirmation
 
-    loaded = _load(scenario, overrides)
+    loaded = _load_real(scenario, overrides)
     check_writable(json, "--json")
     check_writable(report, "--report")
     with Bars() as bars:
@@ -128,7 +137,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
     from twin.progress import Bars
     from twin.terminal import summary_table
 
-    loaded = _load(scenario, overrides)
+    loaded = _load_real(scenario, overrides)
     check_writable(json, "--json")
     summaries, void = [], []
     total = sum(variant.scenario.duration for variant in loaded.variants)

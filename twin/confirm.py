@@ -9,7 +9,7 @@ from typing import Any
 from loadtests import Stage
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records, Summary, pool
-from scenarios.schema import Scenario
+from scenarios.schema import Scenario, check_real
 from simulator import Costs, simulate
 from simulator.statistics import mean_summary
 from twin import compare
@@ -59,6 +59,8 @@ def confirm(
         If the scenario cannot be run as it stands, for example because a trace is unreadable.
     """
     reporter = reporter or Quiet()
+    for variant in loaded.variants:
+        check_real(variant.scenario, loaded.name)
     with Stage() as stage:
         calibration = (
             Calibration.given(costs)

@@ -37,6 +37,8 @@ class Upstreams:
         Indices that may be picked, in order, never empty. Replaced by a new list when it changes.
     equal : bool
         Whether all weights are the same now.
+    next_step : float
+        When slow start has to `advance`.
     """
 
     STEPS = 10
@@ -52,7 +54,7 @@ class Upstreams:
         self._slow_start = slow_start
         self._full_weight = self.weight
         self._back_since: dict[int, float] = {}
-        self._next_step = math.inf
+        self.next_step = math.inf
 
     def cost(self, index: int) -> float:
         """Load per weight that one more request would bring upstream `index` to."""
@@ -76,11 +78,11 @@ class Upstreams:
 
     def advance(self, now: float) -> None:
         """It is `now`: let those that came back take the steps that are due."""
-        if now >= self._next_step:
+        if now >= self.next_step:
             self._take_step(now)
 
     def _take_step(self, now: float) -> None:
-        self._next_step = math.inf
+        self.next_step = math.inf
         self.share = [1.0] * len(self.load)
         for index, since in list(self._back_since.items()):
             passed = (now - since) / self._slow_start if self._slow_start else 1.0
@@ -90,7 +92,7 @@ class Upstreams:
                 continue
             self.share[index] = step / self.STEPS
             due = since + self._slow_start * (step + 1) / self.STEPS
-            self._next_step = min(self._next_step, due)
+            self.next_step = min(self.next_step, due)
         self.weight = [full * share for full, share in zip(self._full_weight, self.share, strict=True)]
         self.equal = len(set(self.weight)) == 1
 
@@ -171,6 +173,10 @@ class Dispatch:
         Handed to the balancer.
     slow_start : float
         Seconds, see `Upstreams`.
+    snapshot : float
+        Seconds between two looks at the loads, which the balancer decides by until the next (the
+        periodic updates of M. Mitzenmacher, "How useful is old information?", IEEE Transactions on
+        Parallel and Distributed Systems 11, 2000); 0: it always knows them.
 
     Notes
     -----
@@ -178,19 +184,36 @@ class Dispatch:
     """
 
     def __init__(
-        self, balance: str, weight: Sequence[float], rng: random.Random, slow_start: float = 0.0
+        self,
+        balance: str,
+        weight: Sequence[float],
+        rng: random.Random,
+        slow_start: float = 0.0,
+        snapshot: float = 0.0,
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
+        self._outstanding = [0] * len(weight) if snapshot else self.upstreams.load
+        self._snapshot, self._next_look = snapshot, snapshot or math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float) -> int:
         """Pick an upstream for a request and count the request as outstanding there."""
-        self.upstreams.advance(now)
+        upstreams = self.upstreams
+        if now >= upstreams.next_step:
+            upstreams.advance(now)
+        if now >= self._next_look:
+            self._look(now)
         index = self.balancer.pick(key, now)
-        self.upstreams.load[index] += 1
+        self._outstanding[index] += 1
         return index
 
     def finish(self, index: int, elapsed: float, now: float) -> None:
         """The request on upstream `index` ended, well or not, `elapsed` seconds after its start."""
-        self.upstreams.load[index] -= 1
+        self._outstanding[index] -= 1
         self.balancer.finished(index, elapsed, now)
+
+    def _look(self, now: float) -> None:
+        self._next_look = (now // self._snapshot + 1) * self._snapshot
+        upstreams = self.upstreams
+        upstreams.load[:] = self._outstanding
+        upstreams.weight = list(upstreams.weight)  # tells balancers with books to begin them anew

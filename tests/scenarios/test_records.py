@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios import Records, Summary
-from scenarios.records import NO_UPSTREAM, pool
+from scenarios.records import NO_UPSTREAM, Ledger, pool
 
 UPSTREAMS = ["web/0", "web/1", "web/2"]
 
@@ -158,3 +158,20 @@ def test_figures_are_in_their_bounds_and_in_order(
     assert sum(summary.upstream_share.values()) == pytest.approx(1) or not any(
         summary.upstream_share.values()
     )
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4096, 10_000])
+def test_a_ledger_keeps_what_rows_would(rows: int) -> None:
+    written = [
+        (i % 7, i, 10**12 + i, i * 0.5, i * 0.5 + 1e-9, i + 1.0, 200 + i % 300, i % 2 == 0, i % 5 - 1, 10**10)
+        for i in range(rows)
+    ]
+    ledger = Ledger()
+    for row in written:
+        ledger.append(row)
+    found = ledger.records(["web/0"], closed=True, caching=True)
+    expected = Records.from_rows(written, ["web/0"], closed=True, caching=True)
+    for name in ("user", "seq", "object", "due", "sent", "done", "status", "hit", "upstream", "size"):
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist()
+    assert len(ledger.records([], closed=True, caching=False)) == 0

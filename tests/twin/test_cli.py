@@ -585,3 +585,26 @@ def test_explain_refuses_what_is_no_request(run: Run, proxy_file: Path, wrong: l
     code, out, err = run("explain", proxy_file, *wrong)
     assert (code, out) == (2, "")
     one_line(err)
+
+
+@pytest.mark.parametrize("command", ["confirm", "loadtest"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("proxy.service.web.retry", "{attempts = 2}"),
+        ("proxy.service.web.load_snapshot", "1s"),
+        ("backend.web.fail", '{1 = "1s..2s"}'),
+        ("backend.web.discipline", "ps"),
+    ],
+)
+def test_what_only_the_simulator_models_is_refused_before_anything_real_runs(
+    run: Run, command: str, key: str, value: str
+) -> None:
+    setting = f"{key}={value}"
+    code, _, err = run(command, "slow-server", "--set", setting)
+    assert code == 2
+    assert (
+        err
+        == f"proxytwin: slow-server: {key}: not obeyed by the real proxy yet; only the simulator models it\n"
+    )
+    assert run("simulate", "slow-server", "--set", setting, "--set", "duration=2s")[0] == 0

@@ -1,0 +1,42 @@
+"""Who may be picked, when several judges have a say: health checks and ejection."""
+
+from __future__ import annotations
+
+from policies.balancing import Upstreams
+
+
+class Membership:
+    """Keeps `Upstreams` in step: an upstream is out as long as anyone has a reason against it.
+
+    The last one that is left stays in whatever is said, and goes out when another comes back.
+
+    Parameters
+    ----------
+    upstreams : Upstreams
+        What the balancer looks at.
+    """
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+        self._against: dict[int, set[str]] = {}
+
+    def exclude(self, index: int, reason: str, now: float) -> None:
+        """From `now` on there is `reason` against upstream `index`."""
+        self._against.setdefault(index, set()).add(reason)
+        self._settle(now)
+
+    def readmit(self, index: int, reason: str, now: float) -> None:
+        """From `now` on there is `reason` no more."""
+        reasons = self._against.get(index, set())
+        reasons.discard(reason)
+        if not reasons:
+            self._against.pop(index, None)
+        self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        for index in range(len(self._upstreams.load)):
+            if index not in self._against:
+                self._upstreams.mark_up(index, now)
+        for index in list(self._upstreams.available):
+            if index in self._against:
+                self._upstreams.mark_down(index)

@@ -1,0 +1,167 @@
+"""Load profiles: how an open load's rate changes over a run, as ``bursts(10s, 1s, 5)`` and the like."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from policies.registry import nearest
+from policies.units import parse_duration
+
+Factors = NDArray[np.float64]
+_CALL = re.compile(r"\s*([a-z_]+)\s*\(([^()]*)\)\s*")
+_BLOCK = 128
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of profile.
+
+    Parameters
+    ----------
+    arguments : tuple of str
+        Name of each argument; those in `durations` are written as durations, the others are numbers.
+    factor : callable
+        ``factor(times, *arguments)``: what the rate is multiplied by at these seconds.
+    peak : callable
+        The largest factor there is, of the arguments.
+    holds : callable
+        Whether the arguments are possible.
+    rule : str
+        What `holds` demands.
+    """
+
+    arguments: tuple[str, ...]
+    durations: tuple[str, ...]
+    factor: Callable[..., Factors]
+    peak: Callable[..., float]
+    holds: Callable[..., bool]
+    rule: str
+
+
+KINDS: dict[str, Kind] = {
+    "ramp": Kind(
+        ("low", "high", "over"),
+        ("over",),
+        lambda t, low, high, over: low + (high - low) * np.minimum(t / over, 1.0),
+        lambda low, high, _: max(low, high),
+        lambda low, high, over: low >= 0 and high > 0 and over > 0,
+        "low must not be negative, high and over must be above 0",
+    ),
+    "bursts": Kind(
+        ("every", "lasting", "factor"),
+        ("every", "lasting"),
+        lambda t, every, lasting, factor: np.where(np.mod(t, every) < lasting, factor, 1.0),
+        lambda _every, _lasting, factor: max(factor, 1.0),
+        lambda every, lasting, factor: 0 < lasting < every and factor >= 0,
+        "lasting must be above 0 and below every, factor not negative",
+    ),
+    "day": Kind(
+        ("length", "swing"),
+        ("length",),
+        lambda t, length, swing: 1.0 - swing * np.cos(2 * np.pi * t / length),
+        lambda _, swing: 1.0 + swing,
+        lambda length, swing: length > 0 and 0 <= swing <= 1,
+        "length must be above 0, swing from 0 to 1",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A rate's course: what it is multiplied by at each time of a run.
+
+    ``ramp(low, high, over)`` goes straight from one factor to the other and stays there;
+    ``bursts(every, lasting, factor)`` begins every period with a burst; ``day(length, swing)`` is a
+    cosine around 1 that begins at its lowest.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `KINDS`.
+    arguments : tuple of float
+        In the kind's order, in seconds or as numbers.
+    text : str
+        As it was written.
+    """
+
+    kind: str
+    arguments: tuple[float, ...]
+    text: str
+
+    def factor(self, times: Factors) -> Factors:
+        """What the rate is multiplied by at `times` (seconds)."""
+        return KINDS[self.kind].factor(times, *self.arguments)
+
+    @property
+    def peak(self) -> float:
+        """The largest factor."""
+        return KINDS[self.kind].peak(*self.arguments)
+
+    def pauses(self, rate: float, rng: np.random.Generator, chance: np.random.Generator) -> Iterator[float]:
+        """Seconds from one arrival to the next, without end.
+
+        By thinning: arrivals at the peak's rate, of which each is kept with the chance that the
+        rate at its time is of the peak (P. A. W. Lewis, G. S. Shedler, "Simulation of
+        nonhomogeneous Poisson processes by thinning", Naval Research Logistics 26, 1979).
+        """
+        now = last = 0.0
+        while True:
+            times = now + np.cumsum(rng.exponential(1.0 / (rate * self.peak), _BLOCK))
+            kept = chance.random(_BLOCK) * self.peak < self.factor(times)
+            for time in times[kept].tolist():
+                yield time - last
+                last = time
+            now = float(times[-1])
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.is_instance_schema(cls)
+
+
+def parse_profile(text: object) -> Profile:
+    """A profile from its text; raises `ValueError` in one line."""
+    found = _CALL.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"expected a profile such as 'bursts(10s, 1s, 5)', not {text!r}")
+    name, inside = found[1], [part.strip() for part in found[2].split(",")]
+    if name not in KINDS:
+        raise ValueError(f"unknown profile {name!r}{nearest(name, list(KINDS))}")
+    kind = KINDS[name]
+    form = f"{name}({', '.join(kind.arguments)})"
+    if len(inside) != len(kind.arguments) or not all(inside):
+        raise ValueError(f"expected {form}, not {text!r}")
+    arguments = tuple(
+        parse_duration(part) if argument in kind.durations else _number(part, form, argument)
+        for part, argument in zip(inside, kind.arguments, strict=True)
+    )
+    if not kind.holds(*arguments):
+        raise ValueError(f"{form}: {kind.rule}, in {text!r}")
+    return Profile(name, arguments, str(text))
+
+
+def _number(text: str, form: str, argument: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{form}: expected a number for {argument}, not {text!r}")
+    return number
+
+
+LoadProfile = Annotated[
+    Profile, BeforeValidator(lambda value: value if isinstance(value, Profile) else parse_profile(value))
+]
+"""A `Profile`, written as in ``"day(60s, 0.8)"``."""

@@ -1,0 +1,163 @@
+"""The decisions about upstreams that fail: each class against what it says, and against general rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.balancing import Upstreams
+from policies.resilience import (
+    BoundedQueue,
+    CircuitBreaker,
+    HealthChecks,
+    Membership,
+    PassiveEjection,
+    RetryBudget,
+    TokenBucket,
+)
+
+
+def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_try_again() -> None:
+    breaker = CircuitBreaker(3, 5.0)
+    for failed in (True, True, False, True, True):
+        assert breaker.allows(0.0)
+        breaker.ended(failed, 0.0)
+    assert breaker.state(0.0) == "closed"
+    breaker.ended(True, 1.0)
+    assert (breaker.state(1.0), breaker.allows(5.9)) == ("open", False)
+    assert breaker.state(6.0) == "half open"
+    assert [breaker.allows(6.0), breaker.allows(6.0)] == [True, False]
+    breaker.ended(True, 7.0)
+    assert not breaker.allows(11.9)
+    assert breaker.allows(12.0)
+    breaker.ended(False, 12.0)
+    assert breaker.state(12.0) == "closed"
+
+
+def test_requests_from_before_it_opened_do_not_close_a_breaker() -> None:
+    breaker = CircuitBreaker(1, 5.0)
+    assert breaker.allows(0.0)
+    assert breaker.allows(0.0)
+    breaker.ended(True, 1.0)
+    breaker.ended(False, 2.0)
+    assert breaker.state(2.0) == "open"
+
+
+@given(st.lists(st.booleans(), max_size=300), st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0]))
+def test_a_budget_never_allows_more_retries_than_its_share_and_what_was_saved(
+    events: list[bool], share: float
+) -> None:
+    budget, requests, retries = RetryBudget(share, most=3), 0, 0
+    for is_request in events:
+        if is_request:
+            requests += 1
+            budget.requested()
+        else:
+            retries += budget.spend()
+    assert retries <= 3 + share * requests + 1e-6
+
+
+def test_a_budget_of_a_fifth_pays_for_every_fifth_request() -> None:
+    budget = RetryBudget(0.2)
+    while budget.spend():
+        pass
+    spent = []
+    for number in range(1, 21):
+        budget.requested()
+        if budget.spend():
+            spent.append(number)
+    assert spent == [5, 10, 15, 20]
+
+
+def test_an_upstream_is_ejected_after_errors_in_a_row_and_comes_back() -> None:
+    eject = PassiveEjection(4, 2, 10.0, 0.5)
+    assert [eject.ended(0, failed, 0.0) for failed in (True, False, True, True)] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert not eject.ended(1, True, 1.0)
+    assert eject.ended(1, True, 1.0)
+    assert [eject.ended(2, True, 2.0) for _ in range(5)] == [False] * 5, "half of them are out already"
+    assert eject.returning(9.9) == []
+    assert eject.returning(10.0) == [0]
+    assert eject.returning(10.0) == []
+    assert eject.ended(2, True, 10.0)
+
+
+def test_health_follows_probes_in_a_row() -> None:
+    checks = HealthChecks(2, rise=2, fall=3)
+    probes = [False, False, True, False, False, False, False, True, False, True, True, True]
+    said = [checks.probed(0, good) for good in probes]
+    assert said == [None] * 5 + [False] + [None] * 4 + [True, None]
+    assert checks.probed(1, True) is None
+
+
+def test_an_upstream_is_out_while_anyone_has_a_reason() -> None:
+    upstreams = Upstreams([1.0] * 3)
+    members = Membership(upstreams)
+    members.exclude(1, "ejected", 0.0)
+    members.exclude(1, "unhealthy", 0.0)
+    members.readmit(1, "ejected", 1.0)
+    assert upstreams.available == [0, 2]
+    members.readmit(1, "unhealthy", 2.0)
+    assert upstreams.available == [0, 1, 2]
+    members.readmit(2, "ejected", 2.0)
+    assert upstreams.available == [0, 1, 2]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.sampled_from("ab")), max_size=60))
+def test_someone_can_always_be_picked_and_the_last_one_leaves_when_another_comes(
+    events: list[tuple[bool, int, str]],
+) -> None:
+    upstreams = Upstreams([1.0] * 3)
+    members = Membership(upstreams)
+    against: dict[int, set[str]] = {index: set() for index in range(3)}
+    for out, index, reason in events:
+        if out:
+            members.exclude(index, reason, 0.0)
+            against[index].add(reason)
+        else:
+            members.readmit(index, reason, 0.0)
+            against[index].discard(reason)
+        fit = [number for number in range(3) if not against[number]]
+        assert upstreams.available == fit if fit else len(upstreams.available) == 1
+
+
+def test_a_queue_serves_in_order_and_passes_over_who_gave_up() -> None:
+    queue = BoundedQueue(2, 1.0)
+    assert [queue.enter(ticket) for ticket in "abcde"] == [True, True, False, False, False]
+    assert queue.give_up("c")
+    assert not queue.give_up("c")
+    assert [queue.leave(), queue.leave(), queue.leave(), queue.leave()] == ["d", "e", None, None]
+    assert not queue.give_up("d")
+    assert [queue.enter(ticket) for ticket in "xyz"] == [True, True, False]
+
+
+def test_a_queue_without_a_wait_keeps_nobody() -> None:
+    queue = BoundedQueue(1, 0.0)
+    assert [queue.enter("a"), queue.enter("b")] == [True, False]
+    assert queue.leave() is None
+
+
+@given(
+    st.lists(st.floats(0, 2), min_size=1, max_size=200),
+    st.floats(0.5, 50),
+    st.floats(1, 20),
+)
+def test_a_token_bucket_never_exceeds_its_rate_and_burst(
+    gaps: list[float], rate: float, burst: float
+) -> None:
+    bucket, now, passed = TokenBucket(rate, burst), 0.0, []
+    for gap in gaps:
+        now += gap
+        if bucket.allows(now):
+            passed.append(now)
+    for start in range(len(passed)):
+        count = len(passed) - start
+        assert count <= burst + rate * (passed[-1] - passed[start]) + 1 + 1e-6
+
+
+def test_a_token_bucket_passes_its_rate_once_the_burst_is_gone() -> None:
+    bucket = TokenBucket(10.0, burst=1)
+    passed = sum(bucket.allows(number / 100) for number in range(1001))
+    assert passed == pytest.approx(101, abs=1)

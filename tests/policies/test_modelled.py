@@ -1,0 +1,59 @@
+"""What only the simulator models is refused by the real twin, never silently left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.modelled import NOT_OBEYED_YET, check_obeyed
+from policies.problems import BadInput
+from policies.settings import parse_settings
+from realproxy import Proxy
+from realproxy.check import check
+
+SET: dict[str, Any] = {
+    "service.*.load_snapshot": "1s",
+    "service.*.health": {"every": "1s"},
+    "service.*.eject": {"errors": 3, "for": "5s"},
+    "service.*.retry": {"attempts": 3, "budget": 0.1},
+    "service.*.hedge": {"after": "50ms"},
+    "service.*.breaker": {"failures": 3},
+    "service.*.queue": {"in_flight": 10, "wait": "1s"},
+    "service.*.rate": "100/s",
+    "route.*.cache.coalesce": True,
+    "cache.hit_lock": "20us",
+}
+
+
+def tables(key: str | None) -> dict[str, Any]:
+    service: dict[str, Any] = {"upstreams": "127.0.0.1:9001"}
+    data: dict[str, Any] = {"route": [{"to": "web"}], "service": {"web": service}}
+    if key is not None:
+        parent, _, last = key.rpartition(".")
+        places = {"service.*": service, "route.*.cache": data["route"][0].setdefault("cache", {})}
+        (places[parent] if parent in places else data.setdefault(parent, {}))[last] = SET[key]
+    return data
+
+
+@pytest.mark.parametrize("key", NOT_OBEYED_YET)
+def test_the_real_proxy_refuses_a_key_that_it_would_not_obey(key: str) -> None:
+    settings = parse_settings(tables(key))
+    with pytest.raises(BadInput) as said:
+        Proxy(settings, where="proxy.toml")
+    name = key.replace("route.*", "route.0").replace("*", "web")
+    expected = f"proxy.toml: {name}: not obeyed by the real proxy yet; only the simulator models it"
+    assert str(said.value) == expected
+
+
+def test_check_tells_the_same_as_a_start(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.toml"
+    file.write_text(
+        '[service.web]\nupstreams = "127.0.0.1:9001"\nretry = { attempts = 2 }\n[[route]]\nto = "web"\n'
+    )
+    assert [finding.key for finding in check(file)] == ["service.web.retry"]
+
+
+def test_defaults_are_obeyed() -> None:
+    assert check_obeyed(parse_settings(tables(None)), "proxy.toml") == []

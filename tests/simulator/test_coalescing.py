@@ -1,0 +1,73 @@
+"""Misses of one object at the same time: each goes to the backend, or one goes for all."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scenarios import Records, Scenario, Workload, parse_scenario
+from simulator import Costs, simulate
+
+FETCH_S, FRESH_S, RATE = 0.5, 1.0, 2.0
+
+
+def scenario_with(route: dict[str, Any], said: str = "max-age=1", **backend: Any) -> Scenario:
+    data = {
+        "title": "coalescing", "seed": 4, "duration": "1000s", "warmup": "0s",
+        "workload": {"rate": f"{RATE}/s", "objects": 1},
+        "backend": {"web": {
+            "service_time": f"{FETCH_S}s", "concurrency": 1000, "cache_control": said, **backend,
+        }},
+        "proxy": {
+            "route": [{"to": "web", "cache": route}],
+            "service": {"web": {"upstreams": "web"}},
+            "limits": {"threads": 1000, "answer_timeout": "1d"},
+        },
+    }  # fmt: skip
+    return parse_scenario(data).scenario
+
+
+def run(scenario: Scenario) -> Records:
+    records = simulate(scenario, costs=Costs.zero()).records
+    return records.select(np.argsort(records.seq))
+
+
+def test_one_fetches_for_all_who_come_meanwhile() -> None:
+    """Request by request: a fetch, those who wait for it, those who find it fresh, and so on."""
+    scenario = scenario_with({"coalesce": True})
+    records = run(scenario)
+    landed = fresh_until = -1.0
+    now = 0.0
+    for row, request in enumerate(islice(Workload(scenario).stream(0), len(records))):
+        now += request.pause
+        fetches = now >= fresh_until
+        if fetches:
+            landed, fresh_until = now + FETCH_S, now + FETCH_S + FRESH_S
+        assert records.hit[row] == (not fetches)
+        assert records.done[row] == pytest.approx(max(now, landed), abs=1e-9)
+    assert records.upstream[records.hit].tolist() == [-1] * int(records.hit.sum())
+
+
+def test_coalescing_spares_the_backend_as_the_formula_says() -> None:
+    """Fetches per request: 1 / (1 + λ (T + D)); the standard error here is below 0.01."""
+    fetches = 1 - run(scenario_with({"coalesce": True})).hit.mean()
+    assert fetches == pytest.approx(1 / (1 + RATE * (FRESH_S + FETCH_S)), abs=0.03)
+    assert 1 - run(scenario_with({})).hit.mean() > fetches + 0.1
+
+
+def test_what_may_not_be_stored_is_fetched_by_each() -> None:
+    records = run(scenario_with({"coalesce": True}, said="no-store"))
+    assert not records.hit.any()
+    assert records.response.max() <= 2 * FETCH_S + 1e-9
+    assert records.response.max() > FETCH_S
+
+
+def test_an_error_is_not_shared() -> None:
+    records = run(scenario_with({"coalesce": True}, fail={"0": "100s..200s"}))
+    assert set(records.status[records.hit].tolist()) == {200}
+    down = (records.sent > 102) & (records.sent < 200)
+    assert (records.status[down] == 502).all()
+    assert (records.status[records.sent > 200] == 200).all()
