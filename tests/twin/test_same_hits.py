@@ -14,6 +14,7 @@ ONE_CLIENT = {
     "workload.users": 1,
     "workload.think": "1ms",
     "workload.objects": 60,
+    "workload.size": "lognormal(4KiB, 1.0)",
     "backend.origin.service_time": "0s",
     "proxy.cache.capacity": "48KiB",
     "duration": "0.8s",
