@@ -1,0 +1,39 @@
+"""The settings of a proxy: the one schema of its TOML file.
+
+The real proxy obeys all of it, a scenario embeds it, the simulator models what it says. Each
+field's default stands beside it, and its meaning in the docstring of its class. One module holds
+the tables of one concern; `proxy` puts them together.
+"""
+
+from policies.settings.base import Listen, Pattern, Settings
+from policies.settings.forward import Forward
+from policies.settings.operation import Limits, Log
+from policies.settings.proxy import ProxySettings, load_settings, parse_settings
+from policies.settings.routes import STALE, Match, Route, RouteCache
+from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
+from policies.settings.store import Cache
+
+__all__ = [
+    "STALE",
+    "Breaker",
+    "Cache",
+    "Eject",
+    "Forward",
+    "Health",
+    "Hedge",
+    "Limits",
+    "Listen",
+    "Log",
+    "Match",
+    "Pattern",
+    "ProxySettings",
+    "Queue",
+    "Retry",
+    "Route",
+    "RouteCache",
+    "Service",
+    "Settings",
+    "Upstream",
+    "load_settings",
+    "parse_settings",
+]

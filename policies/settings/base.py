@@ -1,0 +1,36 @@
+"""What every table of a settings file is, and the kinds of text that several tables take."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from policies.patterns import check_pattern
+
+Pattern = Annotated[str, AfterValidator(check_pattern)]
+
+
+class Settings(BaseModel):
+    """A table of a settings file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _check_listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"expected 'host:port' such as '127.0.0.1:8080', not {text!r}")
+    if (host.startswith("[") and host.endswith("]")) != (":" in host):
+        raise ValueError(f"expected an IPv6 address in brackets such as '[::1]:8080', not {text!r}")
+    return text
+
+
+def _check_network(text: str) -> str:
+    ipaddress.ip_network(text, strict=False)
+    return text
+
+
+Listen = Annotated[str, AfterValidator(_check_listen)]
+Network = Annotated[str, AfterValidator(_check_network)]

@@ -1,0 +1,82 @@
+"""A whole proxy, and how it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from policies.problems import read_toml, validate
+from policies.registry import nearest
+from policies.settings.base import Listen, Settings
+from policies.settings.forward import Forward
+from policies.settings.operation import Limits, Log
+from policies.settings.routes import Route
+from policies.settings.services import Service
+from policies.settings.store import Cache
+
+
+class ProxySettings(Settings):
+    """A whole proxy.
+
+    Parameters
+    ----------
+    listen : str
+        ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+    forward : Forward, optional
+        The forward side; off without it.
+    route : list of Route
+        The reverse side, first match wins.
+    service : dict of str to Service
+        What routes lead to, by name.
+    cache : Cache
+        The store; used by what has caching switched on.
+    log : Log, optional
+        The access log; off without it.
+    limits : Limits
+        Bounds and time-outs.
+    """
+
+    listen: Listen = "127.0.0.1:0"
+    forward: Forward | None = None
+    route: tuple[Route, ...] = ()
+    service: dict[str, Service] = Field(default_factory=dict)
+    cache: Cache = Cache()
+    log: Log | None = None
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _routes_lead_somewhere(self) -> ProxySettings:
+        for number, route in enumerate(self.route):
+            if route.to is not None and route.to not in self.service:
+                hint = (
+                    nearest(route.to, list(self.service))
+                    if self.service
+                    else "; there is no [service.…] table"
+                )
+                raise ValueError(f"route.{number}.to: unknown service {route.to!r}{hint}")
+        if not self.route and self.forward is None:
+            raise ValueError("expected at least one [[route]] or a [forward] table")
+        return self
+
+    @property
+    def caching(self) -> bool:
+        """Whether anything is cached at all."""
+        return any(route.cache for route in self.route) or (self.forward is not None and self.forward.cache)
+
+
+def load_settings(path: str | Path) -> ProxySettings:
+    """The settings in a proxy's TOML file.
+
+    Raises
+    ------
+    BadInput
+        In one line: the file, the key and what was expected.
+    """
+    return validate(ProxySettings, read_toml(path), str(path))
+
+
+def parse_settings(data: dict[str, Any], where: str = "settings") -> ProxySettings:
+    """Settings from plain data or keyword arguments; raises `BadInput` like `load_settings`."""
+    return validate(ProxySettings, data, where)

@@ -1,0 +1,89 @@
+"""The reverse side: which requests a route takes, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from policies.settings.base import Network, Pattern, Settings
+from policies.units import Duration
+
+
+class Match(Settings):
+    """Which requests a route takes; every condition that is given must hold.
+
+    Parameters
+    ----------
+    host : str, optional
+        Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port.
+    path : str, optional
+        Glob (``/api/*``) or regular expression, of the path without the query.
+    method : str, optional
+        One method, or several separated by ``|``.
+    header : dict of str to str, optional
+        Field names with the glob that the value must match.
+    client : str, optional
+        Network of the client's address, such as ``203.0.113.0/24``.
+    """
+
+    host: Pattern | None = None
+    path: Pattern | None = None
+    method: str | None = None
+    header: dict[str, Pattern] = Field(default_factory=dict)
+    client: Network | None = None
+
+
+STALE = 600.0
+"""Seconds that an answer may be stale, by default, while its origin cannot be reached."""
+
+
+class RouteCache(Settings):
+    """How answers of one route are cached.
+
+    Parameters
+    ----------
+    ttl : duration, optional
+        Freshness of an answer whose origin names none. Without it such answers are stored only if
+        their Last-Modified allows a guess.
+    stale : duration
+        How much longer an answer may be used while its origin cannot be reached, unless the
+        origin says otherwise.
+    coalesce : bool
+        Whether requests for an object that is being fetched wait for that fetch.
+    """
+
+    ttl: Duration | None = None
+    stale: Duration = STALE
+    coalesce: bool = False
+
+
+def _read_route_cache(value: object) -> object:
+    return RouteCache() if value is True else None if value is False else value
+
+
+class Route(Settings):
+    """One rule of the reverse side: the first route that matches takes the request.
+
+    Parameters
+    ----------
+    when : Match
+        Which requests; everything by default.
+    to : str, optional
+        Name of the service that answers.
+    respond : int, optional
+        A status to answer with, instead of a service.
+    cache : RouteCache or bool, optional
+        ``true`` or a table: this route's answers may be stored. Off by default.
+    """
+
+    when: Match = Match()
+    to: str | None = None
+    respond: Annotated[int, Field(ge=200, le=599)] | None = None
+    cache: Annotated[RouteCache | None, BeforeValidator(_read_route_cache)] = None
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> Route:
+        if (self.to is None) == (self.respond is None):
+            raise ValueError("expected either 'to' (a service) or 'respond' (a status)")
+        return self

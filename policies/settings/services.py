@@ -1,0 +1,158 @@
+"""Services: their upstreams, how requests are spread over them, and what happens when they fail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from policies.balancing import balancing_policies
+from policies.settings.base import Settings
+from policies.units import Duration, Rate
+
+
+class Upstream(Settings):
+    """One server of a service.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``. In a scenario, the name of a backend, which stands for all its replicas.
+    weight : float
+        Share relative to the other upstreams, for balancers that look at weights.
+    """
+
+    address: str
+    weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+def _read_upstreams(value: object) -> object:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [{"address": item} if isinstance(item, str) else item for item in items]
+
+
+class Health(Settings):
+    """Probes of every upstream, see `policies.resilience.HealthChecks`.
+
+    Parameters
+    ----------
+    path : str
+        What is asked for.
+    every : duration
+        Between two probes of an upstream.
+    rise, fall : int
+        Probes in a row that bring an upstream up, or take it down.
+    """
+
+    path: str = "/health"
+    every: Annotated[Duration, Field(gt=0)] = 2.0
+    rise: Annotated[int, Field(ge=1)] = 2
+    fall: Annotated[int, Field(ge=1)] = 3
+
+
+class Eject(Settings):
+    """Leave failing upstreams alone, see `policies.resilience.PassiveEjection`.
+
+    Parameters
+    ----------
+    errors : int
+        Failures in a row (500 or more, refused, too late) that eject an upstream.
+    for_ : duration
+        How long; ``for`` in the file.
+    most : float
+        Share of the upstreams that may be ejected at once.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    errors: Annotated[int, Field(ge=1)] = 5
+    for_: Annotated[Duration, Field(alias="for", gt=0)] = 10.0
+    most: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Retry(Settings):
+    """Ask another upstream after a failure.
+
+    Parameters
+    ----------
+    attempts : int
+        In all, the first one too.
+    budget : float, optional
+        Retries per request, see `policies.resilience.RetryBudget`; unlimited without it.
+    """
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 2
+    budget: Annotated[float, Field(ge=0)] | None = None
+
+
+class Hedge(Settings):
+    """Ask a second upstream if the first is slow; the first answer counts.
+
+    "The tail at scale": J. Dean, L. A. Barroso, Communications of the ACM 56, 2013.
+
+    Parameters
+    ----------
+    after : duration
+        How long the first has alone.
+    """
+
+    after: Annotated[Duration, Field(gt=0)]
+
+
+class Breaker(Settings):
+    """Refuse with 503 while a service fails, see `policies.resilience.CircuitBreaker`.
+
+    Parameters
+    ----------
+    failures : int
+        In a row, that open it.
+    open : duration
+        Until one request may try again.
+    """
+
+    failures: Annotated[int, Field(ge=1)] = 5
+    open: Annotated[Duration, Field(gt=0)] = 5.0
+
+
+class Queue(Settings):
+    """Requests in flight to a service, see `policies.resilience.BoundedQueue`.
+
+    Parameters
+    ----------
+    in_flight : int
+        At once.
+    wait : duration
+        How long another may wait for its turn; then 503.
+    """
+
+    in_flight: Annotated[int, Field(ge=1)]
+    wait: Duration = 0.0
+
+
+class Service(Settings):
+    """A set of servers that do the same work.
+
+    Parameters
+    ----------
+    upstreams : list
+        ``host:port`` texts or `Upstream` tables, at least one.
+    balance : str
+        Name of a balancing policy.
+    load_snapshot : duration
+        How often balancers learn of the upstreams' loads; 0: they always know.
+    health, eject, retry, hedge, breaker, queue : table, optional
+        See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off without it.
+    rate : rate, optional
+        Requests that are let through; the others are answered 429.
+    """
+
+    upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_read_upstreams), Field(min_length=1)]
+    balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
+    load_snapshot: Duration = 0.0
+    health: Health | None = None
+    eject: Eject | None = None
+    retry: Retry | None = None
+    hedge: Hedge | None = None
+    breaker: Breaker | None = None
+    queue: Queue | None = None
+    rate: Annotated[Rate, Field(gt=0)] | None = None
