@@ -85,7 +85,11 @@ class Stage:
         self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Stage:
-        self._start_generator()
+        try:
+            self._start_generator()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

@@ -3,10 +3,15 @@
 A child's standard input is its lifeline: a pipe that the kernel closes when the parent dies, even
 by SIGKILL, and every child ends when its standard input does. Children have a session of their
 own, so that Ctrl-C reaches the parent only, which then stops them in order.
+
+An interruption waits while a child is being started or stopped: between the fork and the moment
+when somebody knows the child, nobody could stop it. Whatever child is left when the interpreter
+ends is stopped then. Shared between threads: `_living`, whose single operations are atomic.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -14,14 +19,45 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 _STOP_S = 5.0
 _TAIL_LINES = 15
+
+
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let interruptions that arrive inside the block happen at its end.
+
+    Python runs signal handlers in the main thread only, so in any other one there is nothing to do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        arrived.append((number, frame))
+
+    handlers = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
+    python_handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in python_handlers:
+            signal.signal(number, note)
+        yield
+    finally:
+        for number, handler in python_handlers.items():
+            signal.signal(number, handler)
+        for number, frame in arrived:
+            python_handlers[signal.Signals(number)](number, frame)
 
 
 class LoadTestError(RuntimeError):
@@ -53,16 +89,18 @@ class Child:
         self.name = name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child, closed in stop
         self._unread = b""
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment,
-            cwd=folder,
-            bufsize=0,
-            start_new_session=True,
-        )
+        with uninterrupted():
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                cwd=folder,
+                bufsize=0,
+                start_new_session=True,
+            )
+            _living.add(self)
 
     @property
     def pid(self) -> int:
@@ -171,6 +209,11 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to end, then make it end; it is gone afterwards."""
+        with uninterrupted():
+            self._end()
+            _living.discard(self)
+
+    def _end(self) -> None:
         process = self._process
         try:
             if process.poll() is None:
@@ -196,3 +239,13 @@ class Child:
 
 def _ending(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+_living: set[Child] = set()
+
+
+@atexit.register
+def _stop_what_is_left() -> None:
+    with uninterrupted():
+        for child in tuple(_living):
+            child.stop()

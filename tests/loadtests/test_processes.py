@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.processes import Child, LoadTestError
+from loadtests.processes import Child, LoadTestError, uninterrupted
 
 ECHO = "import sys\nprint('{}', flush=True)\nfor line in sys.stdin: print(line, end='', flush=True)"
 
@@ -116,3 +116,34 @@ def test_children_end_when_their_parent_is_killed() -> None:
     parent.wait(5.0)
     parent.stdout.close()
     assert wait_until_gone(pid)
+
+
+INTERRUPTED = """
+import os, signal, subprocess, sys
+from loadtests.processes import Child
+fork = subprocess.Popen.__init__
+def interrupted(self, *arguments, **keywords):
+    fork(self, *arguments, **keywords)
+    print(self.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+subprocess.Popen.__init__ = interrupted
+Child("it", [sys.executable, "-c", "import time; time.sleep(60)"])
+"""
+
+
+def test_an_interruption_between_fork_and_assignment_leaves_no_child() -> None:
+    root = Path(__file__).parents[2]
+    parent = subprocess.run(
+        python(INTERRUPTED), check=False, capture_output=True, text=True, cwd=root, timeout=30
+    )
+    assert "KeyboardInterrupt" in parent.stderr
+    assert not psutil.pid_exists(int(parent.stdout))
+
+
+def test_an_interruption_waits_for_the_end_of_what_must_be_whole() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("whole")
+    assert done == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
