@@ -196,13 +196,12 @@ def sweep(
     """
     if jobs == 0:
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
-    from twin.grid import read_vary
     from twin.pictures import check_picture, write_picture
     from twin.progress import Bars
-    from twin.runners import SweepStopped
-    from twin.sweep import sweep as run
-    from twin.sweep_plots import check_metric, picture_of
-    from twin.sweep_tables import sweep_table
+    from twin.sweeps import SweepStopped, read_vary
+    from twin.sweeps import sweep as run
+    from twin.sweeps.plots import check_metric, picture_of
+    from twin.sweeps.tables import sweep_table
 
     check_metric(metric, "--metric")
     check_picture(plot, "--plot")
@@ -255,8 +254,8 @@ def curve(
     from twin.curving import DEFAULT_CAPACITIES, DEFAULT_POLICIES, curves_of
     from twin.pictures import check_picture, write_picture
     from twin.progress import Bars
-    from twin.sweep_plots import hit_ratio_curves
-    from twin.sweep_tables import curve_table
+    from twin.sweeps.plots import hit_ratio_curves
+    from twin.sweeps.tables import curve_table
     from twin.tables import check_table, write_table
 
     if out is not None:

@@ -13,11 +13,11 @@ import pytest
 
 from policies.eviction import eviction_policies
 from policies.eviction.lru import Lru
-from twin import runners
 from twin.cli import main
+from twin.sweeps import runners
 
 Run = Callable[..., tuple[int, str, str]]
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = ("small-cache", "--set", "duration=1s", "--set", "workload.users=5", "--jobs=1")
 POLICIES = "--vary=proxy.cache.policy=lru,fifo"
 

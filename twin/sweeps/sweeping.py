@@ -16,10 +16,10 @@ from policies import balancing_policies, eviction_policies
 from policies.problems import BadInput
 from scenarios.traces import read_trace
 from simulator import Costs
-from twin.grid import Cell, ScenarioSource, cells_of
-from twin.journal import Journal
 from twin.progress import Quiet, Reporter
-from twin.runners import Cluster, Cores, Outcome, Runner, SweepStopped
+from twin.sweeps.grid import Cell, ScenarioSource, cells_of
+from twin.sweeps.journal import Journal
+from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
 from twin.tables import check_table, write_table
 
 

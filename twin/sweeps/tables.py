@@ -8,7 +8,7 @@ from rich.table import Table
 
 from policies.units import format_size
 from twin.look import TITLES
-from twin.sweep_plots import varied_keys
+from twin.sweeps.plots import varied_keys
 
 MOST_ROWS = 40
 _FORMS = {"hit_ratio": ".4f", "error_ratio": ".4f"}

@@ -68,7 +68,7 @@ def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Fig
     Parameters
     ----------
     sweep : DataFrame
-        From `twin.sweep.sweep`.
+        From `twin.sweep`.
     key : str
         The varied key along the bottom.
     metric : str
@@ -102,7 +102,7 @@ def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") 
     Parameters
     ----------
     sweep : DataFrame
-        From `twin.sweep.sweep`.
+        From `twin.sweep`.
     across, up : str
         Varied keys.
     metric : str

@@ -17,9 +17,9 @@ from distributed import LocalCluster
 from policies.eviction import eviction_policies
 from policies.eviction.lru import Lru
 from policies.problems import BadInput
-from twin import runners
-from twin.runners import Cluster, SweepStopped
-from twin.sweep import journal_of, sweep
+from twin.sweeps import runners
+from twin.sweeps.runners import Cluster, SweepStopped
+from twin.sweeps.sweeping import journal_of, sweep
 
 VARY = {"proxy.cache.policy": ["fifo", "lru", "sieve"], "workload.users": [4, 8]}
 

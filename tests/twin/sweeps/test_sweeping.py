@@ -16,17 +16,18 @@ import pandas as pd
 import psutil
 import pytest
 
+import twin
 from policies.eviction import EvictionPolicy, eviction_policies, eviction_policy
 from policies.eviction.lru import Lru
 from policies.problems import BadInput
 from scenarios import Summary, load_scenario
 from simulator import Costs, simulate
-from twin import runners
-from twin.grid import read_vary
-from twin.journal import Journal
-from twin.sweep import journal_of, sweep
+from twin.sweeps import runners
+from twin.sweeps.grid import read_vary
+from twin.sweeps.journal import Journal
+from twin.sweeps.sweeping import journal_of, sweep
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILE = """
 title = "What do these tests show?"
 seed = 3
@@ -474,3 +475,9 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, content: bytes)
     with pytest.raises(BadInput, match="j: is no journal of a sweep; delete it or choose another --out"):
         Journal(tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == content
+
+
+def test_the_package_offers_it_by_name() -> None:
+    assert twin.sweep is sweep
+    with pytest.raises(AttributeError, match="no attribute 'sweeps_of'"):
+        _ = twin.sweeps_of
