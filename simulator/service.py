@@ -138,10 +138,11 @@ class Resilience:
     def _through_breaker(self, request: Request) -> Generator[Event, None, Outcome]:
         if self._breaker is None:
             return (yield from self._try(request))
-        if not self._breaker.allows(self._env.now):
+        began = self._env.now
+        if not self._breaker.allows(began):
             return _refusal(503)
         outcome = yield from self._try(request)
-        self._breaker.ended(_failed(outcome), self._env.now)
+        self._breaker.ended(_failed(outcome), began, self._env.now)
         return outcome
 
     def _try(self, request: Request) -> Generator[Event, None, Outcome]:

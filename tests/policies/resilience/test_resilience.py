@@ -22,16 +22,16 @@ def test_a_breaker_opens_after_failures_in_a_row_and_lets_one_try_again() -> Non
     breaker = CircuitBreaker(3, 5.0)
     for failed in (True, True, False, True, True):
         assert breaker.allows(0.0)
-        breaker.ended(failed, 0.0)
+        breaker.ended(failed, 0.0, 0.0)
     assert breaker.state(0.0) == "closed"
-    breaker.ended(True, 1.0)
+    breaker.ended(True, 0.0, 1.0)
     assert (breaker.state(1.0), breaker.allows(5.9)) == ("open", False)
     assert breaker.state(6.0) == "half open"
     assert [breaker.allows(6.0), breaker.allows(6.0)] == [True, False]
-    breaker.ended(True, 7.0)
+    breaker.ended(True, 6.0, 7.0)
     assert not breaker.allows(11.9)
     assert breaker.allows(12.0)
-    breaker.ended(False, 12.0)
+    breaker.ended(False, 12.0, 12.0)
     assert breaker.state(12.0) == "closed"
 
 
@@ -39,9 +39,24 @@ def test_requests_from_before_it_opened_do_not_close_a_breaker() -> None:
     breaker = CircuitBreaker(1, 5.0)
     assert breaker.allows(0.0)
     assert breaker.allows(0.0)
-    breaker.ended(True, 1.0)
-    breaker.ended(False, 2.0)
+    breaker.ended(True, 0.0, 1.0)
+    breaker.ended(False, 0.0, 2.0)
     assert breaker.state(2.0) == "open"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_an_older_requests_end_is_not_taken_for_the_trials(failed: bool) -> None:
+    breaker = CircuitBreaker(1, 5.0)
+    assert [breaker.allows(0.0), breaker.allows(0.5), breaker.allows(0.6)] == [True] * 3
+    breaker.ended(True, 0.0, 1.0)
+    assert breaker.allows(6.0)
+    breaker.ended(failed, 0.5, 6.1)
+    assert breaker.state(6.1) == "half open"
+    assert not breaker.allows(6.1), "the trial is still under way"
+    breaker.ended(False, 6.0, 6.2)
+    assert breaker.state(6.2) == "closed"
+    breaker.ended(True, 0.6, 6.3)
+    assert breaker.state(6.3) == "closed", "what it says of the service is older than the trial"
 
 
 @given(st.lists(st.booleans(), max_size=300), st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0]))
