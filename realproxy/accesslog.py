@@ -112,6 +112,7 @@ def format_json(exchange: Exchange, wall: float) -> str:
         "target": _text(head.target) if head else None,
         "status": exchange.status or None,
         "bytes": exchange.sent,
+        "received": exchange.received,
         "route": exchange.route,
         "service": exchange.service or None,
         "upstream": exchange.upstream or None,

@@ -84,8 +84,10 @@ class Exchange:
         Sent to the client; 0 if none was.
     sent : int
         Bytes of body sent to the client.
+    received : int
+        Bytes that a tunnel brought from the client to its target.
     side : str
-        ``reverse``, ``forward`` or ``tunnel``.
+        ``reverse``, ``forward``, ``tunnel`` or ``tcp``.
     route : int or None
         Number of the route.
     service, upstream : str
@@ -100,14 +102,14 @@ class Exchange:
 
     __slots__ = (
         "answered", "arrived", "asked", "cache", "client", "connecting", "end", "ended", "head", "picked",
-        "reused", "route", "sent", "service", "side", "status", "upstream",
+        "received", "reused", "route", "sent", "service", "side", "status", "upstream",
     )  # fmt: skip
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
         self.client, self.arrived, self.picked = client, arrived, picked
         self.head: RequestHead | None = None
         self.connecting = self.asked = self.answered = self.ended = 0.0
-        self.status = self.sent = 0
+        self.status = self.sent = self.received = 0
         self.side = "reverse"
         self.route: int | None = None
         self.service = self.upstream = self.cache = ""

@@ -169,11 +169,15 @@ class Fetch:
             if answer.status >= 200:
                 return answer, connection.buffer
             if answer.status == 101:
-                raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched protocols without being asked")
+                self._switch(answer)
             if self._head.minor == 1:
                 self._client.send([client_response(answer, UNTIL_CLOSE, b"")])
             if self._upload is not None and not connection.buffer:
                 self._upload.until_answer(connection)
+
+    def _switch(self, answer: ResponseHead) -> None:
+        """The upstream speaks another protocol from here on; raises."""
+        raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched protocols without being asked")
 
     # --- the way back ---------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from realproxy.site import Site
 from realproxy.stored import Stored
 from realproxy.targets import Address, connect, permitted
 from realproxy.tunnel import Relay
+from realproxy.upgrading import Switched, UpgradeFetch, offering, wanted_protocols
 from realproxy.workers import Worker
 
 IN_A_ROW = 32
@@ -181,6 +182,8 @@ class Serving:
         if route.to is None:
             return self._own_answer(turn, route.respond or 500, "")
         exchange.service = route.to
+        if b"upgrade" in head.fields and (protocols := wanted_protocols(head)):
+            return self._upgrade(turn, route.to, protocols)
         recording = None
         if route.cache is not None:
             rules = Rules(route.cache.ttl, route.cache.stale, targeted=True)
@@ -195,6 +198,21 @@ class Serving:
         request = upstream_request(head, host, turn.client.address, validators)
         fetch = Fetch(site.pool, self._limits, turn.client, exchange, head, recording, pick.finish)
         return self._fetch(turn, fetch, [pick.address], request, recording)
+
+    def _upgrade(self, turn: Turn, service: str, protocols: list[bytes]) -> Then:
+        """Offer the upstream another protocol; if it takes the offer, the relay thread goes on."""
+        head, client, exchange = turn.head, turn.client, turn.exchange
+        pick = self._site.services[service].start(client.address)
+        exchange.upstream = pick.name
+        host = head.authority if head.host else pick.name.encode()
+        request = offering(upstream_request(head, host, client.address), protocols)
+        fetch = UpgradeFetch(self._site.pool, self._limits, client, exchange, head, protocols, pick.finish)
+        try:
+            return self._fetch(turn, fetch, [pick.address], request, None)
+        except Switched as switched:
+            client.state = State.TUNNEL
+            self._relay.add(client, switched.upstream, exchange, switched.first, pick.finish)
+            return Then.TUNNEL
 
     # --- the forward side -----------------------------------------------------------------------
 

@@ -1,13 +1,16 @@
-"""Tunnels: bytes both ways between a client and a target, all of them in one thread.
+"""Tunnels: bytes both ways between two sockets, all of them in one thread.
 
-Threads. `Relay.add` may be called by any thread; from then on the relay thread owns both sockets
-of the tunnel. It closes the target's; the client's goes back through `Front.close`. Nothing here
-waits but for the epoll set: a side that does not read stops the reading of the other side.
+Threads. `Relay.add` and `Relay.call` may be called by any thread; all else happens in the relay
+thread, which owns both sockets of every tunnel and closes the target's; what becomes of the
+client's is said by whoever added it. Nothing here waits but for the epoll set: a side that does
+not read stops the reading of the other side, so one tunnel holds `BUFFER` bytes a direction at most.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import itertools
 import os
 import queue
 import select
@@ -22,6 +25,9 @@ from realproxy.exchange import End, Exchange
 BUFFER = 128 * 2**10
 """Bytes read at once, and held at most for one direction of one tunnel."""
 TICK = 0.5
+
+Handler = Callable[[int, float], None]
+"""Takes the events of a descriptor and the time, on the monotonic clock."""
 
 
 class Flow:
@@ -73,49 +79,69 @@ class Flow:
 
 
 class Tunnel:
-    """A client, a target, and the two flows between them."""
+    """Two sockets and the flows between them.
 
-    __slots__ = ("active", "client", "down", "exchange", "interest", "target", "up")
+    Parameters
+    ----------
+    client, target : socket.socket
+        The two ends.
+    up, down : bytes
+        What goes to the target, or to the client, before all else.
+    idle_timeout : float
+        Seconds without a byte after which it is closed.
+    ended : callable
+        Takes the tunnel and how it ended, once; then the target is closed already.
+    """
 
-    def __init__(self, client: Client, target: socket.socket, exchange: Exchange) -> None:
-        self.client, self.target, self.exchange = client, target, exchange
-        self.up = Flow(client.sock, target, client.buffer)
-        self.down = Flow(target, client.sock)
+    __slots__ = ("active", "client", "down", "ended", "idle_timeout", "moved", "target", "up")
+
+    def __init__(
+        self,
+        client: socket.socket,
+        target: socket.socket,
+        up: bytes,
+        down: bytes,
+        idle_timeout: float,
+        ended: Callable[[Tunnel, End], None],
+    ) -> None:
+        self.client, self.target, self.idle_timeout, self.ended = client, target, idle_timeout, ended
+        self.up, self.down = Flow(client, target, up), Flow(target, client, down)
         self.active = time.monotonic()
-        self.interest = {client.fd: -1, target.fileno(): -1}
+        self.moved: Handler
 
-    def wanted(self, inward: Flow, outward: Flow) -> int:
-        """The events to wait for on the socket that `inward` reads and `outward` writes."""
-        events = 0
-        if not inward.ended and not inward.held:
-            events |= select.EPOLLIN
-        if outward.held:
-            events |= select.EPOLLOUT
-        return events
+
+def _wanted(inward: Flow, outward: Flow) -> int:
+    """The events to wait for on the socket that `inward` reads and `outward` writes."""
+    reads = select.EPOLLIN if not inward.ended and not inward.held else 0
+    return reads | (select.EPOLLOUT if outward.held else 0)
 
 
 class Relay:
-    """The thread that moves the bytes of all tunnels.
+    """The thread that moves the bytes of all tunnels, and runs what else must never wait.
 
     Parameters
     ----------
     idle_timeout : float
-        Seconds without a byte after which a tunnel is closed.
+        Seconds without a byte after which a tunnel of `add` is closed.
     release : callable
-        Takes the client back to close it.
-    ended : callable
-        Takes the exchange of a tunnel that has ended.
+        Takes the client of `add` back to close it.
+    logged : callable
+        Takes the exchange of a tunnel of `add` that has ended.
     """
 
     def __init__(
-        self, idle_timeout: float, release: Callable[[Client], None], ended: Callable[[Exchange], None]
+        self, idle_timeout: float, release: Callable[[Client], None], logged: Callable[[Exchange], None]
     ) -> None:
-        self._idle_timeout, self._release, self._ended = idle_timeout, release, ended
+        self._idle_timeout, self._release, self._logged = idle_timeout, release, logged
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._incoming: queue.SimpleQueue[Tunnel] = queue.SimpleQueue()
-        self._tunnels: dict[int, Tunnel] = {}
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._handlers: dict[int, tuple[int, Handler]] = {}
+        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
+        self._numbers = itertools.count()
+        self._tunnels: set[Tunnel] = set()
         self._stopping = False
+        self.at_stop: list[Callable[[], None]] = []
         self._buffer = memoryview(bytearray(BUFFER))
         self._thread = threading.Thread(target=self._run, name="proxy-relay", daemon=True)
         self._epoll.register(self._wake, select.EPOLLIN)
@@ -124,11 +150,48 @@ class Relay:
     @property
     def count(self) -> int:
         """Tunnels that are open."""
-        return len(self._tunnels) // 2
+        return len(self._tunnels)
 
-    def add(self, client: Client, target: socket.socket, exchange: Exchange) -> None:
-        """Take over both sockets; what the client sent already goes first."""
-        self._incoming.put(Tunnel(client, target, exchange))
+    # --- called by any thread -------------------------------------------------------------------
+
+    def add(
+        self,
+        client: Client,
+        target: socket.socket,
+        exchange: Exchange,
+        first: bytes = b"",
+        done: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over both sockets.
+
+        Parameters
+        ----------
+        client : Client
+            What it has sent already goes to the target first.
+        target : socket.socket
+            Connected.
+        exchange : Exchange
+            The record; it is logged when the tunnel has ended.
+        first : bytes
+            What goes to the client first.
+        done : callable, optional
+            Called when the tunnel has ended.
+        """
+
+        def ended(tunnel: Tunnel, end: End) -> None:
+            exchange.sent, exchange.received = tunnel.down.count, tunnel.up.count
+            exchange.end, exchange.ended = end, time.monotonic()
+            self._release(client)
+            if done is not None:
+                done()
+            self._logged(exchange)
+
+        tunnel = Tunnel(client.sock, target, client.buffer, first, self._idle_timeout, ended)
+        self.call(lambda: self.begin(tunnel))
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the relay thread call something soon; not at all once it stops."""
+        self._calls.put(function)
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
@@ -139,73 +202,86 @@ class Relay:
         self._epoll.close()
         os.close(self._wake)
 
+    # --- called in the relay thread -------------------------------------------------------------
+
+    def begin(self, tunnel: Tunnel) -> None:
+        """Let a tunnel live from now on."""
+        tunnel.client.setblocking(False)
+        tunnel.target.setblocking(False)
+        tunnel.moved = lambda _, now: self._move(tunnel, now)
+        self._tunnels.add(tunnel)
+        self._move(tunnel, time.monotonic())
+
+    def watch(self, sock: socket.socket, events: int, handler: Handler) -> None:
+        """Wait for events; for none it must not even be known, as a hang-up always reports."""
+        fd = sock.fileno()
+        known = self._handlers.get(fd)
+        if events == 0:
+            self.forget(sock)
+        elif known is None:
+            self._epoll.register(fd, events)
+            self._handlers[fd] = events, handler
+        elif known != (events, handler):
+            self._epoll.modify(fd, events)
+            self._handlers[fd] = events, handler
+
+    def forget(self, sock: socket.socket) -> None:
+        """Wait for nothing of a socket any more; comes before its close."""
+        if self._handlers.pop(sock.fileno(), None) is not None:
+            self._epoll.unregister(sock.fileno())
+
+    def at(self, when: float, function: Callable[[float], None]) -> None:
+        """Have something called with the time, not before `when` on the monotonic clock."""
+        heapq.heappush(self._timers, (when, next(self._numbers), function))
+
     def _run(self) -> None:
         next_sweep = 0.0
         while not self._stopping:
-            events = self._epoll.poll(TICK, 256)
+            until_timer = self._timers[0][0] - time.monotonic() if self._timers else TICK
+            events = self._epoll.poll(max(0.0, min(TICK, until_timer)), 256)
             now = time.monotonic()
-            for fd, _ in events:
-                tunnel = self._tunnels.get(fd)
-                if tunnel is not None:
-                    self._move(tunnel, now)
+            for fd, happened in events:
+                known = self._handlers.get(fd)
+                if known is not None:
+                    known[1](happened, now)
                 elif fd == self._wake:
-                    self._admit(now)
+                    self._answer_calls()
+            while self._timers and self._timers[0][0] <= now:
+                heapq.heappop(self._timers)[2](now)
             if now >= next_sweep:
                 next_sweep = now + TICK
-                for tunnel in set(self._tunnels.values()):
-                    if now - tunnel.active > self._idle_timeout:
-                        self._end(tunnel, End.IDLE)
-        self._admit(time.monotonic())
-        for tunnel in set(self._tunnels.values()):
+                for tunnel in [t for t in self._tunnels if now - t.active > t.idle_timeout]:
+                    self._end(tunnel, End.IDLE)
+        self._answer_calls()
+        for close in self.at_stop:
+            close()
+        for tunnel in list(self._tunnels):
             self._end(tunnel, End.STOPPED)
 
-    def _admit(self, now: float) -> None:
+    def _answer_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
-        while not self._incoming.empty():
-            tunnel = self._incoming.get()
-            tunnel.client.sock.setblocking(False)
-            tunnel.target.setblocking(False)
-            for fd in tunnel.interest:
-                self._tunnels[fd] = tunnel
-            self._move(tunnel, now)
+        while not self._calls.empty():
+            self._calls.get()()
 
     def _move(self, tunnel: Tunnel, now: float) -> None:
         tunnel.active = now
+        up, down = tunnel.up, tunnel.down
         try:
-            tunnel.up.move(self._buffer)
-            tunnel.down.move(self._buffer)
+            up.move(self._buffer)
+            down.move(self._buffer)
         except OSError:
-            self._end(tunnel, End.CLIENT_GONE if not tunnel.up.ended else End.DONE)
+            self._end(tunnel, End.CLIENT_GONE if not up.ended else End.DONE)
             return
-        if tunnel.up.shut and tunnel.down.shut:
+        if up.shut and down.shut:
             self._end(tunnel, End.DONE)
             return
-        self._watch(tunnel, tunnel.client.fd, tunnel.wanted(tunnel.up, tunnel.down))
-        self._watch(tunnel, tunnel.target.fileno(), tunnel.wanted(tunnel.down, tunnel.up))
-
-    def _watch(self, tunnel: Tunnel, fd: int, events: int) -> None:
-        """Tell the epoll set what is wanted; of nothing it must not know, as a hang-up always reports."""
-        before = tunnel.interest[fd]
-        if events == before:
-            return
-        tunnel.interest[fd] = events
-        if events == 0:
-            if before > 0:
-                self._epoll.unregister(fd)
-        elif before > 0:
-            self._epoll.modify(fd, events)
-        else:
-            self._epoll.register(fd, events)
+        self.watch(tunnel.client, _wanted(up, down), tunnel.moved)
+        self.watch(tunnel.target, _wanted(down, up), tunnel.moved)
 
     def _end(self, tunnel: Tunnel, end: End) -> None:
-        for fd, events in tunnel.interest.items():
-            del self._tunnels[fd]
-            if events > 0:
-                self._epoll.unregister(fd)
+        self._tunnels.discard(tunnel)
+        self.forget(tunnel.client)
+        self.forget(tunnel.target)
         tunnel.target.close()
-        tunnel.exchange.sent = tunnel.down.count
-        tunnel.exchange.end = end
-        tunnel.exchange.ended = time.monotonic()
-        self._release(tunnel.client)
-        self._ended(tunnel.exchange)
+        tunnel.ended(tunnel, end)

@@ -219,6 +219,11 @@ class Pool:
         self._in_use.discard(connection)
         connection.sock.close()
 
+    def give_away(self, connection: Connection) -> socket.socket:
+        """Let a connection go to a new owner, who closes it; returns its socket."""
+        self._in_use.discard(connection)
+        return connection.sock
+
     def reap(self, now: float) -> None:
         """Close what has been idle for too long; called now and then by one thread."""
         oldest = now - self._limits.upstream_idle

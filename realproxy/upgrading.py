@@ -1,0 +1,101 @@
+"""Upgrade: a request that may turn its connection into one of another protocol, such as WebSocket.
+
+Runs in the worker that owns the client. Once the upstream has agreed, the worker gives both
+sockets to the relay thread. RFC 9110, 7.8 and 15.2.2
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from policies.settings import Limits
+from realproxy.client import Client
+from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.heads import client_response
+from realproxy.http1 import UNTIL_CLOSE, RequestHead, ResponseHead
+from realproxy.relaying import Fetch
+from realproxy.upstream import Pool
+
+# HTTP/2 would carry further requests past every route and rule; TLS would hide them.
+NEVER_OFFERED = frozenset({b"h2c", b"h2", b"tls"})
+
+
+class Switched(Exception):
+    """The upstream speaks another protocol from here on, and the client knows.
+
+    Parameters
+    ----------
+    upstream : socket.socket
+        Its connection; it belongs to who catches this.
+    first : bytes
+        What it has said in the new protocol already.
+    """
+
+    def __init__(self, upstream: socket.socket, first: bytes) -> None:
+        super().__init__("the protocol was switched")
+        self.upstream, self.first = upstream, first
+
+
+def wanted_protocols(head: RequestHead) -> list[bytes]:
+    """The protocols that a request offers and that may be offered to an upstream.
+
+    None in HTTP/1.0, without the connection option, or with a body: the offer is then ignored, as
+    RFC 9110, 7.8 allows or demands.
+    """
+    if head.minor == 0 or head.framing or b"upgrade" not in head.fields.elements(b"connection"):
+        return []
+    offered = head.fields.elements(b"upgrade")
+    return [protocol for protocol in offered if protocol and protocol not in NEVER_OFFERED]
+
+
+def _fields(protocols: list[bytes]) -> bytes:
+    return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(protocols)
+
+
+def offering(request: bytes, protocols: list[bytes]) -> bytes:
+    """A request head for an upstream, with the offer in it."""
+    return request[:-2] + _fields(protocols) + b"\r\n"
+
+
+class UpgradeFetch(Fetch):
+    """One request that offers other protocols; raises `Switched` if the upstream takes one.
+
+    Parameters
+    ----------
+    protocols : list of bytes
+        What is offered, in lower case.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        limits: Limits,
+        client: Client,
+        exchange: Exchange,
+        head: RequestHead,
+        protocols: list[bytes],
+        upstream_done: Callable[[], None],
+    ) -> None:
+        super().__init__(pool, limits, client, exchange, head, None, upstream_done)
+        self._protocols = protocols
+        self._switched = False
+
+    def _switch(self, answer: ResponseHead) -> None:
+        chosen = answer.fields.elements(b"upgrade")
+        if not chosen or not set(chosen) <= set(self._protocols):  # RFC 9110, 7.8
+            raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched to a protocol that was not offered")
+        connection = self._connection
+        assert connection is not None
+        self._exchange.status = 101
+        try:
+            self._client.send([client_response(answer, UNTIL_CLOSE, _fields(chosen))])
+        except Cut:
+            self.begun = True
+            raise
+        self._switched, self._connection = True, None
+        raise Switched(self._pool.give_away(connection), connection.buffer)
+
+    def _release(self, reusable: bool) -> None:
+        if not self._switched:  # otherwise the upstream is done when the tunnel ends
+            super()._release(reusable)
