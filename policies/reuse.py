@@ -16,6 +16,10 @@ class Use(Enum):
     ASK = "ask the origin first"
 
 
+REFRESHES_AT_ONCE = 4
+"""Revalidations behind answers that a proxy has under way; more wait."""
+
+
 def reuse(answer: Answer, request: Request, age: float) -> Use:
     """Whether a stored answer of `age` seconds may be sent (sections 4, 4.2.4 and 5.2.1)."""
     if request.forward is not None or answer.validate or age > request.max_age:

@@ -1,6 +1,6 @@
 """Revalidation behind the client's back: a stale answer was sent, now a fresh one is fetched. RFC 5861, 3
 
-Threads. A pool of at most `THREADS`, started when first needed and ended by `stop`. A job owns its
+Threads. A pool of at most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop`. A job owns its
 upstream connection and its recording; the store's claim lets one job at a time work on a key.
 """
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from policies.reuse import REFRESHES_AT_ONCE
 from realproxy.exchange import Cut, Exchange, Refusal
 from realproxy.heads import upstream_request
 from realproxy.http1 import Malformed, RequestHead
@@ -19,8 +20,6 @@ from realproxy.relaying import Fetch
 from realproxy.site import Site
 from realproxy.targets import Address, permitted
 from realproxy.workers import Worker
-
-THREADS = 4
 
 
 class _Nobody:
@@ -46,7 +45,7 @@ class Refresher:
 
     def __init__(self, site: Site, own: Address) -> None:
         self._site, self._own = site, own
-        self._threads = ThreadPoolExecutor(THREADS, "proxy-refresh")
+        self._threads = ThreadPoolExecutor(REFRESHES_AT_ONCE, "proxy-refresh")
 
     def refresh(self, key: bytes, service: str, head: RequestHead, client: str, recording: Recording) -> None:
         """Have a key revalidated soon, unless that is under way.

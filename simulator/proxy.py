@@ -11,18 +11,18 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.caching import ObjectCache, build_cache
 from policies.coalescing import Flights
-from policies.eviction import charged_size
-from policies.freshness import Answer
+from policies.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.backend import build_replica
 from simulator.costs import Costs, link_sampler
+from simulator.life import Life
 from simulator.routes import Plan, Plans, Reply
 from simulator.service import Service
 from simulator.slots import Slots, StepSeries
+from simulator.store import Store
 
 HIT: Reply = 200, True, NO_UPSTREAM
 
@@ -57,10 +57,11 @@ class Proxy:
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
         self._core = Slots(env, 1)
         self._threads = Slots(env, scenario.proxy.limits.threads)
-        self._store_lock, self._hit_lock = Slots(env, 1), scenario.proxy.cache.hit_lock
+        self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = Plans(scenario)
         rng = random.Random(f"{scenario.seed}/cache")
-        self._cache: ObjectCache[bool] = build_cache(scenario.proxy.cache, rng)
+        self._store = Store(scenario.proxy.cache, rng)
+        self._refreshers = Slots(env, REFRESHES_AT_ONCE)
         self.replicas = [
             build_replica(env, backend, copy, costs.service_extra)
             for backend in scenario.backend.values()
@@ -82,8 +83,10 @@ class Proxy:
             now = self._env.now
         plan = self._plans[request.object]
         reply = plan.own_reply
-        if plan.lookup and self._cache.lookup(request.object, now):
+        if plan.lookup and (use := self._store.lookup(request.object, now)) is not Use.ASK:
             reply = HIT
+            if use is Use.BEHIND and self._store.claim(request.object):
+                Life(self._refresh(request, plan))
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -118,9 +121,26 @@ class Proxy:
         if cpu:
             yield core.hold(cpu)
             core.leave()
-        if plan.lookup and reply[0] == 200:
-            self._store(request, plan.answers.get(service.backends[index]))
+        return self._learn(request, plan, reply, service.backends[index]) if plan.lookup else reply
+
+    def _learn(self, request: Request, plan: Plan, reply: Reply, backend: int) -> Reply:
+        """Store an answer; instead of a failure, send what is stored as long as that is allowed."""
+        if reply[0] == 200:
+            answer = plan.answers.get(backend)
+            if answer is not None:
+                self._store.put(request, answer, reply[2], self._env.now)
+        elif reply[0] >= 500 and (copy := self._store.stand_in(request.object, self._env.now)) is not None:
+            return 200, False, copy.upstream
         return reply
+
+    def _refresh(self, request: Request, plan: Plan) -> Generator[Event, None, None]:
+        """Fetch anew what was answered stale, behind the answer."""
+        turn = self._refreshers.enter()
+        if turn is not None:
+            yield turn
+        yield from self._fetch(request, plan, self._env.now)
+        self._refreshers.leave()
+        self._store.disclaim(request.object)
 
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
         """Fetch, or wait for who does; a reply that may not be stored is for one request alone."""
@@ -138,14 +158,9 @@ class Proxy:
         return reply
 
     def _answer_at_once(self, reply: Reply) -> Iterator[Event]:
-        if self._hit_lock and reply[1]:
-            yield self._store_lock.hold(self._hit_lock)
-            self._store_lock.leave()
+        if self._hit_lock_s and reply[1]:
+            yield self._hit_lock.hold(self._hit_lock_s)
+            self._hit_lock.leave()
         if self._hit_cpu:
             yield self._core.hold(self._hit_cpu)
             self._core.leave()
-
-    def _store(self, request: Request, answer: Answer | None) -> None:
-        if answer is not None:
-            size, now = charged_size(request.size), self._env.now
-            self._cache.store(request.object, True, size, now + answer.lifetime, now, now + answer.kept)

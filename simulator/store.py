@@ -1,0 +1,87 @@
+"""The cache's model: what is stored since when, and what may be done with it at a time.
+
+Index and decisions are those of `policies`, which the real proxy's store calls, too.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from policies.caching import ObjectCache, build_cache
+from policies.eviction import charged_size
+from policies.freshness import Answer, read_request
+from policies.reuse import Use, reuse, stands_in
+from policies.settings import Cache
+from scenarios.workload import Request
+
+_PLAIN = read_request("GET", {}.get)
+"""What the test clients ask: they carry no directives of their own."""
+
+
+class Copy(NamedTuple):
+    """A stored answer.
+
+    Attributes
+    ----------
+    answer : Answer
+        How long it is fresh, and how it may be used.
+    born : float
+        When its age was zero, in simulated seconds.
+    upstream : int
+        Number of the replica that gave it.
+    """
+
+    answer: Answer
+    born: float
+    upstream: int
+
+
+class Store:
+    """Stored answers by object number.
+
+    Parameters
+    ----------
+    settings : Cache
+        The proxy's ``[cache]`` table.
+    rng : random.Random
+        For the eviction policy.
+    """
+
+    def __init__(self, settings: Cache, rng: random.Random) -> None:
+        self._index: ObjectCache[Copy] = build_cache(settings, rng)
+        self._claims: set[int] = set()
+
+    def lookup(self, number: int, now: float) -> Use:
+        """What to do with a request for an object: answer from the store, or ask the origin."""
+        copy = self._index.peek(number, now)
+        if copy is None:
+            return Use.ASK
+        use = reuse(copy.answer, _PLAIN, now - copy.born)
+        if use is not Use.ASK:
+            self._index.touch(number, now)
+        return use
+
+    def stand_in(self, number: int, now: float) -> Copy | None:
+        """What may be sent because the origin fails."""
+        copy = self._index.peek(number, now)
+        if copy is None or not stands_in(copy.answer, _PLAIN, now - copy.born):
+            return None
+        return copy
+
+    def put(self, request: Request, answer: Answer, upstream: int, now: float) -> None:
+        """Keep the answer to a request that arrives `now`."""
+        born = now - answer.age
+        copy, size = Copy(answer, born, upstream), charged_size(request.size)
+        self._index.store(request.object, copy, size, born + answer.lifetime, now, born + answer.kept)
+
+    def claim(self, number: int) -> bool:
+        """Whether the caller is to revalidate an object: nobody else is at it. Ends with `disclaim`."""
+        if number in self._claims:
+            return False
+        self._claims.add(number)
+        return True
+
+    def disclaim(self, number: int) -> None:
+        """The revalidation of an object is over."""
+        self._claims.discard(number)

@@ -1,0 +1,46 @@
+"""Both twins decide alike what is fresh, what is stale but sent, and what the origin is asked for."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.freshness import read_answer, read_request
+from policies.settings import Cache
+from realproxy import cache
+from realproxy.stored import Stored
+from scenarios.workload import Request
+from simulator.store import Store
+
+directives = st.lists(
+    st.one_of(
+        st.sampled_from(["no-cache", "must-revalidate", "public", "no-store", "private"]),
+        st.builds("{}={}".format, st.sampled_from(
+            ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"]), st.integers(0, 8)),
+    ), max_size=4,
+).map(", ".join)  # fmt: skip
+
+
+def header(said: str):
+    return {"cache-control": said}.get
+
+
+@settings(max_examples=80, deadline=None)
+@given(said=directives, gaps=st.lists(st.floats(0.01, 6.0), min_size=1, max_size=12))
+def test_both_stores_say_the_same_at_any_time(said: str, gaps: list[float]) -> None:
+    now = 1000.0
+    plain = read_request("GET", header(""))
+    answer = read_answer(200, header(said), plain, False, 2.0, now, 0.0, stale=3.0, targeted=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache.time, "monotonic", lambda: now)
+        real = cache.Store(Cache(policy="lru"), random.Random(1))
+        model = Store(Cache(policy="lru"), random.Random(1))
+        if answer.reason is None:
+            real.put(b"key", Stored(200, b"OK", [], b"x" * 10, answer, now), header(""), now)
+            model.put(Request(0.0, 7, 10, ()), answer, 0, now)
+        for gap in gaps:
+            now += gap
+            assert real.lookup(b"key", plain, header("")).use is model.lookup(7, now)
