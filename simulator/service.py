@@ -10,15 +10,7 @@ from collections.abc import Generator, Iterator
 from simpy import Environment, Event
 
 from policies.balancing import Dispatch, dispatch_rng
-from policies.resilience import (
-    BoundedQueue,
-    CircuitBreaker,
-    HealthChecks,
-    Membership,
-    PassiveEjection,
-    RetryBudget,
-    TokenBucket,
-)
+from policies.resilience import Attempts, Precautions, is_failure
 from policies.settings import Health
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
@@ -98,102 +90,95 @@ class Resilience:
         self, env: Environment, name: str, scenario: Scenario, service: Service, upstream_link: float
     ) -> None:
         settings = scenario.proxy.service[name]
-        count = len(service.replicas)
         self._env, self._service, self._link = env, service, upstream_link
         self._late = scenario.proxy.limits.answer_timeout
-        self._rate = None if settings.rate is None else TokenBucket(settings.rate)
-        breaker, queue, eject = settings.breaker, settings.queue, settings.eject
-        self._breaker = None if breaker is None else CircuitBreaker(breaker.failures, breaker.open)
-        self._queue = None if queue is None else BoundedQueue(queue.in_flight, queue.wait)
-        self._eject = None if eject is None else PassiveEjection(count, eject.errors, eject.for_, eject.most)
-        self._attempts = 1 if settings.retry is None else settings.retry.attempts
-        share = None if settings.retry is None else settings.retry.budget
-        self._budget = None if share is None else RetryBudget(share)
-        self._hedge_after = None if settings.hedge is None else settings.hedge.after
-        self._members = Membership(service.dispatch.upstreams)
+        self._decisions = Precautions(settings, service.dispatch.upstreams)
         if settings.health is not None:
-            checks = HealthChecks(count, settings.health.rise, settings.health.fall)
-            for index in range(count):
-                Life(self._probe(index, checks, settings.health, scenario.duration))
+            for index in range(len(service.replicas)):
+                Life(self._probe(index, settings.health, scenario.duration))
 
     def ask(self, request: Request, now: float) -> Generator[Event, None, Outcome]:
         """The service's answer, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
-        if self._rate is not None and not self._rate.allows(now):
+        rate, queue = self._decisions.rate, self._decisions.queue
+        if rate is not None and not rate.allows(now):
             return _refusal(429)
-        if self._queue is None:
+        if queue is None:
             return (yield from self._through_breaker(request))
         turn = self._env.event()
-        if not self._queue.enter(turn):
-            if not self._queue.wait:
+        if not queue.enter(turn):
+            if not queue.wait:
                 return _refusal(503)
-            yield first(self._env, turn, self._env.timeout(self._queue.wait))
-            if self._queue.give_up(turn):
+            yield first(self._env, turn, self._env.timeout(queue.wait))
+            if queue.give_up(turn):
                 return _refusal(503)
         outcome = yield from self._through_breaker(request)
-        following = self._queue.leave()
+        following = queue.leave()
         if isinstance(following, Event):
             following.succeed()
         return outcome
 
     def _through_breaker(self, request: Request) -> Generator[Event, None, Outcome]:
-        if self._breaker is None:
+        breaker = self._decisions.breaker
+        if breaker is None:
             return (yield from self._try(request))
         began = self._env.now
-        if not self._breaker.allows(began):
+        if not breaker.allows(began):
             return _refusal(503)
         outcome = yield from self._try(request)
-        self._breaker.ended(_failed(outcome), began, self._env.now)
+        breaker.ended(_failed(outcome), began, self._env.now)
         return outcome
 
     def _try(self, request: Request) -> Generator[Event, None, Outcome]:
         """Attempts until one succeeds, or there are no more to make."""
-        if self._budget is not None:
-            self._budget.requested()
-        left = self._attempts
+        attempts = self._decisions.attempts()
         while True:
-            outcome = yield from self._hedged(request)
-            left -= 1
-            if not _failed(outcome) or not left or not (self._budget is None or self._budget.spend()):
-                return outcome
+            tried = _Try(self._env, attempts)
+            yield from self._hedged(request, tried)
+            if not _failed(tried.outcome) or not self._decisions.again(
+                attempts, refused=tried.refused, repeatable=True
+            ):
+                return tried.outcome
 
-    def _hedged(self, request: Request) -> Generator[Event, None, Outcome]:
+    def _hedged(self, request: Request, tried: _Try) -> Generator[Event, None, None]:
         """One attempt; a second beside it if it takes long, and the first answer of both."""
-        env = self._env
-        done = env.event()
-        Life(self._attempt(request, done))
-        if self._hedge_after is None:
-            yield first(env, done)
-        else:
-            yield first(env, done, env.timeout(self._hedge_after))
-            if not done.triggered:
-                Life(self._attempt(request, done))
-                yield first(env, done)
-        outcome: Outcome = done.value
-        return outcome
+        env, after = self._env, self._decisions.hedge_after
+        self._begin_leg(request, tried)
+        if after is None:
+            yield first(env, tried.done)
+            return
+        yield first(env, tried.done, env.timeout(after))
+        if not tried.done.triggered:
+            self._begin_leg(request, tried)
+            yield first(env, tried.done)
 
-    def _attempt(self, request: Request, done: Event) -> Iterator[Event]:
-        """Ask one upstream; `done` has the outcome, unless another attempt was earlier."""
+    def _begin_leg(self, request: Request, tried: _Try) -> None:
+        now = self._env.now
+        self._decisions.refresh(now)
+        index = self._service.dispatch.start(None, now, (*tried.attempts.failed, *tried.legs))
+        tried.legs.append(index)
+        Life(self._leg(request, tried, index))
+
+    def _leg(self, request: Request, tried: _Try, index: int) -> Iterator[Event]:
+        """Ask upstream `index`, until it answers or fails, or another leg was earlier."""
         env, service = self._env, self._service
-        now = env.now
-        if self._eject is not None:
-            for index in self._eject.returning(now):
-                self._members.readmit(index, "ejected", now)
-        index = service.dispatch.start(None, now)
-        replica = service.replicas[index]
-        outcome = _refusal(502)
-        if replica.up:
-            work = self._begin(replica, request.demand[service.backends[index]], now)
+        began, replica = env.now, service.replicas[index]
+        outcome, refused = _refusal(502), not replica.up
+        if not refused:
+            work = self._begin(replica, request.demand[service.backends[index]], began)
             broken = replica.broken
-            yield first(env, work, broken, env.timeout(self._late))
+            yield first(env, work, broken, env.timeout(self._late), tried.done)
             if not (work.processed or broken.triggered):
                 outcome = _refusal(504)
             elif not broken.triggered:
                 outcome = service.replies[index], index
-        if self._link:
-            yield env.timeout(self._link)
-        self._ended(index, now, _failed(outcome))
-        if not done.triggered:
-            done.succeed(outcome)
+        if self._link and not tried.done.triggered:
+            yield first(env, env.timeout(self._link), tried.done)
+        now, cancelled = env.now, tried.done.triggered
+        failed = _failed(outcome) and not cancelled
+        service.dispatch.finish(index, now - began, now, failed)
+        if not cancelled:
+            self._decisions.ended(index, failed, now)
+            tried.ended(index, outcome, refused)
 
     def _begin(self, replica: Replica, demand: float, now: float) -> Event:
         """Work that goes on to its end, whether anyone still waits for it or not."""
@@ -208,22 +193,40 @@ class Resilience:
         work.callbacks.append(end)
         return done
 
-    def _ended(self, index: int, began: float, failed: bool) -> None:
-        now = self._env.now
-        self._service.dispatch.finish(index, now - began, now)
-        if self._eject is not None and self._eject.ended(index, failed, now):
-            self._members.exclude(index, "ejected", now)
-
-    def _probe(self, index: int, checks: HealthChecks, health: Health, end: float) -> Iterator[Event]:
+    def _probe(self, index: int, health: Health, end: float) -> Iterator[Event]:
         """Probes that cost nothing and are answered by whoever is up."""
         env, replica = self._env, self._service.replicas[index]
         while env.now + health.every < end:
             yield env.timeout(health.every)
-            verdict = checks.probed(index, replica.up)
-            if verdict is True:
-                self._members.readmit(index, "unhealthy", env.now)
-            elif verdict is False:
-                self._members.exclude(index, "unhealthy", env.now)
+            self._decisions.probed(index, replica.up, env.now)
+
+
+class _Try:
+    """One attempt: a leg, or two with hedging, and what came of it.
+
+    Attributes
+    ----------
+    legs : list of int
+        The upstreams that were asked.
+    done : simpy.Event
+        Fires with the first answer, or when every leg has failed.
+    """
+
+    def __init__(self, env: Environment, attempts: Attempts) -> None:
+        self.attempts = attempts
+        self.legs: list[int] = []
+        self.done = env.event()
+        self.outcome, self.refused = _refusal(502), True
+        self._over = 0
+
+    def ended(self, index: int, outcome: Outcome, refused: bool) -> None:
+        """A leg has its outcome; another that is still asked may do better."""
+        self._over += 1
+        self.outcome, self.refused = outcome, self.refused and refused
+        if _failed(outcome):
+            self.attempts.failed.append(index)
+        if not _failed(outcome) or self._over == len(self.legs):
+            self.done.succeed()
 
 
 def first(env: Environment, *events: Event) -> Event:
@@ -245,4 +248,4 @@ def _refusal(status: int) -> Outcome:
 
 
 def _failed(outcome: Outcome) -> bool:
-    return outcome[0][0] >= 500
+    return is_failure(outcome[0][0])

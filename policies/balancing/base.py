@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from policies.registry import Registry
 
@@ -125,6 +125,10 @@ class Balancer(ABC):
             Seconds on the caller's clock.
         """
 
+    def started(self, index: int) -> None:
+        """A request goes to upstream `index` without a pick, for balancers that keep books of loads."""
+        return
+
     def finished(self, index: int, elapsed: float, now: float) -> None:
         """Upstream `index` answered after `elapsed` seconds, for balancers that learn from it."""
         return
@@ -150,6 +154,9 @@ class Balancer(ABC):
         share = self.upstreams.share[index]
         return share < 1.0 and self.rng.random() >= share
 
+
+FAILED_SECONDS = 1.0
+"""What a failure counts as at least, for balancers that learn from latencies."""
 
 balancing_policies: Registry[Balancer] = Registry("balancing policy")
 balancing_policy = balancing_policies.register
@@ -196,21 +203,37 @@ class Dispatch:
         self._snapshot, self._next_look = snapshot, snapshot or math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
-    def start(self, key: str | None, now: float) -> int:
-        """Pick an upstream for a request and count the request as outstanding there."""
+    def start(self, key: str | None, now: float, failed: Collection[int] = ()) -> int:
+        """Pick an upstream for a request and count the request as outstanding there.
+
+        One that is asked again, because upstreams have `failed` it, goes to the least loaded of the
+        others; if all have failed it, the balancer begins anew.
+        """
         upstreams = self.upstreams
         if now >= upstreams.next_step:
             upstreams.advance(now)
         if now >= self._next_look:
             self._look(now)
-        index = self.balancer.pick(key, now)
+        others = [index for index in upstreams.available if index not in failed] if failed else []
+        index = self._instead(others) if others else self.balancer.pick(key, now)
         self._outstanding[index] += 1
         return index
 
-    def finish(self, index: int, elapsed: float, now: float) -> None:
-        """The request on upstream `index` ended, well or not, `elapsed` seconds after its start."""
+    def finish(self, index: int, elapsed: float, now: float, failed: bool = False) -> None:
+        """The request on upstream `index` ended `elapsed` seconds after its start.
+
+        One that has `failed` counts as a slow one: else who fails at once would look fast to
+        balancers that learn from latencies, and be sent everything.
+        """
         self._outstanding[index] -= 1
-        self.balancer.finished(index, elapsed, now)
+        self.balancer.finished(index, max(elapsed, FAILED_SECONDS) if failed else elapsed, now)
+
+    def _instead(self, others: list[int]) -> int:
+        least = min(map(self.upstreams.cost, others))
+        ties = [index for index in others if self.upstreams.cost(index) == least]
+        index = ties[int(self.balancer.rng.random() * len(ties))]
+        self.balancer.started(index)
+        return index
 
     def _look(self, now: float) -> None:
         self._next_look = (now // self._snapshot + 1) * self._snapshot

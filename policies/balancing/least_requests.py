@@ -44,6 +44,10 @@ class LeastRequests(LoadTracking):
             ties = [index for index, cost in zip(available, costs, strict=True) if cost == cheapest]
         return ties[int(self.rng.random() * len(ties))]
 
+    def started(self, index: int) -> None:
+        if len(self.upstreams.available) > FEW:
+            super().started(index)
+
     def finished(self, index: int, elapsed: float, now: float) -> None:
         if len(self.upstreams.available) > FEW:
             super().finished(index, elapsed, now)

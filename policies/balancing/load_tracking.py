@@ -34,6 +34,9 @@ class LoadTracking(Balancer):
         self._touched = [chosen]
         return chosen
 
+    def started(self, index: int) -> None:
+        self._touched.append(index)
+
     def finished(self, index: int, elapsed: float, now: float) -> None:
         self._touched.append(index)
 

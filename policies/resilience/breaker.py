@@ -37,9 +37,12 @@ class CircuitBreaker:
         self._trying = True
         return True
 
-    def ended(self, failed: bool, began: float, now: float) -> None:
-        """A request that was allowed, when it was `began`, has ended."""
+    def ended(self, failed: bool | None, began: float, now: float) -> None:
+        """A request that was allowed, when it was `began`, has ended; ``None``: nobody knows how."""
         if began < self._since:
+            return
+        if failed is None:
+            self._trying = False  # another one is to find out
             return
         if not failed:
             self._in_a_row = 0
@@ -55,3 +58,7 @@ class CircuitBreaker:
         if not self._open:
             return "closed"
         return "open" if now < self._since else "half open"
+
+    def retry_after(self, now: float) -> float:
+        """Seconds until it is worth while to ask again."""
+        return max(self._since - now, 0.0) if self._open else 0.0

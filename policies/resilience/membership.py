@@ -8,7 +8,9 @@ from policies.balancing import Upstreams
 class Membership:
     """Keeps `Upstreams` in step: an upstream is out as long as anyone has a reason against it.
 
-    The last one that is left stays in whatever is said, and goes out when another comes back.
+    If there is a reason against every one, all of them are in: what nobody may be sent to helps
+    nobody, and who judges so is as likely wrong (Envoy's panic threshold, at its least; nginx does
+    the same).
 
     Parameters
     ----------
@@ -33,10 +35,16 @@ class Membership:
             self._against.pop(index, None)
         self._settle(now)
 
+    def reasons(self, index: int) -> list[str]:
+        """What there is against upstream `index`."""
+        return sorted(self._against.get(index, ()))
+
     def _settle(self, now: float) -> None:
-        for index in range(len(self._upstreams.load)):
-            if index not in self._against:
+        everyone = range(len(self._upstreams.load))
+        nobody_left = len(self._against) == len(everyone)
+        for index in everyone:
+            if nobody_left or index not in self._against:
                 self._upstreams.mark_up(index, now)
         for index in list(self._upstreams.available):
-            if index in self._against:
+            if not nobody_left and index in self._against:
                 self._upstreams.mark_down(index)

@@ -29,3 +29,7 @@ class TokenBucket:
             return False
         self._tokens -= 1.0
         return True
+
+    def retry_after(self, now: float) -> float:
+        """Seconds until there is a token again, as seen from the last `allows`."""
+        return max((1.0 - self._tokens) / self._rate - max(now - self._since, 0.0), 0.0)

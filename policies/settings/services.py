@@ -71,7 +71,10 @@ class Eject(Settings):
 
 
 class Retry(Settings):
-    """Ask another upstream after a failure.
+    """Ask another upstream after a failure: no connection, no answer in time, or 500 and more.
+
+    Only requests that may be sent twice are: those of idempotent methods (RFC 9110, 9.2.2) whose
+    body, if there is one, is small enough to be kept, and those that were not sent at all.
 
     Parameters
     ----------
@@ -86,7 +89,9 @@ class Retry(Settings):
 
 
 class Hedge(Settings):
-    """Ask a second upstream if the first is slow; the first answer counts.
+    """Ask a second upstream if the first is slow; the first answer counts, the other is cancelled.
+
+    Only requests of idempotent methods without a body are sent twice.
 
     "The tail at scale": J. Dean, L. A. Barroso, Communications of the ACM 56, 2013.
 
@@ -140,6 +145,9 @@ class Service(Settings):
         Name of a balancing policy.
     load_snapshot : duration
         How often balancers learn of the upstreams' loads; 0: they always know.
+    failover : bool
+        Whether a request whose connection is refused goes to the next upstream, once round all of
+        them, whatever its method: nothing was sent. Costs no attempt of `retry`.
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off without it.
     rate : rate, optional
@@ -149,6 +157,7 @@ class Service(Settings):
     upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_read_upstreams), Field(min_length=1)]
     balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
     load_snapshot: Duration = 0.0
+    failover: bool = True
     health: Health | None = None
     eject: Eject | None = None
     retry: Retry | None = None

@@ -98,9 +98,39 @@ DOWN = {"replicas": 4, "service_time": "2ms", "concurrency": 50, "fail": {"3": "
 
 
 def test_a_retry_finds_an_upstream_that_works() -> None:
-    plain, retried = run({}, DOWN), run({"retry": {"attempts": 2}}, DOWN)
+    alone = {"failover": False}
+    plain, retried = run(alone, DOWN), run({"retry": {"attempts": 2}, **alone}, DOWN)
     assert share(plain, 502) == pytest.approx(0.15, abs=0.01)
     assert share(retried, 502) == 0.0
+
+
+def test_a_refused_connection_costs_no_request_but_a_broken_one_does() -> None:
+    backend = DOWN | {"service_time": "200ms"}
+    plain, retried = run({}, backend), run({"retry": {"attempts": 2}}, backend)
+    lost = plain.select(plain.status == 502)
+    assert 3 <= len(lost) <= 7, "a quarter of the twenty that were worked on"
+    assert (lost.sent < 2.0).all()
+    assert lost.done == pytest.approx(2.0)
+    assert share(retried, 502) == 0.0
+
+
+def test_a_second_attempt_asks_another_upstream() -> None:
+    """Replicas 0 and 1 never answer in time: three attempts always suffice, two do not."""
+    backend = {"replicas": 4, "service_time": "2ms", "concurrency": 99, "slow": {"0": 1e6, "1": 1e6}}
+    limits = {"answer_timeout": "10ms"}
+    for balance in ("random", "source_hash", "least_requests"):
+        two = run({"retry": {"attempts": 2}, "balance": balance}, backend, limits=limits)
+        three = run({"retry": {"attempts": 3}, "balance": balance}, backend, limits=limits)
+        assert share(three, 200) == 1.0
+        assert balance == "source_hash" or 0.0 < share(two, 504) < 0.5
+
+
+def test_when_all_are_unhealthy_all_are_asked() -> None:
+    """Down for good are 0 and 1; 2 and 3 only while they are probed twice. Nobody is refused for it."""
+    backend = DOWN | {"fail": {"0": "1s..10s", "1": "1s..10s", "2": "1s..4s", "3": "1s..4s"}}
+    records = run({"health": {"every": "1500ms", "fall": 1, "rise": 2}}, backend)
+    assert (records.status[records.sent >= 4.0] == 200).all()
+    assert set(records.upstream[records.sent >= 4.0].tolist()) == {2, 3}
 
 
 def test_retries_multiply_an_outage_and_a_budget_does_not() -> None:
@@ -140,7 +170,7 @@ def test_a_breaker_spares_a_dead_service_and_tries_it_now_and_then() -> None:
 
 def test_health_checks_notice_after_their_delay() -> None:
     backend = DOWN | {"fail": {"3": "2.1s..8.1s"}}
-    records = run({"health": {"every": "500ms", "fall": 2, "rise": 2}}, backend)
+    records = run({"health": {"every": "500ms", "fall": 2, "rise": 2}, "failover": False}, backend)
     failed = records.sent[records.status == 502]
     assert failed.min() > 2.0
     assert 2.9 < failed.max() <= 3.0, "two probes, at 2.5 s and 3 s"
@@ -149,7 +179,7 @@ def test_health_checks_notice_after_their_delay() -> None:
 
 
 def test_ejection_needs_no_probes_but_errors() -> None:
-    records = run({"eject": {"errors": 3, "for": "4s"}}, DOWN)
+    records = run({"eject": {"errors": 3, "for": "4s"}, "failover": False}, DOWN)
     failed = records.sent[records.status == 502]
     assert len(failed) == 6, "three at 2 s, three when it is let back in at 6 s"
     assert np.diff(failed)[2] == pytest.approx(4.0, abs=0.2)

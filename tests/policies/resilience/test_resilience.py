@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.balancing import Upstreams
+from policies.balancing import Dispatch, Upstreams, balancing_policies
 from policies.resilience import (
+    Attempts,
     BoundedQueue,
     CircuitBreaker,
     HealthChecks,
@@ -99,6 +102,86 @@ def test_an_upstream_is_ejected_after_errors_in_a_row_and_comes_back() -> None:
     assert eject.ended(2, True, 10.0)
 
 
+def test_a_trial_whose_end_nobody_knows_is_given_to_another() -> None:
+    breaker = CircuitBreaker(1, 5.0)
+    breaker.ended(True, 0.0, 0.0)
+    assert breaker.retry_after(2.0) == 3.0
+    assert breaker.allows(6.0)
+    breaker.ended(None, 6.0, 7.0)
+    assert breaker.state(7.0) == "half open"
+    assert breaker.allows(7.0)
+    breaker.ended(False, 7.0, 8.0)
+    assert (breaker.state(8.0), breaker.retry_after(8.0)) == ("closed", 0.0)
+
+
+def test_a_refused_connection_costs_no_attempt_while_there_are_others() -> None:
+    attempts = Attempts(1, None, failover=True)
+    said = []
+    for index in (2, 0, 1):
+        attempts.failed.append(index)
+        said.append(attempts.again(refused=True, repeatable=False, available=[0, 1, 2]))
+    assert said == [True, True, False]
+    alone = Attempts(1, None, failover=False)
+    assert not alone.again(refused=True, repeatable=True, available=[0, 1, 2])
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30),
+    st.integers(1, 5),
+    st.booleans(),
+)
+def test_attempts_never_exceed_what_is_allowed(
+    failures: list[tuple[bool, bool]], most: int, failover: bool
+) -> None:
+    attempts, tries, free = Attempts(most, None, failover), 0, 0
+    for number, (refused, repeatable) in enumerate(failures):
+        tries += 1
+        attempts.failed.append(number % 3)
+        free += refused and failover and number < 2
+        if not attempts.again(refused=refused, repeatable=repeatable, available=[0, 1, 2]):
+            break
+        assert repeatable or (refused and failover and number < 2)
+    assert tries <= most + free
+
+
+def test_only_an_attempt_that_is_made_is_paid_for() -> None:
+    budget = RetryBudget(0.0, most=1)
+    assert not Attempts(3, budget, True).again(refused=False, repeatable=False, available=[0])
+    first = Attempts(3, budget, True)
+    assert first.again(refused=False, repeatable=True, available=[0])
+    assert not first.again(refused=False, repeatable=True, available=[0]), "nothing is left to spend"
+
+
+@pytest.mark.parametrize("balance", sorted(balancing_policies.names()))
+def test_whoever_failed_a_request_is_not_asked_again_before_the_others(balance: str) -> None:
+    dispatch, rng = Dispatch(balance, [1.0] * 12, random.Random(4)), random.Random(5)
+    now, outstanding = 0.0, []
+    for request in range(300):
+        failed: list[int] = []
+        while len(failed) < rng.choice((1, 1, 3, 12)):
+            failed.append(dispatch.start(str(request), now, failed))
+            now += 0.001
+        assert len(set(failed)) == len(failed)
+        outstanding += failed
+        while outstanding and rng.random() < 0.9:
+            dispatch.finish(outstanding.pop(rng.randrange(len(outstanding))), 0.01, now, failed=True)
+    loads = dispatch.upstreams.load
+    assert [loads[index] for index in range(12)] == [outstanding.count(index) for index in range(12)]
+
+
+@pytest.mark.parametrize("balance", ["peak_ewma", "prequal"])
+def test_who_fails_at_once_does_not_look_fast(balance: str) -> None:
+    dispatch, picked = Dispatch(balance, [1.0] * 3, random.Random(1)), [0, 0, 0]
+    now = 0.0
+    for _ in range(600):
+        index = dispatch.start(None, now)
+        picked[index] += 1
+        elapsed = 0.0 if index == 0 else 0.02
+        now += 0.02
+        dispatch.finish(index, elapsed, now, failed=index == 0)
+    assert picked[0] < 60
+
+
 def test_health_follows_probes_in_a_row() -> None:
     checks = HealthChecks(2, rise=2, fall=3)
     probes = [False, False, True, False, False, False, False, True, False, True, True, True]
@@ -121,7 +204,7 @@ def test_an_upstream_is_out_while_anyone_has_a_reason() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.sampled_from("ab")), max_size=60))
-def test_someone_can_always_be_picked_and_the_last_one_leaves_when_another_comes(
+def test_those_without_a_reason_can_be_picked_or_all_if_there_is_none(
     events: list[tuple[bool, int, str]],
 ) -> None:
     upstreams = Upstreams([1.0] * 3)
@@ -135,7 +218,8 @@ def test_someone_can_always_be_picked_and_the_last_one_leaves_when_another_comes
             members.readmit(index, reason, 0.0)
             against[index].discard(reason)
         fit = [number for number in range(3) if not against[number]]
-        assert upstreams.available == fit if fit else len(upstreams.available) == 1
+        assert upstreams.available == (fit or [0, 1, 2])
+        assert members.reasons(index) == sorted(against[index])
 
 
 def test_a_queue_serves_in_order_and_passes_over_who_gave_up() -> None:

@@ -1,0 +1,95 @@
+"""What a service's settings do about upstreams that fail: its decisions, together."""
+
+from __future__ import annotations
+
+from policies.balancing import Upstreams
+from policies.resilience.attempts import Attempts
+from policies.resilience.breaker import CircuitBreaker
+from policies.resilience.budget import RetryBudget
+from policies.resilience.ejection import PassiveEjection
+from policies.resilience.health import HealthChecks
+from policies.resilience.membership import Membership
+from policies.resilience.queueing import BoundedQueue
+from policies.resilience.rate import TokenBucket
+from policies.settings import Service
+
+
+class Precautions:
+    """The resilience of one service, as both twins have it.
+
+    A request passes `rate`, `queue` and `breaker`, in this order; then come its `attempts`, of
+    which each ends in `ended`.
+
+    Parameters
+    ----------
+    settings : policies.settings.Service
+        The service's table.
+    upstreams : Upstreams
+        What its balancer looks at.
+
+    Attributes
+    ----------
+    rate : TokenBucket or None
+    queue : BoundedQueue or None
+    breaker : CircuitBreaker or None
+    checks : HealthChecks or None
+    hedge_after : float or None
+        Seconds.
+
+    Notes
+    -----
+    Not locked: the real proxy calls it under its service's lock.
+    """
+
+    def __init__(self, settings: Service, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+        self._members = Membership(upstreams)
+        count = len(upstreams.load)
+        breaker, queue, eject = settings.breaker, settings.queue, settings.eject
+        retry, health = settings.retry, settings.health
+        self.rate = None if settings.rate is None else TokenBucket(settings.rate)
+        self.queue = None if queue is None else BoundedQueue(queue.in_flight, queue.wait)
+        self.breaker = None if breaker is None else CircuitBreaker(breaker.failures, breaker.open)
+        self.checks = None if health is None else HealthChecks(count, health.rise, health.fall)
+        self.hedge_after = None if settings.hedge is None else settings.hedge.after
+        self._eject = None if eject is None else PassiveEjection(count, eject.errors, eject.for_, eject.most)
+        self._most = 1 if retry is None else retry.attempts
+        self._budget = None if retry is None or retry.budget is None else RetryBudget(retry.budget)
+        self._failover = settings.failover
+
+    def attempts(self) -> Attempts:
+        """Those of a new request."""
+        return Attempts(self._most, self._budget, self._failover)
+
+    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
+        """Whether a request is to go on to another upstream, see `Attempts.again`."""
+        return attempts.again(refused=refused, repeatable=repeatable, available=self._upstreams.available)
+
+    def refresh(self, now: float) -> None:
+        """Before a pick: let in again those whose ejection is over."""
+        if self._eject is not None:
+            for index in self._eject.returning(now):
+                self._members.readmit(index, "ejected", now)
+
+    def ended(self, index: int, failed: bool, now: float) -> None:
+        """An attempt at upstream `index` has ended."""
+        if self._eject is not None and self._eject.ended(index, failed, now):
+            self._members.exclude(index, "ejected", now)
+
+    def probed(self, index: int, good: bool, now: float) -> bool | None:
+        """A health check of upstream `index` has ended; says whether it comes up or goes down by it."""
+        verdict = None if self.checks is None else self.checks.probed(index, good)
+        if verdict is True:
+            self._members.readmit(index, "unhealthy", now)
+        elif verdict is False:
+            self._members.exclude(index, "unhealthy", now)
+        return verdict
+
+    def reasons(self, index: int) -> list[str]:
+        """What is held against upstream `index` now: ``ejected``, ``unhealthy``."""
+        return self._members.reasons(index)
+
+
+def is_failure(status: int) -> bool:
+    """Whether an answer counts as a failure of its upstream: for retries, ejection and breakers."""
+    return status >= 500
