@@ -17,7 +17,8 @@ from realproxy.proxy import Proxy
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or the end of standard input.
 
-    Writes one JSON line once it serves: ``{"url": …, "port": …, "pid": …}``.
+    Writes one JSON line once it serves: ``{"url": …, "port": …, "pid": …}``, and the ``admin`` URL
+    if there is such a port.
 
     Returns
     -------
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
         try:
             ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
+            if proxy.admin_url:
+                ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
             ending.wait()
         finally:

@@ -15,6 +15,7 @@ from policies.routing import Routes, Verdict
 from policies.settings import Forward, Match, ProxySettings, load_settings
 from realproxy.exchange import Refusal
 from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
+from realproxy.listening import host_of
 from realproxy.serving import asked_of
 from realproxy.site import check_addresses
 from realproxy.targets import permitted, split_address
@@ -45,12 +46,13 @@ def check(path: str | Path) -> list[BadInput]:
 
 
 def _check_listen(settings: ProxySettings, where: str) -> list[BadInput]:
-    host = settings.listen.rpartition(":")[0].removeprefix("[").removesuffix("]") or "127.0.0.1"
-    try:
-        socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    except OSError:
-        return [BadInput(where, "listen", f"cannot resolve {host!r}")]
-    return []
+    found = []
+    for key, text in (("listen", settings.listen), ("admin", settings.admin)):
+        try:
+            socket.getaddrinfo(host_of(text or ""), 0, type=socket.SOCK_STREAM)
+        except OSError:
+            found.append(BadInput(where, key, f"cannot resolve {host_of(text or '')!r}"))
+    return found
 
 
 def _check_names(settings: ProxySettings, where: str) -> list[BadInput]:

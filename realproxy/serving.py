@@ -19,6 +19,7 @@ from realproxy.exchange import Cut, End, Exchange, Refusal
 from realproxy.front import Front
 from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
+from realproxy.metering import Meter
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
@@ -94,6 +95,8 @@ class Serving:
     def __init__(self, site: Site, own: Address, log: AccessLog | None) -> None:
         self._site, self._own, self._log = site, own, log
         self._limits = site.settings.limits
+        self._metered = site.settings.admin is not None
+        self.tunnel_meter = Meter()
         self.refresher = Refresher(site, own)
         self._front: Front
         self._relay: Relay
@@ -125,6 +128,12 @@ class Serving:
             client.arrived = time.monotonic()
         front.submit(client)
 
+    def tunnel_ended(self, exchange: Exchange) -> None:
+        """Log and count a tunnel; called by the relay thread only."""
+        if self._metered:
+            self.tunnel_meter.record(exchange)
+        self.log(exchange)
+
     def log(self, exchange: Exchange) -> None:
         """Write an exchange into the log."""
         if self._log is not None:
@@ -148,6 +157,8 @@ class Serving:
         worker.tally[exchange.end] += 1
         worker.tally[str(exchange.status)] += 1
         if then is not Then.TUNNEL:
+            if self._metered:
+                worker.meter.record(exchange)
             self.log(exchange)
         return then
 

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from realproxy.client import Client
+from realproxy.metering import Meter
 from realproxy.waits import Waits
 
 AT_FIRST = 3
@@ -42,10 +43,13 @@ class Worker:
     ----------
     tally : Counter
         What it counted: answers by status class, ends.
+    meter : Meter
+        What its exchanges cost; filled only if somebody can ask for it.
     """
 
     def __init__(self) -> None:
         self.tally: Counter[str] = Counter()
+        self.meter = Meter()
         self._buffer: memoryview | None = None
 
     @property
@@ -85,6 +89,7 @@ class Workers:
         self._threads: set[threading.Thread] = set()
         self._workers: list[Worker] = []
         self._retired: Counter[str] = Counter()
+        self._retired_meter = Meter()
         self._idle: set[int] = set()
         self._looks: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
@@ -104,6 +109,16 @@ class Workers:
         """What all workers have counted."""
         with self._lock:
             return sum((Counter(dict(worker.tally)) for worker in self._workers), Counter(self._retired))
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a thread."""
+        return self._queue.qsize()
+
+    def meters(self) -> list[Meter]:
+        """The meters of all workers, and one of those that have ended."""
+        with self._lock:
+            return [self._retired_meter, *(worker.meter for worker in self._workers)]
 
     def adjust(self, now: float) -> float | None:
         """Start or let go threads as needed; called by the front thread, often.
@@ -184,6 +199,7 @@ class Workers:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired += worker.tally
+                self._retired_meter.absorb(worker.meter)
 
     def _next(self) -> Client | None:
         if self._surplus and self._leave():

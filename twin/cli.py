@@ -290,7 +290,8 @@ def serve(proxy_file: ProxyFile) -> None:
     from realproxy.__main__ import Ending
 
     with Ending() as ending, Proxy.load(proxy_file) as proxy:
-        print(f"proxytwin serves on {proxy.url}", flush=True)
+        admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
+        print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
         ending.wait()
 
 

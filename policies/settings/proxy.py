@@ -24,6 +24,9 @@ class ProxySettings(Settings):
     ----------
     listen : str
         ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+    admin : str, optional
+        ``host:port`` for metrics, counts, settings and the live page; off without it. Whoever can
+        reach it can read them: leave it on loopback.
     forward : Forward, optional
         The forward side; off without it.
     route : list of Route
@@ -39,6 +42,7 @@ class ProxySettings(Settings):
     """
 
     listen: Listen = "127.0.0.1:0"
+    admin: Listen | None = None
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
     service: dict[str, Service] = Field(default_factory=dict)

@@ -1,0 +1,56 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from policies.problems import BadInput
+
+BACKLOG = 1024
+"""Clients that the kernel holds while none are accepted."""
+
+
+def listen(text: str, where: str, key: str = "listen") -> socket.socket:
+    """A listening TCP socket.
+
+    Parameters
+    ----------
+    text : str
+        ``host:port``; an empty host is 127.0.0.1.
+    where, key : str
+        What messages call the source of the settings, and the key in them.
+
+    Raises
+    ------
+    BadInput
+        If it cannot listen there.
+    """
+    host, port = host_of(text), text.rpartition(":")[2]
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise BadInput(where, key, f"{host!r} is no address of this machine: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        in_use = f"port {port} is in use: choose another one, or 0 for any free one"
+        problem = in_use if error.errno == errno.EADDRINUSE else f"cannot listen on {text}: {error.strerror}"
+        raise BadInput(where, key, problem) from None
+    return listener
+
+
+def host_of(text: str) -> str:
+    """The host of ``host:port``, without brackets; 127.0.0.1 if it is empty."""
+    return text.rpartition(":")[0].removeprefix("[").removesuffix("]") or "127.0.0.1"
+
+
+def url_of(address: tuple[str, int]) -> str:
+    """Where a listening address can be reached from this machine, such as ``http://127.0.0.1:8080``."""
+    host, port = address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,43 @@
+"""Counts of several processes, added up."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realproxy.summing import sum_counts
+
+
+def test_numbers_add_and_tables_join_by_their_texts():
+    one = {"requests": 2, "answers": {"200": 2}, "upstreams": {"web": [{"address": "a", "requests": 2}]}}
+    other = {
+        "requests": 3,
+        "answers": {"200": 1, "404": 2},
+        "upstreams": {"web": [{"address": "a", "requests": 1}]},
+    }
+    assert sum_counts([one, other]) == {
+        "requests": 5,
+        "answers": {"200": 3, "404": 2},
+        "upstreams": {"web": [{"address": "a", "requests": 3}]},
+    }
+
+
+def test_nothing_adds_up_to_nothing():
+    assert sum_counts([]) == {}
+
+
+rows = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 9)),
+    max_size=4,
+    unique_by=lambda r: r[:2],
+)
+
+
+@given(st.lists(rows, max_size=4))
+def test_every_row_counts_once_whatever_the_order(parts):
+    tables = [
+        [{"side": side, "status": status, "count": count} for side, status, count in part] for part in parts
+    ]
+    total = sum_counts({"traffic": table} for table in tables).get("traffic", [])
+    assert sum(row["count"] for row in total) == sum(row["count"] for table in tables for row in table)
+    assert len({(row["side"], row["status"]) for row in total}) == len(total)
+    backwards = sum_counts({"traffic": table} for table in reversed(tables)).get("traffic", [])
+    assert sorted(map(str, total)) == sorted(map(str, backwards))
