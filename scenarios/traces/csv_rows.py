@@ -92,10 +92,11 @@ class CsvRows:
         codes, names = pd.factorize(frame["object"].to_numpy())
         if not len(frame) or not all(isinstance(name, str) and name for name in names):
             return None
-        keys = np.array([self._names[name] for name in names], dtype=np.uint64)[codes]
         service = frame["service_s"].to_numpy() if self._timed else None
-        block = Block(frame["time_s"].to_numpy(), keys, frame["size_bytes"].to_numpy(), service)
-        return block if self._keeps_the_rules(block) else None
+        block = Block(frame["time_s"].to_numpy(), codes, frame["size_bytes"].to_numpy(), service)
+        if not self._keeps_the_rules(block):
+            return None  # before any name gets its number: a line that is left out gives none
+        return block._replace(keys=np.array([self._names[name] for name in names], dtype=np.uint64)[codes])
 
     def _keeps_the_rules(self, block: Block) -> bool:
         numbers = [block.times] if block.service is None else [block.times, block.service]

@@ -42,7 +42,7 @@ def in_service_times(result: Result, metric: str = "mean_ms") -> np.ndarray:
 @pytest.mark.parametrize(("rate", "expected"), [("25/s", 2.0), ("40/s", 5.0), ("45/s", 10.0)])
 def test_hockey_stick(rate: str, expected: float) -> None:
     """1 / (1 - load), in service times: twice at a half, ten times at nine tenths."""
-    result = simulated("hockey-stick", "400s")[rate]
+    result = simulated("hockey-stick", "200s")[rate]
     assert result.settled
     assert abs(estimate(in_service_times(result)).z_score(expected)) < Z
     assert estimate(in_service_times(result)).half_width < 0.25 * expected
@@ -136,7 +136,7 @@ def test_cache_size(objects: int) -> None:
 
 
 def test_open_or_closed() -> None:
-    open_load, closed = simulated("open-or-closed", "400s").values()
+    open_load, closed = simulated("open-or-closed", "200s").values()
     rates = [estimate(result.values("throughput_rps")).mean for result in (open_load, closed)]
     assert rates == pytest.approx([40, 40], rel=0.02), "the same throughput"
     assert abs(estimate(in_service_times(open_load)).z_score(5.0)) < Z
@@ -144,7 +144,7 @@ def test_open_or_closed() -> None:
 
 
 def test_coordinated_omission() -> None:
-    short, enough = simulated("coordinated-omission", "400s", 2).values()
+    short, enough = simulated("coordinated-omission", "200s", 2).values()
     assert short.summary == enough.summary, "counted from the due time, nothing is hidden"
     found = coordinated_omission(short.records, short.scenario.window)
     assert found.understated(0.99) == pytest.approx(12, rel=0.2)
