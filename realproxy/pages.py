@@ -14,6 +14,10 @@ from realproxy.admin import Page, Pages, Question
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
 """Keys of the settings below which every value is masked."""
 MASK = "***"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:"
+)
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
@@ -54,8 +58,7 @@ def _json(data: Any) -> Page:
 
 def _live_page() -> Page:
     body = resources.files("realproxy").joinpath("live.html").read_bytes()
-    policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-    return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": policy})
+    return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": _POLICY})
 
 
 def masked(data: Any, *, hidden: bool = False) -> Any:

@@ -1,0 +1,162 @@
+"""The live page, in a real browser: it shows what flows, fits a phone, and fetches from nowhere else."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SECONDS = 30.0
+
+
+class Browser:
+    """A headless Chromium with one page, driven over a pipe (the DevTools protocol)."""
+
+    def __init__(self, profile: Path) -> None:
+        commands, self._commands = os.pipe()
+        self._events, events = os.pipe()
+        program = (
+            "exec chromium --headless --no-sandbox --disable-gpu --remote-debugging-pipe --no-first-run "
+            f"--user-data-dir={profile} about:blank 3<&{commands} 4>&{events}"
+        )
+        self._process = subprocess.Popen(
+            ["bash", "-c", program],
+            pass_fds=[commands, events],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands)
+        os.close(events)
+        self._number, self._buffer, self._session = 0, b"", {}
+        self.trouble: list[str] = []
+        target = self("Target.createTarget", url="about:blank")["targetId"]
+        session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = {"sessionId": session}
+        for domain in ("Runtime", "Log", "Page"):
+            self(f"{domain}.enable")
+
+    def __call__(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters, **self._session}
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self._buffer:
+                data = os.read(self._events, 2**20)
+                assert data, "the browser ended"
+                self._buffer += data
+            one, _, self._buffer = self._buffer.partition(b"\0")
+            told = json.loads(one)
+            if told.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+                self.trouble.append(one.decode())
+            if told.get("id") == self._number:
+                return told["result"]
+
+    def open(self, url: str, width: int) -> None:
+        self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self("Page.navigate", url=url)
+
+    def value(self, expression: str) -> Any:
+        return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def until(self, expression: str) -> None:
+        end = time.monotonic() + SECONDS
+        while not self.value(expression):
+            assert time.monotonic() < end, f"never so: {expression}; {self.trouble}"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self._session = {}
+        self("Browser.close")
+        os.close(self._commands)
+        self._process.wait(SECONDS)
+        os.close(self._events)
+
+
+@pytest.fixture
+def browser(tmp_path) -> Iterator[Browser]:
+    browser = Browser(tmp_path)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def busy(origin, serve, wire) -> Iterator[tuple[Any, Any]]:
+    """A proxy with a client that asks all the time: half of it is answered from the cache."""
+    from realproxy import RouteCache
+
+    def script(asked):
+        lasting = b"max-age=60" if asked.target == "/kept" else b"no-store"
+        return b"HTTP/1.1 200 OK\r\nCache-Control: %b\r\nContent-Length: 2\r\n\r\nok" % lasting
+
+    server = origin(script)
+    proxy = serve(server, caching=RouteCache(), admin="127.0.0.1:0")
+    client, enough = wire(proxy), threading.Event()
+
+    def ask() -> None:
+        while not enough.wait(0.02):
+            client.ask("/kept")
+            client.ask("/fetched")
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    yield proxy, server
+    enough.set()
+    thread.join()
+
+
+INK = """(() => {
+  const canvas = document.querySelector("canvas");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  return data.filter((byte, n) => n % 4 === 3 && byte > 128).length;
+})()"""
+
+
+@pytest.mark.needs("chromium")
+def test_it_shows_what_flows_at_any_width(busy, browser):
+    proxy, server = busy
+    browser.open(proxy.admin_url, 1100)
+    browser.until("past.length >= 2 && document.querySelectorAll('#latest tr').length === 12")
+    text = browser.value("document.body.innerText")
+    rate = float(re.search(r"([\d.]+) /s\s+requests", text)[1])
+    assert 5 < rate < 200
+    ratio = float(re.search(r"([\d.]+) %\s+from the cache", text)[1])
+    assert 40 <= ratio <= 60
+    assert server.address in text and "GET /kept" in text
+    assert "live, 1 connections" in text
+    for unit in ("requests per second", "milliseconds", "percent", "time, seconds"):
+        assert unit in text
+    assert browser.value(INK) > 2000
+    assert browser.value("flow.dots.length + flow.due.length") > 0
+    browser.open(proxy.admin_url, 360)
+    browser.until("past.length >= 1 && innerWidth === 360")
+    assert browser.value("document.documentElement.scrollWidth") <= 360
+    assert browser.trouble == []
+
+
+@pytest.mark.needs("chromium")
+def test_it_says_when_the_proxy_is_gone(origin, browser):
+    from realproxy import Proxy, Route
+
+    with Proxy(route=[Route(respond=204)], admin="127.0.0.1:0") as proxy:
+        browser.open(proxy.admin_url, 1100)
+        browser.until("document.getElementById('state').textContent.startsWith('live')")
+    browser.until("document.getElementById('state').className === 'lost'")
+
+
+def test_it_needs_nothing_from_elsewhere():
+    page = resources.files("realproxy").joinpath("live.html").read_text()
+    assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
+
+
+def test_measurements_have_the_colour_that_they_have_everywhere():
+    from twin.look import MEASURED
+
+    page = resources.files("realproxy").joinpath("live.html").read_text()
+    assert f"--measured: {MEASURED};" in page
