@@ -1,0 +1,197 @@
+"""The PROXY protocol without I/O: who a connection comes from, said by the proxy in front.
+
+"The PROXY protocol, versions 1 & 2", W. Tarreau, haproxy.org/download/3.0/doc/proxy-protocol.txt;
+its sections are named beside the checks. A header is believed only from an address that the
+settings name, and is then demanded: to guess would let clients name themselves (section 2).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+Endpoint = tuple[str, int]
+"""IP address and port."""
+
+SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+V1_MOST = 107
+"""Bytes of a version 1 header with its CRLF, at most. Section 2.1"""
+V2_MOST = 4096
+"""Bytes of a version 2 header that are read; the specification leaves the bound to the receiver."""
+
+# "PROXY" SP ("TCP4" | "TCP6") SP source SP destination SP source-port SP destination-port CRLF. Section 2.1
+_V1 = re.compile(
+    rb"PROXY TCP([46]) ([0-9A-Fa-f.:]+) ([0-9A-Fa-f.:]+) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})"
+)
+_LOCAL, _PROXY = 0, 1
+_INET, _INET6 = 1, 2
+_STREAM = 1
+# Bytes of the addresses of each family: unspecified, IPv4, IPv6, Unix. Section 2.2
+_ADDRESS_SIZE = {0: 0, _INET: 12, _INET6: 36, 3: 216}
+_CRC32C = 3
+"""Type of the entry that holds a checksum of the header. Section 2.2.3"""
+
+
+class BadHeader(ValueError):
+    """What has arrived is no PROXY protocol header: the connection must be closed."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A whole header.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of it; what follows belongs to the connection.
+    source : Endpoint or None
+        Who the client is; None if that is who the connection comes from.
+    """
+
+    size: int
+    source: Endpoint | None
+
+
+def read_header(data: bytes) -> Header | None:
+    """Read the header at the front of what has arrived.
+
+    Parameters
+    ----------
+    data : bytes
+        From the beginning of the connection.
+
+    Returns
+    -------
+    Header or None
+        None if it is not whole yet.
+
+    Raises
+    ------
+    BadHeader
+        If it can never become one.
+    """
+    if data.startswith(SIGNATURE[: len(data)]) and data[:1] != b"P":
+        return _read_v2(data)
+    if data.startswith(b"PROXY "[: len(data)]):
+        return _read_v1(data)
+    raise BadHeader("no PROXY protocol header")
+
+
+def _read_v1(data: bytes) -> Header | None:
+    end = data.find(b"\r\n", 0, V1_MOST)
+    if end < 0:
+        if len(data) >= V1_MOST or b"\n" in data:
+            raise BadHeader("no end of the PROXY line")
+        return None
+    if data.startswith(b"PROXY UNKNOWN") and (end == 13 or data[13:14] == b" "):
+        return Header(end + 2, None)  # what follows must be ignored. Section 2.1
+    found = _V1.fullmatch(data, 0, end)
+    if found is None:
+        raise BadHeader("a malformed PROXY line")
+    kind = ipaddress.IPv4Address if found[1] == b"4" else ipaddress.IPv6Address
+    try:
+        source, _ = kind(found[2].decode()), kind(found[3].decode())
+    except ValueError:
+        raise BadHeader("a PROXY line with a bad address") from None
+    if max(int(found[4]), int(found[5])) > 65535:
+        raise BadHeader("a PROXY line with a bad port")
+    return Header(end + 2, (_text(source), int(found[4])))
+
+
+def _read_v2(data: bytes) -> Header | None:
+    if len(data) < 16:
+        return None
+    version, command = data[12] >> 4, data[12] & 0x0F
+    family, transport = data[13] >> 4, data[13] & 0x0F
+    if version != 2 or command not in (_LOCAL, _PROXY):
+        raise BadHeader("an unknown version or command")  # both must be refused. Section 2.2
+    if family not in _ADDRESS_SIZE or transport > 2:
+        raise BadHeader("an unknown address family or transport")
+    size = 16 + int.from_bytes(data[14:16])
+    if size > V2_MOST:
+        raise BadHeader("a PROXY header that is too long")
+    if len(data) < size:
+        return None
+    if command == _LOCAL:  # the addresses must be ignored, whatever they are. Section 2.2
+        return Header(size, None)
+    addresses = _ADDRESS_SIZE[family]
+    if size < 16 + addresses:
+        raise BadHeader("a PROXY header that is too short for its addresses")
+    _check_entries(data[:size], 16 + addresses)
+    if transport != _STREAM or family not in (_INET, _INET6):
+        return Header(size, None)
+    wide = 4 if family == _INET else 16
+    source = ipaddress.ip_address(data[16 : 16 + wide])
+    return Header(size, (_text(source), int.from_bytes(data[16 + 2 * wide : 18 + 2 * wide])))
+
+
+def _check_entries(header: bytes, at: int) -> None:
+    """Every entry must fit, and a checksum must be right. Section 2.2"""
+    while at < len(header):
+        if at + 3 > len(header):
+            raise BadHeader("a PROXY header with a broken entry")
+        kind, size = header[at], int.from_bytes(header[at + 1 : at + 3])
+        value = header[at + 3 : at + 3 + size]
+        if len(value) < size:
+            raise BadHeader("a PROXY header with a broken entry")
+        if kind == _CRC32C:
+            zeroed = header[: at + 3] + bytes(size) + header[at + 3 + size :]
+            if size != 4 or crc32c(zeroed) != int.from_bytes(value):
+                raise BadHeader("a PROXY header with a wrong checksum")
+        at += 3 + size
+
+
+def crc32c(data: bytes) -> int:
+    """The Castagnoli checksum (RFC 3720, B.4), bit by bit: headers are short, and few carry one."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _pair(source: Endpoint, target: Endpoint) -> tuple[int, bytes, bytes]:
+    """The IP version of a connection, and both its addresses in that version."""
+    ends = [
+        ipaddress.ip_address(_text(ipaddress.ip_address(host.partition("%")[0])))
+        for host, _ in (source, target)
+    ]
+    if all(end.version == 4 for end in ends):
+        return 4, ends[0].packed, ends[1].packed
+    wide = [end.packed if end.version == 6 else b"\x00" * 10 + b"\xff\xff" + end.packed for end in ends]
+    return 6, wide[0], wide[1]
+
+
+def header_v1(source: Endpoint, target: Endpoint) -> bytes:
+    """The line that tells the next server who the client is.
+
+    Parameters
+    ----------
+    source : Endpoint
+        The client.
+    target : Endpoint
+        What it connected to.
+
+    Examples
+    --------
+    >>> header_v1(("203.0.113.7", 40000), ("198.51.100.1", 443))
+    b'PROXY TCP4 203.0.113.7 198.51.100.1 40000 443\\r\\n'
+    """
+    version, *ends = _pair(source, target)
+    hosts = " ".join(str(ipaddress.ip_address(end)) for end in ends)
+    return f"PROXY TCP{version} {hosts} {source[1]} {target[1]}\r\n".encode()
+
+
+def header_v2(source: Endpoint, target: Endpoint) -> bytes:
+    """The same in the binary form of version 2."""
+    version, one, other = _pair(source, target)
+    addresses = one + other + source[1].to_bytes(2) + target[1].to_bytes(2)
+    family = (_INET if version == 4 else _INET6) << 4 | _STREAM
+    return SIGNATURE + bytes((0x20 | _PROXY, family)) + len(addresses).to_bytes(2) + addresses
