@@ -12,15 +12,18 @@ from policies.settings import (
     Limits,
     Log,
     Match,
+    ProxyProtocol,
     ProxySettings,
     Route,
     RouteCache,
     Service,
+    Tcp,
     Upstream,
 )
 from realproxy.proxy import Proxy
 
 __all__ = [
-    "BadInput", "Cache", "Forward", "Limits", "Log", "Match", "Proxy", "ProxySettings", "Route",
-    "RouteCache", "Service", "Upstream",
+    "BadInput", "Cache", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol", "ProxySettings",
+    "Route",
+    "RouteCache", "Service", "Tcp", "Upstream",
 ]  # fmt: skip

@@ -47,7 +47,9 @@ def check(path: str | Path) -> list[BadInput]:
 
 def _check_listen(settings: ProxySettings, where: str) -> list[BadInput]:
     found = []
-    for key, text in (("listen", settings.listen), ("admin", settings.admin)):
+    listeners = [("listen", settings.listen), ("admin", settings.admin)]
+    listeners += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
+    for key, text in listeners:
         try:
             socket.getaddrinfo(host_of(text or ""), 0, type=socket.SOCK_STREAM)
         except OSError:

@@ -120,6 +120,13 @@ class Proxy:
             raise RuntimeError("the proxy is not running")
         return url_of(self._running.admin.address) if self._running.admin is not None else ""
 
+    @property
+    def tcp_ports(self) -> list[int]:
+        """Ports of its raw TCP listeners, in the order of the settings."""
+        if self._running is None:
+            raise RuntimeError("the proxy is not running")
+        return [port for _, port in self._running.tcp.addresses]
+
     def stats(self) -> dict[str, Any]:
         """Counts since the start.
 
@@ -130,6 +137,7 @@ class Proxy:
             `realproxy.exchange.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
             ``misses``, ``cache_objects``, ``cache_bytes``; ``upstreams`` (by service: address,
             requests, outstanding); ``connections`` and ``tunnels`` (open now), ``accepted``;
+            ``tcp`` (by listener: connections, and bytes both ways);
             ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
             (connections); ``log_dropped`` (lines);
             ``cpu_seconds`` (of this process); ``traffic`` (see `realproxy.metering.traffic`; empty

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from realproxy.pages import pages_of
 from realproxy.serving import Serving
 from realproxy.site import Site
 from realproxy.targets import Address
+from realproxy.tcp import TcpServices, open_listeners
 from realproxy.tunnel import Relay
 from realproxy.workers import Workers
 
@@ -65,14 +67,15 @@ class Running:
     def __init__(self, settings: ProxySettings, seed: int | None, where: str) -> None:
         self.settings = settings
         self._site = Site(settings, seed)
-        listener = listen(settings.listen, where)
-        self.address: Address = listener.getsockname()[:2]
-        try:
+        with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
+            listener = opened.enter_context(listen(settings.listen, where))
+            self.address: Address = listener.getsockname()[:2]
+            socks = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
             admin = listen(settings.admin, where, "admin") if settings.admin is not None else None
+            if admin is not None:
+                opened.enter_context(admin)
             self._log = _open_log(settings, where)
-        except BadInput:
-            listener.close()
-            raise
+            opened.pop_all()
         limits = settings.limits
         serving = Serving(self._site, self.address, self._log)
         waits = self._site.waits
@@ -81,6 +84,7 @@ class Running:
             listener, limits, waits, self._workers.submit, [self._site.pool.reap], self._workers.adjust
         )
         self._relay = Relay(limits.idle_timeout, self._front.close, serving.tunnel_ended)
+        self.tcp = TcpServices(settings, socks, self._site.services, self._relay, serving.tunnel_ended)
         serving.attach(self._front, self._relay)
         self._serving = serving
         _switch_interval.shorten()
@@ -95,12 +99,17 @@ class Running:
 
     def stop(self) -> None:
         """Finish what is under way for ``limits.drain`` at most, then end all threads."""
+        deadline = time.monotonic() + self.settings.limits.drain
         self._front.drain()
-        if not self._front.empty.wait(self.settings.limits.drain):
+        self.tcp.drain()
+        drained = self._front.empty.wait(self.settings.limits.drain)
+        self.tcp.wait(deadline)
+        if not drained:
             self._front.abort()
             self._site.pool.abort()
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
+        self.tcp.stop()
         self._workers.stop()
         self._serving.refresher.stop()
         self._front.end()
@@ -130,6 +139,7 @@ class Running:
             "connections": self._front.connections,
             "accepted": self._front.accepted,
             "tunnels": self._relay.count,
+            "tcp": self.tcp.counts(),
             "threads": self._workers.count,
             "queued": self._workers.queued,
             "upstream_idle": site.pool.idle,

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from policies.balancing import Dispatch
 from policies.settings import Limits
@@ -290,18 +290,18 @@ class Service:
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
-        self.name = name
+        self.name, self.proxy_protocol = name, settings.proxy_protocol
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
         self._dispatch = Dispatch(settings.balance, [upstream.weight for upstream in settings.upstreams], rng)
         self._requests = [0] * len(self.names)
         self._lock = threading.Lock()
 
-    def start(self, client: str) -> Pick:
-        """Pick the upstream for a request of `client` and count it as outstanding there."""
+    def start(self, client: str, failed: Collection[int] = ()) -> Pick:
+        """Pick the upstream for a request of `client`, not one that `failed` it, and count it there."""
         now = time.monotonic()
         with self._lock:
-            index = self._dispatch.start(client, now)
+            index = self._dispatch.start(client, now, failed)
             self._requests[index] += 1
         return Pick(self, index, now)
 

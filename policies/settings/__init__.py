@@ -12,6 +12,7 @@ from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
 from policies.settings.store import Cache
+from policies.settings.transport import ProxyProtocol, Tcp
 
 __all__ = [
     "STALE",
@@ -26,6 +27,7 @@ __all__ = [
     "Log",
     "Match",
     "Pattern",
+    "ProxyProtocol",
     "ProxySettings",
     "Queue",
     "Retry",
@@ -33,6 +35,7 @@ __all__ = [
     "RouteCache",
     "Service",
     "Settings",
+    "Tcp",
     "Upstream",
     "load_settings",
     "parse_settings",

@@ -15,6 +15,7 @@ from policies.settings.operation import Limits, Log
 from policies.settings.routes import Route
 from policies.settings.services import Service
 from policies.settings.store import Cache
+from policies.settings.transport import Tcp
 
 
 class ProxySettings(Settings):
@@ -31,8 +32,10 @@ class ProxySettings(Settings):
         The forward side; off without it.
     route : list of Route
         The reverse side, first match wins.
+    tcp : list of Tcp
+        Raw TCP listeners, beside `listen`.
     service : dict of str to Service
-        What routes lead to, by name.
+        What routes and raw TCP listeners lead to, by name.
     cache : Cache
         The store; used by what has caching switched on.
     log : Log, optional
@@ -45,6 +48,7 @@ class ProxySettings(Settings):
     admin: Listen | None = None
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
+    tcp: tuple[Tcp, ...] = ()
     service: dict[str, Service] = Field(default_factory=dict)
     cache: Cache = Cache()
     log: Log | None = None
@@ -52,16 +56,21 @@ class ProxySettings(Settings):
 
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> ProxySettings:
-        for number, route in enumerate(self.route):
-            if route.to is not None and route.to not in self.service:
+        led = [(f"route.{number}.to", route.to) for number, route in enumerate(self.route) if route.to]
+        led += [(f"tcp.{number}.to", tcp.to) for number, tcp in enumerate(self.tcp)]
+        for key, name in led:
+            if name not in self.service:
                 hint = (
-                    nearest(route.to, list(self.service))
-                    if self.service
-                    else "; there is no [service.…] table"
+                    nearest(name, list(self.service)) if self.service else "; there is no [service.…] table"
                 )
-                raise ValueError(f"route.{number}.to: unknown service {route.to!r}{hint}")
-        if not self.route and self.forward is None:
-            raise ValueError("expected at least one [[route]] or a [forward] table")
+                raise ValueError(f"{key}: unknown service {name!r}{hint}")
+        for number, route in enumerate(self.route):
+            if route.to and self.service[route.to].proxy_protocol is not None:
+                raise ValueError(
+                    f"route.{number}.to: service {route.to!r} has proxy_protocol, for [[tcp]] alone"
+                )
+        if not self.route and not self.tcp and self.forward is None:
+            raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
         return self
 
     @property

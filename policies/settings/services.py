@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
@@ -148,6 +148,9 @@ class Service(Settings):
     failover : bool
         Whether a request whose connection is refused goes to the next upstream, once round all of
         them, whatever its method: nothing was sent. Costs no attempt of `retry`.
+    proxy_protocol : str, optional
+        ``v1`` or ``v2``: connections to its upstreams begin with a header that says who the client
+        is. They then belong to one client, and are not kept for another one's requests.
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off without it.
     rate : rate, optional
@@ -158,6 +161,7 @@ class Service(Settings):
     balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
     load_snapshot: Duration = 0.0
     failover: bool = True
+    proxy_protocol: Literal["v1", "v2"] | None = None
     health: Health | None = None
     eject: Eject | None = None
     retry: Retry | None = None

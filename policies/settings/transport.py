@@ -1,0 +1,48 @@
+"""Below HTTP: raw TCP listeners and who a connection comes from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from policies.settings.base import Listen, Network, Settings
+from policies.units import Duration
+
+
+class ProxyProtocol(Settings):
+    """Connections from a proxy in front begin with a header that says who the client is.
+
+    "The PROXY protocol, versions 1 & 2", W. Tarreau. From the addresses that are named a header is
+    demanded; from any other it is not looked for, so that no client can name itself.
+
+    Parameters
+    ----------
+    from_ : list of str
+        Networks that are believed, such as ``127.0.0.0/8``; ``from`` in the file.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
+
+
+class Tcp(Settings):
+    """A raw TCP listener: every connection leads to an upstream of a service, whatever it speaks.
+
+    Parameters
+    ----------
+    listen : str
+        ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+    to : str
+        Name of the service. Its balancer counts open connections.
+    idle_timeout : duration
+        Without a byte either way until both sides are closed.
+    proxy_protocol : ProxyProtocol, optional
+        Who in front says who the client is.
+    """
+
+    listen: Listen
+    to: str
+    idle_timeout: Annotated[Duration, Field(gt=0)] = 3600.0
+    proxy_protocol: ProxyProtocol | None = None
