@@ -6,10 +6,12 @@ with the port of each replica and serves until SIGTERM or Ctrl-C. A request says
 - ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default.
 - ``Proxytwin-Size: 2048``: bytes of the answer's body; 1024 by default.
 
-``GET /-/stats`` on a replica tells what it has done, without taking a slot.
+``GET /-/stats`` on a replica tells what it has done, ``GET /-/fetches`` which objects were fetched
+when since it was last asked; neither takes a slot.
 
 Threads: the main thread owns the listening sockets; one thread a replica accepts; one thread a
-connection owns that connection's socket and closes it. They share a replica's `Slots` only.
+connection owns that connection's socket and closes it. They share a replica's `Slots` and
+`Fetched` only.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loadtests.descriptors import allow_many_descriptors
+from loadtests.fetched import Fetched, object_number
 from loadtests.service_slots import Slots
 
 _HEAD_LIMIT = 64 * 1024
@@ -99,6 +102,7 @@ class Replica:
         self.name = f"{backend}/{number}"
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
         self.slots = Slots(int(settings.get("concurrency", 1)), slow.get(number, 1.0))
+        self.fetched = Fetched()
         fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
         if settings.get("cache_control"):
             fields.append(f"Cache-Control: {settings['cache_control']}")
@@ -130,12 +134,15 @@ class Replica:
                 connection.sendall(self._head(400, len(text), keep_alive=False) + text)
 
     def _answer(self, head: Head, connection: socket.socket) -> None:
-        if head.target == "/-/stats":
-            body = json.dumps(self.stats()).encode() + b"\n"
+        if head.target.startswith("/-/"):
+            told = self.fetched.take(time.monotonic()) if head.target == "/-/fetches" else self.stats()
+            body = json.dumps(told).encode() + b"\n"
             connection.sendall(self._head(200, len(body), keep_alive=head.keep_alive) + body)
             return
         demand, size = head.demand(self.backend), head.size()
+        fetch = self.fetched.begin(object_number(head.target), time.monotonic())
         self.slots.work(demand)
+        self.fetched.end(fetch, time.monotonic())
         _send(
             connection,
             self._head(200, size, keep_alive=head.keep_alive),

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from loadtests.processes import Child, LoadTestError
 from loadtests.proxy_files import with_addresses, write_classes, write_settings
 from loadtests.validity import reasons_void
+from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real
 from scenarios.workload import Workload
@@ -131,11 +132,15 @@ class Stage:
             if not self._generator_ready:
                 generator.expect(_READY_S)
                 self._generator_ready = True
-            before = _stats(ports)
+            before = _told(ports, "stats")
+            if scenario.proxy.caching:
+                _told(ports, "fetches")  # what was before this run
             records_file = self._order(generator, scenario, url)
-            health, proxy_cpu, ending = _follow(generator, proxy, scenario.duration, progress)
-            after = _stats(ports)
+            started, health, proxy_cpu, ending = _follow(generator, proxy, scenario.duration, progress)
+            after = _told(ports, "stats")
         records = Records.load(records_file)
+        if scenario.proxy.caching:
+            records = replace(records, fetches=_fetches(ports, started))
         replicas = {
             name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
             for name in ports
@@ -225,8 +230,8 @@ def _unseen(_done: float, _total: float) -> None:
 
 def _follow(
     generator: Child, proxy: Child, duration: float, progress: Progress
-) -> tuple[dict[str, float], float, str]:
-    """Wait for the end of a run; returns the generator's health, the proxy's CPU, and its early end."""
+) -> tuple[float, dict[str, float], float, str]:
+    """Wait for the end of a run; returns its start, the generator's health, the proxy's CPU, early end."""
     started = generator.expect(_READY_S)["moment"]
     cpu_at_start = cpu = proxy.cpu_seconds()
     limit = started + duration + 2 * _GRACE_S
@@ -244,21 +249,29 @@ def _follow(
             raise generator.failure(f"did not end {2 * _GRACE_S:g} s after the run")
     progress(duration, duration)
     del message["event"]
-    return message, cpu - cpu_at_start, ending
+    return started, message, cpu - cpu_at_start, ending
 
 
-def _stats(ports: Mapping[str, int]) -> dict[str, dict[str, Any]]:
-    """What every replica has done so far."""
-    stats = {}
+def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
+    """What every replica tells: its ``stats`` so far, or its ``fetches`` since it was last asked."""
+    told = {}
     for name, port in ports.items():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_GRACE_S)
         with contextlib.closing(connection):
             try:
-                connection.request("GET", "/-/stats")
-                stats[name] = json.load(connection.getresponse())
+                connection.request("GET", f"/-/{about}")
+                told[name] = json.load(connection.getresponse())
             except OSError as problem:
-                raise LoadTestError(f"{name} does not tell its statistics: {problem}") from None
-    return stats
+                raise LoadTestError(f"{name} does not tell its {about}: {problem}") from None
+    return told
+
+
+def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
+    """What has reached the replicas, in seconds since the run `started`."""
+    told = _told(ports, "fetches").values()
+    return Fetches.from_rows(
+        (number, begin - started, end - started) for rows in told for number, begin, end in rows
+    )
 
 
 def _portable(scenario: Scenario) -> Scenario:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scenarios.fetches import Fetches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +40,11 @@ class Summary:
         Response time in milliseconds.
     hit_ratio : float or None
         Share answered from the cache; ``None`` without a cache.
+    fetch_rps : float or None
+        Requests per second that reached the backends; ``None`` without a cache.
+    fetches_per_expiry : float or None
+        How many of them there were each time that an object was not there or not fresh any more: 1
+        is no more than needed (see `scenarios.fetches.Fetches.expiries`). ``None`` without a cache.
     error_ratio : float
         Share with a status of 500 or more, or none at all.
     upstream_share : dict of str to float
@@ -55,6 +62,8 @@ class Summary:
     error_ratio: float
     upstream_share: dict[str, float]
     requests: int
+    fetch_rps: float | None = None
+    fetches_per_expiry: float | None = None
 
     def as_dict(self) -> dict[str, float | dict[str, float] | None]:
         """Plain data for JSON."""
@@ -87,6 +96,8 @@ class Records:
         a late generator hides nothing: no coordinated omission).
     caching : bool
         Whether there was a cache at all.
+    fetches : Fetches or None
+        What reached the backends, if there was a cache; also what no client waited for.
     """
 
     user: NDArray[np.int32]
@@ -102,6 +113,7 @@ class Records:
     upstreams: list[str] = field(default_factory=list)
     closed: bool = True
     caching: bool = False
+    fetches: Fetches | None = None
 
     @classmethod
     def from_rows(
@@ -126,11 +138,12 @@ class Records:
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Records:
         """The rows that a mask or index picks."""
         arrays = {name: getattr(self, name)[rows] for name in _DTYPES}
-        return Records(**arrays, upstreams=self.upstreams, closed=self.closed, caching=self.caching)
+        return replace(self, **arrays)
 
     def within(self, window: tuple[float, float]) -> Records:
         """The requests that were due from `window`'s start and before its end, in seconds."""
-        return self.select((self.due >= window[0]) & (self.due < window[1]))
+        rows = self.select((self.due >= window[0]) & (self.due < window[1]))
+        return rows if self.fetches is None else replace(rows, fetches=self.fetches.within(window))
 
     def summary(self, window: tuple[float, float]) -> Summary:
         """The figures of the requests due in `window`; NaN where there are none."""
@@ -141,6 +154,7 @@ class Records:
         ms = self.response[inside] * 1e3
         p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if requests else [float("nan")] * 3
         failed = (self.status >= 500) | (self.status == 0)
+        fetches = None if self.fetches is None else self.fetches.within(window)
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -151,6 +165,8 @@ class Records:
             error_ratio=_mean(failed[inside]),
             upstream_share=_share(self.upstream[inside], self.upstreams),
             requests=requests,
+            fetch_rps=None if fetches is None else len(fetches) / (window[1] - window[0]),
+            fetches_per_expiry=None if fetches is None else _per_expiry(fetches),
         )
 
     def upstream_share(self) -> dict[str, float]:
@@ -168,6 +184,8 @@ class Records:
     def save(self, path: Path) -> None:
         """Write all columns to an ``.npz`` file."""
         arrays = {name: getattr(self, name) for name in _DTYPES}
+        if (kept := self.fetches) is not None:
+            arrays["fetches"] = np.stack((kept.object, kept.begin, kept.end))
         np.savez(
             path,
             **arrays,
@@ -181,7 +199,9 @@ class Records:
         with np.load(path) as file:
             closed, caching = (bool(flag) for flag in file["flags"])
             arrays = {name: file[name] for name in _DTYPES}
-            return cls(**arrays, upstreams=file["upstreams"].tolist(), closed=closed, caching=caching)
+            fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
+            upstreams = file["upstreams"].tolist()
+            return cls(**arrays, upstreams=upstreams, closed=closed, caching=caching, fetches=fetches)
 
 
 class Ledger:
@@ -218,6 +238,10 @@ class Ledger:
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _per_expiry(fetches: Fetches) -> float:
+    return len(fetches) / fetches.expiries() if len(fetches) else float("nan")
 
 
 def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float]:

@@ -19,7 +19,9 @@ from scenarios.distributions import (
 )
 from scenarios.profiles import LoadProfile
 
-Metric = Literal["throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio"]
+Metric = Literal[
+    "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "fetch_rps", "fetches_per_expiry"
+]
 
 
 class _Table(BaseModel):

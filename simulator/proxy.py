@@ -13,6 +13,7 @@ from simpy import Environment, Event
 
 from policies.coalescing import Flights
 from policies.reuse import REFRESHES_AT_ONCE, Use
+from scenarios.fetches import FetchLog
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
@@ -46,6 +47,8 @@ class Proxy:
         Every replica of the scenario, in the order of `Scenario.replicas`.
     inside : StepSeries
         Requests that are in the proxy.
+    fetches : FetchLog or None
+        What the replicas have done, if there is a cache.
     """
 
     def __init__(self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0) -> None:
@@ -67,8 +70,9 @@ class Proxy:
             for backend in scenario.backend.values()
             for copy in range(backend.replicas)
         ]
+        self.fetches = FetchLog() if scenario.proxy.caching else None
         self._services = {
-            name: Service(env, name, scenario, self.replicas, costs.upstream_link)
+            name: Service(env, name, scenario, self.replicas, costs.upstream_link, self.fetches)
             for name in scenario.proxy.service
         }
         self._flights: Flights[Event] = Flights()
@@ -114,6 +118,8 @@ class Proxy:
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             replica.end(env.now)
+            if self.fetches is not None:
+                self.fetches.note(request.object, now, env.now)
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
             service.dispatch.finish(index, env.now - now, env.now)

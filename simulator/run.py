@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import joblib
@@ -228,6 +228,8 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     records = clients.ledger.records(
         scenario.replicas, closed=workload.closed, caching=scenario.proxy.caching
     )
+    if proxy.fetches is not None:
+        records = replace(records, fetches=proxy.fetches.fetches())
     steps = {
         name: replica.inside.steps for name, replica in zip(scenario.replicas, proxy.replicas, strict=True)
     }

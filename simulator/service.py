@@ -12,6 +12,7 @@ from simpy import Environment, Event
 from policies.balancing import Dispatch, dispatch_rng
 from policies.resilience import Attempts, Precautions, is_failure
 from policies.settings import Health
+from scenarios.fetches import FetchLog
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
@@ -36,6 +37,8 @@ class Service:
         All of the scenario's, in the order of `Scenario.replicas`.
     upstream_link : float
         Seconds, see `simulator.Costs`.
+    fetches : FetchLog or None
+        Takes what the replicas have done.
 
     Attributes
     ----------
@@ -45,7 +48,13 @@ class Service:
     """
 
     def __init__(
-        self, env: Environment, name: str, scenario: Scenario, replicas: list[Replica], upstream_link: float
+        self,
+        env: Environment,
+        name: str,
+        scenario: Scenario,
+        replicas: list[Replica],
+        upstream_link: float,
+        fetches: FetchLog | None,
     ) -> None:
         settings = scenario.proxy.service[name]
         backends = list(scenario.backend)
@@ -68,7 +77,7 @@ class Service:
         late = scenario.proxy.limits.answer_timeout < scenario.duration
         self.resilience: Resilience | None = None
         if failing or late or any(getattr(settings, key) is not None for key in keys):
-            self.resilience = Resilience(env, name, scenario, self, upstream_link)
+            self.resilience = Resilience(env, name, scenario, self, upstream_link, fetches)
 
 
 class Resilience:
@@ -84,13 +93,22 @@ class Resilience:
         Whose upstreams are asked.
     upstream_link : float
         Seconds, see `simulator.Costs`.
+    fetches : FetchLog or None
+        Takes what the replicas have done.
     """
 
     def __init__(
-        self, env: Environment, name: str, scenario: Scenario, service: Service, upstream_link: float
+        self,
+        env: Environment,
+        name: str,
+        scenario: Scenario,
+        service: Service,
+        upstream_link: float,
+        fetches: FetchLog | None,
     ) -> None:
         settings = scenario.proxy.service[name]
         self._env, self._service, self._link = env, service, upstream_link
+        self._fetches = fetches
         self._late = scenario.proxy.limits.answer_timeout
         self._decisions = Precautions(settings, service.dispatch.upstreams)
         if settings.health is not None:
@@ -164,7 +182,7 @@ class Resilience:
         began, replica = env.now, service.replicas[index]
         outcome, refused = _refusal(502), not replica.up
         if not refused:
-            work = self._begin(replica, request.demand[service.backends[index]], began)
+            work = self._begin(replica, request, service.backends[index], began)
             broken = replica.broken
             yield first(env, work, broken, env.timeout(self._late), tried.done)
             if not (work.processed or broken.triggered):
@@ -180,13 +198,15 @@ class Resilience:
             self._decisions.ended(index, failed, now)
             tried.ended(index, outcome, refused)
 
-    def _begin(self, replica: Replica, demand: float, now: float) -> Event:
+    def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
         """Work that goes on to its end, whether anyone still waits for it or not."""
-        life, work, done = replica.life, replica.begin(demand, now), self._env.event()
+        life, work, done = replica.life, replica.begin(request.demand[backend], now), self._env.event()
 
         def end(_event: Event) -> None:
             if replica.life == life:
                 replica.end(self._env.now)
+                if self._fetches is not None:
+                    self._fetches.note(request.object, now, self._env.now)
                 done.succeed()
 
         assert work.callbacks is not None

@@ -105,7 +105,7 @@ def simulate(
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
     from simulator import simulate as run
     from twin.progress import Bars
-    from twin.terminal import summary_table
+    from twin.terminal import print_summaries
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
@@ -121,7 +121,7 @@ def simulate(
         found = _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], [])
         write_json(json, {**found, "unsettled": unsettled})
     console = Console()
-    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} (predicted)"))
+    print_summaries(loaded, summaries, "predicted", console)
     for label, reason in unsettled.items():
         console.print(f"{label}: {reason}.", soft_wrap=True, markup=False, highlight=False)
 
@@ -135,7 +135,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
     from loadtests import Stage
     from twin.measuring import measure_once
     from twin.progress import Bars
-    from twin.terminal import summary_table
+    from twin.terminal import print_summaries
 
     loaded = _load_real(scenario, overrides)
     check_writable(json, "--json")
@@ -150,7 +150,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
     if json is not None:
         write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
     console = Console()
-    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} (measured)"))
+    print_summaries(loaded, summaries, "measured", console)
     for reason in void:
         console.print(f"void: {reason}", soft_wrap=True, markup=False)
     if void:

@@ -29,10 +29,15 @@ from simulator.statistics import student_t95
 
 Verdict = Literal["confirmed", "refuted", "inconclusive"]
 
-TOLERANCE = {"throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08, "hit_ratio": 0.01}
+TOLERANCE = {
+    "throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08,
+    "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05,
+}  # fmt: skip
 """The judged figures and how far a prediction may be off."""
 
-COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "error_ratio")
+OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
+"""Figures that only a cache has."""
+COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", *OF_CACHES, "error_ratio")
 _ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 

@@ -14,6 +14,8 @@ TITLES = {
     "p95_ms": "p95, ms",
     "p99_ms": "p99, ms",
     "hit_ratio": "hit ratio",
+    "fetch_rps": "fetches/s",
+    "fetches_per_expiry": "fetches per expiry",
     "error_ratio": "error ratio",
 }
 

@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from policies.units import format_duration
 from scenarios.records import Summary
 from twin import plots
-from twin.compare import TOLERANCE
+from twin.compare import OF_CACHES, TOLERANCE
 from twin.look import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
 from twin.outcome import Confirmation, VariantOutcome
 from twin.terminal import conclusion
 
+_FORMS = {"hit_ratio": ".3f", "fetch_rps": ".3g", "fetches_per_expiry": ".3g"}
 _PAGE = string.Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
 
 
@@ -55,7 +56,7 @@ def _void(found: Confirmation) -> str:
 
 def _columns(found: Confirmation) -> list[str]:
     caching = any(outcome.measured.hit_ratio is not None for outcome in found.variants)
-    return [name for name in TITLES if name != "error_ratio" and (caching or name != "hit_ratio")]
+    return [name for name in TITLES if name != "error_ratio" and (caching or name not in OF_CACHES)]
 
 
 def comparison_table(found: Confirmation) -> str:
@@ -90,7 +91,7 @@ def _rows(outcome: VariantOutcome, columns: list[str]) -> str:
 def _figure(value: float | None, name: str) -> str:
     if value is None or math.isnan(value):
         return "–"
-    return f"{value:.3f}" if name == "hit_ratio" else f"{value:.1f}"
+    return f"{value:{_FORMS.get(name, '.1f')}}"
 
 
 def _difference_cell(value: float | None, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +23,8 @@ _COLUMNS = {
     "p99_ms": ("p99", "{:.1f}"),
     "hit_ratio": ("hits", "{:.1%}"),
 }
+_NOTED = 0.1
+"""Share by which fetches must differ from misses to be worth a table."""
 
 
 def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
@@ -52,7 +54,7 @@ def _table(title: str) -> Table:
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
     )
-    table.add_column("variant", no_wrap=True)
+    table.add_column("variant", overflow="fold")
     return table
 
 
@@ -61,8 +63,8 @@ def summary_table(loaded: LoadedScenario, summaries: Sequence[Summary], title: s
     columns = _shown_columns(summaries)
     table = _table(title)
     for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right")
-    table.add_column("errors", justify="right")
+        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
+    table.add_column("errors", justify="right", no_wrap=True)
     for variant, summary in zip(loaded.variants, summaries, strict=True):
         errors = _written(summary.error_ratio, "{:.1%}")
         table.add_row(Text(variant.label), *_cells(summary, columns), errors)
@@ -77,7 +79,7 @@ def confirmation_table(found: Confirmation) -> Table:
     table = _table(found.scenario.title)
     table.add_column("", no_wrap=True)
     for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right")
+        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
     for outcome in found.variants:
         style = VERDICT[outcome.verdict]
         predicted, measured = _cells(outcome.simulated, columns), _cells(outcome.measured, columns)
@@ -93,6 +95,46 @@ def confirmation_table(found: Confirmation) -> Table:
     noise = _apart(found.noise, columns, sign="")
     table.add_row(Text("all", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
     return table
+
+
+def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
+    """What reached the backends: fetches per second, and per expiry of an object.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the variants.
+    sides : mapping of str to sequence of Summary
+        ``predicted``, ``measured`` or both.
+
+    Returns
+    -------
+    Table or None
+        None where the hit ratio tells as much: each miss is a fetch, and each fetch has a cause of its own.
+    """
+    if not any(_beyond_hits(summary) for summaries in sides.values() for summary in summaries):
+        return None
+    table = Table(title="What reached the backends", title_justify="left", title_style="bold")
+    table.add_column("variant", overflow="fold")
+    for heading in ("fetches/s", "per expiry"):
+        for side in sides:
+            table.add_column(f"{heading}\n{side}", justify="right", no_wrap=True)
+    for number, label in enumerate(labels):
+        cells = [
+            _written(getattr(summaries[number], name), "{:.3g}")
+            for name in ("fetch_rps", "fetches_per_expiry")
+            for summaries in sides.values()
+        ]
+        table.add_row(Text(label), *cells)
+    return table
+
+
+def _beyond_hits(summary: Summary) -> bool:
+    if summary.fetch_rps is None or summary.hit_ratio is None:
+        return False
+    misses = (1 - summary.hit_ratio) * summary.throughput_rps
+    several = (summary.fetches_per_expiry or 1.0) > 1 + _NOTED
+    return several or abs(summary.fetch_rps - misses) > _NOTED * summary.fetch_rps
 
 
 def conclusion(found: Confirmation) -> list[str]:
@@ -117,9 +159,28 @@ def conclusion(found: Confirmation) -> list[str]:
     return lines
 
 
+def print_summaries(
+    loaded: LoadedScenario, summaries: Sequence[Summary], side: str, console: Console
+) -> None:
+    """The tables of one twin alone; `side` is ``predicted`` or ``measured``."""
+    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})"))
+    fetches = fetches_table([variant.label for variant in loaded.variants], {side: summaries})
+    if fetches is not None:
+        console.print(fetches)
+
+
 def print_confirmation(found: Confirmation, console: Console) -> None:
     """The table, the conclusion, and what makes it void."""
     console.print(confirmation_table(found))
+    fetches = fetches_table(
+        [outcome.variant.label for outcome in found.variants],
+        {
+            "predicted": [outcome.simulated for outcome in found.variants],
+            "measured": [outcome.measured for outcome in found.variants],
+        },
+    )
+    if fetches is not None:
+        console.print(fetches)
     for line in conclusion(found):
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:

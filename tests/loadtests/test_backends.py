@@ -157,3 +157,28 @@ def test_backends_end_with_their_standard_input_and_on_sigterm() -> None:
         backends.expect(10.0)
         backends.terminate()
         assert backends.wait(5.0) == 0
+
+
+def test_it_tells_what_was_fetched_when_and_tells_it_once(web: http.client.HTTPConnection) -> None:
+    json.loads(get(web, "/-/fetches")[1])
+    before = time.monotonic()
+    get(web, "/objects/17", Proxytwin_Demand="web=0.02")
+    get(web, "/elsewhere")
+    told = json.loads(get(web, "/-/fetches")[1])
+    assert [row[0] for row in told] == [17, -1]
+    (_, begin, end), (_, later, _) = told
+    assert before < begin < begin + 0.02 <= end <= later < time.monotonic()
+    assert json.loads(get(web, "/-/fetches")[1]) == []
+
+
+def test_what_is_still_worked_on_is_told_too(ports: dict[str, int], web: http.client.HTTPConnection) -> None:
+    get(web, "/-/fetches")
+    other = http.client.HTTPConnection("127.0.0.1", ports["web/0"], timeout=10.0)
+    other.request("GET", "/objects/5", headers={"Proxytwin-Demand": "web=0.5"})
+    deadline = time.monotonic() + 5
+    while not (told := json.loads(get(web, "/-/fetches")[1])) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (row,) = told
+    assert row[0] == 5 and row[1] <= row[2] < row[1] + 0.5
+    other.getresponse().read()
+    other.close()

@@ -91,7 +91,7 @@ def test_a_summary_is_plain_data_for_json() -> None:
     plain = records().summary(WINDOW).as_dict()
     assert list(plain) == [
         "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "error_ratio",
-        "upstream_share", "requests",
+        "upstream_share", "requests", "fetch_rps", "fetches_per_expiry",
     ]  # fmt: skip
     assert Summary(**json.loads(json.dumps(plain))) == records().summary(WINDOW)
 

@@ -71,6 +71,7 @@ def test_one_object_request_by_request() -> None:
         assert records.hit[row] == (kind != "miss")
         assert records.done[row] == pytest.approx(now + (FETCH_S if kind == "miss" else 0.0), abs=1e-9)
     assert min(seen.values()) > 20, seen
+    assert records.fetches is not None and len(records.fetches) == seen["miss"] + seen["behind"]
 
 
 @pytest.mark.parametrize("window", [0, 1, 2])

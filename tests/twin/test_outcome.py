@@ -15,6 +15,7 @@ from twin.outcome import Calibration, Confirmation
 
 FIGURES = {
     "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "error_ratio", "upstream_share",
+    "fetch_rps", "fetches_per_expiry",
 }  # fmt: skip
 
 

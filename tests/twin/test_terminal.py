@@ -16,7 +16,7 @@ from scenarios import Summary
 from scenarios.loading import LoadedScenario
 from twin.compare import Ranking
 from twin.outcome import Confirmation
-from twin.terminal import conclusion, confirmation_table, print_confirmation, summary_table
+from twin.terminal import conclusion, confirmation_table, fetches_table, print_confirmation, summary_table
 
 Make = Callable[..., Summary]
 
@@ -85,6 +85,18 @@ def test_hit_ratios_are_shown_only_where_something_is_cached(
     assert head[-1] == "hits"
     assert said[-1] == f"{cached.variants[0].simulated.hit_ratio:.1%}"
     assert apart[-1] == "+0.0pp"
+
+
+def test_fetches_stand_in_a_table_where_hits_do_not_tell_them(summary: Make) -> None:
+    as_misses = summary(fetch_rps=50.0, fetches_per_expiry=1.02)  # 100 requests/s, half of them hits
+    several, behind = replace(as_misses, fetches_per_expiry=41.0), replace(as_misses, fetch_rps=60.0)
+    assert fetches_table(["a"], {"predicted": [summary()], "measured": [as_misses]}) is None
+    for telling in (several, behind):
+        assert fetches_table(["a"], {"predicted": [as_misses], "measured": [telling]}) is not None
+    table = fetches_table(["a", "b" * 50], {"predicted": [several, behind], "measured": [as_misses] * 2})
+    text = shown(table, width=80)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert rows(text)[2] == ["a", "50", "50", "41", "1.02"]
 
 
 def test_one_twin_alone_has_a_line_a_variant(load: Callable[..., LoadedScenario], summary: Make) -> None:

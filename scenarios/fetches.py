@@ -1,0 +1,78 @@
+"""What reached the backends: for which object, from when to when."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Fetches:
+    """Requests that backends have answered, in the order in which they came.
+
+    Attributes
+    ----------
+    object : ndarray of int
+        What was fetched.
+    begin, end : ndarray of float
+        Seconds since the start of the run: when a backend had the request, and when it had done its work.
+    """
+
+    object: NDArray[np.int64]
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Iterable[float]]) -> Fetches:
+        """From ``object, begin, end`` of each fetch, in any order."""
+        columns = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 3)
+        return cls._from_columns(columns)
+
+    @classmethod
+    def _from_columns(cls, columns: NDArray[np.float64]) -> Fetches:
+        ordered = columns[np.argsort(columns[:, 1], kind="stable")]
+        return cls(ordered[:, 0].astype(np.int64), ordered[:, 1], ordered[:, 2])
+
+    def __len__(self) -> int:
+        return len(self.begin)
+
+    def within(self, window: tuple[float, float]) -> Fetches:
+        """What began from `window`'s start and before its end, in seconds."""
+        rows = (self.begin >= window[0]) & (self.begin < window[1])
+        return Fetches(self.object[rows], self.begin[rows], self.end[rows])
+
+    def expiries(self) -> int:
+        """How often an object had to be fetched.
+
+        Fetches of one object that overlap have one cause: the object was not there, or not fresh any
+        more, and more than one request found it so before the first answer came.
+        """
+        if not len(self):
+            return 0
+        # Exact and without a loop: times become ranks, and every object has ranks of its own.
+        _, ranks = np.unique(np.concatenate((self.begin, self.end)), return_inverse=True)
+        _, objects = np.unique(self.object, return_inverse=True)
+        shift = objects * (2 * len(self) + 1)
+        order = np.lexsort((self.begin, objects))
+        begin, end = (ranks[: len(self)] + shift)[order], (ranks[len(self) :] + shift)[order]
+        latest = np.maximum.accumulate(end)
+        return 1 + int(np.count_nonzero(begin[1:] >= latest[:-1]))
+
+
+class FetchLog:
+    """Fetches as they end: 24 bytes each."""
+
+    def __init__(self) -> None:
+        self._rows = array("d")
+
+    def note(self, number: int, begin: float, end: float) -> None:
+        """An object was fetched."""
+        self._rows.extend((number, begin, end))
+
+    def fetches(self) -> Fetches:
+        """All that was noted."""
+        return Fetches._from_columns(np.array(self._rows).reshape(-1, 3))
