@@ -259,7 +259,7 @@ WRONG = [
     ("listen = 8080\n" + SMALL, "listen: input should be a valid string, not 8080"),
     (
         "[forward]\nprotocols = ['gopher']",
-        "forward.protocols.0: input should be 'http' or 'connect', not 'gopher'",
+        "forward.protocols.0: input should be 'http', 'connect', 'socks4' or 'socks5', not 'gopher'",
     ),
     (
         "[forward]\nconnect_ports = [443, 65536]",

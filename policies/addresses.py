@@ -1,0 +1,44 @@
+"""IP addresses as rules see them: unwrapped from IPv6, and whether they are private."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+@lru_cache(maxsize=4096)
+def plain_address(text: str) -> IPAddress:
+    """The address that `text` leads to: an IPv4 address also when it is wrapped in IPv6.
+
+    IPv4-mapped (RFC 4291, 2.5.5.2), 6to4 (RFC 3056) and NAT64 (RFC 6052) are unwrapped, so that a
+    rule for ``10.0.0.0/8`` holds however the address is written. A zone such as ``%eth0`` is left out.
+
+    Raises
+    ------
+    ValueError
+        If it is no IP address.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is None and address in _NAT64:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return inner or address
+
+
+@lru_cache(maxsize=4096)
+def is_private(text: str) -> bool:
+    """Whether an IP address is not one of the public internet, also when wrapped in IPv6."""
+    address = plain_address(text)
+    return not address.is_global or address.is_multicast
+
+
+def is_local_name(host: str) -> bool:
+    """Whether a name means this machine itself, whoever resolves it. RFC 6761, 6.3"""
+    name = host.lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost")

@@ -1,0 +1,157 @@
+"""Block lists: what clients of the forward side may not reach, and the rule that says so.
+
+A rule is a glob (``*.ads.test``), a regular expression (``~^track[0-9]*\\.``) or an exact name, all
+of the host that was asked for; or a network (``10.0.0.0/8``) of the address that it resolves to.
+Hosts files bring many exact names: each line that sends a name to nowhere blocks it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from policies.addresses import plain_address
+from policies.patterns import compile_pattern
+
+_NOWHERE = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1"})
+"""The addresses by which a hosts file blocks a name."""
+_OF_EVERY_MACHINE = frozenset(
+    {
+        "0.0.0.0", "broadcasthost", "ip6-allhosts", "ip6-allnodes", "ip6-allrouters", "ip6-localhost",
+        "ip6-localnet", "ip6-loopback", "ip6-mcastprefix", "local", "localhost", "localhost.localdomain",
+    }
+)  # fmt: skip
+"""Names that stand in every hosts file and block nothing."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def as_network(rule: str) -> Network | None:
+    """The network that a rule names, or None if it is a pattern for names.
+
+    Raises
+    ------
+    ValueError
+        If it has a slash, as no name has, and is no network.
+    """
+    if rule.startswith("~"):
+        return None
+    try:
+        return ipaddress.ip_network(rule.removeprefix("[").removesuffix("]"), strict=False)
+    except ValueError:
+        if "/" in rule:
+            raise ValueError(f"{rule!r} is neither a network nor a pattern for a host") from None
+        return None
+
+
+def check_rule(rule: str) -> str:
+    """Return `rule` if it can be used; raise `ValueError` that says what is wrong if not."""
+    if not rule:
+        raise ValueError("expected a name, a glob, a regular expression after '~' or a network, not ''")
+    if as_network(rule) is None:
+        compile_pattern(rule, ignore_case=True)
+    return rule
+
+
+def read_hosts(text: str) -> Iterator[tuple[int, str]]:
+    """The names that a hosts file blocks, each with the number of its line.
+
+    Parameters
+    ----------
+    text : str
+        Lines of ``0.0.0.0 name name…``, or one bare name a line; ``#`` begins a comment. A line with
+        another address than 0.0.0.0, ``::`` or loopback gives a name a home and blocks nothing.
+
+    Raises
+    ------
+    ValueError
+        Naming the line that cannot be read.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            address = str(ipaddress.ip_address(words[0].partition("%")[0]))
+        except ValueError:
+            if len(words) > 1:
+                raise ValueError(f"line {number}: expected an address and names, not {line[:60]!r}") from None
+            address, words = "0.0.0.0", ["0.0.0.0", *words]
+        if address in _NOWHERE:
+            names = (normal_host(word) for word in words[1:])
+            yield from ((number, name) for name in names if name not in _OF_EVERY_MACHINE)
+
+
+def normal_host(host: str) -> str:
+    """A host as rules see it: in lower case, without the dot of the root, without brackets."""
+    return host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
+
+
+class Blocklist:
+    """Rules compiled for look-up: names and suffixes cost the same however many there are.
+
+    Parameters
+    ----------
+    rules : sequence of str
+        As the settings have them.
+    hosts : mapping of str to str, optional
+        The text of each hosts file, by its name.
+
+    Raises
+    ------
+    ValueError
+        As `check_rule` and `read_hosts` say.
+
+    Examples
+    --------
+    >>> blocked = Blocklist(["*.ads.test", "10.0.0.0/8"], {"hosts.txt": "0.0.0.0 spy.test"})
+    >>> blocked.rule_for_name("www.ads.test"), blocked.rule_for_name("spy.test")
+    ('forward.block: *.ads.test', 'forward.block_files: hosts.txt line 1')
+    >>> blocked.rule_for_address("10.1.2.3")
+    'forward.block: 10.0.0.0/8'
+    """
+
+    def __init__(self, rules: Sequence[str], hosts: Mapping[str, str] | None = None) -> None:
+        self._names: dict[str, str] = {}
+        self._suffixes: dict[str, str] = {}
+        self._patterns: list[tuple[Callable[[str], bool], str]] = []
+        self._networks: list[tuple[Network, str]] = []
+        for rule in rules:
+            self._add(check_rule(rule), f"forward.block: {rule}")
+        for file, text in (hosts or {}).items():
+            for line, name in read_hosts(text):
+                self._names.setdefault(name, f"forward.block_files: {file} line {line}")
+
+    def __len__(self) -> int:
+        return len(self._names) + len(self._suffixes) + len(self._patterns) + len(self._networks)
+
+    def _add(self, rule: str, named: str) -> None:
+        network = as_network(rule)
+        if network is not None:
+            self._networks.append((network, named))
+        elif rule.startswith("~") or any(mark in rule.removeprefix("*.") for mark in "*?["):
+            self._patterns.append((compile_pattern(rule, ignore_case=True), named))
+        elif rule.startswith("*."):
+            self._suffixes.setdefault(normal_host(rule[2:]), named)
+        else:
+            self._names.setdefault(normal_host(rule), named)
+
+    def rule_for_name(self, host: str) -> str | None:
+        """The rule that blocks a host by its name, or None."""
+        name = normal_host(host)
+        found = self._names.get(name)
+        if found is None and self._suffixes:
+            parent = name.partition(".")[2]
+            while parent and found is None:
+                found = self._suffixes.get(parent)
+                parent = parent.partition(".")[2]
+        if found is not None:
+            return found
+        return next((named for covers, named in self._patterns if covers(name)), None)
+
+    def rule_for_address(self, address: str) -> str | None:
+        """The rule that blocks a resolved IP address, or None."""
+        if not self._networks:
+            return None
+        plain = plain_address(address)
+        return next((named for network, named in self._networks if plain in network), None)

@@ -1,0 +1,54 @@
+"""The proxy auto-configuration file: JavaScript that tells a browser what to ask this proxy for.
+
+The format is Netscape's of 1996, which all browsers still read: a function FindProxyForURL(url, host)
+that returns ``PROXY host:port``, ``SOCKS5 host:port`` or ``DIRECT``.
+"""
+
+from __future__ import annotations
+
+import json
+
+from policies.settings import Forward
+
+CONTENT_TYPE = "application/x-ns-proxy-autoconfig"
+
+_LOCAL = """\
+  if (isPlainHostName(host) || dnsDomainIs(host, ".localhost") ||
+      /^(0|10|127|169\\.254|192\\.168|172\\.(1[6-9]|2[0-9]|3[01]))(\\.[0-9]+)+$/.test(host) ||
+      /^\\[?(::1|f[cd][0-9a-f]{2}:.*|fe80:.*)\\]?$/i.test(host))
+    return "DIRECT";  // this proxy refuses private targets
+"""
+
+
+def pac_text(forward: Forward, address: str) -> str:
+    """The file for the forward side's settings.
+
+    What the proxy would refuse as private goes there directly. What it blocks is sent to it all the
+    same: a browser that went there by itself would make nothing of the block list.
+
+    Parameters
+    ----------
+    forward : Forward
+        Its settings.
+    address : str
+        ``host:port`` under which the browser reaches the proxy.
+    """
+    http, connect = "http" in forward.protocols, "connect" in forward.protocols
+    socks = ""
+    if "socks5" in forward.protocols:
+        socks = f"SOCKS5 {address}"
+    elif "socks4" in forward.protocols and not forward.auth:  # version 4 cannot carry a password
+        socks = f"SOCKS {address}"
+    other = socks or "DIRECT"
+    plain = f"PROXY {address}" if http else other
+    secure = f"PROXY {address}" if connect else other
+    lines = [
+        "function FindProxyForURL(url, host) {",
+        *([] if forward.private_targets else [_LOCAL.rstrip("\n")]),
+        "  var scheme = url.substring(0, url.indexOf(':')).toLowerCase();",
+        f'  if (scheme == "http") return {json.dumps(plain)};',
+        f'  if (scheme == "https" || scheme == "wss" || scheme == "ws") return {json.dumps(secure)};',
+        f"  return {json.dumps(other)};",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,188 @@
+"""Names to addresses, with a time limit: the system's resolver has none.
+
+Threads. A look-up that hangs cannot be ended, only left alone: it runs in a thread of this file's
+pool, and who asked waits no longer than he wants to. `_lock` guards the pool's numbers, the look-ups
+under way and those that are remembered. All that ask for one name share one look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from realproxy.exchange import End, UpstreamTrouble
+from realproxy.targets import Address
+
+THREADS = 16
+"""Look-ups at once; more wait for one of these."""
+WAITING = 1024
+"""Look-ups that may wait for a thread."""
+REMEMBERED = 1.0
+"""Seconds that an answer is used again. The system does not say how long it may be."""
+MOST_REMEMBERED = 4096
+IDLE = 10.0
+"""Seconds without work after which a thread ends."""
+
+
+class _Lookup:
+    """One look-up, and who waits for it."""
+
+    __slots__ = ("addresses", "callbacks", "done", "until")
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.callbacks: list[Callable[[], None]] = []
+        self.done = threading.Event()
+        self.until = 0.0
+
+
+def is_literal(host: str) -> bool:
+    """Whether `host` is an IP address as it is usually written, which needs no look-up."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError, UnicodeError, ValueError):
+            socket.inet_pton(family, host)
+            return True
+    return False
+
+
+class Resolver:
+    """Looks names up in threads of its own.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that `resolve` waits.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._known: dict[str, _Lookup] = {}
+        self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._threads = self._idle = 0
+        self._stopped = False
+
+    @property
+    def threads(self) -> int:
+        """Threads that are there now."""
+        return self._threads
+
+    def resolve(self, address: Address) -> list[Address]:
+        """The IP addresses that a target leads to.
+
+        Raises
+        ------
+        UpstreamTrouble
+            502 if there is none, 504 if the answer takes too long.
+        """
+        host, port = address
+        if is_literal(host):
+            return [address]
+        lookup = self._lookup(host)
+        if not lookup.done.wait(self._timeout):
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, f"the name {host} was not resolved in time")
+        return self.found(address, lookup.addresses)
+
+    def soon(self, host: str, callback: Callable[[list[str]], None]) -> None:
+        """Look a name up without waiting.
+
+        Parameters
+        ----------
+        host : str
+            A name or an address.
+        callback : callable
+            Gets the addresses, none if there are none; called by any thread, perhaps at once.
+        """
+        if is_literal(host):
+            callback([host])
+            return
+        try:
+            lookup = self._lookup(host)
+        except UpstreamTrouble:
+            callback([])
+            return
+        with self._lock:
+            if not lookup.done.is_set():
+                lookup.callbacks.append(lambda: callback(lookup.addresses))
+                return
+        callback(lookup.addresses)
+
+    def found(self, address: Address, addresses: list[str]) -> list[Address]:
+        """What was found for `address`; raises `UpstreamTrouble` 502 if that is nothing."""
+        host, port = address
+        if not addresses:
+            raise UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, f"cannot resolve {host}")
+        return [(found, port) for found in addresses]
+
+    def stop(self) -> None:
+        """Take no more and let the threads end; one that hangs in the system is not waited for."""
+        with self._lock:
+            self._stopped = True
+            threads = self._threads
+        with contextlib.suppress(queue.Full):
+            for _ in range(threads):
+                self._queue.put_nowait(None)
+
+    def _lookup(self, host: str) -> _Lookup:
+        now = time.monotonic()
+        with self._lock:
+            lookup = self._known.get(host)
+            if lookup is not None and not (lookup.done.is_set() and lookup.until < now):
+                return lookup
+            if self._stopped:
+                raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+            if len(self._known) >= MOST_REMEMBERED:
+                self._forget(now)
+            lookup = _Lookup()
+            try:
+                self._queue.put_nowait(host)
+            except queue.Full:
+                raise UpstreamTrouble(503, End.UPSTREAM_SLOW, "too many names wait to be resolved") from None
+            self._known[host] = lookup
+            if self._idle < self._queue.qsize() and self._threads < THREADS:
+                self._threads += 1
+                threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
+        return lookup
+
+    def _forget(self, now: float) -> None:
+        for host, lookup in list(self._known.items()):
+            if lookup.done.is_set() and lookup.until < now:
+                del self._known[host]
+
+    def _run(self) -> None:
+        while (host := self._next()) is not None:
+            addresses = look_up(host)
+            with self._lock:
+                lookup = self._known[host]
+                lookup.addresses = addresses
+                lookup.until = time.monotonic() + REMEMBERED
+                callbacks, lookup.callbacks = lookup.callbacks, []
+                lookup.done.set()
+            for callback in callbacks:
+                callback()
+
+    def _next(self) -> str | None:
+        with self._lock:
+            self._idle += 1
+        try:
+            host = self._queue.get(timeout=IDLE)
+        except queue.Empty:
+            host = None
+        with self._lock:
+            self._idle -= 1
+            if host is None:
+                self._threads -= 1
+        return host
+
+
+def look_up(host: str) -> list[str]:
+    """The addresses of a name, as the system says; none if it knows none. May take long."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
