@@ -12,6 +12,8 @@ from typing import Any
 from policies.problems import BadInput
 
 NOT_OBEYED_YET = (
+    "forward.parent",
+    "forward.parent_ca",
     "service.*.load_snapshot",
     "service.*.health",
     "service.*.eject",

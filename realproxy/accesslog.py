@@ -119,6 +119,8 @@ def format_json(exchange: Exchange, wall: float) -> str:
         "reused": exchange.reused,
         "cache": exchange.cache or None,
         "end": exchange.end,
+        "detail": exchange.detail or None,
+        "user": exchange.user or None,
         "queue_ms": _ms(exchange.arrived, exchange.picked),
         "connect_ms": round(exchange.connecting * 1000, 3) if exchange.asked else None,
         "first_byte_ms": _ms(exchange.asked, exchange.answered),
@@ -144,7 +146,8 @@ def format_combined(exchange: Exchange, wall: float) -> str:
     line = f"{head.method} {_quoted(head.target)} HTTP/1.{head.minor}" if head else "-"
     referer = _quoted(head.fields.get(b"referer") if head else None)
     agent = _quoted(head.fields.get(b"user-agent") if head else None)
+    user = _quoted(exchange.user.encode())
     return (
-        f'{exchange.client} - - [{when}] "{line}" {exchange.status or "-"} {exchange.sent} '
+        f'{exchange.client} - {user} [{when}] "{line}" {exchange.status or "-"} {exchange.sent} '
         f'"{referer}" "{agent}"\n'
     )

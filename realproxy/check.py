@@ -8,17 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from policies.anonymity import changes
 from policies.freshness import Forwarded, read_request
 from policies.modelled import check_obeyed
 from policies.problems import BadInput
 from policies.routing import Routes, Verdict
 from policies.settings import Forward, Match, ProxySettings, load_settings
 from realproxy.exchange import Refusal
+from realproxy.forwarding import Forwarding, asked_host, read_blocklist
 from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
 from realproxy.listening import host_of
+from realproxy.resolving import Resolver
 from realproxy.serving import asked_of
 from realproxy.site import check_addresses
-from realproxy.targets import permitted, split_address
+from realproxy.targets import split_address
 
 
 def check(path: str | Path) -> list[BadInput]:
@@ -42,6 +45,7 @@ def check(path: str | Path) -> list[BadInput]:
         *([] if found else _check_names(settings, where)),
         *_check_log(settings, where),
         *_check_reach(settings, where),
+        *_check_forward(settings, where),
     ]
 
 
@@ -90,6 +94,17 @@ def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
     return []
 
 
+def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Hosts files that cannot be read."""
+    if settings.forward is None:
+        return []
+    try:
+        read_blocklist(settings.forward)
+    except BadInput as problem:
+        return [BadInput(where, problem.where, problem.problem)]
+    return []
+
+
 @dataclass(frozen=True)
 class Explanation:
     """Who takes a request, and why.
@@ -97,7 +112,7 @@ class Explanation:
     Parameters
     ----------
     side : str
-        ``reverse``, ``forward``, ``tunnel`` or ``refused``.
+        ``reverse``, ``forward``, ``tunnel``, ``socks4``, ``socks5`` or ``refused``.
     route : int or None
         Number of the route that takes it.
     verdicts : list of Verdict
@@ -106,6 +121,8 @@ class Explanation:
         What happens to it.
     cache : str
         What the cache would do.
+    notes : list of str
+        What else happens on the forward side: what it wants to know, where it asks, what it tells.
     """
 
     side: str
@@ -113,6 +130,7 @@ class Explanation:
     answer: str
     cache: str
     verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The explanation for a reader, one line a thought."""
@@ -120,7 +138,7 @@ class Explanation:
             f"route.{verdict.number}: {'yes' if verdict.taken else 'no'}, {verdict.reason}"
             for verdict in self.verdicts
         ]
-        return [*steps, f"{self.side}: {self.answer}", f"cache: {self.cache}"]
+        return [*steps, f"{self.side}: {self.answer}", f"cache: {self.cache}", *self.notes]
 
 
 def explain(
@@ -138,10 +156,10 @@ def explain(
     settings : ProxySettings
         Of the proxy.
     method : str
-        Such as ``GET``.
+        Such as ``GET``; ``SOCKS4`` and ``SOCKS5`` stand for what these protocols ask.
     url : str
         ``/path`` or ``http://host/path``. A proxy with both sides is asked for the second as for
-        a page elsewhere, unless a ``Host`` is given. ``host:port`` for CONNECT.
+        a page elsewhere, unless a ``Host`` is given. ``host:port`` for CONNECT, SOCKS4 and SOCKS5.
     headers : mapping, optional
         Further fields.
     client : str
@@ -154,19 +172,24 @@ def explain(
     BadInput
         If this is no request.
     """
+    socks = method.lower() if method in ("SOCKS4", "SOCKS5") else ""
     try:
-        head = _head(settings, method, url, dict(headers or {}))
+        head = _head(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
         raise BadInput(where, f"{method} {url}", str(problem)) from None
     forward = settings.forward
+    if socks:
+        if forward is None or socks not in forward.protocols:
+            return Explanation("refused", None, f"no [forward] with {socks!r}", "not asked")
+        return _forward(settings, head, socks)
     if head.form is TargetForm.AUTHORITY:
         if forward is None or "connect" not in forward.protocols:
             return Explanation(
                 "refused", None, "405, tunnels are off: no [forward] with 'connect'", "not asked"
             )
-        return _forward(head, forward, "tunnel")
+        return _forward(settings, head, "tunnel")
     if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.protocols:
-        return _forward(head, forward, "forward")
+        return _forward(settings, head, "forward")
     return _reverse(settings, head, client)
 
 
@@ -185,19 +208,43 @@ def _head(settings: ProxySettings, method: str, url: str, headers: dict[str, str
     return parse_request(f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
 
 
-def _forward(head: RequestHead, forward: Forward, side: str) -> Explanation:
-    target = f"{head.host.decode()}:{head.port}"
-    cache = "off" if side == "tunnel" or not forward.cache else _cache(head, "what the origin says")
-    if side == "tunnel" and head.port not in forward.connect_ports:
-        return Explanation(
-            "refused", None, f"403, forward.connect_ports: {head.port} is not among them", "off"
-        )
+def _forward(settings: ProxySettings, head: RequestHead, side: str) -> Explanation:
+    """Who may ask, what is refused, where it goes and what is told there."""
+    forward = settings.forward
+    assert forward is not None
+    host, target = asked_host(head), f"{head.host.decode()}:{head.port}"
+    cache = _cache(head, "what the origin says") if side == "forward" and forward.cache else "off"
+    notes = _notes(forward, head, side)
+    resolver = Resolver(settings.limits.connect_timeout)
     try:
-        host = head.host.decode().removeprefix("[").removesuffix("]")
-        addresses = permitted((host, head.port), ("0.0.0.0", 0), private_targets=forward.private_targets)
+        gate = Forwarding(forward, resolver)
+        if side == "tunnel":
+            gate.admit_tunnel(head)
+        elif side != "forward":
+            gate.admit_socks(head.port)
+        gate.admit_name(host)
+        address = gate.addresses(host, head.port, ("0.0.0.0", 0))[0][0]
     except Refusal as refusal:
-        return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache)
-    return Explanation(side, None, f"{target} at {addresses[0][0]}", cache)
+        return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache, notes=notes)
+    finally:
+        resolver.stop()
+    parent = forward.next_proxy
+    answer = f"{target} at {address}" if parent is None else f"{target} by the parent {parent.name}"
+    return Explanation(side, None, answer, cache, notes=notes)
+
+
+def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
+    notes = []
+    if forward.auth and side == "socks4":
+        notes.append("auth: refused, version 4 cannot carry a password")
+    elif forward.auth:
+        notes.append("auth: a user and a password are wanted" + ("" if side == "socks5" else ", 407 without"))
+    if side == "forward":
+        done = ", ".join(changes(forward.anonymity, {name.decode("latin-1") for name in head.fields.names}))
+        notes.append(f"anonymity: {forward.anonymity}: {done or 'no field is changed'}")
+    else:
+        notes.append(f"anonymity: {forward.anonymity}, but nothing inside a tunnel is changed")
+    return notes
 
 
 def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explanation:

@@ -15,6 +15,7 @@ class End(StrEnum):
     CLIENT_SLOW = "client-slow"
     CLIENT_GONE = "client-gone"
     REFUSED = "refused"
+    UNAUTHENTICATED = "unauthenticated"
     NO_ROUTE = "no-route"
     LOOP = "loop"
     NOT_CACHED = "not-cached"
@@ -44,12 +45,14 @@ class Refusal(Exception):
     end : End
         For the log.
     detail : str
-        One line for the client.
+        One line for the client and the log.
+    fields : bytes
+        Further field lines of the answer.
     """
 
-    def __init__(self, status: int, end: End, detail: str) -> None:
+    def __init__(self, status: int, end: End, detail: str, *, fields: bytes = b"") -> None:
         super().__init__(detail)
-        self.status, self.end, self.detail = status, end, detail
+        self.status, self.end, self.detail, self.fields = status, end, detail, fields
 
 
 class UpstreamTrouble(Refusal):
@@ -59,11 +62,15 @@ class UpstreamTrouble(Refusal):
     ----------
     retry_safe : bool
         Whether it cannot have begun to work on the request, or closed an idle connection.
+    errno : int
+        What the system said about a connection that could not be made; 0 if nothing.
     """
 
-    def __init__(self, status: int, end: End, detail: str, *, retry_safe: bool = False) -> None:
+    def __init__(
+        self, status: int, end: End, detail: str, *, retry_safe: bool = False, errno: int = 0
+    ) -> None:
         super().__init__(status, end, detail)
-        self.retry_safe = retry_safe
+        self.retry_safe, self.errno = retry_safe, errno
 
 
 class Exchange:
@@ -87,7 +94,7 @@ class Exchange:
     received : int
         Bytes that a tunnel brought from the client to its target.
     side : str
-        ``reverse``, ``forward``, ``tunnel`` or ``tcp``.
+        ``reverse``, ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5`` or ``udp``.
     route : int or None
         Number of the route.
     service, upstream : str
@@ -98,11 +105,15 @@ class Exchange:
         Value of Cache-Status; empty where caching is off.
     end : End
         How it ended.
+    detail : str
+        Why, if the proxy refused or gave up: the rule, or what went wrong.
+    user : str
+        Who has shown credentials; empty if nobody.
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "cache", "client", "connecting", "end", "ended", "head", "picked",
-        "received", "reused", "route", "sent", "service", "side", "status", "upstream",
+        "answered", "arrived", "asked", "cache", "client", "connecting", "detail", "end", "ended", "head",
+        "picked", "received", "reused", "route", "sent", "service", "side", "status", "upstream", "user",
     )  # fmt: skip
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
@@ -112,6 +123,6 @@ class Exchange:
         self.status = self.sent = self.received = 0
         self.side = "reverse"
         self.route: int | None = None
-        self.service = self.upstream = self.cache = ""
+        self.service = self.upstream = self.cache = self.detail = self.user = ""
         self.reused = False
         self.end = End.DONE

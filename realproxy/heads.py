@@ -8,6 +8,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
+from policies.anonymity import HeaderRules, forwarded_element, is_same_host
 from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
@@ -33,6 +34,7 @@ _STORED_DROPS = _HOP | {
 # What the store asks by itself, in place of the client. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 _RANGE = frozenset({b"range", b"if-range"})
+_REFERER = frozenset({b"referer"})
 _NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
 _IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
 _TRAILER_DROPS = _HOP | {b"host", b"content-length", b"trailer"}
@@ -60,12 +62,12 @@ def _framing(framing: int) -> bytes:
 def upstream_request(
     head: RequestHead,
     host: bytes,
-    client: str | None,
+    client: str,
     validators: Sequence[tuple[str, str]] | None = None,
     *,
     whole: bool = False,
 ) -> bytes:
-    """The head to send upstream.
+    """The head to send to a service.
 
     Parameters
     ----------
@@ -73,25 +75,81 @@ def upstream_request(
         What the client sent.
     host : bytes
         The one Host.
-    client : str or None
-        The client's address for X-Forwarded-For on the reverse side; None on the forward side.
+    client : str
+        The client's address for X-Forwarded-For.
     validators : sequence of (str, str), optional
         Conditions that replace the client's own.
     whole : bool
         Whether to ask for all of it even if the client wants a part.
     """
+    added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % (
+        VIA, _listed(head.fields.get(b"x-forwarded-for"), client), host,
+    )  # fmt: skip
+    return _request(head, head.path, host, _REVERSE_DROPS, added, validators, whole)
+
+
+def forward_request(
+    head: RequestHead,
+    rules: HeaderRules,
+    client: str,
+    validators: Sequence[tuple[str, str]] | None = None,
+    *,
+    parent: bytes | None = None,
+    whole: bool = False,
+) -> bytes:
+    """The head to send on from the forward side.
+
+    Parameters
+    ----------
+    head : RequestHead
+        What the client sent.
+    rules : HeaderRules
+        What the origin may learn.
+    client : str
+        The client's address.
+    validators : sequence of (str, str), optional
+        Conditions that replace the client's own.
+    parent : bytes or None
+        Field lines for a parent proxy that is asked in absolute-form; None if the origin is asked.
+    whole : bool
+        Whether to ask for all of it even if the client wants a part.
+    """
+    fields, drops = head.fields, _REQUEST_DROPS | rules.drops
+    added = VIA if rules.via else b""
+    if rules.address:
+        added += b"X-Forwarded-For: %b\r\nForwarded: %b\r\n" % (
+            _listed(fields.get(b"x-forwarded-for"), client),
+            _listed(fields.get(b"forwarded"), forwarded_element(client)),
+        )
+    if rules.hides_referer and b"referer" in fields:
+        referer = fields.text("referer") or ""
+        if not is_same_host(referer, head.host.decode(), head.port):
+            drops |= _REFERER
+    target = head.path
+    if parent is not None:
+        target = b"http://%b%b" % (head.authority, head.path)
+        added += parent
+    return _request(head, target, head.authority, drops, added, validators, whole)
+
+
+def _listed(before: bytes | None, element: str) -> bytes:
+    """A list with one more element."""
+    return b"%b, %b" % (before, element.encode()) if before else element.encode()
+
+
+def _request(
+    head: RequestHead,
+    target: bytes,
+    host: bytes,
+    drops: frozenset[bytes],
+    added: bytes,
+    validators: Sequence[tuple[str, str]] | None,
+    whole: bool,
+) -> bytes:
     fields = head.fields
-    start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), head.path, host)
-    added = VIA
-    if client is not None:
-        before = fields.get(b"x-forwarded-for")
-        chain = client.encode() if not before else b"%b, %b" % (before, client.encode())
-        added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % (
-            VIA, chain, host,
-        )  # fmt: skip
+    start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), target, host)
     if head.framing != 0 or b"content-length" in fields:
         added += _framing(head.framing)
-    drops = _REQUEST_DROPS if client is None else _REVERSE_DROPS
     if validators is not None:
         drops |= _CONDITIONS
         added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)

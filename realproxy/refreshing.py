@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from policies.reuse import REFRESHES_AT_ONCE
 from realproxy.exchange import Cut, Exchange, Refusal
+from realproxy.forwarding import asked_host
 from realproxy.heads import upstream_request
 from realproxy.http1 import Malformed, RequestHead
 from realproxy.recording import Recording
 from realproxy.relaying import Fetch
 from realproxy.site import Site
-from realproxy.targets import Address, permitted
+from realproxy.targets import Address
 from realproxy.workers import Worker
 
 
@@ -104,11 +105,10 @@ class Refresher:
         self._run([pick.address], request, head, exchange, recording, pick.finish)
 
     def _from_anywhere(self, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
-        forward = self._site.settings.forward
-        host = head.host.decode().removeprefix("[").removesuffix("]")
-        private = forward is not None and forward.private_targets
-        addresses = permitted((host, head.port), self._own, private_targets=private)
-        request = upstream_request(head, head.authority, None, recording.validators or (), whole=True)
+        forwarding = self._site.forwarding
+        assert forwarding is not None
+        addresses = forwarding.addresses(asked_host(head), head.port, self._own)
+        request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
         self._run(addresses, request, head, exchange, recording, lambda: None)
 
     def _run(

@@ -79,7 +79,7 @@ class Resolver:
         UpstreamTrouble
             502 if there is none, 504 if the answer takes too long.
         """
-        host, port = address
+        host = address[0]
         if is_literal(host):
             return [address]
         lookup = self._lookup(host)
@@ -168,15 +168,17 @@ class Resolver:
     def _next(self) -> str | None:
         with self._lock:
             self._idle += 1
-        try:
-            host = self._queue.get(timeout=IDLE)
-        except queue.Empty:
-            host = None
-        with self._lock:
-            self._idle -= 1
-            if host is None:
-                self._threads -= 1
-        return host
+        while True:
+            try:
+                host = self._queue.get(timeout=IDLE)
+            except queue.Empty:
+                host = None
+            with self._lock:
+                if host is None and not self._stopped and not self._queue.empty():
+                    continue  # it came just now, for a thread that seemed to be idle
+                self._idle -= 1
+                self._threads -= host is None
+            return host
 
 
 def look_up(host: str) -> list[str]:

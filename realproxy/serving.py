@@ -11,11 +11,12 @@ from enum import Enum
 from policies.freshness import read_request
 from policies.reuse import Use
 from policies.routing import Asked, normal_path
-from policies.settings import STALE, Forward
+from policies.settings import STALE
 from realproxy.accesslog import AccessLog
 from realproxy.cache import HIT, cache_key, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.forwarding import Forwarding, asked_host
 from realproxy.front import Front
 from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
@@ -25,7 +26,7 @@ from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
 from realproxy.site import Site
 from realproxy.stored import Stored
-from realproxy.targets import Address, connect, permitted
+from realproxy.targets import Address, connect
 from realproxy.tunnel import Relay
 from realproxy.upgrading import Switched, UpgradeFetch, offering, wanted_protocols
 from realproxy.workers import Worker
@@ -166,18 +167,18 @@ class Serving:
         try:
             return self._side(turn)
         except Refusal as refusal:
-            turn.exchange.end = refusal.end
-            return self._own_answer(turn, refusal.status, refusal.detail)
+            turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
+            return self._own_answer(turn, refusal.status, refusal.detail, refusal.fields)
 
     def _side(self, turn: Turn) -> Then:
         """Find out whether this is for the reverse or the forward side. RFC 9112, 3.2"""
-        forward, head = self._site.settings.forward, turn.head
+        forward, head = self._site.forwarding, turn.head
         if head.form is TargetForm.AUTHORITY:
             turn.exchange.side = "tunnel"
             return self._tunnel(turn, forward)
         if b"via" in head.fields and passages(head.fields) >= MOST_PASSAGES:
             raise Refusal(508, End.LOOP, f"this request came through here {MOST_PASSAGES} times")
-        if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.protocols:
+        if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.settings.protocols:
             turn.exchange.side = "forward"
             return self._forward(turn, forward)
         return self._reverse(turn)
@@ -227,9 +228,11 @@ class Serving:
 
     # --- the forward side -----------------------------------------------------------------------
 
-    def _forward(self, turn: Turn, forward: Forward) -> Then:
+    def _forward(self, turn: Turn, forward: Forwarding) -> Then:
         recording, head = None, turn.head
-        if forward.cache:
+        turn.exchange.user = forward.authorise(head)
+        forward.admit_name(asked_host(head))
+        if forward.settings.cache:
             found = self._look_up(turn, "", FORWARD_RULES)
             if isinstance(found, Stored):
                 return self._from_store(turn, found)
@@ -237,18 +240,19 @@ class Serving:
         addresses = self._permitted(head, forward)
         turn.exchange.upstream = head.authority.decode()
         validators = recording.validators if recording is not None else None
-        request = upstream_request(head, head.authority, None, validators)
+        request = forward.request(head, turn.client.address, validators)
         fetch = Fetch(self._site.pool, self._limits, turn.client, turn.exchange, head, recording, _nothing)
         return self._fetch(turn, fetch, addresses, request, recording)
 
-    def _tunnel(self, turn: Turn, forward: Forward | None) -> Then:
+    def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:
         head, exchange, client = turn.head, turn.exchange, turn.client
-        if forward is None or "connect" not in forward.protocols:
+        if forward is None or "connect" not in forward.settings.protocols:
             raise Refusal(405, End.REFUSED, "no tunnels here")
+        exchange.user = forward.authorise(head)
         if head.framing:
             raise Refusal(400, End.CLIENT_BAD, "CONNECT with a body")
-        if head.port not in forward.connect_ports:
-            raise Refusal(403, End.REFUSED, f"forward.connect_ports: {head.port} is not among them")
+        forward.admit_tunnel(head)
+        forward.admit_name(asked_host(head))
         exchange.upstream = head.target.decode()
         start = time.monotonic()
         addresses = self._permitted(head, forward)
@@ -266,10 +270,9 @@ class Serving:
         self._relay.add(client, target, exchange)
         return Then.TUNNEL
 
-    def _permitted(self, head: RequestHead, forward: Forward) -> list[Address]:
-        host = head.host.decode().removeprefix("[").removesuffix("]")
+    def _permitted(self, head: RequestHead, forward: Forwarding) -> list[Address]:
         with self._site.waits.unknown():
-            return permitted((host, head.port), self._own, private_targets=forward.private_targets)
+            return forward.addresses(asked_host(head), head.port, self._own)
 
     # --- answering ------------------------------------------------------------------------------
 
@@ -311,7 +314,7 @@ class Serving:
             stored = recording.stand_in() if recording is not None and refusal.status >= 500 else None
             if stored is None:
                 raise refusal from None
-            turn.exchange.end = refusal.end
+            turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
             fetch.send_stored(stored)
         finally:
             turn.keep = fetch.keep
@@ -319,13 +322,13 @@ class Serving:
             return Then.NEXT
         return Then.CLOSE if fetch.all_read else Then.LINGER
 
-    def _own_answer(self, turn: Turn, status: int, detail: str) -> Then:
+    def _own_answer(self, turn: Turn, status: int, detail: str, fields: bytes = b"") -> Then:
         """Answer with a status of the proxy's own."""
         exchange = turn.exchange
         keep = self._skip_body(turn)
         exchange.status = status
         added = status_field(exchange.cache) if exchange.cache else b""
-        answer = own_answer(turn.head, status, detail, keep, added)
+        answer = own_answer(turn.head, status, detail, keep, added + fields)
         turn.client.send([answer])
         return Then.NEXT if keep else Then.LINGER
 

@@ -8,6 +8,7 @@ from policies.problems import BadInput
 from policies.routing import Routes
 from policies.settings import ProxySettings
 from realproxy.cache import Store
+from realproxy.forwarding import Forwarding
 from realproxy.targets import split_address
 from realproxy.upstream import Pool, Service
 from realproxy.waits import Waits
@@ -36,8 +37,15 @@ class Site:
         Of answers.
     pool : Pool
         Of upstream connections.
+    forwarding : Forwarding or None
+        What the forward side allows; None if it is off.
     waits : Waits
         What the workers wait for.
+
+    Raises
+    ------
+    BadInput
+        If a hosts file of the forward side cannot be read.
     """
 
     def __init__(self, settings: ProxySettings, seed: int | None = None) -> None:
@@ -49,6 +57,9 @@ class Site:
         self.store = Store(settings.cache, _rng(seed, "cache"))
         self.waits = Waits()
         self.pool = Pool(settings.limits, self.waits)
+        self.forwarding = (
+            Forwarding(settings.forward, self.pool.resolver) if settings.forward is not None else None
+        )
 
 
 def _rng(seed: int | None, name: str) -> random.Random:

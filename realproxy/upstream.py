@@ -22,7 +22,8 @@ from policies.settings import Service as ServiceSettings
 from realproxy.client import send_pieces, set_time_limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed
-from realproxy.targets import Address, connect, resolve, split_address
+from realproxy.resolving import Resolver
+from realproxy.targets import Address, connect, split_address
 from realproxy.waits import Waits
 
 READ = 64 * 2**10
@@ -150,10 +151,16 @@ class Pool:
         From the settings.
     waits : Waits
         Where waiting workers are counted.
+
+    Attributes
+    ----------
+    resolver : Resolver
+        Of names, for all that is dialled.
     """
 
     def __init__(self, limits: Limits, waits: Waits) -> None:
         self._limits, self.waits = limits, waits
+        self.resolver = Resolver(limits.connect_timeout)
         self._idle: dict[Address, deque[Connection]] = {}
         self._in_use: set[Connection] = set()
         self._closed = False
@@ -190,16 +197,12 @@ class Pool:
                 return connection
             connection.sock.close()
         with self.waits.unknown():
-            sock = connect(self._resolve(addresses), self._limits.connect_timeout)
+            found = self.resolver.resolve(addresses[0])
+            sock = connect([*found, *addresses[1:]], self._limits.connect_timeout)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
         connection = Connection(sock, address, self.waits)
         self._in_use.add(connection)
         return connection
-
-    def _resolve(self, addresses: Sequence[Address]) -> Sequence[Address]:
-        host = addresses[0][0]
-        literal = host.replace(".", "").isdigit() or ":" in host
-        return addresses if literal else resolve(addresses[0])
 
     def put_back(self, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end."""
@@ -254,6 +257,7 @@ class Pool:
     def close_all(self) -> None:
         """Close all idle connections, now and when they are put back; no others are taken."""
         self._closed = True
+        self.resolver.stop()
         for idle in list(self._idle.values()):
             while idle:
                 idle.pop().sock.close()

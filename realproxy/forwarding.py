@@ -1,0 +1,163 @@
+"""The forward side's gate: who may ask, for what, which addresses may be dialled, what is told there.
+
+Nothing here changes once it is built; workers, the refresher and the relay thread share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from policies.addresses import is_local_name, is_private
+from policies.anonymity import header_rules
+from policies.blocking import Blocklist, normal_host
+from policies.credentials import CHALLENGE, is_known, read_basic
+from policies.problems import BadInput
+from policies.settings import Forward
+from realproxy.exchange import End, Refusal
+from realproxy.heads import forward_request
+from realproxy.http1 import RequestHead
+from realproxy.resolving import Resolver, is_literal
+from realproxy.targets import Address, is_own
+
+
+def read_blocklist(settings: Forward) -> Blocklist:
+    """The rules and the hosts files of the settings; raises `BadInput`."""
+    hosts = {}
+    for file in settings.block_files:
+        try:
+            hosts[file] = Path(file).read_text(encoding="utf-8")
+            Blocklist([], {file: hosts[file]})
+        except OSError as error:
+            problem = f"{file}: {(error.strerror or str(error)).lower()}"
+            raise BadInput("forward.block_files", "", problem) from None
+        except UnicodeDecodeError:
+            raise BadInput("forward.block_files", "", f"{file}: is not UTF-8 text") from None
+        except ValueError as error:
+            raise BadInput("forward.block_files", "", f"{file}: {error}") from None
+    return Blocklist(settings.block, hosts)
+
+
+def asked_host(head: RequestHead) -> str:
+    """The host that a request asks for, without brackets."""
+    return head.host.decode().removeprefix("[").removesuffix("]")
+
+
+class Forwarding:
+    """What the settings of the forward side allow.
+
+    Parameters
+    ----------
+    settings : policies.settings.Forward
+        Its table.
+    resolver : Resolver
+        Turns names into addresses.
+
+    Raises
+    ------
+    BadInput
+        If a hosts file cannot be read.
+    """
+
+    def __init__(self, settings: Forward, resolver: Resolver) -> None:
+        self.settings = settings
+        self._resolver = resolver
+        self._blocked = read_blocklist(settings)
+        self._rules = header_rules(settings.anonymity)
+        self._tunnel_ports = frozenset(settings.connect_ports)
+
+    # --- who ------------------------------------------------------------------------------------
+
+    def authorise(self, head: RequestHead) -> str:
+        """The user who asks, empty if none is needed; raises `Refusal` 407. RFC 9110, 11.7"""
+        users = self.settings.auth
+        if not users:
+            return ""
+        found = read_basic(head.fields.text("proxy-authorization"))
+        if found is not None and is_known(users, *found):
+            return found[0]
+        challenge = f"Proxy-Authenticate: {CHALLENGE}\r\n".encode()
+        raise Refusal(
+            407, End.UNAUTHENTICATED, "forward.auth: this proxy wants a user and a password", fields=challenge
+        )
+
+    def is_user(self, user: str, password: str) -> bool:
+        """Whether these are the credentials of somebody."""
+        return is_known(self.settings.auth, user, password)
+
+    # --- where ----------------------------------------------------------------------------------
+
+    def admit_tunnel(self, head: RequestHead) -> None:
+        """Refuse CONNECT to a port that it must not lead to."""
+        if head.port not in self._tunnel_ports:
+            raise Refusal(403, End.REFUSED, f"forward.connect_ports: {head.port} is not among them")
+
+    def admit_socks(self, port: int) -> None:
+        """Refuse SOCKS to a port that it must not lead to."""
+        ports = self.settings.socks_ports
+        if ports is not None and port not in ports:
+            raise Refusal(403, End.REFUSED, f"forward.socks_ports: {port} is not among them")
+
+    def admit_name(self, host: str) -> None:
+        """Refuse what is blocked by its name."""
+        rule = self._blocked.rule_for_name(host)
+        if rule is not None:
+            raise Refusal(403, End.REFUSED, f"{rule} blocks {host}")
+
+    def addresses(self, host: str, port: int, own: Address) -> list[Address]:
+        """Where a request may be sent: addresses that were looked up and checked, to be dialled as they are.
+
+        Behind a parent a name is not looked up but left to the parent.
+
+        Parameters
+        ----------
+        host : str
+            Name or address, admitted by `admit_name`.
+        port : int
+            Of the target.
+        own : Address
+            Where this proxy listens.
+
+        Raises
+        ------
+        Refusal
+            403 with the rule, 502 or 504 if the name leads nowhere.
+        """
+        if self.settings.parent is not None and not is_literal(host):
+            if is_local_name(host) and not self.settings.private_targets:
+                raise self._private(host, "this machine")
+            return [(normal_host(host), port)]
+        return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
+
+    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+        """Those of the resolved addresses that may be dialled; raises `Refusal` 403 if there is none."""
+        others = [address for address in found if not is_own(address, own)]
+        if not others:
+            raise Refusal(403, End.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
+        if not self.settings.private_targets:
+            public = [address for address in others if not is_private(address[0])]
+            if not public:
+                raise self._private(host, others[0][0])
+            others = public
+        free = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
+        if not free:
+            rule = self._blocked.rule_for_address(others[0][0])
+            raise Refusal(403, End.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
+        return free
+
+    def _private(self, host: str, place: str) -> Refusal:
+        detail = f"forward.private_targets: {host} leads to {place}, which is private"
+        return Refusal(403, End.REFUSED, detail)
+
+    # --- what is told ---------------------------------------------------------------------------
+
+    def request(
+        self,
+        head: RequestHead,
+        client: str,
+        validators: Sequence[tuple[str, str]] | None = None,
+        *,
+        whole: bool = False,
+    ) -> bytes:
+        """The head to send on, see `realproxy.heads.forward_request`."""
+        return forward_request(head, self._rules, client, validators, whole=whole)
