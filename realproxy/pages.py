@@ -8,8 +8,10 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any, Protocol
 
+from policies.pac import CONTENT_TYPE, pac_text
 from policies.settings import ProxySettings
 from realproxy.admin import Page, Pages, Question
+from realproxy.targets import Address
 
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
 """Keys of the settings below which every value is masked."""
@@ -28,6 +30,10 @@ class Counted(Protocol):
     def settings(self) -> ProxySettings:
         """In force now."""
 
+    @property
+    def address(self) -> Address:
+        """Where the proxy listens."""
+
     def stats(self) -> dict[str, Any]:
         """As `realproxy.Proxy.stats`."""
 
@@ -39,15 +45,17 @@ def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Pag
     """The pages that every proxy has."""
 
     def prometheus(_: Question) -> Page:
-        from realproxy.exposition import CONTENT_TYPE, metrics  # only who is scraped needs the library
+        from realproxy.exposition import CONTENT_TYPE as METRICS_TYPE
+        from realproxy.exposition import metrics  # only who is scraped needs the library
 
-        return Page(metrics(counted.stats()), CONTENT_TYPE)
+        return Page(metrics(counted.stats()), METRICS_TYPE)
 
     return {
         ("GET", "/"): lambda _: _live_page(),
         ("GET", "/metrics"): prometheus,
         ("GET", "/stats"): lambda _: _json(counted.stats()),
         ("GET", "/recent"): lambda _: _json(counted.recent()),
+        ("GET", "/proxy.pac"): lambda question: _pac(counted, question),
         ("GET", "/config"): lambda _: _json(masked(counted.settings.model_dump(mode="json", by_alias=True))),
     }
 
@@ -59,6 +67,19 @@ def _json(data: Any) -> Page:
 def _live_page() -> Page:
     body = resources.files("realproxy").joinpath("live.html").read_bytes()
     return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": _POLICY})
+
+
+def _pac(counted: Counted, question: Question) -> Page:
+    """The file that tells a browser to use this proxy, under the name by which it reached this port."""
+    forward = counted.settings.forward
+    if forward is None:
+        return Page(b"there is no [forward] table, so no proxy to configure\n", status=404)
+    host, port = counted.address
+    if host in ("0.0.0.0", "::"):
+        host = question.host.rpartition(":")[0] if question.host[-1:].isdigit() else question.host
+    elif ":" in host:
+        host = f"[{host}]"
+    return Page(pac_text(forward, f"{host}:{port}").encode(), CONTENT_TYPE)
 
 
 def masked(data: Any, *, hidden: bool = False) -> Any:

@@ -133,3 +133,47 @@ def test_private_targets_and_missing_sides_are_explained():
 def test_what_is_no_request_is_bad_input(method, url):
     with pytest.raises(BadInput):
         explain(SETTINGS, method, url)
+
+
+GATED = Proxy(
+    forward=Forward(
+        private_targets=True, block=["*.ads.test", "127.0.0.9"], auth={"alice": "x"}, socks_ports=[80],
+        anonymity="elite",
+    ),
+).settings  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "side", "answer", "note"),
+    [
+        ("GET", "http://a.ads.test/", "refused", "403, forward.block: *.ads.test blocks a.ads.test", "elite"),
+        ("CONNECT", "127.0.0.9:443", "refused", "forward.block: 127.0.0.9 blocks", "nothing inside a tunnel"),
+        ("SOCKS5", "127.0.0.1:22", "refused", "403, forward.socks_ports: 22", "auth: a user and a password"),
+        ("SOCKS5", "127.0.0.1:80", "socks5", "127.0.0.1:80 at 127.0.0.1", "auth: a user and a password are"),
+        ("SOCKS4", "127.0.0.1:80", "socks4", "127.0.0.1:80", "auth: refused, version 4 cannot carry"),
+        ("GET", "http://127.0.0.1/", "forward", "127.0.0.1:80 at", "wanted, 407 without"),
+    ],
+)
+def test_the_forward_side_is_explained(method, url, side, answer, note):
+    found = explain(GATED, method, url)
+    assert found.side == side
+    assert answer in found.answer
+    assert note in "\n".join(found.lines())
+
+
+def test_the_changes_of_header_fields_are_explained():
+    found = explain(GATED, "GET", "http://127.0.0.1/", {"Via": "1.1 a", "From": "me"})
+    assert "anonymity: elite: Via removed, From removed" in found.lines()
+
+
+def test_socks_that_is_off_is_explained():
+    found = explain(Proxy(forward=Forward(protocols=["http"])).settings, "SOCKS5", "a.test:80")
+    assert (found.side, found.answer) == ("refused", "no [forward] with 'socks5'")
+
+
+def test_a_bad_hosts_file_is_a_finding(tmp_path):
+    (tmp_path / "hosts").write_text("one two\n", encoding="utf-8")
+    toml = f"[forward]\nblock_files = ['{tmp_path}/hosts']"
+    assert findings(tmp_path, toml) == [
+        f"forward.block_files: {tmp_path}/hosts: line 1: expected an address and names, not 'one two'"
+    ]

@@ -245,3 +245,20 @@ def test_a_referer_of_the_same_site_stays(origin, serve, wire):
         f"http://{server.address}/", "GET", f"Referer: {here}"
     ).status == 200  # fmt: skip
     assert server.asked[0]["Referer"] == here
+
+
+# --- the PAC file ------------------------------------------------------------------------------
+
+
+def test_the_admin_port_serves_a_pac_file(serve, wire):
+    proxy = serve(forward=forward(), admin="127.0.0.1:0")
+    admin = int(proxy.admin_url.rpartition(":")[2])
+    answer = wire(admin).ask("/proxy.pac", host=f"127.0.0.1:{admin}")
+    assert (answer.status, answer["Content-Type"]) == (200, "application/x-ns-proxy-autoconfig")
+    assert f'"PROXY 127.0.0.1:{proxy.port}"' in answer.body.decode()
+
+
+def test_without_a_forward_side_there_is_no_pac_file(origin, serve, wire):
+    proxy = serve(origin(), admin="127.0.0.1:0")
+    admin = int(proxy.admin_url.rpartition(":")[2])
+    assert wire(admin).ask("/proxy.pac", host=f"127.0.0.1:{admin}").status == 404
