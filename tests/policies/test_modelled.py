@@ -14,6 +14,8 @@ from realproxy import Proxy
 from realproxy.check import check
 
 SET: dict[str, Any] = {
+    "forward.parent": "http://127.0.0.1:3128",
+    "forward.parent_ca": "ca.pem",
     "service.*.load_snapshot": "1s",
     "service.*.health": {"every": "1s"},
     "service.*.eject": {"errors": 3, "for": "5s"},
