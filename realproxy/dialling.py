@@ -1,7 +1,7 @@
 """Connections to upstreams that wait in nobody's way: begun and finished in the relay thread.
 
-Threads. A `Dial` and its sockets belong to the relay thread. Names are resolved by the
-`Resolver`'s threads, which hand what they found back to it.
+Threads. A `Dial` and its sockets belong to the relay thread. Names are looked up by the threads of
+the `Resolver`, which hand what they found back to it.
 """
 
 from __future__ import annotations
@@ -12,43 +12,43 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from realproxy.exchange import UpstreamTrouble
-from realproxy.targets import Address, resolve
+from realproxy.resolving import Resolver, is_literal
+from realproxy.targets import Address
 from realproxy.tunnel import Relay
 
-RESOLVING = 2
-"""Threads that resolve names, started when the first name has to be."""
 
+class Names:
+    """Names to addresses, without holding up the relay thread.
 
-class Resolver:
-    """Resolves names without holding up the relay thread."""
+    Parameters
+    ----------
+    relay : Relay
+        Whose thread asks, and is told.
+    resolver : Resolver
+        Looks up.
+    """
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._threads = ThreadPoolExecutor(RESOLVING, "proxy-resolve")
+    def __init__(self, relay: Relay, resolver: Resolver) -> None:
+        self._relay, self._resolver = relay, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in the relay thread with where an address leads; empty if nowhere."""
-        host = address[0]
-        if ":" in host or host.replace(".", "").isdigit():
+        """Have `found` called in the relay thread with where an address leads; empty if nowhere, or too late."""
+        host, port = address
+        if is_literal(host):
             found([address])
             return
+        told = False
 
-        def run() -> None:
-            try:
-                addresses = resolve(address)
-            except UpstreamTrouble:
-                addresses = []
-            self._relay.call(lambda: found(addresses))
+        def tell(addresses: list[str]) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                found([(ip, port) for ip in addresses])
 
-        self._threads.submit(run)
-
-    def stop(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._relay.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
+        self._resolver.soon(host, lambda addresses: self._relay.call(lambda: tell(addresses)))
 
 
 class Dial:

@@ -59,7 +59,7 @@ class Resolver:
     """
 
     def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+        self.timeout = timeout
         self._lock = threading.Lock()
         self._known: dict[str, _Lookup] = {}
         self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
@@ -83,7 +83,7 @@ class Resolver:
         if is_literal(host):
             return [address]
         lookup = self._lookup(host)
-        if not lookup.done.wait(self._timeout):
+        if not lookup.done.wait(self.timeout):
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, f"the name {host} was not resolved in time")
         return self.found(address, lookup.addresses)
 

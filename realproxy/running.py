@@ -84,7 +84,8 @@ class Running:
             listener, limits, waits, self._workers.submit, [self._site.pool.reap], self._workers.adjust
         )
         self._relay = Relay(limits.idle_timeout, self._front.close, serving.tunnel_ended)
-        self.tcp = TcpServices(settings, socks, self._site.services, self._relay, serving.tunnel_ended)
+        site, ended = self._site, serving.tunnel_ended
+        self.tcp = TcpServices(settings, socks, site.services, self._relay, site.pool.resolver, ended)
         serving.attach(self._front, self._relay)
         self._serving = serving
         _switch_interval.shorten()
@@ -109,7 +110,6 @@ class Running:
             self._site.pool.abort()
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
-        self.tcp.stop()
         self._workers.stop()
         self._serving.refresher.stop()
         self._front.end()

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from policies.problems import BadInput
 from policies.settings import Limits, ProxyProtocol, ProxySettings
 from policies.settings import Tcp as TcpSettings
-from realproxy.dialling import Dial, Resolver
+from realproxy.dialling import Dial, Names
 from realproxy.exchange import End, Exchange
 from realproxy.listening import listen
 from realproxy.proxy_protocol import BadHeader, Endpoint, header_v1, header_v2, read_header
+from realproxy.resolving import Resolver
 from realproxy.targets import Address
 from realproxy.tunnel import Relay, Tunnel
 from realproxy.upstream import Pick, Service
@@ -65,7 +66,7 @@ class TcpListener:
         Where connections go.
     relay : Relay
         Whose thread does everything.
-    resolver : Resolver
+    names : Names
         For upstreams that are named.
     limits : Limits
         From the settings; `connections` is for each listener.
@@ -79,11 +80,11 @@ class TcpListener:
         sock: socket.socket,
         service: Service,
         relay: Relay,
-        resolver: Resolver,
+        names: Names,
         limits: Limits,
         logged: Callable[[Exchange], None],
     ) -> None:
-        self.settings, self.service, self.relay, self.resolver = settings, service, relay, resolver
+        self.settings, self.service, self.relay, self.names = settings, service, relay, names
         self.limits, self.logged = limits, logged
         self.trusted = Trusted(settings.proxy_protocol)
         self.address: Address = sock.getsockname()[:2]
@@ -238,7 +239,7 @@ class _Connection:
             self.fail(End.UPSTREAM_UNREACHABLE)
             return
         self.exchange.upstream = pick.name
-        owner.resolver.resolve(pick.address, self._connect)
+        owner.names.resolve(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
         owner = self._owner
@@ -316,6 +317,8 @@ class TcpServices:
         By name.
     relay : Relay
         Whose thread does everything.
+    resolver : Resolver
+        For upstreams that are named.
     logged : callable
         Takes the exchange of a connection that has ended.
     """
@@ -326,11 +329,12 @@ class TcpServices:
         socks: list[socket.socket],
         services: dict[str, Service],
         relay: Relay,
+        resolver: Resolver,
         logged: Callable[[Exchange], None],
     ) -> None:
-        self._resolver = Resolver(relay)
+        names = Names(relay, resolver)
         self._listeners = [
-            TcpListener(tcp, sock, services[tcp.to], relay, self._resolver, settings.limits, logged)
+            TcpListener(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
             for tcp, sock in zip(settings.tcp, socks, strict=True)
         ]
 
@@ -352,7 +356,3 @@ class TcpServices:
         """Wait for the last connection to end, but not beyond `until` on the monotonic clock."""
         for listener in self._listeners:
             listener.empty.wait(max(0.0, until - time.monotonic()))
-
-    def stop(self) -> None:
-        """End the threads that resolve names; comes after the relay's end."""
-        self._resolver.stop()
