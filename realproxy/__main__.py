@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import select
-import signal
 import sys
-from typing import Any, Self
 
 from policies.problems import BadInput
 from realproxy.proxy import Proxy
+from realproxy.signals import Signals, serve_until_told
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or the end of standard input.
+
+    SIGHUP reads the file again, SIGUSR1 reopens the log.
 
     Writes one JSON line once it serves: ``{"url": …, "port": …, "pid": …}``, and the ``admin`` URL
     if there is such a port.
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--until-eof", action="store_true", help="stop when standard input ends, as when the parent dies"
     )
     options = parser.parse_args(arguments)
-    with Ending(until_eof=options.until_eof) as ending:  # before anybody can know our process id
+    with Signals(until_eof=options.until_eof) as signals:  # before anybody can know our process id
         try:
             proxy = Proxy.load(options.file, seed=options.seed)
             proxy.start()
@@ -45,50 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
             if proxy.admin_url:
                 ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
-            ending.wait()
+            serve_until_told(proxy, options.file, signals)
         finally:
             proxy.stop()
     return 0
-
-
-class Ending:
-    """The wish that this process ends: SIGTERM, SIGINT or the end of standard input.
-
-    A second signal kills. Handlers are put back at the end of the context.
-
-    Parameters
-    ----------
-    until_eof : bool
-        Whether the end of standard input counts.
-    """
-
-    def __init__(self, *, until_eof: bool = False) -> None:
-        self._until_eof = until_eof
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._wished = os.eventfd(0, os.EFD_CLOEXEC)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._at_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        os.close(self._wished)
-
-    def _at_signal(self, number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        os.eventfd_write(self._wished, 1)
-
-    def wait(self) -> None:
-        """Return when the end is wished."""
-        poller = select.poll()
-        poller.register(self._wished, select.POLLIN)
-        if self._until_eof:
-            poller.register(0, select.POLLIN)
-        while not any(fd == self._wished or not os.read(fd, 4096) for fd, _ in poller.poll()):
-            pass
 
 
 if __name__ == "__main__":

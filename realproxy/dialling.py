@@ -34,7 +34,7 @@ class Names:
         self._relay, self._resolver = relay, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in the relay thread with where an address leads; empty if nowhere, or too late."""
+        """Have `found` called in the relay thread with where an address leads; empty if too late."""
         host, port = address
         if is_literal(host):
             found([address])

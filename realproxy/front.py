@@ -31,6 +31,8 @@ TICK = 1.0
 """Seconds between two sweeps for what has waited too long, at most."""
 DRAIN_TICK = 0.05
 """The same while the proxy stops."""
+END_PATIENCE = 5.0
+"""Seconds that the thread has to end."""
 
 
 class Front:
@@ -70,7 +72,7 @@ class Front:
         self._handing = threading.Lock()
         self._full = False
         self._retry_accept = 0.0
-        self._tick = max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))
+        self._tick = _tick(limits)
         self._next_sweep = 0.0
         self.accepted = 0
         self.draining = False
@@ -92,6 +94,12 @@ class Front:
         self._epoll.register(self._listen_fd, select.EPOLLIN)
         self.thread.start()
 
+    def adopt(self, limits: Limits) -> None:
+        """Keep other limits from now on; connections keep the limit of a head that they began with."""
+        self._limits, self._tick = limits, _tick(limits)
+        if self._full:
+            self._listen(True)
+
     def drain(self) -> None:
         """Accept no more, close idle connections; `empty` is set when the last one is gone."""
         self.draining = True
@@ -110,7 +118,7 @@ class Front:
         """End the thread and close what it owns."""
         self._ended = True
         self._awake()
-        self.thread.join()
+        self.thread.join(END_PATIENCE)
         for client in list(self._clients.values()):
             self.close(client)
         self._epoll.close()
@@ -311,3 +319,8 @@ class Front:
         client.arrived = now
         client.state = State.WORKING
         self.submit(client)
+
+
+def _tick(limits: Limits) -> float:
+    """Seconds between two sweeps."""
+    return max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))

@@ -84,6 +84,28 @@ class Proxy:
         if running is not None:
             running.stop()
 
+    def reload(self, settings: ProxySettings) -> None:
+        """Serve by other settings from now on, without losing a request.
+
+        Requests that are under way end as they began. Services and the store live on where their
+        tables are the same. ``listen`` and ``admin`` cannot change.
+
+        Raises
+        ------
+        BadInput
+            In one line; the former settings stay in force.
+        """
+        if problems := [*check_obeyed(settings, self._where), *check_addresses(settings, self._where)]:
+            raise problems[0]
+        if self._running is not None:
+            self._running.reload(settings, self._where)
+        self.settings = settings
+
+    def reopen_log(self) -> None:
+        """Write the access log to the file that has its name now, after that was moved away."""
+        if self._running is not None:
+            self._running.reopen_log()
+
     def __enter__(self) -> Proxy:
         self.start()
         return self

@@ -79,6 +79,10 @@ class Refresher:
         except RuntimeError:  # stopped
             store.disclaim(key)
 
+    def retire(self) -> None:
+        """Finish what is under way, and end all threads."""
+        self._threads.shutdown(wait=True)
+
     def stop(self) -> None:
         """Break off what is under way, and end all threads. No client is served any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -7,14 +7,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from policies.problems import BadInput
 from policies.settings import ProxySettings
 from realproxy.accesslog import AccessLog
 from realproxy.admin import Admin
 from realproxy.client import Client
-from realproxy.exchange import End
+from realproxy.exchange import End, Exchange
 from realproxy.front import Front
 from realproxy.listening import host_of, listen
 from realproxy.metering import Meter, recent, traffic
@@ -61,12 +61,30 @@ class _SwitchInterval:
 _switch_interval = _SwitchInterval()
 
 
+FIXED = ("listen", "admin", "tcp")
+"""Keys that a new configuration cannot change: sockets were bound to what they said."""
+RETIRE_EVERY = 0.1
+"""Seconds between two looks whether a request still runs under a former configuration."""
+
+
+class Generation(NamedTuple):
+    """What one configuration made; requests that began under it keep it to their end."""
+
+    settings: ProxySettings
+    site: Site
+    serving: Serving
+    log: AccessLog | None
+
+
 class Running:
-    """The parts of a proxy that serves; exists from a successful start until the end of the stop."""
+    """The parts of a proxy that serves; exists from a successful start until the end of the stop.
+
+    Threads. `reload` and `stop` are for one thread at a time; `_now` is replaced as a whole, so
+    that whoever reads it once sees one configuration.
+    """
 
     def __init__(self, settings: ProxySettings, seed: int | None, where: str) -> None:
-        self.settings = settings
-        self._site = Site(settings, seed)
+        self._seed = seed
         with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
             listener = opened.enter_context(listen(settings.listen, where))
             self.address: Address = listener.getsockname()[:2]
@@ -74,55 +92,112 @@ class Running:
             admin = listen(settings.admin, where, "admin") if settings.admin is not None else None
             if admin is not None:
                 opened.enter_context(admin)
-            self._log = _open_log(settings, where)
+            self._now = now = self._generation(settings, where, None)
             opened.pop_all()
-        limits = settings.limits
-        serving = Serving(self._site, self.address, self._log)
-        waits = self._site.waits
-        self._workers = Workers(serving.serve, self._abandon, waits, limits.threads)
-        self._front = Front(
-            listener, limits, waits, self._workers.submit, [self._site.pool.reap], self._workers.adjust
+        limits, waits, pool = settings.limits, now.site.waits, now.site.pool
+        self._workers = Workers(now.serving.serve, self._abandon, waits, limits.threads)
+        self._front = Front(listener, limits, waits, self._workers.submit, [pool.reap], self._workers.adjust)
+        self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
+        self.tcp = TcpServices(
+            settings, socks, now.site.services, self._relay, pool.resolver, self._tunnel_ended
         )
-        self._relay = Relay(limits.idle_timeout, self._front.close, serving.tunnel_ended)
-        site, ended = self._site, serving.tunnel_ended
-        self.tcp = TcpServices(settings, socks, site.services, self._relay, site.pool.resolver, ended)
-        serving.attach(self._front, self._relay)
-        self._serving = serving
+        now.serving.attach(self._front, self._relay)
+        self._retiring: list[threading.Thread] = []
+        self._stopping = threading.Event()
         _switch_interval.shorten()
         self._workers.start()
         self._front.start()
-        self.admin = (
-            Admin(admin, host_of(settings.admin or ""), pages_of(self)) if admin is not None else None
-        )
+        self.admin: Admin | None = None
+        if admin is not None:
+            self.admin = Admin(admin, host_of(settings.admin or ""), pages_of(self))
+
+    @property
+    def settings(self) -> ProxySettings:
+        """In force now."""
+        return self._now.settings
+
+    def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
+        """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
+        site = Site(settings, self._seed, before.site if before is not None else None)
+        if before is not None and before.settings.log == settings.log:
+            log = before.log
+        else:
+            log = _open_log(settings, where)
+        return Generation(settings, site, Serving(site, self.address, log), log)
 
     def _abandon(self, client: Client) -> None:
         self._front.close(client)
 
+    def _tunnel_ended(self, exchange: Exchange) -> None:
+        self._now.serving.tunnel_ended(exchange)
+
+    def reload(self, settings: ProxySettings, where: str) -> None:
+        """See `realproxy.Proxy.reload`."""
+        before = self._now
+        for key in FIXED:
+            if getattr(settings, key) != getattr(before.settings, key):
+                raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
+        now = self._generation(settings, where, before)
+        now.serving.attach(self._front, self._relay)
+        now.serving.tunnel_meter = before.serving.tunnel_meter
+        for part in (now.site.pool, self._front):
+            part.adopt(settings.limits)
+        self.tcp.adopt(now.site.services)
+        self._relay.idle_timeout, self._workers.limit = settings.limits.idle_timeout, settings.limits.threads
+        self._now, self._workers.serve = now, now.serving.serve
+        before.serving.retired = True
+        earlier = [thread for thread in self._retiring if thread.is_alive()]
+        thread = threading.Thread(
+            target=self._retire, args=(before, before.log is not now.log, earlier), daemon=True
+        )
+        self._retiring = [*earlier, thread]
+        thread.start()
+
+    def reopen_log(self) -> None:
+        """See `realproxy.Proxy.reopen_log`."""
+        if self._now.log is not None:
+            self._now.log.reopen()
+
+    def _retire(self, former: Generation, close_log: bool, earlier: list[threading.Thread]) -> None:
+        """Wait until no request needs a former configuration, and end what it alone had."""
+        for thread in earlier:  # which may share its log
+            thread.join()
+        while not self._stopping.wait(RETIRE_EVERY) and self._workers.busy_with(former.serving.serve):
+            pass
+        former.serving.refresher.retire()
+        if former.log is not None and close_log:
+            former.log.close()
+
     def stop(self) -> None:
         """Finish what is under way for ``limits.drain`` at most, then end all threads."""
-        deadline = time.monotonic() + self.settings.limits.drain
+        now = self._now
+        deadline = time.monotonic() + now.settings.limits.drain
         self._front.drain()
         self.tcp.drain()
-        drained = self._front.empty.wait(self.settings.limits.drain)
+        drained = self._front.empty.wait(now.settings.limits.drain)
         self.tcp.wait(deadline)
         if not drained:
             self._front.abort()
-            self._site.pool.abort()
+            now.site.pool.abort()
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
-        self._workers.stop()
-        self._serving.refresher.stop()
+        self._workers.stop(ABORT_PATIENCE)
+        self._stopping.set()
+        now.serving.refresher.stop()
+        for thread in self._retiring:
+            thread.join(ABORT_PATIENCE)
         self._front.end()
-        self._site.pool.close_all()
+        now.site.pool.close_all()
         if self.admin is not None:
             self.admin.stop()
-        if self._log is not None:
-            self._log.close()
+        if now.log is not None:
+            now.log.close()
         _switch_interval.restore()
 
     def stats(self) -> dict[str, Any]:
         """See `realproxy.Proxy.stats`."""
-        tally, site = self._workers.tally(), self._site
+        tally, now = self._workers.tally(), self._now
+        site, log = now.site, now.log
         requests = tally.pop("requests", 0)
         ends = Counter({key: count for key, count in tally.items() if not key.isdigit()})
         cache = site.store.counts()
@@ -143,7 +218,7 @@ class Running:
             "threads": self._workers.count,
             "queued": self._workers.queued,
             "upstream_idle": site.pool.idle,
-            "log_dropped": self._log.dropped if self._log is not None else 0,
+            "log_dropped": log.dropped if log is not None else 0,
             "cpu_seconds": time.process_time(),
             "traffic": traffic(self._meters()) if self.settings.admin is not None else [],
         }
@@ -153,7 +228,7 @@ class Running:
         return recent(self._meters(), time.time() - time.monotonic())
 
     def _meters(self) -> list[Meter]:
-        return [*self._workers.meters(), self._serving.tunnel_meter]
+        return [*self._workers.meters(), self._now.serving.tunnel_meter]
 
 
 def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:

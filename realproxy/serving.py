@@ -91,11 +91,17 @@ class Serving:
         Where this proxy listens.
     log : AccessLog or None
         Takes every exchange.
+
+    Attributes
+    ----------
+    retired : bool
+        Whether another one has taken over: what is under way is finished, nothing more is begun.
     """
 
     def __init__(self, site: Site, own: Address, log: AccessLog | None) -> None:
         self._site, self._own, self._log = site, own, log
         self._limits = site.settings.limits
+        self.retired = False
         self._metered = site.settings.admin is not None
         self.tunnel_meter = Meter()
         self.refresher = Refresher(site, own)
@@ -127,6 +133,8 @@ class Serving:
                     front.close(client)
                 return
             client.arrived = time.monotonic()
+            if self.retired:
+                break
         front.submit(client)
 
     def tunnel_ended(self, exchange: Exchange) -> None:

@@ -24,6 +24,9 @@ class Site:
     seed : int or None
         Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
         and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
+    before : Site or None
+        The site that this one takes over from. What its settings say in the same words lives on:
+        services with all they know about their upstreams, the store with all that is in it.
 
     Attributes
     ----------
@@ -48,15 +51,29 @@ class Site:
         If a hosts file of the forward side cannot be read.
     """
 
-    def __init__(self, settings: ProxySettings, seed: int | None = None) -> None:
+    def __init__(self, settings: ProxySettings, seed: int | None = None, before: Site | None = None) -> None:
         self.settings = settings
+        self.services: dict[str, Service]
+        self.store: Store
+        self.waits: Waits
+        self.pool: Pool
         self.routes = Routes(settings.route)
-        self.services = {
-            name: Service(name, service, _rng(seed, name)) for name, service in settings.service.items()
+        kept = before.services if before is not None else {}
+        same = {
+            name
+            for name, service in settings.service.items()
+            if before is not None and before.settings.service.get(name) == service
         }
-        self.store = Store(settings.cache, _rng(seed, "cache"))
-        self.waits = Waits()
-        self.pool = Pool(settings.limits, self.waits)
+        self.services = {
+            name: kept[name] if name in same else Service(name, service, _rng(seed, name))
+            for name, service in settings.service.items()
+        }
+        if before is not None and before.settings.cache == settings.cache:
+            self.store = before.store
+        else:
+            self.store = Store(settings.cache, _rng(seed, "cache"))
+        self.waits = Waits() if before is None else before.waits
+        self.pool = Pool(settings.limits, self.waits) if before is None else before.pool
         self.forwarding = (
             Forwarding(settings.forward, self.pool.resolver) if settings.forward is not None else None
         )

@@ -170,7 +170,8 @@ class _Connection:
     """A client's connection, from its acceptance to its end: who is it, then where to, then a tunnel."""
 
     __slots__ = (
-        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_sock", "exchange", "tunnel",
+        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "exchange",
+        "tunnel",
     )  # fmt: skip
 
     def __init__(self, owner: TcpListener, sock: socket.socket, peer: Endpoint) -> None:
@@ -182,7 +183,8 @@ class _Connection:
         self.tunnel: Tunnel | None = None
         now = time.monotonic()
         self.exchange = Exchange(peer[0], now, now)
-        self.exchange.side, self.exchange.service = "tcp", owner.service.name
+        self._service = owner.service
+        self.exchange.side, self.exchange.service = "tcp", self._service.name
 
     def begin(self) -> None:
         owner, sock = self._owner, self._sock
@@ -234,7 +236,7 @@ class _Connection:
     def _find_upstream(self) -> None:
         """Take the next upstream: nothing was sent to the ones before, so any may be asked."""
         owner = self._owner
-        pick = self._pick = owner.service.start(self._peer[0], self._failed)
+        pick = self._pick = self._service.start(self._peer[0], self._failed)
         if pick.index in self._failed:
             self.fail(End.UPSTREAM_UNREACHABLE)
             return
@@ -253,7 +255,7 @@ class _Connection:
         assert self._pick is not None
         self._failed.append(self._pick.index)
         self._pick.finish()
-        if len(self._failed) < len(self._owner.service.names):
+        if len(self._failed) < len(self._service.names):
             self._find_upstream()
         else:
             self.fail(End.UPSTREAM_UNREACHABLE)
@@ -265,8 +267,8 @@ class _Connection:
         exchange.connecting = exchange.asked - exchange.arrived
         upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
-            if owner.service.proxy_protocol is not None:
-                self._header = WRITERS[owner.service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
+            if self._service.proxy_protocol is not None:
+                self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
         except OSError:  # the client is gone
             upstream.close()
             self.fail(End.CLIENT_GONE)
@@ -346,6 +348,11 @@ class TcpServices:
     def counts(self) -> list[dict[str, str | int]]:
         """See `TcpListener.counts`."""
         return [listener.counts() for listener in self._listeners]
+
+    def adopt(self, services: dict[str, Service]) -> None:
+        """Lead further connections to other services of the same names."""
+        for listener in self._listeners:
+            listener.service = services[listener.settings.to]
 
     def drain(self) -> None:
         """Accept no more."""

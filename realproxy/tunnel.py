@@ -25,6 +25,8 @@ from realproxy.exchange import End, Exchange
 BUFFER = 128 * 2**10
 """Bytes read at once, and held at most for one direction of one tunnel."""
 TICK = 0.5
+END_PATIENCE = 5.0
+"""Seconds that the thread has to end."""
 
 Handler = Callable[[int, float], None]
 """Takes the events of a descriptor and the time, on the monotonic clock."""
@@ -132,7 +134,7 @@ class Relay:
     def __init__(
         self, idle_timeout: float, release: Callable[[Client], None], logged: Callable[[Exchange], None]
     ) -> None:
-        self._idle_timeout, self._release, self._logged = idle_timeout, release, logged
+        self.idle_timeout, self._release, self._logged = idle_timeout, release, logged
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -186,7 +188,7 @@ class Relay:
                 done()
             self._logged(exchange)
 
-        tunnel = Tunnel(client.sock, target, client.buffer, first, self._idle_timeout, ended)
+        tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, ended)
         self.call(lambda: self.begin(tunnel))
 
     def call(self, function: Callable[[], None]) -> None:
@@ -198,7 +200,7 @@ class Relay:
         """Close all tunnels and end the thread."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
-        self._thread.join()
+        self._thread.join(END_PATIENCE)
         self._epoll.close()
         os.close(self._wake)
 

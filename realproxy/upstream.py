@@ -165,6 +165,10 @@ class Pool:
         self._in_use: set[Connection] = set()
         self._closed = False
 
+    def adopt(self, limits: Limits) -> None:
+        """Keep other limits from now on."""
+        self._limits = limits
+
     def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> Connection:
         """A connection, idle or new.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -45,11 +46,14 @@ class Worker:
         What it counted: answers by status class, ends.
     meter : Meter
         What its exchanges cost; filled only if somebody can ask for it.
+    at : callable or None
+        What it serves with right now.
     """
 
     def __init__(self) -> None:
         self.tally: Counter[str] = Counter()
         self.meter = Meter()
+        self.at: Callable[[Client, Worker], None] | None = None
         self._buffer: memoryview | None = None
 
     @property
@@ -73,6 +77,13 @@ class Workers:
         What the workers wait for.
     limit : int
         Threads at most.
+
+    Attributes
+    ----------
+    serve : callable
+        As given; may be replaced at any time.
+    limit : int
+        As given; may be changed at any time.
     """
 
     def __init__(
@@ -82,7 +93,7 @@ class Workers:
         waits: Waits,
         limit: int,
     ) -> None:
-        self._serve, self._abandon, self._waits, self._limit = serve, abandon, waits, limit
+        self.serve, self._abandon, self._waits, self.limit = serve, abandon, waits, limit
         self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
         self.submit = self._queue.put
         self._lock = threading.Lock()
@@ -97,7 +108,7 @@ class Workers:
 
     def start(self) -> None:
         """Start the first threads."""
-        for _ in range(min(AT_FIRST, self._limit)):
+        for _ in range(min(AT_FIRST, self.limit)):
             self._start_one()
 
     @property
@@ -170,16 +181,28 @@ class Workers:
             return 0
         # Twice as many while hardly one could run: a burst of slow requests must not wait long.
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
-        return max(0, min(waiting, step, self._limit - threads))
+        return max(0, min(waiting, step, self.limit - threads))
 
-    def stop(self) -> None:
-        """Let every thread finish what it does, and end."""
+    def busy_with(self, serve: Callable[[Client, Worker], None]) -> bool:
+        """Whether a worker still runs `serve`."""
+        with self._lock:
+            return any(worker.at == serve for worker in self._workers)
+
+    def stop(self, patience: float) -> None:
+        """Let every thread finish what it does, and end.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds for all of them; who needs longer ends later, or with the process.
+        """
         with self._lock:
             threads = list(self._threads)
         for _ in threads:
             self._queue.put(None)
+        deadline = time.monotonic() + patience
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _start_one(self) -> None:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
@@ -222,9 +245,11 @@ class Workers:
 
     def _work(self, client: Client, worker: Worker) -> None:
         handled = False
+        worker.at = serve = self.serve
         try:
-            self._serve(client, worker)
+            serve(client, worker)
             handled = True
         finally:
+            worker.at = None
             if not handled:
                 self._abandon(client)

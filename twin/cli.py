@@ -285,14 +285,17 @@ ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="A proxy's
 
 @app.command()
 def serve(proxy_file: ProxyFile) -> None:
-    """Run the real proxy alone, until Ctrl-C or SIGTERM; requests under way are finished first."""
-    from realproxy import Proxy
-    from realproxy.__main__ import Ending
+    """Run the real proxy alone, until Ctrl-C or SIGTERM; requests under way are finished first.
 
-    with Ending() as ending, Proxy.load(proxy_file) as proxy:
+    SIGHUP reads the file again without losing a request; SIGUSR1 reopens the log.
+    """
+    from realproxy import Proxy
+    from realproxy.signals import Signals, serve_until_told
+
+    with Signals() as signals, Proxy.load(proxy_file) as proxy:
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
         print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
-        ending.wait()
+        serve_until_told(proxy, proxy_file, signals)
 
 
 @app.command()

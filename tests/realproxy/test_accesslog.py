@@ -1,9 +1,12 @@
 """The access log: a line an exchange, with the times and the outcome, and never in the way."""
 
+import contextlib
 import json
 import os
 import re
 import time
+
+import pytest
 
 from realproxy import Limits, Log, Proxy, Route, Service
 from realproxy.accesslog import format_combined, format_json
@@ -84,6 +87,87 @@ def test_a_log_that_cannot_be_written_fails_no_request(serve, wire):
     proxy = serve(route=[Route(respond=204)], log=Log(file="/dev/full"))
     client = wire(proxy)
     assert [client.ask().status for _ in range(5)] == [204] * 5
+
+
+def test_lines_that_are_lost_are_counted(serve, wire, until):
+    proxy = serve(route=[Route(respond=204)], log=Log(file="/dev/full"))
+    client = wire(proxy)
+    for _ in range(5):
+        client.ask()
+    until(lambda: proxy.stats()["log_dropped"] == 5)
+
+
+def test_a_renamed_log_is_left_alone_when_told_so(serve, wire, until, tmp_path):
+    file, rotated = tmp_path / "access.log", tmp_path / "access.log.1"
+    proxy = serve(route=[Route(respond=204)], log=Log(file=str(file)))
+    client = wire(proxy)
+    client.ask("/before")
+    until(file.read_text)
+    file.rename(rotated)
+    proxy.reopen_log()
+    client.ask("/after")
+    until(lambda: file.exists() and file.read_text())
+    assert [json.loads(path.read_text())["target"] for path in (rotated, file)] == ["/before", "/after"]
+
+
+def test_a_renamed_log_is_noticed_without_being_told(serve, wire, until, tmp_path):
+    file = tmp_path / "access.log"
+    proxy = serve(route=[Route(respond=204)], log=Log(file=str(file)))
+    client = wire(proxy)
+    client.ask()
+    until(file.read_text)
+    file.rename(tmp_path / "access.log.1")
+
+    def asked_again() -> bool:
+        client.ask()
+        return file.exists()
+
+    until(asked_again)
+    lines = (file.read_text() + (tmp_path / "access.log.1").read_text()).splitlines()
+    assert all(json.loads(line)["status"] == 204 for line in lines)
+
+
+def test_sigusr1_reopens_the_log(child, wire, until, tmp_path):
+    import signal
+
+    file = tmp_path / "access.log"
+    proxy = child(f'route = [{{ respond = 204 }}]\nlog = {{ file = "{file}" }}')
+    wire(proxy).ask()
+    until(file.read_text)
+    file.rename(tmp_path / "access.log.1")
+    proxy.process.send_signal(signal.SIGUSR1)
+    until(file.exists)
+
+
+@pytest.mark.parametrize("size", [0, 1, 150, 1000])
+def test_a_disk_that_was_full_leaves_whole_lines(tmp_path, monkeypatch, until, size):
+    """The disk takes `size` bytes, then nothing for a while."""
+    from realproxy.accesslog import AccessLog
+
+    real_write, room = os.write, [size]
+
+    def write(fd: int, data: bytes) -> int:
+        if fd != log._fd or room[0] is None:
+            return real_write(fd, data)
+        if room[0] == 0:
+            raise OSError(28, "No space left on device")
+        taken = real_write(fd, data[: room[0]])
+        room[0] -= taken
+        return taken
+
+    monkeypatch.setattr(os, "write", write)
+    log = AccessLog(Log(file=str(tmp_path / "log")))
+    for number in range(3):
+        log.write(exchange(f"GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n".encode()))
+    until(lambda: log.dropped)
+    dropped, room[0] = log.dropped, None
+    log.write(exchange(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n"))
+    log.close()
+    whole = []
+    for line in (tmp_path / "log").read_text().splitlines():
+        with contextlib.suppress(ValueError):
+            whole.append(json.loads(line)["target"])
+    assert whole == [f"/{number}" for number in range(3 - dropped)] + ["/later"]
 
 
 def test_a_log_that_nobody_reads_holds_up_no_request(serve, wire, tmp_path):
