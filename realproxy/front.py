@@ -25,7 +25,7 @@ from realproxy.http1 import Malformed
 from realproxy.waits import Waits
 
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-LINGER = 1.0
+LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
 TICK = 1.0
 """Seconds between two sweeps for what has waited too long, at most."""

@@ -33,6 +33,8 @@ from realproxy.uploading import Pieces, Upload, encode
 from realproxy.upstream import Connection, Pool
 from realproxy.workers import Worker
 
+MOST_INTERIM = 64
+"""Answers 1xx to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 
 
@@ -162,7 +164,7 @@ class Fetch:
         """The final answer's head and what came behind it; 1xx are passed on (RFC 9110, 15.2)."""
         connection, limits = self._connection, self._limits
         assert connection is not None
-        while True:
+        for _ in range(MOST_INTERIM):
             answer = parse_response(
                 connection.read_head(limits.head, limits.answer_timeout), self._head.method
             )
@@ -174,6 +176,7 @@ class Fetch:
                 self._client.send([client_response(answer, UNTIL_CLOSE, b"")])
             if self._upload is not None and not connection.buffer:
                 self._upload.until_answer(connection)
+        raise Refusal(502, End.UPSTREAM_BAD, f"{MOST_INTERIM} interim answers and no final one")
 
     def _switch(self, answer: ResponseHead) -> None:
         """The upstream speaks another protocol from here on; raises."""

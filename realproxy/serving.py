@@ -20,6 +20,7 @@ from realproxy.forwarding import Forwarding, asked_host
 from realproxy.front import Front
 from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
+from realproxy.max_forwards import final_answer, goes_on
 from realproxy.metering import Meter
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
@@ -176,6 +177,8 @@ class Serving:
             return self._side(turn)
         except Refusal as refusal:
             turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
+            if turn.head.form is TargetForm.AUTHORITY and refusal.status != 407:
+                turn.keep = False  # what follows was meant for the tunnel, and is no request to us
             return self._own_answer(turn, refusal.status, refusal.detail, refusal.fields)
 
     def _side(self, turn: Turn) -> Then:
@@ -186,6 +189,8 @@ class Serving:
             return self._tunnel(turn, forward)
         if b"via" in head.fields and passages(head.fields) >= MOST_PASSAGES:
             raise Refusal(508, End.LOOP, f"this request came through here {MOST_PASSAGES} times")
+        if b"max-forwards" in head.fields and not goes_on(head):
+            return self._final_recipient(turn)
         if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.settings.protocols:
             turn.exchange.side = "forward"
             return self._forward(turn, forward)
@@ -338,6 +343,13 @@ class Serving:
         added = status_field(exchange.cache) if exchange.cache else b""
         answer = own_answer(turn.head, status, detail, keep, added + fields)
         turn.client.send([answer])
+        return Then.NEXT if keep else Then.LINGER
+
+    def _final_recipient(self, turn: Turn) -> Then:
+        """Answer what may go no further."""
+        keep = self._skip_body(turn)
+        turn.exchange.status = 200
+        turn.client.send([final_answer(turn.head, keep)])
         return Then.NEXT if keep else Then.LINGER
 
     def _skip_body(self, turn: Turn) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 
-from realproxy.http1.fields import Fields, Malformed, parse_fields
+from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
 
 CHUNKED = -1
 """Framing: chunks. Zero and more is a length in bytes."""
@@ -25,6 +25,9 @@ def request_framing(fields: Fields, minor: int) -> int:
     """Length of a request's body or `CHUNKED`; raises `Malformed` 400 or 501. RFC 9112, 6.3"""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
+    if b"content_length" in fields or b"transfer_encoding" in fields:
+        # No framing to us, but to applications that see CGI's variables (RFC 3875, 4.1.18).
+        raise Malformed(400, "an underscore in the name of a framing field")
     if coding is None:
         return 0 if length is None else _length(length, 400)
     if length is not None:
@@ -32,8 +35,16 @@ def request_framing(fields: Fields, minor: int) -> int:
     if minor == 0:
         raise Malformed(400, "Transfer-Encoding in HTTP/1.0")
     if coding.lower() != b"chunked":
-        raise Malformed(501, "a transfer coding other than chunked")
+        raise _other_coding(fields.elements(b"transfer-encoding"))
     return CHUNKED
+
+
+def _other_coding(codings: list[bytes]) -> Malformed:
+    if codings[-1] != b"chunked":  # RFC 9112, 6.3, rule 4: nobody can say where that body ends
+        return Malformed(400, "Transfer-Encoding does not end in chunked")
+    if b"chunked" in codings[:-1]:  # RFC 9112, 6.1: not more than once
+        return Malformed(400, "Transfer-Encoding names chunked twice")
+    return Malformed(501, "a transfer coding other than chunked")  # RFC 9112, 6.1
 
 
 def response_framing(fields: Fields, minor: int, status: int, method: str) -> int:
@@ -115,8 +126,12 @@ class CloseReader(BodyReader):
 
 # chunked-body = *chunk last-chunk trailer-section CRLF                                RFC 9112, 7.1
 # chunk        = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
-# chunk-ext    = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ), ignored
-_SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[\t -~\x80-\xff]*+)?+\r\n"
+# chunk-ext    = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )          RFC 9112, 7.1.1
+# chunk-ext-val = token / quoted-string. What follows these rules is ignored, all else is refused:
+# where parsers disagree on an extension's end, they disagree on the chunk's.
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_VALUE = rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?+"
+_SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+" + TOKEN + rb"++" + _VALUE + rb")*+\r\n"
 _FIRST_SIZE = re.compile(_SIZE)
 _NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # the CRLF before it ends the chunk before
 _SIZE_LINE_LIMIT = 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from enum import Enum
 
@@ -10,17 +11,19 @@ from realproxy.http1.framing import request_framing
 
 # request-line = method SP request-target SP HTTP-version                              RFC 9112, 3
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT                                         RFC 9112, 2.3
-_LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([01])")
+# A minor version above ours is read as ours.                                          RFC 9110, 2.5
+_LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([0-9])")
 _OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]")
 # origin-form   = absolute-path [ "?" query ]                                          RFC 9112, 3.2.1
-# Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment.
-_ORIGIN = re.compile(rb"/[^#]*+")
+# Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment. In the path a
+# percent sign starts two hexadecimal digits, and never %00: where parsers disagree, routes can be got round.
+_WRONG_PATH = re.compile(rb"#|%(?![0-9A-Fa-f]{2})|%00")
 # uri-host      = IP-literal / IPv4address / reg-name                                  RFC 3986, 3.2.2
 # authority     = uri-host [ ":" port ]; userinfo is refused                           RFC 9110, 4.2.4
 _HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._~%!$&'()*+,;=]++)"
 _AUTHORITY = re.compile(_HOST + rb"(?::([0-9]*+))?+")
 # absolute-form = absolute-URI                                                         RFC 9112, 3.2.2
-_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?][^#]*+)?+)")
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?].*+)?+)")
 
 
 class TargetForm(Enum):
@@ -44,7 +47,7 @@ class RequestHead:
     form : TargetForm
         Which form the target has.
     minor : int
-        0 or 1, of HTTP/1.0 or HTTP/1.1.
+        0 for HTTP/1.0, 1 for HTTP/1.1 and above.
     fields : Fields
         Its field lines.
     host : bytes
@@ -70,8 +73,12 @@ class RequestHead:
         self.host, self.port = parse_authority(authority) if authority is not None else (b"", 80)
         if target[0] != 47 or method == "CONNECT":  # 47 is a slash
             self._read_other_form()
-        elif b"#" in target:
-            raise Malformed(400, "bad request target")
+        if b"%" in self.path or b"#" in self.path:
+            path, _, query = self.path.partition(b"?")
+            if _WRONG_PATH.search(path) is not None or b"#" in query:
+                raise Malformed(400, "bad request target")
+        if method == "TRACE" and self.framing != 0:  # RFC 9110, 9.3.8
+            raise Malformed(400, "TRACE with a body")
 
     def _read_other_form(self) -> None:
         if self.method == "CONNECT":
@@ -109,10 +116,20 @@ def parse_authority(text: bytes) -> tuple[bytes, int]:
     if found is None:
         raise Malformed(400, "bad host")
     host, digits = found.groups()
+    if host[0] == 91 and not _is_ipv6(host[1:-1]):  # 91 is an opening bracket
+        raise Malformed(400, "bad host")
     port = (int(digits) if len(digits) < 6 else 65536) if digits else 80
     if port > 65535:
         raise Malformed(400, "bad port")
     return host.lower(), port
+
+
+def _is_ipv6(text: bytes) -> bool:
+    try:
+        ipaddress.IPv6Address(text.decode())
+    except ValueError:
+        return False
+    return True
 
 
 def parse_request(head: bytes) -> RequestHead:
@@ -136,7 +153,7 @@ def parse_request(head: bytes) -> RequestHead:
         raise Malformed(400, "bad request line")
     method, target, minor = found.groups()
     return RequestHead(
-        method.decode(), target, 1 if minor == b"1" else 0, parse_fields(head, end + 2, len(head) - 2)
+        method.decode(), target, 0 if minor == b"0" else 1, parse_fields(head, end + 2, len(head) - 2)
     )
 
 

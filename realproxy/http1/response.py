@@ -9,7 +9,7 @@ from realproxy.http1.framing import response_framing
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]                       RFC 9112, 4
 # The last space may be missing: many servers leave it out together with the phrase.
-_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+")
+_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+")
 
 
 class ResponseHead:
@@ -22,7 +22,7 @@ class ResponseHead:
     reason : bytes
         May be empty.
     minor : int
-        0 or 1, of HTTP/1.0 or HTTP/1.1.
+        0 for HTTP/1.0, 1 for HTTP/1.1 and above (RFC 9110, 2.5).
     fields : Fields
         Its field lines.
     framing : int
@@ -66,4 +66,4 @@ def parse_response(head: bytes, method: str) -> ResponseHead:
         fields = parse_fields(head, end + 2, len(head) - 2)
     except Malformed as error:
         raise Malformed(502, f"the upstream sent a {error.problem}") from None
-    return ResponseHead(int(status), reason or b"", 1 if minor == b"1" else 0, fields, method)
+    return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, fields, method)

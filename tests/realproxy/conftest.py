@@ -37,6 +37,11 @@ class Asked:
         return [value for key, value in self.fields if key.lower() == name.lower()]
 
     @property
+    def whole(self) -> bool:
+        """Whether its body was read to its end."""
+        return self._body is not None
+
+    @property
     def body(self) -> bytes:
         if self._body is None:
             self._body = b"".join(body_of(self.reader, self))
@@ -286,3 +291,11 @@ def until() -> Callable:
             time.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def module_origin() -> Iterator[Origin]:
+    """One origin for a whole table of cases."""
+    server = Origin()
+    yield server
+    server.close()

@@ -214,18 +214,6 @@ def test_an_upstream_may_answer_while_it_reads(origin, serve, wire):
     assert received == size
 
 
-def test_an_upgrade_is_not_passed_on_and_the_plain_answer_is(origin, serve, wire):
-    server = origin()
-    fields = (
-        "Connection: Upgrade",
-        "Upgrade: websocket",
-        "Sec-WebSocket-Key: eA==",
-        "Sec-WebSocket-Version: 13",
-    )
-    assert wire(serve(server)).ask("/", "GET", *fields).body == b"hello"
-    assert server.asked[0]["Upgrade"] is None
-
-
 def test_switching_protocols_without_being_asked_is_a_bad_gateway(origin, serve, wire):
     server = origin(lambda _: b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
     assert wire(serve(server)).ask().status == 502

@@ -36,7 +36,7 @@ REFUSED = {
     "HTTP/0.9": ("GET /\r\n\r\n", 400),
     "no version": ("GET / \r\n\r\n", 400),
     "HTTP/2.0": (f"GET / HTTP/2.0\r\n{HOST}\r\n", 505),
-    "HTTP/1.2": (f"GET / HTTP/1.2\r\n{HOST}\r\n", 505),
+    "HTTP/3.0": (f"GET / HTTP/3.0\r\n{HOST}\r\n", 505),
     "HTTP/1.10": (f"GET / HTTP/1.10\r\n{HOST}\r\n", 400),
     "lower-case version": (f"GET / http/1.1\r\n{HOST}\r\n", 400),
     "two spaces": (f"GET  / HTTP/1.1\r\n{HOST}\r\n", 400),
@@ -53,6 +53,11 @@ REFUSED = {
     "https in absolute-form": (f"GET https://shop.test/ HTTP/1.1\r\n{HOST}\r\n", 501),
     "CONNECT without port": (f"CONNECT shop.test HTTP/1.1\r\n{HOST}\r\n", 400),
     "CONNECT to a path": (f"CONNECT / HTTP/1.1\r\n{HOST}\r\n", 400),
+    "percent sign that begins nothing": (f"GET /a%zz HTTP/1.1\r\n{HOST}\r\n", 400),
+    "encoded NUL": (f"GET /a%00b HTTP/1.1\r\n{HOST}\r\n", 400),
+    "Host that is no IPv6 address": ("GET / HTTP/1.1\r\nHost: [1::2::3]\r\n\r\n", 400),
+    "TRACE with a body": (f"TRACE / HTTP/1.1\r\n{HOST}Content-Length: 1\r\n\r\n", 400),
+    "chunked, gzip": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked, gzip\r\n\r\n", 400),
     "no Host": ("GET / HTTP/1.1\r\nX: 1\r\n\r\n", 400),
     "two Hosts": (f"GET / HTTP/1.1\r\n{HOST}{HOST}\r\n", 400),
     "two empty Hosts": ("GET / HTTP/1.1\r\nHost:\r\nHost:\r\n\r\n", 400),
@@ -74,9 +79,9 @@ REFUSED = {
     "TE with CL": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", 400),
     "TE on 1.0": (f"POST / HTTP/1.0\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n", 400),
     "gzip, chunked": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
-    "chunked twice": (f"POST / HTTP/1.1\r\n{HOST}" + "Transfer-Encoding: chunked\r\n" * 2 + "\r\n", 501),
-    "identity": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: identity\r\n\r\n", 501),
-    "xchunked": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: xchunked\r\n\r\n", 501),
+    "chunked twice": (f"POST / HTTP/1.1\r\n{HOST}" + "Transfer-Encoding: chunked\r\n" * 2 + "\r\n", 400),
+    "identity": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: identity\r\n\r\n", 400),
+    "xchunked": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: xchunked\r\n\r\n", 400),
     "repeated length": (f"POST / HTTP/1.1\r\n{HOST}" + "Content-Length: 3\r\n" * 2 + "\r\n", 400),
     "length as a list": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: 3, 3\r\n\r\n", 400),
     "signed length": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: +3\r\n\r\n", 400),
@@ -154,6 +159,11 @@ def test_each_form_of_target_says_host_port_and_path(text, form, host, port, pat
 def test_a_connection_lives_on_as_version_and_options_say(version, connection, keeps):
     line = f"Connection: {connection}\r\n" if connection else ""
     assert parse_request(head(f"GET / HTTP/{version}\r\n{HOST}{line}\r\n")).keeps_alive is keeps
+
+
+def test_a_later_minor_version_is_read_as_ours():
+    """RFC 9110, 2.5"""
+    assert parse_request(head(f"GET / HTTP/1.2\r\n{HOST}\r\n")).minor == 1
 
 
 def test_framing_is_said_by_the_head():
