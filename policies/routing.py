@@ -29,6 +29,8 @@ class Asked:
         IP address of the client.
     header : callable
         The value of a field by its name in lower case, or None.
+    sni : str
+        The name that a TLS client asked for, in lower case; empty if none.
     """
 
     host: str
@@ -36,6 +38,7 @@ class Asked:
     method: str
     client: str
     header: Callable[[str], str | None]
+    sni: str = ""
 
 
 Test = Callable[[Asked], bool]
@@ -91,6 +94,9 @@ def _conditions(when: Match) -> list[tuple[str, Test]]:
         path = compile_pattern(when.path)
         found.append((f"path {when.path}", lambda asked: path(asked.path)))
     found += [_header_condition(name, pattern) for name, pattern in when.header.items()]
+    if when.sni is not None:
+        sni = compile_pattern(when.sni, ignore_case=True)
+        found.append((f"sni {when.sni}", lambda asked: sni(asked.sni)))
     if when.client is not None:
         network = ipaddress.ip_network(when.client, strict=False)
         found.append((f"client {when.client}", lambda asked: _address(asked.client) in network))

@@ -8,6 +8,7 @@ without I/O; what is decided is decided in `policies`.
 from policies.problems import BadInput
 from policies.settings import (
     Cache,
+    Certificate,
     Forward,
     Limits,
     Log,
@@ -23,7 +24,6 @@ from policies.settings import (
 from realproxy.proxy import Proxy
 
 __all__ = [
-    "BadInput", "Cache", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol", "ProxySettings",
-    "Route",
-    "RouteCache", "Service", "Tcp", "Upstream",
+    "BadInput", "Cache", "Certificate", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",
+    "ProxySettings", "Route", "RouteCache", "Service", "Tcp", "Upstream",
 ]  # fmt: skip

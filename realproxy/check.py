@@ -17,6 +17,7 @@ from policies.settings import Forward, Match, ProxySettings, load_settings
 from realproxy.exchange import Refusal
 from realproxy.forwarding import Forwarding, asked_host, read_blocklist
 from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
+from realproxy.layers import check_certificates
 from realproxy.listening import host_of
 from realproxy.resolving import Resolver
 from realproxy.serving import asked_of
@@ -44,6 +45,7 @@ def check(path: str | Path) -> list[BadInput]:
         *_check_listen(settings, where),
         *([] if found else _check_names(settings, where)),
         *_check_log(settings, where),
+        *check_certificates(settings, where),
         *_check_reach(settings, where),
         *_check_forward(settings, where),
     ]
@@ -248,7 +250,9 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
 
 
 def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explanation:
-    verdicts = Routes(settings.route).explain(asked_of(head, client))
+    verdicts = Routes(settings.route).explain(
+        asked_of(head, client, head.host.decode() if settings.tls else "")
+    )
     if not verdicts or not verdicts[-1].taken:
         return Explanation("refused", None, "404, no route takes it", "not asked", verdicts)
     number = verdicts[-1].number

@@ -82,12 +82,22 @@ class Client:
         When the owner gives up waiting, while the front thread owns it.
     watched : bool
         Whether the socket is in the front's epoll set.
+    handshaking : bool
+        Whether something is still to come before HTTP, see `realproxy.layers`.
+    scheme : bytes
+        ``http`` or ``https``.
+    sni : str
+        The name that a TLS client asked for; empty if none.
     """
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "head_end",
         "sock", "state", "trouble", "watched",
     )  # fmt: skip
+
+    handshaking = False
+    scheme = b"http"
+    sni = ""
 
     def __init__(self, sock: socket.socket, address: str, limit: int, waits: Waits) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
@@ -143,6 +153,15 @@ class Client:
             return buffer
         self.buffer = buffer[end:]
         return buffer[:end]
+
+    def handshake(self) -> Arrival:
+        """Go on with what comes before HTTP; called by a worker while `handshaking`."""
+        raise NotImplementedError
+
+    def peer(self) -> tuple[str, int]:
+        """IP address and port that it comes from; raises `OSError` when it is gone."""
+        host, port = self.sock.getpeername()[:2]
+        return host, port
 
     def receive(self, size: int) -> bytes:
         """Wait for more of a body; raises `Cut`."""

@@ -52,6 +52,8 @@ class Front:
         Called with the time at every sweep.
     hurry : callable
         Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
+    welcome : callable
+        Makes the client of a new socket and its address. It may be replaced at any time.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Front:
         submit: Callable[[Client], None],
         chores: list[Callable[[float], None]],
         hurry: Callable[[float], float | None],
+        welcome: Callable[[socket.socket, str, Waits], Client],
     ) -> None:
         self._listener, self._limits, self._waits, self.submit = listener, limits, waits, submit
-        self._chores, self._hurry = chores, hurry
+        self._chores, self._hurry, self.welcome = chores, hurry, welcome
         self._clients: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -136,6 +139,10 @@ class Front:
         client.deadline = time.monotonic() + wait
         self._hand_over(client, State.WAITING)
 
+    def await_more(self, client: Client) -> None:
+        """Hand a connection back that goes on waiting, not beyond the deadline that it has."""
+        self._hand_over(client, State.WAITING)
+
     def linger(self, client: Client) -> None:
         """Close a connection whose client may still be sending, without destroying its last answer.
 
@@ -203,7 +210,7 @@ class Front:
         if arrival is Arrival.HEAD:
             self._hand_to_worker(client, now)
         elif arrival is Arrival.PART:
-            if fresh:
+            if fresh and not client.handshaking:
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
         else:
@@ -246,8 +253,8 @@ class Front:
         except OSError:
             sock.close()
             return
-        client = Client(sock, address, limits.head, self._waits)
-        client.deadline = now + limits.idle_timeout
+        client = self.welcome(sock, address, self._waits)
+        client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
         self._clients[client.fd] = client
         self.accepted += 1
         self._epoll.register(client.fd, ARMED)

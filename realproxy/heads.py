@@ -82,8 +82,8 @@ def upstream_request(
     whole : bool
         Whether to ask for all of it even if the client wants a part.
     """
-    added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: http\r\n" % (
-        VIA, _listed(head.fields.get(b"x-forwarded-for"), client), host,
+    added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: %b\r\n" % (
+        VIA, _listed(head.fields.get(b"x-forwarded-for"), client), host, head.scheme,
     )  # fmt: skip
     return _request(head, head.path, host, _REVERSE_DROPS, added, validators, whole)
 

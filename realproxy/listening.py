@@ -49,8 +49,8 @@ def host_of(text: str) -> str:
     return text.rpartition(":")[0].removeprefix("[").removesuffix("]") or "127.0.0.1"
 
 
-def url_of(address: tuple[str, int]) -> str:
+def url_of(address: tuple[str, int], scheme: str = "http") -> str:
     """Where a listening address can be reached from this machine, such as ``http://127.0.0.1:8080``."""
     host, port = address
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -133,7 +133,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Where it can be reached, such as ``http://127.0.0.1:8080``."""
-        return url_of(self.address)
+        return url_of(self.address, "https" if self.settings.tls else "http")
 
     @property
     def admin_url(self) -> str:

@@ -16,6 +16,7 @@ from realproxy.admin import Admin
 from realproxy.client import Client
 from realproxy.exchange import End, Exchange
 from realproxy.front import Front
+from realproxy.layers import Welcome
 from realproxy.listening import host_of, listen
 from realproxy.metering import Meter, recent, traffic
 from realproxy.pages import pages_of
@@ -92,11 +93,13 @@ class Running:
             admin = listen(settings.admin, where, "admin") if settings.admin is not None else None
             if admin is not None:
                 opened.enter_context(admin)
+            welcome = Welcome(settings, where)
             self._now = now = self._generation(settings, where, None)
             opened.pop_all()
         limits, waits, pool = settings.limits, now.site.waits, now.site.pool
         self._workers = Workers(now.serving.serve, self._abandon, waits, limits.threads)
-        self._front = Front(listener, limits, waits, self._workers.submit, [pool.reap], self._workers.adjust)
+        submit, adjust = self._workers.submit, self._workers.adjust
+        self._front = Front(listener, limits, waits, submit, [pool.reap], adjust, welcome)
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
         self.tcp = TcpServices(
             settings, socks, now.site.services, self._relay, pool.resolver, self._tunnel_ended
@@ -137,11 +140,13 @@ class Running:
         for key in FIXED:
             if getattr(settings, key) != getattr(before.settings, key):
                 raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
+        welcome = Welcome(settings, where)
         now = self._generation(settings, where, before)
         now.serving.attach(self._front, self._relay)
         now.serving.tunnel_meter = before.serving.tunnel_meter
         for part in (now.site.pool, self._front):
             part.adopt(settings.limits)
+        self._front.welcome = welcome
         self.tcp.adopt(now.site.services)
         self._relay.idle_timeout, self._workers.limit = settings.limits.idle_timeout, settings.limits.threads
         self._now, self._workers.serve = now, now.serving.serve

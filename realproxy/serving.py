@@ -50,10 +50,10 @@ class Then(Enum):
     TUNNEL = "the relay thread owns it"
 
 
-def asked_of(head: RequestHead, client: str) -> Asked:
+def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
     """What routes look at."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
-    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text)
+    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
 
 
 class Turn:
@@ -116,6 +116,8 @@ class Serving:
     def serve(self, client: Client, worker: Worker) -> None:
         """Answer what `client` asks, as long as its next request is there already."""
         front = self._front
+        if client.handshaking and not self._secured(client):
+            return
         for _ in range(IN_A_ROW):
             then = self._serve_one(client, worker)
             if then is not Then.NEXT:
@@ -138,6 +140,21 @@ class Serving:
                 break
         front.submit(client)
 
+    def _secured(self, client: Client) -> bool:
+        """Go on with a handshake; returns whether a request has arrived behind it."""
+        front = self._front
+        arrival = client.handshake()
+        if arrival is Arrival.HEAD:
+            client.arrived = time.monotonic()
+            return True
+        if arrival is Arrival.END or (client.handshaking and front.draining):
+            front.close(client)
+        elif client.handshaking:
+            front.await_more(client)
+        else:
+            front.resume(client)
+        return False
+
     def tunnel_ended(self, exchange: Exchange) -> None:
         """Log and count a tunnel; called by the relay thread only."""
         if self._metered:
@@ -156,6 +173,7 @@ class Serving:
         worker.tally["requests"] += 1
         try:
             head = exchange.head = parse_request(client.take_head())
+            head.scheme = client.scheme
             turn = Turn(client, worker, exchange, head, head.keeps_alive and not self._front.draining)
             then = self._dispatch(turn)
         except Malformed as error:
@@ -200,7 +218,7 @@ class Serving:
 
     def _reverse(self, turn: Turn) -> Then:
         site, head, exchange = self._site, turn.head, turn.exchange
-        number = exchange.route = site.routes.match(asked_of(head, turn.client.address))
+        number = exchange.route = site.routes.match(asked_of(head, turn.client.address, turn.client.sni))
         if number is None:
             raise Refusal(404, End.NO_ROUTE, "no route takes this request")
         route = site.settings.route[number]

@@ -12,12 +12,13 @@ from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
 from policies.settings.store import Cache
-from policies.settings.transport import ProxyProtocol, Tcp
+from policies.settings.transport import Certificate, ProxyProtocol, Tcp
 
 __all__ = [
     "STALE",
     "Breaker",
     "Cache",
+    "Certificate",
     "Eject",
     "Forward",
     "Health",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from policies.problems import read_toml, validate
 from policies.registry import nearest
@@ -15,7 +16,11 @@ from policies.settings.operation import Limits, Log
 from policies.settings.routes import Route
 from policies.settings.services import Service
 from policies.settings.store import Cache
-from policies.settings.transport import Tcp
+from policies.settings.transport import Certificate, ProxyProtocol, Tcp
+
+
+def _read_certificates(value: object) -> object:
+    return [value] if isinstance(value, (Mapping, Certificate)) else value
 
 
 class ProxySettings(Settings):
@@ -28,6 +33,11 @@ class ProxySettings(Settings):
     admin : str, optional
         ``host:port`` for metrics, counts, settings and the live page; off without it. Whoever can
         reach it can read them: leave it on loopback.
+    tls : Certificate or list of Certificate
+        What clients of `listen` are shown, by the name that they ask for (SNI), else the first;
+        without it, `listen` speaks no TLS.
+    proxy_protocol : ProxyProtocol, optional
+        Who in front of `listen` says who the client is.
     forward : Forward, optional
         The forward side; off without it.
     route : list of Route
@@ -46,6 +56,8 @@ class ProxySettings(Settings):
 
     listen: Listen = "127.0.0.1:0"
     admin: Listen | None = None
+    tls: Annotated[tuple[Certificate, ...], BeforeValidator(_read_certificates)] = ()
+    proxy_protocol: ProxyProtocol | None = None
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
     tcp: tuple[Tcp, ...] = ()

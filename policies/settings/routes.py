@@ -23,6 +23,8 @@ class Match(Settings):
         One method, or several separated by ``|``.
     header : dict of str to str, optional
         Field names with the glob that the value must match.
+    sni : str, optional
+        Like `host`, but of the name that a TLS client asked for in its handshake.
     client : str, optional
         Network of the client's address, such as ``203.0.113.0/24``.
     """
@@ -31,6 +33,7 @@ class Match(Settings):
     path: Pattern | None = None
     method: str | None = None
     header: dict[str, Pattern] = Field(default_factory=dict)
+    sni: Pattern | None = None
     client: Network | None = None
 
 

@@ -1,4 +1,4 @@
-"""Below HTTP: raw TCP listeners and who a connection comes from."""
+"""Below HTTP: raw TCP listeners, certificates, and who a connection comes from."""
 
 from __future__ import annotations
 
@@ -25,6 +25,25 @@ class ProxyProtocol(Settings):
     model_config = ConfigDict(populate_by_name=True)
 
     from_: Annotated[tuple[Network, ...], Field(alias="from", min_length=1)]
+
+
+class Certificate(Settings):
+    """A certificate that clients are shown: with one, `listen` speaks TLS 1.2 and 1.3.
+
+    Parameters
+    ----------
+    cert : str
+        Path of a PEM file: the certificate, then those that lead to its authority.
+    key : str
+        Path of its key in PEM, without password.
+    names : list of str
+        Names that it is shown for (SNI), exact or as ``*.shop.test``; by default those that the
+        certificate itself has.
+    """
+
+    cert: str
+    key: str
+    names: tuple[str, ...] = ()
 
 
 class Tcp(Settings):

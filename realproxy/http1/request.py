@@ -58,14 +58,16 @@ class RequestHead:
         Absolute path with query; ``*`` in asterisk-form, empty in authority-form.
     framing : int
         As `realproxy.http1.framing.request_framing` says.
+    scheme : bytes
+        ``http``, or what else whoever read it knows of the connection that it came on.
     """
 
-    __slots__ = ("fields", "form", "framing", "host", "method", "minor", "path", "port", "target")
+    __slots__ = ("fields", "form", "framing", "host", "method", "minor", "path", "port", "scheme", "target")
 
     def __init__(self, method: str, target: bytes, minor: int, fields: Fields) -> None:
         self.method, self.target, self.minor, self.fields = method, target, minor, fields
         self.framing = request_framing(fields, minor)
-        self.form = TargetForm.ORIGIN
+        self.form, self.scheme = TargetForm.ORIGIN, b"http"
         self.path = target
         authority = fields.get(b"host")
         if authority is None and minor == 1:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realproxy import Limits, Match, Route, Service
 from realproxy.proxy_protocol import (
     SIGNATURE,
     BadHeader,
@@ -137,3 +138,41 @@ def test_what_is_written_is_read_again(source, target, write) -> None:
 
 def test_the_checksum_is_castagnolis() -> None:
     assert crc32c(b"123456789") == 0xE3069283
+
+
+# --- on the HTTP listener ----------------------------------------------------------------------
+
+
+def test_routes_and_upstreams_see_the_client_that_a_trusted_proxy_names(origin, serve, wire):
+    server = origin()
+    proxy = serve(
+        proxy_protocol={"from": ["127.0.0.1"]},
+        route=[Route(when=Match(client="203.0.113.0/24"), to="web"), Route(respond=418)],
+        service={"web": Service(upstreams=server.address)},
+    )
+    named = wire(proxy)
+    for byte in header_v1(CLIENT, SERVER):
+        named.send(bytes((byte,)))
+    for _ in range(2):
+        assert named.ask().body == b"hello"
+    assert [asked["X-Forwarded-For"] for asked in server.asked] == [CLIENT[0]] * 2
+    together = wire(proxy).send(header_v2(CLIENT, SERVER) + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert together.answer().status == 200
+    assert wire(proxy).send(v2(0x20, 0, b"")).ask().status == 418  # LOCAL: the proxy in front itself
+
+
+def test_a_trusted_proxy_without_a_header_is_cut_off_and_an_untrusted_header_is_no_http(origin, serve, wire):
+    trusting = serve(origin(), proxy_protocol={"from": ["127.0.0.1"]})
+    assert wire(trusting).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").ended()
+    elsewhere = serve(origin(), proxy_protocol={"from": ["192.0.2.0/24"]})
+    assert wire(elsewhere).send(header_v1(CLIENT, SERVER) + b"Host: a\r\n\r\n").answer().status == 400
+    assert wire(elsewhere).ask().status == 200
+
+
+def test_a_header_that_does_not_come_is_not_waited_for_long(origin, serve, wire):
+    proxy = serve(
+        origin(), proxy_protocol={"from": ["127.0.0.1"]}, limits=Limits(header_timeout="200ms", drain="0s")
+    )
+    silent, slow = wire(proxy), wire(proxy).send("PROXY TCP4")
+    assert silent.ended()
+    assert slow.ended()
