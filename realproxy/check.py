@@ -219,7 +219,7 @@ def _forward(settings: ProxySettings, head: RequestHead, side: str) -> Explanati
     notes = _notes(forward, head, side)
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        gate = Forwarding(forward, resolver)
+        gate = Forwarding(forward, resolver, settings.limits)
         if side == "tunnel":
             gate.admit_tunnel(head)
         elif side != "forward":

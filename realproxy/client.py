@@ -18,6 +18,7 @@ from enum import Enum
 from realproxy.exchange import Cut, End
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
+from realproxy.socks import Handshake
 from realproxy.waits import Waits
 
 READ = 16 * 2**10
@@ -39,6 +40,7 @@ class Arrival(Enum):
 
     HEAD = "a whole head, or one that must be refused"
     PART = "not enough yet"
+    SOCKS = "a part of a SOCKS handshake"
     END = "the connection ended"
 
 
@@ -80,6 +82,8 @@ class Client:
         When the head at the front was whole, on the monotonic clock.
     deadline : float
         When the owner gives up waiting, while the front thread owns it.
+    socks : Handshake or None
+        The handshake that has begun on it.
     watched : bool
         Whether the socket is in the front's epoll set.
     handshaking : bool
@@ -92,7 +96,7 @@ class Client:
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "head_end",
-        "sock", "state", "trouble", "watched",
+        "sock", "socks", "state", "trouble", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -106,6 +110,7 @@ class Client:
         self.buffer = b""
         self.head_end = self._scanned = 0
         self.trouble: Malformed | None = None
+        self.socks: Handshake | None = None
         self.watched = True
         self.arrived = self.deadline = 0.0
 
@@ -125,6 +130,8 @@ class Client:
     def look(self) -> Arrival:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
+        if buffer < b"\x06" and self._begins_socks():
+            return Arrival.SOCKS
         while buffer.startswith(b"\r\n"):
             buffer = self.buffer = buffer[2:]
             self._scanned = 0
@@ -141,6 +148,10 @@ class Client:
             return Arrival.HEAD
         self.head_end = end + 4
         return Arrival.HEAD
+
+    def _begins_socks(self) -> bool:
+        """Whether the first byte of the connection is the version of SOCKS, which no HTTP begins with."""
+        return self.buffer[:1] in (b"\x04", b"\x05") and not self.arrived
 
     def take_head(self) -> bytes:
         """The head at the front of `buffer`; raises what is wrong with it."""
@@ -162,6 +173,24 @@ class Client:
         """IP address and port that it comes from; raises `OSError` when it is gone."""
         host, port = self.sock.getpeername()[:2]
         return host, port
+
+    def receive_at_once(self) -> bool:
+        """Take what there is into `buffer`, without waiting, whatever it is; whether the connection lives."""
+        try:
+            data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.buffer += data
+        return bool(data)
+
+    def send_at_once(self, data: bytes) -> bool:
+        """Send without waiting; returns whether all of it could be sent."""
+        try:
+            return self.sock.send(data, socket.MSG_DONTWAIT) == len(data)
+        except OSError:
+            return False
 
     def receive(self, size: int) -> bytes:
         """Wait for more of a body; raises `Cut`."""

@@ -5,6 +5,7 @@ Nothing here changes once it is built; workers, the refresher and the relay thre
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from policies.anonymity import header_rules
 from policies.blocking import Blocklist, normal_host
 from policies.credentials import CHALLENGE, is_known, read_basic
 from policies.problems import BadInput
-from policies.settings import Forward
+from policies.settings import Forward, Limits
 from realproxy.exchange import End, Refusal
 from realproxy.heads import forward_request
 from realproxy.http1 import RequestHead
+from realproxy.parents import ParentProxy
 from realproxy.resolving import Resolver, is_literal
-from realproxy.targets import Address, is_own
+from realproxy.socks import Handshake
+from realproxy.targets import Address, connect, is_own
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
@@ -52,6 +55,13 @@ class Forwarding:
         Its table.
     resolver : Resolver
         Turns names into addresses.
+    limits : Limits
+        From the settings of the whole proxy.
+
+    Attributes
+    ----------
+    parent : ParentProxy or None
+        The next proxy of a chain.
 
     Raises
     ------
@@ -59,9 +69,12 @@ class Forwarding:
         If a hosts file cannot be read.
     """
 
-    def __init__(self, settings: Forward, resolver: Resolver) -> None:
+    def __init__(self, settings: Forward, resolver: Resolver, limits: Limits) -> None:
         self.settings = settings
-        self._resolver = resolver
+        self._resolver, self._limits = resolver, limits
+        parent = settings.next_proxy
+        self.parent = ParentProxy(parent, resolver, limits) if parent is not None else None
+        self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
         self._tunnel_ports = frozenset(settings.connect_ports)
@@ -84,6 +97,12 @@ class Forwarding:
     def is_user(self, user: str, password: str) -> bool:
         """Whether these are the credentials of somebody."""
         return is_known(self.settings.auth, user, password)
+
+    def handshake(self) -> Handshake | None:
+        """For a client that speaks SOCKS; None if that is off."""
+        if not self._socks:
+            return None
+        return Handshake(self._socks, self.is_user if self.settings.auth else None)
 
     # --- where ----------------------------------------------------------------------------------
 
@@ -123,11 +142,18 @@ class Forwarding:
         Refusal
             403 with the rule, 502 or 504 if the name leads nowhere.
         """
-        if self.settings.parent is not None and not is_literal(host):
+        if self.parent is not None and not is_literal(host):
             if is_local_name(host) and not self.settings.private_targets:
                 raise self._private(host, "this machine")
             return [(normal_host(host), port)]
         return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
+
+    def open(self, host: str, port: int, own: Address) -> tuple[socket.socket, bytes]:
+        """A connection for a tunnel, and the first bytes that came; raises like `addresses`."""
+        addresses = self.addresses(host, port, own)
+        if self.parent is not None:
+            return self.parent.open(*addresses[0])
+        return connect(addresses, self._limits.connect_timeout), b""
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Those of the resolved addresses that may be dialled; raises `Refusal` 403 if there is none."""

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, set_time_limits
 from realproxy.http1 import Malformed
+from realproxy.socks import Handshake
 from realproxy.waits import Waits
 
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
@@ -54,6 +55,11 @@ class Front:
         Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
     welcome : callable
         Makes the client of a new socket and its address. It may be replaced at any time.
+
+    Attributes
+    ----------
+    handshake : callable
+        Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Front:
     ) -> None:
         self._listener, self._limits, self._waits, self.submit = listener, limits, waits, submit
         self._chores, self._hurry, self.welcome = chores, hurry, welcome
+        self.handshake: Callable[[], Handshake | None] = _no_socks
         self._clients: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -205,6 +212,9 @@ class Front:
             return
         if client.state is not State.WAITING:
             return  # taken for another reason while this event was on its way
+        if client.socks is not None:
+            self._shake_hands(client, now)
+            return
         fresh = not client.buffer
         arrival = client.read()
         if arrival is Arrival.HEAD:
@@ -213,8 +223,31 @@ class Front:
             if fresh and not client.handshaking:
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
+        elif arrival is Arrival.SOCKS:
+            self._shake_hands(client, now)
         else:
             self.close(client)
+
+    def _shake_hands(self, client: Client, now: float) -> None:
+        """Go on with SOCKS. Its replies are few bytes: who has no room for them is not waited for."""
+        if client.socks is None:
+            client.socks = self.handshake()
+            client.deadline = now + self._limits.header_timeout
+            if client.socks is None:
+                client.trouble = Malformed(400, "not an HTTP/1.1 request")
+                self._hand_to_worker(client, now)
+                return
+        elif not client.receive_at_once():
+            self.close(client)
+            return
+        data, client.buffer = client.buffer, b""
+        answer = client.socks.feed(data)
+        if answer and not client.send_at_once(answer):
+            self.close(client)
+        elif client.socks.ended:
+            self._hand_to_worker(client, now)
+        else:
+            self._epoll.modify(client.fd, ARMED)
 
     def _discard(self, client: Client) -> None:
         try:
@@ -331,3 +364,7 @@ class Front:
 def _tick(limits: Limits) -> float:
     """Seconds between two sweeps."""
     return max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))
+
+
+def _no_socks() -> Handshake | None:
+    return None

@@ -219,6 +219,7 @@ class Running:
             "connections": self._front.connections,
             "accepted": self._front.accepted,
             "tunnels": self._relay.count,
+            "associations": self._serving.socks.associations.count,
             "tcp": self.tcp.counts(),
             "threads": self._workers.count,
             "queued": self._workers.queued,

@@ -26,8 +26,10 @@ from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
 from realproxy.site import Site
+from realproxy.socks import Handshake
+from realproxy.socks_side import SocksSide
 from realproxy.stored import Stored
-from realproxy.targets import Address, connect
+from realproxy.targets import Address
 from realproxy.tunnel import Relay
 from realproxy.upgrading import Switched, UpgradeFetch, offering, wanted_protocols
 from realproxy.workers import Worker
@@ -112,10 +114,15 @@ class Serving:
     def attach(self, front: Front, relay: Relay) -> None:
         """Say who takes connections that a worker is done with."""
         self._front, self._relay = front, relay
+        self.socks = SocksSide(self._own, front, relay, self.tunnel_ended)
+        front.handshake = self._handshake
 
     def serve(self, client: Client, worker: Worker) -> None:
         """Answer what `client` asks, as long as its next request is there already."""
         front = self._front
+        if client.socks is not None:
+            self._serve_socks(client, client.socks, worker)
+            return
         if client.handshaking and not self._secured(client):
             return
         for _ in range(IN_A_ROW):
@@ -181,14 +188,30 @@ class Serving:
         except Cut as cut:
             exchange.end = cut.end
             then = Then.CLOSE
+        self._count(exchange, worker, ended=then is not Then.TUNNEL)
+        return then
+
+    def _serve_socks(self, client: Client, shake: Handshake, worker: Worker) -> None:
+        exchange = Exchange(client.address, client.arrived, time.monotonic())
+        worker.tally["requests"] += 1
+        taken = self.socks.answer(client, shake, exchange, self._site)
+        self._count(exchange, worker, ended=not taken)
+        if not taken:
+            self._front.linger(client)
+
+    def _handshake(self) -> Handshake | None:
+        forwarding = self._site.forwarding
+        return forwarding.handshake() if forwarding is not None else None
+
+    def _count(self, exchange: Exchange, worker: Worker, *, ended: bool) -> None:
+        """Count an exchange, and log it unless the relay thread does so when it has ended."""
         exchange.ended = time.monotonic()
         worker.tally[exchange.end] += 1
         worker.tally[str(exchange.status)] += 1
-        if then is not Then.TUNNEL:
+        if ended:
             if self._metered:
                 worker.meter.record(exchange)
             self.log(exchange)
-        return then
 
     def _dispatch(self, turn: Turn) -> Then:
         try:
@@ -286,9 +309,8 @@ class Serving:
         forward.admit_name(asked_host(head))
         exchange.upstream = head.target.decode()
         start = time.monotonic()
-        addresses = self._permitted(head, forward)
         with self._site.waits.unknown():
-            target = connect(addresses, self._limits.connect_timeout)
+            target, first = forward.open(asked_host(head), head.port, self._own)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
         try:
@@ -298,7 +320,7 @@ class Serving:
             raise
         exchange.status = 200
         client.state = State.TUNNEL
-        self._relay.add(client, target, exchange)
+        self._relay.add(client, target, exchange, first)
         return Then.TUNNEL
 
     def _permitted(self, head: RequestHead, forward: Forwarding) -> list[Address]:

@@ -75,7 +75,9 @@ class Site:
         self.waits = Waits() if before is None else before.waits
         self.pool = Pool(settings.limits, self.waits) if before is None else before.pool
         self.forwarding = (
-            Forwarding(settings.forward, self.pool.resolver) if settings.forward is not None else None
+            Forwarding(settings.forward, self.pool.resolver, settings.limits)
+            if settings.forward is not None
+            else None
         )
 
 

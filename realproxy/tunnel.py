@@ -143,6 +143,8 @@ class Relay:
         self._numbers = itertools.count()
         self._tunnels: set[Tunnel] = set()
         self._stopping = False
+        self._waking = threading.Lock()
+        """Held around the use of `_wake`: who calls after the end must not write to another's descriptor."""
         self.at_stop: list[Callable[[], None]] = []
         self._buffer = memoryview(bytearray(BUFFER))
         self._thread = threading.Thread(target=self._run, name="proxy-relay", daemon=True)
@@ -194,7 +196,9 @@ class Relay:
     def call(self, function: Callable[[], None]) -> None:
         """Have the relay thread call something soon; not at all once it stops."""
         self._calls.put(function)
-        os.eventfd_write(self._wake, 1)
+        with self._waking:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     def stop(self) -> None:
         """Close all tunnels and end the thread."""
@@ -202,7 +206,9 @@ class Relay:
         os.eventfd_write(self._wake, 1)
         self._thread.join(END_PATIENCE)
         self._epoll.close()
-        os.close(self._wake)
+        with self._waking:
+            os.close(self._wake)
+            self._wake = -1
 
     # --- called in the relay thread -------------------------------------------------------------
 

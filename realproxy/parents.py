@@ -1,0 +1,135 @@
+"""Asking the next proxy of a chain: by CONNECT or SOCKS5, with credentials that only it gets.
+
+Runs in the worker that owns the client. What goes wrong with the parent is a 502 or 504 that names it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from policies.credentials import basic
+from policies.parents import Parent
+from policies.settings import Limits
+from realproxy.exchange import End, UpstreamTrouble
+from realproxy.http1 import Malformed, parse_response
+from realproxy.resolving import Resolver
+from realproxy.socks import Asking, Refused
+from realproxy.targets import Address, connect
+
+READ = 16 * 2**10
+
+
+class ParentProxy:
+    """The next proxy.
+
+    Parameters
+    ----------
+    parent : Parent
+        Where it is, and what it wants to know.
+    resolver : Resolver
+        Finds it.
+    limits : Limits
+        From the settings: ``connect_timeout`` to reach it, ``answer_timeout`` for its answer, which
+        includes its own way to the target.
+
+    Attributes
+    ----------
+    fields : bytes
+        Field lines with credentials for each request that it gets.
+    """
+
+    def __init__(self, parent: Parent, resolver: Resolver, limits: Limits) -> None:
+        self.parent, self._resolver, self._limits = parent, resolver, limits
+        self.address: Address = (parent.host, parent.port)
+        value = basic(parent.user, parent.password) if parent.user else ""
+        self.fields = f"Proxy-Authorization: {value}\r\n".encode() if value else b""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether plain requests are sent to it as they are; else each needs a tunnel."""
+        return self.parent.scheme != "socks5"
+
+    def connect(self) -> socket.socket:
+        """A connection to the parent itself."""
+        try:
+            return connect(self._resolver.resolve(self.address), self._limits.connect_timeout)
+        except UpstreamTrouble as trouble:
+            raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
+
+    def open(self, host: str, port: int) -> tuple[socket.socket, bytes]:
+        """A connection to the target through the parent, and the first bytes that came from there.
+
+        Raises
+        ------
+        UpstreamTrouble
+            502 or 504, naming the parent.
+        """
+        sock = self.connect()
+        deadline = time.monotonic() + self._limits.answer_timeout
+        try:
+            if self.parent.scheme == "socks5":
+                rest = self._ask_socks(sock, host, port, deadline)
+            else:
+                rest = self._ask_connect(sock, host, port, deadline)
+            sock.settimeout(None)
+        except TimeoutError:
+            sock.close()
+            raise self._trouble("no answer in time", 504, End.UPSTREAM_SLOW) from None
+        except OSError as error:
+            sock.close()
+            raise self._trouble((error.strerror or str(error)).lower()) from None
+        except BaseException:
+            sock.close()
+            raise
+        return sock, rest
+
+    def refused(self, status: int) -> UpstreamTrouble:
+        """What a refusal by the parent means to a client of this proxy."""
+        reason = "it wants other credentials" if status == 407 else f"it answers {status}"
+        return self._trouble(reason, end=End.UPSTREAM_BAD)
+
+    def _trouble(
+        self, reason: str, status: int = 502, end: End = End.UPSTREAM_UNREACHABLE
+    ) -> UpstreamTrouble:
+        return UpstreamTrouble(status, end, f"the parent {self.parent.name}: {reason}")
+
+    def _receive(self, sock: socket.socket, deadline: float) -> bytes:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        data = sock.recv(READ)
+        if not data:
+            raise self._trouble("it closed the connection instead of answering", end=End.UPSTREAM_BROKEN)
+        return data
+
+    def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
+        asking = Asking(host, port, self.parent.user, self.parent.password)
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.sendall(asking.start())
+        try:
+            while not asking.done:
+                answer = asking.feed(self._receive(sock, deadline))
+                if answer:
+                    sock.sendall(answer)
+        except Refused as refused:
+            raise self._trouble(refused.problem, end=End.UPSTREAM_BAD) from None
+        return asking.rest
+
+    def _ask_connect(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
+        # RFC 9110, 9.3.6: a 2xx turns the connection into a tunnel right behind its head
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        start = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode()
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        sock.sendall(start + self.fields + b"\r\n")
+        data = b""
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            if len(data) > self._limits.head:
+                raise self._trouble("the head of its answer is too long", end=End.UPSTREAM_BAD)
+            data += self._receive(sock, deadline)
+        try:
+            # As after HEAD, no body follows and no length counts. RFC 9112, 6.3
+            answer = parse_response(data[: end + 4], "HEAD")
+        except Malformed as error:
+            raise self._trouble(error.problem, end=End.UPSTREAM_BAD) from None
+        if answer.status == 101 or not 200 <= answer.status < 300:
+            raise self.refused(answer.status)
+        return data[end + 4 :]

@@ -1,0 +1,138 @@
+"""Requests by SOCKS: from a handshake that the front thread has finished to a tunnel or an association.
+
+Runs in the worker that owns the client; it waits only for a name and a connection, both with a time
+limit. Statuses in the log are those that HTTP would have answered.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Callable
+
+from realproxy.associations import Associations
+from realproxy.client import Client, State
+from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
+from realproxy.forwarding import Forwarding
+from realproxy.front import Front
+from realproxy.http1 import Fields, RequestHead
+from realproxy.site import Site
+from realproxy.socks import Command, Handshake, Reply, SocksRequest
+from realproxy.targets import Address
+from realproxy.tunnel import Relay
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: Reply.CONNECTION_REFUSED,
+    errno.ENETUNREACH: Reply.NETWORK_UNREACHABLE,
+    errno.EHOSTUNREACH: Reply.HOST_UNREACHABLE,
+}
+
+
+def reply_code(refusal: Refusal) -> Reply:
+    """What a client is told. RFC 1928, 6"""
+    if refusal.status == 501:
+        return Reply.COMMAND_NOT_SUPPORTED
+    if refusal.end in (End.REFUSED, End.LOOP):
+        return Reply.NOT_ALLOWED
+    code = _BY_ERRNO.get(refusal.errno) if isinstance(refusal, UpstreamTrouble) else None
+    return code or Reply.HOST_UNREACHABLE
+
+
+class SocksSide:
+    """Answers what clients ask by SOCKS.
+
+    Parameters
+    ----------
+    own : Address
+        Where this proxy listens.
+    front : Front
+        Closes clients.
+    relay : Relay
+        Takes tunnels and associations.
+    logged : callable
+        Takes the exchange of an association that has ended; called by the relay thread.
+    """
+
+    def __init__(self, own: Address, front: Front, relay: Relay, logged: Callable[[Exchange], None]) -> None:
+        self._own, self._relay = own, relay
+        self.associations = Associations(own, front.close, relay, logged)
+
+    def answer(self, client: Client, shake: Handshake, exchange: Exchange, site: Site) -> bool:
+        """Do what was asked, or say why not; returns whether the relay thread has taken the client over."""
+        exchange.side = f"socks{shake.version}"
+        try:
+            return self._answer(client, shake, exchange, site)
+        except Cut as cut:
+            exchange.end = cut.end
+            return False
+
+    def _answer(self, client: Client, shake: Handshake, exchange: Exchange, site: Site) -> bool:
+        request, forwarding = shake.request, site.forwarding
+        if request is None or forwarding is None:  # the client has its answer already
+            exchange.end = End.UNAUTHENTICATED if shake.bad_credentials else End.CLIENT_BAD
+            exchange.status = 407 if shake.bad_credentials else 400
+            exchange.detail = shake.problem
+            return False
+        exchange.user, exchange.head = request.user, _as_head(request)
+        exchange.upstream = exchange.head.target.decode("latin-1")
+        client.buffer = shake.rest
+        try:
+            if request.command is Command.CONNECT:
+                self._connect(client, request, exchange, site, forwarding)
+            else:
+                exchange.side = "udp"
+                self._associate(client, request, exchange, site, forwarding)
+        except Refusal as refusal:
+            exchange.end, exchange.detail, exchange.status = refusal.end, refusal.detail, refusal.status
+            client.send([request.reply(reply_code(refusal))])
+            return False
+        return True
+
+    def _connect(
+        self, client: Client, request: SocksRequest, exchange: Exchange, site: Site, forwarding: Forwarding
+    ) -> None:
+        forwarding.admit_socks(request.port)
+        forwarding.admit_name(request.host)
+        start = time.monotonic()
+        with site.waits.unknown():
+            target, first = forwarding.open(request.host, request.port, self._own)
+        exchange.asked = exchange.answered = time.monotonic()
+        exchange.connecting = exchange.asked - start
+        try:
+            client.send([request.reply(Reply.SUCCEEDED, *target.getsockname()[:2])])
+        except Cut:
+            target.close()
+            raise
+        exchange.status = 200
+        client.state = State.TUNNEL
+        self._relay.add(client, target, exchange, first)
+
+    def _associate(
+        self, client: Client, request: SocksRequest, exchange: Exchange, site: Site, forwarding: Forwarding
+    ) -> None:
+        if forwarding.settings.parent is not None:
+            raise Refusal(501, End.REFUSED, "forward.parent: datagrams do not go through a parent")
+        try:
+            here = client.sock.getsockname()[0]
+            inner = socket.socket(client.sock.family, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise Refusal(503, End.REFUSED, f"no socket for datagrams: {error.strerror}") from None
+        try:
+            inner.setblocking(False)
+            inner.bind((here, 0))
+            exchange.asked = exchange.answered = time.monotonic()
+            client.send([request.reply(Reply.SUCCEEDED, *inner.getsockname()[:2])])
+        except BaseException:
+            inner.close()
+            raise
+        exchange.status = 200
+        client.state = State.TUNNEL
+        self.associations.add(client, inner, request, exchange, site)
+
+
+def _as_head(request: SocksRequest) -> RequestHead:
+    """The CONNECT that HTTP would have been asked: what the log shows."""
+    host = f"[{request.host}]" if ":" in request.host else request.host
+    target = f"{host}:{request.port}".encode("latin-1")
+    return RequestHead("CONNECT", target, 1, Fields([(b"Host", target)]))
