@@ -13,6 +13,7 @@ from policies.problems import BadInput
 from policies.settings import ProxySettings
 from realproxy.accesslog import AccessLog
 from realproxy.admin import Admin
+from realproxy.associations import Associations
 from realproxy.client import Client
 from realproxy.exchange import End, Exchange
 from realproxy.front import Front
@@ -104,7 +105,8 @@ class Running:
         self.tcp = TcpServices(
             settings, socks, now.site.services, self._relay, pool.resolver, self._tunnel_ended
         )
-        now.serving.attach(self._front, self._relay)
+        self._associations = Associations(self.address, self._front.close, self._relay, self._tunnel_ended)
+        now.serving.attach(self._front, self._relay, self._associations)
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
         _switch_interval.shorten()
@@ -142,7 +144,7 @@ class Running:
                 raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
         welcome = Welcome(settings, where)
         now = self._generation(settings, where, before)
-        now.serving.attach(self._front, self._relay)
+        now.serving.attach(self._front, self._relay, self._associations)
         now.serving.tunnel_meter = before.serving.tunnel_meter
         for part in (now.site.pool, self._front):
             part.adopt(settings.limits)
@@ -219,7 +221,7 @@ class Running:
             "connections": self._front.connections,
             "accepted": self._front.accepted,
             "tunnels": self._relay.count,
-            "associations": self._serving.socks.associations.count,
+            "associations": self._associations.count,
             "tcp": self.tcp.counts(),
             "threads": self._workers.count,
             "queued": self._workers.queued,

@@ -13,6 +13,7 @@ from policies.reuse import Use
 from policies.routing import Asked, normal_path
 from policies.settings import STALE
 from realproxy.accesslog import AccessLog
+from realproxy.associations import Associations
 from realproxy.cache import HIT, cache_key, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
@@ -110,11 +111,12 @@ class Serving:
         self.refresher = Refresher(site, own)
         self._front: Front
         self._relay: Relay
+        self._socks: SocksSide
 
-    def attach(self, front: Front, relay: Relay) -> None:
+    def attach(self, front: Front, relay: Relay, associations: Associations) -> None:
         """Say who takes connections that a worker is done with."""
         self._front, self._relay = front, relay
-        self.socks = SocksSide(self._own, front, relay, self.tunnel_ended)
+        self._socks = SocksSide(self._own, relay, associations)
         front.handshake = self._handshake
 
     def serve(self, client: Client, worker: Worker) -> None:
@@ -194,7 +196,7 @@ class Serving:
     def _serve_socks(self, client: Client, shake: Handshake, worker: Worker) -> None:
         exchange = Exchange(client.address, client.arrived, time.monotonic())
         worker.tally["requests"] += 1
-        taken = self.socks.answer(client, shake, exchange, self._site)
+        taken = self._socks.answer(client, shake, exchange, self._site)
         self._count(exchange, worker, ended=not taken)
         if not taken:
             self._front.linger(client)

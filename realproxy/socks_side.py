@@ -9,13 +9,11 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Callable
 
 from realproxy.associations import Associations
 from realproxy.client import Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
 from realproxy.forwarding import Forwarding
-from realproxy.front import Front
 from realproxy.http1 import Fields, RequestHead
 from realproxy.site import Site
 from realproxy.socks import Command, Handshake, Reply, SocksRequest
@@ -46,17 +44,14 @@ class SocksSide:
     ----------
     own : Address
         Where this proxy listens.
-    front : Front
-        Closes clients.
     relay : Relay
-        Takes tunnels and associations.
-    logged : callable
-        Takes the exchange of an association that has ended; called by the relay thread.
+        Takes tunnels.
+    associations : Associations
+        Take who wants to send datagrams.
     """
 
-    def __init__(self, own: Address, front: Front, relay: Relay, logged: Callable[[Exchange], None]) -> None:
-        self._own, self._relay = own, relay
-        self.associations = Associations(own, front.close, relay, logged)
+    def __init__(self, own: Address, relay: Relay, associations: Associations) -> None:
+        self._own, self._relay, self._associations = own, relay, associations
 
     def answer(self, client: Client, shake: Handshake, exchange: Exchange, site: Site) -> bool:
         """Do what was asked, or say why not; returns whether the relay thread has taken the client over."""
@@ -128,7 +123,7 @@ class SocksSide:
             raise
         exchange.status = 200
         client.state = State.TUNNEL
-        self.associations.add(client, inner, request, exchange, site)
+        self._associations.add(client, inner, request, exchange, site)
 
 
 def _as_head(request: SocksRequest) -> RequestHead:

@@ -168,6 +168,7 @@ class Pool:
     def adopt(self, limits: Limits) -> None:
         """Keep other limits from now on."""
         self._limits = limits
+        self.resolver.timeout = limits.connect_timeout
 
     def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> Connection:
         """A connection, idle or new.

@@ -144,9 +144,11 @@ def test_what_is_refused_gets_its_code_and_the_log_its_reason(
     client = wire(proxy)
     assert connect5(client, host, nobody)[0] == code
     assert client.ended()
+    client.close()
     client = wire(proxy).send(b"\x04\x01" + struct.pack("!H", nobody) + b"\0\0\0\1\0" + host.encode() + b"\0")
     assert client.reader.read(8)[:2] == b"\x00\x5b"
     assert client.ended()
+    client.close()
     proxy.stop()
     five, four = [json.loads(line) for line in log.read_text().splitlines()]
     assert (five["side"], four["side"]) == ("socks5", "socks4")

@@ -81,7 +81,7 @@ BAD = [
     ("no method", b"\x05\x00", NOT_ACCEPTABLE),
     ("only an unknown method", b"\x05\x01\x80", NOT_ACCEPTABLE),
     ("only a password where none is known", b"\x05\x01\x02", NOT_ACCEPTABLE),
-    ("a request of version 4 behind a greeting", b"\x05\x01\x00\x04\x01\x00\x01", b"\x05\x00" + reply5(Reply(1))),
+    ("a request of version 4 behind it", b"\x05\x01\x00\x04\x01\x00\x01", b"\x05\x00" + reply5(Reply(1))),
     ("RSV set", b"\x05\x01\x00\x05\x01\x07\x01", b"\x05\x00" + reply5(Reply(1))),
     ("BIND", b"\x05\x01\x00\x05\x02\x00\x01\x7f\0\0\1\0\x50", b"\x05\x00" + reply5(Reply(7))),
     ("command 0", b"\x05\x01\x00\x05\x00\x00\x01\x7f\0\0\1\0\x50", b"\x05\x00" + reply5(Reply(7))),
@@ -164,9 +164,8 @@ def test_a_client_is_understood_by_the_server(host, port, users):
     asking = Asking(host, port, "alice", "secret") if users else Asking(host, port)
     shake = Handshake((5,), is_user if users else None)
     talk(asking, shake)
-    assert shake.request == SocksRequest(
-        5, Command.CONNECT, socket_text(host), port, "alice" if users else ""
-    )
+    user = "alice" if users else ""
+    assert shake.request == SocksRequest(5, Command.CONNECT, socket_text(host), port, user)
     asking.feed(shake.request.reply(Reply.SUCCEEDED, "192.0.2.1", 7) + b"banner")
     assert (asking.done, asking.rest) == (True, b"banner")
 
