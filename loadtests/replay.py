@@ -122,7 +122,7 @@ class Replay:
             sorted(self._rows, key=lambda row: row[4]),
             list(self._upstreams),
             closed=self._workload.closed,
-            caching=self._scenario.proxy.caching,
+            caching=self._scenario.caching,
         )
 
     def health(self) -> dict[str, float]:

@@ -14,6 +14,7 @@ from policies.problems import BadInput
 NOT_OBEYED_YET = (
     "forward.parent",
     "forward.parent_ca",
+    "workers",
     "service.*.load_snapshot",
     "service.*.health",
     "service.*.eject",

@@ -115,7 +115,7 @@ def _known_keys(model: type[BaseModel], path: list[int | str]) -> list[str]:
             return []
         here = _model_in(field.annotation)
         inner = (field.annotation, *get_args(field.annotation))
-        names_item = any(get_origin(kind) in (dict, list, tuple) for kind in inner)
+        names_item = any(get_origin(kind) is dict for kind in inner)
     return list(getattr(here, "model_fields", {}))
 
 

@@ -21,10 +21,10 @@ NO_UPSTREAM = -1
 
 _DTYPES: dict[str, type[np.generic]] = {
     "user": np.int32, "seq": np.int32, "object": np.int64, "due": np.float64, "sent": np.float64,
-    "done": np.float64, "status": np.int16, "hit": np.bool_, "upstream": np.int16, "size": np.int64,
+    "done": np.float64, "status": np.int16, "cache": np.int8, "upstream": np.int16, "size": np.int64,
 }  # fmt: skip
 
-_ROW = struct.Struct("=iiqdddh?hq")
+_ROW = struct.Struct("=iiqdddhbhq")
 """One row as bytes, in the types of `_DTYPES`."""
 
 
@@ -39,7 +39,7 @@ class Summary:
     mean_ms, p50_ms, p95_ms, p99_ms : float
         Response time in milliseconds.
     hit_ratio : float or None
-        Share answered from the cache; ``None`` without a cache.
+        Share answered from a cache; ``None`` without a cache.
     fetch_rps : float or None
         Requests per second that reached the backends; ``None`` without a cache.
     fetches_per_expiry : float or None
@@ -51,6 +51,9 @@ class Summary:
         Share of the requests that reached a backend, by replica.
     requests : int
         How many requests these figures come from.
+    cache_share : dict of str to float
+        In a chain of proxies, the share of the requests that each one's cache answered, such as
+        ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
     """
 
     throughput_rps: float
@@ -64,10 +67,14 @@ class Summary:
     requests: int
     fetch_rps: float | None = None
     fetches_per_expiry: float | None = None
+    cache_share: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, float | dict[str, float] | None]:
-        """Plain data for JSON."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        """Plain data for JSON; `cache_share` only of a chain."""
+        known = {item.name: getattr(self, item.name) for item in fields(self)}
+        if not self.cache_share:
+            del known["cache_share"]
+        return known
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,9 @@ class Records:
         the last byte of the answer was there.
     status : ndarray of int
         HTTP status; 0 if there was no answer.
-    hit : ndarray of bool
-        Whether the cache answered.
+    cache : ndarray of int
+        Whose cache answered: 1 for the proxy that the client asked, 2 for the one behind it, and so
+        on; 0 for none.
     upstream : ndarray of int
         Which of `upstreams` answered, or `NO_UPSTREAM`.
     upstreams : list of str
@@ -98,6 +106,10 @@ class Records:
         Whether there was a cache at all.
     fetches : Fetches or None
         What reached the backends, if there was a cache; also what no client waited for.
+    proxies : int
+        How many proxies stood in a row.
+    fanout : int
+        How many of these requests in a row, of one user, made one request of a client; see `whole`.
     """
 
     user: NDArray[np.int32]
@@ -107,28 +119,44 @@ class Records:
     sent: NDArray[np.float64]
     done: NDArray[np.float64]
     status: NDArray[np.int16]
-    hit: NDArray[np.bool_]
+    cache: NDArray[np.int8]
     upstream: NDArray[np.int16]
     size: NDArray[np.int64]
     upstreams: list[str] = field(default_factory=list)
     closed: bool = True
     caching: bool = False
     fetches: Fetches | None = None
+    proxies: int = 1
+    fanout: int = 1
 
     @classmethod
     def from_rows(
-        cls, rows: Sequence[tuple[object, ...]], upstreams: list[str], *, closed: bool, caching: bool
+        cls,
+        rows: Sequence[tuple[object, ...]],
+        upstreams: list[str],
+        *,
+        closed: bool,
+        caching: bool,
+        proxies: int = 1,
+        fanout: int = 1,
     ) -> Records:
-        """Columns from rows: ``user, seq, object, due, sent, done, status, hit, upstream, size``."""
+        """Columns from rows: ``user, seq, object, due, sent, done, status, cache, upstream, size``."""
         columns = zip(*rows, strict=True) if rows else [()] * len(_DTYPES)
         arrays = {
             name: np.array(column, dtype=dtype)
             for (name, dtype), column in zip(_DTYPES.items(), columns, strict=True)
         }
-        return cls(**arrays, upstreams=upstreams, closed=closed, caching=caching)  # type: ignore[arg-type]
+        return cls(
+            **arrays, upstreams=upstreams, closed=closed, caching=caching, proxies=proxies, fanout=fanout
+        )  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self.sent)
+
+    @property
+    def hit(self) -> NDArray[np.bool_]:
+        """Whether a cache answered, whichever."""
+        return self.cache > 0
 
     @property
     def response(self) -> NDArray[np.float64]:
@@ -140,19 +168,45 @@ class Records:
         arrays = {name: getattr(self, name)[rows] for name in _DTYPES}
         return replace(self, **arrays)
 
+    def whole(self) -> Records:
+        """What the clients waited for: one row for every `fanout` requests, which ends with their slowest.
+
+        The other columns are those of the slowest part, but for the sizes, which are added, and the
+        status: the highest of all, or 0 if a part had no answer.
+        """
+        if self.fanout == 1:
+            return self
+        order = np.lexsort((self.done, self.seq // self.fanout, self.user))
+        client = self.select(order)
+        number = client.seq // self.fanout
+        first = np.flatnonzero(np.diff(client.user, prepend=-1) | np.diff(number, prepend=-1))
+        if not len(first):
+            return replace(client, fanout=1)
+        last = np.append(first[1:], len(client)) - 1
+        worst = np.maximum.reduceat(client.status, first)
+        status = np.where(np.minimum.reduceat(client.status, first) == 0, 0, worst).astype(np.int16)
+        size, sent = np.add.reduceat(client.size, first), np.minimum.reduceat(client.sent, first)
+        answers = replace(
+            client.select(last), seq=number[last], sent=sent, size=size, status=status, fanout=1
+        )
+        return answers.select(np.argsort(answers.done, kind="stable"))
+
     def within(self, window: tuple[float, float]) -> Records:
         """The requests that were due from `window`'s start and before its end, in seconds."""
         rows = self.select((self.due >= window[0]) & (self.due < window[1]))
         return rows if self.fetches is None else replace(rows, fetches=self.fetches.within(window))
 
     def summary(self, window: tuple[float, float]) -> Summary:
-        """The figures of the requests due in `window`; NaN where there are none."""
+        """The figures of the requests due in `window`; NaN where there are none.
+
+        Throughput and response times are those of the clients' `whole` requests.
+        """
         inside = (self.due >= window[0]) & (self.due < window[1])
-        in_time = (self.done >= window[0]) & (self.done < window[1])
-        answers = int(np.count_nonzero(in_time & (self.status != 0)))
-        requests = int(np.count_nonzero(inside))
-        ms = self.response[inside] * 1e3
-        p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if requests else [float("nan")] * 3
+        whole = self.whole()
+        in_time = (whole.done >= window[0]) & (whole.done < window[1])
+        answers = int(np.count_nonzero(in_time & (whole.status != 0)))
+        ms = whole.response[(whole.due >= window[0]) & (whole.due < window[1])] * 1e3
+        p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(ms) else [float("nan")] * 3
         failed = (self.status >= 500) | (self.status == 0)
         fetches = None if self.fetches is None else self.fetches.within(window)
         return Summary(
@@ -164,10 +218,16 @@ class Records:
             hit_ratio=_mean(self.hit[inside]) if self.caching else None,
             error_ratio=_mean(failed[inside]),
             upstream_share=_share(self.upstream[inside], self.upstreams),
-            requests=requests,
+            requests=int(np.count_nonzero(inside)),
             fetch_rps=None if fetches is None else len(fetches) / (window[1] - window[0]),
             fetches_per_expiry=None if fetches is None else _per_expiry(fetches),
+            cache_share=self._cache_share(inside),
         )
+
+    def _cache_share(self, rows: NDArray[np.bool_]) -> dict[str, float]:
+        if self.proxies == 1 or not self.caching:
+            return {}
+        return {f"proxy.{n}": _mean(self.cache[rows] == n + 1) for n in range(self.proxies)}
 
     def upstream_share(self) -> dict[str, float]:
         """Share of each replica in the requests that reached one."""
@@ -178,6 +238,7 @@ class Records:
         import pandas as pd  # slow to load, and load generators do without
 
         frame = pd.DataFrame({name: getattr(self, name) for name in _DTYPES})
+        frame["hit"] = self.hit
         frame["response"] = self.response
         return frame
 
@@ -190,18 +251,26 @@ class Records:
             path,
             **arrays,
             upstreams=np.array(self.upstreams, dtype=np.str_),
-            flags=[self.closed, self.caching],
+            about=[self.closed, self.caching, self.proxies, self.fanout],
         )
 
     @classmethod
     def load(cls, path: Path) -> Records:
         """Read what `save` wrote."""
         with np.load(path) as file:
-            closed, caching = (bool(flag) for flag in file["flags"])
+            closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
             upstreams = file["upstreams"].tolist()
-            return cls(**arrays, upstreams=upstreams, closed=closed, caching=caching, fetches=fetches)
+        return cls(
+            **arrays,
+            upstreams=upstreams,
+            closed=bool(closed),
+            caching=bool(caching),
+            fetches=fetches,
+            proxies=proxies,
+            fanout=fanout,
+        )
 
 
 class Ledger:
@@ -228,12 +297,16 @@ class Ledger:
             blocks.append(rows[name].copy())
         self._packed = bytearray()
 
-    def records(self, upstreams: list[str], *, closed: bool, caching: bool) -> Records:
+    def records(
+        self, upstreams: list[str], *, closed: bool, caching: bool, proxies: int = 1, fanout: int = 1
+    ) -> Records:
         """All rows as records; the ledger is empty afterwards."""
         self._split()
         arrays = {name: np.concatenate(self._blocks.pop(name)) for name in _DTYPES}
         self._blocks = {name: [] for name in _DTYPES}
-        return Records(**arrays, upstreams=upstreams, closed=closed, caching=caching)  # type: ignore[arg-type]
+        return Records(
+            **arrays, upstreams=upstreams, closed=closed, caching=caching, proxies=proxies, fanout=fanout
+        )  # type: ignore[arg-type]
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
@@ -253,5 +326,4 @@ def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float
 def pool(runs: Sequence[Records]) -> Records:
     """The rows of several runs as one; meant for distributions, not for throughput."""
     arrays = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _DTYPES}
-    first = runs[0]
-    return Records(**arrays, upstreams=first.upstreams, closed=first.closed, caching=first.caching)
+    return replace(runs[0], **arrays)

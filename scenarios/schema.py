@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from policies.modelled import check_obeyed
+from policies.problems import BadInput
 from policies.registry import nearest
-from policies.settings import ProxySettings
+from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.units import Duration, Rate
 from scenarios.distributions import (
     DurationDistribution,
@@ -46,7 +56,15 @@ def _check_spell(spell: tuple[float, float]) -> tuple[float, float]:
 Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), AfterValidator(_check_spell)]
 """From when to when, in seconds since the start of a run, written as in ``"10s..20s"``."""
 
-ONLY_MODELLED = ("backend.*.discipline", "backend.*.slow_during", "backend.*.fail")
+ONLY_MODELLED = (
+    "workload.fanout",
+    "link.client",
+    "link.proxy",
+    "link.backend",
+    "backend.*.discipline",
+    "backend.*.slow_during",
+    "backend.*.fail",
+)
 """Keys that real runs do not obey, see `policies.modelled`."""
 
 
@@ -72,6 +90,9 @@ class WorkloadSettings(_Table):
         Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
         ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
         relative path starts at the scenario's folder.
+    fanout : int
+        Requests, all sent at once, that one request of a client is made of: it is answered when the
+        slowest of them is.
     objects : int
         Different objects that are asked for.
     popularity : popularity
@@ -86,6 +107,7 @@ class WorkloadSettings(_Table):
     connections: Annotated[int, Field(ge=1)] | None = None
     profile: LoadProfile | None = None
     trace: str | None = None
+    fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
     size: SizeDistribution = parse_distribution("1024", int)
@@ -105,6 +127,22 @@ class WorkloadSettings(_Table):
                 "think: a closed user that never thinks asks without end; expected a mean above 0"
             )
         return self
+
+
+class Hiccup(_Table):
+    """A server that pauses now and then: garbage collection, a busy disk, a neighbour.
+
+    Parameters
+    ----------
+    share : float
+        Of the requests, each picked by chance when its work begins, so that another attempt is
+        another chance.
+    lasts : duration
+        How much longer their work takes.
+    """
+
+    share: Annotated[float, Field(ge=0, le=1)]
+    lasts: Duration
 
 
 class BackendSettings(_Table):
@@ -127,6 +165,8 @@ class BackendSettings(_Table):
         When `slow` holds for a replica, such as ``"10s..20s"``; always without it.
     fail : dict of int to spell
         When a replica is down: it loses what it works on and refuses connections.
+    hiccup : Hiccup, optional
+        Work that takes much longer by chance.
     cache_control : str, optional
         What answers say in their Cache-Control field.
     """
@@ -138,6 +178,7 @@ class BackendSettings(_Table):
     slow: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     slow_during: dict[int, Spell] = Field(default_factory=dict)
     fail: dict[int, Spell] = Field(default_factory=dict)
+    hiccup: Hiccup | None = None
     cache_control: str | None = None
 
     @model_validator(mode="after")
@@ -157,11 +198,37 @@ class BackendSettings(_Table):
         return self.slow.get(replica, 1.0)
 
 
+class LinkSettings(_Table):
+    """How long a message is under way, one way; an answer takes the way back.
+
+    Beyond what calibration measures on loopback; drawn anew for every message.
+
+    Parameters
+    ----------
+    client, proxy, backend : distribution of durations, optional
+        Between client and first proxy, between two proxies, and between proxy and backend.
+    """
+
+    client: DurationDistribution | None = None
+    proxy: DurationDistribution | None = None
+    backend: DurationDistribution | None = None
+
+
+_Chain = Annotated[tuple[ProxySettings, ...], Field(min_length=1)]
+ProxyOrChain = Annotated[
+    Annotated[ProxySettings, Tag("proxy[one]")] | Annotated[_Chain, Tag("proxy[chain]")],
+    Discriminator(lambda value: "proxy[chain]" if isinstance(value, (list, tuple)) else "proxy[one]"),
+]
+"""``[proxy]`` once, or ``[[proxy]]`` as often as there are proxies in a row."""
+
+
 def check_real(scenario: Scenario, where: str) -> None:
     """Raise `BadInput` for what a real run of `scenario` would not obey."""
-    found = check_obeyed(scenario, where, ONLY_MODELLED) + check_obeyed(
-        scenario.proxy, where, prefix="proxy."
-    )
+    found = check_obeyed(scenario, where, ONLY_MODELLED)
+    for name, proxy in zip(scenario.proxies, scenario.chain, strict=True):
+        found += check_obeyed(proxy, where, prefix=f"{name}.")
+    if isinstance(scenario.proxy, tuple):
+        found.append(BadInput(where, "proxy", "real runs have one proxy yet; only the simulator has a chain"))
     if found:
         raise found[0]
 
@@ -183,8 +250,12 @@ class Scenario(_Table):
         The clients.
     backend : dict of str to BackendSettings
         The servers.
-    proxy : ProxySettings
-        The proxy's file; upstreams name backends.
+    proxy : ProxySettings or tuple of ProxySettings
+        The proxy's file; upstreams name backends. Or several proxies in a row, the one that the
+        clients ask first: an upstream ``proxy.1`` is the second of them, and so on. The first may be
+        a forward proxy, with ``[forward]`` and no routes: the clients tell it to ask the second.
+    link : LinkSettings
+        Network latency.
     compare : dict of str to list
         Dotted keys with the values to compare; several keys make a grid.
     rank_by : str
@@ -197,22 +268,61 @@ class Scenario(_Table):
     warmup: Duration | None = None
     workload: WorkloadSettings
     backend: Annotated[dict[str, BackendSettings], Field(min_length=1)]
-    proxy: ProxySettings
+    proxy: ProxyOrChain
+    link: LinkSettings = LinkSettings()
     compare: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     rank_by: Metric = "p99_ms"
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Scenario:
-        for name, service in self.proxy.service.items():
-            for upstream in service.upstreams:
-                if upstream.address not in self.backend:
-                    hint = nearest(upstream.address, list(self.backend))
-                    raise ValueError(f"proxy.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
-        if not self.proxy.route:
-            raise ValueError("proxy.route: expected at least one route for the workload to take")
+        for number in range(len(self.chain)):
+            self._check_proxy(number)
         if self.warmup is not None and self.warmup >= self.duration:
             raise ValueError("warmup: expected less than the duration")
         return self
+
+    def _check_proxy(self, number: int) -> None:
+        """One proxy of the chain: it leads to backends and the next proxy, and is led to."""
+        proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
+        known = [*self.backend, *following]
+        leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
+        for name, service in proxy.service.items():
+            for upstream in service.upstreams:
+                if upstream.address not in known:
+                    hint = nearest(upstream.address, known)
+                    raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
+        if not proxy.route and not (number == 0 and following):
+            raise ValueError(f"{key}.route: expected at least one route for the workload to take")
+        if proxy.route and following and following[0] not in leads:
+            raise ValueError(f"{key}.service: expected an upstream {following[0]!r}, the next proxy")
+
+    @property
+    def chain(self) -> tuple[ProxySettings, ...]:
+        """The proxies in a row, the one that the clients ask first."""
+        return self.proxy if isinstance(self.proxy, tuple) else (self.proxy,)
+
+    @property
+    def proxies(self) -> list[str]:
+        """Their names, as dotted keys and upstreams have them: ``proxy``, or ``proxy.0`` and so on."""
+        return [f"proxy.{n}" for n in range(len(self.proxy))] if isinstance(self.proxy, tuple) else ["proxy"]
+
+    @property
+    def caching(self) -> bool:
+        """Whether anything is cached at all."""
+        return any(proxy.caching for proxy in self.chain)
+
+    def hop(self, number: int) -> Scenario:
+        """The scenario as the proxy with this number sees it: alone, with a seed of its own.
+
+        A forward proxy gets the route that its clients' requests take: all to the next proxy.
+        """
+        proxy = self.chain[number]
+        if not proxy.route:
+            cache = RouteCache() if proxy.forward is not None and proxy.forward.cache else None
+            following = Service(upstreams=(Upstream(address=self.proxies[number + 1]),))
+            update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
+            proxy = proxy.model_copy(update=update)
+        return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
 
     @property
     def window(self) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from simpy import Environment, Event
 
+from scenarios.hiccups import hiccup_draws
 from scenarios.schema import BackendSettings
 from simulator.life import Life
 from simulator.slots import Slots, StepSeries
@@ -31,6 +32,8 @@ class Replica(Slots):
         How often it has gone down; work that was begun in an earlier life is lost.
     broken : simpy.Event
         Fires when it goes down.
+    hiccup : callable or None
+        How many seconds longer the next request's work takes.
     """
 
     def __init__(self, env: Environment, concurrency: int) -> None:
@@ -38,12 +41,15 @@ class Replica(Slots):
         self.concurrency = concurrency
         self.inside = StepSeries()
         self.up, self.life, self.broken = True, 0, env.event()
+        self.hiccup: Callable[[], float] | None = None
         self._count = 0
 
     def begin(self, demand: float, now: float) -> Event:
         """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow."""
         self._count += 1
         self.inside.note(now)
+        if self.hiccup is not None:
+            demand += self.hiccup()
         return self.hold(demand)
 
     def end(self, now: float) -> None:
@@ -124,11 +130,16 @@ class SharingReplica(Replica):
         self._timer = None
 
 
-def build_replica(env: Environment, settings: BackendSettings, number: int, service_extra: float) -> Replica:
-    """A backend's replica `number`, with its spells; `service_extra` is added to all work, in seconds."""
+def build_replica(
+    env: Environment, settings: BackendSettings, backend: str, number: int, seed: int, service_extra: float
+) -> Replica:
+    """Replica `number` of `backend`, with its spells; `service_extra` is added to all work, in seconds."""
     kind = SharingReplica if settings.discipline == "ps" else Replica
     replica = kind(env, settings.concurrency)
     replica.extra = service_extra
+    if settings.hiccup is not None:
+        share, lasts = settings.hiccup.share, settings.hiccup.lasts
+        replica.hiccup = hiccup_draws(share, lasts, seed, f"{backend}/{number}")
     if number in settings.slow_during:
         Life(_slow_spell(env, replica, settings.slowness(number), settings.slow_during[number]))
     else:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from simpy import Environment, Event
 
 from scenarios.records import Ledger
 from scenarios.workload import Request, Workload
+from simulator.chain import Chain
 from simulator.life import Life
-from simulator.proxy import Proxy
+from simulator.links import Handle
 from simulator.slots import Slots
 
 
 class Clients:
-    """Send a workload to a proxy until `duration`, and record every answer.
+    """Send a workload to the first proxy until `duration`, and record every answer.
 
     Parameters
     ----------
     env : simpy.Environment
     workload : Workload
         Whose streams are sent, on as many connections as it has.
-    proxy : Proxy
+    chain : Chain
         Who answers.
     duration : float
         Seconds after which nothing new is sent; what is under way is waited for.
+    fanout : int
+        Requests, sent at once, that one request of a client is made of.
 
     Attributes
     ----------
@@ -33,11 +37,14 @@ class Clients:
         One row per answered request, in the order of the answers.
     """
 
-    def __init__(self, env: Environment, workload: Workload, proxy: Proxy, duration: float) -> None:
+    def __init__(
+        self, env: Environment, workload: Workload, chain: Chain, duration: float, fanout: int = 1
+    ) -> None:
         self._env = env
         self._workload = workload
-        self._proxy = proxy
+        self._chain = chain
         self._duration = duration
+        self._fanout = fanout
         self._connections = Slots(env, workload.connections or sys.maxsize)
         self.ledger = Ledger()
 
@@ -48,30 +55,53 @@ class Clients:
             Life(run(number))
 
     def _user(self, number: int) -> Iterator[Event]:
-        env, duration = self._env, self._duration
-        for seq, request in enumerate(self._workload.stream(number)):
+        env, duration, fanout = self._env, self._duration, self._fanout
+        handle, stream = self._chain.connect(), self._workload.stream(number)
+        for seq, request in enumerate(stream):
             if env.now + request.pause >= duration:
                 return
             yield env.timeout(request.pause)
-            yield from self._ask(number, seq, request)
+            if fanout == 1:
+                yield from self._ask(handle, number, seq, request)
+            else:
+                yield self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
 
     def _arrivals(self, number: int) -> Iterator[Event]:
-        env, duration, due = self._env, self._duration, 0.0
-        for seq, request in enumerate(self._workload.stream(number)):
+        env, duration, fanout, due = self._env, self._duration, self._fanout, 0.0
+        handle, stream = self._chain.connect(), self._workload.stream(number)
+        for seq, request in enumerate(stream):
             due += request.pause
             if due >= duration:
                 return
             yield env.timeout(due - env.now)
-            Life(self._ask(number, seq, request))
+            if fanout == 1:
+                Life(self._ask(handle, number, seq, request))
+            else:
+                self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
 
-    def _ask(self, number: int, seq: int, request: Request) -> Iterator[Event]:
+    def _ask_all(self, handle: Handle, number: int, seq: int, parts: Sequence[Request]) -> Event:
+        """Send several requests at once; the event fires with the last of their answers."""
+        answered, left = self._env.event(), len(parts)
+
+        def ask(place: int) -> Iterator[Event]:
+            nonlocal left
+            yield from self._ask(handle, number, seq + place, parts[place])
+            left -= 1
+            if not left:
+                answered.succeed()
+
+        for place in range(len(parts)):
+            Life(ask(place))
+        return answered
+
+    def _ask(self, handle: Handle, number: int, seq: int, request: Request) -> Iterator[Event]:
         due = self._env.now
         turn = self._connections.enter()
         if turn is not None:
             yield turn
         sent = self._env.now
-        status, hit, upstream = yield from self._proxy.handle(request, sent)
+        status, cache, upstream, _, _ = yield from handle(request, sent)
         done = self._env.now
         self._connections.leave()
-        row = number, seq, request.object, due, sent, done, status, hit, upstream, request.size
+        row = number, seq, request.object, due, sent, done, status, cache, upstream, request.size
         self.ledger.append(row)

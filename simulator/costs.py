@@ -6,8 +6,9 @@ import bisect
 import json
 import random
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Costs:
     hit_spread, miss_spread : tuple of float
         Quantiles, evenly spaced, of what `client_link` takes more or less than its mean in an
         answer from the cache, and in one from a backend; empty for none.
+    behind : tuple of Costs
+        Those of the second proxy in a row, of the third, and so on, each with the link to what is
+        behind it as `upstream_link`; of a proxy that is not among them they are those of the first.
 
     Notes
     -----
@@ -39,6 +43,14 @@ class Costs:
     service_extra: float = 100e-6
     hit_spread: tuple[float, ...] = ()
     miss_spread: tuple[float, ...] = ()
+    behind: tuple[Costs, ...] = ()
+
+    def hop(self, number: int) -> Costs:
+        """Of one proxy of a chain, by its number; clients are linked to the first only."""
+        if number == 0:
+            return self
+        own = self.behind[number - 1] if number <= len(self.behind) else self
+        return replace(own, client_link=0.0, hit_spread=(), miss_spread=(), behind=())
 
     @classmethod
     def zero(cls) -> Costs:
@@ -52,8 +64,13 @@ class Costs:
     @classmethod
     def load(cls, path: Path) -> Costs:
         """Read what `save` wrote."""
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        return cls._from(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def _from(cls, data: dict[str, Any]) -> Costs:
+        behind = tuple(map(cls._from, data.pop("behind", ())))
+        plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return cls(**plain, behind=behind)
 
 
 def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> Callable[[], float] | None:

@@ -11,8 +11,31 @@ from policies.settings import Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 
-Reply = tuple[int, bool, int]
-"""Status, whether it was a hit, and the number of the replica that answered."""
+NO_BACKEND = -1
+
+
+class Reply(NamedTuple):
+    """What comes back.
+
+    Attributes
+    ----------
+    status : int
+        As in HTTP.
+    cache : int
+        Whose cache answered, see `scenarios.Records`; 0 for none.
+    upstream : int
+        Number of the replica that answered.
+    backend : int
+        Whose answer it is, in the order of the scenario's file.
+    born : float or None
+        When its age was zero, if it comes out of a store; else it is new.
+    """
+
+    status: int
+    cache: int = 0
+    upstream: int = NO_UPSTREAM
+    backend: int = NO_BACKEND
+    born: float | None = None
 
 
 class Plan(NamedTuple):
@@ -52,7 +75,7 @@ class Plans(dict[int, Plan]):
         super().__init__()
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
-        nobody = Plan("", (404, False, NO_UPSTREAM), False, False, {})
+        nobody = Plan("", Reply(404), False, False, {})
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
@@ -67,7 +90,7 @@ def _asked(number: int) -> Asked:
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan("", (route.respond or 404, False, NO_UPSTREAM), False, False, {})
+        return Plan("", Reply(route.respond or 404), False, False, {})
     answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):

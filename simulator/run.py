@@ -17,9 +17,9 @@ from policies.registry import Registry
 from scenarios.records import Records, Summary
 from scenarios.schema import Scenario
 from scenarios.workload import Workload
+from simulator.chain import Chain
 from simulator.clients import Clients
 from simulator.costs import Costs
-from simulator.proxy import Proxy
 from simulator.statistics import (
     PairedDifference,
     Settled,
@@ -89,7 +89,8 @@ class Run:
     summary : Summary
         Of the scenario's window.
     queues : mapping of str to Series
-        Requests waiting or in service, for ``proxy`` and each replica such as ``web/0``.
+        Requests waiting or in service, for ``proxy``, or ``proxy.0`` and so on, and for each replica
+        such as ``web/0``.
     """
 
     records: Records
@@ -145,7 +146,8 @@ class Result:
         """Whether the averages mean anything; false, with a reason, under an overload."""
         begin, end = self.scenario.window
         edges = np.linspace(begin, end, PIECES + 1)
-        return settled([run.queues["proxy"].at(edges) for run in self.runs], end - begin, "the proxy's queue")
+        first = self.scenario.proxies[0]
+        return settled([run.queues[first].at(edges) for run in self.runs], end - begin, "the proxy's queue")
 
     @property
     def warmup(self) -> Warmup:
@@ -220,20 +222,21 @@ def simulate(
 def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     """One replication; `luck` draws other link times, and nothing else."""
     env = Environment()
-    proxy = Proxy(env, scenario, costs, luck)
+    chain = Chain(env, scenario, costs, luck)
     workload = Workload(scenario)
-    clients = Clients(env, workload, proxy, scenario.duration)
+    clients = Clients(env, workload, chain, scenario.duration, scenario.workload.fanout)
     clients.start()
     env.run()
     records = clients.ledger.records(
-        scenario.replicas, closed=workload.closed, caching=scenario.proxy.caching
+        scenario.replicas,
+        closed=workload.closed,
+        caching=scenario.caching,
+        proxies=len(scenario.chain),
+        fanout=scenario.workload.fanout,
     )
-    if proxy.fetches is not None:
-        records = replace(records, fetches=proxy.fetches.fetches())
-    steps = {
-        name: replica.inside.steps for name, replica in zip(scenario.replicas, proxy.replicas, strict=True)
-    }
-    steps["proxy"] = proxy.inside.steps
+    if chain.fetches is not None:
+        records = replace(records, fetches=chain.fetches.fetches())
+    steps = {name: inside.steps for name, inside in chain.inside.items()}
     return Run(records, records.summary(scenario.window), Queues(steps))
 
 

@@ -6,6 +6,7 @@ The decisions are `policies.resilience`'s; here is when they are asked, and the 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import NamedTuple
 
 from simpy import Environment, Event
 
@@ -13,19 +14,55 @@ from policies.balancing import Dispatch, dispatch_rng
 from policies.resilience import Attempts, Precautions, is_failure
 from policies.settings import Health
 from scenarios.fetches import FetchLog
-from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.backend import Replica
 from simulator.life import Life
-from simulator.routes import Reply
+from simulator.links import Handle, Latency
+from simulator.routes import NO_BACKEND, Reply
 
 Outcome = tuple[Reply, int]
 """A reply, and which of the service's upstreams gave it."""
 
 
+class Behind(NamedTuple):
+    """What stands behind a proxy.
+
+    Attributes
+    ----------
+    replicas : list of Replica
+        All of the scenario's, in the order of `Scenario.replicas`.
+    latency : Latency or None
+        Of messages to and from them.
+    following : Handle or None
+        How to ask the next proxy of the chain.
+    fetches : FetchLog or None
+        Takes what the replicas have done.
+    """
+
+    replicas: list[Replica]
+    latency: Latency | None = None
+    following: Handle | None = None
+    fetches: FetchLog | None = None
+
+
+class Next:
+    """The next proxy of the chain, in a place where a replica could be: it is always up.
+
+    Parameters
+    ----------
+    ask : Handle
+        How it is asked.
+    """
+
+    up = True
+
+    def __init__(self, ask: Handle) -> None:
+        self.ask = ask
+
+
 class Service:
-    """A service's balancer and the replicas that it chooses among.
+    """A service's balancer and the upstreams that it chooses among.
 
     Parameters
     ----------
@@ -33,51 +70,85 @@ class Service:
     name : str
         The service's name in the proxy's settings.
     scenario : Scenario
-    replicas : list of Replica
-        All of the scenario's, in the order of `Scenario.replicas`.
+    behind : Behind
+        The replicas, and what else it can ask.
     upstream_link : float
         Seconds, see `simulator.Costs`.
-    fetches : FetchLog or None
-        Takes what the replicas have done.
 
     Attributes
     ----------
+    near : bool
+        Whether all upstreams are replicas without any latency; the proxy then asks them by itself.
     resilience : Resilience or None
         ``None`` if nothing can go wrong and nothing is switched on; the proxy then asks the
         upstream by itself, which is what most scenarios do most of the time.
     """
 
     def __init__(
-        self,
-        env: Environment,
-        name: str,
-        scenario: Scenario,
-        replicas: list[Replica],
-        upstream_link: float,
-        fetches: FetchLog | None,
+        self, env: Environment, name: str, scenario: Scenario, behind: Behind, upstream_link: float
     ) -> None:
+        self._env, self._link, self._latency = env, upstream_link, behind.latency
+        self._fetches = behind.fetches
         settings = scenario.proxy.service[name]
         backends = list(scenario.backend)
         names = scenario.replicas
-        self.replicas: list[Replica] = []
+        self.replicas: list[Replica | Next] = []
         self.replies: list[Reply] = []
         self.backends: list[int] = []
         weight: list[float] = []
         for upstream in settings.upstreams:
+            if upstream.address not in scenario.backend:
+                assert behind.following is not None
+                self._add(Next(behind.following), Reply(200), weight, upstream.weight)
+                continue
+            backend = backends.index(upstream.address)
             for copy in range(scenario.backend[upstream.address].replicas):
                 number = names.index(f"{upstream.address}/{copy}")
-                self.replies.append((200, False, number))
-                self.replicas.append(replicas[number])
-                self.backends.append(backends.index(upstream.address))
-                weight.append(upstream.weight)
+                self._add(behind.replicas[number], Reply(200, 0, number, backend), weight, upstream.weight)
+        self.near = behind.latency is None and NO_BACKEND not in self.backends
         rng = dispatch_rng(scenario.seed, name)
         self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
-        failing = any(scenario.backend[upstream.address].fail for upstream in settings.upstreams)
+        failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         late = scenario.proxy.limits.answer_timeout < scenario.duration
         self.resilience: Resilience | None = None
         if failing or late or any(getattr(settings, key) is not None for key in keys):
-            self.resilience = Resilience(env, name, scenario, self, upstream_link, fetches)
+            self.resilience = Resilience(env, name, scenario, self, upstream_link, behind.fetches)
+
+    def _add(self, replica: Replica | Next, reply: Reply, weights: list[float], weight: float) -> None:
+        self.replicas.append(replica)
+        self.replies.append(reply)
+        self.backends.append(reply.backend)
+        weights.append(weight)
+
+    def ask_afar(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+        """The answer of an upstream that is another proxy, or behind a link."""
+        index = self.dispatch.start(None, now)
+        reply = yield from self.reach(index, request)
+        if self._link:
+            yield self._env.timeout(self._link)
+        self.dispatch.finish(index, self._env.now - now, self._env.now)
+        return reply
+
+    def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
+        """What an upstream answers that is another proxy, or behind a link; 502 if it is down or fails."""
+        env, replica, latency = self._env, self.replicas[index], self._latency
+        if isinstance(replica, Next):
+            return (yield from replica.ask(request, env.now))
+        if latency is not None:
+            yield env.timeout(latency())
+        reply = Reply(502)
+        if replica.up:
+            began, life, broken = env.now, replica.life, replica.broken
+            yield first(env, replica.begin(request.demand[self.backends[index]], began), broken)
+            if replica.life == life:
+                replica.end(env.now)
+                if self._fetches is not None:
+                    self._fetches.note(request.object, began, env.now)
+                reply = self.replies[index]
+        if latency is not None:
+            yield env.timeout(latency())
+        return reply
 
 
 class Resilience:
@@ -181,7 +252,9 @@ class Resilience:
         env, service = self._env, self._service
         began, replica = env.now, service.replicas[index]
         outcome, refused = _refusal(502), not replica.up
-        if not refused:
+        if not service.near:
+            outcome = yield from self._afar(request, tried, index)
+        elif not refused and isinstance(replica, Replica):
             work = self._begin(replica, request, service.backends[index], began)
             broken = replica.broken
             yield first(env, work, broken, env.timeout(self._late), tried.done)
@@ -197,6 +270,17 @@ class Resilience:
         if not cancelled:
             self._decisions.ended(index, failed, now)
             tried.ended(index, outcome, refused)
+
+    def _afar(self, request: Request, tried: _Try, index: int) -> Generator[Event, None, Outcome]:
+        """An upstream that is another proxy, or behind a link: it works on for whoever gave up waiting."""
+        env, answered = self._env, self._env.event()
+
+        def fetch() -> Iterator[Event]:
+            answered.succeed((yield from self._service.reach(index, request)))
+
+        Life(fetch())
+        yield first(env, answered, env.timeout(self._late), tried.done)
+        return (answered.value, index) if answered.triggered else _refusal(504)
 
     def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
         """Work that goes on to its end, whether anyone still waits for it or not."""
@@ -264,8 +348,8 @@ def first(env: Environment, *events: Event) -> Event:
 
 
 def _refusal(status: int) -> Outcome:
-    return (status, False, NO_UPSTREAM), 0
+    return Reply(status), 0
 
 
 def _failed(outcome: Outcome) -> bool:
-    return is_failure(outcome[0][0])
+    return is_failure(outcome[0].status)

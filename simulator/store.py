@@ -14,6 +14,7 @@ from policies.freshness import Answer, read_request
 from policies.reuse import Use, reuse, stands_in
 from policies.settings import Cache
 from scenarios.workload import Request
+from simulator.routes import Reply
 
 _PLAIN = read_request("GET", {}.get)
 """What the test clients ask: they carry no directives of their own."""
@@ -28,13 +29,13 @@ class Copy(NamedTuple):
         How long it is fresh, and how it may be used.
     born : float
         When its age was zero, in simulated seconds.
-    upstream : int
-        Number of the replica that gave it.
+    reply : Reply
+        The answer as it came.
     """
 
     answer: Answer
     born: float
-    upstream: int
+    reply: Reply
 
 
 class Store:
@@ -52,15 +53,15 @@ class Store:
         self._index: ObjectCache[Copy] = build_cache(settings, rng)
         self._claims: set[int] = set()
 
-    def lookup(self, number: int, now: float) -> Use:
-        """What to do with a request for an object: answer from the store, or ask the origin."""
+    def lookup(self, number: int, now: float) -> tuple[Use, Copy | None]:
+        """What to do with a request for an object: answer with the copy, or ask the origin."""
         copy = self._index.peek(number, now)
         if copy is None:
-            return Use.ASK
+            return Use.ASK, None
         use = reuse(copy.answer, _PLAIN, now - copy.born)
         if use is not Use.ASK:
             self._index.touch(number, now)
-        return use
+        return use, copy
 
     def stand_in(self, number: int, now: float) -> Copy | None:
         """What may be sent because the origin fails."""
@@ -69,10 +70,12 @@ class Store:
             return None
         return copy
 
-    def put(self, request: Request, answer: Answer, upstream: int, now: float) -> None:
-        """Keep the answer to a request that arrives `now`."""
-        born = now - answer.age
-        copy, size = Copy(answer, born, upstream), charged_size(request.size)
+    def put(self, request: Request, answer: Answer, reply: Reply, now: float) -> None:
+        """Keep the answer to a request that arrives `now`, unless it has grown stale in another store."""
+        born = now if reply.born is None else reply.born
+        if now - born >= answer.lifetime and not answer.while_revalidate:
+            return
+        copy, size = Copy(answer, born, reply), charged_size(request.size)
         self._index.store(request.object, copy, size, born + answer.lifetime, now, born + answer.kept)
 
     def claim(self, number: int) -> bool:

@@ -140,8 +140,8 @@ def _compare(
                 seen,
                 apart,
                 "inconclusive" if measured.void[number] else compare.verdict(apart, noise),
-                pool([run.within(window) for run in _flat(predicted[number])]),
-                pool([run.within(window) for run in _flat(measured.records[number])]),
+                pool([run.within(window).whole() for run in _flat(predicted[number])]),
+                pool([run.within(window).whole() for run in _flat(measured.records[number])]),
             )
         )
     rankings = {

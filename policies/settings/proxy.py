@@ -38,6 +38,9 @@ class ProxySettings(Settings):
         without it, `listen` speaks no TLS.
     proxy_protocol : ProxyProtocol, optional
         Who in front of `listen` says who the client is.
+    workers : int
+        Processes that share the work: the kernel deals new connections out to them. Each decides for
+        itself, with ``limits.threads`` threads and a store of its own, see `worker_cache`.
     forward : Forward, optional
         The forward side; off without it.
     route : list of Route
@@ -58,6 +61,7 @@ class ProxySettings(Settings):
     admin: Listen | None = None
     tls: Annotated[tuple[Certificate, ...], BeforeValidator(_read_certificates)] = ()
     proxy_protocol: ProxyProtocol | None = None
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
     tcp: tuple[Tcp, ...] = ()
@@ -89,6 +93,11 @@ class ProxySettings(Settings):
     def caching(self) -> bool:
         """Whether anything is cached at all."""
         return any(route.cache for route in self.route) or (self.forward is not None and self.forward.cache)
+
+    @property
+    def worker_cache(self) -> Cache:
+        """The store of one worker: an equal share of the capacity, since nothing is stored for two."""
+        return self.cache.model_copy(update={"capacity": self.cache.capacity // self.workers})
 
 
 def load_settings(path: str | Path) -> ProxySettings:

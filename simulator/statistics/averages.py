@@ -11,21 +11,16 @@ _OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
 
 def mean_summary(summaries: list[Summary]) -> Summary:
     """Each figure averaged over several runs."""
-    shares = {
-        name: float(np.mean([summary.upstream_share[name] for summary in summaries]))
-        for name in summaries[0].upstream_share
-    }
     figures = {
         name: float(np.mean([getattr(summary, name) for summary in summaries]))
         for name in ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "error_ratio")
     }
     return Summary(
         **figures,
-        **{
-            name: _mean_of_known(summaries, name) for name in ("hit_ratio", "fetch_rps", "fetches_per_expiry")
-        },
-        upstream_share=shares,
+        **{name: _mean_of_known(summaries, name) for name in _OF_CACHES},
+        upstream_share=_mean_shares([summary.upstream_share for summary in summaries]),
         requests=sum(summary.requests for summary in summaries),
+        cache_share=_mean_shares([summary.cache_share for summary in summaries]),
     )
 
 
@@ -33,3 +28,7 @@ def _mean_of_known(summaries: list[Summary], name: str) -> float | None:
     """The average where there is such a figure: caches alone have a hit ratio."""
     known = [getattr(summary, name) for summary in summaries if getattr(summary, name) is not None]
     return float(np.mean(known)) if known else None
+
+
+def _mean_shares(shares: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([each[name] for each in shares])) for name in shares[0]}

@@ -175,3 +175,47 @@ def test_a_ledger_keeps_what_rows_would(rows: int) -> None:
         assert getattr(found, name).dtype == getattr(expected, name).dtype
         assert getattr(found, name).tolist() == getattr(expected, name).tolist()
     assert len(ledger.records([], closed=True, caching=False)) == 0
+
+
+#         user seq object due  sent done  status cache upstream size
+PARTS = [
+    (0, 0, 1, 1.0, 1.0, 1.2, 200, 1, NO_UPSTREAM, 10),
+    (0, 1, 2, 1.0, 1.1, 1.5, 200, 0, 0, 20),
+    (0, 2, 1, 2.0, 2.0, 2.4, 503, 0, NO_UPSTREAM, 0),
+    (0, 3, 3, 2.0, 2.0, 2.1, 200, 2, NO_UPSTREAM, 5),
+    (1, 0, 3, 2.0, 2.0, 2.2, 200, 0, 1, 5),
+    (1, 1, 3, 2.0, 2.0, 2.3, 0, 0, NO_UPSTREAM, 0),
+]  # fmt: skip
+
+
+def in_parts(rows: list[tuple[object, ...]]) -> Records:
+    return Records.from_rows(rows, UPSTREAMS, closed=True, caching=True, proxies=2, fanout=2)
+
+
+@given(st.permutations(PARTS))
+def test_a_whole_request_ends_with_its_slowest_part(rows: list[tuple[object, ...]]) -> None:
+    whole = in_parts(rows).whole()
+    assert whole.fanout == 1 and whole.whole() is whole
+    assert list(zip(whole.user.tolist(), whole.seq.tolist(), strict=True)) == [(0, 0), (1, 0), (0, 1)]
+    assert whole.response == pytest.approx([0.5, 0.3, 0.4])
+    assert whole.status.tolist() == [200, 0, 503]
+    assert whole.size.tolist() == [30, 5, 5]
+    assert len(in_parts([]).whole()) == 0
+
+
+def test_the_summary_of_parts_has_the_times_of_wholes_and_the_shares_of_parts() -> None:
+    figures = in_parts(PARTS).summary((0.0, 4.0))
+    assert figures.mean_ms == pytest.approx((500 + 400 + 300) / 3)
+    assert figures.throughput_rps == pytest.approx(2 / 4)
+    assert figures.requests == 6
+    assert (figures.hit_ratio, figures.error_ratio) == (2 / 6, 2 / 6)
+    assert figures.cache_share == {"proxy.0": 1 / 6, "proxy.1": 1 / 6}
+    assert figures.as_dict()["cache_share"] == figures.cache_share
+
+
+def test_what_records_are_about_is_saved_with_them(tmp_path: Path) -> None:
+    in_parts(PARTS).save(tmp_path / "parts.npz")
+    loaded = Records.load(tmp_path / "parts.npz")
+    assert columns_of(loaded) == columns_of(in_parts(PARTS))
+    assert (loaded.proxies, loaded.fanout) == (2, 2)
+    assert pool([loaded.whole(), loaded.whole()]).proxies == 2

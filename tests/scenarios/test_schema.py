@@ -67,7 +67,7 @@ from scenarios import parse_scenario
             {"proxy.route": [], "proxy.forward": {}},
             "proxy.route: expected at least one route for the workload to take",
         ),
-        ({"proxy": []}, "proxy: expected a table"),
+        ({"proxy": []}, "proxy: expected at least one item"),
         ({"warmup": "10s"}, "warmup: expected less than the duration"),
         ({"warmup": -1.0}, "warmup: input should be greater than or equal to 0, not -1.0"),
         ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),

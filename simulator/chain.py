@@ -1,0 +1,80 @@
+"""Everything that stands behind the clients: proxies in a row, each of some workers, and the backends."""
+
+from __future__ import annotations
+
+import random
+
+from simpy import Environment
+
+from scenarios.fetches import FetchLog
+from scenarios.schema import Scenario
+from simulator.backend import build_replica
+from simulator.costs import Costs
+from simulator.links import Handle, latency_draws, over_link
+from simulator.proxy import Proxy
+from simulator.service import Behind
+from simulator.slots import StepSeries
+from simulator.workers import connect
+
+
+class Chain:
+    """The proxies and backends of a scenario.
+
+    Parameters
+    ----------
+    env : simpy.Environment
+    scenario : Scenario
+    costs : Costs
+        What a request costs besides the backend's work.
+    luck : int
+        Another number draws other link times; workload and balancers' chances stay the same.
+
+    Attributes
+    ----------
+    inside : dict of str to StepSeries
+        Requests in every proxy and replica, by name.
+    fetches : FetchLog or None
+        What the replicas have done, if there is a cache.
+    """
+
+    def __init__(self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0) -> None:
+        self._env, self._scenario, self._costs, self._luck = env, scenario, costs, luck
+        replicas = [
+            build_replica(env, backend, name, copy, scenario.seed, costs.service_extra)
+            for name, backend in scenario.backend.items()
+            for copy in range(backend.replicas)
+        ]
+        latency = scenario.link
+        self._client_latency = latency_draws(latency.client, scenario.seed, 0)
+        self.fetches = FetchLog() if scenario.caching else None
+        far = latency_draws(latency.backend, scenario.seed, 1)
+        self._behind = Behind(replicas, far, fetches=self.fetches)
+        self._chances = [random.Random(f"{scenario.seed}/{name}/connections") for name in scenario.proxies]
+        inside = (replica.inside for replica in replicas)
+        self.inside = dict(zip(scenario.replicas, inside, strict=True))
+        self._workers: list[list[Proxy]] = []
+        for number in reversed(range(len(scenario.chain))):
+            self._workers.insert(0, self._build(number))
+
+    def connect(self) -> Handle:
+        """How a new client asks the first proxy."""
+        return over_link(self._env, connect(self._workers[0], self._chances[0]), self._client_latency)
+
+    def _build(self, number: int) -> list[Proxy]:
+        """The workers of one proxy; what is behind it is there already."""
+        hop, costs = self._scenario.hop(number), self._costs.hop(number)
+        inside = self.inside[self._scenario.proxies[number]] = StepSeries()
+        workers = []
+        for worker in range(hop.proxy.workers):
+            own = hop.model_copy(update={"seed": hop.seed + worker * 2**16})
+            behind = self._behind._replace(following=self._following(number, worker))
+            workers.append(Proxy(self._env, own, costs, behind, inside, number, self._luck))
+        return workers
+
+    def _following(self, number: int, worker: int) -> Handle | None:
+        """How a worker of one proxy asks the next."""
+        if not self._workers:
+            return None
+        link = 2 + number * 2**8 + worker
+        latency = latency_draws(self._scenario.link.proxy, self._scenario.seed, link)
+        return over_link(self._env, connect(self._workers[0], self._chances[number + 1]), latency)

@@ -1,0 +1,43 @@
+"""A proxy of several workers: which of them gets a request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from scenarios.workload import Request
+from simulator.links import Asking, Handle
+from simulator.proxy import Proxy
+
+
+class Connections:
+    """One client's connections to a proxy, each to the worker that the kernel has given it.
+
+    The kernel deals connections out by a hash of addresses and ports (``SO_REUSEPORT``), so that
+    each goes to any worker with equal chances, and stays there. A client takes the connection
+    that it used last, and opens another one if all are busy, as load generators and proxies do.
+
+    Parameters
+    ----------
+    workers : sequence of Proxy
+        At least one.
+    chance : random.Random
+        The kernel's hash.
+    """
+
+    def __init__(self, workers: Sequence[Proxy], chance: random.Random) -> None:
+        self._workers = workers
+        self._chance = chance
+        self._idle: list[Proxy] = []
+
+    def handle(self, request: Request, now: float) -> Asking:
+        """Ask on an idle connection, or on a new one."""
+        worker = self._idle.pop() if self._idle else self._chance.choice(self._workers)
+        reply = yield from worker.handle(request, now)
+        self._idle.append(worker)
+        return reply
+
+
+def connect(workers: Sequence[Proxy], chance: random.Random) -> Handle:
+    """How a new client asks a proxy; one worker needs no connections in the model."""
+    return workers[0].handle if len(workers) == 1 else Connections(workers, chance).handle
