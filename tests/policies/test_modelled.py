@@ -14,6 +14,7 @@ from realproxy import Proxy
 from realproxy.check import check
 
 SET: dict[str, Any] = {
+    "workers": 4,
     "forward.parent": "http://127.0.0.1:3128",
     "forward.parent_ca": "ca.pem",
     "service.*.load_snapshot": "1s",
@@ -34,7 +35,7 @@ def tables(key: str | None) -> dict[str, Any]:
     data: dict[str, Any] = {"route": [{"to": "web"}], "service": {"web": service}}
     if key is not None:
         parent, _, last = key.rpartition(".")
-        places = {"service.*": service, "route.*.cache": data["route"][0].setdefault("cache", {})}
+        places = {"": data, "service.*": service, "route.*.cache": data["route"][0].setdefault("cache", {})}
         (places[parent] if parent in places else data.setdefault(parent, {}))[last] = SET[key]
     return data
 
