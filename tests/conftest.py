@@ -10,12 +10,17 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import settings
 
-DEBIAN_PACKAGE = {"nginx": "nginx-light", "node": "nodejs"}
+DEBIAN_PACKAGE = {
+    "initdb": "postgresql", "nginx": "nginx-light", "node": "nodejs", "psql": "postgresql-client",
+    "redis-cli": "redis-tools", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+}  # fmt: skip
 """The Debian package of a command, where it is named otherwise."""
 
 SECONDS_TO_END = 5.0
@@ -42,9 +47,10 @@ settings.load_profile("everywhere")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*commands): skip unless the system has these commands")
     os.environ[MARK] = RUN
-    # Debian puts daemons where only root looks.
+    # Debian puts daemons where only root looks, and those of PostgreSQL where nobody does.
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    os.environ["PATH"] = os.pathsep.join([*path, *(d for d in ("/usr/sbin", "/sbin") if d not in path)])
+    further = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    os.environ["PATH"] = os.pathsep.join([*path, *(d for d in further if d not in path)])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
