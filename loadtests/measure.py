@@ -19,6 +19,7 @@ from typing import Any
 from loadtests.processes import Child, LoadTestError
 from loadtests.proxy_files import with_addresses, write_classes, write_settings
 from loadtests.validity import reasons_void
+from policies.directives import parse_cache_control
 from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real
@@ -145,7 +146,9 @@ class Stage:
             name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
             for name in ports
         }
-        void = reasons_void(records, workload, scenario.duration, health, replicas)
+        void = reasons_void(
+            records, workload, scenario.duration, health, replicas, refetching=_refetches(scenario)
+        )
         if ending:
             void.insert(0, ending)
         if (records.status == 0).any():
@@ -272,6 +275,12 @@ def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
     return Fetches.from_rows(
         (number, begin - started, end - started) for rows in told for number, begin, end in rows
     )
+
+
+def _refetches(scenario: Scenario) -> bool:
+    """Whether stale answers make the proxy ask for itself."""
+    said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
+    return scenario.proxy.caching and any("stale-while-revalidate" in directives for directives in said)
 
 
 def _portable(scenario: Scenario) -> Scenario:

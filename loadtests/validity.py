@@ -21,6 +21,8 @@ def reasons_void(
     duration: float,
     generator: Mapping[str, float],
     replicas: Mapping[str, Mapping[str, float]],
+    *,
+    refetching: bool = False,
 ) -> list[str]:
     """Why a run must not be compared with anything; empty if it is valid.
 
@@ -34,11 +36,14 @@ def reasons_void(
         See `loadtests.replay.Replay.health`.
     replicas : mapping of str to mapping
         By replica, what it did during the run: ``requests`` and ``late_seconds``.
+    refetching : bool
+        Whether the proxy also asks for itself, behind stale answers: backends then work on more than
+        clients see, though never on more than one request for each answer from the store.
     """
     return [
         *_generator_too_busy(generator),
         *_sent_other_than_planned(records, workload, duration, generator),
-        *_backends_disagree(records, replicas),
+        *_backends_disagree(records, replicas, refetching),
         *_backends_late(replicas),
         *_errors(records),
     ]
@@ -91,16 +96,22 @@ def _users_with_time(workload: Workload, duration: float) -> int:
     return sum(first is not None and first.pause < duration for first in firsts)
 
 
-def _backends_disagree(records: Records, replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def _backends_disagree(
+    records: Records, replicas: Mapping[str, Mapping[str, float]], refetching: bool
+) -> Iterator[str]:
     reached = records.upstream[records.upstream != NO_UPSTREAM]
     answered = np.bincount(reached, minlength=len(records.upstreams))
     for name, seen in zip(records.upstreams, answered.tolist(), strict=True):
         worked = replicas[name]["requests"]
-        if worked != seen:
+        if worked < seen or (worked > seen and not refetching):
             yield (
                 f"{name} worked on {worked:.0f} requests, but clients saw {seen} of its answers: "
                 "requests were sent again, dropped, or answered by someone else"
             )
+    unseen = sum(done["requests"] for done in replicas.values()) - len(reached)
+    from_store = int(np.count_nonzero(records.hit))
+    if refetching and unseen > from_store:
+        yield f"{unseen:.0f} requests reached backends unseen, behind {from_store} answers from the store"
 
 
 def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]:

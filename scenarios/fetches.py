@@ -45,22 +45,33 @@ class Fetches:
         rows = (self.begin >= window[0]) & (self.begin < window[1])
         return Fetches(self.object[rows], self.begin[rows], self.end[rows])
 
-    def expiries(self) -> int:
-        """How often an object had to be fetched.
+    def firsts(self) -> NDArray[np.bool_]:
+        """Which of them were the first of an expiry.
 
         Fetches of one object that overlap have one cause: the object was not there, or not fresh any
         more, and more than one request found it so before the first answer came.
         """
-        if not len(self):
-            return 0
         # Exact and without a loop: times become ranks, and every object has ranks of its own.
         _, ranks = np.unique(np.concatenate((self.begin, self.end)), return_inverse=True)
         _, objects = np.unique(self.object, return_inverse=True)
         shift = objects * (2 * len(self) + 1)
         order = np.lexsort((self.begin, objects))
         begin, end = (ranks[: len(self)] + shift)[order], (ranks[len(self) :] + shift)[order]
-        latest = np.maximum.accumulate(end)
-        return 1 + int(np.count_nonzero(begin[1:] >= latest[:-1]))
+        found = np.ones(len(self), dtype=np.bool_)
+        found[order[1:]] = begin[1:] >= np.maximum.accumulate(end)[:-1]
+        return found
+
+    def per_expiry(self, window: tuple[float, float]) -> float:
+        """How many fetches there were for each expiry in `window`, also those that came after its end.
+
+        NaN if there was no expiry.
+        """
+        order = np.lexsort((self.begin, self.object))
+        firsts = self.firsts()[order]
+        starts = self.begin[order][firsts]
+        counts = np.diff(np.flatnonzero(firsts), append=len(self))
+        inside = (starts >= window[0]) & (starts < window[1])
+        return float(counts[inside].mean()) if inside.any() else float("nan")
 
 
 class FetchLog:

@@ -44,7 +44,7 @@ class Summary:
         Requests per second that reached the backends; ``None`` without a cache.
     fetches_per_expiry : float or None
         How many of them there were each time that an object was not there or not fresh any more: 1
-        is no more than needed (see `scenarios.fetches.Fetches.expiries`). ``None`` without a cache.
+        is no more than needed (see `scenarios.fetches.Fetches.firsts`). ``None`` without a cache.
     error_ratio : float
         Share with a status of 500 or more, or none at all.
     upstream_share : dict of str to float
@@ -208,7 +208,7 @@ class Records:
         ms = whole.response[(whole.due >= window[0]) & (whole.due < window[1])] * 1e3
         p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(ms) else [float("nan")] * 3
         failed = (self.status >= 500) | (self.status == 0)
-        fetches = None if self.fetches is None else self.fetches.within(window)
+        fetches = self.fetches
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -219,8 +219,8 @@ class Records:
             error_ratio=_mean(failed[inside]),
             upstream_share=_share(self.upstream[inside], self.upstreams),
             requests=int(np.count_nonzero(inside)),
-            fetch_rps=None if fetches is None else len(fetches) / (window[1] - window[0]),
-            fetches_per_expiry=None if fetches is None else _per_expiry(fetches),
+            fetch_rps=None if fetches is None else len(fetches.within(window)) / (window[1] - window[0]),
+            fetches_per_expiry=None if fetches is None else fetches.per_expiry(window),
             cache_share=self._cache_share(inside),
         )
 
@@ -311,10 +311,6 @@ class Ledger:
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
     return float(values.mean()) if len(values) else float("nan")
-
-
-def _per_expiry(fetches: Fetches) -> float:
-    return len(fetches) / fetches.expiries() if len(fetches) else float("nan")
 
 
 def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float]:

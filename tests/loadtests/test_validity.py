@@ -116,6 +116,24 @@ def test_backends_that_worked_on_other_requests_than_clients_saw(upstream: int) 
     assert reasons[0].startswith("web/0 worked on 20 requests, but clients saw 19 of its answers")
 
 
+def test_refetches_behind_stale_answers_are_seen_by_no_client() -> None:
+    stale = [(0, 10 + row, 7, 1.5, 1.5, 1.6, 200, True, NO_UPSTREAM, 100) for row in range(3)]
+    seen = records([*ROWS, *stale])
+    done = {"web/0": {"requests": 22, "late_seconds": 0.0}, "web/1": {"requests": 11, "late_seconds": 0.0}}
+    health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(seen)}
+
+    def judged(refetching: bool, **more: dict[str, float]) -> list[str]:
+        return reasons_void(seen, CLOSED, DURATION, health, done | more, refetching=refetching)
+
+    assert judged(True) == []
+    assert len(judged(False)) == 2
+    assert judged(True, **{"web/0": {"requests": 23, "late_seconds": 0.0}}) == [
+        "4 requests reached backends unseen, behind 3 answers from the store"
+    ]
+    (fewer,) = judged(True, **{"web/1": {"requests": 9, "late_seconds": 0.0}})
+    assert fewer.startswith("web/1 worked on 9 requests, but clients saw 10 of its answers")
+
+
 def test_hits_need_no_backend() -> None:
     hit = (0, 10, 7, 1.5, 1.5, 1.6, 200, True, NO_UPSTREAM, 100)
     assert void(records([*ROWS, hit])) == []

@@ -33,10 +33,18 @@ def one_by_one(rows: list[tuple[int, float, float]]) -> int:
 def test_overlapping_fetches_of_one_object_have_one_cause() -> None:
     stampede = [(7, 1.0, 1.2), (7, 1.05, 1.25), (7, 1.19, 1.39), (7, 1.3, 1.5)]
     apart, other = (7, 3.0, 3.2), (8, 1.1, 1.3)
-    assert Fetches.from_rows(stampede).expiries() == 1
-    assert Fetches.from_rows([apart, other, *stampede]).expiries() == 3
-    assert Fetches.from_rows([(7, 0.0, 5.0), (7, 1.0, 1.5), (7, 2.0, 2.5)]).expiries() == 1
-    assert Fetches.from_rows([]).expiries() == 0
+    assert Fetches.from_rows(stampede).firsts().tolist() == [True, False, False, False]
+    assert Fetches.from_rows([apart, other, *stampede]).firsts().sum() == 3
+    assert Fetches.from_rows([(7, 0.0, 5.0), (7, 1.0, 1.5), (7, 2.0, 2.5)]).firsts().sum() == 1
+    assert Fetches.from_rows([]).firsts().sum() == 0
+
+
+def test_an_expiry_counts_whole_where_its_first_fetch_is() -> None:
+    """Or a window's edge in the middle of a stampede would make a small one of it."""
+    stampedes = [(7, begin + i / 100, begin + i / 100 + 0.2) for begin in (1.0, 3.0, 5.0) for i in range(10)]
+    fetches = Fetches.from_rows([*stampedes, (8, 3.0, 3.1)])
+    assert fetches.per_expiry((1.05, 5.02)) == (10 + 1 + 10) / 3
+    assert np.isnan(fetches.per_expiry((6, 7)))
 
 
 @given(rows=rows_of_fetches)
@@ -49,7 +57,7 @@ def test_expiries_are_those_that_counting_one_by_one_finds(rows: list[tuple[int,
     for row in rows:
         log.note(*row)
     found = log.fetches()
-    assert found.expiries() == one_by_one(rows)
+    assert found.firsts().sum() == one_by_one(rows)
     assert (np.diff(found.begin) >= 0).all() and len(found) == len(rows)
 
 
