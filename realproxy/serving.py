@@ -130,24 +130,33 @@ class Serving:
         for _ in range(IN_A_ROW):
             then = self._serve_one(client, worker)
             if then is not Then.NEXT:
-                if then is Then.CLOSE:
-                    front.close(client)
-                elif then is Then.LINGER:
-                    front.linger(client)
+                self._part(client, then)
                 return
-            arrival = client.look() if client.buffer else Arrival.PART
-            if arrival is Arrival.PART:
-                arrival = client.read()
-            if arrival is not Arrival.HEAD:
-                if arrival is Arrival.PART:
-                    front.resume(client)
-                else:
-                    front.close(client)
+            if not self._next_is_there(client):
                 return
             client.arrived = time.monotonic()
             if self.retired:
                 break
         front.submit(client)
+
+    def _part(self, client: Client, then: Then) -> None:
+        if then is Then.CLOSE:
+            self._front.close(client)
+        elif then is Then.LINGER:
+            self._front.linger(client)
+
+    def _next_is_there(self, client: Client) -> bool:
+        """Whether another head is there already; if not, the front has the client."""
+        arrival = client.look() if client.buffer else Arrival.PART
+        if arrival is Arrival.PART:
+            arrival = client.read()
+        if arrival is Arrival.HEAD:
+            return True
+        if arrival is Arrival.PART:
+            self._front.resume(client)
+        else:
+            self._front.close(client)
+        return False
 
     def _secured(self, client: Client) -> bool:
         """Go on with a handshake; returns whether a request has arrived behind it."""

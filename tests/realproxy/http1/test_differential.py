@@ -7,6 +7,8 @@ smuggle.
 
 from __future__ import annotations
 
+import contextlib
+
 import h11
 import httptools
 from hypothesis import example, given, settings
@@ -19,20 +21,30 @@ from realproxy.waits import Waits
 LIMIT = 4096
 
 LINES = st.sampled_from(
-    [b"GET / HTTP/1.1", b"POST /a?b HTTP/1.1", b"POST /a HTTP/1.0", b"PUT http://shop.test/ HTTP/1.1", b"get  / HTTP/1.1"]
-)  # fmt: skip
+    [
+        b"GET / HTTP/1.1",
+        b"POST /a?b HTTP/1.1",
+        b"POST /a HTTP/1.0",
+        b"PUT http://shop.test/ HTTP/1.1",
+        b"get  / HTTP/1.1",
+    ]
+)
 FIELDS = st.sampled_from(
     [
-        b"Host: shop.test", b"Host: a:80", b"X: 1", b"X:", b"X: \t a b ", b"X : 1", b" folded", b"Content-Length: 5",
-        b"Content-Length: 05", b"Content-Length: 5, 5", b"Content-Length: +5", b"content-length: 0",
-        b"Transfer-Encoding: chunked", b"Transfer-Encoding: Chunked", b"Transfer-Encoding: gzip, chunked",
-        b"Transfer-Encoding: identity", b"Transfer-Encoding:", b"Connection: close", b"Connection: transfer-encoding",
+        b"Host: shop.test", b"Host: a:80", b"X: 1", b"X:", b"X: \t a b ", b"X : 1", b" folded",
+        b"Content-Length: 5", b"Content-Length: 05", b"Content-Length: 5, 5", b"Content-Length: +5",
+        b"content-length: 0", b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: Chunked", b"Transfer-Encoding: gzip, chunked",
+        b"Transfer-Encoding: identity", b"Transfer-Encoding:", b"Connection: close",
+        b"Connection: transfer-encoding",
     ]
 )  # fmt: skip
 BODIES = st.sampled_from(
     [
-        b"", b"hello", b"hello world", b"5\r\nhello\r\n0\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\n\r\n", b"0\r\n\r\n",
-        b"05\r\nhello\r\n00\r\nX: 1\r\n\r\n", b"5\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n",
+        b"", b"hello", b"hello world", b"5\r\nhello\r\n0\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\n\r\n",
+        b"0\r\n\r\n",
+        b"05\r\nhello\r\n00\r\nX: 1\r\n\r\n", b"5\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n",
+        b"+5\r\nhello\r\n0\r\n\r\n",
         b"5\r\nhello0\r\n\r\n", b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
     ]
 )  # fmt: skip
@@ -165,15 +177,14 @@ class Notes:
 def by_httptools(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], bytes] | None:
     notes = Notes()
     parser = httptools.HttpRequestParser(notes)
-    try:
+    with contextlib.suppress(httptools.HttpParserError):
         parser.feed_data(data)
-    except httptools.HttpParserError:
-        pass
     return (notes.target, notes.fields, notes.body) if notes.messages else None
 
 
 EXAMPLES = [
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"5;a=b\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n",
 ]
 
