@@ -29,7 +29,7 @@ from scenarios.workload import Request, Workload
 _LEAD_S = 0.02
 """From the moment when all are ready to the start of the run, so that all have woken by then."""
 _SPARE_CONNECTIONS = 32
-_HIT = re.compile(r"\bproxytwin\s*;\s*hit\b")
+_HIT = re.compile(r"\bproxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
 
 
 class Replay:

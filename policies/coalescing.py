@@ -1,17 +1,104 @@
-"""Coalescing: while one request fetches an object, others for the same object wait for what it gets."""
+"""Coalescing: while one request fetches an object, others for the same object wait for what it gets.
+
+A cache may give one answer to all of them if each of them could have been given it out of the
+store. RFC 9111, 4
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from enum import Enum
 from typing import Generic, TypeVar
 
+from policies.freshness import Answer
+from policies.reuse import ERROR_STATUSES
+
 Waiter = TypeVar("Waiter")
+
+HIT_FOR_MISS = 120.0
+"""Seconds for which it is remembered that the answers for a key cannot be shared (as Varnish does)."""
+MOST_REMEMBERED = 4096
+"""Keys of which that is remembered at once; the oldest is forgotten."""
+MOST_FAILURES = 2
+"""Failed fetches that one request waits for: the first may be bad luck, the second is an answer."""
+
+
+class Turn(Enum):
+    """What a request does whose object is not there."""
+
+    FETCH = "fetch it for all who come meanwhile"
+    WAIT = "wait for who fetches it"
+    ALONE = "fetch it for itself alone"
+    FAIL = "be told of the failure that it waited for"
+
+
+class Landing(Enum):
+    """How a fetch ended for those who waited for it."""
+
+    SHARED = "its answer may be given to them"
+    PRIVATE = "its answer is for one request alone"
+    FAILED = "there is no answer"
+
+
+def shareable(answer: Answer) -> bool:
+    """Whether an answer could be given to others out of the store as it came: it is fresh."""
+    return answer.reason is None and not answer.validate and answer.lifetime > answer.age
+
+
+def landing(status: int, usable: bool) -> Landing:
+    """How a fetch ended.
+
+    Parameters
+    ----------
+    status : int
+        Of the answer, or of what is said in place of one.
+    usable : bool
+        Whether it is `shareable`.
+    """
+    if usable:
+        return Landing.SHARED
+    return Landing.FAILED if status in ERROR_STATUSES else Landing.PRIVATE
+
+
+def after(ended: Landing, failures: int) -> Turn:
+    """What a request does that has waited in vain.
+
+    After a failure one of those who waited tries again for all; who has seen it fail `MOST_FAILURES`
+    times is told. What is private is fetched by all at once: waiting for one another would only
+    put them in a row.
+
+    Parameters
+    ----------
+    ended : Landing
+        How the fetch ended that it waited for.
+    failures : int
+        Failed fetches that it has waited for, this one too.
+    """
+    if ended is Landing.FAILED:
+        return Turn.FAIL if failures >= MOST_FAILURES else Turn.WAIT
+    return Turn.ALONE if ended is Landing.PRIVATE else Turn.WAIT
+
+
+class Flight(Generic[Waiter]):
+    """One fetch, and who waits for it.
+
+    Attributes
+    ----------
+    key : hashable
+        Of the object.
+    waiting : dict
+        Those who wait are its keys, in the order in which they came.
+    """
+
+    __slots__ = ("key", "waiting")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.waiting: dict[Waiter, None] = {}
 
 
 class Flights(Generic[Waiter]):
     """Who fetches, and who waits for whom (nginx's ``proxy_cache_lock``, Go's ``singleflight``).
-
-    Whether the answer may be given to those who waited is for the caller to say.
 
     Notes
     -----
@@ -19,28 +106,78 @@ class Flights(Generic[Waiter]):
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, list[Waiter]] = {}
+        self._flying: dict[Hashable, Flight[Waiter]] = {}
+        self._private: dict[Hashable, float] = {}
 
-    def join(self, key: Hashable, waiter: Waiter) -> bool:
-        """``True`` if the caller is to fetch `key` and must call `landed`; else `waiter` waits."""
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            self._waiting[key] = []
-            return True
-        waiting.append(waiter)
-        return False
+    def ask(
+        self, key: Hashable, waiter: Waiter, now: float, *, leads: bool = True
+    ) -> tuple[Turn, Flight[Waiter] | None]:
+        """What a request does that needs `key`.
 
-    def landed(self, key: Hashable) -> list[Waiter]:
-        """The fetch of `key` has ended, well or not: those who wait, in the order in which they came."""
-        return self._waiting.pop(key)
+        Parameters
+        ----------
+        key : hashable
+            Of the object.
+        waiter : object
+            Who asks.
+        now : float
+            Seconds.
+        leads : bool
+            Whether what it would fetch may do for others.
 
-    def leave(self, key: Hashable, waiter: Waiter) -> bool:
+        Returns
+        -------
+        turn : Turn
+            ``FETCH``, ``WAIT`` or ``ALONE``.
+        flight : Flight or None
+            To be given to `landed` after ``FETCH``, or to `leave` after ``WAIT``.
+        """
+        flight = self._flying.get(key)
+        if flight is not None:
+            flight.waiting[waiter] = None
+            return Turn.WAIT, flight
+        if not leads or self._private.get(key, now) > now:
+            return Turn.ALONE, None
+        flight = self._flying[key] = Flight(key)
+        return Turn.FETCH, flight
+
+    def landed(self, flight: Flight[Waiter], ended: Landing, now: float) -> list[Waiter]:
+        """A fetch has ended: those who wait for it, in the order in which they came."""
+        if self.is_newest(flight):
+            del self._flying[flight.key]
+        if ended is Landing.PRIVATE:
+            self._private.pop(flight.key, None)
+            self._private[flight.key] = now + HIT_FOR_MISS
+            if len(self._private) > MOST_REMEMBERED:
+                del self._private[next(iter(self._private))]
+        elif ended is Landing.SHARED:
+            self.shareable(flight.key)
+        waiting, flight.waiting = flight.waiting, {}
+        return list(waiting)
+
+    def is_newest(self, flight: Flight[Waiter]) -> bool:
+        """Whether who asks now would wait for this fetch."""
+        return self._flying.get(flight.key) is flight
+
+    def overtaken(self, key: Hashable) -> None:
+        """The object has changed: what is under way may bring what it was before.
+
+        Who waits for that still does, but nobody else.
+        """
+        self._flying.pop(key, None)
+
+    def shareable(self, key: Hashable) -> None:
+        """An answer for `key` could be shared: what is remembered of earlier ones does not hold."""
+        self._private.pop(key, None)
+
+    def leave(self, flight: Flight[Waiter], waiter: Waiter) -> bool:
         """`waiter` waits no longer; ``False`` if the fetch had ended before."""
-        waiting = self._waiting.get(key, [])
-        if waiter not in waiting:
-            return False
-        waiting.remove(waiter)
-        return True
+        return waiter in flight.waiting and flight.waiting.pop(waiter) is None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return sum(len(flight.waiting) for flight in self._flying.values())
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._flying)

@@ -23,7 +23,6 @@ NOT_OBEYED_YET = (
     "service.*.breaker",
     "service.*.queue",
     "service.*.rate",
-    "route.*.cache.coalesce",
     "cache.hit_lock",
 )
 """Dotted keys of the proxy's file; ``*`` stands for any name, or any number in a list."""

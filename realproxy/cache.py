@@ -91,7 +91,7 @@ class Store:
         self._claims: set[bytes] = set()
         self._fallen: dict[bytes, float] = {}
 
-    def lookup(self, key: bytes, request: Request, asked: Header) -> Found:
+    def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Found:
         """What is stored for a request, and whether it may be sent.
 
         Parameters
@@ -102,6 +102,8 @@ class Store:
             What the request allows.
         asked : callable
             Its header.
+        again : bool
+            Whether it was a miss just now.
         """
         with self._lock:
             now = time.monotonic()
@@ -112,8 +114,9 @@ class Store:
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
             use = Use.ASK if answer is None else reuse(answer, request, age)
             if use is Use.ASK:
-                self._misses += 1
+                self._misses += not again
             else:
+                self._misses -= again
                 self._hits += 1
                 self._index.touch(key, now)
         why = asking(request, answer, age, bool(variants)) if use is not Use.FRESH else Forwarded.REQUEST

@@ -1,7 +1,8 @@
 """A client's connection: its socket and what has arrived on it.
 
 Owner: the front thread while it waits for a head, one worker while a request is answered, the
-relay thread once it is a tunnel. Whoever owns it hands it on or has `Front.close` close it.
+relay thread once it is a tunnel, the follow thread while it waits for another's fetch. Whoever
+owns it hands it on or has `Front.close` close it.
 
 The socket is blocking with kernel time limits (SO_RCVTIMEO, SO_SNDTIMEO): one system call a
 read, where a Python time-out would poll first. Reads that must not wait say MSG_DONTWAIT.
@@ -14,12 +15,16 @@ import socket
 import struct
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from realproxy.exchange import Cut, End
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.socks import Handshake
 from realproxy.waits import Waits
+
+if TYPE_CHECKING:
+    from realproxy.follower import Follower
 
 READ = 16 * 2**10
 JOIN_BELOW = 16 * 2**10
@@ -33,6 +38,7 @@ class State(Enum):
     WORKING = "a worker, or the queue of workers"
     LINGERING = "front thread, until the client has read its last answer"
     TUNNEL = "relay thread"
+    FOLLOWING = "follow thread, until it has what another one fetches"
 
 
 class Arrival(Enum):
@@ -92,11 +98,13 @@ class Client:
         ``http`` or ``https``.
     sni : str
         The name that a TLS client asked for; empty if none.
+    follower : Follower or None
+        Its request, if that has waited for another's fetch in vain.
     """
 
     __slots__ = (
-        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "head_end",
-        "sock", "socks", "state", "trouble", "watched",
+        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
+        "head_end", "sock", "socks", "state", "trouble", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -112,6 +120,7 @@ class Client:
         self.trouble: Malformed | None = None
         self.socks: Handshake | None = None
         self.watched = True
+        self.follower: Follower | None = None
         self.arrived = self.deadline = 0.0
 
     def read(self) -> Arrival:

@@ -85,7 +85,7 @@ class Front:
         self._tick = _tick(limits)
         self._next_sweep = 0.0
         self.accepted = 0
-        self.draining = False
+        self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = False
         self.thread = threading.Thread(target=self._run, name="proxy-front", daemon=True)
@@ -117,6 +117,7 @@ class Front:
 
     def abort(self) -> None:
         """Break what is still open, so that its owner notices and closes it."""
+        self.aborting = True
         for client in list(self._clients.values()):
             with contextlib.suppress(OSError):
                 client.sock.shutdown(socket.SHUT_RDWR)
@@ -149,6 +150,13 @@ class Front:
     def await_more(self, client: Client) -> None:
         """Hand a connection back that goes on waiting, not beyond the deadline that it has."""
         self._hand_over(client, State.WAITING)
+
+    def give_back(self, client: Client) -> None:
+        """Hand a connection back whose next request may have arrived already."""
+        if client.buffer and client.look() is Arrival.HEAD:
+            self._hand_to_worker(client, time.monotonic())
+        else:
+            self.resume(client)
 
     def linger(self, client: Client) -> None:
         """Close a connection whose client may still be sending, without destroying its last answer.

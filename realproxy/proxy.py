@@ -157,8 +157,10 @@ class Proxy:
         dict
             ``requests``; ``answers`` (by status, 0 where none was sent); ``ends`` (by
             `realproxy.exchange.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
-            ``misses``, ``cache_objects``, ``cache_bytes``; ``upstreams`` (by service: address,
-            requests, outstanding); ``connections`` and ``tunnels`` (open now), ``accepted``;
+            ``misses``, ``collapsed`` (requests that were given what another one fetched),
+            ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``;
+            ``upstreams`` (by service: address, requests, outstanding);
+            ``connections`` and ``tunnels`` (open now), ``accepted``;
             ``tcp`` (by listener: connections, and bytes both ways);
             ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
             (connections); ``log_dropped`` (lines);

@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policies.coalescing import landing, shareable
 from policies.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.invalidation import invalidated, invalidates, stands_for_get
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
 from policies.variants import variant_of
 from realproxy.cache import Store, forwarded
+from realproxy.gathering import Gathering, Lead
 from realproxy.heads import storable_lines, updated_lines
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 from realproxy.stored import Stored
@@ -61,6 +63,10 @@ class Recording:
 
     Attributes
     ----------
+    lead : Lead or None
+        Those who wait for this answer.
+    gathering : Gathering or None
+        Where they gather.
     reason : NotStored or None
         Why the answer is not stored.
     validators : list of (str, str), or None
@@ -69,7 +75,7 @@ class Recording:
 
     __slots__ = (
         "_answer", "_born", "_candidate", "_given", "_head", "_key", "_pieces", "_request", "_reserved",
-        "_rules", "_since", "_size", "_store", "_told", "_why", "reason", "validators",
+        "_rules", "_since", "_size", "_store", "_told", "_why", "gathering", "lead", "reason", "validators",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +90,8 @@ class Recording:
     ) -> None:
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._candidate = rules, candidate
+        self.lead: Lead | None = None
+        self.gathering: Gathering | None = None
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
         if candidate is not None and head.method == "GET":
@@ -122,7 +130,18 @@ class Recording:
             if self._head.method == "HEAD" and head.status == 200:
                 self._update_by_head(candidate, head, delay)
         self._judge(head, delay)
+        if self.lead is not None:
+            self._share(self.lead, head)
         return None
+
+    def _share(self, lead: Lead, head: ResponseHead) -> None:
+        """Let those who wait have this answer, if it is for others too."""
+        if self.reason is not None or not shareable(self._answer):
+            lead.land(landing(head.status, usable=False))
+            return
+        lines = storable_lines(head.fields, self._answer.omitted)
+        variant = variant_of(head.fields.text, self._head.fields.text)
+        lead.begin(head, lines, self._answer, variant, self._born)
 
     def stand_in(self) -> Stored | None:
         """What may be sent because the origin fails."""
@@ -141,7 +160,10 @@ class Recording:
             return
         service, _, uri = self._key.partition(b" ")
         for target in invalidated(uri.decode("latin-1"), head.fields.text):
-            self._store.invalidate(b"%b %b" % (service, target.encode("latin-1", "replace")))
+            key = b"%b %b" % (service, target.encode("latin-1", "replace"))
+            self._store.invalidate(key)
+            if self.gathering is not None:
+                self.gathering.overtaken(key)
         self._since = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
@@ -187,6 +209,8 @@ class Recording:
             self._store.discard(self._key)
         elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
             self._told += "; stored"
+        if self.lead is not None:
+            self.lead.land(landing(candidate.status, shareable(answer)))
         return renewed
 
     def _update_by_head(self, candidate: Stored, head: ResponseHead, delay: float) -> None:
@@ -199,20 +223,34 @@ class Recording:
 
     def add(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Record pieces of the body."""
-        if self.reason is not None:
+        shared = self._shared
+        if self.reason is not None and shared is None:
             return
         for piece in pieces:
-            self._size += len(piece)
-            if self._size > self._store.capacity or not self._store.reserve(len(piece)):
-                self.drop(NotStored.TOO_LARGE)
-                return
-            self._reserved += len(piece)
-            self._pieces.append(bytes(piece))
+            if self.reason is None:
+                self._make_room(len(piece))
+            if shared is not None:
+                shared.add(bytes(piece))
+            elif self.reason is None:
+                self._pieces.append(bytes(piece))
+
+    def _make_room(self, size: int) -> None:
+        """Reserve memory for more of the body; if there is none, it will not be stored."""
+        self._size += size
+        if self._size <= self._store.capacity and self._store.reserve(size):
+            self._reserved += size
+            return
+        self.reason = NotStored.TOO_LARGE
+        self.release()
+        if (shared := self._shared) is not None:
+            shared.give_up_keeping()
 
     def drop(self, reason: NotStored) -> None:
-        """Give up."""
+        """Give up, if it is not over yet."""
         self.reason = self.reason or reason
         self.release()
+        if self.lead is not None:
+            self.lead.close()
 
     def release(self) -> None:
         """Forget what was recorded; what is stored stays."""
@@ -223,13 +261,22 @@ class Recording:
 
     def finish(self) -> None:
         """The whole body is there: store it."""
-        head = self._given
+        head, shared = self._given, self._shared
+        body = shared.finish() if shared is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
             asked = self._head.fields.text
             lines = storable_lines(head.fields, self._answer.omitted)
             variant = variant_of(head.fields.text, asked)
-            body = b"".join(self._pieces)
             stored = Stored(head.status, head.reason, lines, body, self._answer, self._born, variant)
             if not self._store.put(self._key, stored, asked, self._since):
                 self.reason = NotStored.REFUSED
+            elif self.gathering is not None and shareable(self._answer):
+                self.gathering.shareable(self._key)
         self.release()
+        if self.lead is not None:
+            self.lead.close()
+
+    @property
+    def _shared(self) -> Lead | None:
+        """Those who are sent what is recorded while it arrives."""
+        return self.lead if self.lead is not None and self.lead.arriving is not None else None

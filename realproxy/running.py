@@ -16,6 +16,7 @@ from realproxy.admin import Admin
 from realproxy.associations import Associations
 from realproxy.client import Client
 from realproxy.exchange import End, Exchange
+from realproxy.following import Following
 from realproxy.front import Front
 from realproxy.layers import Welcome
 from realproxy.listening import host_of, listen
@@ -105,8 +106,11 @@ class Running:
         self.tcp = TcpServices(
             settings, socks, now.site.services, self._relay, pool.resolver, self._tunnel_ended
         )
+        self._following = Following(
+            self._front, self._workers.submit, self._follower_ended, limits.idle_timeout
+        )
         self._associations = Associations(self.address, self._front.close, self._relay, self._tunnel_ended)
-        now.serving.attach(self._front, self._relay, self._associations)
+        now.serving.attach(self._front, self._relay, self._associations, self._following)
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
         _switch_interval.shorten()
@@ -136,6 +140,9 @@ class Running:
     def _tunnel_ended(self, exchange: Exchange) -> None:
         self._now.serving.tunnel_ended(exchange)
 
+    def _follower_ended(self, exchange: Exchange) -> None:
+        self._now.serving.follower_ended(exchange)
+
     def reload(self, settings: ProxySettings, where: str) -> None:
         """See `realproxy.Proxy.reload`."""
         before = self._now
@@ -144,13 +151,15 @@ class Running:
                 raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
         welcome = Welcome(settings, where)
         now = self._generation(settings, where, before)
-        now.serving.attach(self._front, self._relay, self._associations)
+        now.serving.attach(self._front, self._relay, self._associations, self._following)
         now.serving.tunnel_meter = before.serving.tunnel_meter
+        now.serving.follow_meter = before.serving.follow_meter
         for part in (now.site.pool, self._front):
             part.adopt(settings.limits)
         self._front.welcome = welcome
         self.tcp.adopt(now.site.services)
-        self._relay.idle_timeout, self._workers.limit = settings.limits.idle_timeout, settings.limits.threads
+        self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
+        self._workers.limit = settings.limits.threads
         self._now, self._workers.serve = now, now.serving.serve
         before.serving.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
@@ -189,6 +198,7 @@ class Running:
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
         self._workers.stop(ABORT_PATIENCE)
+        self._following.stop()
         self._stopping.set()
         now.serving.refresher.stop()
         for thread in self._retiring:
@@ -203,8 +213,9 @@ class Running:
 
     def stats(self) -> dict[str, Any]:
         """See `realproxy.Proxy.stats`."""
-        tally, now = self._workers.tally(), self._now
-        site, log = now.site, now.log
+        now = self._now
+        site, log, gathering = now.site, now.log, now.site.gathering
+        tally = self._workers.tally() + Counter(dict(self._following.tally))
         requests = tally.pop("requests", 0)
         ends = Counter({key: count for key, count in tally.items() if not key.isdigit()})
         cache = site.store.counts()
@@ -214,7 +225,9 @@ class Running:
             "ends": {str(key): count for key, count in sorted(ends.items())},
             "errors": sum(count for key, count in ends.items() if key in _UPSTREAM_ENDS),
             "hits": cache["hits"],
-            "misses": cache["misses"],
+            "misses": cache["misses"] - gathering.collapsed - gathering.asked_again,
+            "collapsed": gathering.collapsed,
+            "waiting": gathering.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
             "upstreams": {name: service.counts() for name, service in site.services.items()},
@@ -236,7 +249,7 @@ class Running:
         return recent(self._meters(), time.time() - time.monotonic())
 
     def _meters(self) -> list[Meter]:
-        return [*self._workers.meters(), self._now.serving.tunnel_meter]
+        return [*self._workers.meters(), self._now.serving.tunnel_meter, self._now.serving.follow_meter]
 
 
 def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 import time
 from enum import Enum
 
-from policies.freshness import read_request
+from policies.coalescing import Landing
+from policies.coalescing import Turn as Next
+from policies.freshness import Request, read_request
 from policies.reuse import Use
 from policies.routing import Asked, normal_path
 from policies.settings import STALE
 from realproxy.accesslog import AccessLog
 from realproxy.associations import Associations
-from realproxy.cache import HIT, cache_key, status_field
+from realproxy.cache import HIT, Found, cache_key, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.follower import Follower
+from realproxy.following import Following
 from realproxy.forwarding import Forwarding, asked_host
 from realproxy.front import Front
+from realproxy.gathering import Lead
 from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 from realproxy.max_forwards import final_answer, goes_on
@@ -51,6 +56,7 @@ class Then(Enum):
     CLOSE = "it is closed"
     LINGER = "it is closed once the client had time to read"
     TUNNEL = "the relay thread owns it"
+    AWAY = "the follow thread owns it, or whoever it was given to"
 
 
 def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
@@ -74,14 +80,20 @@ class Turn:
         What is asked.
     keep : bool
         Whether the client's connection may live on.
+    follower : Follower or None
+        What it was while it waited for another's fetch.
+    lead : Lead or None
+        Those who wait for what it fetches.
     """
 
-    __slots__ = ("client", "exchange", "head", "keep", "worker")
+    __slots__ = ("client", "exchange", "follower", "head", "keep", "lead", "worker")
 
     def __init__(
         self, client: Client, worker: Worker, exchange: Exchange, head: RequestHead, keep: bool
     ) -> None:
         self.client, self.worker, self.exchange, self.head, self.keep = client, worker, exchange, head, keep
+        self.follower: Follower | None = None
+        self.lead: Lead | None = None
 
 
 class Serving:
@@ -107,15 +119,15 @@ class Serving:
         self._limits = site.settings.limits
         self.retired = False
         self._metered = site.settings.admin is not None
-        self.tunnel_meter = Meter()
+        self.tunnel_meter, self.follow_meter = Meter(), Meter()
         self.refresher = Refresher(site, own)
         self._front: Front
         self._relay: Relay
         self._socks: SocksSide
 
-    def attach(self, front: Front, relay: Relay, associations: Associations) -> None:
+    def attach(self, front: Front, relay: Relay, associations: Associations, following: Following) -> None:
         """Say who takes connections that a worker is done with."""
-        self._front, self._relay = front, relay
+        self._front, self._relay, self._site.gathering.following = front, relay, following
         self._socks = SocksSide(self._own, relay, associations)
         front.handshake = self._handshake
 
@@ -173,6 +185,12 @@ class Serving:
             front.resume(client)
         return False
 
+    def follower_ended(self, exchange: Exchange) -> None:
+        """Log and count an answer of the follow thread; called by that thread only."""
+        if self._metered:
+            self.follow_meter.record(exchange)
+        self.log(exchange)
+
     def tunnel_ended(self, exchange: Exchange) -> None:
         """Log and count a tunnel; called by the relay thread only."""
         if self._metered:
@@ -187,18 +205,20 @@ class Serving:
     # --- one request ----------------------------------------------------------------------------
 
     def _serve_one(self, client: Client, worker: Worker) -> Then:
-        exchange = Exchange(client.address, client.arrived, time.monotonic())
-        worker.tally["requests"] += 1
+        if client.follower is not None:
+            exchange = client.follower.exchange
+        else:
+            exchange = Exchange(client.address, client.arrived, time.monotonic())
+            worker.tally["requests"] += 1
         try:
-            head = exchange.head = parse_request(client.take_head())
-            head.scheme = client.scheme
-            turn = Turn(client, worker, exchange, head, head.keeps_alive and not self._front.draining)
-            then = self._dispatch(turn)
+            then = self._dispatch(self._turn(client, worker, exchange))
         except Malformed as error:
             then = self._unreadable(client, exchange, error)
         except Cut as cut:
             exchange.end = cut.end
             then = Then.CLOSE
+        if then is Then.AWAY:
+            return then
         self._count(exchange, worker, ended=then is not Then.TUNNEL)
         return then
 
@@ -224,14 +244,34 @@ class Serving:
                 worker.meter.record(exchange)
             self.log(exchange)
 
+    def _turn(self, client: Client, worker: Worker, exchange: Exchange) -> Turn:
+        follower = client.follower
+        if follower is None:
+            head = exchange.head = parse_request(client.take_head())
+            head.scheme = client.scheme
+            return Turn(client, worker, exchange, head, head.keeps_alive and not self._front.draining)
+        client.follower = None
+        turn = Turn(client, worker, exchange, follower.head, follower.keep)
+        turn.follower, turn.lead = follower, follower.gathering.lead(follower)
+        return turn
+
     def _dispatch(self, turn: Turn) -> Then:
         try:
             return self._side(turn)
         except Refusal as refusal:
             turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
+            if turn.lead is not None:
+                turn.lead.land(Landing.FAILED, refusal)
             if turn.head.form is TargetForm.AUTHORITY and refusal.status != 407:
                 turn.keep = False  # what follows was meant for the tunnel, and is no request to us
             return self._own_answer(turn, refusal.status, refusal.detail, refusal.fields)
+        except Cut:
+            if turn.lead is not None and turn.lead.away:
+                return Then.AWAY
+            raise
+        finally:
+            if turn.lead is not None:
+                turn.lead.land(Landing.FAILED)
 
     def _side(self, turn: Turn) -> Then:
         """Find out whether this is for the reverse or the forward side. RFC 9112, 3.2"""
@@ -264,16 +304,17 @@ class Serving:
         recording = None
         if route.cache is not None:
             rules = Rules(route.cache.ttl, route.cache.stale, targeted=True)
-            found = self._look_up(turn, route.to, rules)
-            if isinstance(found, Stored):
-                return self._from_store(turn, found)
+            found = self._look_up(turn, route.to, rules, route.cache.wait if route.cache.coalesce else 0.0)
+            if not isinstance(found, Recording):
+                return self._from_store(turn, found) if found is not None else Then.AWAY
             recording = found
         pick = site.services[route.to].start(turn.client.address)
         exchange.upstream = pick.name
         host = head.authority if head.host else pick.name.encode()
         validators = recording.validators if recording is not None else None
         request = upstream_request(head, host, turn.client.address, validators)
-        fetch = Fetch(site.pool, self._limits, turn.client, exchange, head, recording, pick.finish)
+        receiver = turn.lead or turn.client
+        fetch = Fetch(site.pool, self._limits, receiver, exchange, head, recording, pick.finish)
         return self._fetch(turn, fetch, [pick.address], request, recording)
 
     def _upgrade(self, turn: Turn, service: str, protocols: list[bytes]) -> Then:
@@ -298,15 +339,17 @@ class Serving:
         turn.exchange.user = forward.authorise(head)
         forward.admit_name(asked_host(head))
         if forward.settings.cache:
-            found = self._look_up(turn, "", FORWARD_RULES)
-            if isinstance(found, Stored):
-                return self._from_store(turn, found)
+            wait = forward.settings.wait if forward.settings.coalesce else 0.0
+            found = self._look_up(turn, "", FORWARD_RULES, wait)
+            if not isinstance(found, Recording):
+                return self._from_store(turn, found) if found is not None else Then.AWAY
             recording = found
         addresses = self._permitted(head, forward)
         turn.exchange.upstream = head.authority.decode()
         validators = recording.validators if recording is not None else None
         request = forward.request(head, turn.client.address, validators)
-        fetch = Fetch(self._site.pool, self._limits, turn.client, turn.exchange, head, recording, _nothing)
+        receiver = turn.lead or turn.client
+        fetch = Fetch(self._site.pool, self._limits, receiver, turn.exchange, head, recording, _nothing)
         return self._fetch(turn, fetch, addresses, request, recording)
 
     def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:
@@ -340,23 +383,76 @@ class Serving:
 
     # --- answering ------------------------------------------------------------------------------
 
-    def _look_up(self, turn: Turn, service: str, rules: Rules) -> Stored | Recording:
-        """The stored answer, or the recording of the one that has to be fetched."""
-        head, exchange = turn.head, turn.exchange
-        store, key, asked = self._site.store, cache_key(service, head), head.fields.text
+    def _look_up(self, turn: Turn, service: str, rules: Rules, wait: float) -> Stored | Recording | None:
+        """The stored answer, or the recording of the one that has to be fetched; None if it waits for one.
+
+        Parameters
+        ----------
+        turn : Turn
+        service : str
+            Of the reverse side; empty for the forward side.
+        rules : Rules
+            From the settings.
+        wait : float
+            Seconds for which it may wait for another's fetch.
+        """
+        head, store = turn.head, self._site.store
+        key, asked = cache_key(service, head), head.fields.text
         request = read_request(head.method, asked, head.framing != 0)
-        use, stored, why = store.lookup(key, request, asked)
-        if stored is not None and use is not Use.ASK:
-            exchange.cache = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
-            if use is Use.BEHIND and head.method == "GET":
-                recording = Recording(store, key, head, request, why, rules, stored)
-                self.refresher.refresh(key, service, head, turn.client.address, recording)
+        found = store.lookup(key, request, asked)
+        recording = None
+        if found.use is Use.ASK:
+            if request.only_if_cached:
+                turn.exchange.cache = "detail=not-cached"
+                raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
+            turn.exchange.cache = f"fwd={found.why}"
+            recording = Recording(store, key, head, request, found.why, rules, found.stored)
+            recording.gathering = self._site.gathering
+            if not wait:
+                return recording
+            gathered = self._gather(turn, key, request, recording, wait)
+            if not isinstance(gathered, Found):
+                return gathered
+            found = gathered
+        return self._hit(turn, key, service, request, rules, found)
+
+    def _hit(
+        self, turn: Turn, key: bytes, service: str, request: Request, rules: Rules, found: Found
+    ) -> Stored | None:
+        head, use, stored = turn.head, found.use, found.stored
+        if turn.lead is not None:
+            turn.lead.land(Landing.SHARED)
+        turn.exchange.cache = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
+        if use is Use.BEHIND and head.method == "GET":
+            recording = Recording(self._site.store, key, head, request, found.why, rules, stored)
+            self.refresher.refresh(key, service, head, turn.client.address, recording)
+        return stored
+
+    def _gather(
+        self, turn: Turn, key: bytes, request: Request, recording: Recording, wait: float
+    ) -> Found | Stored | Recording | None:
+        """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
+        head, follower = turn.head, turn.follower
+        if head.method != "GET" or request.forward is not None:
+            return recording
+        if follower is None:
+            until = time.monotonic() + wait
+            gathering = self._site.gathering
+            follower = Follower(gathering, turn.client, turn.exchange, head, turn.keep, key, request, until)
+        elif follower.failures and (stored := recording.stand_in()) is not None:
+            turn.exchange.cache = recording.outcome
             return stored
-        if request.only_if_cached:
-            exchange.cache = "detail=not-cached"
-            raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
-        exchange.cache = f"fwd={why}"
-        return Recording(store, key, head, request, why, rules, stored)
+        if follower.turn is Next.FAIL and follower.refusal is not None:
+            raise follower.refusal
+        if turn.lead is None and follower.turn is Next.WAIT and time.monotonic() < follower.until:
+            found = follower.gathering.enlist(follower)
+            if isinstance(found, Found):
+                return found
+            if found is Next.WAIT:
+                return None
+            turn.lead = found if isinstance(found, Lead) else None
+        recording.lead = turn.lead
+        return recording
 
     def _from_store(self, turn: Turn, stored: Stored) -> Then:
         head, exchange = turn.head, turn.exchange
@@ -382,6 +478,8 @@ class Serving:
             fetch.send_stored(stored)
         finally:
             turn.keep = fetch.keep
+        if turn.lead is not None and turn.lead.away:
+            return Then.AWAY
         if fetch.keep:
             return Then.NEXT
         return Then.CLOSE if fetch.all_read else Then.LINGER

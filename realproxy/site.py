@@ -9,6 +9,7 @@ from policies.routing import Routes
 from policies.settings import ProxySettings
 from realproxy.cache import Store
 from realproxy.forwarding import Forwarding
+from realproxy.gathering import Gathering
 from realproxy.targets import split_address
 from realproxy.upstream import Pool, Service
 from realproxy.waits import Waits
@@ -38,6 +39,8 @@ class Site:
         By name.
     store : Store
         Of answers.
+    gathering : Gathering
+        Of requests for what is not there yet.
     pool : Pool
         Of upstream connections.
     forwarding : Forwarding or None
@@ -55,6 +58,7 @@ class Site:
         self.settings = settings
         self.services: dict[str, Service]
         self.store: Store
+        self.gathering: Gathering
         self.waits: Waits
         self.pool: Pool
         self.routes = Routes(settings.route)
@@ -69,9 +73,10 @@ class Site:
             for name, service in settings.service.items()
         }
         if before is not None and before.settings.cache == settings.cache:
-            self.store = before.store
+            self.store, self.gathering = before.store, before.gathering
         else:
             self.store = Store(settings.cache, _rng(seed, "cache"))
+            self.gathering = Gathering(self.store, settings.limits.idle_timeout)
         self.waits = Waits() if before is None else before.waits
         self.pool = Pool(settings.limits, self.waits) if before is None else before.pool
         self.forwarding = (

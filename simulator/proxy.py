@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.coalescing import Flights
+from policies.coalescing import Flight, Flights, Landing, Turn, after, landing, shareable
 from policies.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.schema import Scenario
 from scenarios.workload import Request
@@ -94,7 +94,7 @@ class Proxy:
             yield from self._answer_at_once(reply)
         else:
             link = self._miss_link
-            fetch = self._fetch_once if plan.coalesce else self._fetch
+            fetch = self._fetch_once if plan.wait else self._fetch
             reply = yield from fetch(request, plan, now)
         self._threads.leave()
         self._inside.note(-self._env.now)
@@ -154,20 +154,40 @@ class Proxy:
         self._store.disclaim(request.object)
 
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
-        """Fetch, or wait for who does; a reply that may not be stored is for one request alone."""
-        turn = self._env.event()
-        if not self._flights.join(request.object, turn):
-            yield turn
-            if turn.value is not None:
-                yield from self._answer_at_once(turn.value)
-                return turn.value
-            return (yield from self._fetch(request, plan, self._env.now))
-        reply = yield from self._fetch(request, plan, now)
-        shared = None
-        if reply.status == 200 and any(answer.lifetime > 0 for answer in plan.answers.values()):
-            shared = self._hit(reply, self._env.now if reply.born is None else reply.born)
-        for waiter in self._flights.landed(request.object):
-            waiter.succeed(shared)
+        """Fetch, or wait for who does, as `policies.coalescing` says."""
+        env, failures, patience = self._env, 0, now + plan.wait
+        while True:
+            ended = env.event()
+            turn, flight = self._flights.ask(request.object, ended, env.now)
+            if flight is not None and turn is Turn.FETCH:
+                return (yield from self._fetch_for_all(request, plan, flight))
+            if flight is not None and env.now < patience:
+                yield ended | env.timeout(patience - env.now)
+            if flight is None or not ended.triggered:
+                if flight is not None:
+                    self._flights.leave(flight, ended)
+                return (yield from self._fetch(request, plan, env.now))
+            how, reply = ended.value
+            if how is Landing.SHARED:
+                yield from self._answer_at_once(reply)
+                return reply
+            failures += how is Landing.FAILED
+            turn = after(how, failures)
+            if turn is Turn.FAIL:
+                return reply
+            if turn is Turn.ALONE:
+                return (yield from self._fetch(request, plan, env.now))
+
+    def _fetch_for_all(
+        self, request: Request, plan: Plan, flight: Flight[Event]
+    ) -> Generator[Event, None, Reply]:
+        reply = yield from self._fetch(request, plan, self._env.now)
+        now, answer, shared = self._env.now, plan.answers.get(reply.backend), reply
+        how = landing(reply.status, reply.status == 200 and answer is not None and shareable(answer))
+        if how is Landing.SHARED:
+            shared = self._hit(reply, now if reply.born is None else reply.born)
+        for waiter in self._flights.landed(flight, how, now):
+            waiter.succeed((how, shared))
         return reply
 
     def _answer_at_once(self, reply: Reply) -> Iterator[Event]:

@@ -49,8 +49,8 @@ class Plan(NamedTuple):
         The proxy's own.
     lookup : bool
         Whether the cache is asked.
-    coalesce : bool
-        Whether a miss waits for another's fetch of the same object.
+    wait : float
+        Seconds for which a miss waits for another's fetch of the same object; 0 if it does not.
     answers : dict of int to Answer
         What becomes of an answer, by backend, where it may be stored at all.
     """
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
     service: str
     own_reply: Reply | None
     lookup: bool
-    coalesce: bool
+    wait: float
     answers: dict[int, Answer]
 
 
@@ -75,7 +75,7 @@ class Plans(dict[int, Plan]):
         super().__init__()
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
-        nobody = Plan("", Reply(404), False, False, {})
+        nobody = Plan("", Reply(404), False, 0.0, {})
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
@@ -90,15 +90,15 @@ def _asked(number: int) -> Asked:
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan("", Reply(route.respond or 404), False, False, {})
+        return Plan("", Reply(route.respond or 404), False, 0.0, {})
     answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
             answer = _answer(backend.cache_control, route.cache)
             if answer.reason is None:
                 answers[place] = answer
-    coalesce = route.cache is not None and route.cache.coalesce
-    return Plan(route.to, None, route.cache is not None, coalesce, answers)
+    wait = route.cache.wait if route.cache is not None and route.cache.coalesce else 0.0
+    return Plan(route.to, None, route.cache is not None, wait, answers)
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:

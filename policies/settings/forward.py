@@ -11,6 +11,7 @@ from policies.blocking import check_rule
 from policies.credentials import check_password, check_user
 from policies.parents import Parent, parse_parent
 from policies.settings.base import Settings
+from policies.units import Duration
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -51,6 +52,8 @@ class Forward(Settings):
         Passwords by user. If there are any, a client must name one: by Basic, or in SOCKS5.
     cache : bool
         Whether answers may be stored.
+    coalesce, wait
+        As in a route's `RouteCache`.
     """
 
     protocols: tuple[Literal["http", "connect", "socks4", "socks5"], ...] = (
@@ -68,6 +71,8 @@ class Forward(Settings):
         Field(default_factory=dict, repr=False)
     )
     cache: bool = False
+    coalesce: bool = False
+    wait: Annotated[Duration, Field(gt=0)] = 5.0
 
     @property
     def next_proxy(self) -> Parent | None:

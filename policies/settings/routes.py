@@ -54,11 +54,14 @@ class RouteCache(Settings):
         origin says otherwise.
     coalesce : bool
         Whether requests for an object that is being fetched wait for that fetch.
+    wait : duration
+        How long a request waits so for an answer to begin; then it fetches for itself.
     """
 
     ttl: Duration | None = None
     stale: Duration = STALE
     coalesce: bool = False
+    wait: Annotated[Duration, Field(gt=0)] = 5.0
 
 
 def _read_route_cache(value: object) -> object:

@@ -2,44 +2,150 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.coalescing import Flights
+from policies.coalescing import (
+    HIT_FOR_MISS,
+    MOST_FAILURES,
+    MOST_REMEMBERED,
+    Flight,
+    Flights,
+    Landing,
+    Turn,
+    after,
+    landing,
+    shareable,
+)
+from policies.freshness import Answer, NotStored
+
+
+def ask(flights: Flights[str], key: str, waiter: str, now: float = 0.0, *, leads: bool = True) -> Turn:
+    return flights.ask(key, waiter, now, leads=leads)[0]
+
+
+def flight_of(flights: Flights[str], key: str, waiter: str, now: float = 0.0) -> Flight[str]:
+    flight = flights.ask(key, waiter, now)[1]
+    assert flight is not None
+    return flight
 
 
 def test_the_first_fetches_and_the_others_wait_in_order() -> None:
     flights: Flights[str] = Flights()
-    assert [flights.join("a", waiter) for waiter in ("one", "two", "three")] == [True, False, False]
-    assert flights.join("b", "other")
-    assert flights.landed("a") == ["two", "three"]
-    assert flights.join("a", "four"), "nobody fetches it any more"
-    assert flights.landed("a") == []
+    flight = flight_of(flights, "a", "one")
+    assert [ask(flights, "a", waiter) for waiter in ("two", "three")] == [Turn.WAIT, Turn.WAIT]
+    assert flights.waiting == 2
+    assert ask(flights, "b", "other") is Turn.FETCH
+    assert flights.landed(flight, Landing.SHARED, 0.0) == ["two", "three"]
+    assert ask(flights, "a", "four") is Turn.FETCH, "nobody fetches it any more"
+    assert flights.landed(flight, Landing.SHARED, 0.0) == []
 
 
 def test_who_leaves_is_not_told() -> None:
     flights: Flights[str] = Flights()
-    flights.join("a", "one")
-    flights.join("a", "two")
-    assert flights.leave("a", "two")
-    assert not flights.leave("a", "two")
-    assert flights.landed("a") == []
-    assert not flights.leave("a", "one")
+    flight = flight_of(flights, "a", "one")
+    ask(flights, "a", "two")
+    assert flights.leave(flight, "two")
+    assert not flights.leave(flight, "two")
+    assert flights.landed(flight, Landing.SHARED, 0.0) == []
+    assert not flights.leave(flight, "one")
+
+
+def test_what_is_private_is_fetched_by_each_for_a_while() -> None:
+    """Hit-for-miss: requests for what cannot be shared must not be put in a row."""
+    flights: Flights[str] = Flights()
+    flight = flight_of(flights, "a", "one")
+    assert ask(flights, "a", "two") is Turn.WAIT
+    flights.landed(flight, Landing.PRIVATE, now=1.0)
+    assert ask(flights, "a", "three", now=HIT_FOR_MISS) is Turn.ALONE
+    assert ask(flights, "b", "three", now=HIT_FOR_MISS) is Turn.FETCH
+    assert ask(flights, "a", "four", now=1.0 + HIT_FOR_MISS) is Turn.FETCH
+
+
+def test_an_answer_that_can_be_shared_ends_that_while() -> None:
+    flights: Flights[str] = Flights()
+    flights.landed(flight_of(flights, "a", "one"), Landing.PRIVATE, 0.0)
+    flights.shareable("a")
+    assert ask(flights, "a", "two") is Turn.FETCH
+
+
+def test_what_is_private_is_remembered_of_so_many_keys() -> None:
+    flights: Flights[str] = Flights()
+    for number in range(MOST_REMEMBERED + 1):
+        flights.landed(flight_of(flights, f"{number}", "one"), Landing.PRIVATE, 0.0)
+    assert ask(flights, "0", "two") is Turn.FETCH
+    assert ask(flights, "1", "two") is Turn.ALONE
+
+
+def test_a_failure_says_nothing_of_the_next_answer() -> None:
+    flights: Flights[str] = Flights()
+    flights.landed(flight_of(flights, "a", "one"), Landing.FAILED, 0.0)
+    assert ask(flights, "a", "two") is Turn.FETCH
+
+
+def test_who_may_not_lead_waits_if_there_is_something_to_wait_for() -> None:
+    flights: Flights[str] = Flights()
+    assert ask(flights, "a", "one", leads=False) is Turn.ALONE
+    ask(flights, "a", "two")
+    assert ask(flights, "a", "three", leads=False) is Turn.WAIT
+
+
+def test_who_comes_after_a_change_does_not_wait_for_an_older_fetch() -> None:
+    flights: Flights[str] = Flights()
+    old = flight_of(flights, "a", "one")
+    ask(flights, "a", "two")
+    flights.overtaken("a")
+    assert not flights.is_newest(old)
+    new = flight_of(flights, "a", "three")
+    ask(flights, "a", "four")
+    assert new is not old
+    assert flights.landed(old, Landing.SHARED, 0.0) == ["two"]
+    assert flights.landed(new, Landing.SHARED, 0.0) == ["four"], "the old one's end is not the new one's"
+
+
+@pytest.mark.parametrize(
+    ("status", "usable", "ended"),
+    [
+        (200, True, Landing.SHARED), (404, True, Landing.SHARED), (200, False, Landing.PRIVATE),
+        (404, False, Landing.PRIVATE), (500, False, Landing.FAILED), (502, False, Landing.FAILED),
+        (503, True, Landing.SHARED), (501, False, Landing.PRIVATE),
+    ],
+)  # fmt: skip
+def test_how_a_fetch_ends(status: int, usable: bool, ended: Landing) -> None:
+    assert landing(status, usable) is ended
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(None, 60.0), True), (Answer(None, 60.0, 60.0), False), (Answer(None, 0.0), False),
+        (Answer(None, 60.0, validate=True), False), (Answer(NotStored.PRIVATE, 60.0), False),
+    ],
+)  # fmt: skip
+def test_only_what_is_fresh_and_may_be_stored_is_given_to_others(answer: Answer, expected: bool) -> None:
+    """RFC 9111, 4: collapsed requests need an answer that could be reused for each of them."""
+    assert shareable(answer) is expected
+
+
+def test_who_waited_in_vain_tries_again_but_not_for_ever() -> None:
+    assert after(Landing.PRIVATE, 0) is Turn.ALONE
+    assert [after(Landing.FAILED, count) for count in range(1, MOST_FAILURES + 1)] == [Turn.WAIT, Turn.FAIL]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=100))
 def test_everyone_fetches_or_is_told_and_never_two_fetch_the_same(events: list[tuple[bool, int]]) -> None:
     flights: Flights[int] = Flights()
-    flying: set[int] = set()
+    flying: dict[int, Flight[int]] = {}
     waiting: dict[int, list[int]] = {}
     for number, (asks, key) in enumerate(events):
         if asks:
-            fetches = flights.join(key, number)
-            assert fetches == (key not in flying)
-            flying.add(key)
-            if not fetches:
+            turn, flight = flights.ask(key, number, 0.0)
+            assert turn is (Turn.WAIT if key in flying else Turn.FETCH)
+            assert flight is not None
+            if turn is Turn.WAIT:
                 waiting.setdefault(key, []).append(number)
+            flying[key] = flight
         elif key in flying:
-            assert flights.landed(key) == waiting.pop(key, [])
-            flying.remove(key)
+            assert flights.landed(flying.pop(key), Landing.SHARED, 0.0) == waiting.pop(key, [])
     assert len(flights) == len(flying)
