@@ -75,12 +75,15 @@ class Connection:
     ----------
     host, port
         Where to.
+    source : str, optional
+        Local address to connect from.
     timeout : float
         Longest wait in seconds, to connect and between two reads.
     """
 
-    def __init__(self, host: str, port: int, timeout: float = 60.0) -> None:
+    def __init__(self, host: str, port: int, source: str | None = None, timeout: float = 60.0) -> None:
         self._address = (host, port)
+        self._source = None if source is None else (source, 0)
         self._timeout = timeout
         self._socket: socket.socket | None = None
         self._poll = _POLL()
@@ -97,7 +100,7 @@ class Connection:
             if not self._poll.poll(0):
                 return self._socket
             self.close()
-        self._socket = socket.create_connection(self._address, self._timeout)
+        self._socket = socket.create_connection(self._address, self._timeout, self._source)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poll.register(self._socket.fileno(), select.POLLIN)
         return self._socket

@@ -3,7 +3,9 @@
 Closed load: one greenlet a user, which waits for its answer, thinks, and asks again. Open load:
 one dispatcher, which starts a greenlet at each arrival however late the answers are; if the
 workload's `connections` are numbered, that greenlet waits for a free one. All start from one
-moment, after everybody is connected. Greenlets of one thread share a `Replay`.
+moment, after everybody is connected. Greenlets of one thread share a `Replay`. Each client has an
+address of its own on the loopback, so that the proxy tells them apart; to a proxy elsewhere all
+come from this machine's one address.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import gc
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable
 
 import gevent
@@ -24,7 +27,7 @@ from loadtests.alarm import Alarm
 from loadtests.connection import Connection, Exchange
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
-from scenarios.workload import Request, Workload
+from scenarios.workload import Request, Workload, client_address
 
 _LEAD_S = 0.02
 """From the moment when all are ready to the start of the run, so that all have woken by then."""
@@ -76,7 +79,7 @@ class Replay:
         self._joined = self._ready = 0
         self._active: set[gevent.Greenlet] = set()
         self._connections: list[Connection] = []
-        self._idle: list[Connection] = []
+        self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
         most = self._workload.connections
         self._turns = DummySemaphore() if most is None else Semaphore(most)
         self._later: list[gevent.Greenlet] = []
@@ -150,7 +153,7 @@ class Replay:
         }
 
     def _replay_closed(self, user: int) -> None:
-        connection = self._connect()
+        connection = self._connect(client_address(user))
         stream = self._workload.stream(user)
         upcoming, seq = next(stream, None), 0
         due = self._wait_for_start()
@@ -165,7 +168,10 @@ class Replay:
             upcoming, seq = next(stream, None), seq + 1
 
     def _replay_open(self) -> None:
-        self._idle += [self._connect() for _ in range(_SPARE_CONNECTIONS)]
+        clients = self._scenario.workload.clients
+        for number in range(max(clients, _SPARE_CONNECTIONS)):
+            address = client_address(number % clients)
+            self._idle[address].append(self._connect(address))
         stream = self._workload.stream(0)
         upcoming, seq = next(stream, None), 0
         due = self._wait_for_start()
@@ -177,17 +183,18 @@ class Replay:
             self._planned += 1
             text = self._encode(request)
             self._alarm.sleep_until(due)
-            under_way.spawn(self._ask_once, text, (0, seq, request.object), due)
+            under_way.spawn(self._ask_once, text, (0, seq, request.object), due, request.client)
             upcoming, seq = next(stream, None), seq + 1
         under_way.join()
 
-    def _ask_once(self, text: bytes, who: tuple[int, int, int], due: float) -> None:
+    def _ask_once(self, text: bytes, who: tuple[int, int, int], due: float, client: str) -> None:
+        idle = self._idle[client]
         with self._turns:
             if self._abandoned:
                 return
-            connection = self._idle.pop() if self._idle else self._new_connection()
+            connection = idle.pop() if idle else self._new_connection(client)
             self._ask(connection, text, who, due)
-            self._idle.append(connection)
+            idle.append(connection)
 
     def _ask(self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float) -> float:
         """Send one request and record it; returns when its answer was there."""
@@ -208,13 +215,14 @@ class Replay:
             f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
         ).encode("ascii")
 
-    def _new_connection(self) -> Connection:
-        connection = Connection(self._host, self._port)
+    def _new_connection(self, client: str) -> Connection:
+        source = client if self._host.startswith("127.") else None
+        connection = Connection(self._host, self._port, source)
         self._connections.append(connection)
         return connection
 
-    def _connect(self) -> Connection:
-        connection = self._new_connection()
+    def _connect(self, client: str) -> Connection:
+        connection = self._new_connection(client)
         with contextlib.suppress(OSError):  # the first request tries again, and records the failure
             connection.open()
         return connection

@@ -15,7 +15,6 @@ NOT_OBEYED_YET = (
     "forward.parent",
     "forward.parent_ca",
     "workers",
-    "service.*.load_snapshot",
     "service.*.health",
     "service.*.eject",
     "service.*.retry",

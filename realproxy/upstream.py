@@ -302,7 +302,8 @@ class Service:
         self.name, self.proxy_protocol = name, settings.proxy_protocol
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
-        self._dispatch = Dispatch(settings.balance, [upstream.weight for upstream in settings.upstreams], rng)
+        weight = [upstream.weight for upstream in settings.upstreams]
+        self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         self._requests = [0] * len(self.names)
         self._lock = threading.Lock()
 
@@ -326,6 +327,6 @@ class Service:
             return [
                 {"address": name, "requests": requests, "outstanding": load}
                 for name, requests, load in zip(
-                    self.names, self._requests, self._dispatch.upstreams.load, strict=True
+                    self.names, self._requests, self._dispatch.outstanding, strict=True
                 )
             ]

@@ -83,6 +83,9 @@ class WorkloadSettings(_Table):
         Open load through a generator that has only so many connections: a request that is due
         waits there until one is free, and is sent late. Shows what coordinated omission hides; a
         real run that is sent late is void, and says so.
+    clients : int
+        Addresses that open load and traces come from, each request from any of them; balancers that
+        hash the source see them. Closed users have one each.
     profile : profile, optional
         What `rate` is multiplied by over time: ``ramp(low, high, over)``,
         ``bursts(every, lasting, factor)`` or ``day(length, swing)``, see `scenarios.profiles`.
@@ -105,6 +108,7 @@ class WorkloadSettings(_Table):
     think: DurationDistribution = parse_distribution("exponential(1s)")
     rate: Annotated[Rate, Field(gt=0)] | None = None
     connections: Annotated[int, Field(ge=1)] | None = None
+    clients: Annotated[int, Field(ge=1, le=65_536)] = 1
     profile: LoadProfile | None = None
     trace: str | None = None
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -120,6 +124,8 @@ class WorkloadSettings(_Table):
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
         if self.users and self.connections:
             raise ValueError("connections: each closed user has one of its own; expected 'rate' or 'trace'")
+        if self.users and self.clients > 1:
+            raise ValueError("clients: each closed user is one by itself; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:

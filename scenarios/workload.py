@@ -7,7 +7,9 @@ of how many requests another user sends, leaves all others as they were (common 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from functools import cache
+from ipaddress import IPv4Address
+from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,20 @@ _OBJECTS_KEY = 2**31
 """Stream of the objects' sizes; users have smaller numbers."""
 _PROFILE_KEY = 2**31 + 1
 """Stream of the chances by which a load profile keeps an arrival."""
+_CLIENTS_KEY = 2**31 + 2
+"""Stream of the addresses from which open load comes."""
+
+
+@cache
+def client_address(number: int) -> str:
+    """The loopback address of client `number`, by which the proxy knows its requests' source.
+
+    Examples
+    --------
+    >>> client_address(0), client_address(1), client_address(255)
+    ('127.0.0.1', '127.0.0.2', '127.0.1.0')
+    """
+    return str(IPv4Address("127.0.0.1") + number)
 
 
 class Request(NamedTuple):
@@ -36,12 +52,15 @@ class Request(NamedTuple):
         Bytes of its body.
     demand : tuple of float
         Seconds of work that it asks of each backend, in the order of the scenario's file.
+    client : str
+        Address that it comes from: each closed user has one of its own.
     """
 
     pause: float
     object: int
     size: int
     demand: tuple[float, ...]
+    client: str
 
 
 class Workload:
@@ -98,7 +117,7 @@ class Workload:
 
     def _drawn(self, number: int) -> Iterator[Request]:
         pauses, objects, *demands = self._rng(number, 2 + len(self._service))
-        sizes, waits = self.sizes, self._pauses(pauses)
+        sizes, waits, clients = self.sizes, self._pauses(pauses), self._clients(number)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
             works = (
@@ -110,6 +129,7 @@ class Workload:
                 asked.tolist(),
                 sizes[asked].tolist(),
                 zip(*works, strict=True),
+                clients,
             )
 
     def _pauses(self, rng: np.random.Generator) -> Iterator[float]:
@@ -122,9 +142,17 @@ class Workload:
             else:
                 yield from self._settings.think.sample(rng, _BLOCK).tolist()
 
+    def _clients(self, number: int) -> Iterator[str]:
+        count = self._settings.clients
+        if self.closed or count == 1:
+            return repeat(client_address(number))
+        rng = self._rng(_CLIENTS_KEY, 1)[0]
+        blocks = (rng.integers(count, size=_BLOCK).tolist() for _ in repeat(None))
+        return map(client_address, chain.from_iterable(blocks))
+
     def _replayed(self, trace: Trace) -> Iterator[Request]:
         demands = self._rng(0, 2 + len(self._service))[2:]
-        last = 0.0
+        last, clients = 0.0, self._clients(0)
         for start in range(0, len(trace.times), _BLOCK):
             rows = slice(start, start + _BLOCK)
             times = trace.times[rows].tolist()
@@ -135,7 +163,7 @@ class Workload:
                 drawn = [trace.service[rows].tolist()] * len(self._service)
             asked = trace.objects[rows].tolist()
             for time, number, demand in zip(times, asked, zip(*drawn, strict=True), strict=True):
-                yield Request(time - last, number, int(self.sizes[number]), demand)
+                yield Request(time - last, number, int(self.sizes[number]), demand, next(clients))
                 last = time
 
     def _rng(self, number: int, count: int) -> list[np.random.Generator]:

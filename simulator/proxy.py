@@ -17,7 +17,7 @@ from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
 from simulator.life import Life
-from simulator.routes import Plan, Plans, Reply
+from simulator.routes import Plan, PlansByClient, Reply
 from simulator.service import Behind, Service
 from simulator.slots import Slots, StepSeries
 from simulator.store import Store
@@ -63,7 +63,7 @@ class Proxy:
         self._core = Slots(env, 1)
         self._threads = Slots(env, scenario.proxy.limits.threads)
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
-        self._plans = Plans(scenario)
+        self._plans = PlansByClient(scenario)
         rng = random.Random(f"{scenario.seed}/cache")
         self._store = Store(scenario.proxy.worker_cache, rng)
         self._refreshers = Slots(env, REFRESHES_AT_ONCE)
@@ -81,7 +81,7 @@ class Proxy:
         if turn is not None:
             yield turn
             now = self._env.now
-        plan = self._plans[request.object]
+        plan = self._plans[request.client][request.object]
         reply = plan.own_reply
         if plan.lookup:
             use, copy = self._store.lookup(request.object, now)
@@ -114,7 +114,7 @@ class Proxy:
         elif not service.near:
             reply = yield from service.ask_afar(request, now)
         else:
-            index = service.dispatch.start(None, now)
+            index = service.dispatch.start(request.client, now)
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             replica.end(env.now)

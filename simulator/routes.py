@@ -10,6 +10,7 @@ from policies.routing import Asked, Routes
 from policies.settings import Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
+from scenarios.workload import client_address
 
 NO_BACKEND = -1
 
@@ -63,29 +64,42 @@ class Plan(NamedTuple):
 
 
 class Plans(dict[int, Plan]):
-    """The plan for every object, by number.
+    """The plan for every object that one client asks for, by number.
 
     Parameters
     ----------
     scenario : Scenario
         Its routes, and what its backends say in Cache-Control.
+    client : str
+        The client's address.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, client: str) -> None:
         super().__init__()
+        self._client = client
         self._routes = Routes(scenario.proxy.route)
         plans = [_plan(route, scenario) for route in scenario.proxy.route]
         nobody = Plan("", Reply(404), False, 0.0, {})
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
-        plan = self[number] = self._by_route[self._routes.match(_asked(number))]
+        asked = Asked("127.0.0.1", f"/objects/{number}", "GET", self._client, lambda _name: None)
+        plan = self[number] = self._by_route[self._routes.match(asked)]
         return plan
 
 
-def _asked(number: int) -> Asked:
-    """The request of a test client for object `number`, as routes see it."""
-    return Asked("127.0.0.1", f"/objects/{number}", "GET", "127.0.0.1", lambda _name: None)
+class PlansByClient(dict[str, Plans]):
+    """The plans for every client, by address: the same for all, unless a route looks at the client."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__()
+        self._scenario = scenario
+        told_apart = any(route.when.client is not None for route in scenario.proxy.route)
+        self._common = None if told_apart else Plans(scenario, client_address(0))
+
+    def __missing__(self, client: str) -> Plans:
+        plans = self[client] = self._common if self._common is not None else Plans(self._scenario, client)
+        return plans
 
 
 def _plan(route: Route, scenario: Scenario) -> Plan:

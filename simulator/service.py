@@ -15,7 +15,7 @@ from policies.resilience import Attempts, Precautions, is_failure
 from policies.settings import Health
 from scenarios.fetches import FetchLog
 from scenarios.schema import Scenario
-from scenarios.workload import Request
+from scenarios.workload import Request, client_address
 from simulator.backend import Replica
 from simulator.life import Life
 from simulator.links import Handle, Latency
@@ -123,7 +123,7 @@ class Service:
 
     def ask_afar(self, request: Request, now: float) -> Generator[Event, None, Reply]:
         """The answer of an upstream that is another proxy, or behind a link."""
-        index = self.dispatch.start(None, now)
+        index = self.dispatch.start(request.client, now)
         reply = yield from self.reach(index, request)
         if self._link:
             yield self._env.timeout(self._link)
@@ -134,7 +134,7 @@ class Service:
         """What an upstream answers that is another proxy, or behind a link; 502 if it is down or fails."""
         env, replica, latency = self._env, self.replicas[index], self._latency
         if isinstance(replica, Next):
-            return (yield from replica.ask(request, env.now))
+            return (yield from replica.ask(request._replace(client=client_address(0)), env.now))
         if latency is not None:
             yield env.timeout(latency())
         reply = Reply(502)
@@ -243,7 +243,7 @@ class Resilience:
     def _begin_leg(self, request: Request, tried: _Try) -> None:
         now = self._env.now
         self._decisions.refresh(now)
-        index = self._service.dispatch.start(None, now, (*tried.attempts.failed, *tried.legs))
+        index = self._service.dispatch.start(request.client, now, (*tried.attempts.failed, *tried.legs))
         tried.legs.append(index)
         Life(self._leg(request, tried, index))
 

@@ -185,6 +185,13 @@ class Dispatch:
         periodic updates of M. Mitzenmacher, "How useful is old information?", IEEE Transactions on
         Parallel and Distributed Systems 11, 2000); 0: it always knows them.
 
+    Attributes
+    ----------
+    upstreams : Upstreams
+        What the balancer sees.
+    outstanding : list of int
+        Requests under way on every upstream, now, whatever the balancer knows of them.
+
     Notes
     -----
     Not locked: the real proxy calls it under its own lock, the simulator has one thread.
@@ -199,7 +206,7 @@ class Dispatch:
         snapshot: float = 0.0,
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
-        self._outstanding = [0] * len(weight) if snapshot else self.upstreams.load
+        self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
         self._snapshot, self._next_look = snapshot, snapshot or math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
@@ -216,7 +223,7 @@ class Dispatch:
             self._look(now)
         others = [index for index in upstreams.available if index not in failed] if failed else []
         index = self._instead(others) if others else self.balancer.pick(key, now)
-        self._outstanding[index] += 1
+        self.outstanding[index] += 1
         return index
 
     def finish(self, index: int, elapsed: float, now: float, failed: bool = False) -> None:
@@ -225,7 +232,7 @@ class Dispatch:
         One that has `failed` counts as a slow one: else who fails at once would look fast to
         balancers that learn from latencies, and be sent everything.
         """
-        self._outstanding[index] -= 1
+        self.outstanding[index] -= 1
         self.balancer.finished(index, max(elapsed, FAILED_SECONDS) if failed else elapsed, now)
 
     def _instead(self, others: list[int]) -> int:
@@ -238,5 +245,5 @@ class Dispatch:
     def _look(self, now: float) -> None:
         self._next_look = (now // self._snapshot + 1) * self._snapshot
         upstreams = self.upstreams
-        upstreams.load[:] = self._outstanding
+        upstreams.load[:] = self.outstanding
         upstreams.weight = list(upstreams.weight)  # tells balancers with books to begin them anew

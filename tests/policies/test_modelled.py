@@ -17,7 +17,6 @@ SET: dict[str, Any] = {
     "workers": 4,
     "forward.parent": "http://127.0.0.1:3128",
     "forward.parent_ca": "ca.pem",
-    "service.*.load_snapshot": "1s",
     "service.*.health": {"every": "1s"},
     "service.*.eject": {"errors": 3, "for": "5s"},
     "service.*.retry": {"attempts": 3, "budget": 0.1},

@@ -26,6 +26,10 @@ from scenarios import parse_scenario
             "workload: connections: each closed user has one of its own; expected 'rate' or 'trace'",
         ),
         (
+            {"workload.clients": 5},
+            "workload: clients: each closed user is one by itself; expected 'rate' or 'trace'",
+        ),
+        (
             {"workload.users": None, "workload.rate": "0/s"},
             "workload.rate: input should be greater than 0, not '0/s'",
         ),

@@ -156,3 +156,17 @@ def test_closed_load_has_one_stream_per_user(workload) -> None:
 
 def test_requests_do_not_end(workload) -> None:
     assert len(taken(workload(), 0, 1_000)) == 1_000
+
+
+def test_each_closed_user_has_an_address_of_its_own(workload) -> None:
+    drawn = workload({"workload.users": 300})
+    addresses = [{request.client for request in taken(drawn, user, 5)} for user in (0, 1, 255, 299)]
+    assert addresses == [{"127.0.0.1"}, {"127.0.0.2"}, {"127.0.1.0"}, {"127.0.1.44"}]
+
+
+def test_open_load_comes_from_one_address_or_from_any_of_several(workload) -> None:
+    one, many = taken(workload(OPEN), 0), taken(workload(OPEN | {"workload.clients": 4}), 0)
+    assert set(column(one, "client")) == {"127.0.0.1"}
+    assert set(column(many, "client")) == {"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"}
+    for name in ("pause", "object", "size", "demand"):
+        assert column(one, name) == column(many, name), "nothing else changes"

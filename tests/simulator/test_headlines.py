@@ -19,6 +19,7 @@ from policies.eviction import charged_size
 from scenarios import Scenario, Workload, load_scenario
 from simulator import Costs, Result, compare_paired, simulate
 from simulator.statistics import batch_means, coordinated_omission, estimate
+from twin.lesson.affinity import share_moved
 
 Z = 4.9
 
@@ -30,6 +31,14 @@ def simulated(name: str, duration: str = "60s", replications: int = 8) -> dict[s
     return {
         variant.label: simulate(variant.scenario, replications, costs=Costs.zero())
         for variant in load_scenario(name, changes).variants
+    }
+
+
+@cache
+def simulated_as_shipped(name: str) -> dict[str, Result]:
+    return {
+        variant.label: simulate(variant.scenario, costs=Costs.zero())
+        for variant in load_scenario(name).variants
     }
 
 
@@ -149,3 +158,86 @@ def test_coordinated_omission() -> None:
     found = coordinated_omission(short.records, short.scenario.window)
     assert found.understated(0.99) == pytest.approx(12, rel=0.2)
     assert coordinated_omission(enough.records).understated(0.99) == 1.0
+
+
+@pytest.mark.parametrize(("balance", "expected"), [("p2c", 4.3), ("least_requests", 13.6)])
+def test_stale_loads(balance: str, expected: float) -> None:
+    """Between two looks all join the same shortest queue; two choices spread over many.
+
+    Known from small models, hence the tolerance: more than three standard errors of these runs.
+    """
+    result = simulated("stale-loads", "60s", 4)[balance]
+    assert result.settled
+    assert in_service_times(result).mean() == pytest.approx(expected, rel=0.2)
+
+
+def test_chance_does_not_mind_stale_loads() -> None:
+    """It does not look: M/M/1 at 0.9."""
+    assert abs(estimate(in_service_times(simulated("stale-loads", "60s", 4)["random"])).z_score(10.0)) < Z
+
+
+def test_stale_loads_make_the_shortest_queue_worse_than_chance() -> None:
+    results = simulated("stale-loads", "60s", 4)
+    for worse, better in (("least_requests", "random"), ("random", "p2c")):
+        assert compare_paired(results[worse], results[better], "mean_ms").mean > 0
+
+
+def test_locked_cache() -> None:
+    """By the operational laws: a closed system is bound by its users, or by its one lock.
+
+    N / (Z + (1 - p) D) while the lock is idle enough, 1 / (p L) at most: with L = 5 ms, D = 500 ms,
+    Z = 100 ms and N = 100 the two meet at p = 0.6.
+    """
+    found = [result.summary for result in simulated_as_shipped("locked-cache").values()]
+    locked, free = found[:3], found[3:]
+    assert [one.hit_ratio for one in locked] == pytest.approx([0.3, 0.6, 1.0], abs=0.02)
+    assert [one.hit_ratio for one in free] == pytest.approx([0.3, 0.6, 1.0], abs=0.02)
+    throughput = [one.throughput_rps for one in locked]
+    assert throughput[1] > 1.4 * max(throughput[0], throughput[2]), "it peaks below 100 % hits"
+    assert throughput[2] == pytest.approx(1 / 5e-3, rel=0.01), "there the lock is never free"
+    for one in free:
+        assert one.throughput_rps == pytest.approx(100 / (0.1 + (1 - one.hit_ratio) * 0.5), rel=0.05)
+
+
+def test_retry_storm() -> None:
+    """The outage leaves seven seconds of work behind; who adds three retries to it never gets rid of it."""
+    once, storm, budget = simulated_as_shipped("retry-storm").values()
+    for recovered in (once, budget):
+        assert recovered.summary.error_ratio == 0.0
+        assert recovered.settled
+    assert storm.summary.error_ratio == 1.0, "no goodput, a minute after the outage"
+    goodput = {"once": answers_per_second(once), "budget": answers_per_second(budget)}
+    for found in (*goodput.values(), answers_per_second(storm)):
+        assert found[:10].mean() == pytest.approx(70, rel=0.1)
+        assert found[11:20].max() == 0, "while the server is slow, all answers are too late"
+    assert goodput["budget"][:60].sum() < goodput["once"][:60].sum(), "retries cost some time, no more"
+
+
+def answers_per_second(result: Result) -> np.ndarray:
+    """Requests that were answered well, by the second in which they were sent."""
+    records = result.records
+    edges = np.arange(0.0, result.scenario.duration + 1)
+    return np.histogram(records.sent[records.status == 200], edges)[0]
+
+
+MOVED = {"source_hash": 10 / 11, "rendezvous_hash": 1 / 11, "ring_hash": 1 / 11, "maglev": 1 / 11}
+
+
+@pytest.mark.parametrize("balance", MOVED)
+def test_one_more_server(balance: str) -> None:
+    """Consistent hashing moves the new server's share of the clients; the modulus moves nearly all.
+
+    Exactly so for rendezvous and source hash, whose hashes are as good as chance (z-test). A ring's
+    new server has a share of its own making, within a tenth or so of the mean; Maglev moves a few
+    clients more than it must (E. Eisenbud et al., NSDI 2016, section 5.3).
+    """
+    users = 1_500
+    ten, eleven = (
+        simulate(one.scenario, costs=Costs.zero())
+        for one in load_scenario("one-more-server", {"workload.users": users, "duration": "8s"}).variants
+        if one.scenario.proxy.service["web"].balance == balance
+    )
+    moved = share_moved(ten.records, eleven.records)
+    chance = Z * (MOVED[balance] * (1 - MOVED[balance]) / users) ** 0.5
+    slack = {"ring_hash": 0.01, "maglev": 0.03}.get(balance, 0.0)
+    assert moved == pytest.approx(MOVED[balance], abs=chance + slack)

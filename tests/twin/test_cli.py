@@ -593,7 +593,7 @@ def test_explain_refuses_what_is_no_request(run: Run, proxy_file: Path, wrong: l
     ("key", "value"),
     [
         ("proxy.service.web.retry", "{attempts = 2}"),
-        ("proxy.service.web.load_snapshot", "1s"),
+        ("proxy.cache.hit_lock", "1ms"),
         ("backend.web.fail", '{1 = "1s..2s"}'),
         ("backend.web.discipline", "ps"),
     ],
