@@ -77,8 +77,8 @@ from scenarios import parse_scenario
         ({"seed": -1}, "seed: input should be greater than or equal to 0, not -1"),
         (
             {"rank_by": "p98_ms"},
-            "rank_by: input should be 'throughput_rps', 'mean_ms', 'p50_ms', 'p95_ms', 'p99_ms' "
-            "or 'hit_ratio', not 'p98_ms'",
+            "rank_by: input should be 'throughput_rps', 'mean_ms', 'p50_ms', 'p95_ms', 'p99_ms', "
+            "'hit_ratio', 'fetch_rps' or 'fetches_per_expiry', not 'p98_ms'",
         ),
     ],
 )
