@@ -12,8 +12,6 @@ from typing import Any
 from policies.problems import BadInput
 
 NOT_OBEYED_YET = (
-    "forward.parent",
-    "forward.parent_ca",
     "workers",
     "service.*.health",
     "service.*.eject",

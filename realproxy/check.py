@@ -15,7 +15,7 @@ from policies.problems import BadInput
 from policies.routing import Routes, Verdict
 from policies.settings import Forward, Match, ProxySettings, load_settings
 from realproxy.exchange import Refusal
-from realproxy.forwarding import Forwarding, asked_host, read_blocklist
+from realproxy.forwarding import Forwarding, asked_host
 from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
 from realproxy.layers import check_certificates
 from realproxy.listening import host_of
@@ -97,11 +97,11 @@ def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
 
 
 def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
-    """Hosts files that cannot be read."""
+    """Hosts files and certificates that cannot be read."""
     if settings.forward is None:
         return []
     try:
-        read_blocklist(settings.forward)
+        Forwarding(settings.forward, Resolver(0.0), settings.limits)
     except BadInput as problem:
         return [BadInput(where, problem.where, problem.problem)]
     return []

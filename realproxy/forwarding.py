@@ -66,14 +66,15 @@ class Forwarding:
     Raises
     ------
     BadInput
-        If a hosts file cannot be read.
+        If a hosts file or the certificates for a parent cannot be read.
     """
 
     def __init__(self, settings: Forward, resolver: Resolver, limits: Limits) -> None:
         self.settings = settings
         self._resolver, self._limits = resolver, limits
-        parent = settings.next_proxy
-        self.parent = ParentProxy(parent, resolver, limits) if parent is not None else None
+        self.parent: ParentProxy | None = None
+        if (parent := settings.next_proxy) is not None:
+            self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
         self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
@@ -97,6 +98,15 @@ class Forwarding:
     def is_user(self, user: str, password: str) -> bool:
         """Whether these are the credentials of somebody."""
         return is_known(self.settings.auth, user, password)
+
+    @property
+    def asks_parent(self) -> bool:
+        """Whether plain requests go to a parent as they are."""
+        return self.parent is not None and self.parent.takes_requests
+
+    def upstream(self, target: str) -> str:
+        """What the log calls the upstream: the parent, or else the target."""
+        return target if self.parent is None else self.parent.parent.name
 
     def handshake(self) -> Handshake | None:
         """For a client that speaks SOCKS; None if that is off."""
@@ -148,6 +158,11 @@ class Forwarding:
             return [(normal_host(host), port)]
         return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
 
+    def places(self, host: str, port: int, own: Address) -> list[Address]:
+        """Where to send a plain request; raises like `addresses`."""
+        addresses = self.addresses(host, port, own)
+        return addresses if self.parent is None else [self.parent.place(*addresses[0])]
+
     def open(self, host: str, port: int, own: Address) -> tuple[socket.socket, bytes]:
         """A connection for a tunnel, and the first bytes that came; raises like `addresses`."""
         addresses = self.addresses(host, port, own)
@@ -186,4 +201,5 @@ class Forwarding:
         whole: bool = False,
     ) -> bytes:
         """The head to send on, see `realproxy.heads.forward_request`."""
-        return forward_request(head, self._rules, client, validators, whole=whole)
+        parent = self.parent.fields if self.parent is not None and self.asks_parent else None
+        return forward_request(head, self._rules, client, validators, parent=parent, whole=whole)

@@ -111,7 +111,7 @@ class Refresher:
     def _from_anywhere(self, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
         forwarding = self._site.forwarding
         assert forwarding is not None
-        addresses = forwarding.addresses(asked_host(head), head.port, self._own)
+        addresses = forwarding.places(asked_host(head), head.port, self._own)
         request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
         self._run(addresses, request, head, exchange, recording, lambda: None)
 

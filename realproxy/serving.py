@@ -28,6 +28,7 @@ from realproxy.heads import MOST_PASSAGES, connection_field, own_answer, passage
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 from realproxy.max_forwards import final_answer, goes_on
 from realproxy.metering import Meter
+from realproxy.parents import ParentFetch
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
@@ -134,10 +135,7 @@ class Serving:
     def serve(self, client: Client, worker: Worker) -> None:
         """Answer what `client` asks, as long as its next request is there already."""
         front = self._front
-        if client.socks is not None:
-            self._serve_socks(client, client.socks, worker)
-            return
-        if client.handshaking and not self._secured(client):
+        if (client.socks is not None or client.handshaking) and not self._opened(client, worker):
             return
         for _ in range(IN_A_ROW):
             then = self._serve_one(client, worker)
@@ -170,9 +168,12 @@ class Serving:
             self._front.close(client)
         return False
 
-    def _secured(self, client: Client) -> bool:
-        """Go on with a handshake; returns whether a request has arrived behind it."""
+    def _opened(self, client: Client, worker: Worker) -> bool:
+        """Go on with what is not HTTP; returns whether a request has arrived behind it."""
         front = self._front
+        if client.socks is not None:
+            self._serve_socks(client, client.socks, worker)
+            return False
         arrival = client.handshake()
         if arrival is Arrival.HEAD:
             client.arrived = time.monotonic()
@@ -345,11 +346,12 @@ class Serving:
                 return self._from_store(turn, found) if found is not None else Then.AWAY
             recording = found
         addresses = self._permitted(head, forward)
-        turn.exchange.upstream = head.authority.decode()
+        turn.exchange.upstream = forward.upstream(head.authority.decode())
         validators = recording.validators if recording is not None else None
         request = forward.request(head, turn.client.address, validators)
         receiver = turn.lead or turn.client
-        fetch = Fetch(self._site.pool, self._limits, receiver, turn.exchange, head, recording, _nothing)
+        kind = ParentFetch if forward.asks_parent else Fetch
+        fetch = kind(self._site.pool, self._limits, receiver, turn.exchange, head, recording, _nothing)
         return self._fetch(turn, fetch, addresses, request, recording)
 
     def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:
@@ -361,7 +363,7 @@ class Serving:
             raise Refusal(400, End.CLIENT_BAD, "CONNECT with a body")
         forward.admit_tunnel(head)
         forward.admit_name(asked_host(head))
-        exchange.upstream = head.target.decode()
+        exchange.upstream = forward.upstream(head.target.decode())
         start = time.monotonic()
         with self._site.waits.unknown():
             target, first = forward.open(asked_host(head), head.port, self._own)
@@ -379,7 +381,7 @@ class Serving:
 
     def _permitted(self, head: RequestHead, forward: Forwarding) -> list[Address]:
         with self._site.waits.unknown():
-            return forward.addresses(asked_host(head), head.port, self._own)
+            return forward.places(asked_host(head), head.port, self._own)
 
     # --- answering ------------------------------------------------------------------------------
 

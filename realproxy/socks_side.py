@@ -70,7 +70,7 @@ class SocksSide:
             exchange.detail = shake.problem
             return False
         exchange.user, exchange.head = request.user, _as_head(request)
-        exchange.upstream = exchange.head.target.decode("latin-1")
+        exchange.upstream = forwarding.upstream(exchange.head.target.decode("latin-1"))
         client.buffer = shake.rest
         try:
             if request.command is Command.CONNECT:

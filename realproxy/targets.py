@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from realproxy.exchange import End, UpstreamTrouble
 
 Address = tuple[str, int]
 """IP address (or a name that is yet to be resolved) and port."""
+
+
+class Detour(tuple[str, int]):
+    """An address that is not dialled but reached in another way; kept connections go by its name.
+
+    Attributes
+    ----------
+    dial : callable
+        Makes the connection; raises `UpstreamTrouble`.
+    """
+
+    dial: Callable[[], socket.socket]
+
+    @classmethod
+    def by(cls, name: str, port: int, dial: Callable[[], socket.socket]) -> Detour:
+        """One whose name no host has, so that no plain connection is taken for it."""
+        detour = cls((name, port))
+        detour.dial = dial
+        return detour
 
 
 def split_address(text: str) -> Address:

@@ -23,7 +23,7 @@ from realproxy.client import send_pieces, set_time_limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed
 from realproxy.resolving import Resolver
-from realproxy.targets import Address, connect, split_address
+from realproxy.targets import Address, Detour, connect, split_address
 from realproxy.waits import Waits
 
 READ = 64 * 2**10
@@ -202,12 +202,17 @@ class Pool:
                 return connection
             connection.sock.close()
         with self.waits.unknown():
-            found = self.resolver.resolve(addresses[0])
-            sock = connect([*found, *addresses[1:]], self._limits.connect_timeout)
+            sock = self._dial(addresses)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
         connection = Connection(sock, address, self.waits)
         self._in_use.add(connection)
         return connection
+
+    def _dial(self, addresses: Sequence[Address]) -> socket.socket:
+        first = addresses[0]
+        if isinstance(first, Detour):
+            return first.dial()
+        return connect([*self.resolver.resolve(first), *addresses[1:]], self._limits.connect_timeout)
 
     def put_back(self, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end."""

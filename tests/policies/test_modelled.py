@@ -15,8 +15,6 @@ from realproxy.check import check
 
 SET: dict[str, Any] = {
     "workers": 4,
-    "forward.parent": "http://127.0.0.1:3128",
-    "forward.parent_ca": "ca.pem",
     "service.*.health": {"every": "1s"},
     "service.*.eject": {"errors": 3, "for": "5s"},
     "service.*.retry": {"attempts": 3, "budget": 0.1},

@@ -177,3 +177,12 @@ def test_a_bad_hosts_file_is_a_finding(tmp_path):
     assert findings(tmp_path, toml) == [
         f"forward.block_files: {tmp_path}/hosts: line 1: expected an address and names, not 'one two'"
     ]
+
+
+def test_a_parent_is_explained_without_its_credentials():
+    settings = Proxy(forward=Forward(parent="socks5://alice:secret@192.0.2.1:1080")).settings
+    found = explain(settings, "CONNECT", "nowhere.invalid:443")
+    assert (found.side, found.answer) == (
+        "tunnel",
+        "nowhere.invalid:443 by the parent socks5://192.0.2.1:1080",
+    )
