@@ -166,6 +166,7 @@ def format_json(exchange: Exchange, wall: float) -> str:
         "route": exchange.route,
         "service": exchange.service or None,
         "upstream": exchange.upstream or None,
+        "attempts": exchange.attempts,
         "reused": exchange.reused,
         "cache": exchange.cache or None,
         "end": exchange.end,

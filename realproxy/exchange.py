@@ -25,6 +25,9 @@ class End(StrEnum):
     UPSTREAM_BROKEN = "upstream-broken"
     IDLE = "idle"
     STOPPED = "stopped"
+    RATE_LIMITED = "rate-limited"
+    OVERLOADED = "overloaded"
+    BREAKER_OPEN = "breaker-open"
 
 
 class Cut(Exception):
@@ -99,6 +102,8 @@ class Exchange:
         Number of the route.
     service, upstream : str
         Empty if none was chosen.
+    attempts : int
+        Upstreams of the service that were asked.
     reused : bool
         Whether the upstream connection had been used before.
     cache : str
@@ -112,15 +117,16 @@ class Exchange:
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "cache", "client", "connecting", "detail", "end", "ended", "head",
-        "picked", "received", "reused", "route", "sent", "service", "side", "status", "upstream", "user",
+        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "detail", "end", "ended",
+        "head", "picked", "received", "reused", "route", "sent", "service", "side", "status", "upstream",
+        "user",
     )  # fmt: skip
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
         self.client, self.arrived, self.picked = client, arrived, picked
         self.head: RequestHead | None = None
         self.connecting = self.asked = self.answered = self.ended = 0.0
-        self.status = self.sent = self.received = 0
+        self.status = self.sent = self.received = self.attempts = 0
         self.side = "reverse"
         self.route: int | None = None
         self.service = self.upstream = self.cache = self.detail = self.user = ""

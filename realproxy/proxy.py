@@ -159,8 +159,8 @@ class Proxy:
             `realproxy.exchange.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
             ``misses``, ``collapsed`` (requests that were given what another one fetched),
             ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``;
-            ``upstreams`` (by service: address, requests, outstanding);
-            ``connections`` and ``tunnels`` (open now), ``accepted``;
+            ``upstreams`` (by service: address, requests, failures, outstanding, ejected, unhealthy);
+            ``services`` (waiting, breaker_open); ``connections`` and ``tunnels`` (open now), ``accepted``;
             ``tcp`` (by listener: connections, and bytes both ways);
             ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
             (connections); ``log_dropped`` (lines);

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from policies.reuse import REFRESHES_AT_ONCE
+from realproxy.asking import Asking, Straight, Way
 from realproxy.exchange import Cut, Exchange, Refusal
 from realproxy.forwarding import asked_host
 from realproxy.heads import upstream_request
@@ -103,27 +104,21 @@ class Refresher:
     def _from_service(
         self, service: str, head: RequestHead, exchange: Exchange, recording: Recording
     ) -> None:
-        pick = self._site.services[service].start(exchange.client)
-        host = head.authority if head.host else pick.name.encode()
-        request = upstream_request(head, host, exchange.client, recording.validators or (), whole=True)
-        self._run([pick.address], request, head, exchange, recording, pick.finish)
+        def head_for(upstream: str) -> bytes:
+            host = head.authority if head.host else upstream.encode()
+            return upstream_request(head, host, exchange.client, recording.validators or (), whole=True)
+
+        asked, waits = self._site.services[service], self._site.waits
+        self._run(Asking(asked, exchange.client, exchange, head_for, waits), head, exchange, recording)
 
     def _from_anywhere(self, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
         forwarding = self._site.forwarding
         assert forwarding is not None
         addresses = forwarding.places(asked_host(head), head.port, self._own)
         request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
-        self._run(addresses, request, head, exchange, recording, lambda: None)
+        self._run(Straight(addresses, request), head, exchange, recording)
 
-    def _run(
-        self,
-        addresses: Sequence[Address],
-        request: bytes,
-        head: RequestHead,
-        exchange: Exchange,
-        recording: Recording,
-        done: Callable[[], None],
-    ) -> None:
+    def _run(self, way: Way, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
         site = self._site
-        fetch = Fetch(site.pool, site.settings.limits, _Nobody(), exchange, head, recording, done)
-        fetch.run(addresses, request, Worker(), keep=True)
+        fetch = Fetch(site.pool, site.settings.limits, _Nobody(), exchange, head, recording, way)
+        fetch.run(Worker(), keep=True)

@@ -7,15 +7,18 @@ the one place that puts it back or closes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from policies.freshness import NotStored
+from policies.resilience import is_failure
 from policies.settings import Limits
+from realproxy.asking import Place, Way
 from realproxy.cache import status_field
 from realproxy.client import Client
 from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
 from realproxy.heads import client_response, connection_field
+from realproxy.hedging import Hedging
 from realproxy.http1 import (
     CHUNKED,
     UNTIL_CLOSE,
@@ -65,8 +68,8 @@ class Fetch:
         What is asked.
     recording : Recording or None
         For an answer that may be stored.
-    upstream_done : callable
-        Called when the upstream is done with the request.
+    way : Way
+        Where it goes, and where next if that fails.
 
     Attributes
     ----------
@@ -84,26 +87,26 @@ class Fetch:
         exchange: Exchange,
         head: RequestHead,
         recording: Recording | None,
-        upstream_done: Callable[[], None],
+        way: Way,
     ) -> None:
         self._pool, self._limits, self._client, self._exchange = pool, limits, client, exchange
-        self._head, self._recording, self._upstream_done = head, recording, upstream_done
+        self._head, self._recording, self._way = head, recording, way
+        self._hedge_after = way.hedge_after if head.framing == 0 and head.method in IDEMPOTENT else None
         self._upload: Upload | None = None
         if head.framing and isinstance(client, Client):
             self._upload = Upload(client, head, limits, pool.waits)
         self._connection: Connection | None = None
+        self._body: Pieces | None = None
+        self._sent = False
+        self._failed: bool | None = None
         self.keep = False
         self.begun = False
 
-    def run(self, addresses: Sequence[Address], request: bytes, worker: Worker, keep: bool) -> None:
+    def run(self, worker: Worker, keep: bool) -> None:
         """Do it.
 
         Parameters
         ----------
-        addresses : sequence of Address
-            Of the upstream; further ones are for when the first cannot be reached.
-        request : bytes
-            The head to send.
         worker : Worker
             Has memory for long bodies.
         keep : bool
@@ -118,14 +121,30 @@ class Fetch:
         """
         self.keep = keep
         try:
-            self._ask(addresses, request)
-            answer, rest = self._answer()
-            self._relay(answer, rest, worker)
+            place: Place | None = self._way.begin()
+            while place is not None:
+                place = self._attempt(*place, worker)
         finally:
             self.keep = self.keep and self.all_read
             self._release(False)
             if self._recording is not None:
                 self._recording.drop(NotStored.INCOMPLETE)
+
+    def _attempt(self, addresses: Sequence[Address], request: bytes, worker: Worker) -> Place | None:
+        """Ask one upstream and relay what it says; returns where to go instead, if it fails."""
+        try:
+            self._ask(addresses, request)
+            answer, rest = self._answer()
+        except (Refusal, Malformed) as trouble:
+            place = self._elsewhere(trouble)
+            if place is None:
+                raise
+            return place
+        self._failed = is_failure(answer.status)
+        if self._failed and (place := self._next(refused=False)) is not None:
+            return place
+        self._relay(answer, rest, worker)
+        return None
 
     @property
     def all_read(self) -> bool:
@@ -136,9 +155,9 @@ class Fetch:
 
     def _ask(self, addresses: Sequence[Address], request: bytes) -> None:
         """Send the request, and once more if a kept connection proves to have ended."""
-        first: Pieces = [request]
-        if self._upload is not None:
-            first += self._upload.first()
+        if self._upload is not None and self._body is None:
+            self._body = self._upload.first()
+        first: Pieces = [request, *self._body] if self._body else [request]
         try:
             self._send(addresses, first, fresh=False)
         except UpstreamTrouble as trouble:
@@ -155,10 +174,38 @@ class Fetch:
         exchange.asked = time.monotonic()
         exchange.connecting += exchange.asked - start
         exchange.reused = connection.reused
+        self._sent = True
         connection.send(first)
         if self._upload is not None:
             self._upload.until_answer(connection)
-        connection.receive()
+        if self._hedge_after is None:
+            connection.receive()
+        else:
+            self._connection = None  # until one has won
+            hedging = Hedging(self._pool, self._way, self._limits.answer_timeout)
+            self._connection = hedging.first_answer(connection, self._hedge_after)
+
+    def _elsewhere(self, trouble: Refusal | Malformed) -> Place | None:
+        """Where to go after trouble: nowhere if the client is the cause, or has seen a part of an answer."""
+        if trouble.status < 500 or (isinstance(trouble, Refusal) and trouble.end is End.STOPPED):
+            self._failed = None
+            return None
+        self._failed = True
+        return self._next(refused=isinstance(trouble, Refusal) and trouble.end is End.UPSTREAM_UNREACHABLE)
+
+    def _next(self, *, refused: bool) -> Place | None:
+        """Where to ask after a failure, with the body ready to be sent again."""
+        body: Pieces | None = []
+        repeatable = not self._sent or self._head.method in IDEMPOTENT
+        if repeatable and self._upload is not None:
+            body = self._upload.again() if self._sent else self._body
+        place = self._way.failed(
+            refused=refused and not self._sent, repeatable=repeatable and body is not None
+        )
+        if place is not None:
+            self._disconnect()
+            self._body, self._failed = body, None
+        return place
 
     def _answer(self) -> tuple[ResponseHead, bytes]:
         """The final answer's head and what came behind it; 1xx are passed on (RFC 9110, 15.2)."""
@@ -270,6 +317,7 @@ class Fetch:
         return buffer[:size]
 
     def _cut(self, end: End, framing: int | None = None) -> Cut:
+        self._failed = end is not End.CLIENT_BAD
         if framing == UNTIL_CLOSE:
             self._client.reset_on_close()
         return Cut(end)
@@ -282,7 +330,7 @@ class Fetch:
             self._pool.put_back(self._connection)
             self._connection = None
         self._disconnect()
-        self._upstream_done()
+        self._way.finished(self._failed)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -18,6 +18,7 @@ from realproxy.client import Client
 from realproxy.exchange import End, Exchange
 from realproxy.following import Following
 from realproxy.front import Front
+from realproxy.health import HealthChecker
 from realproxy.layers import Welcome
 from realproxy.listening import host_of, listen
 from realproxy.metering import Meter, recent, traffic
@@ -113,9 +114,11 @@ class Running:
         now.serving.attach(self._front, self._relay, self._associations, self._following)
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
+        self._health = HealthChecker(now.site.services.values(), pool.resolver)
         _switch_interval.shorten()
         self._workers.start()
         self._front.start()
+        self._health.start()
         self.admin: Admin | None = None
         if admin is not None:
             self.admin = Admin(admin, host_of(settings.admin or ""), pages_of(self))
@@ -158,6 +161,9 @@ class Running:
             part.adopt(settings.limits)
         self._front.welcome = welcome
         self.tcp.adopt(now.site.services)
+        self._health.stop()
+        self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
+        self._health.start()
         self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
         self._workers.limit = settings.limits.threads
         self._now, self._workers.serve = now, now.serving.serve
@@ -186,6 +192,7 @@ class Running:
 
     def stop(self) -> None:
         """Finish what is under way for ``limits.drain`` at most, then end all threads."""
+        self._health.stop()
         now = self._now
         deadline = time.monotonic() + now.settings.limits.drain
         self._front.drain()
@@ -231,6 +238,7 @@ class Running:
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
             "upstreams": {name: service.counts() for name, service in site.services.items()},
+            "services": {name: service.state() for name, service in site.services.items()},
             "connections": self._front.connections,
             "accepted": self._front.accepted,
             "tunnels": self._relay.count,

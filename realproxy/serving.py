@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from enum import Enum
+from functools import partial
 
 from policies.coalescing import Landing
 from policies.coalescing import Turn as Next
@@ -15,6 +16,7 @@ from policies.reuse import Use
 from policies.routing import Asked, normal_path
 from policies.settings import STALE
 from realproxy.accesslog import AccessLog
+from realproxy.asking import Asking, Straight
 from realproxy.associations import Associations
 from realproxy.cache import HIT, Found, cache_key, status_field
 from realproxy.client import Arrival, Client, State
@@ -309,28 +311,32 @@ class Serving:
             if not isinstance(found, Recording):
                 return self._from_store(turn, found) if found is not None else Then.AWAY
             recording = found
-        pick = site.services[route.to].start(turn.client.address)
-        exchange.upstream = pick.name
-        host = head.authority if head.host else pick.name.encode()
         validators = recording.validators if recording is not None else None
-        request = upstream_request(head, host, turn.client.address, validators)
-        receiver = turn.lead or turn.client
-        fetch = Fetch(site.pool, self._limits, receiver, exchange, head, recording, pick.finish)
-        return self._fetch(turn, fetch, [pick.address], request, recording)
+
+        def head_for(upstream: str) -> bytes:
+            host = head.authority if head.host else upstream.encode()
+            return upstream_request(head, host, turn.client.address, validators)
+
+        asking = Asking(site.services[route.to], turn.client.address, exchange, head_for, site.waits)
+        fetch = Fetch(site.pool, self._limits, turn.lead or turn.client, exchange, head, recording, asking)
+        return self._fetch(turn, fetch, recording)
 
     def _upgrade(self, turn: Turn, service: str, protocols: list[bytes]) -> Then:
         """Offer the upstream another protocol; if it takes the offer, the relay thread goes on."""
-        head, client, exchange = turn.head, turn.client, turn.exchange
-        pick = self._site.services[service].start(client.address)
-        exchange.upstream = pick.name
-        host = head.authority if head.host else pick.name.encode()
-        request = offering(upstream_request(head, host, client.address), protocols)
-        fetch = UpgradeFetch(self._site.pool, self._limits, client, exchange, head, protocols, pick.finish)
+        site, head, client, exchange = self._site, turn.head, turn.client, turn.exchange
+
+        def head_for(upstream: str) -> bytes:
+            host = head.authority if head.host else upstream.encode()
+            return offering(upstream_request(head, host, client.address), protocols)
+
+        asking = Asking(site.services[service], client.address, exchange, head_for, site.waits)
+        fetch = UpgradeFetch(site.pool, self._limits, client, exchange, head, protocols, asking)
         try:
-            return self._fetch(turn, fetch, [pick.address], request, None)
+            return self._fetch(turn, fetch, None)
         except Switched as switched:
             client.state = State.TUNNEL
-            self._relay.add(client, switched.upstream, exchange, switched.first, pick.finish)
+            done = partial(asking.finished, False)
+            self._relay.add(client, switched.upstream, exchange, switched.first, done)
             return Then.TUNNEL
 
     # --- the forward side -----------------------------------------------------------------------
@@ -350,9 +356,10 @@ class Serving:
         validators = recording.validators if recording is not None else None
         request = forward.request(head, turn.client.address, validators)
         receiver = turn.lead or turn.client
+        way = Straight(addresses, request)
         kind = ParentFetch if forward.asks_parent else Fetch
-        fetch = kind(self._site.pool, self._limits, receiver, turn.exchange, head, recording, _nothing)
-        return self._fetch(turn, fetch, addresses, request, recording)
+        fetch = kind(self._site.pool, self._limits, receiver, turn.exchange, head, recording, way)
+        return self._fetch(turn, fetch, recording)
 
     def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:
         head, exchange, client = turn.head, turn.exchange, turn.client
@@ -465,12 +472,10 @@ class Serving:
         exchange.sent = len(pieces[1]) if len(pieces) > 1 else 0
         return Then.NEXT if keep else Then.LINGER
 
-    def _fetch(
-        self, turn: Turn, fetch: Fetch, addresses: list[Address], request: bytes, recording: Recording | None
-    ) -> Then:
+    def _fetch(self, turn: Turn, fetch: Fetch, recording: Recording | None) -> Then:
         """Answer from an upstream, or from the store if it fails."""
         try:
-            fetch.run(addresses, request, turn.worker, turn.keep)
+            fetch.run(turn.worker, turn.keep)
         except (Malformed, Refusal) as error:
             refusal = _refusal(error)
             stored = recording.stand_in() if recording is not None and refusal.status >= 500 else None
@@ -535,7 +540,3 @@ def _refusal(error: Malformed | Refusal) -> Refusal:
         return error
     end = End.UPSTREAM_BAD if error.status == 502 else End.CLIENT_BAD
     return Refusal(error.status, end, error.problem)
-
-
-def _nothing() -> None:
-    """No balancer counts requests of the forward side."""

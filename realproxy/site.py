@@ -10,8 +10,9 @@ from policies.settings import ProxySettings
 from realproxy.cache import Store
 from realproxy.forwarding import Forwarding
 from realproxy.gathering import Gathering
+from realproxy.service import Service
 from realproxy.targets import split_address
-from realproxy.upstream import Pool, Service
+from realproxy.upstream import Pool
 from realproxy.waits import Waits
 
 

@@ -22,9 +22,9 @@ from realproxy.exchange import End, Exchange
 from realproxy.listening import listen
 from realproxy.proxy_protocol import BadHeader, Endpoint, header_v1, header_v2, read_header
 from realproxy.resolving import Resolver
+from realproxy.service import Pick, Service
 from realproxy.targets import Address
 from realproxy.tunnel import Relay, Tunnel
-from realproxy.upstream import Pick, Service
 
 RETRY_ACCEPT = 1.0
 """Seconds of rest when the process has no descriptor left."""
@@ -254,7 +254,7 @@ class _Connection:
         self._dial = None
         assert self._pick is not None
         self._failed.append(self._pick.index)
-        self._pick.finish()
+        self._pick.finish(True)
         if len(self._failed) < len(self._service.names):
             self._find_upstream()
         else:
@@ -289,7 +289,7 @@ class _Connection:
         self._owner.relay.forget(self._sock)
         self._sock.close()
         if self._pick is not None:
-            self._pick.finish()
+            self._pick.finish(False if self.exchange.asked else None)
         self._owner.ended(self)
 
 

@@ -7,9 +7,9 @@ sockets to the relay thread. RFC 9110, 7.8 and 15.2.2
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 from policies.settings import Limits
+from realproxy.asking import Way
 from realproxy.client import Client
 from realproxy.exchange import Cut, End, Exchange, Refusal
 from realproxy.heads import client_response
@@ -75,9 +75,10 @@ class UpgradeFetch(Fetch):
         exchange: Exchange,
         head: RequestHead,
         protocols: list[bytes],
-        upstream_done: Callable[[], None],
+        way: Way,
     ) -> None:
-        super().__init__(pool, limits, client, exchange, head, None, upstream_done)
+        super().__init__(pool, limits, client, exchange, head, None, way)
+        self._hedge_after = None
         self._protocols = protocols
         self._switched = False
 
@@ -94,6 +95,7 @@ class UpgradeFetch(Fetch):
             self.begun = True
             raise
         self._switched, self._connection = True, None
+        self._way.settled(False)
         raise Switched(self._pool.give_away(connection), connection.buffer)
 
     def _release(self, reusable: bool) -> None:

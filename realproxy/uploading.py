@@ -16,6 +16,8 @@ from realproxy.waits import Waits
 Pieces = list[bytes | memoryview]
 
 READ = 128 * 2**10
+KEEP = 64 * 2**10
+"""Bytes of a body that are kept as long as the request may have to be sent again."""
 
 
 def encode(framing: int, pieces: Pieces, reader: BodyReader) -> Pieces:
@@ -33,7 +35,7 @@ class Upload:
     """The body of a request on its way upstream.
 
     While it is under way, `until_answer` waits for both sides, so that an upstream may answer
-    before it has read everything. Memory is bounded by one read.
+    before it has read everything. Memory is bounded by one read and `KEEP`.
 
     Parameters
     ----------
@@ -52,6 +54,8 @@ class Upload:
         self._reader = body_reader(head.framing, limits.head)
         self._held = memoryview(b"")
         self._given_up = False
+        self._kept: Pieces | None = []
+        self._kept_size = 0
 
     @property
     def done(self) -> bool:
@@ -67,7 +71,15 @@ class Upload:
         pieces = encode(self._framing, self._reader.feed(data), self._reader)
         if self._reader.done:
             self._client.buffer = self._reader.rest
+        if self._kept is not None:
+            self._kept_size += len(data)
+            self._kept = [*self._kept, *pieces] if self._kept_size <= KEEP else None
         return pieces
+
+    def again(self) -> Pieces | None:
+        """Begin anew, for another upstream: what to send first; None if too much of it is gone."""
+        self._held, self._given_up = memoryview(b""), False
+        return self._kept
 
     def until_answer(self, connection: Connection) -> None:
         """Go on sending until the upstream has something to say, or all is sent.

@@ -2,28 +2,24 @@
 
 Threads. A connection is owned by the worker that took it until it is put back or closed; idle
 ones belong to the pool. Deques and sets are changed by single operations only, which the
-interpreter makes atomic, so the pool has no lock. `Service` has one lock around its balancer.
+interpreter makes atomic, so the pool has no lock.
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import select
 import socket
-import threading
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from policies.balancing import Dispatch
 from policies.settings import Limits
-from policies.settings import Service as ServiceSettings
 from realproxy.client import send_pieces, set_time_limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed
 from realproxy.resolving import Resolver
-from realproxy.targets import Address, Detour, connect, split_address
+from realproxy.targets import Address, Detour, connect
 from realproxy.waits import Waits
 
 READ = 64 * 2**10
@@ -188,10 +184,20 @@ class Pool:
         """
         if self._closed:
             raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
-        address = addresses[0]
+        kept = None if fresh else self._take_idle(addresses[0])
+        if kept is not None:
+            return kept
+        with self.waits.unknown():
+            sock = self._dial(addresses)
+        set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
+        connection = Connection(sock, addresses[0], self.waits)
+        self._in_use.add(connection)
+        return connection
+
+    def _take_idle(self, address: Address) -> Connection | None:
         idle = self._idle.get(address)
         oldest = time.monotonic() - self._limits.upstream_idle
-        while idle and not fresh:
+        while idle:
             try:
                 connection = idle.pop()
             except IndexError:
@@ -201,12 +207,39 @@ class Pool:
                 self._in_use.add(connection)
                 return connection
             connection.sock.close()
+        return None
+
+    def begin(self, addresses: Sequence[Address]) -> Connection:
+        """Like `take`, but a new connection is not waited for: it can be written to once it is there.
+
+        Before anything is sent on it, `connected` must be called.
+        """
+        if self._closed:
+            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+        kept = self._take_idle(addresses[0])
+        if kept is not None:
+            return kept
         with self.waits.unknown():
-            sock = self._dial(addresses)
-        set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
-        connection = Connection(sock, address, self.waits)
+            host, port = self.resolver.resolve(addresses[0])[0]
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sock.setblocking(False)
+        sock.connect_ex((host, port))  # what is wrong is known when it can be written to
+        connection = Connection(sock, addresses[0], self.waits)
         self._in_use.add(connection)
         return connection
+
+    def connected(self, connection: Connection) -> None:
+        """A connection that was begun can be written to; raises `UpstreamTrouble` if it has failed."""
+        sock = connection.sock
+        try:
+            sock.getpeername()
+        except OSError:
+            raise UpstreamTrouble(
+                502, End.UPSTREAM_UNREACHABLE, f"{connection.address[0]}: unreachable"
+            ) from None
+        sock.setblocking(True)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
 
     def _dial(self, addresses: Sequence[Address]) -> socket.socket:
         first = addresses[0]
@@ -271,67 +304,3 @@ class Pool:
         for idle in list(self._idle.values()):
             while idle:
                 idle.pop().sock.close()
-
-
-class Pick:
-    """The upstream of one request; counted as outstanding there until `finish`."""
-
-    __slots__ = ("_done", "_service", "address", "index", "name", "started")
-
-    def __init__(self, service: Service, index: int, started: float) -> None:
-        self._service, self.index, self.started = service, index, started
-        self.address, self.name = service.addresses[index], service.names[index]
-        self._done = False
-
-    def finish(self) -> None:
-        """The upstream is done with the request, well or not; only the first call counts."""
-        if not self._done:
-            self._done = True
-            self._service.finish(self)
-
-
-class Service:
-    """The upstreams of one service and their balancer.
-
-    Parameters
-    ----------
-    name : str
-        From the settings.
-    settings : policies.settings.Service
-        Its table.
-    rng : random.Random
-        For the balancer.
-    """
-
-    def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
-        self.name, self.proxy_protocol = name, settings.proxy_protocol
-        self.names = [upstream.address for upstream in settings.upstreams]
-        self.addresses = [split_address(address) for address in self.names]
-        weight = [upstream.weight for upstream in settings.upstreams]
-        self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
-        self._requests = [0] * len(self.names)
-        self._lock = threading.Lock()
-
-    def start(self, client: str, failed: Collection[int] = ()) -> Pick:
-        """Pick the upstream for a request of `client`, not one that `failed` it, and count it there."""
-        now = time.monotonic()
-        with self._lock:
-            index = self._dispatch.start(client, now, failed)
-            self._requests[index] += 1
-        return Pick(self, index, now)
-
-    def finish(self, pick: Pick) -> None:
-        """See `Pick.finish`."""
-        now = time.monotonic()
-        with self._lock:
-            self._dispatch.finish(pick.index, now - pick.started, now)
-
-    def counts(self) -> list[dict[str, str | int]]:
-        """Requests so far and outstanding, of every upstream."""
-        with self._lock:
-            return [
-                {"address": name, "requests": requests, "outstanding": load}
-                for name, requests, load in zip(
-                    self.names, self._requests, self._dispatch.outstanding, strict=True
-                )
-            ]

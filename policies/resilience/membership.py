@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from policies.balancing import Upstreams
 
+REASONS = ("ejected", "unhealthy")
+"""What can be held against an upstream."""
+
 
 class Membership:
     """Keeps `Upstreams` in step: an upstream is out as long as anyone has a reason against it.

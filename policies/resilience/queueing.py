@@ -21,6 +21,11 @@ class BoundedQueue:
         self.wait = wait
         self._waiting: dict[Hashable, None] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def enter(self, ticket: Hashable) -> bool:
         """Whether the holder of `ticket` may go on at once; else it waits, until `leave` or `give_up`."""
         if self._free:

@@ -133,7 +133,8 @@ class Origin:
         sock.close()
 
     def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # a test may have done so
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for sock in list(self._socks):
             with contextlib.suppress(OSError):
