@@ -273,7 +273,7 @@ class Pool:
     def reap(self, now: float) -> None:
         """Close what has been idle for too long; called now and then by one thread."""
         oldest = now - self._limits.upstream_idle
-        for address, idle in list(self._idle.items()):
+        for address, idle in self._idle.copy().items():
             while idle:
                 try:
                     connection = idle.popleft()

@@ -40,7 +40,7 @@ class Waits:
 
         One whose data has come but who has not run yet waits for the processor, not for the data.
         """
-        waits = list(self.events.items())
+        waits = self.events.copy().items()  # in one operation: a list of pairs may be interrupted
         poller = select.poll()
         descriptors = [(fd, events) for fd, events in waits if fd >= 0]
         for fd, events in descriptors:

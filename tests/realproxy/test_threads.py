@@ -1,5 +1,6 @@
 """Threads: nobody waits for a slow neighbour, nothing is counted twice, nothing is left behind."""
 
+import gc
 import random
 import socket
 import sys
@@ -292,3 +293,21 @@ def test_starting_and_stopping_twice_is_harmless(origin):
 def test_there_are_few_threads_at_first():
     with Proxy(route=[Route(respond=204)]) as proxy:
         assert proxy.stats()["threads"] == AT_FIRST
+
+
+def test_waits_can_be_counted_while_they_change():
+    """Garbage collection may let another thread run between any two new objects."""
+    waits = Waits()
+    waits.events.update(dict.fromkeys(range(-5000, 0), 0))
+
+    def another_thread(*_):
+        waits.events[-10_000 - len(waits.events)] = 0
+
+    before = gc.get_threshold()
+    gc.callbacks.append(another_thread)
+    gc.set_threshold(1)
+    try:
+        assert waits.stuck() >= 5000
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(another_thread)
