@@ -48,8 +48,8 @@ format: $(DEV)  ## let ruff and nbstripout put right what they can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/nbstripout notebooks/*.ipynb
 
-bench: $(CORE)  ## the proxy beside nginx, in the same run (needs nginx and wrk)
-	@$(VENV)/bin/python benchmarks/beside_nginx.py $(ARGS)
+bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs nginx and wrk)
+	@$(VENV)/bin/python -m benchmarks.beside_peers $(ARGS)
 
 conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm)
 	@$(VENV)/bin/python benchmarks/cache_conformance.py $(ARGS)
