@@ -177,13 +177,8 @@ class Child:
         return "\n".join(lines[-_TAIL_LINES:])
 
     def cpu_seconds(self) -> float:
-        """CPU time that it has used, user and system; 0 if it has ended."""
-        try:
-            with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
-                values = file.read().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU time that it and its own children have used, user and system; 0 if it has ended."""
+        return sum(_cpu_seconds(pid) for pid in (self.pid, *_children_of(self.pid)))
 
     def hang_up(self) -> None:
         """Close its standard input, as the parent's death would."""
@@ -235,6 +230,24 @@ class Child:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            values = file.read().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _children_of(pid: int) -> list[int]:
+    """The processes that any thread of it has started and that live."""
+    found: list[int] = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            found += map(int, file.read_text(encoding="ascii").split())
+    return found
 
 
 def _ending(code: int) -> str:

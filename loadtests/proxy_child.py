@@ -1,7 +1,7 @@
 """The real proxy in a process of its own, with policies that a student wrote in another process.
 
 ``python -m loadtests.proxy_child CLASSES FILE.toml [OPTION]…`` registers the classes and then does
-what ``python -m realproxy FILE.toml [OPTION]…`` does.
+what ``python -m realproxy FILE.toml [OPTION]…`` does; with ``--worker FD`` it is one of its workers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ from pathlib import Path
 
 from loadtests.descriptors import allow_many_descriptors
 from loadtests.proxy_files import register_classes
+from realproxy import process
 from realproxy.__main__ import main
 
 if __name__ == "__main__":
     allow_many_descriptors()
     register_classes(Path(sys.argv[1]))
-    sys.exit(main(sys.argv[2:]))
+    if sys.argv[2] == "--worker":
+        sys.exit(process.main(sys.argv[3:]))
+    again = [sys.executable, "-m", "loadtests.proxy_child", sys.argv[1], "--worker"]
+    sys.exit(main(sys.argv[2:], again))

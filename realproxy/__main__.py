@@ -6,13 +6,15 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 
 from policies.problems import BadInput
+from realproxy.fleet import COMMAND
 from realproxy.proxy import Proxy
 from realproxy.signals import Signals, serve_until_told
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COMMAND) -> int:
     """Serve until SIGTERM, SIGINT or the end of standard input.
 
     SIGHUP reads the file again, SIGUSR1 reopens the log.
@@ -35,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with Signals(until_eof=options.until_eof) as signals:  # before anybody can know our process id
         try:
-            proxy = Proxy.load(options.file, seed=options.seed)
+            proxy = Proxy.load(options.file, seed=options.seed, worker_command=worker_command)
             proxy.start()
         except BadInput as problem:
             print(problem, file=sys.stderr)

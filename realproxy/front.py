@@ -28,6 +28,8 @@ from realproxy.waits import Waits
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
+ACCEPT_AT_ONCE = 64
+"""Clients that are accepted before others are looked at; 1 where processes share a socket, for fairness."""
 TICK = 1.0
 """Seconds between two sweeps for what has waited too long, at most."""
 DRAIN_TICK = 0.05
@@ -85,6 +87,7 @@ class Front:
         self._tick = _tick(limits)
         self._next_sweep = 0.0
         self.accepted = 0
+        self.accept_at_once = ACCEPT_AT_ONCE
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = False
@@ -270,7 +273,7 @@ class Front:
             self._epoll.modify(client.fd, ARMED)
 
     def _accept(self, now: float) -> None:
-        for _ in range(64):
+        for _ in range(self.accept_at_once):
             if len(self._clients) >= self._limits.connections:
                 self._pause()
                 return
@@ -335,6 +338,7 @@ class Front:
         if not self.draining:
             return
         if self._listener.fileno() >= 0:
+            self.accept_at_once = self._limits.connections
             self._accept(time.monotonic())  # who is in the kernel's queue was let in
             self._epoll.unregister(self._listen_fd)
             self._listener.close()

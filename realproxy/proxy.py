@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from policies.modelled import check_obeyed
 from policies.settings import ProxySettings, load_settings, parse_settings
+from realproxy.fleet import COMMAND, Fleet
 from realproxy.listening import url_of
 from realproxy.running import Running
 from realproxy.site import check_addresses
@@ -26,9 +28,11 @@ class Proxy:
         `realproxy.site.Site`.
     where : str
         What messages call the source of the settings.
+    worker_command : sequence of str
+        What starts a process if ``workers`` says more than one; it does what `realproxy.process` does.
     **keywords
-        The keys of the file: ``listen``, ``admin``, ``route``, ``service``, ``forward``, ``cache``,
-        ``log``, ``limits``.
+        The keys of the file: ``listen``, ``admin``, ``workers``, ``route``, ``service``, ``forward``,
+        ``cache``, ``log``, ``limits``.
 
     Raises
     ------
@@ -50,21 +54,24 @@ class Proxy:
         *,
         seed: int | None = None,
         where: str = "settings",
+        worker_command: Sequence[str] = COMMAND,
         **keywords: Any,
     ) -> None:
         if settings is not None and keywords:
             raise TypeError("give either settings or their keys as keywords")
         self.settings = settings if settings is not None else parse_settings(keywords, where)
         self.seed = seed
-        self._where = where
+        self._where, self._worker_command = where, worker_command
         if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
             raise problems[0]
-        self._running: Running | None = None
+        self._running: Running | Fleet | None = None
 
     @classmethod
-    def load(cls, path: str | Path, *, seed: int | None = None) -> Proxy:
+    def load(
+        cls, path: str | Path, *, seed: int | None = None, worker_command: Sequence[str] = COMMAND
+    ) -> Proxy:
         """The proxy that a TOML file describes; raises `BadInput`."""
-        return cls(load_settings(path), seed=seed, where=str(path))
+        return cls(load_settings(path), seed=seed, where=str(path), worker_command=worker_command)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Proxy):
@@ -76,7 +83,10 @@ class Proxy:
     def start(self) -> None:
         """Begin to serve; returns when connections are accepted. Raises `BadInput` if it cannot listen."""
         if self._running is None:
-            self._running = Running(self.settings, self.seed, self._where)
+            if self.settings.workers > 1:
+                self._running = Fleet(self.settings, self.seed, self._where, self._worker_command)
+            else:
+                self._running = Running(self.settings, self.seed, self._where)
 
     def stop(self) -> None:
         """Stop: finish what is under way for ``limits.drain`` at most, then end all threads."""
@@ -147,7 +157,7 @@ class Proxy:
         """Ports of its raw TCP listeners, in the order of the settings."""
         if self._running is None:
             raise RuntimeError("the proxy is not running")
-        return [port for _, port in self._running.tcp.addresses]
+        return [port for _, port in self._running.tcp_addresses]
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start.
@@ -165,7 +175,8 @@ class Proxy:
             ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
             (connections); ``log_dropped`` (lines);
             ``cpu_seconds`` (of this process); ``traffic`` (see `realproxy.metering.traffic`; empty
-            without ``admin``).
+            without ``admin``). With several ``workers`` the sum of all that live, and ``processes``
+            (of each: pid, requests, connections, cpu_seconds) and ``restarts``.
         """
         if self._running is None:
             raise RuntimeError("the proxy is not running")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from policies.problems import BadInput
@@ -20,13 +20,14 @@ from realproxy.following import Following
 from realproxy.front import Front
 from realproxy.health import HealthChecker
 from realproxy.layers import Welcome
-from realproxy.listening import host_of, listen
+from realproxy.listening import host_of
 from realproxy.metering import Meter, recent, traffic
 from realproxy.pages import pages_of
 from realproxy.serving import Serving
 from realproxy.site import Site
+from realproxy.sockets import Sockets, open_sockets
 from realproxy.targets import Address
-from realproxy.tcp import TcpServices, open_listeners
+from realproxy.tcp import TcpServices
 from realproxy.tunnel import Relay
 from realproxy.workers import Workers
 
@@ -65,7 +66,7 @@ class _SwitchInterval:
 _switch_interval = _SwitchInterval()
 
 
-FIXED = ("listen", "admin", "tcp")
+FIXED = ("listen", "admin", "tcp", "workers")
 """Keys that a new configuration cannot change: sockets were bound to what they said."""
 RETIRE_EVERY = 0.1
 """Seconds between two looks whether a request still runs under a former configuration."""
@@ -87,25 +88,27 @@ class Running:
     that whoever reads it once sees one configuration.
     """
 
-    def __init__(self, settings: ProxySettings, seed: int | None, where: str) -> None:
+    def __init__(
+        self, settings: ProxySettings, seed: int | None, where: str, sockets: Sockets | None = None
+    ) -> None:
         self._seed = seed
-        with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
-            listener = opened.enter_context(listen(settings.listen, where))
-            self.address: Address = listener.getsockname()[:2]
-            socks = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
-            admin = listen(settings.admin, where, "admin") if settings.admin is not None else None
-            if admin is not None:
-                opened.enter_context(admin)
+        sockets = open_sockets(settings, where) if sockets is None else sockets
+        self.address: Address = sockets.proxy.getsockname()[:2]
+        try:
             welcome = Welcome(settings, where)
             self._now = now = self._generation(settings, where, None)
-            opened.pop_all()
+        except BadInput:
+            sockets.close()
+            raise
         limits, waits, pool = settings.limits, now.site.waits, now.site.pool
         self._workers = Workers(now.serving.serve, self._abandon, waits, limits.threads)
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._front = Front(listener, limits, waits, submit, [pool.reap], adjust, welcome)
+        self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
+        if sockets.shared:
+            self._front.accept_at_once = 1
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
         self.tcp = TcpServices(
-            settings, socks, now.site.services, self._relay, pool.resolver, self._tunnel_ended
+            settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended
         )
         self._following = Following(
             self._front, self._workers.submit, self._follower_ended, limits.idle_timeout
@@ -120,13 +123,18 @@ class Running:
         self._front.start()
         self._health.start()
         self.admin: Admin | None = None
-        if admin is not None:
-            self.admin = Admin(admin, host_of(settings.admin or ""), pages_of(self))
+        if sockets.admin is not None:
+            self.admin = Admin(sockets.admin, host_of(settings.admin or ""), pages_of(self))
 
     @property
     def settings(self) -> ProxySettings:
         """In force now."""
         return self._now.settings
+
+    @property
+    def tcp_addresses(self) -> list[Address]:
+        """Where the raw TCP listeners listen, in the order of the settings."""
+        return self.tcp.addresses
 
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
@@ -149,9 +157,7 @@ class Running:
     def reload(self, settings: ProxySettings, where: str) -> None:
         """See `realproxy.Proxy.reload`."""
         before = self._now
-        for key in FIXED:
-            if getattr(settings, key) != getattr(before.settings, key):
-                raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
+        check_fixed(before.settings, settings, where)
         welcome = Welcome(settings, where)
         now = self._generation(settings, where, before)
         now.serving.attach(self._front, self._relay, self._associations, self._following)
@@ -258,6 +264,15 @@ class Running:
 
     def _meters(self) -> list[Meter]:
         return [*self._workers.meters(), self._now.serving.tunnel_meter, self._now.serving.follow_meter]
+
+
+def check_fixed(
+    before: ProxySettings, settings: ProxySettings, where: str, keys: Iterable[str] = FIXED
+) -> None:
+    """Raise `BadInput` if new settings change one of `keys`."""
+    for key in keys:
+        if getattr(settings, key) != getattr(before, key):
+            raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
 
 
 def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:

@@ -1,0 +1,50 @@
+"""The listening sockets of a proxy, which several processes may share."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import NamedTuple
+
+from policies.settings import ProxySettings
+from realproxy.listening import listen
+from realproxy.tcp import open_listeners
+
+
+class Sockets(NamedTuple):
+    """What a proxy accepts on.
+
+    Attributes
+    ----------
+    proxy : socket.socket
+        For HTTP.
+    tcp : list of socket.socket
+        One for each raw TCP listener.
+    admin : socket.socket or None
+        Of the admin port.
+    shared : bool
+        Whether other processes accept on them, too.
+    """
+
+    proxy: socket.socket
+    tcp: list[socket.socket]
+    admin: socket.socket | None
+    shared: bool = False
+
+    def close(self) -> None:
+        """Close all of them."""
+        for sock in (self.proxy, *self.tcp, self.admin):
+            if sock is not None:
+                sock.close()
+
+
+def open_sockets(settings: ProxySettings, where: str) -> Sockets:
+    """Listen on all that the settings name; raises `BadInput` and leaves nothing open."""
+    with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
+        proxy = opened.enter_context(listen(settings.listen, where))
+        tcp = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
+        admin = None
+        if settings.admin is not None:
+            admin = opened.enter_context(listen(settings.admin, where, "admin"))
+        opened.pop_all()
+    return Sockets(proxy, tcp, admin)

@@ -1,0 +1,177 @@
+"""Several worker processes on one socket: they share the work, die and come back, and end together."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from policies.settings import load_settings, parse_settings
+from realproxy import BadInput, Limits, Proxy, Route, Service
+
+ANSWER = Route(respond=204)
+
+
+def settings(**keywords):
+    keywords.setdefault("route", [ANSWER])
+    keywords.setdefault("limits", Limits(drain="2s"))
+    return Proxy(workers=2, **keywords).settings
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Proxy]:
+    with Proxy(settings(admin="127.0.0.1:0")) as proxy:
+        yield proxy
+
+
+def pids(proxy: Proxy) -> list[int]:
+    return [process["pid"] for process in proxy.stats()["processes"]]
+
+
+def test_both_workers_take_a_part(fleet, wire, until):
+    before = fleet.stats()["requests"]
+    asked = 0
+
+    def both_have() -> bool:
+        nonlocal asked
+        with contextlib.closing(wire(fleet)) as client:
+            assert client.ask().status == 204
+        asked += 1
+        return all(process["requests"] > 0 for process in fleet.stats()["processes"])
+
+    until(both_have, 30)
+    stats = fleet.stats()
+    assert stats["requests"] - before == asked
+    assert stats["requests"] == sum(process["requests"] for process in stats["processes"])
+    assert len(set(pids(fleet))) == 2 and os.getpid() not in pids(fleet)
+
+
+def test_stats_and_metrics_are_summed(fleet, wire, until):
+    for _ in range(10):
+        wire(fleet).ask()
+    until(lambda: sum(row["count"] for row in fleet.stats()["traffic"]) == fleet.stats()["requests"])
+    with urllib.request.urlopen(fleet.admin_url + "/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    total = next(line for line in text.splitlines() if line.startswith("proxytwin_requests_total{"))
+    assert float(total.rpartition(" ")[2]) == fleet.stats()["requests"]
+    with urllib.request.urlopen(fleet.admin_url + "/recent", timeout=10) as answer:
+        assert json.load(answer)[0]["status"] == 204
+
+
+def test_a_worker_that_is_killed_is_back_within_a_second(fleet, wire):
+    """Measured from the kill to the first answer by another process in its place."""
+    spare_is_ready(fleet)
+    first, other = pids(fleet)
+    os.kill(first, signal.SIGKILL)
+    start = time.monotonic()
+    while len(now := pids(fleet)) < 2 or first in now:
+        assert time.monotonic() - start < 1.0
+        assert wire(fleet).ask().status == 204  # the other one serves on
+        time.sleep(0.01)
+    assert other in now
+    assert fleet.stats()["restarts"] >= 1
+
+
+def spare_is_ready(proxy: Proxy) -> None:
+    """Wait until the process that waits for its turn has read its program, on a busy machine too."""
+    running = proxy._running
+    end = time.monotonic() + 60
+    while running._spare is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert running._spare.ask("stats", 60) is None
+
+
+def test_new_settings_reach_every_worker(fleet, wire):
+    for status in (201, 204):
+        fleet.reload(fleet.settings.model_copy(update={"route": (Route(respond=status),)}))
+        assert {wire(fleet).ask().status for _ in range(20)} == {status}
+
+
+def test_settings_that_a_worker_refuses_change_nothing(fleet, wire):
+    from realproxy import Log
+
+    broken = {"route": (Route(respond=201),), "log": Log(file="/nowhere/at/all")}
+    with pytest.raises(BadInput, match=r"log\.file: cannot be written"):
+        fleet.reload(fleet.settings.model_copy(update=broken))
+    with pytest.raises(BadInput, match="workers: cannot change"):
+        fleet.reload(fleet.settings.model_copy(update={"workers": 3}))
+    assert {wire(fleet).ask().status for _ in range(20)} == {204}
+
+
+def test_what_is_wrong_is_said_in_one_line_and_leaves_nothing():
+    children = set(psutil.Process().children())
+    with pytest.raises(BadInput, match=r"log\.file: cannot be written"):
+        Proxy(workers=2, route=[ANSWER], log={"file": "/nowhere/at/all"}).start()
+    assert set(psutil.Process().children()) == children
+
+
+def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
+    """SIGTERM: who is being answered gets his answer; no process is left."""
+    gate, arrived = threading.Event(), threading.Semaphore(0)
+
+    def slow(_):
+        arrived.release()
+        gate.wait(20)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    server = origin(slow)
+    proxy = child(
+        f'workers = 2\nroute = [{{ to = "web" }}]\nservice.web.upstreams = "{server.address}"\n'
+        'limits = { drain = "20s" }\n'
+    )
+    clients = [wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(8)]
+    for _ in clients:
+        assert arrived.acquire(timeout=20)
+    processes = psutil.Process(proxy.pid).children()
+    assert len(processes) == 3  # two that serve, and a spare
+    proxy.process.send_signal(signal.SIGTERM)
+    gate.set()
+    assert [client.answer().body for client in clients] == [b"ok"] * 8
+    assert proxy.process.wait(20) == 0
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+
+
+def test_workers_end_when_their_parent_is_killed(child, wire):
+    proxy = child("workers = 2\nroute = [{ respond = 204 }]\n")
+    processes = psutil.Process(proxy.pid).children()
+    assert wire(proxy).ask().status == 204
+    proxy.process.kill()
+    assert not psutil.wait_procs(processes, timeout=20)[1]
+
+
+def test_settings_reach_a_worker_as_they_are(tmp_path):
+    """They go over a pipe as JSON."""
+    file = tmp_path / "proxy.toml"
+    file.write_text(
+        """
+        workers = 2
+        limits = { idle_timeout = "1500ms", head = "8KiB" }
+        log = { file = "-", format = "combined" }
+        cache = { capacity = "3MiB", policy = "lru" }
+        [forward]
+        block = ["*.test"]
+        [[route]]
+        when = { host = "a.test", client = "10.0.0.0/8", header = { X = "1" } }
+        to = "web"
+        cache = { ttl = "1h" }
+        [service.web]
+        upstreams = ["127.0.0.1:1", { address = "127.0.0.1:2", weight = 2 }]
+        eject = { errors = 2, for = "3s" }
+        """,
+        encoding="utf-8",
+    )
+    loaded = load_settings(file)
+    assert parse_settings(json.loads(json.dumps(loaded.model_dump(mode="json", by_alias=True)))) == loaded
+
+
+def test_the_cache_is_shared_out():
+    both = Proxy(workers=2, route=[Route(to="a", cache=True)], service={"a": Service(upstreams=["a.test:1"])},
+                 cache={"capacity": "10MiB"})  # fmt: skip
+    assert both.settings.worker_cache.capacity == 5 * 2**20
