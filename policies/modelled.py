@@ -11,10 +11,7 @@ from typing import Any
 
 from policies.problems import BadInput
 
-NOT_OBEYED_YET = (
-    "workers",
-    "cache.hit_lock",
-)
+NOT_OBEYED_YET = ("cache.hit_lock",)
 """Dotted keys of the proxy's file; ``*`` stands for any name, or any number in a list."""
 
 NOT_YET = "not obeyed by the real proxy yet; only the simulator models it"

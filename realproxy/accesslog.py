@@ -172,6 +172,7 @@ def format_json(exchange: Exchange, wall: float) -> str:
         "end": exchange.end,
         "detail": exchange.detail or None,
         "user": exchange.user or None,
+        "trace": exchange.trace or None,
         "queue_ms": _ms(exchange.arrived, exchange.picked),
         "connect_ms": round(exchange.connecting * 1000, 3) if exchange.asked else None,
         "first_byte_ms": _ms(exchange.asked, exchange.answered),

@@ -51,11 +51,13 @@ class Refusal(Exception):
         One line for the client and the log.
     fields : bytes
         Further field lines of the answer.
+    fault : str
+        What Proxy-Status calls it, if `end` does not say it well enough.
     """
 
-    def __init__(self, status: int, end: End, detail: str, *, fields: bytes = b"") -> None:
+    def __init__(self, status: int, end: End, detail: str, *, fields: bytes = b"", fault: str = "") -> None:
         super().__init__(detail)
-        self.status, self.end, self.detail, self.fields = status, end, detail, fields
+        self.status, self.end, self.detail, self.fields, self.fault = status, end, detail, fields, fault
 
 
 class UpstreamTrouble(Refusal):
@@ -70,9 +72,16 @@ class UpstreamTrouble(Refusal):
     """
 
     def __init__(
-        self, status: int, end: End, detail: str, *, retry_safe: bool = False, errno: int = 0
+        self,
+        status: int,
+        end: End,
+        detail: str,
+        *,
+        retry_safe: bool = False,
+        errno: int = 0,
+        fault: str = "",
     ) -> None:
-        super().__init__(status, end, detail)
+        super().__init__(status, end, detail, fault=fault)
         self.retry_safe, self.errno = retry_safe, errno
 
 
@@ -82,7 +91,7 @@ class Exchange:
     Attributes
     ----------
     client : str
-        IP address of the client.
+        IP address of the client; of the one behind the proxies that are trusted, if any is.
     head : RequestHead or None
         None if it could not be read.
     arrived, picked, asked, answered, ended : float
@@ -114,11 +123,14 @@ class Exchange:
         Why, if the proxy refused or gave up: the rule, or what went wrong.
     user : str
         Who has shown credentials; empty if nobody.
+    trace : str
+        Trace-id of the W3C; empty where none is followed.
     """
 
     __slots__ = (
         "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "detail", "end", "ended",
-        "head", "picked", "received", "reused", "route", "sent", "service", "side", "status", "upstream",
+        "head", "picked", "received", "reused", "route", "sent", "service", "side", "status", "trace",
+        "upstream",
         "user",
     )  # fmt: skip
 
@@ -129,6 +141,6 @@ class Exchange:
         self.status = self.sent = self.received = self.attempts = 0
         self.side = "reverse"
         self.route: int | None = None
-        self.service = self.upstream = self.cache = self.detail = self.user = ""
+        self.service = self.upstream = self.cache = self.detail = self.user = self.trace = ""
         self.reused = False
         self.end = End.DONE

@@ -9,11 +9,14 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from policies.anonymity import HeaderRules, forwarded_element, is_same_host
+from policies.provenance import forwarded_element as forwarded_by
 from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
 """What this proxy calls itself in Via and Cache-Status."""
+SHORT = 300
+"""Characters: what is longer is not remembered for further requests."""
 MOST_PASSAGES = 10
 """A request that was here so often goes in circles."""
 
@@ -26,7 +29,10 @@ _HOP = frozenset(
     }
 )  # fmt: skip
 _REQUEST_DROPS = _HOP | {b"host", b"content-length"}
-_REVERSE_DROPS = _REQUEST_DROPS | {b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+_REVERSE_DROPS = _REQUEST_DROPS | {
+    b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
+}  # fmt: skip
+_REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
 # What must not be stored. RFC 9111, 3.1; the length is known better, the age changes with each use
 _STORED_DROPS = _HOP | {
     b"content-length", b"age", b"trailer", b"proxy-authenticate", b"proxy-authentication-info",
@@ -82,10 +88,32 @@ def upstream_request(
     whole : bool
         Whether to ask for all of it even if the client wants a part.
     """
-    added = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Proto: %b\r\n" % (
-        VIA, _listed(head.fields.get(b"x-forwarded-for"), client), host, head.scheme,
-    )  # fmt: skip
-    return _request(head, head.path, host, _REVERSE_DROPS, added, validators, whole)
+    fields, drops = head.fields, _REVERSE_DROPS
+    asked, scheme = host.decode("latin-1"), head.scheme.decode()
+    custom, standard = fields.text("x-forwarded-for"), fields.text("forwarded")
+    short = len(asked) + len(custom or "") + len(standard or "") < SHORT
+    added = (_provenance if short else _provenance.__wrapped__)(
+        client, asked, scheme, head.origin or asked, head.proto or scheme, custom, standard
+    )
+    if head.traceparent is not None:
+        drops = _REVERSE_UNTRACED
+        added += b"traceparent: %b\r\n" % head.traceparent.encode()
+    return _request(head, head.path, host, drops, added, validators, whole)
+
+
+@lru_cache(maxsize=4096)
+def _provenance(
+    client: str, host: str, scheme: str, origin: str, proto: str, custom: str | None, standard: str | None
+) -> bytes:
+    """The lines that say where a request comes from; they are mostly the same for many requests."""
+    element = forwarded_by(client, host, scheme)
+    lines = {
+        "X-Forwarded-For": f"{custom}, {client}" if custom else client,
+        "X-Forwarded-Host": origin,
+        "X-Forwarded-Proto": proto,
+        "Forwarded": f"{standard}, {element}" if standard else element,
+    }
+    return VIA + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
 
 
 def forward_request(

@@ -29,6 +29,7 @@ from realproxy.http1 import (
     body_reader,
     parse_response,
 )
+from realproxy.proxy_status import relayed
 from realproxy.recording import Recording
 from realproxy.stored import Stored
 from realproxy.targets import Address
@@ -248,6 +249,8 @@ class Fetch:
         if recording is not None:
             exchange.cache = recording.outcome
             added += status_field(exchange.cache)
+        if answer.status >= 500:
+            added += relayed(answer.status)
         self.begun = True
         exchange.status = answer.status
         out = encode(framing, pieces, reader) if framing is not None else []

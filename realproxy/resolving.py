@@ -84,7 +84,8 @@ class Resolver:
             return [address]
         lookup = self._lookup(host)
         if not lookup.done.wait(self.timeout):
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, f"the name {host} was not resolved in time")
+            detail = f"the name {host} was not resolved in time"
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="dns_timeout")
         return self.found(address, lookup.addresses)
 
     def soon(self, host: str, callback: Callable[[list[str]], None]) -> None:
@@ -115,7 +116,8 @@ class Resolver:
         """What was found for `address`; raises `UpstreamTrouble` 502 if that is nothing."""
         host, port = address
         if not addresses:
-            raise UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, f"cannot resolve {host}")
+            detail = f"cannot resolve {host}"
+            raise UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
         return [(found, port) for found in addresses]
 
     def stop(self) -> None:

@@ -5,6 +5,7 @@ Runs in the worker that owns the client.
 
 from __future__ import annotations
 
+import random
 import time
 from enum import Enum
 from functools import partial
@@ -12,9 +13,11 @@ from functools import partial
 from policies.coalescing import Landing
 from policies.coalescing import Turn as Next
 from policies.freshness import Request, read_request
+from policies.provenance import client_of, told_host, told_proto
 from policies.reuse import Use
 from policies.routing import Asked, normal_path
 from policies.settings import STALE
+from policies.tracing import follow
 from realproxy.accesslog import AccessLog
 from realproxy.asking import Asking, Straight
 from realproxy.associations import Associations
@@ -31,6 +34,7 @@ from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, par
 from realproxy.max_forwards import final_answer, goes_on
 from realproxy.metering import Meter
 from realproxy.parents import ParentFetch
+from realproxy.proxy_status import refused, unreadable
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch
@@ -121,6 +125,8 @@ class Serving:
         self._site, self._own, self._log = site, own, log
         self._limits = site.settings.limits
         self.retired = False
+        self._hops, self._traced = site.settings.trusted_hops, site.settings.trace
+        self._rng = random.Random()
         self._metered = site.settings.admin is not None
         self.tunnel_meter, self.follow_meter = Meter(), Meter()
         self.refresher = Refresher(site, own)
@@ -267,7 +273,7 @@ class Serving:
                 turn.lead.land(Landing.FAILED, refusal)
             if turn.head.form is TargetForm.AUTHORITY and refusal.status != 407:
                 turn.keep = False  # what follows was meant for the tunnel, and is no request to us
-            return self._own_answer(turn, refusal.status, refusal.detail, refusal.fields)
+            return self._own_answer(turn, refusal.status, refusal.detail, refusal.fields + refused(refusal))
         except Cut:
             if turn.lead is not None and turn.lead.away:
                 return Then.AWAY
@@ -289,13 +295,23 @@ class Serving:
         if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.settings.protocols:
             turn.exchange.side = "forward"
             return self._forward(turn, forward)
+        self._trace_back(turn)
         return self._reverse(turn)
+
+    def _trace_back(self, turn: Turn) -> None:
+        """Find out who the client is behind the proxies that are trusted, and which trace this belongs to."""
+        head, exchange, field = turn.head, turn.exchange, turn.head.fields.text
+        if self._hops:
+            exchange.client = client_of(exchange.client, self._hops, field)
+            head.proto, head.origin = told_proto(self._hops, field), told_host(self._hops, field)
+        if self._traced:
+            exchange.trace, head.traceparent = follow(field, self._rng)
 
     # --- the reverse side -----------------------------------------------------------------------
 
     def _reverse(self, turn: Turn) -> Then:
         site, head, exchange = self._site, turn.head, turn.exchange
-        number = exchange.route = site.routes.match(asked_of(head, turn.client.address, turn.client.sni))
+        number = exchange.route = site.routes.match(asked_of(head, exchange.client, turn.client.sni))
         if number is None:
             raise Refusal(404, End.NO_ROUTE, "no route takes this request")
         route = site.settings.route[number]
@@ -317,7 +333,7 @@ class Serving:
             host = head.authority if head.host else upstream.encode()
             return upstream_request(head, host, turn.client.address, validators)
 
-        asking = Asking(site.services[route.to], turn.client.address, exchange, head_for, site.waits)
+        asking = Asking(site.services[route.to], exchange.client, exchange, head_for, site.waits)
         fetch = Fetch(site.pool, self._limits, turn.lead or turn.client, exchange, head, recording, asking)
         return self._fetch(turn, fetch, recording)
 
@@ -329,7 +345,7 @@ class Serving:
             host = head.authority if head.host else upstream.encode()
             return offering(upstream_request(head, host, client.address), protocols)
 
-        asking = Asking(site.services[service], client.address, exchange, head_for, site.waits)
+        asking = Asking(site.services[service], exchange.client, exchange, head_for, site.waits)
         fetch = UpgradeFetch(site.pool, self._limits, client, exchange, head, protocols, asking)
         try:
             return self._fetch(turn, fetch, None)
@@ -530,7 +546,8 @@ class Serving:
         """Answer a head that must be refused."""
         exchange.end = End.CLIENT_SLOW if error.status == 408 else End.CLIENT_BAD
         exchange.status = error.status
-        client.send([own_answer(None, error.status, error.problem, keep=False)])
+        added = unreadable(error.problem)
+        client.send([own_answer(None, error.status, error.problem, keep=False, added=added)])
         return Then.LINGER
 
 

@@ -72,7 +72,8 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             sock.settimeout(None)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:
-            trouble = UpstreamTrouble(504, End.UPSTREAM_SLOW, f"no connection to {host}:{port} in time")
+            detail = f"no connection to {host}:{port} in time"
+            trouble = UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="connection_timeout")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             trouble = UpstreamTrouble(

@@ -41,6 +41,11 @@ class ProxySettings(Settings):
     workers : int
         Processes that share the work: the kernel deals new connections out to them. Each decides for
         itself, with ``limits.threads`` threads and a store of its own, see `worker_cache`.
+    trusted_hops : int
+        Proxies in front of the reverse side whose word is taken for who the client is, by
+        X-Forwarded-For or Forwarded; none by default.
+    trace : bool
+        Whether requests of the reverse side carry a traceparent: their own, else a new one.
     forward : Forward, optional
         The forward side; off without it.
     route : list of Route
@@ -62,6 +67,8 @@ class ProxySettings(Settings):
     tls: Annotated[tuple[Certificate, ...], BeforeValidator(_read_certificates)] = ()
     proxy_protocol: ProxyProtocol | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 1
+    trusted_hops: Annotated[int, Field(ge=0, le=32)] = 0
+    trace: bool = True
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
     tcp: tuple[Tcp, ...] = ()

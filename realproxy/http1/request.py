@@ -60,14 +60,24 @@ class RequestHead:
         As `realproxy.http1.framing.request_framing` says.
     scheme : bytes
         ``http``, or what else whoever read it knows of the connection that it came on.
+    proto, origin : str or None
+        What a proxy that is trusted said of scheme and host; None if nothing.
+    traceparent : str or None
+        What is to be sent in place of the request's own; None to let that go on.
     """
 
-    __slots__ = ("fields", "form", "framing", "host", "method", "minor", "path", "port", "scheme", "target")
+    __slots__ = (
+        "fields", "form", "framing", "host", "method", "minor", "origin", "path", "port", "proto", "scheme",
+        "target", "traceparent",
+    )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, minor: int, fields: Fields) -> None:
         self.method, self.target, self.minor, self.fields = method, target, minor, fields
         self.framing = request_framing(fields, minor)
         self.form, self.scheme = TargetForm.ORIGIN, b"http"
+        self.proto: str | None = None
+        self.origin: str | None = None
+        self.traceparent: str | None = None
         self.path = target
         authority = fields.get(b"host")
         if authority is None and minor == 1:

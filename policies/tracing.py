@@ -1,0 +1,45 @@
+"""traceparent: which trace a request belongs to. W3C Trace Context, level 1
+
+``traceparent = version "-" trace-id "-" parent-id "-" trace-flags``, in lower-case hex digits.
+"""
+
+from __future__ import annotations
+
+import re
+from random import Random
+
+from policies.directives import Header
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+
+
+def trace_of(traceparent: str | None) -> str | None:
+    """The trace-id of a valid field, else None. 3.2.2
+
+    Examples
+    --------
+    >>> trace_of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    '0af7651916cd43dd8448eb211c80319c'
+    """
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent is not None else None
+    if found is None:
+        return None
+    version, trace, parent, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not trace.strip("0") or not parent.strip("0"):
+        return None
+    return trace
+
+
+def new_trace(rng: Random) -> tuple[str, str]:
+    """A trace-id and a traceparent with it, for a request that came without. Nobody samples it yet."""
+    trace = f"{rng.randrange(1, 2**128):032x}"
+    return trace, f"00-{trace}-{rng.randrange(1, 2**64):016x}-00"
+
+
+def follow(field: Header, rng: Random) -> tuple[str, str | None]:
+    """The trace-id of a request, and the traceparent to send instead of its own if that is no good.
+
+    Where there is a new traceparent, the request's tracestate goes too (3.3.1.3 makes it worthless).
+    """
+    trace = trace_of(field("traceparent"))
+    return (trace, None) if trace is not None else new_trace(rng)
