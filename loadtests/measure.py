@@ -11,13 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from loadtests.processes import Child, LoadTestError
-from loadtests.proxy_files import with_addresses, write_classes, write_settings
+from loadtests.proxies import READY_S, Proxies
 from loadtests.validity import reasons_void
 from policies.directives import parse_cache_control
 from scenarios.fetches import Fetches
@@ -28,8 +28,6 @@ from scenarios.workload import Workload
 Progress = Callable[[float, float], None]
 
 _HERE = Path(__file__).resolve().parent
-_READY_S = 30.0
-"""How long a process may take to start."""
 _GRACE_S = 10.0
 """How long answers are waited for after the last request."""
 _TICK_S = 0.15
@@ -50,11 +48,14 @@ class Measurement:
         ``planned`` and ``sent`` requests, ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
         ``lag_max_ms`` by which they were sent late, ``cpu_seconds``, and ``cpu_share`` of one core.
     proxy : dict
-        ``cpu_seconds`` of its process during the run, and ``requests`` that clients sent it.
+        ``cpu_seconds`` of its process during the run, and ``requests`` that clients sent it; of the
+        first one, if there are several in a row.
     backends : dict
         Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and
         ``late_seconds`` (see `loadtests.service_slots.Totals`), ``cpu_seconds`` of their process,
         and the same sums of each one in ``replicas``, by name.
+    behind_cpu_seconds : list of float
+        Of the processes of the second proxy in a row, of the third, and so on.
     """
 
     records: Records
@@ -62,13 +63,14 @@ class Measurement:
     generator: dict[str, float]
     proxy: dict[str, float]
     backends: dict[str, Any]
+    behind_cpu_seconds: list[float] = field(default_factory=list)
 
 
 class Stage:
     """Where real runs happen. A context manager: at its end, no process is left.
 
     Locust and the backends are kept from one run to the next, the latter as long as the scenarios
-    ask for the same ones; every run has a fresh proxy.
+    ask for the same ones; every run has fresh proxies.
 
     Examples
     --------
@@ -128,19 +130,18 @@ class Stage:
     def _measure(self, scenario: Scenario, workload: Workload, progress: Progress) -> Measurement:
         generator = self._start_generator()
         ports = self._ports_of(scenario)
-        with self._start_proxy(scenario, ports) as proxy:
-            url = proxy.expect(_READY_S)["url"]
+        with Proxies(scenario, ports, self._folder, self._environment) as proxies:
             if not self._generator_ready:
-                generator.expect(_READY_S)
+                generator.expect(READY_S)
                 self._generator_ready = True
             before = _told(ports, "stats")
-            if scenario.proxy.caching:
+            if scenario.caching:
                 _told(ports, "fetches")  # what was before this run
-            records_file = self._order(generator, scenario, url)
-            started, health, proxy_cpu, ending = _follow(generator, proxy, scenario.duration, progress)
+            records_file = self._order(generator, scenario, proxies)
+            started, health, cpus, ending = _follow(generator, proxies, scenario.duration, progress)
             after = _told(ports, "stats")
         records = Records.load(records_file)
-        if scenario.proxy.caching:
+        if scenario.caching:
             records = replace(records, fetches=_fetches(ports, started))
         replicas = {
             name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
@@ -159,8 +160,9 @@ class Stage:
             records,
             void,
             health,
-            {"cpu_seconds": proxy_cpu, "requests": len(records)},
+            {"cpu_seconds": cpus[0], "requests": len(records)},
             {**sums, "cpu_seconds": cpu, "replicas": replicas},
+            cpus[1:],
         )
 
     def _start_generator(self) -> Child:
@@ -186,24 +188,17 @@ class Stage:
             self._stop_backends()
             command = [sys.executable, "-m", "loadtests.backends", spec, "--until-eof"]
             self._backends = Child("the backends", command, self._environment)
-            self._ports = self._backends.expect(_READY_S)["ports"]
+            self._ports = self._backends.expect(READY_S)["ports"]
             self._spec = spec
         return self._ports
 
-    def _start_proxy(self, scenario: Scenario, ports: Mapping[str, int]) -> Child:
-        settings, classes = self._folder / "proxy.toml", self._folder / "classes.pickle"
-        write_settings(with_addresses(scenario.proxy, ports), settings)
-        write_classes(classes)
-        command = [sys.executable, "-m", "loadtests.proxy_child", str(classes)]
-        options = [str(settings), "--seed", str(scenario.seed), "--until-eof"]
-        return Child("the proxy", command + options, self._environment)
-
-    def _order(self, generator: Child, scenario: Scenario, url: str) -> Path:
+    def _order(self, generator: Child, scenario: Scenario, proxies: Proxies) -> Path:
         """Tell Locust what to run; returns where the records will be."""
         plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
         plan.write_bytes(pickle.dumps(scenario))
         records.unlink(missing_ok=True)
-        generator.send({"scenario": str(plan), "records": str(records), "host": url, "grace": _GRACE_S})
+        where = {"host": proxies.url, "target": proxies.target}
+        generator.send({"scenario": str(plan), "records": str(records), "grace": _GRACE_S, **where})
         return records
 
     def _stop_backends(self) -> None:
@@ -232,27 +227,27 @@ def _unseen(_done: float, _total: float) -> None:
 
 
 def _follow(
-    generator: Child, proxy: Child, duration: float, progress: Progress
-) -> tuple[float, dict[str, float], float, str]:
-    """Wait for the end of a run; returns its start, the generator's health, the proxy's CPU, early end."""
-    started = generator.expect(_READY_S)["moment"]
-    cpu_at_start = cpu = proxy.cpu_seconds()
+    generator: Child, proxies: Proxies, duration: float, progress: Progress
+) -> tuple[float, dict[str, float], list[float], str]:
+    """Wait for the end of a run; returns its start, the generator's health, the proxies' CPU, early end."""
+    started = generator.expect(READY_S)["moment"]
+    before = used = proxies.cpu_seconds()
     limit = started + duration + 2 * _GRACE_S
     ending = ""
     while True:
         progress(min(max(time.monotonic() - started, 0.0), duration), duration)
         message = generator.receive(_TICK_S)
-        if not ending and not proxy.alive:
-            ending = f"{str(proxy.failure('ended')).splitlines()[0].rstrip(':')} during the run"
+        if not ending and (gone := proxies.ended()):
+            ending = f"{gone} during the run"
             generator.send({"stop": True})
-        cpu = max(cpu, proxy.cpu_seconds())
+        used = list(map(max, used, proxies.cpu_seconds()))
         if message is not None:
             break
         if time.monotonic() > limit:
             raise generator.failure(f"did not end {2 * _GRACE_S:g} s after the run")
     progress(duration, duration)
     del message["event"]
-    return started, message, cpu - cpu_at_start, ending
+    return started, message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
 
 
 def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
@@ -280,7 +275,7 @@ def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
 def _refetches(scenario: Scenario) -> bool:
     """Whether stale answers make the proxy ask for itself."""
     said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
-    return scenario.proxy.caching and any("stale-while-revalidate" in directives for directives in said)
+    return scenario.caching and any("stale-while-revalidate" in directives for directives in said)
 
 
 def _portable(scenario: Scenario) -> Scenario:

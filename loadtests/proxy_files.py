@@ -24,26 +24,30 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySettings:
-    """A scenario's settings with the addresses of real replicas in place of the backends' names.
+    """A proxy's settings with real addresses in place of the names of backends and of the next proxy.
+
+    All is on loopback, so a forward side may reach private addresses whatever the scenario says.
 
     Parameters
     ----------
     settings : ProxySettings
         As the scenario has them.
     ports : mapping of str to int
-        Port of each replica, by its name such as ``web/0``, in the order of the scenario. Every
-        replica has the weight of its backend.
+        Port of each replica, by its name such as ``web/0``, in the order of the scenario, and of the
+        proxies behind this one, such as ``proxy.1``. Every replica has the weight of its backend.
     """
     services = {}
     for name, service in settings.service.items():
         upstreams = tuple(
             Upstream(address=f"127.0.0.1:{port}", weight=upstream.weight)
             for upstream in service.upstreams
-            for replica, port in ports.items()
-            if replica.rpartition("/")[0] == upstream.address
+            for name_of_port, port in ports.items()
+            if upstream.address in (name_of_port, name_of_port.rpartition("/")[0])
         )
         services[name] = service.model_copy(update={"upstreams": upstreams})
-    return settings.model_copy(update={"service": services, "listen": "127.0.0.1:0"})
+    forward = settings.forward and settings.forward.model_copy(update={"private_targets": True})
+    update = {"service": services, "forward": forward, "listen": "127.0.0.1:0"}
+    return settings.model_copy(update=update)
 
 
 def write_settings(settings: ProxySettings, path: Path) -> None:

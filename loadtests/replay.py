@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from gevent.lock import DummySemaphore, Semaphore
 from gevent.pool import Group
 
 from loadtests.alarm import Alarm
+from loadtests.answering import Answering
 from loadtests.connection import Connection, Exchange
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
@@ -32,7 +32,6 @@ from scenarios.workload import Request, Workload, client_address
 _LEAD_S = 0.02
 """From the moment when all are ready to the start of the run, so that all have woken by then."""
 _SPARE_CONNECTIONS = 32
-_HIT = re.compile(r"\bproxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
 
 
 class Replay:
@@ -44,6 +43,9 @@ class Replay:
         Whose workload is sent.
     host, port
         The proxy.
+    target : str
+        Host and port that the proxy is told to ask, in requests of absolute-form, if it is a
+        forward proxy; else empty.
     grace : float
         Seconds that requests which are under way at the end are waited for.
     on_exchange : callable
@@ -59,6 +61,7 @@ class Replay:
         host: str,
         port: int,
         *,
+        target: str = "",
         grace: float,
         on_exchange: Callable[[Exchange], None],
         on_start: Callable[[float], None],
@@ -67,6 +70,9 @@ class Replay:
         self._scenario = scenario
         self._workload = Workload(scenario)
         self._host, self._port = host, port
+        # RFC 9112, section 3.2: origin-form to a server, absolute-form to a proxy
+        self._origin, self._authority = f"http://{target}" if target else "", target or f"{host}:{port}"
+        self._answering = Answering(scenario)
         self._grace = grace
         self._on_exchange, self._on_start, self._on_end = on_exchange, on_start, on_end
         self._backends = list(scenario.backend)
@@ -126,6 +132,7 @@ class Replay:
             list(self._upstreams),
             closed=self._workload.closed,
             caching=self._scenario.caching,
+            proxies=len(self._scenario.chain),
         )
 
     def health(self) -> dict[str, float]:
@@ -164,7 +171,7 @@ class Replay:
             self._planned += 1
             text = self._encode(request)
             self._alarm.sleep_until(due)
-            due = self._ask(connection, text, (user, seq, request.object), due)
+            due = self._ask(connection, text, (user, seq, request.object), due, request.client)
             upcoming, seq = next(stream, None), seq + 1
 
     def _replay_open(self) -> None:
@@ -193,16 +200,18 @@ class Replay:
             if self._abandoned:
                 return
             connection = idle.pop() if idle else self._new_connection(client)
-            self._ask(connection, text, who, due)
+            self._ask(connection, text, who, due, client)
             idle.append(connection)
 
-    def _ask(self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float) -> float:
+    def _ask(
+        self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float, client: str
+    ) -> float:
         """Send one request and record it; returns when its answer was there."""
         exchange = connection.fetch(text)
-        hit = bool(_HIT.search(exchange.cache_status))
-        upstream = NO_UPSTREAM if hit else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
+        cache = self._answering.place(who[2], client, exchange.cache_status)
+        upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
         times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
-        self._rows.append((*who, *times, exchange.status, hit, upstream, exchange.size))
+        self._rows.append((*who, *times, exchange.status, cache, upstream, exchange.size))
         self._on_exchange(exchange)
         return exchange.done
 
@@ -211,7 +220,7 @@ class Replay:
             f"{name}={seconds:.6f}" for name, seconds in zip(self._backends, request.demand, strict=True)
         )
         return (
-            f"GET /objects/{request.object} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"GET {self._origin}/objects/{request.object} HTTP/1.1\r\nHost: {self._authority}\r\n"
             f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
         ).encode("ascii")
 

@@ -100,7 +100,7 @@ class LoadTest:
                 continue
             self.job = job
             scenario = pickle.loads(Path(job["scenario"]).read_bytes())
-            replay = self._set_up(scenario, job["host"], job["grace"])
+            replay = self._set_up(scenario, job["host"], job["grace"], job["target"])
             self.environment.runner.start(replay.users, spawn_rate=replay.users)
 
     def _prepare(self, **_: Any) -> None:
@@ -114,12 +114,13 @@ class LoadTest:
             _log.error("%s", problem)
             self.replay = None
 
-    def _set_up(self, scenario: Scenario, host: str, grace: float) -> Replay:
+    def _set_up(self, scenario: Scenario, host: str, grace: float, target: str = "") -> Replay:
         name, port = host_and_port(host)
         self.replay = replay = Replay(
             scenario,
             name,
             port,
+            target=target,
             grace=grace,
             on_exchange=self._show,
             on_start=lambda moment: self._tell(event="started", moment=moment),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 
 from scenarios.workload import Request
@@ -11,7 +12,7 @@ from simulator.proxy import Proxy
 
 
 class Connections:
-    """One client's connections to a proxy, each to the worker that the kernel has given it.
+    """The connections of a user, a load generator or a proxy, each to the worker that the kernel gave it.
 
     The kernel deals connections out by a hash of addresses and ports (``SO_REUSEPORT``), so that
     each goes to any worker with equal chances, and stays there. A client takes the connection
@@ -28,13 +29,14 @@ class Connections:
     def __init__(self, workers: Sequence[Proxy], chance: random.Random) -> None:
         self._workers = workers
         self._chance = chance
-        self._idle: list[Proxy] = []
+        self._idle: defaultdict[str, list[Proxy]] = defaultdict(list)
 
     def handle(self, request: Request, now: float) -> Asking:
         """Ask on an idle connection, or on a new one."""
-        worker = self._idle.pop() if self._idle else self._chance.choice(self._workers)
+        idle = self._idle[request.client]
+        worker = idle.pop() if idle else self._chance.choice(self._workers)
         reply = yield from worker.handle(request, now)
-        self._idle.append(worker)
+        idle.append(worker)
         return reply
 
 

@@ -1,23 +1,24 @@
 """The idle probe: what a request costs when nothing queues, measured once and then frozen.
 
 One user asks the real system, so slowly that no request ever waits for another. Whatever the
-answers take beyond the demanded work is the cost of proxy, kernel, client and backend. Two short
-runs tell the parts from each other: one in which all answers come from the backend, and one in
-which all come from the cache.
+answers take beyond the demanded work is the cost of proxy, kernel, client and backend. Short runs
+tell the parts from each other: one in which all answers come from the backend, and one for each
+proxy in which all come from its cache.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadtests import LoadTestError, Measurement, Stage
-from policies.settings import RouteCache
+from policies.settings import ProxySettings, RouteCache
 from scenarios.distributions import parse_distribution
-from scenarios.schema import Scenario
+from scenarios.schema import LinkSettings, Scenario
 from simulator import Costs
 from simulator.costs import spread_of
 from twin.measuring import TRIES, measure_once
@@ -26,7 +27,7 @@ from twin.progress import Reporter
 
 _WORK = 0.005
 PROBES_S = (4.0, 2.5)
-"""Seconds of the two probes: answers from the backend, and answers from the cache."""
+"""Seconds of a probe for answers from the backend, and of one for answers from a cache."""
 _CUT = 0.5
 """Seconds at the start of a probe that do not count: connections, first imports, cold caches."""
 
@@ -49,59 +50,62 @@ def calibrate(
     reporter : Reporter
         Shows a progress bar.
     probes_s : tuple of float
-        Seconds of the two probes, each well above the half second that is cut off; shorter ones
-        know the costs less exactly.
+        Seconds of the probe for the backend and of that for each cache, well above the half second
+        that is cut off; shorter ones know the costs less exactly.
     tries : int
         How often a void probe is made before it is used as it is, and said to be void.
     """
-    with reporter.step("calibrate", sum(probes_s), unit="s") as advance:
+    proxies = len(scenario.chain)
+    with reporter.step("calibrate", probes_s[0] + proxies * probes_s[1], unit="s") as advance:
         reporter.note("answers from the backend")
         miss, _ = measure_once(stage, miss_probe(scenario, probes_s[0]), advance, tries)
-        reporter.note("answers from the cache")
-        hit, _ = measure_once(stage, hit_probe(scenario, probes_s[1]), advance, tries)
-    return costs_from(miss, hit)
+        hits = []
+        for place in range(proxies):
+            which = "the cache" if proxies == 1 else f"the cache of {scenario.proxies[place]}"
+            reporter.note(f"answers from {which}")
+            hit, _ = measure_once(stage, hit_probe(scenario, probes_s[1], place), advance, tries)
+            hits.append(hit)
+    return costs_from(miss, *hits)
 
 
 def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0]) -> Scenario:
     """The scenario with one slow user, equal work, full-speed replicas and no cache."""
-    routes = tuple(route.model_copy(update={"cache": None}) for route in scenario.proxy.route)
-    return _idle(scenario, routes, seconds, work=_WORK)
+    return _idle(scenario, seconds, work=_WORK, storing=None)
 
 
-def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1]) -> Scenario:
-    """The scenario with one slow user, few objects and a cache that holds them all."""
-    stored = {"cache": RouteCache(ttl=3600.0)}
-    routes = tuple(route.model_copy(update=stored if route.to else {}) for route in scenario.proxy.route)
-    probe = _idle(scenario, routes, seconds, work=0.0)
+def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1], place: int = 0) -> Scenario:
+    """The scenario with one slow user, few objects and a cache that holds them all, of one proxy."""
+    probe = _idle(scenario, seconds, work=0.0, storing=place)
     workload = probe.workload.model_copy(update={"objects": min(20, probe.workload.objects)})
-    store = probe.proxy.cache.model_copy(update={"capacity": 2**28})
-    proxy = probe.proxy.model_copy(update={"cache": store})
-    return probe.model_copy(update={"workload": workload, "proxy": proxy})
+    return probe.model_copy(update={"workload": workload})
 
 
-def _idle(scenario: Scenario, routes: tuple[Any, ...], seconds: float, work: float) -> Scenario:
+def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
+    """One slow user and equal work; the proxy number `storing` keeps all answers, the others none."""
     workload = scenario.workload.model_copy(
         update={
             "users": 1,
             "rate": None,
             "connections": None,
             "trace": None,
+            "fanout": 1,
             "think": parse_distribution("uniform(2ms, 8ms)"),
         }
     )
     service_time = parse_distribution(f"{work * 1e3}ms")
     backend = {
         name: group.model_copy(
-            update={"service_time": service_time, "slow": {}, "cache_control": "max-age=3600"}
+            update={"service_time": service_time, "slow": {}, "hiccup": None, "cache_control": "max-age=3600"}
         )
         for name, group in scenario.backend.items()
     }
-    proxy = scenario.proxy.model_copy(update={"route": routes})
+    proxies = tuple(_storing(proxy, place == storing) for place, proxy in enumerate(scenario.chain))
     return scenario.model_copy(
         update={
             "workload": workload,
             "backend": backend,
-            "proxy": proxy,
+            "proxy": proxies if isinstance(scenario.proxy, tuple) else proxies[0],
+            "link": LinkSettings(),
             "duration": seconds,
             "warmup": _CUT,
             "compare": {},
@@ -109,13 +113,24 @@ def _idle(scenario: Scenario, routes: tuple[Any, ...], seconds: float, work: flo
     )
 
 
-def costs_from(miss: Measurement, hit: Measurement) -> Calibration:
+def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
+    """A proxy that keeps every answer, or none."""
+    cache = RouteCache(ttl=3600.0) if stores else None
+    route = tuple(rule.model_copy(update={"cache": cache}) if rule.to else rule for rule in proxy.route)
+    forward = proxy.forward and proxy.forward.model_copy(update={"cache": stores and not proxy.route})
+    update: dict[str, Any] = {"route": route, "forward": forward}
+    if stores:
+        update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28})
+    return proxy.model_copy(update=update)
+
+
+def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
     """Tell the parts of the overhead from each other.
 
     Parameters
     ----------
-    miss, hit : Measurement
-        The two probes.
+    miss, *hits : Measurement
+        The probes; of the caches in the order of the proxies, from the clients' side.
 
     Notes
     -----
@@ -124,36 +139,55 @@ def costs_from(miss: Measurement, hit: Measurement) -> Calibration:
     that of the few misses that fill the cache in the second probe),
     ``service_extra`` is how much longer the backends' slots were held than was demanded.
 
+    With several proxies, what a hit of the next one takes longer than a hit of this one is
+    this one's ``miss_cpu + upstream_link`` and the difference of their ``hit_cpu``.
+
     Raises
     ------
     LoadTestError
         If a probe saw no answers of its kind, so that there is nothing to measure.
     """
     answered = miss.records.within((_CUT, math.inf))
-    from_store = hit.records.within((_CUT, math.inf))
-    from_store = from_store.select(from_store.hit)
-    if not len(answered) or not len(from_store):
+    kept = [hit.records.within((_CUT, math.inf)) for hit in hits]
+    stored = [records.select(records.hit).response for records in kept]
+    if not len(answered) or not all(map(len, stored)):
         raise LoadTestError("the idle probe got no answers to calibrate with")
     over = answered.response - _WORK
-    stored = from_store.response
     extra = max(miss.backends["busy_seconds"] - miss.backends["demand_seconds"], 0.0) / len(miss.records)
-    beyond = max(_typical(over) - extra, 0.0)
-    miss_cpu = min(miss.proxy["cpu_seconds"] / len(miss.records), beyond)
-    hits = int(np.count_nonzero(hit.records.hit))
-    of_hits = hit.proxy["cpu_seconds"] - (len(hit.records) - hits) * miss_cpu
-    hit_cpu = min(max(of_hits, 0.0) / hits, _typical(stored))
-    client_link = _typical(stored) - hit_cpu
-    costs = Costs(
-        hit_cpu=hit_cpu,
-        miss_cpu=miss_cpu,
-        client_link=client_link,
-        upstream_link=max(beyond - miss_cpu - client_link, 0.0),
-        service_extra=extra,
-        hit_spread=spread_of(stored.tolist()),
-        miss_spread=spread_of(over.tolist()),
+    until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]
+    way, found = 0.0, []
+    for place, hit in enumerate(hits):
+        miss_cpu = min(_cpu_seconds(miss, place) / len(miss.records), until[-1])
+        hit_cpu = min(_cpu_of_a_hit(hit, place, miss_cpu), until[place])
+        link = max(until[place] - way - hit_cpu, 0.0)  # from the one in front to this one
+        way += link + miss_cpu
+        found.append((hit_cpu, miss_cpu, link))
+    links = [*(link for *_, link in found[1:]), max(until[-1] - way, 0.0)]
+    first, *behind = (
+        Costs(hit_cpu, miss_cpu, 0.0, link, extra)
+        for (hit_cpu, miss_cpu, _), link in zip(found, links, strict=True)
     )
-    samples = {"miss": len(answered), "hit": len(from_store)}
-    return Calibration(costs, samples, [*miss.void, *hit.void])
+    costs = replace(
+        first,
+        client_link=found[0][2],
+        hit_spread=spread_of(stored[0].tolist()),
+        miss_spread=spread_of(over.tolist()),
+        behind=tuple(behind),
+    )
+    samples = {"miss": len(answered), "hit": len(stored[0])}
+    samples |= {f"hit of proxy.{place}": len(times) for place, times in enumerate(stored) if place}
+    return Calibration(costs, samples, [reason for run in (miss, *hits) for reason in run.void])
+
+
+def _cpu_seconds(run: Measurement, place: int) -> float:
+    """Of the process of one proxy."""
+    return run.behind_cpu_seconds[place - 1] if place else run.proxy["cpu_seconds"]
+
+
+def _cpu_of_a_hit(run: Measurement, place: int, miss_cpu: float) -> float:
+    """CPU time of one answer from the store of a proxy, without that of the misses that filled it."""
+    hits = int(np.count_nonzero(run.records.hit))
+    return max(_cpu_seconds(run, place) - (len(run.records) - hits) * miss_cpu, 0.0) / hits
 
 
 def _typical(values: NDArray[np.float64]) -> float:

@@ -129,6 +129,26 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
     return table
 
 
+def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
+    """Whose cache answered, in a chain of proxies; None for a single one. Parameters as `fetches_table`."""
+    proxies = [name for summaries in sides.values() for name in summaries[0].cache_share]
+    if not proxies:
+        return None
+    table = Table(title="Whose cache answered", title_justify="left", title_style="bold")
+    table.add_column("variant", overflow="fold")
+    for name in dict.fromkeys(proxies):
+        for side in sides:
+            table.add_column(f"{name}\n{side}", justify="right", no_wrap=True)
+    for number, label in enumerate(labels):
+        cells = [
+            _written(summaries[number].cache_share[name], "{:.1%}")
+            for name in dict.fromkeys(proxies)
+            for summaries in sides.values()
+        ]
+        table.add_row(Text(label), *cells)
+    return table
+
+
 def _beyond_hits(summary: Summary) -> bool:
     if summary.fetch_rps is None or summary.hit_ratio is None:
         return False
@@ -164,23 +184,27 @@ def print_summaries(
 ) -> None:
     """The tables of one twin alone; `side` is ``predicted`` or ``measured``."""
     console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})"))
-    fetches = fetches_table([variant.label for variant in loaded.variants], {side: summaries})
-    if fetches is not None:
-        console.print(fetches)
+    _print_more([variant.label for variant in loaded.variants], {side: summaries}, console)
+
+
+def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
+    """The tables that say something of caches that the hit ratio does not."""
+    for table in (caches_table(labels, sides), fetches_table(labels, sides)):
+        if table is not None:
+            console.print(table)
 
 
 def print_confirmation(found: Confirmation, console: Console) -> None:
     """The table, the conclusion, and what makes it void."""
     console.print(confirmation_table(found))
-    fetches = fetches_table(
+    _print_more(
         [outcome.variant.label for outcome in found.variants],
         {
             "predicted": [outcome.simulated for outcome in found.variants],
             "measured": [outcome.measured for outcome in found.variants],
         },
+        console,
     )
-    if fetches is not None:
-        console.print(fetches)
     for line in conclusion(found):
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:

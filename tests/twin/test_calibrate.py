@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -202,3 +202,46 @@ def test_probes_that_saw_nothing_are_an_error_in_words(load: Callable[..., Loade
     for probes in ((nothing, hit), (miss, nothing), (miss, miss)):
         with pytest.raises(LoadTestError, match="the idle probe got no answers"):
             costs_from(*probes)
+
+
+# -- several proxies in a row --------------------------------------------------------------------
+
+BEHIND = Costs(hit_cpu=0.0003, miss_cpu=0.0007, client_link=0.0, upstream_link=0.0002, service_extra=0.0003)
+
+
+@pytest.fixture(scope="module", params=["reverse", "forward"])
+def in_a_row(request: pytest.FixtureRequest, caching: dict[str, Any]) -> Scenario:
+    edge: dict[str, Any] = {"route": [{"to": "next"}], "service": {"next": {"upstreams": "proxy.1"}}}
+    first = {"forward": {}} if request.param == "forward" else edge
+    return parse_scenario({**caching, "compare": {}, "proxy": [first, caching["proxy"]]}).scenario
+
+
+def measured_in_a_row(probe: Scenario, first: Costs, second: Costs) -> Measurement:
+    run = measured(probe, replace(first, behind=(second,)))
+    reached = np.count_nonzero(run.records.cache != 1)
+    by_second = np.count_nonzero(run.records.cache == 2)
+    own = len(run.records) - reached
+    return replace(
+        run,
+        proxy={"cpu_seconds": own * first.hit_cpu + reached * first.miss_cpu},
+        behind_cpu_seconds=[by_second * second.hit_cpu + (reached - by_second) * second.miss_cpu],
+    )
+
+
+def test_each_proxy_of_a_chain_has_its_own_probe(in_a_row: Scenario) -> None:
+    assert not simulate(miss_probe(in_a_row)).records.hit.any()
+    for place in (0, 1):
+        records = simulate(hit_probe(in_a_row, place=place)).records
+        assert set(records.cache.tolist()) == {0, place + 1}
+        assert (records.cache == place + 1).mean() > 0.9
+
+
+def test_the_known_costs_of_every_hop_come_back(in_a_row: Scenario) -> None:
+    probes = [miss_probe(in_a_row), *(hit_probe(in_a_row, place=place) for place in (0, 1))]
+    found = costs_from(*(measured_in_a_row(probe, TRUE, BEHIND) for probe in probes))
+    (behind,) = found.costs.behind
+    for name in ("hit_cpu", "miss_cpu", "client_link", "upstream_link", "service_extra"):
+        assert getattr(found.costs, name) == pytest.approx(getattr(TRUE, name), rel=0.02), name
+    for name in ("hit_cpu", "miss_cpu", "upstream_link"):
+        assert getattr(behind, name) == pytest.approx(getattr(BEHIND, name), rel=0.02), name
+    assert set(found.samples) == {"miss", "hit", "hit of proxy.1"}

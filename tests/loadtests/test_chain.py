@@ -1,0 +1,102 @@
+"""Real proxies in a row: each asks the next, and a forward proxy is told where to go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from loadtests import LoadTestError, Measurement, Stage
+from scenarios import Records, Scenario, parse_scenario
+from scenarios.records import NO_UPSTREAM
+from simulator import simulate
+
+
+def chain(*proxies: dict[str, Any], seconds: float = 1.0, **workload: Any) -> Scenario:
+    data = {
+        "title": "in a row", "seed": 5, "duration": seconds, "warmup": "0s",
+        "workload": {"users": 1, "think": "1ms", "objects": 60, "size": "1024", **workload},
+        "backend": {"web": {"replicas": 2, "service_time": "0s", "cache_control": "max-age=3600"}},
+        "proxy": list(proxies),
+    }  # fmt: skip
+    return parse_scenario(data).scenario
+
+
+def storing(upstream: str, objects: int, policy: str) -> dict[str, Any]:
+    return {
+        "route": [{"to": "next", "cache": True}],
+        "service": {"next": {"upstreams": upstream}},
+        "cache": {"policy": policy, "capacity": objects * 1536},
+    }
+
+
+FORWARD = {"forward": {"protocols": ["http"]}}
+EDGE, SHIELD = storing("proxy.1", 10, "lru"), storing("web", 35, "sieve")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage() as stage:
+        yield stage
+
+
+def by_rule(measurement: Measurement) -> list[str]:
+    """Reasons that no busy test machine can cause."""
+    timing = ("late on average", "late or more", "of its core")
+    return [reason for reason in measurement.void if not any(words in reason for words in timing)]
+
+
+def in_order(records: Records) -> Records:
+    return records.select(np.argsort(records.seq, kind="stable"))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "places"),
+    [
+        ((EDGE, SHIELD), {0, 1, 2}),
+        ((FORWARD, SHIELD), {0, 2}),
+        ((FORWARD | {"forward": {"cache": True}, "cache": EDGE["cache"]}, SHIELD), {0, 1, 2}),
+    ],
+    ids=["edge-shield", "forward-reverse", "storing-forward"],
+)
+def test_both_twins_find_each_object_in_the_same_cache(
+    stage: Stage, proxies: tuple[dict[str, Any], ...], places: set[int]
+) -> None:
+    """One client, whose requests do not overlap: request by request, exactly."""
+    scenario = chain(*proxies)
+    run = stage.measure(scenario)
+    assert by_rule(run) == []
+    predicted, measured = in_order(simulate(scenario).records), in_order(run.records)
+    shared = min(len(predicted), len(measured))
+    assert shared > 100
+    assert set(measured.cache[:shared].tolist()) == places
+    assert measured.cache[:shared].tolist() == predicted.cache[:shared].tolist()
+    assert np.array_equal(measured.upstream == NO_UPSTREAM, measured.cache > 0)
+    assert run.backends["requests"] == np.count_nonzero(measured.cache == 0)
+    assert len(run.behind_cpu_seconds) == 1
+
+
+def test_a_proxy_behind_that_dies_makes_the_run_void_and_is_named(stage: Stage) -> None:
+    killed = []
+
+    def kill(passed: float, _total: float) -> None:
+        if passed > 0.3 and not killed:
+            (behind,) = [
+                child for child in psutil.Process().children() if "proxy.1.toml" in " ".join(child.cmdline())
+            ]
+            behind.kill()
+            killed.append(behind)
+
+    run = stage.measure(chain(EDGE, SHIELD, seconds=20.0), progress=kill)
+    assert run.void[0] == "proxy.1 ended (killed by SIGKILL) during the run"
+
+
+def test_a_chain_that_cannot_start_leaves_no_process_behind(stage: Stage) -> None:
+    broken = {**EDGE, "log": {"file": "/nowhere/access.log"}}
+    with pytest.raises(LoadTestError, match=r"proxy\.0 ended \(exit code 2\)"):
+        stage.measure(chain(broken, SHIELD))
+    lines = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    assert not any("proxy_child" in line for line in lines)
