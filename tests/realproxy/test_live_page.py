@@ -1,89 +1,12 @@
 """The live page, in a real browser: it shows what flows, fits a phone, and fetches from nowhere else."""
 
-import json
-import os
 import re
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-SECONDS = 30.0
-
-
-class Browser:
-    """A headless Chromium with one page, driven over a pipe (the DevTools protocol)."""
-
-    def __init__(self, profile: Path) -> None:
-        commands, self._commands = os.pipe()
-        self._events, events = os.pipe()
-        program = (
-            "exec chromium --headless --no-sandbox --disable-gpu --remote-debugging-pipe --no-first-run "
-            f"--user-data-dir={profile} about:blank 3<&{commands} 4>&{events}"
-        )
-        self._process = subprocess.Popen(
-            ["bash", "-c", program],
-            pass_fds=[commands, events],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(commands)
-        os.close(events)
-        self._number, self._buffer, self._session = 0, b"", {}
-        self.trouble: list[str] = []
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        self._session = {"sessionId": session}
-        for domain in ("Runtime", "Log", "Page"):
-            self(f"{domain}.enable")
-
-    def __call__(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters, **self._session}
-        os.write(self._commands, json.dumps(message).encode() + b"\0")
-        while True:
-            while b"\0" not in self._buffer:
-                data = os.read(self._events, 2**20)
-                assert data, "the browser ended"
-                self._buffer += data
-            one, _, self._buffer = self._buffer.partition(b"\0")
-            told = json.loads(one)
-            if told.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.trouble.append(one.decode())
-            if told.get("id") == self._number:
-                return told["result"]
-
-    def open(self, url: str, width: int) -> None:
-        self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-        self("Page.navigate", url=url)
-
-    def value(self, expression: str) -> Any:
-        return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def until(self, expression: str) -> None:
-        end = time.monotonic() + SECONDS
-        while not self.value(expression):
-            assert time.monotonic() < end, f"never so: {expression}; {self.trouble}"
-            time.sleep(0.05)
-
-    def close(self) -> None:
-        self._session = {}
-        self("Browser.close")
-        os.close(self._commands)
-        self._process.wait(SECONDS)
-        os.close(self._events)
-
-
-@pytest.fixture
-def browser(tmp_path) -> Iterator[Browser]:
-    browser = Browser(tmp_path)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
