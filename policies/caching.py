@@ -89,15 +89,25 @@ class ObjectCache(Generic[Value]):
         if kept_until <= now:
             self.discard(key)
             return False
+        before = self._entries.get(key)
+        if before is not None:
+            self._left(key, before[0])
         self._entries[key] = (value, fresh_until, kept_until)
         for gone in self.eviction.insert(key, size, now):
-            del self._entries[gone]
+            self._left(gone, self._entries.pop(gone)[0])
         return key in self._entries
 
     def discard(self, key: Hashable) -> bool:
         """Drop `key`; returns whether it was there."""
         self.eviction.remove(key)
-        return self._entries.pop(key, None) is not None
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._left(key, entry[0])
+        return entry is not None
+
+    def _left(self, key: Hashable, value: Value) -> None:
+        """`value` is not stored any more; for caches that keep other notes on it."""
+        return
 
 
 class CacheChoice(Protocol):

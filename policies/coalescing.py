@@ -6,7 +6,7 @@ store. RFC 9111, 4
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -158,6 +158,10 @@ class Flights(Generic[Waiter]):
     def is_newest(self, flight: Flight[Waiter]) -> bool:
         """Whether who asks now would wait for this fetch."""
         return self._flying.get(flight.key) is flight
+
+    def __iter__(self) -> Iterator[Hashable]:
+        """What is being fetched."""
+        return iter(list(self._flying))
 
     def overtaken(self, key: Hashable) -> None:
         """The object has changed: what is under way may bring what it was before.

@@ -20,11 +20,14 @@ def _same_origin(reference: str | None, uri: str) -> str | None:
         return None
     try:
         parts, base = urlsplit(urljoin(uri, reference)), urlsplit(uri)
-        same = (parts.scheme, parts.hostname, parts.port or 80) == ("http", base.hostname, base.port or 80)
+        default = 443 if base.scheme == "https" else 80
+        same = (parts.scheme, parts.hostname, parts.port or default) == (
+            base.scheme, base.hostname, base.port or default,
+        )  # fmt: skip
     except ValueError:
         return None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return f"http://{base.netloc}{path}" if same else None
+    return f"{base.scheme}://{base.netloc}{path}" if same else None
 
 
 def invalidated(uri: str, header: Header) -> list[str]:

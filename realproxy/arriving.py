@@ -58,6 +58,8 @@ class Arriving:
 
     Attributes
     ----------
+    groups : tuple of str
+        What it belongs to. RFC 9875
     following : set
         Clients that have been sent all that is there.
     """
@@ -68,6 +70,7 @@ class Arriving:
     ) -> None:  # fmt: skip
         self.key, self.status, self.head, self.framing, self.answer = key, status, head, framing, answer
         self.variant, self.born, self._patience = variant, born, patience
+        self.groups: tuple[str, ...] = ()
         self.following: set[Follower] = set()
         self._changed = threading.Condition()
         self._pieces: list[bytes] = []

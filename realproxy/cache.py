@@ -10,25 +10,29 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Hashable, Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from policies.caching import ObjectCache, build_cache
+from policies.caching import ObjectCache, build_eviction
 from policies.directives import Header
-from policies.eviction import charged_size
+from policies.eviction import EvictionPolicy, charged_size
 from policies.freshness import Forwarded, NotStored, Request
 from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
 from policies.variants import ANY, MOST_VARIANTS, selects
 from realproxy.heads import PSEUDONYM
 from realproxy.http1 import RequestHead
+from realproxy.purging import Changes, Groups, Purge, origin_of
 from realproxy.stored import Stored
 
 IN_FLIGHT = 64 * 2**20
 """Bytes of bodies that may be recorded at once, if the capacity is not larger."""
 
-FALLEN = 4096
-"""Invalidations that are remembered, for answers that were asked for before them."""
+PURGED_AT_ONCE = 1000
+"""Keys that a purge drops before hits get their turn."""
+GROUP_OVERHEAD = 256
+"""Bytes that each group of an answer is charged: its place in the index."""
 
 HIT = "hit"
 
@@ -48,9 +52,11 @@ def cache_key(service: str, request: RequestHead) -> bytes:
     """What an answer is stored under.
 
     The absolute URI, behind the service: the forward side must never be answered with what a
-    reverse route made of the same name, nor one service with what another one said.
+    reverse route made of the same name, nor one service with what another one said. On the forward
+    side the scheme is that of the target, whatever the way to this proxy.
     """
-    return b"%b http://%b%b" % (service.encode(), request.authority, request.path)
+    scheme = request.scheme if service else b"http"
+    return b"%b %b://%b%b" % (service.encode(), scheme, request.authority, request.path)
 
 
 class Found(NamedTuple):
@@ -71,6 +77,44 @@ class Found(NamedTuple):
     why: Forwarded
 
 
+class _Index(ObjectCache[tuple[Stored, ...]]):
+    """The index, with the groups of what is in it."""
+
+    def __init__(self, eviction: EvictionPolicy) -> None:
+        super().__init__(eviction)
+        self.groups = Groups()
+
+    def keys(self) -> list[bytes]:
+        """All keys."""
+        return list(map(_as_key, self._entries))
+
+    def store(
+        self,
+        key: Hashable,
+        value: tuple[Stored, ...],
+        size: int,
+        fresh_until: float,
+        now: float,
+        kept_until: float | None = None,
+    ) -> bool:
+        """See `ObjectCache.store`."""
+        kept = super().store(key, value, size, fresh_until, now, kept_until)
+        if kept:
+            for stored in value:
+                self.groups.add(_as_key(key), stored.groups)
+        return kept
+
+    def _left(self, key: Hashable, value: tuple[Stored, ...]) -> None:
+        for stored in value:
+            if stored.groups:
+                self.groups.remove(_as_key(key), stored.groups)
+
+
+def _as_key(key: Hashable) -> bytes:
+    assert isinstance(key, bytes)
+    return key
+
+
 class Store:
     """Stored answers under an eviction policy.
 
@@ -85,11 +129,12 @@ class Store:
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
         self.capacity = settings.capacity
-        self._index: ObjectCache[tuple[Stored, ...]] = build_cache(settings, rng)
+        self._index = _Index(build_eviction(settings, rng))
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
         self._claims: set[bytes] = set()
-        self._fallen: dict[bytes, float] = {}
+        self._changes = Changes()
+        self._services: set[bytes] = set()
 
     def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Found:
         """What is stored for a request, and whether it may be sent.
@@ -144,8 +189,9 @@ class Store:
         """
         with self._lock:
             now = time.monotonic()
-            if self._fallen.get(key, since) > since:
+            if self._changes.overtook(key, stored.groups, since):
                 return False
+            self._services.add(key[: key.index(b" ")])
             variants = [stored]
             if stored.variant is not ANY:
                 others = self._index.peek(key, now) or ()
@@ -163,13 +209,54 @@ class Store:
             return self._index.discard(key)
 
     def invalidate(self, key: bytes) -> None:
-        """Drop what is stored under `key`, and what is on its way there."""
+        """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
+
+        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn.
+        """
         with self._lock:
-            self._index.discard(key)
-            self._fallen.pop(key, None)
-            self._fallen[key] = time.monotonic()
-            if len(self._fallen) > FALLEN:
-                del self._fallen[next(iter(self._fallen))]
+            now = time.monotonic()
+            groups = {group for stored in self._index.peek(key, now) or () for group in stored.groups}
+            self._fell(key, now)
+            for group in groups:
+                self._group_fell(key, group, now)
+
+    def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
+        """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
+        with self._lock:
+            now = time.monotonic()
+            for group in groups:
+                self._group_fell(key, group, now)
+
+    def _group_fell(self, key: bytes, group: str, now: float) -> None:
+        member = origin_of(key), group
+        self._changes.fell(member, now)
+        for other in self._index.groups.keys(member):
+            self._index.discard(other)
+
+    def _fell(self, key: bytes, now: float) -> None:
+        self._changes.fell(key, now)
+        self._index.discard(key)
+
+    def purge(self, purge: Purge) -> int:
+        """Drop what an operator names, and what is on its way there; returns how many URIs were stored.
+
+        The index is not locked while it is searched for a prefix: hits go on.
+        """
+        with self._lock:
+            self._changes.purged(purge, time.monotonic())
+            if purge.tag is not None:
+                found = self._index.groups.tagged(purge.tag)
+            elif purge.url is not None:
+                found = [b"%b %b" % (service, purge.url) for service in self._services]
+            else:
+                found = self._index.keys()
+        if purge.prefix is not None:
+            found = [key for key in found if purge.takes(key, ())]
+        count = 0
+        for start in range(0, len(found), PURGED_AT_ONCE):
+            with self._lock:
+                count += sum(map(self._index.discard, found[start : start + PURGED_AT_ONCE]))
+        return count
 
     def reserve(self, size: int) -> bool:
         """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
@@ -212,4 +299,7 @@ def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
 
 
 def _size(variants: list[Stored]) -> int:
-    return sum(charged_size(len(stored.body), len(stored.head)) for stored in variants)
+    return sum(
+        charged_size(len(stored.body), len(stored.head)) + GROUP_OVERHEAD * len(stored.groups)
+        for stored in variants
+    )

@@ -27,6 +27,7 @@ from policies.settings import ProxySettings
 from realproxy.admin import Admin
 from realproxy.listening import host_of
 from realproxy.pages import pages_of
+from realproxy.purging import read_purge
 from realproxy.running import check_fixed
 from realproxy.sockets import Sockets, open_sockets
 from realproxy.summing import sum_counts
@@ -276,12 +277,12 @@ class Fleet:
         with self._lock:
             return [self._crew[slot] for slot in sorted(self._crew)]
 
-    def _gather(self, wish: str) -> list[tuple[Process, Any]]:
+    def _gather(self, wish: str, **more: Any) -> list[tuple[Process, Any]]:
         """What every worker says; one that cannot answer is left out."""
         asked, found = [], []
         for process in self._all():
             with contextlib.suppress(Gone):
-                asked.append((process, process.tell(wish)))
+                asked.append((process, process.tell(wish, **more)))
         for process, number in asked:
             with contextlib.suppress(Gone):
                 result = process.await_answer(number, ANSWER_PATIENCE)
@@ -327,6 +328,11 @@ class Fleet:
             if process not in told:  # it was started meanwhile, by the former settings
                 with contextlib.suppress(Gone):
                     process.ask("reload", settings=self._share(settings), where=where)
+
+    def purge(self, **what: str | None) -> int:
+        """See `realproxy.Proxy.purge`; the sum over all workers, each of which has a store of its own."""
+        read_purge(**what)
+        return sum(count for _, count in self._gather("purge", what=what))
 
     def reopen_log(self) -> None:
         """See `realproxy.Proxy.reopen_log`."""

@@ -11,10 +11,11 @@ import copy
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from policies.coalescing import Flight, Flights, Landing, Turn, after
 from policies.freshness import Answer
+from policies.groups import read_groups
 from policies.reuse import Use
 from policies.variants import Variant
 from realproxy.arriving import Arriving
@@ -25,6 +26,7 @@ from realproxy.follower import Follower
 from realproxy.following import Following
 from realproxy.heads import Line, stored_head
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, ResponseHead
+from realproxy.purging import Purge, origin_of
 
 
 class Gathering:
@@ -106,6 +108,28 @@ class Gathering:
         with self._lock:
             self._flights.overtaken(key)
             self._arriving.pop(key, None)
+
+    def overtaken_groups(self, key: bytes, groups: Iterable[str]) -> None:
+        """Groups of the origin of `key` have become invalid. RFC 9875, 3"""
+        origin, names = origin_of(key), frozenset(groups)
+        self._overtake(
+            lambda other, of: origin_of(other) == origin and (of is None or not names.isdisjoint(of))
+        )
+
+    def purged(self, purge: Purge) -> None:
+        """Something was purged."""
+        self._overtake(lambda key, of: purge.takes(key, of or ()) or (of is None and purge.tag is not None))
+
+    def _overtake(self, falls: Callable[[bytes, Sequence[str] | None], bool]) -> None:
+        """Overtake what falls, by key and groups; those of what has not begun to arrive are not known."""
+        with self._lock:
+            for key in self._flights:
+                if isinstance(key, bytes) and falls(key, None):
+                    self._flights.overtaken(key)
+            for key, arriving in list(self._arriving.items()):
+                self._arriving[key] = [one for one in arriving if not falls(key, one.groups)]
+                if not self._arriving[key]:
+                    del self._arriving[key]
 
     def shareable(self, key: bytes) -> None:
         """An answer for `key` could be stored."""
@@ -206,6 +230,7 @@ class Lead:
         self.arriving = Arriving(
             self._follower.key, head.status, start, head.framing, answer, variant, born, patience
         )
+        self.arriving.groups = read_groups(head.fields.text("cache-groups"))
         self.arriving.enter(self._follower)
         self._follower.framing = head.framing
         if head.framing == CHUNKED and self._follower.head.minor == 0:

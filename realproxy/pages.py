@@ -9,8 +9,9 @@ from importlib import resources
 from typing import Any, Protocol
 
 from policies.pac import CONTENT_TYPE, pac_text
+from policies.problems import BadInput
 from policies.settings import ProxySettings
-from realproxy.admin import Page, Pages, Question
+from realproxy.admin import Page, Pages, Question, problem
 from realproxy.targets import Address
 
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
@@ -40,6 +41,9 @@ class Counted(Protocol):
     def recent(self) -> list[dict[str, Any]]:
         """The last exchanges."""
 
+    def purge(self, **what: str | None) -> int:
+        """As `realproxy.Proxy.purge`."""
+
 
 def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
     """The pages that every proxy has."""
@@ -55,6 +59,7 @@ def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Pag
         ("GET", "/metrics"): prometheus,
         ("GET", "/stats"): lambda _: _json(counted.stats()),
         ("GET", "/recent"): lambda _: _json(counted.recent()),
+        ("POST", "/purge"): lambda question: _purge(counted, question),
         ("GET", "/proxy.pac"): lambda question: _pac(counted, question),
         ("GET", "/config"): lambda _: _json(masked(counted.settings.model_dump(mode="json", by_alias=True))),
     }
@@ -62,6 +67,17 @@ def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Pag
 
 def _json(data: Any) -> Page:
     return Page(json.dumps(data).encode() + b"\n", "application/json")
+
+
+def _purge(counted: Counted, question: Question) -> Page:
+    """Drop what ``url``, ``prefix`` or ``tag`` names from the store."""
+    known = {"url", "prefix", "tag"}
+    if unknown := sorted(set(question.parameters) - known):
+        return problem(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
+    try:
+        return _json({"purged": counted.purge(**question.parameters)})
+    except BadInput as error:
+        return problem(400, str(error))
 
 
 def _live_page() -> Page:

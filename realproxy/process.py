@@ -40,6 +40,8 @@ class Member:
             return running.reload(parse_settings(message["settings"], message["where"]), message["where"])
         if wish == "reopen":
             return running.reopen_log()
+        if wish == "purge":
+            return running.purge(**message["what"])
         return running.stats() if wish == "stats" else running.recent()
 
     def stop(self) -> None:

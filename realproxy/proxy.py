@@ -116,6 +116,32 @@ class Proxy:
         if self._running is not None:
             self._running.reopen_log()
 
+    def purge(self, *, url: str | None = None, prefix: str | None = None, tag: str | None = None) -> int:
+        """Drop stored answers, and see to it that what is on its way does not bring them back.
+
+        Parameters
+        ----------
+        url : str, optional
+            An absolute URL; all variants of it, on the reverse and the forward side.
+        prefix : str, optional
+            How absolute URLs begin.
+        tag : str, optional
+            A group that origins name in Cache-Groups (RFC 9875), of any origin.
+
+        Returns
+        -------
+        int
+            How many URIs had anything stored.
+
+        Raises
+        ------
+        BadInput
+            If not exactly one is given, or it is no absolute URL.
+        """
+        if self._running is None:
+            raise RuntimeError("the proxy is not running")
+        return self._running.purge(url=url, prefix=prefix, tag=tag)
+
     def __enter__(self) -> Proxy:
         self.start()
         return self

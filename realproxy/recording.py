@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from policies.coalescing import landing, shareable
 from policies.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.groups import read_groups
 from policies.invalidation import invalidated, invalidates, stands_for_get
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
@@ -164,6 +165,10 @@ class Recording:
             self._store.invalidate(key)
             if self.gathering is not None:
                 self.gathering.overtaken(key)
+        if groups := read_groups(head.fields.text("cache-group-invalidation")):
+            self._store.invalidate_groups(self._key, groups)
+            if self.gathering is not None:
+                self.gathering.overtaken_groups(self._key, groups)
         self._since = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
@@ -201,8 +206,9 @@ class Recording:
         answer = self._read(candidate.status, fields, delay, Request())
         lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
         born = time.monotonic() - answer.age
+        groups = read_groups(fields.text("cache-groups"))
         renewed = Stored(
-            candidate.status, candidate.reason, lines, candidate.body, answer, born, candidate.variant
+            candidate.status, candidate.reason, lines, candidate.body, answer, born, candidate.variant, groups
         )
         self.reason = answer.reason
         if answer.reason is not None:
@@ -267,7 +273,9 @@ class Recording:
             asked = self._head.fields.text
             lines = storable_lines(head.fields, self._answer.omitted)
             variant = variant_of(head.fields.text, asked)
-            stored = Stored(head.status, head.reason, lines, body, self._answer, self._born, variant)
+            groups = read_groups(head.fields.text("cache-groups"))
+            answer, born = self._answer, self._born
+            stored = Stored(head.status, head.reason, lines, body, answer, born, variant, groups)
             if not self._store.put(self._key, stored, asked, self._since):
                 self.reason = NotStored.REFUSED
             elif self.gathering is not None and shareable(self._answer):

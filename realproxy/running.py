@@ -23,6 +23,7 @@ from realproxy.layers import Welcome
 from realproxy.listening import host_of
 from realproxy.metering import Meter, recent, traffic
 from realproxy.pages import pages_of
+from realproxy.purging import read_purge
 from realproxy.serving import Serving
 from realproxy.site import Site
 from realproxy.sockets import Sockets, open_sockets
@@ -180,6 +181,13 @@ class Running:
         )
         self._retiring = [*earlier, thread]
         thread.start()
+
+    def purge(self, **what: str | None) -> int:
+        """See `realproxy.Proxy.purge`."""
+        purge, site = read_purge(**what), self._now.site
+        count = site.store.purge(purge)
+        site.gathering.purged(purge)
+        return count
 
     def reopen_log(self) -> None:
         """See `realproxy.Proxy.reopen_log`."""

@@ -38,9 +38,11 @@ class Stored:
         How long it is fresh, and how it may be used.
     variant : policies.variants.Variant
         Which requests select it.
+    groups : tuple of str
+        What it belongs to. RFC 9875
     """
 
-    __slots__ = ("answer", "body", "born", "head", "reason", "status", "variant")
+    __slots__ = ("answer", "body", "born", "groups", "head", "reason", "status", "variant")
 
     def __init__(
         self,
@@ -51,10 +53,11 @@ class Stored:
         answer: Answer,
         born: float,
         variant: Variant = ANY,
+        groups: tuple[str, ...] = (),
     ) -> None:
         self.status, self.reason, self.body, self.answer = status, reason, body, answer
         self.head = stored_head(status, reason, lines, len(body))
-        self.born, self.variant = born, variant
+        self.born, self.variant, self.groups = born, variant, groups
 
     @property
     def fields(self) -> Fields:

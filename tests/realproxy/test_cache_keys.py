@@ -3,6 +3,8 @@
 import pytest
 
 from policies.variants import MOST_VARIANTS
+from realproxy.cache import cache_key
+from realproxy.http1 import parse_request
 
 
 def outcome(answer) -> str:
@@ -92,6 +94,15 @@ def test_an_absolute_target_counts_before_host(origin, serve, wire):
     client.send("GET http://shop.test/ HTTP/1.1\r\nHost: evil.test\r\n\r\n")
     assert client.answer().body == b"/ shop.test None shop.test"
     assert client.ask().body == b"/ shop.test None shop.test"
+
+
+def test_the_scheme_is_in_the_key_for_the_origin_is_told_of_it():
+    """X-Forwarded-Proto: what is said to a plain client, such as a redirect, is no answer over TLS."""
+    plain, secure = (parse_request(b"GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n") for _ in range(2))
+    secure.scheme = b"https"
+    assert cache_key("web", plain) == b"web http://shop.test/a"
+    assert cache_key("web", secure) == b"web https://shop.test/a"
+    assert cache_key("", secure) == cache_key("", plain), "a forward target's scheme is its own"
 
 
 def test_the_body_of_a_get_reaches_no_other_client(origin, serve, wire):

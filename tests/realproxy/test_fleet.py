@@ -94,6 +94,24 @@ def test_new_settings_reach_every_worker(fleet, wire):
         assert {wire(fleet).ask().status for _ in range(20)} == {status}
 
 
+def test_a_purge_reaches_every_worker(fleet, origin, wire, until):
+    before = fleet.settings
+    answer = b"HTTP/1.1 200 X\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nhello"
+    service = {"web": Service(upstreams=[origin(lambda _: answer).address])}
+    fleet.reload(before.model_copy(update={"route": (Route(to="web", cache=True),), "service": service}))
+
+    def both_have_it() -> bool:
+        assert wire(fleet).ask().body == b"hello"
+        return fleet.stats()["cache_objects"] == 2
+
+    until(both_have_it, 30)
+    with pytest.raises(BadInput, match="exactly one"):
+        fleet.purge()
+    assert fleet.purge(prefix="http://shop.test/") == 2
+    assert fleet.stats()["cache_objects"] == 0
+    fleet.reload(before)
+
+
 def test_settings_that_a_worker_refuses_change_nothing(fleet, wire):
     from realproxy import Log
 
