@@ -198,7 +198,9 @@ class Association:
             self._held.pop(target, None)  # asked for again with the next datagram
             return
         try:
-            address = self._gate.admit_addresses(target[0], found, self._owner.own)[0]
+            admitted = self._gate.admit_addresses(target[0], found, self._owner.own)
+            # No handshake will tell whether an address works: IPv4 first.
+            address = min(admitted, key=lambda one: ":" in one[0])
         except Refusal as refusal:
             self._settle(target, None, refusal.detail)
         else:

@@ -6,17 +6,24 @@ holds only what the student should read.
 """
 
 from twin.lesson.balancers import BALANCERS, Outlook, figure_of_balancers, foresee, slow_server
+from twin.lesson.behind_caches import ratio_behind
 from twin.lesson.closed_loop import busy_share, figure_of_throughput, side_by_side, throughput_by_users
 from twin.lesson.confirming import confirm_in_notebook, figure_of_confirmation
+from twin.lesson.confirming_sharing import confirm_sharing, measure_sharing
 from twin.lesson.crossings import chained, redis_through, what_goes_through
+from twin.lesson.disguises import BROWSER, CLIENT, LevelsTable, what_the_origin_sees
 from twin.lesson.enough_requests import enough_requests, setup_share
 from twin.lesson.enough_runs import enough_runs
 from twin.lesson.exercise import Exercise, Feedback, Unanswered
 from twin.lesson.exercises import fair_share
 from twin.lesson.explorer import BalancerExplorer, explore_balancers
+from twin.lesson.gatekeeping import visit
+from twin.lesson.leaks import what_still_leaks
 from twin.lesson.one_server import SERVICE_S, figure_of_repetition, one_server, repeat, simulated
 from twin.lesson.predictions import Predictions
 from twin.lesson.run_explorer import RunExplorer, explore_runs
+from twin.lesson.sharing import EACH, expected_hit_ratio, share
+from twin.lesson.sharing_explorer import SharingExplorer, explore_sharing
 from twin.lesson.showing import Picture
 from twin.lesson.talking import has_redis
 from twin.lesson.way_explorer import WayExplorer, explore_ways
@@ -25,11 +32,14 @@ from twin.lesson.ways import WAYS, all_ways, converse
 from twin.lesson.wire_ways import measure_impatience, measure_ways
 
 __all__ = [
-    "BALANCERS", "SERVICE_S", "WAYS", "BalancerExplorer", "Exercise", "Feedback", "Outlook", "Picture",
-    "Predictions", "RunExplorer", "Unanswered", "WayExplorer", "all_ways", "busy_share", "chained",
-    "confirm_in_notebook", "converse", "enough_requests", "enough_runs", "explore_balancers",
-    "explore_runs", "explore_ways", "fair_share", "figure_of_balancers", "figure_of_confirmation",
-    "figure_of_repetition", "figure_of_throughput", "figure_of_ways", "foresee", "has_redis",
-    "measure_impatience", "measure_ways", "one_server", "redis_through", "repeat", "setup_share",
-    "side_by_side", "simulated", "slow_server", "throughput_by_users", "what_goes_through",
+    "BALANCERS", "BROWSER", "CLIENT", "EACH", "SERVICE_S", "WAYS", "BalancerExplorer", "Exercise",
+    "Feedback", "LevelsTable", "Outlook", "Picture", "Predictions", "RunExplorer", "SharingExplorer",
+    "Unanswered", "WayExplorer", "all_ways", "busy_share", "chained", "confirm_in_notebook",
+    "confirm_sharing", "converse", "enough_requests", "enough_runs", "expected_hit_ratio",
+    "explore_balancers", "explore_runs", "explore_sharing", "explore_ways", "fair_share",
+    "figure_of_balancers", "figure_of_confirmation", "figure_of_repetition", "figure_of_throughput",
+    "figure_of_ways", "foresee", "has_redis", "measure_impatience", "measure_sharing", "measure_ways",
+    "one_server", "ratio_behind", "redis_through", "repeat", "setup_share", "share", "side_by_side",
+    "simulated", "slow_server", "throughput_by_users", "visit", "what_goes_through", "what_still_leaks",
+    "what_the_origin_sees",
 ]  # fmt: skip
