@@ -108,6 +108,26 @@ def parse_rate(text: object) -> float:
     return count / _SECONDS[unit.strip()]
 
 
+def parse_byte_rate(text: object) -> float:
+    """Bytes per second in a written rate of bytes.
+
+    Raises
+    ------
+    ValueError
+        If the text is none.
+
+    Examples
+    --------
+    >>> parse_byte_rate("1KiB/s")
+    1024.0
+    """
+    size, slash, unit = text.partition("/") if isinstance(text, str) else ("", "", "")
+    count = _quantity(size, _BYTES)
+    if not slash or count is None or unit.strip() not in _SECONDS:
+        raise ValueError(f"expected bytes per time such as '1KiB/s', not {text!r}")
+    return count / _SECONDS[unit.strip()]
+
+
 def _in_units(value: float, units: list[tuple[float, str]]) -> str:
     scale, unit = next((pair for pair in units if abs(value) >= pair[0]), units[-1])
     return f"{value / scale:.4g}{unit}"
@@ -138,3 +158,5 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes, written as in ``"64MiB"``."""
 Rate = Annotated[float, BeforeValidator(_accept_number(parse_rate)), Field(ge=0)]
 """Events per second, written as in ``"120/s"``; a `float` is taken as events per second."""
+ByteRate = Annotated[float, BeforeValidator(_accept_number(parse_byte_rate)), Field(ge=0)]
+"""Bytes per second, written as in ``"1KiB/s"``; a `float` is taken as bytes per second."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from realproxy.exchange import Cut, End
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
+from realproxy.pacing import Pace
 from realproxy.socks import Handshake
 from realproxy.waits import Waits
 
@@ -96,6 +97,8 @@ class Client:
         Whether something is still to come before HTTP, see `realproxy.layers`.
     scheme : bytes
         ``http`` or ``https``.
+    pace : Pace or None
+        How fast it must be; None if that does not matter.
     sni : str
         The name that a TLS client asked for; empty if none.
     follower : Follower or None
@@ -104,7 +107,7 @@ class Client:
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
-        "head_end", "sock", "socks", "state", "trouble", "watched",
+        "head_end", "pace", "sock", "socks", "state", "trouble", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -122,6 +125,7 @@ class Client:
         self.watched = True
         self.follower: Follower | None = None
         self.arrived = self.deadline = 0.0
+        self.pace: Pace | None = None
 
     def read(self) -> Arrival:
         """Read once without waiting."""
@@ -166,6 +170,8 @@ class Client:
         """The head at the front of `buffer`; raises what is wrong with it."""
         if self.trouble is not None:
             raise self.trouble
+        if self.pace is not None:
+            self.pace.restart()
         buffer, end = self.buffer, self.head_end
         self.head_end = self._scanned = 0
         if end == len(buffer):
@@ -217,6 +223,8 @@ class Client:
         """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
         self._waits[self.fd] = select.POLLOUT
         try:
+            if self.pace is not None:
+                return self.pace.send(self.sock, pieces)
             return send_pieces(self.sock, pieces)
         except BlockingIOError:
             raise Cut(End.CLIENT_SLOW) from None
@@ -224,6 +232,15 @@ class Client:
             raise Cut from None
         finally:
             del self._waits[self.fd]
+
+    def offer(self, data: bytes) -> None:
+        """Send `data` if all of it can be sent at once; raises `Cut` if not."""
+        try:
+            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+        except OSError:
+            raise Cut from None
+        if sent < len(data):
+            raise Cut
 
     def reset_on_close(self) -> None:
         """Let the close be seen as an error: the only sign of a cut body that ends with the connection."""

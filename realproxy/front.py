@@ -22,6 +22,7 @@ from collections.abc import Callable
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, set_time_limits
 from realproxy.http1 import Malformed
+from realproxy.pacing import STEP, Pace
 from realproxy.socks import Handshake
 from realproxy.waits import Waits
 
@@ -293,12 +294,15 @@ class Front:
         limits = self._limits
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            set_time_limits(sock, limits.idle_timeout, limits.idle_timeout)
+            patience = limits.idle_timeout
+            set_time_limits(sock, patience, patience if limits.min_rate is None else min(STEP, patience))
         except OSError:
             sock.close()
             return
         client = self.welcome(sock, address, self._waits)
         client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
+        if limits.min_rate is not None:
+            client.pace = Pace(limits.min_rate, patience)
         self._clients[client.fd] = client
         self.accepted += 1
         self._epoll.register(client.fd, ARMED)

@@ -93,9 +93,12 @@ class Fetch:
         self._pool, self._limits, self._client, self._exchange = pool, limits, client, exchange
         self._head, self._recording, self._way = head, recording, way
         self._hedge_after = way.hedge_after if head.framing == 0 and head.method in IDEMPOTENT else None
+        self._until: float | None = None
+        if limits.request_timeout is not None:
+            self._until = exchange.arrived + limits.request_timeout
         self._upload: Upload | None = None
         if head.framing and isinstance(client, Client):
-            self._upload = Upload(client, head, limits, pool.waits)
+            self._upload = Upload(client, head, limits, pool.waits, self._until)
         self._connection: Connection | None = None
         self._body: Pieces | None = None
         self._sent = False
@@ -169,9 +172,11 @@ class Fetch:
 
     def _send(self, addresses: Sequence[Address], first: Pieces, *, fresh: bool) -> None:
         """Send what there is, and wait for the first bytes of the answer."""
-        exchange = self._exchange
+        exchange, patience = self._exchange, self._patience()
         start = time.monotonic()
         connection = self._connection = self._pool.take(addresses, fresh=fresh)
+        if self._until is not None:
+            connection.until, connection.patience = self._until, self._limits.answer_timeout
         exchange.asked = time.monotonic()
         exchange.connecting += exchange.asked - start
         exchange.reused = connection.reused
@@ -183,8 +188,17 @@ class Fetch:
             connection.receive()
         else:
             self._connection = None  # until one has won
-            hedging = Hedging(self._pool, self._way, self._limits.answer_timeout)
+            hedging = Hedging(self._pool, self._way, patience)
             self._connection = hedging.first_answer(connection, self._hedge_after)
+
+    def _patience(self) -> float:
+        """Seconds that an upstream has for the head of its answer; raises `Refusal` if it has none."""
+        if self._until is None:
+            return self._limits.answer_timeout
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise Refusal(504, End.UPSTREAM_SLOW, "limits.request_timeout is over")
+        return min(left, self._limits.answer_timeout)
 
     def _elsewhere(self, trouble: Refusal | Malformed) -> Place | None:
         """Where to go after trouble: nowhere if the client is the cause, or has seen a part of an answer."""
@@ -192,6 +206,8 @@ class Fetch:
             self._failed = None
             return None
         self._failed = True
+        if self._until is not None and time.monotonic() >= self._until:
+            return None
         return self._next(refused=isinstance(trouble, Refusal) and trouble.end is End.UPSTREAM_UNREACHABLE)
 
     def _next(self, *, refused: bool) -> Place | None:
@@ -213,9 +229,7 @@ class Fetch:
         connection, limits = self._connection, self._limits
         assert connection is not None
         for _ in range(MOST_INTERIM):
-            answer = parse_response(
-                connection.read_head(limits.head, limits.answer_timeout), self._head.method
-            )
+            answer = parse_response(connection.read_head(limits.head, self._patience()), self._head.method)
             if answer.status >= 200:
                 return answer, connection.buffer
             if answer.status == 101:

@@ -25,12 +25,13 @@ from realproxy.metering import Meter, recent, traffic
 from realproxy.pages import pages_of
 from realproxy.purging import read_purge
 from realproxy.serving import Serving
+from realproxy.shedding import Shedder
 from realproxy.site import Site
 from realproxy.sockets import Sockets, open_sockets
 from realproxy.targets import Address
 from realproxy.tcp import TcpServices
 from realproxy.tunnel import Relay
-from realproxy.workers import Workers
+from realproxy.workers import Worker, Workers
 
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one run: the front must not wait 5 ms for a worker."""
@@ -102,7 +103,10 @@ class Running:
             sockets.close()
             raise
         limits, waits, pool = settings.limits, now.site.waits, now.site.pool
-        self._workers = Workers(now.serving.serve, self._abandon, waits, limits.threads)
+        self._shedder = Shedder(self._shed, self._abandon)
+        self._workers = Workers(
+            now.serving.serve, self._abandon, waits, limits.threads, self._shedder.submit, limits.queue
+        )
         submit, adjust = self._workers.submit, self._workers.adjust
         self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
         if sockets.shared:
@@ -149,6 +153,9 @@ class Running:
     def _abandon(self, client: Client) -> None:
         self._front.close(client)
 
+    def _shed(self, client: Client, worker: Worker) -> None:
+        self._now.serving.shed(client, worker)
+
     def _tunnel_ended(self, exchange: Exchange) -> None:
         self._now.serving.tunnel_ended(exchange)
 
@@ -172,7 +179,7 @@ class Running:
         self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
         self._health.start()
         self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
-        self._workers.limit = settings.limits.threads
+        self._workers.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
         self._now, self._workers.serve = now, now.serving.serve
         before.serving.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
@@ -219,6 +226,7 @@ class Running:
             self._front.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
         self._workers.stop(ABORT_PATIENCE)
+        self._shedder.stop(ABORT_PATIENCE)
         self._following.stop()
         self._stopping.set()
         now.serving.refresher.stop()
@@ -237,6 +245,7 @@ class Running:
         now = self._now
         site, log, gathering = now.site, now.log, now.site.gathering
         tally = self._workers.tally() + Counter(dict(self._following.tally))
+        tally += Counter(dict(self._shedder.worker.tally))
         requests = tally.pop("requests", 0)
         ends = Counter({key: count for key, count in tally.items() if not key.isdigit()})
         cache = site.store.counts()
@@ -271,7 +280,12 @@ class Running:
         return recent(self._meters(), time.time() - time.monotonic())
 
     def _meters(self) -> list[Meter]:
-        return [*self._workers.meters(), self._now.serving.tunnel_meter, self._now.serving.follow_meter]
+        return [
+            *self._workers.meters(),
+            self._shedder.worker.meter,
+            self._now.serving.tunnel_meter,
+            self._now.serving.follow_meter,
+        ]
 
 
 def check_fixed(

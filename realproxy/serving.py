@@ -53,6 +53,9 @@ IN_A_ROW = 32
 FORWARD_RULES = Rules(ttl=None, stale=STALE, targeted=False)
 """For what the forward side stores: the origin alone says how long it is fresh."""
 
+RETRY_SOON = b"Retry-After: 1\r\n"
+"""For who is refused because of the load."""
+
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -156,6 +159,27 @@ class Serving:
             if self.retired:
                 break
         front.submit(client)
+
+    def shed(self, client: Client, worker: Worker) -> None:
+        """Refuse a request because too many wait: say so if that can be said at once, and close."""
+        if client.socks is not None or client.handshaking:
+            self._front.close(client)
+            return
+        exchange = Exchange(client.address, client.arrived, time.monotonic())
+        worker.tally["requests"] += 1
+        too_many = Refusal(503, End.OVERLOADED, "limits.queue: too many requests wait", fields=RETRY_SOON)
+        exchange.end, exchange.detail = too_many.end, too_many.detail
+        added = too_many.fields + refused(too_many)
+        try:
+            head = exchange.head = parse_request(client.take_head())
+            client.offer(own_answer(head, 503, too_many.detail, keep=False, added=added))
+            exchange.status, then = 503, Then.LINGER
+        except Malformed as error:
+            then = self._unreadable(client, exchange, error)
+        except Cut as cut:
+            exchange.end, then = cut.end, Then.CLOSE
+        self._count(exchange, worker, ended=True)
+        self._part(client, then)
 
     def _part(self, client: Client, then: Then) -> None:
         if then is Then.CLOSE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import time
 
 from policies.settings import Limits
 from realproxy.client import Client
@@ -47,13 +48,18 @@ class Upload:
         From the settings.
     waits : Waits
         Where waiting workers are counted.
+    until : float or None
+        When all of the exchange must be over, on the monotonic clock.
     """
 
-    def __init__(self, client: Client, head: RequestHead, limits: Limits, waits: Waits) -> None:
+    def __init__(
+        self, client: Client, head: RequestHead, limits: Limits, waits: Waits, until: float | None = None
+    ) -> None:
         self._client, self._framing, self._limits, self._waits = client, head.framing, limits, waits
         self._reader = body_reader(head.framing, limits.head)
         self._held = memoryview(b"")
         self._given_up = False
+        self._until, self._pace = until, client.pace.another() if client.pace is not None else None
         self._kept: Pieces | None = []
         self._kept_size = 0
 
@@ -95,7 +101,10 @@ class Upload:
             if self._held:
                 self._send(connection.sock)
             else:
-                self._held = memoryview(b"".join(self._read(self._client.receive(READ))))
+                data = self._client.receive(READ)
+                if self._pace is not None:
+                    self._pace.moved(len(data))
+                self._held = memoryview(b"".join(self._read(data)))
 
     def _wait(self, upstream: socket.socket) -> bool:
         """Wait until there is something to do; returns whether the upstream can be read."""
@@ -105,8 +114,15 @@ class Upload:
             poller.register(self._client.sock, select.POLLIN)
         limits = self._limits
         seconds = limits.answer_timeout if self._held else limits.idle_timeout
+        if self._pace is not None and not self._held:
+            seconds = max(0.0, min(seconds, self._pace.left))
+        if self._until is not None:
+            seconds = max(0.0, min(seconds, self._until - time.monotonic()))
+        before = time.monotonic() if self._pace is not None and not self._held else 0.0
         with self._waits.unknown():
             ready = dict(poller.poll(1000 * seconds))
+        if self._pace is not None and before:
+            self._pace.waited(time.monotonic() - before)
         if not ready and self._held:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
         if not ready:

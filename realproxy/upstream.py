@@ -42,19 +42,27 @@ class Connection:
         When it was put back, on the monotonic clock.
     buffer : bytes
         What has arrived and is not used yet.
+    until : float or None
+        When the present exchange must be over, on the monotonic clock.
+    patience : float
+        Seconds that a call may wait anyway.
     """
 
-    __slots__ = ("_waits", "address", "buffer", "idle_since", "reused", "sock")
+    __slots__ = ("_waits", "address", "buffer", "idle_since", "patience", "reused", "sock", "until")
 
     def __init__(self, sock: socket.socket, address: Address, waits: Waits) -> None:
         self.sock, self.address, self._waits = sock, address, waits.events
         self.reused = False
+        self.until: float | None = None
+        self.patience = 0.0
         self.idle_since = 0.0
         self.buffer = b""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send all of `pieces`; raises `UpstreamTrouble`."""
         try:
+            if self.until is not None:
+                self._tighten(self.until)
             send_pieces(self.sock, pieces)
         except BlockingIOError:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request") from None
@@ -66,6 +74,8 @@ class Connection:
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
+            if self.until is not None:
+                self._tighten(self.until)
             data = self.sock.recv(READ)
         except BlockingIOError:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time") from None
@@ -82,9 +92,19 @@ class Connection:
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
+            if self.until is not None:
+                self._tighten(self.until)
             return self.sock.recv_into(buffer)
         finally:
             del self._waits[fd]
+
+    def _tighten(self, until: float) -> None:
+        """Let the next call wait no longer than until then; raises `BlockingIOError` if that is past."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise BlockingIOError
+        left = min(left, self.patience)
+        set_time_limits(self.sock, left, left)
 
     def read_head(self, limit: int, timeout: float) -> bytes:
         """Wait for a whole response head; what arrived behind it is left in `buffer`.
@@ -255,6 +275,9 @@ class Pool:
         connection.idle_since = time.monotonic()
         connection.buffer = b""
         self._in_use.discard(connection)
+        if connection.until is not None:
+            connection.until = None
+            set_time_limits(connection.sock, connection.patience, connection.patience)
         if self._closed or len(idle) >= MOST_IDLE:
             connection.sock.close()
         else:

@@ -77,12 +77,16 @@ class Workers:
         What the workers wait for.
     limit : int
         Threads at most.
+    overflow : callable, optional
+        Takes the clients that are too many.
+    most_queued : int
+        Requests that may wait for a thread, if there is an `overflow`.
 
     Attributes
     ----------
     serve : callable
         As given; may be replaced at any time.
-    limit : int
+    limit, most_queued : int
         As given; may be changed at any time.
     """
 
@@ -92,10 +96,12 @@ class Workers:
         abandon: Callable[[Client], None],
         waits: Waits,
         limit: int,
+        overflow: Callable[[Client], None] | None = None,
+        most_queued: int = 0,
     ) -> None:
         self.serve, self._abandon, self._waits, self.limit = serve, abandon, waits, limit
         self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
-        self.submit = self._queue.put
+        self._overflow, self.most_queued = overflow, most_queued
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._workers: list[Worker] = []
@@ -110,6 +116,14 @@ class Workers:
         """Start the first threads."""
         for _ in range(min(AT_FIRST, self.limit)):
             self._start_one()
+
+    def submit(self, client: Client) -> None:
+        """Have a client's request answered; never waits."""
+        overflow = self._overflow
+        if overflow is None or self._queue.qsize() < self.most_queued or client.follower is not None:
+            self._queue.put(client)
+        else:
+            overflow(client)
 
     @property
     def count(self) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policies.settings.base import Settings
-from policies.units import Duration, Size
+from policies.units import ByteRate, Duration, Size
 
 
 class Log(Settings):
@@ -34,6 +34,8 @@ class Limits(Settings):
         Client connections at once; more wait in the kernel's queue.
     threads : int
         Requests that are worked on at once, each in a thread; more wait in a queue.
+    queue : int
+        Requests that may wait there; further ones are answered 503 with Retry-After.
     head : size
         Bytes of a request's or an answer's head.
     header_timeout : duration
@@ -46,6 +48,12 @@ class Limits(Settings):
         Until an upstream's head, and between two reads of its body; then 504.
     upstream_idle : duration
         How long an unused upstream connection is kept.
+    request_timeout : duration, optional
+        From a whole request head to the end of the answer; then 504, or the answer is cut off. No
+        limit without it.
+    min_rate : byte rate, optional
+        At which clients must send a body and take an answer, on average, after some seconds of
+        grace; only the time that they are waited for counts. No limit without it.
     drain : duration
         How long a stop waits for requests that are under way.
     """
@@ -53,9 +61,12 @@ class Limits(Settings):
     connections: Annotated[int, Field(ge=1)] = 10_000
     threads: Annotated[int, Field(ge=1, le=4096)] = 256
     head: Annotated[Size, Field(ge=256)] = 32 * 2**10
+    queue: Annotated[int, Field(ge=1)] = 4096
     header_timeout: Duration = 10.0
     idle_timeout: Duration = 60.0
     connect_timeout: Duration = 5.0
     answer_timeout: Duration = 60.0
     upstream_idle: Duration = 30.0
+    request_timeout: Annotated[Duration, Field(gt=0)] | None = None
+    min_rate: Annotated[ByteRate, Field(gt=0)] | None = None
     drain: Duration = 10.0
