@@ -29,6 +29,8 @@ from realproxy.waits import Waits
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
+LAST_LINGER = 1.0
+"""The same while the proxy stops."""
 ACCEPT_AT_ONCE = 64
 """Clients that are accepted before others are looked at; 1 where processes share a socket, for fairness."""
 TICK = 1.0
@@ -173,7 +175,7 @@ class Front:
         except OSError:
             self.close(client)
             return
-        client.deadline = time.monotonic() + LINGER
+        client.deadline = time.monotonic() + (LAST_LINGER if self.draining else LINGER)
         self._hand_over(client, State.LINGERING)
 
     def close(self, client: Client) -> None:
@@ -349,6 +351,7 @@ class Front:
         now = time.monotonic()
         for client in list(self._clients.values()):
             if client.state is State.LINGERING and client.deadline > now:
+                client.deadline = min(client.deadline, now + LAST_LINGER)
                 continue
             if self._take(client):
                 if client.state is State.WAITING and client.read() is Arrival.HEAD:
