@@ -84,7 +84,7 @@ class _Index(ObjectCache[tuple[Stored, ...]]):
         super().__init__(eviction)
         self.groups = Groups()
 
-    def keys(self) -> list[bytes]:
+    def all_keys(self) -> list[bytes]:
         """All keys."""
         return list(map(_as_key, self._entries))
 
@@ -249,7 +249,7 @@ class Store:
             elif purge.url is not None:
                 found = [b"%b %b" % (service, purge.url) for service in self._services]
             else:
-                found = self._index.keys()
+                found = self._index.all_keys()
         if purge.prefix is not None:
             found = [key for key in found if purge.takes(key, ())]
         count = 0
@@ -278,6 +278,12 @@ class Store:
         """The revalidation of `key` is over."""
         with self._lock:
             self._claims.discard(key)
+
+    def contents(self) -> dict[bytes, tuple[Stored, ...]]:
+        """All that is stored, the latest variant of each key first."""
+        with self._lock:
+            now = time.monotonic()
+            return {key: self._index.peek(key, now) or () for key in self._index.all_keys()}
 
     def counts(self) -> dict[str, int]:
         """Hits and misses so far; objects and charged bytes now."""

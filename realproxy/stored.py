@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 
 from policies.freshness import Answer
 from policies.ranges import range_applies, select_range
@@ -17,6 +19,12 @@ from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 
 _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
+
+
+@lru_cache(maxsize=4096)
+def _shared(answer: Answer) -> Answer:
+    """One object for all that are equal, as those of a site mostly are: 200 bytes less for each."""
+    return answer
 
 
 class Stored:
@@ -35,7 +43,7 @@ class Stored:
     born : float
         When its age was zero, on the monotonic clock.
     answer : policies.freshness.Answer
-        How long it is fresh, and how it may be used.
+        How long it is fresh, and how it may be used; its age is in `born`.
     variant : policies.variants.Variant
         Which requests select it.
     groups : tuple of str
@@ -55,7 +63,8 @@ class Stored:
         variant: Variant = ANY,
         groups: tuple[str, ...] = (),
     ) -> None:
-        self.status, self.reason, self.body, self.answer = status, reason, body, answer
+        self.status, self.reason, self.body = status, reason, body
+        self.answer = _shared(replace(answer, age=0.0))
         self.head = stored_head(status, reason, lines, len(body))
         self.born, self.variant, self.groups = born, variant, groups
 

@@ -33,17 +33,18 @@ class S3Fifo(EvictionPolicy):
         self._small_capacity = int(capacity * self.SMALL_SHARE)
         self._main_capacity = capacity - self._small_capacity
         self._ghost_capacity = int(capacity * self.GHOST_SHARE)
-        self._small: OrderedDict[Hashable, None] = OrderedDict()
-        self._main: OrderedDict[Hashable, None] = OrderedDict()
+        self._small: OrderedDict[Hashable, int] = OrderedDict()  # the values are the counts
+        self._main: OrderedDict[Hashable, int] = OrderedDict()
         self._ghost: OrderedDict[Hashable, int] = OrderedDict()
         self._main_used = self._ghost_used = 0
-        self._count: dict[Hashable, int] = {}
         self._filling = True
         self._returns = False
 
     def touch(self, key: Hashable, now: float) -> None:
-        if self._count[key] < self.MOST:
-            self._count[key] += 1
+        queue = self._main if key in self._main else self._small
+        count = queue[key]
+        if count < self.MOST:
+            queue[key] = count + 1
 
     def _announce(self, key: Hashable, size: int) -> None:
         self._returns = key in self._ghost  # asked now: making room may push this ghost out
@@ -55,8 +56,7 @@ class S3Fifo(EvictionPolicy):
         if self._returns or (self._filling and small_used >= self._small_capacity):
             self._enter_main(key)
         else:
-            self._small[key] = None
-            self._count[key] = 0
+            self._small[key] = 0
 
     def _resize(self, key: Hashable, growth: int) -> None:
         if key in self._main:
@@ -66,23 +66,19 @@ class S3Fifo(EvictionPolicy):
         self._filling = False
         if self._main_used <= self._main_capacity:
             while self._small:
-                key = self._small.popitem(last=False)[0]
-                if self._count[key] < self.MOVE_AT:
-                    del self._count[key]
+                key, count = self._small.popitem(last=False)
+                if count < self.MOVE_AT:
                     self._remember(key)
                     return key
                 self._enter_main(key)
         while True:
-            key = self._main.popitem(last=False)[0]
-            if self._count[key] == 0:
-                del self._count[key]
+            key, count = self._main.popitem(last=False)
+            if count == 0:
                 self._main_used -= self._sizes[key]
                 return key
-            self._count[key] -= 1
-            self._main[key] = None
+            self._main[key] = count - 1
 
     def _forget(self, key: Hashable) -> None:
-        del self._count[key]
         if key in self._main:
             del self._main[key]
             self._main_used -= self._sizes[key]
@@ -90,9 +86,8 @@ class S3Fifo(EvictionPolicy):
             del self._small[key]
 
     def _enter_main(self, key: Hashable) -> None:
-        self._main[key] = None
+        self._main[key] = 0
         self._main_used += self._sizes[key]
-        self._count[key] = 0
 
     def _remember(self, key: Hashable) -> None:
         size = self._sizes[key]

@@ -1,66 +1,117 @@
 """The store beside a model that keeps everything in a list: what it may say, and what it never may."""
 
+import gc
+import importlib.util
 import random
+import tracemalloc
+from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from policies.eviction import charged_size
 from policies.freshness import Answer, Request
 from policies.reuse import Use
 from policies.settings import Cache
 from policies.variants import variant_of
-from realproxy.cache import Store
+from realproxy.cache import GROUP_OVERHEAD, Store
+from realproxy.purging import Purge
 from realproxy.stored import Stored
 
-KEYS = st.sampled_from([b"web http://a/", b"web http://b/"])
+KEYS = st.sampled_from([b"web http://a/x/1", b"web http://a/y/1", b"web http://b/x/1"])
 VALUES = st.sampled_from([None, "1", "2", "3"])
+GROUPS = st.lists(st.sampled_from(["p", "q"]), unique=True).map(tuple)
 CAPACITY = 5_000
 
 
+class Known:
+    """An answer that the model has."""
+
+    def __init__(self, key: bytes, stored: Stored, value: str | None, varies: bool) -> None:
+        self.key, self.stored, self.value, self.varies = key, stored, value, varies
+        self.origin = key.split(b"/")[2]
+
+    def fits(self, value: str | None) -> bool:
+        return not self.varies or self.value == value
+
+
 class StoreBesideModel(RuleBasedStateMachine):
-    """The real store against every answer that was ever put into it."""
+    """The real store against every answer that was ever put into it and has not fallen."""
 
     def __init__(self) -> None:
         super().__init__()
         self.store = Store(Cache(policy="lru", capacity=CAPACITY), random.Random(0))
-        self.latest: dict[tuple[bytes, str | None], bytes] = {}
+        self.known: list[Known] = []
         self.count = 0
-        self.born = 0.0
 
-    @rule(key=KEYS, value=VALUES, varies=st.booleans(), size=st.integers(0, 3_000))
-    def put(self, key: bytes, value: str | None, varies: bool, size: int) -> None:
+    def fall(self, falls) -> None:
+        self.known = [one for one in self.known if not falls(one)]
+
+    @rule(key=KEYS, value=VALUES, varies=st.booleans(), size=st.integers(0, 3_000), groups=GROUPS)
+    def put(self, key: bytes, value: str | None, varies: bool, size: int, groups: tuple[str, ...]) -> None:
         self.count += 1
-        body = b"%d:" % self.count + bytes(size)
         asked = {"foo": value}.get
         said = {"vary": "foo" if varies else None}.get
-        stored = Stored(
-            200, b"OK", [], body, Answer(None, 2.0**40, kept=2.0**40), 0.0, variant_of(said, asked)
-        )
-        for other in (None, "1", "2", "3"):
-            if not varies or other == value:
-                self.latest[key, other] = body
-        if not self.store.put(key, stored, asked, since=2.0**40):
-            self.drop(key)
+        answer, body = Answer(None, 2.0**40, kept=2.0**40), b"%d:" % self.count + bytes(size)
+        lines = [(b"X", bytes(random.Random(size).randint(0, 900)))]
+        stored = Stored(200, b"OK", lines, body, answer, 0.0, variant_of(said, asked), groups)
+        self.fall(lambda one: one.key == key and (not varies or one.fits(value)))
+        if self.store.put(key, stored, asked, since=2.0**40):
+            self.known.append(Known(key, stored, value, varies))
+        else:
+            self.fall(lambda one: one.key == key)
+
+    @rule(key=KEYS)
+    def what_was_asked_for_before_a_change_is_not_stored_after_it(self, key: bytes) -> None:
+        self.invalidate(key)
+        stored = Stored(200, b"OK", [], b"old", Answer(None, 2.0**40, kept=2.0**40), 0.0)
+        assert not self.store.put(key, stored, {}.get, since=0.0)
 
     @rule(key=KEYS)
     def drop(self, key: bytes) -> None:
         self.store.discard(key)
-        for known in list(self.latest):
-            if known[0] == key:
-                del self.latest[known]
+        self.fall(lambda one: one.key == key)
 
     @rule(key=KEYS)
     def invalidate(self, key: bytes) -> None:
+        """RFC 9875, 2.2.1: with what shares a group, as far as it is still stored."""
+        contents, origin = self.store.contents(), key.split(b"/")[2]
+        groups = {group for stored in contents.get(key, ()) for group in stored.groups}
+        fallen = {other for other in contents if not groups.isdisjoint(self.groups_of(other))}
         self.store.invalidate(key)
-        self.drop(key)
+        self.fall(lambda one: one.key == key or (one.origin == origin and one.key in fallen))
+
+    @rule(key=KEYS, group=st.sampled_from(["p", "q"]))
+    def invalidate_group(self, key: bytes, group: str) -> None:
+        origin = key.split(b"/")[2]
+        fallen = {other for other in self.store.contents() if group in self.groups_of(other)}
+        self.store.invalidate_groups(key, [group])
+        self.fall(lambda one: one.origin == origin and one.key in fallen)
+
+    @rule(tag=st.sampled_from(["p", "q"]))
+    def purge_tag(self, tag: str) -> None:
+        fallen = {key for key in self.store.contents() if tag in self.groups_of(key)}
+        assert self.store.purge(Purge(tag=tag)) == len(fallen)
+        self.fall(lambda one: one.key in fallen)
+
+    @rule(prefix=st.sampled_from([b"http://a/", b"http://a/x", b"http://"]))
+    def purge_prefix(self, prefix: bytes) -> None:
+        self.store.purge(Purge(prefix=prefix))
+        self.fall(lambda one: one.key.partition(b" ")[2].startswith(prefix))
+
+    def groups_of(self, key: bytes) -> set[str]:
+        """All variants of a URI go together."""
+        return {group for stored in self.store.contents().get(key, ()) for group in stored.groups}
 
     @rule(key=KEYS, value=VALUES)
     def look_up(self, key: bytes, value: str | None) -> None:
         found = self.store.lookup(key, Request(), {"foo": value}.get)
         if found.use is Use.FRESH:
+            fitting = [one for one in self.known if one.key == key and one.fits(value)]
             assert found.stored is not None
-            assert found.stored.body == self.latest[key, value], "the latest that fits, never another one"
+            assert fitting, "it has fallen, and comes back"
+            assert found.stored.body == fitting[-1].stored.body, "the latest that fits, never another one"
 
     @rule(key=KEYS)
     def claim(self, key: bytes) -> None:
@@ -69,9 +120,33 @@ class StoreBesideModel(RuleBasedStateMachine):
         self.store.disclaim(key)
 
     @invariant()
-    def never_larger_than_allowed(self) -> None:
-        assert self.store.counts()["bytes"] <= CAPACITY
+    def never_larger_than_allowed_and_charged_to_the_byte(self) -> None:
+        charged = sum(
+            charged_size(len(stored.body), len(stored.head)) + GROUP_OVERHEAD * len(stored.groups)
+            for variants in self.store.contents().values()
+            for stored in variants
+        )
+        assert charged == self.store.counts()["bytes"] <= CAPACITY
 
 
 TestStoreBesideModel = StoreBesideModel.TestCase
 TestStoreBesideModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_a_stored_object_costs_less_than_a_kibibyte_beyond_its_body():
+    path = Path(__file__).resolve().parents[2] / "benchmarks" / "store_memory.py"
+    spec = importlib.util.spec_from_file_location("store_memory", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    store, objects = Store(Cache(capacity=2**50), random.Random(1)), 1_500
+    benchmark.fill(store, 1)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        benchmark.fill(store, objects)
+        gc.collect()
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert store.counts()["objects"] == objects
+    assert used / objects - benchmark.BODY < 1024
