@@ -10,8 +10,8 @@ with the port of each replica and serves until SIGTERM or Ctrl-C. A request says
 when since it was last asked; neither takes a slot.
 
 Threads: the main thread owns the listening sockets; one thread a replica accepts; one thread a
-connection owns that connection's socket and closes it. They share a replica's `Slots` and
-`Fetched` only.
+connection owns that connection's socket and closes it. They share a replica's `Slots`, its
+`Fetched`, and its own chance, which has a lock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
@@ -74,6 +74,16 @@ class Head(NamedTuple):
         return max(int(_number(self.fields.get("proxytwin-size", "1024"))), 0)
 
 
+def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
+    """What a server adds by chance; only then it waits for what that brings in."""
+    if not settings.get("jitter") and not settings.get("hiccup"):
+        return None
+    from scenarios.schema import BackendSettings
+
+    chance = BackendSettings(jitter=settings.get("jitter"), hiccup=settings.get("hiccup"))
+    return chance.own_work(settings["seed"], replica)
+
+
 def _number(text: str) -> float:
     try:
         value = float(text)
@@ -94,7 +104,8 @@ class Replica:
     number : int
         Which of the backend's replicas it is.
     settings : dict
-        ``concurrency``, ``slow`` (factors by replica number) and ``cache_control``; all optional.
+        ``concurrency``, ``slow`` (factors by replica number), ``cache_control``, and with a ``seed``
+        ``jitter`` and ``hiccup`` as a scenario has them; all optional.
     """
 
     def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
@@ -103,6 +114,8 @@ class Replica:
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
         self.slots = Slots(int(settings.get("concurrency", 1)), slow.get(number, 1.0))
         self.fetched = Fetched()
+        self._chance = threading.Lock()
+        self._own_work = _own_work(settings, self.name)
         fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
         if settings.get("cache_control"):
             fields.append(f"Cache-Control: {settings['cache_control']}")
@@ -141,6 +154,9 @@ class Replica:
             return
         demand, size = head.demand(self.backend), head.size()
         fetch = self.fetched.begin(object_number(head.target), time.monotonic())
+        if self._own_work is not None:
+            with self._chance:
+                demand += self._own_work()
         self.slots.work(demand)
         self.fetched.end(fetch, time.monotonic())
         _send(

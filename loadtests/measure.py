@@ -177,14 +177,22 @@ class Stage:
         return self._generator
 
     def _ports_of(self, scenario: Scenario) -> dict[str, int]:
-        """Ports of the scenario's replicas, in its order; starts the backends if they are others."""
-        spec = json.dumps(
-            {
-                name: backend.model_dump(include={"replicas", "concurrency", "slow", "cache_control"})
-                for name, backend in scenario.backend.items()
-            }
-        )
-        if self._backends is None or not self._backends.alive or self._spec != spec:
+        """Ports of the scenario's replicas, in its order; starts the backends if they are others.
+
+        Those with a chance of their own are started for every run, so that it begins anew, as in the
+        simulator.
+        """
+        keys = {"replicas", "concurrency", "slow", "cache_control"}
+        settings = {name: backend.model_dump(include=keys) for name, backend in scenario.backend.items()}
+        by_chance = False
+        for name, backend in scenario.backend.items():
+            if backend.jitter or backend.hiccup:
+                by_chance = True
+                hiccup = backend.hiccup and backend.hiccup.model_dump()
+                jitter = backend.jitter and str(backend.jitter)
+                settings[name] |= {"jitter": jitter, "hiccup": hiccup, "seed": scenario.seed}
+        spec = json.dumps(settings)
+        if self._backends is None or not self._backends.alive or self._spec != spec or by_chance:
             self._stop_backends()
             command = [sys.executable, "-m", "loadtests.backends", spec, "--until-eof"]
             self._backends = Child("the backends", command, self._environment)

@@ -133,6 +133,7 @@ class Replay:
             closed=self._workload.closed,
             caching=self._scenario.caching,
             proxies=len(self._scenario.chain),
+            fanout=self._workload.fanout,
         )
 
     def health(self) -> dict[str, float]:
@@ -160,38 +161,39 @@ class Replay:
         }
 
     def _replay_closed(self, user: int) -> None:
-        connection = self._connect(client_address(user))
-        stream = self._workload.stream(user)
+        connections = [self._connect(client_address(user)) for _ in range(self._workload.fanout)]
+        stream = self._workload.wholes(user)
         upcoming, seq = next(stream, None), 0
         due = self._wait_for_start()
         while upcoming is not None:
-            request, due = upcoming, due + upcoming.pause
+            parts, due = upcoming, due + upcoming[0].pause
             if due >= self._start + self._scenario.duration:
                 return
-            self._planned += 1
-            text = self._encode(request)
+            self._planned += len(parts)
+            asked = [(self._encode(part), (user, seq + i, part.object)) for i, part in enumerate(parts)]
             self._alarm.sleep_until(due)
-            due = self._ask(connection, text, (user, seq, request.object), due, request.client)
-            upcoming, seq = next(stream, None), seq + 1
+            due = self._ask_all(connections, asked, due, parts[0].client)
+            upcoming, seq = next(stream, None), seq + len(parts)
 
     def _replay_open(self) -> None:
         clients = self._scenario.workload.clients
         for number in range(max(clients, _SPARE_CONNECTIONS)):
             address = client_address(number % clients)
             self._idle[address].append(self._connect(address))
-        stream = self._workload.stream(0)
+        stream = self._workload.wholes(0)
         upcoming, seq = next(stream, None), 0
         due = self._wait_for_start()
         under_way = Group()
         while upcoming is not None:
-            request, due = upcoming, due + upcoming.pause
+            parts, due = upcoming, due + upcoming[0].pause
             if due >= self._start + self._scenario.duration:
                 break
-            self._planned += 1
-            text = self._encode(request)
+            self._planned += len(parts)
+            asked = [(self._encode(part), (0, seq + i, part.object)) for i, part in enumerate(parts)]
             self._alarm.sleep_until(due)
-            under_way.spawn(self._ask_once, text, (0, seq, request.object), due, request.client)
-            upcoming, seq = next(stream, None), seq + 1
+            for (text, who), part in zip(asked, parts, strict=True):
+                under_way.spawn(self._ask_once, text, who, due, part.client)
+            upcoming, seq = next(stream, None), seq + len(parts)
         under_way.join()
 
     def _ask_once(self, text: bytes, who: tuple[int, int, int], due: float, client: str) -> None:
@@ -202,6 +204,27 @@ class Replay:
             connection = idle.pop() if idle else self._new_connection(client)
             self._ask(connection, text, who, due, client)
             idle.append(connection)
+
+    def _ask_all(
+        self,
+        connections: list[Connection],
+        asked: list[tuple[bytes, tuple[int, int, int]]],
+        due: float,
+        client: str,
+    ) -> float:
+        """Send a user's requests at once, each on a connection; returns when the last answer was there."""
+        if len(asked) == 1:
+            return self._ask(connections[0], *asked[0], due, client)
+        under_way = Group()
+        try:
+            sent = [
+                under_way.spawn(self._ask, connection, *each, due, client)
+                for connection, each in zip(connections, asked, strict=False)
+            ]
+            under_way.join()
+        finally:
+            under_way.kill(block=False)
+        return max(part.get() for part in sent)
 
     def _ask(
         self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float, client: str

@@ -82,11 +82,11 @@ def _sent_other_than_planned(
 
 def _arrivals(workload: Workload, duration: float) -> int:
     count, due = 0, 0.0
-    for request in workload.stream(0):
-        due += request.pause
+    for parts in workload.wholes(0):
+        due += parts[0].pause
         if due >= duration:
             break
-        count += 1
+        count += len(parts)
     return count
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from policies.problems import BadInput
 from policies.settings import ProxySettings
+from policies.workers import worker_seed
 from realproxy.admin import Admin
 from realproxy.listening import host_of
 from realproxy.pages import pages_of
@@ -205,7 +206,7 @@ class Fleet:
     def _begin(self, slot: int) -> int:
         """Tell the process of a slot to serve; returns the number of its answer."""
         process = self._crew[slot]
-        seed = None if self._seed is None else self._seed + slot * 1_000_003
+        seed = None if self._seed is None else worker_seed(self._seed, slot)
         return process.tell(
             "serve", settings=self._share(self.settings), seed=seed, where=self._where,
             listeners=process.listeners,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from policies.modelled import check_obeyed
 from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.units import Duration, Rate
+from scenarios.chance import own_work
 from scenarios.distributions import (
     DurationDistribution,
     ObjectPopularity,
@@ -56,7 +58,6 @@ Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), After
 """From when to when, in seconds since the start of a run, written as in ``"10s..20s"``."""
 
 ONLY_MODELLED = (
-    "workload.fanout",
     "link.client",
     "link.proxy",
     "link.backend",
@@ -170,8 +171,11 @@ class BackendSettings(_Table):
         When `slow` holds for a replica, such as ``"10s..20s"``; always without it.
     fail : dict of int to spell
         When a replica is down: it loses what it works on and refuses connections.
+    jitter : distribution of durations, optional
+        Work that the server adds by a chance of its own, anew for every request that it gets, while
+        `service_time` belongs to a request, whoever works on it.
     hiccup : Hiccup, optional
-        Work that takes much longer by chance.
+        Pauses, by the same kind of chance.
     cache_control : str, optional
         What answers say in their Cache-Control field.
     """
@@ -183,7 +187,14 @@ class BackendSettings(_Table):
     slow: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     slow_during: dict[int, Spell] = Field(default_factory=dict)
     fail: dict[int, Spell] = Field(default_factory=dict)
+    jitter: DurationDistribution | None = None
     hiccup: Hiccup | None = None
+
+    def own_work(self, seed: int, replica: str) -> Callable[[], float] | None:
+        """See `scenarios.chance.own_work`."""
+        hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
+        return own_work(self.jitter, hiccup, seed, replica)
+
     cache_control: str | None = None
 
     @model_validator(mode="after")

@@ -79,6 +79,8 @@ class Workload:
         Independent streams of requests: one per closed user, one in all for open load.
     connections : int or None
         Requests that an open load's generator can have under way at once; ``None`` for any number.
+    fanout : int
+        Requests that one request of a client is made of.
     sizes : ndarray of int64
         Bytes of each object, by number.
 
@@ -95,6 +97,7 @@ class Workload:
         self.closed = self._settings.users is not None
         self.streams = self._settings.users or 1
         self.connections = self._settings.connections
+        self.fanout = self._settings.fanout
         self._trace = None if self._settings.trace is None else read_trace(self._settings.trace)
         if self._trace is not None:
             self.sizes = self._trace.sizes
@@ -114,6 +117,12 @@ class Workload:
             From 0 to `streams` - 1.
         """
         return self._drawn(number) if self._trace is None else self._replayed(self._trace)
+
+    def wholes(self, number: int) -> Iterator[list[Request]]:
+        """The requests of one stream, in groups that are sent at once; the first one's pause counts."""
+        stream = self.stream(number)
+        while parts := list(islice(stream, self.fanout)):
+            yield parts
 
     def _drawn(self, number: int) -> Iterator[Request]:
         pauses, objects, *demands = self._rng(number, 2 + len(self._service))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 from simpy import Environment, Event
 
-from scenarios.hiccups import hiccup_draws
 from scenarios.schema import BackendSettings
 from simulator.life import Life
 from simulator.slots import Slots, StepSeries
@@ -32,7 +31,7 @@ class Replica(Slots):
         How often it has gone down; work that was begun in an earlier life is lost.
     broken : simpy.Event
         Fires when it goes down.
-    hiccup : callable or None
+    own_work : callable or None
         How many seconds longer the next request's work takes.
     """
 
@@ -41,15 +40,15 @@ class Replica(Slots):
         self.concurrency = concurrency
         self.inside = StepSeries()
         self.up, self.life, self.broken = True, 0, env.event()
-        self.hiccup: Callable[[], float] | None = None
+        self.own_work: Callable[[], float] | None = None
         self._count = 0
 
     def begin(self, demand: float, now: float) -> Event:
         """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow."""
         self._count += 1
         self.inside.note(now)
-        if self.hiccup is not None:
-            demand += self.hiccup()
+        if self.own_work is not None:
+            demand += self.own_work()
         return self.hold(demand)
 
     def end(self, now: float) -> None:
@@ -137,9 +136,7 @@ def build_replica(
     kind = SharingReplica if settings.discipline == "ps" else Replica
     replica = kind(env, settings.concurrency)
     replica.extra = service_extra
-    if settings.hiccup is not None:
-        share, lasts = settings.hiccup.share, settings.hiccup.lasts
-        replica.hiccup = hiccup_draws(share, lasts, seed, f"{backend}/{number}")
+    replica.own_work = settings.own_work(seed, f"{backend}/{number}")
     if number in settings.slow_during:
         Life(_slow_spell(env, replica, settings.slowness(number), settings.slow_during[number]))
     else:

@@ -6,6 +6,7 @@ import random
 
 from simpy import Environment
 
+from policies.workers import worker_seed
 from scenarios.fetches import FetchLog
 from scenarios.schema import Scenario
 from simulator.backend import build_replica
@@ -66,7 +67,7 @@ class Chain:
         inside = self.inside[self._scenario.proxies[number]] = StepSeries()
         workers = []
         for worker in range(hop.proxy.workers):
-            own = hop.model_copy(update={"seed": hop.seed + worker * 2**16})
+            own = hop.model_copy(update={"seed": worker_seed(hop.seed, worker)})
             behind = self._behind._replace(following=self._following(number, worker))
             workers.append(Proxy(self._env, own, costs, behind, inside, number, self._luck))
         return workers

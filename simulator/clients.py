@@ -28,8 +28,6 @@ class Clients:
         Who answers.
     duration : float
         Seconds after which nothing new is sent; what is under way is waited for.
-    fanout : int
-        Requests, sent at once, that one request of a client is made of.
 
     Attributes
     ----------
@@ -37,14 +35,11 @@ class Clients:
         One row per answered request, in the order of the answers.
     """
 
-    def __init__(
-        self, env: Environment, workload: Workload, chain: Chain, duration: float, fanout: int = 1
-    ) -> None:
+    def __init__(self, env: Environment, workload: Workload, chain: Chain, duration: float) -> None:
         self._env = env
         self._workload = workload
         self._chain = chain
         self._duration = duration
-        self._fanout = fanout
         self._connections = Slots(env, workload.connections or sys.maxsize)
         self.ledger = Ledger()
 
@@ -55,7 +50,7 @@ class Clients:
             Life(run(number))
 
     def _user(self, number: int) -> Iterator[Event]:
-        env, duration, fanout = self._env, self._duration, self._fanout
+        env, duration, fanout = self._env, self._duration, self._workload.fanout
         handle, stream = self._chain.connect(), self._workload.stream(number)
         for seq, request in enumerate(stream):
             if env.now + request.pause >= duration:
@@ -67,7 +62,7 @@ class Clients:
                 yield self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
 
     def _arrivals(self, number: int) -> Iterator[Event]:
-        env, duration, fanout, due = self._env, self._duration, self._fanout, 0.0
+        env, duration, fanout, due = self._env, self._duration, self._workload.fanout, 0.0
         handle, stream = self._chain.connect(), self._workload.stream(number)
         for seq, request in enumerate(stream):
             due += request.pause

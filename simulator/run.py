@@ -224,7 +224,7 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     env = Environment()
     chain = Chain(env, scenario, costs, luck)
     workload = Workload(scenario)
-    clients = Clients(env, workload, chain, scenario.duration, scenario.workload.fanout)
+    clients = Clients(env, workload, chain, scenario.duration)
     clients.start()
     env.run()
     records = clients.ledger.records(
@@ -232,7 +232,7 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
         closed=workload.closed,
         caching=scenario.caching,
         proxies=len(scenario.chain),
-        fanout=scenario.workload.fanout,
+        fanout=workload.fanout,
     )
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())

@@ -95,7 +95,7 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     service_time = parse_distribution(f"{work * 1e3}ms")
     backend = {
         name: group.model_copy(
-            update={"service_time": service_time, "slow": {}, "hiccup": None, "cache_control": "max-age=3600"}
+            update={"service_time": service_time, "cache_control": "max-age=3600", **_EVEN}
         )
         for name, group in scenario.backend.items()
     }
@@ -113,12 +113,17 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     )
 
 
+_EVEN: dict[str, Any] = {"slow": {}, "jitter": None, "hiccup": None}
+"""No server slower than another, nor by chance."""
+
+
 def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     """A proxy that keeps every answer, or none."""
     cache = RouteCache(ttl=3600.0) if stores else None
     route = tuple(rule.model_copy(update={"cache": cache}) if rule.to else rule for rule in proxy.route)
     forward = proxy.forward and proxy.forward.model_copy(update={"cache": stores and not proxy.route})
     update: dict[str, Any] = {"route": route, "forward": forward}
+    update["workers"] = 1  # one process, whose CPU time is known
     if stores:
         update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28})
     return proxy.model_copy(update=update)

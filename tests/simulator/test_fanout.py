@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from scenarios import Scenario, Workload
-from scenarios.hiccups import hiccup_draws
 from simulator import Costs
 from simulator.run import simulate_once
 
@@ -53,11 +52,15 @@ def test_a_closed_user_goes_on_when_the_last_part_is_there(bare_scenario: Bare) 
         assert sent[1:, 0] == pytest.approx(done.max(axis=1)[:-1] + 0.005)
 
 
-def test_hiccups_are_those_that_both_twins_draw(bare_scenario: Bare) -> None:
-    backend = {"service_time": "2ms", "concurrency": 1000, "hiccup": {"share": 0.1, "lasts": "1s"}}
+def test_a_servers_own_chance_is_what_both_twins_draw(bare_scenario: Bare) -> None:
+    backend = {
+        "service_time": "2ms", "concurrency": 1000,
+        "jitter": "exponential(3ms)", "hiccup": {"share": 0.1, "lasts": "1s"},
+    }  # fmt: skip
     scenario = bare_scenario({"rate": "100/s"}, backend, duration="20s")
     records = simulate_once(scenario, Costs.zero()).records
     records = records.select(np.argsort(records.seq))
-    draw = hiccup_draws(0.1, 1.0, scenario.seed, "web/0")
+    draw = scenario.backend["web"].own_work(scenario.seed, "web/0")
+    assert draw is not None
     assert records.response == pytest.approx([0.002 + draw() for _ in records.seq], abs=1e-9)
     assert 0.05 < (records.response > 0.5).mean() < 0.15
