@@ -20,10 +20,11 @@ from policies.settings import (
     Service,
     Tcp,
     Upstream,
+    UpstreamTls,
 )
 from realproxy.proxy import Proxy
 
 __all__ = [
     "BadInput", "Cache", "Certificate", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",
-    "ProxySettings", "Route", "RouteCache", "Service", "Tcp", "Upstream",
+    "ProxySettings", "Route", "RouteCache", "Service", "Tcp", "Upstream", "UpstreamTls",
 ]  # fmt: skip

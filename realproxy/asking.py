@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from realproxy.exchange import Exchange
+from realproxy.securing import Ends
 from realproxy.service import Pick, Service
 from realproxy.targets import Address
 from realproxy.waits import Waits
@@ -111,11 +112,13 @@ class Asking:
         Makes the head to send, of the upstream's name.
     waits : Waits
         Where a request that waits in the service's queue is counted.
+    ends : callable, optional
+        Of the client's connection, for upstreams that are told of it.
     """
 
     __slots__ = (
-        "_attempts", "_entered", "_exchange", "_head_for", "_hedge", "_key", "_pick", "_service", "_waits",
-        "hedge_after",
+        "_attempts", "_ends", "_entered", "_exchange", "_head_for", "_hedge", "_key", "_pick", "_service",
+        "_waits", "hedge_after",
     )  # fmt: skip
 
     def __init__(
@@ -125,9 +128,10 @@ class Asking:
         exchange: Exchange,
         head_for: Callable[[str], bytes],
         waits: Waits,
+        ends: Ends | None = None,
     ) -> None:
         self._service, self._key, self._exchange, self._head_for = service, key, exchange, head_for
-        self._waits = waits
+        self._waits, self._ends = waits, ends
         self.hedge_after = service.decisions.hedge_after
         self._attempts = service.attempts()
         self._entered: float | None = None
@@ -144,7 +148,11 @@ class Asking:
         pick = self._pick = self._service.start(self._key, self._attempts.failed)
         self._exchange.upstream = pick.name
         self._exchange.attempts += 1
-        return [pick.address], self._head_for(pick.name)
+        return [self._address(pick)], self._head_for(pick.name)
+
+    def _address(self, pick: Pick) -> Address:
+        securing = self._service.securing
+        return pick.address if securing is None else securing.place(pick.address, self._ends)
 
     def failed(self, *, refused: bool, repeatable: bool) -> Place | None:
         """See `Way`."""
@@ -174,7 +182,7 @@ class Asking:
         assert self._pick is not None
         pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
         self._exchange.attempts += 1
-        return [pick.address], self._head_for(pick.name)
+        return [self._address(pick)], self._head_for(pick.name)
 
     def swap(self, failed: bool | None) -> None:
         """See `Way`."""

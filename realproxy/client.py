@@ -207,6 +207,11 @@ class Client:
         except OSError:
             return False
 
+    def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
+        """`peer`, and the address and port that it connected to; raises `OSError` when it is gone."""
+        host, port = self.sock.getsockname()[:2]
+        return self.peer(), (host, port)
+
     def receive(self, size: int) -> bytes:
         """Wait for more of a body; raises `Cut`."""
         try:

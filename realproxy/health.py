@@ -22,6 +22,7 @@ from realproxy.http1 import Malformed, parse_response
 from realproxy.resolving import Resolver
 from realproxy.service import Service
 from realproxy.targets import Address
+from realproxy.tls import TlsSocket
 
 USER_AGENT = "proxytwin-health"
 MOST_HEAD = 16 * 2**10
@@ -57,6 +58,8 @@ class Probe:
             f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
         ).encode()
         self._head = b""
+        self._begun = service.securing is None
+        self._shaking = False
         self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.sock.setblocking(False)
         self.sock.connect_ex(address)  # what is wrong is known when it can be written to
@@ -64,19 +67,24 @@ class Probe:
     @property
     def events(self) -> int:
         """What to wait for."""
-        return select.POLLOUT if self._request else select.POLLIN
+        return select.POLLOUT if self._request and not self._shaking else select.POLLIN
 
     def step(self) -> bool | None:
         """Go on as far as possible without waiting; returns whether the upstream is well, once known."""
         try:
-            if self._request:
-                self._request = self._request[self.sock.send(self._request) :]
+            if not self._begun and not self._begin():
                 return None
-            data = self.sock.recv(MOST_HEAD)
+            return self._ask()
         except BlockingIOError:
             return None
         except OSError:
             return False
+
+    def _ask(self) -> bool | None:
+        if self._request:
+            self._request = self._request[self.sock.send(self._request) :]
+            return None
+        data = self.sock.recv(MOST_HEAD)
         self._head += data
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
@@ -85,6 +93,18 @@ class Probe:
             return 200 <= parse_response(self._head[: end + 4], "GET").status < 400
         except Malformed:
             return False
+
+    def _begin(self) -> bool:
+        """Say what comes before HTTP, as far as possible without waiting; returns whether that is done."""
+        securing = self.service.securing
+        assert securing is not None
+        if not self._shaking:
+            self.sock.send(securing.header(None))
+            self.sock = securing.wrap(self.sock, self.service.addresses[self.index][0]) or self.sock
+            self._shaking = True
+        self._begun = not isinstance(self.sock, TlsSocket) or self.sock.handshake()
+        self._shaking = not self._begun
+        return self._begun
 
 
 class HealthChecker:

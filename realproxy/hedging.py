@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from realproxy.asking import Way
 from realproxy.exchange import End, UpstreamTrouble
+from realproxy.tls import TlsSocket
 from realproxy.upstream import Connection, Pool
 
 
@@ -31,6 +32,13 @@ class _Leg:
 
     def __init__(self, connection: Connection, until: float, request: bytes = b"") -> None:
         self.connection, self.until, self.request = connection, until, request
+
+    def ready(self, events: Container[int]) -> bool:
+        """Whether it can go on, by the descriptors that something has happened to."""
+        sock = self.connection.sock
+        if sock.fileno() not in events:
+            return False
+        return bool(self.request) or not isinstance(sock, TlsSocket) or sock.has_news()
 
     def step(self, pool: Pool, ready: bool) -> bool:
         """What was waited for has come, or (not `ready`) the time is over.
@@ -146,11 +154,11 @@ class Hedging:
         poller = select.poll()
         for leg in self._legs:
             poller.register(leg.connection.sock, select.POLLOUT if leg.request else select.POLLIN)
-        with self._pool.waits.unknown():
-            events = dict(poller.poll(max(until - time.monotonic(), 0.0) * 1000))
-        now = time.monotonic()
-        return [
-            (leg, leg.connection.sock.fileno() in events)
-            for leg in self._legs
-            if leg.connection.sock.fileno() in events or leg.until <= now
-        ]
+        while True:
+            with self._pool.waits.unknown():
+                events = dict(poller.poll(max(until - time.monotonic(), 0.0) * 1000))
+            now = time.monotonic()
+            legs = [(leg, leg.ready(events)) for leg in self._legs]
+            found = [(leg, ready) for leg, ready in legs if ready or leg.until <= now]
+            if found or now >= until:
+                return found

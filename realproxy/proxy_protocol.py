@@ -195,3 +195,8 @@ def header_v2(source: Endpoint, target: Endpoint) -> bytes:
     addresses = one + other + source[1].to_bytes(2) + target[1].to_bytes(2)
     family = (_INET if version == 4 else _INET6) << 4 | _STREAM
     return SIGNATURE + bytes((0x20 | _PROXY, family)) + len(addresses).to_bytes(2) + addresses
+
+
+WRITERS = {"v1": header_v1, "v2": header_v2}
+LOCAL = {"v1": b"PROXY UNKNOWN\r\n", "v2": SIGNATURE + bytes((0x20 | _LOCAL, 0, 0, 0))}
+"""For connections that a proxy makes for itself, such as health checks."""

@@ -16,6 +16,7 @@ from policies.balancing import Dispatch
 from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
 from realproxy.gate import Gate
+from realproxy.securing import Securing
 from realproxy.targets import split_address
 
 
@@ -71,6 +72,8 @@ class Service:
         As given.
     proxy_protocol : str or None
         The version that connections to upstreams begin with.
+    securing : Securing or None
+        How connections for requests begin; None if there is nothing before them.
     names : list of str
         Of the upstreams, as in the settings.
     addresses : list of Address
@@ -83,6 +86,8 @@ class Service:
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
+        begins = settings.tls is not None or settings.proxy_protocol is not None
+        self.securing = Securing(settings) if begins else None
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
         weight = [upstream.weight for upstream in settings.upstreams]
@@ -93,6 +98,11 @@ class Service:
         decisions = self.decisions = Precautions(settings, self._dispatch.upstreams)
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.gate = Gate(name, decisions, self._lock) if gated else None
+
+    def read_files(self) -> None:
+        """Read what its settings name again, for the connections to come; raises `OSError`."""
+        if self.securing is not None:
+            self.securing = Securing(self.settings)
 
     def start(self, client: str, failed: Collection[int] = ()) -> Pick:
         """Pick the upstream for a request of `client` and count it as outstanding there.

@@ -357,7 +357,9 @@ class Serving:
             host = head.authority if head.host else upstream.encode()
             return upstream_request(head, host, turn.client.address, validators)
 
-        asking = Asking(site.services[route.to], exchange.client, exchange, head_for, site.waits)
+        asking = Asking(
+            site.services[route.to], exchange.client, exchange, head_for, site.waits, turn.client.ends
+        )
         fetch = Fetch(site.pool, self._limits, turn.lead or turn.client, exchange, head, recording, asking)
         return self._fetch(turn, fetch, recording)
 
@@ -369,7 +371,7 @@ class Serving:
             host = head.authority if head.host else upstream.encode()
             return offering(upstream_request(head, host, client.address), protocols)
 
-        asking = Asking(site.services[service], exchange.client, exchange, head_for, site.waits)
+        asking = Asking(site.services[service], exchange.client, exchange, head_for, site.waits, client.ends)
         fetch = UpgradeFetch(site.pool, self._limits, client, exchange, head, protocols, asking)
         try:
             return self._fetch(turn, fetch, None)

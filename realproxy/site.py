@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 
 from policies.problems import BadInput
 from policies.routing import Routes
@@ -10,6 +11,7 @@ from policies.settings import ProxySettings
 from realproxy.cache import Store
 from realproxy.forwarding import Forwarding
 from realproxy.gathering import Gathering
+from realproxy.securing import client_context
 from realproxy.service import Service
 from realproxy.targets import split_address
 from realproxy.upstream import Pool
@@ -73,6 +75,8 @@ class Site:
             name: kept[name] if name in same else Service(name, service, _rng(seed, name))
             for name, service in settings.service.items()
         }
+        for name in same:
+            kept[name].read_files()
         if before is not None and before.settings.cache == settings.cache:
             self.store, self.gathering = before.store, before.gathering
         else:
@@ -92,7 +96,7 @@ def _rng(seed: int | None, name: str) -> random.Random:
 
 
 def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
-    """What is wrong with the addresses of upstreams: a real proxy needs ``host:port``."""
+    """What is wrong with upstreams: a real proxy needs ``host:port``, and files that can be read."""
     found = []
     for name, service in settings.service.items():
         for number, upstream in enumerate(service.upstreams):
@@ -103,4 +107,13 @@ def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
                 if ":" not in upstream.address:
                     problem += " (the name of a backend only means something in a scenario)"
                 found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
+        if service.tls is not None:
+            try:
+                client_context(service.tls)
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                problem = (
+                    "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {reason}"
+                )
+                found.append(BadInput(where, f"service.{name}.tls.ca", f"{service.tls.ca!r} {problem}"))
     return found

@@ -20,7 +20,7 @@ from policies.settings import Tcp as TcpSettings
 from realproxy.dialling import Dial, Names
 from realproxy.exchange import End, Exchange
 from realproxy.listening import listen
-from realproxy.proxy_protocol import BadHeader, Endpoint, header_v1, header_v2, read_header
+from realproxy.proxy_protocol import WRITERS, BadHeader, Endpoint, read_header
 from realproxy.resolving import Resolver
 from realproxy.service import Pick, Service
 from realproxy.targets import Address
@@ -28,7 +28,6 @@ from realproxy.tunnel import Relay, Tunnel
 
 RETRY_ACCEPT = 1.0
 """Seconds of rest when the process has no descriptor left."""
-WRITERS = {"v1": header_v1, "v2": header_v2}
 
 
 class Trusted:

@@ -149,6 +149,16 @@ class TlsSocket(socket.socket):
         self._text = text[fits:] if len(text) > fits else b""
         return fits
 
+    def has_news(self) -> bool:
+        """Whether a read would not wait: of what arrives, some is for TLS alone, such as session tickets."""
+        try:
+            self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
     def _take(self) -> bytes:
         """All that is decrypted or can be."""
         pieces = [self._text] if self._text else []

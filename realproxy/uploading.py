@@ -11,6 +11,7 @@ from realproxy.client import Client
 from realproxy.exchange import End, Refusal, UpstreamTrouble
 from realproxy.heads import trailer_lines
 from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
+from realproxy.tls import TlsSocket
 from realproxy.upstream import Connection
 from realproxy.waits import Waits
 
@@ -127,7 +128,9 @@ class Upload:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
         if not ready:
             raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
-        return bool(ready.get(upstream.fileno(), 0) & ~select.POLLOUT)
+        if not ready.get(upstream.fileno(), 0) & ~select.POLLOUT:
+            return False
+        return not isinstance(upstream, TlsSocket) or upstream.has_news()
 
     def _send(self, upstream: socket.socket) -> None:
         try:

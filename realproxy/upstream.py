@@ -19,6 +19,7 @@ from realproxy.client import send_pieces, set_time_limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed
 from realproxy.resolving import Resolver
+from realproxy.securing import Beginning
 from realproxy.targets import Address, Detour, connect
 from realproxy.waits import Waits
 
@@ -234,6 +235,8 @@ class Pool:
 
         Before anything is sent on it, `connected` must be called.
         """
+        if isinstance(addresses[0], (Beginning, Detour)):
+            return self.take(addresses)  # there is more to it than a connection
         if self._closed:
             raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
         kept = self._take_idle(addresses[0])
@@ -265,10 +268,15 @@ class Pool:
         first = addresses[0]
         if isinstance(first, Detour):
             return first.dial()
+        if isinstance(first, Beginning):
+            return first.begin(self._dial([first.address]), self._limits.connect_timeout)
         return connect([*self.resolver.resolve(first), *addresses[1:]], self._limits.connect_timeout)
 
     def put_back(self, connection: Connection) -> None:
         """Keep a connection whose answer was read to its end."""
+        if isinstance(connection.address, Beginning) and not connection.address.kept:
+            self.close(connection)
+            return
         idle = self._idle.get(connection.address)
         if idle is None:
             idle = self._idle.setdefault(connection.address, deque())

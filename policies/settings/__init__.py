@@ -12,7 +12,7 @@ from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
 from policies.settings.store import Cache
-from policies.settings.transport import Certificate, ProxyProtocol, Tcp
+from policies.settings.transport import Certificate, ProxyProtocol, Tcp, UpstreamTls
 
 __all__ = [
     "STALE",
@@ -38,6 +38,7 @@ __all__ = [
     "Settings",
     "Tcp",
     "Upstream",
+    "UpstreamTls",
     "load_settings",
     "parse_settings",
 ]

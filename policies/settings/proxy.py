@@ -87,11 +87,9 @@ class ProxySettings(Settings):
                     nearest(name, list(self.service)) if self.service else "; there is no [service.…] table"
                 )
                 raise ValueError(f"{key}: unknown service {name!r}{hint}")
-        for number, route in enumerate(self.route):
-            if route.to and self.service[route.to].proxy_protocol is not None:
-                raise ValueError(
-                    f"route.{number}.to: service {route.to!r} has proxy_protocol, for [[tcp]] alone"
-                )
+        for number, tcp in enumerate(self.tcp):
+            if self.service[tcp.to].tls is not None:
+                raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has tls, which only routes obey")
         if not self.route and not self.tcp and self.forward is None:
             raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
         return self

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from policies.balancing import balancing_policies
 from policies.settings.base import Settings
+from policies.settings.transport import UpstreamTls
 from policies.units import Duration, Rate
 
 
@@ -134,6 +136,28 @@ class Queue(Settings):
     wait: Duration = 0.0
 
 
+def _read_tls(value: object) -> object:
+    return UpstreamTls() if value is True else None if value is False else value
+
+
+HTTPS = "https://"
+
+
+def _without_scheme(item: object) -> object:
+    """An upstream as it is written after ``https://``."""
+    if isinstance(item, Mapping):
+        return {**item, "address": _without_scheme(item.get("address"))}
+    if isinstance(item, Upstream):
+        return item.model_copy(update={"address": _without_scheme(item.address)})
+    text = str(item).removeprefix(HTTPS).removesuffix("/")
+    return text if text.rpartition(":")[2].isdigit() else f"{text}:443"
+
+
+def _is_https(item: object) -> bool:
+    address = item.get("address") if isinstance(item, Mapping) else getattr(item, "address", item)
+    return isinstance(address, str) and address.startswith(HTTPS)
+
+
 class Service(Settings):
     """A set of servers that do the same work.
 
@@ -148,6 +172,9 @@ class Service(Settings):
     failover : bool
         Whether a request whose connection is refused goes to the next upstream, once round all of
         them, whatever its method: nothing was sent. Costs no attempt of `retry`.
+    tls : UpstreamTls or bool, optional
+        ``true`` or a table: requests go to the upstreams over TLS. So they do if every upstream is
+        written with ``https://`` before it; its port is then 443 if it names none.
     proxy_protocol : str, optional
         ``v1`` or ``v2``: connections to its upstreams begin with a header that says who the client
         is. They then belong to one client, and are not kept for another one's requests.
@@ -161,6 +188,7 @@ class Service(Settings):
     balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
     load_snapshot: Duration = 0.0
     failover: bool = True
+    tls: Annotated[UpstreamTls | None, BeforeValidator(_read_tls)] = None
     proxy_protocol: Literal["v1", "v2"] | None = None
     health: Health | None = None
     eject: Eject | None = None
@@ -169,3 +197,15 @@ class Service(Settings):
     breaker: Breaker | None = None
     queue: Queue | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_scheme(cls, data: Any) -> Any:
+        upstreams = data.get("upstreams") if isinstance(data, Mapping) else None
+        items = upstreams if isinstance(upstreams, (list, tuple)) else [upstreams]
+        secure = [_is_https(item) for item in items]
+        if not any(secure):
+            return data
+        if not all(secure) or data.get("tls") is False:
+            raise ValueError("expected 'https://' before every upstream, or before none")
+        return {**data, "upstreams": [_without_scheme(item) for item in items], "tls": data.get("tls", True)}

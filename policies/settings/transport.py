@@ -46,6 +46,26 @@ class Certificate(Settings):
     names: tuple[str, ...] = ()
 
 
+class UpstreamTls(Settings):
+    """TLS to the upstreams of a service; ``true`` for all defaults.
+
+    Parameters
+    ----------
+    ca : str, optional
+        PEM file of the authorities that may have signed an upstream's certificate; by default
+        those that this machine trusts.
+    name : str, optional
+        The name that the certificate must have, and that is asked for (SNI); by default the host in
+        the upstream's address.
+    verify : bool
+        Whether the certificate is checked at all. Without it anybody may be the upstream.
+    """
+
+    ca: str | None = None
+    name: str | None = None
+    verify: bool = True
+
+
 class Tcp(Settings):
     """A raw TCP listener: every connection leads to an upstream of a service, whatever it speaks.
 
