@@ -30,7 +30,7 @@ from simulator.statistics import (
     paired_difference,
     settled,
 )
-from simulator.statistics.settling import PIECES
+from simulator.statistics.settling import DRIFT_Z, PIECES, SURE_Z
 
 REGISTRIES: tuple[Registry[Any], ...] = (admission_policies, balancing_policies, eviction_policies)
 
@@ -143,11 +143,22 @@ class Result:
 
     @property
     def settled(self) -> Settled:
-        """Whether the averages mean anything; false, with a reason, under an overload."""
+        """Whether the averages mean anything; false, with a reason, under an overload.
+
+        The first proxy holds all requests, but a queue at one server of many is hard to tell there
+        from the others' ups and downs, so each server is looked at, too.
+        """
         begin, end = self.scenario.window
         edges = np.linspace(begin, end, PIECES + 1)
-        first = self.scenario.proxies[0]
-        return settled([run.queues[first].at(edges) for run in self.runs], end - begin, "the proxy's queue")
+
+        def judged(name: str, place: str, limit: float) -> Settled:
+            return settled([run.queues[name].at(edges) for run in self.runs], end - begin, place, limit)
+
+        whole = judged(self.scenario.proxies[0], "the proxy's queue", DRIFT_Z)
+        if not whole:
+            return whole
+        parts = (judged(name, f"the queue at {name}", SURE_Z) for name in self.scenario.replicas)
+        return next((part for part in parts if not part), whole)
 
     @property
     def warmup(self) -> Warmup:

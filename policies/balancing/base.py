@@ -181,9 +181,10 @@ class Dispatch:
     slow_start : float
         Seconds, see `Upstreams`.
     snapshot : float
-        Seconds between two looks at the loads, which the balancer decides by until the next (the
-        periodic updates of M. Mitzenmacher, "How useful is old information?", IEEE Transactions on
-        Parallel and Distributed Systems 11, 2000); 0: it always knows them.
+        Seconds between two looks at the loads, from the first request on; the balancer decides by
+        each until the next (the periodic updates of M. Mitzenmacher, "How useful is old
+        information?", IEEE Transactions on Parallel and Distributed Systems 11, 2000); 0: it always
+        knows them.
 
     Attributes
     ----------
@@ -207,7 +208,8 @@ class Dispatch:
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
         self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
-        self._snapshot, self._next_look = snapshot, snapshot or math.inf
+        self._snapshot, self._first_look = snapshot, math.nan
+        self._next_look = -math.inf if snapshot else math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float, failed: Collection[int] = ()) -> int:
@@ -243,7 +245,10 @@ class Dispatch:
         return index
 
     def _look(self, now: float) -> None:
-        self._next_look = (now // self._snapshot + 1) * self._snapshot
+        if self._next_look == -math.inf:
+            self._first_look = now  # not a round time: so both twins look at the same moments
+        looks = (now - self._first_look) // self._snapshot + 1
+        self._next_look = self._first_look + looks * self._snapshot
         upstreams = self.upstreams
         upstreams.load[:] = self.outstanding
         upstreams.weight = list(upstreams.weight)  # tells balancers with books to begin them anew

@@ -17,6 +17,8 @@ PIECES = 20
 """Parts of the window, whose growths are compared."""
 DRIFT_Z = 4.0
 """Standard errors above zero at which growth is no chance any more."""
+SURE_Z = 6.0
+"""The same where many places are looked at, each of which could give a false alarm."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Settled:
         return not self.reason
 
 
-def settled(levels: Sequence[NDArray[np.float64]], seconds: float, place: str = "the system") -> Settled:
+def settled(
+    levels: Sequence[NDArray[np.float64]], seconds: float, place: str = "the system", limit: float = DRIFT_Z
+) -> Settled:
     """Judge by how a queue grew over the equal parts of a window.
 
     Parameters
@@ -49,6 +53,8 @@ def settled(levels: Sequence[NDArray[np.float64]], seconds: float, place: str = 
         Length of the window.
     place : str
         Where the requests are, as the reason names it.
+    limit : float
+        Standard errors above zero at which growth is no chance any more.
 
     Notes
     -----
@@ -64,7 +70,7 @@ def settled(levels: Sequence[NDArray[np.float64]], seconds: float, place: str = 
     found = estimate(growths)
     growth = found.mean * (len(levels[0]) - 1) / seconds
     first, last = (float(np.mean([edges[end] for edges in levels])) for end in (0, -1))
-    if last - first < PIECES or found.z_score(0.0) < DRIFT_Z:
+    if last - first < PIECES or found.z_score(0.0) < limit:
         return Settled(growth, "")
     return Settled(
         growth,

@@ -91,9 +91,9 @@ def _repeated(load: float, duration_s: float, runs: int) -> Replicated:
     return Replicated(load, duration_s, result.values("mean_ms") / 1e3, result.summary.requests)
 
 
-def simulated(loaded: LoadedScenario, runs: int = 1) -> Result:
-    """The first variant under a proxy and a network that cost nothing, as formulas have it."""
-    return simulate(loaded.variants[0].scenario, runs, costs=Costs.zero())
+def simulated(loaded: LoadedScenario, runs: int = 1, variant: int = 0) -> Result:
+    """One variant under a proxy and a network that cost nothing, as formulas have it."""
+    return simulate(loaded.variants[variant].scenario, runs, costs=Costs.zero())
 
 
 def figure_of_repetition(found: Replicated) -> Figure:
