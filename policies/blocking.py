@@ -71,15 +71,25 @@ def read_hosts(text: str) -> Iterator[tuple[int, str]]:
         words = line.partition("#")[0].split()
         if not words:
             continue
-        try:
-            address = str(ipaddress.ip_address(words[0].partition("%")[0]))
-        except ValueError:
-            if len(words) > 1:
-                raise ValueError(f"line {number}: expected an address and names, not {line[:60]!r}") from None
-            address, words = "0.0.0.0", ["0.0.0.0", *words]
-        if address in _NOWHERE:
-            names = (normal_host(word) for word in words[1:])
-            yield from ((number, name) for name in names if name not in _OF_EVERY_MACHINE)
+        if words[0] in _NOWHERE:
+            names = words[1:]
+        elif _is_address(words[0]):
+            continue
+        elif len(words) == 1:
+            names = words
+        else:
+            raise ValueError(f"line {number}: expected an address and names, not {line[:60]!r}")
+        for name in map(normal_host, names):
+            if name not in _OF_EVERY_MACHINE:
+                yield number, name
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def normal_host(host: str) -> str:
@@ -119,11 +129,15 @@ class Blocklist:
         for rule in rules:
             self._add(check_rule(rule), f"forward.block: {rule}")
         for file, text in (hosts or {}).items():
-            for line, name in read_hosts(text):
-                self._names.setdefault(name, f"forward.block_files: {file} line {line}")
+            self.add_hosts(file, text)
 
     def __len__(self) -> int:
         return len(self._names) + len(self._suffixes) + len(self._patterns) + len(self._networks)
+
+    def add_hosts(self, file: str, text: str) -> None:
+        """Block the names of a hosts file; raises `ValueError` as `read_hosts` says."""
+        for line, name in read_hosts(text):
+            self._names.setdefault(name, f"forward.block_files: {file} line {line}")
 
     def _add(self, rule: str, named: str) -> None:
         network = as_network(rule)

@@ -26,19 +26,18 @@ from realproxy.targets import Address, connect, is_own
 
 def read_blocklist(settings: Forward) -> Blocklist:
     """The rules and the hosts files of the settings; raises `BadInput`."""
-    hosts = {}
+    blocked = Blocklist(settings.block)
     for file in settings.block_files:
         try:
-            hosts[file] = Path(file).read_text(encoding="utf-8")
-            Blocklist([], {file: hosts[file]})
+            blocked.add_hosts(file, Path(file).read_text(encoding="utf-8"))
         except OSError as error:
-            problem = f"{file}: {(error.strerror or str(error)).lower()}"
-            raise BadInput("forward.block_files", "", problem) from None
+            problem = (error.strerror or str(error)).lower()
+            raise BadInput("forward.block_files", "", f"{file}: {problem}") from None
         except UnicodeDecodeError:
             raise BadInput("forward.block_files", "", f"{file}: is not UTF-8 text") from None
         except ValueError as error:
             raise BadInput("forward.block_files", "", f"{file}: {error}") from None
-    return Blocklist(settings.block, hosts)
+    return blocked
 
 
 def asked_host(head: RequestHead) -> str:

@@ -1,5 +1,7 @@
 """The table of header rules: what an origin learns at each level."""
 
+from pathlib import Path
+
 import pytest
 
 from policies.anonymity import LEVELS, TABLE, Rule, changes, forwarded_element, header_rules, is_same_host
@@ -54,3 +56,9 @@ def test_a_referer_of_the_same_host(referer, same):
 
 def test_a_mapped_address_is_told_as_the_one_it_is():
     assert forwarded_element("::ffff:192.0.2.1") == "for=192.0.2.1;proto=http;by=_proxytwin"
+
+
+def test_the_documentation_shows_this_very_table():
+    text = (Path(__file__).parents[2] / "docs" / "forward.md").read_text(encoding="utf-8")
+    for name, row in TABLE.items():
+        assert f"| `{name}` | {' | '.join(row)} |" in text
