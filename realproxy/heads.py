@@ -116,6 +116,11 @@ def _provenance(
     return VIA + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
 
 
+@lru_cache(maxsize=8)
+def _forward_drops(drops: frozenset[bytes]) -> frozenset[bytes]:
+    return _REQUEST_DROPS | drops
+
+
 def forward_request(
     head: RequestHead,
     rules: HeaderRules,
@@ -142,7 +147,7 @@ def forward_request(
     whole : bool
         Whether to ask for all of it even if the client wants a part.
     """
-    fields, drops = head.fields, _REQUEST_DROPS | rules.drops
+    fields, drops = head.fields, _forward_drops(rules.drops)
     added = VIA if rules.via else b""
     if rules.address:
         added += b"X-Forwarded-For: %b\r\nForwarded: %b\r\n" % (

@@ -42,11 +42,11 @@ class _Lookup:
 
 def is_literal(host: str) -> bool:
     """Whether `host` is an IP address as it is usually written, which needs no look-up."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with contextlib.suppress(OSError, UnicodeError, ValueError):
-            socket.inet_pton(family, host)
-            return True
-    return False
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 class Resolver:

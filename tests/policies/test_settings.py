@@ -258,6 +258,26 @@ WRONG = [
     ("listen = '[::1:80'\n" + SMALL, "listen: expected an IPv6 address in brackets such as '[::1]:8080'"),
     ("listen = 8080\n" + SMALL, "listen: input should be a valid string, not 8080"),
     (
+        "[forward]\nblock = ['~[']",
+        "forward.block.0: '~[' is not a valid regular expression: unterminated character set at position 0",
+    ),
+    ("[forward]\nblock = ['a/b']", "forward.block.0: 'a/b' is neither a network nor a pattern for a host"),
+    (
+        "[forward]\nparent = 'ftp://a:topsecret@b'",
+        "forward.parent: expected a parent such as 'http://10.0.0.1:3128' or "
+        "'socks5://user:password@host:1080'",
+    ),
+    (
+        "[forward]\nauth = { 'a:b' = 'c' }",
+        "forward.auth.a:b: expected a user name of 1 to 255 bytes without a colon, not 'a:b'",
+    ),
+    ("[forward]\nauth = { a = '' }", "forward.auth.a: expected a password of 1 to 255 printable bytes"),
+    (
+        "[forward]\nanonymity = 'high'",
+        "forward.anonymity: input should be 'transparent', 'anonymous' or 'elite', not 'high'",
+    ),
+    ("[forward]\nblocks = []", "forward.blocks: unknown key (did you mean 'block'?)"),
+    (
         "[forward]\nprotocols = ['gopher']",
         "forward.protocols.0: input should be 'http', 'connect', 'socks4' or 'socks5', not 'gopher'",
     ),

@@ -105,6 +105,16 @@ def test_what_is_stored_is_blocked_by_name_too(origin, serve, wire):
     assert wire(proxy).ask(f"http://localhost:{server.port}/").status == 403
 
 
+def test_a_reload_reads_hosts_files_again(serve, wire, tmp_path):
+    hosts = tmp_path / "hosts.txt"
+    hosts.write_text("0.0.0.0 a.invalid\n", encoding="utf-8")
+    proxy = serve(forward=forward(block_files=[str(hosts)]))
+    assert [wire(proxy).ask(f"http://{name}.invalid/").status for name in "ab"] == [403, 502]
+    hosts.write_text("0.0.0.0 b.invalid\n", encoding="utf-8")
+    proxy.reload(proxy.settings)
+    assert [wire(proxy).ask(f"http://{name}.invalid/").status for name in "ab"] == [502, 403]
+
+
 # --- the address that is dialled ---------------------------------------------------------------
 
 
