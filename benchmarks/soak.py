@@ -107,8 +107,9 @@ def soak(port: int, pid: int, upstream: int, folder: Path, target: int) -> None:
         while requests < step:
             requests += one_turn(port, upstream, scripts)
         os.kill(pid, signal.SIGHUP)
-        time.sleep(8.0)  # idle connections are closed, threads that are not needed end
-        cut_off(port, 1)  # wakes what only happens with the next event
+        for _ in range(100):  # idle connections are closed; of a trickle, threads that are not needed end
+            cut_off(port, 1)
+            time.sleep(0.25)
         state = held(pid, requests)
         states.append(state)
         took = time.monotonic() - start

@@ -33,6 +33,7 @@ from realproxy.running import check_fixed
 from realproxy.sockets import Sockets, open_sockets
 from realproxy.summing import sum_counts
 from realproxy.targets import Address
+from realproxy.turns import Turns
 
 COMMAND = (sys.executable, "-m", "realproxy.process")
 """What starts a worker; the descriptor of its control socket is appended."""
@@ -46,6 +47,17 @@ SHORT_LIFE = 5.0
 """Seconds: a worker that dies sooner than that may do so again."""
 LONGEST_PAUSE = 10.0
 """Seconds before a worker that dies again and again is replaced, at most."""
+
+
+def pause_after(deaths: int) -> float:
+    """Seconds before the successor of a worker begins, after so many short lives in a row.
+
+    Examples
+    --------
+    >>> [pause_after(deaths) for deaths in (1, 2, 3, 4, 5, 20)]
+    [0.0, 0.0, 0.25, 0.5, 1.0, 10.0]
+    """
+    return 0.0 if deaths < 3 else min(LONGEST_PAUSE, 0.25 * 2 ** (deaths - 3))
 
 
 class Gone(Exception):
@@ -66,12 +78,14 @@ class Process:
     def __init__(self, command: Sequence[str], sockets: Sockets) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
+        assert sockets.turns is not None
+        self.turns = sockets.turns.fd
         self.listeners = [sock.fileno() for sock in (sockets.proxy, *sockets.tcp)]
         path = os.pathsep.join(entry for entry in sys.path if entry)
         with theirs:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno(), *self.listeners],
+                pass_fds=[theirs.fileno(), self.turns, *self.listeners],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C is for the parent, which then stops it in order
@@ -173,7 +187,7 @@ class Fleet:
         self._deaths: dict[int, int] = {}
         self._crew: dict[int, Process] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._sockets = open_sockets(settings, where)
+        self._sockets = open_sockets(settings, where)._replace(turns=Turns.create(settings.workers))
         self.address: Address = self._sockets.proxy.getsockname()[:2]
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in self._sockets.tcp]
         self.admin: Admin | None = None
@@ -209,7 +223,7 @@ class Fleet:
         seed = None if self._seed is None else worker_seed(self._seed, slot)
         return process.tell(
             "serve", settings=self._share(self.settings), seed=seed, where=self._where,
-            listeners=process.listeners,
+            listeners=process.listeners, turns=[process.turns, self.settings.workers, slot],
         )  # fmt: skip
 
     def _share(self, settings: ProxySettings) -> dict[str, Any]:
@@ -242,7 +256,8 @@ class Fleet:
 
     def _bury(self) -> None:
         """Note who has died, and when it is to be replaced."""
-        now = time.monotonic()
+        now, turns = time.monotonic(), self._sockets.turns
+        assert turns is not None
         if self._spare is not None and self._spare.ended():
             self._spare.close(0.0)
             self._spare = None
@@ -252,10 +267,10 @@ class Fleet:
                 continue
             del self._crew[slot]
             process.close(0.0)
+            turns.absent(slot)
             short = now - process.since < SHORT_LIFE
             deaths = self._deaths[slot] = self._deaths.get(slot, 0) + 1 if short else 1
-            pause = 0.0 if deaths < 3 else min(LONGEST_PAUSE, 0.25 * 2 ** (deaths - 3))
-            self._due[slot] = now + pause
+            self._due[slot] = now + pause_after(deaths)
 
     def _replace(self) -> None:
         """Put the spare in the place of who has died, and get another spare."""

@@ -36,6 +36,9 @@ TICK = 0.25
 ROUNDS = 4
 """Reads from a body that one client is sent before others get their turn."""
 
+END_PATIENCE = 5.0
+"""Seconds that the thread has to end."""
+
 
 class Following:
     """The thread that sends answers to those who waited for another's fetch.
@@ -109,7 +112,7 @@ class Following:
         """End the thread; clients that still wait are closed."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
-        self._thread.join()
+        self._thread.join(END_PATIENCE)
         self._epoll.close()
         os.close(self._wake)
 

@@ -24,6 +24,7 @@ from realproxy.client import Arrival, Client, State, set_time_limits
 from realproxy.http1 import Malformed
 from realproxy.pacing import STEP, Pace
 from realproxy.socks import Handshake
+from realproxy.turns import YIELD, Turns
 from realproxy.waits import Waits
 
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
@@ -32,7 +33,7 @@ LINGER = 5.0
 LAST_LINGER = 1.0
 """The same while the proxy stops."""
 ACCEPT_AT_ONCE = 64
-"""Clients that are accepted before others are looked at; 1 where processes share a socket, for fairness."""
+"""Clients that are accepted before others are looked at."""
 TICK = 1.0
 """Seconds between two sweeps for what has waited too long, at most."""
 DRAIN_TICK = 0.05
@@ -90,7 +91,8 @@ class Front:
         self._tick = _tick(limits)
         self._next_sweep = 0.0
         self.accepted = 0
-        self.accept_at_once = ACCEPT_AT_ONCE
+        self.turns: Turns | None = None
+        self._yielding = False
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = False
@@ -105,6 +107,8 @@ class Front:
 
     def start(self) -> None:
         """Begin to accept."""
+        if self.turns is not None:
+            self.turns.note(0)
         self._listener.setblocking(False)
         self._epoll.register(self._wake, select.EPOLLIN)
         self._epoll.register(self._listen_fd, select.EPOLLIN)
@@ -182,6 +186,8 @@ class Front:
         """Close a connection: the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
+        if self.turns is not None:
+            self.turns.note(len(self._clients))
         if self._full and len(self._clients) < self._limits.connections:
             self._listen(True)
         if self.draining:
@@ -205,9 +211,12 @@ class Front:
         wait: float | None = None
         while not self._ended:
             now = monotonic()
-            until_sweep = max(0.0, self._next_sweep - now)
+            until_sweep = max(0.0, self._next_sweep - now) if not self._yielding else YIELD
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
+            if self._yielding:
+                self._yielding = False
+                self._listen(True)
             for fd, _ in events:
                 client = self._clients.get(fd)
                 if client is not None:
@@ -276,7 +285,11 @@ class Front:
             self._epoll.modify(client.fd, ARMED)
 
     def _accept(self, now: float) -> None:
-        for _ in range(self.accept_at_once):
+        for _ in range(self._limits.connections if self.draining else ACCEPT_AT_ONCE):
+            if self.turns is not None and not self.draining and not self.turns.is_mine():
+                self._yielding = True
+                self._listen(False)
+                return
             if len(self._clients) >= self._limits.connections:
                 self._pause()
                 return
@@ -307,6 +320,8 @@ class Front:
             client.pace = Pace(limits.min_rate, patience)
         self._clients[client.fd] = client
         self.accepted += 1
+        if self.turns is not None:
+            self.turns.note(len(self._clients))
         self._epoll.register(client.fd, ARMED)
 
     def _pause(self) -> None:
@@ -344,7 +359,6 @@ class Front:
         if not self.draining:
             return
         if self._listener.fileno() >= 0:
-            self.accept_at_once = self._limits.connections
             self._accept(time.monotonic())  # who is in the kernel's queue was let in
             self._epoll.unregister(self._listen_fd)
             self._listener.close()

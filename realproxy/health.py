@@ -28,6 +28,9 @@ USER_AGENT = "proxytwin-health"
 MOST_HEAD = 16 * 2**10
 """Bytes of an answer's head that a probe reads."""
 
+END_PATIENCE = 5.0
+"""Seconds that the thread has to end."""
+
 
 class Probe:
     """One question to one upstream: connect, ask, read the head of the answer.
@@ -149,7 +152,7 @@ class HealthChecker:
             with self._lock:
                 self._stopping = True
                 os.eventfd_write(self._wake, 1)
-            self._thread.join()
+            self._thread.join(END_PATIENCE)
             os.close(self._wake)
             self._thread = None
 

@@ -17,6 +17,7 @@ from policies.problems import BadInput
 from policies.settings import parse_settings
 from realproxy.running import Running
 from realproxy.sockets import Sockets
+from realproxy.turns import Turns
 
 Message = dict[str, Any]
 
@@ -54,7 +55,7 @@ def _serve(message: Message) -> Running:
     where = message["where"]
     settings = parse_settings(message["settings"], where)
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    return Running(settings, message["seed"], where, Sockets(proxy, tcp, None, shared=True))
+    return Running(settings, message["seed"], where, Sockets(proxy, tcp, None, Turns(*message["turns"])))
 
 
 def messages(control: socket.socket) -> Iterator[Message]:

@@ -109,8 +109,7 @@ class Running:
         )
         submit, adjust = self._workers.submit, self._workers.adjust
         self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
-        if sockets.shared:
-            self._front.accept_at_once = 1
+        self._front.turns = sockets.turns
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
         self.tcp = TcpServices(
             settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended
@@ -233,6 +232,9 @@ class Running:
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._front.end()
+        turns, self._front.turns = self._front.turns, None
+        if turns is not None:
+            turns.close()
         now.site.pool.close_all()
         if self.admin is not None:
             self.admin.stop()

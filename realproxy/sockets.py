@@ -9,6 +9,7 @@ from typing import NamedTuple
 from policies.settings import ProxySettings
 from realproxy.listening import listen
 from realproxy.tcp import open_listeners
+from realproxy.turns import Turns
 
 
 class Sockets(NamedTuple):
@@ -22,20 +23,22 @@ class Sockets(NamedTuple):
         One for each raw TCP listener.
     admin : socket.socket or None
         Of the admin port.
-    shared : bool
-        Whether other processes accept on them, too.
+    turns : Turns or None
+        Whose turn it is to accept, where other processes accept on them, too.
     """
 
     proxy: socket.socket
     tcp: list[socket.socket]
     admin: socket.socket | None
-    shared: bool = False
+    turns: Turns | None = None
 
     def close(self) -> None:
         """Close all of them."""
         for sock in (self.proxy, *self.tcp, self.admin):
             if sock is not None:
                 sock.close()
+        if self.turns is not None:
+            self.turns.close()
 
 
 def open_sockets(settings: ProxySettings, where: str) -> Sockets:

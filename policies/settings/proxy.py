@@ -39,7 +39,7 @@ class ProxySettings(Settings):
     proxy_protocol : ProxyProtocol, optional
         Who in front of `listen` says who the client is.
     workers : int
-        Processes that share the work: the kernel deals new connections out to them. Each decides for
+        Processes that share the work: who has the fewest connections accepts the next. Each decides for
         itself, with ``limits.threads`` threads and a store of its own, see `worker_cache`.
     trusted_hops : int
         Proxies in front of the reverse side whose word is taken for who the client is, by

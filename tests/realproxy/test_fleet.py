@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import urllib.request
@@ -14,6 +15,8 @@ import pytest
 
 from policies.settings import load_settings, parse_settings
 from realproxy import BadInput, Limits, Proxy, Route, Service
+from realproxy.fleet import pause_after
+from realproxy.turns import MOST_YIELDS, Turns
 
 ANSWER = Route(respond=204)
 
@@ -50,6 +53,28 @@ def test_both_workers_take_a_part(fleet, wire, until):
     assert stats["requests"] - before == asked
     assert stats["requests"] == sum(process["requests"] for process in stats["processes"])
     assert len(set(pids(fleet))) == 2 and os.getpid() not in pids(fleet)
+
+
+def test_connections_are_spread_evenly(fleet, wire, until):
+    """Even if all come at once."""
+    until(lambda: fleet.stats()["connections"] == 0)
+    for _ in range(30):
+        wire(fleet)
+    until(lambda: fleet.stats()["connections"] == 30)
+    assert min(process["connections"] for process in fleet.stats()["processes"]) >= 12
+
+
+def test_who_has_the_fewest_connections_accepts():
+    parent = Turns.create(3)
+    first, second = (Turns(os.dup(parent.fd), 3, slot) for slot in (0, 1))
+    first.note(2)
+    second.note(1)  # the third is not there
+    assert [second.is_mine() for _ in range(3)] == [True] * 3
+    assert [first.is_mine() for _ in range(MOST_YIELDS + 2)] == [*[False] * MOST_YIELDS, True, False]
+    parent.absent(1)
+    assert first.is_mine()
+    for turns in (parent, first, second):
+        turns.close()
 
 
 def test_stats_and_metrics_are_summed(fleet, wire, until):
@@ -128,6 +153,15 @@ def test_what_is_wrong_is_said_in_one_line_and_leaves_nothing():
     with pytest.raises(BadInput, match=r"log\.file: cannot be written"):
         Proxy(workers=2, route=[ANSWER], log={"file": "/nowhere/at/all"}).start()
     assert set(psutil.Process().children()) == children
+
+
+def test_a_worker_that_cannot_start_is_said_so():
+    with pytest.raises(BadInput, match="workers: a worker process ended before it served"):
+        Proxy(settings(), worker_command=[sys.executable, "-c", "pass"]).start()
+
+
+def test_who_dies_again_and_again_waits_longer_each_time():
+    assert [pause_after(deaths) for deaths in (1, 2, 3, 4, 5, 50)] == [0, 0, 0.25, 0.5, 1, 10]
 
 
 def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
