@@ -84,6 +84,16 @@ def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | N
     return chance.own_work(settings["seed"], replica)
 
 
+def _latency(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
+    """What the link between proxy and server takes; see `_own_work`."""
+    if not settings.get("latency"):
+        return None
+    from scenarios.distributions import parse_distribution
+    from scenarios.latency import latency_draws
+
+    return latency_draws(parse_distribution(settings["latency"]), settings["seed"], replica)
+
+
 def _number(text: str) -> float:
     try:
         value = float(text)
@@ -105,7 +115,8 @@ class Replica:
         Which of the backend's replicas it is.
     settings : dict
         ``concurrency``, ``slow`` (factors by replica number), ``cache_control``, and with a ``seed``
-        ``jitter`` and ``hiccup`` as a scenario has them; all optional.
+        ``jitter`` and ``hiccup`` as a scenario has them, and ``latency``, its ``link.backend``; all
+        optional.
     """
 
     def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
@@ -115,7 +126,7 @@ class Replica:
         self.slots = Slots(int(settings.get("concurrency", 1)), slow.get(number, 1.0))
         self.fetched = Fetched()
         self._chance = threading.Lock()
-        self._own_work = _own_work(settings, self.name)
+        self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
         fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
         if settings.get("cache_control"):
             fields.append(f"Cache-Control: {settings['cache_control']}")
@@ -153,17 +164,26 @@ class Replica:
             connection.sendall(self._head(200, len(body), keep_alive=head.keep_alive) + body)
             return
         demand, size = head.demand(self.backend), head.size()
+        self._be_under_way()
         fetch = self.fetched.begin(object_number(head.target), time.monotonic())
         if self._own_work is not None:
             with self._chance:
                 demand += self._own_work()
         self.slots.work(demand)
         self.fetched.end(fetch, time.monotonic())
+        self._be_under_way()
         _send(
             connection,
             self._head(200, size, keep_alive=head.keep_alive),
             0 if head.method == "HEAD" else size,
         )
+
+    def _be_under_way(self) -> None:
+        """Let a message take the time that the link from or to the proxy would."""
+        if self._latency is not None:
+            with self._chance:
+                seconds = self._latency()
+            time.sleep(seconds)
 
     def _head(self, status: int, size: int, *, keep_alive: bool) -> bytes:
         lines = [

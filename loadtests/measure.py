@@ -186,11 +186,15 @@ class Stage:
         settings = {name: backend.model_dump(include=keys) for name, backend in scenario.backend.items()}
         by_chance = False
         for name, backend in scenario.backend.items():
-            if backend.jitter or backend.hiccup:
+            latency = scenario.link.backend
+            if backend.jitter or backend.hiccup or latency:
                 by_chance = True
-                hiccup = backend.hiccup and backend.hiccup.model_dump()
-                jitter = backend.jitter and str(backend.jitter)
-                settings[name] |= {"jitter": jitter, "hiccup": hiccup, "seed": scenario.seed}
+                settings[name] |= {
+                    "jitter": backend.jitter and str(backend.jitter),
+                    "hiccup": backend.hiccup and backend.hiccup.model_dump(),
+                    "latency": latency and str(latency),
+                    "seed": scenario.seed,
+                }
         spec = json.dumps(settings)
         if self._backends is None or not self._backends.alive or self._spec != spec or by_chance:
             self._stop_backends()

@@ -25,6 +25,7 @@ from gevent.pool import Group
 from loadtests.alarm import Alarm
 from loadtests.answering import Answering
 from loadtests.connection import Connection, Exchange
+from scenarios.latency import latency_draws
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
 from scenarios.workload import Request, Workload, client_address
@@ -73,6 +74,7 @@ class Replay:
         # RFC 9112, section 3.2: origin-form to a server, absolute-form to a proxy
         self._origin, self._authority = f"http://{target}" if target else "", target or f"{host}:{port}"
         self._answering = Answering(scenario)
+        self._latency = latency_draws(scenario.link.client, scenario.seed, "client")
         self._grace = grace
         self._on_exchange, self._on_start, self._on_end = on_exchange, on_start, on_end
         self._backends = list(scenario.backend)
@@ -230,13 +232,24 @@ class Replay:
         self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float, client: str
     ) -> float:
         """Send one request and record it; returns when its answer was there."""
-        exchange = connection.fetch(text)
+        exchange = self._fetch(connection, text)
         cache = self._answering.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
         times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
         self._rows.append((*who, *times, exchange.status, cache, upstream, exchange.size))
         self._on_exchange(exchange)
         return exchange.done
+
+    def _fetch(self, connection: Connection, text: bytes) -> Exchange:
+        """Send one request; on a link, the request and its answer are under way for a while."""
+        if self._latency is None:
+            return connection.fetch(text)
+        there, back = self._latency(), self._latency()
+        self._alarm.sleep_until(time.monotonic() + there)
+        exchange = connection.fetch(text)
+        arrival = exchange.done + back
+        self._alarm.sleep_until(arrival)
+        return exchange._replace(sent=exchange.sent - there, done=arrival)
 
     def _encode(self, request: Request) -> bytes:
         work = ";".join(

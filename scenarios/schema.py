@@ -58,9 +58,7 @@ Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), After
 """From when to when, in seconds since the start of a run, written as in ``"10s..20s"``."""
 
 ONLY_MODELLED = (
-    "link.client",
     "link.proxy",
-    "link.backend",
     "backend.*.discipline",
     "backend.*.slow_during",
     "backend.*.fail",

@@ -8,10 +8,11 @@ from simpy import Environment
 
 from policies.workers import worker_seed
 from scenarios.fetches import FetchLog
+from scenarios.latency import Latency, latency_draws
 from scenarios.schema import Scenario
 from simulator.backend import build_replica
 from simulator.costs import Costs
-from simulator.links import Handle, latency_draws, over_link
+from simulator.links import Handle, over_link
 from simulator.proxy import Proxy
 from simulator.service import Behind
 from simulator.slots import StepSeries
@@ -46,9 +47,9 @@ class Chain:
             for copy in range(backend.replicas)
         ]
         latency = scenario.link
-        self._client_latency = latency_draws(latency.client, scenario.seed, 0)
+        self._client_latency = latency_draws(latency.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
-        far = latency_draws(latency.backend, scenario.seed, 1)
+        far = latency_draws(latency.backend, scenario.seed, "backend")
         self._behind = Behind(replicas, far, fetches=self.fetches)
         self._chances = [random.Random(f"{scenario.seed}/{name}/connections") for name in scenario.proxies]
         inside = (replica.inside for replica in replicas)
@@ -59,7 +60,12 @@ class Chain:
 
     def connect(self) -> Handle:
         """How a new client asks the first proxy."""
-        return over_link(self._env, connect(self._workers[0], self._chances[0]), self._client_latency)
+        return self._connect(0, self._client_latency)
+
+    def _connect(self, number: int, latency: Latency | None) -> Handle:
+        """A connection is in use as long as its messages are under way."""
+        ends = [over_link(self._env, worker.handle, latency) for worker in self._workers[0]]
+        return connect(ends, self._chances[number])
 
     def _build(self, number: int) -> list[Proxy]:
         """The workers of one proxy; what is behind it is there already."""
@@ -76,6 +82,5 @@ class Chain:
         """How a worker of one proxy asks the next."""
         if not self._workers:
             return None
-        link = 2 + number * 2**8 + worker
-        latency = latency_draws(self._scenario.link.proxy, self._scenario.seed, link)
-        return over_link(self._env, connect(self._workers[0], self._chances[number + 1]), latency)
+        link = f"{self._scenario.proxies[number]}/{worker}"
+        return self._connect(number + 1, latency_draws(self._scenario.link.proxy, self._scenario.seed, link))

@@ -14,11 +14,12 @@ from policies.balancing import Dispatch, dispatch_rng
 from policies.resilience import Attempts, Precautions, is_failure
 from policies.settings import Health
 from scenarios.fetches import FetchLog
+from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
 from simulator.backend import Replica
 from simulator.life import Life
-from simulator.links import Handle, Latency
+from simulator.links import Handle
 from simulator.routes import NO_BACKEND, Reply
 
 Outcome = tuple[Reply, int]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from scenarios.workload import Request
 from simulator.links import Asking, Handle
-from simulator.proxy import Proxy
 
 
 class Connections:
@@ -20,26 +19,26 @@ class Connections:
 
     Parameters
     ----------
-    workers : sequence of Proxy
-        At least one.
+    workers : sequence of Handle
+        How each is asked; at least one.
     chance : random.Random
         The kernel's hash.
     """
 
-    def __init__(self, workers: Sequence[Proxy], chance: random.Random) -> None:
+    def __init__(self, workers: Sequence[Handle], chance: random.Random) -> None:
         self._workers = workers
         self._chance = chance
-        self._idle: defaultdict[str, list[Proxy]] = defaultdict(list)
+        self._idle: defaultdict[str, list[Handle]] = defaultdict(list)
 
     def handle(self, request: Request, now: float) -> Asking:
         """Ask on an idle connection, or on a new one."""
         idle = self._idle[request.client]
         worker = idle.pop() if idle else self._chance.choice(self._workers)
-        reply = yield from worker.handle(request, now)
+        reply = yield from worker(request, now)
         idle.append(worker)
         return reply
 
 
-def connect(workers: Sequence[Proxy], chance: random.Random) -> Handle:
+def connect(workers: Sequence[Handle], chance: random.Random) -> Handle:
     """How a new client asks a proxy; one worker needs no connections in the model."""
-    return workers[0].handle if len(workers) == 1 else Connections(workers, chance).handle
+    return workers[0] if len(workers) == 1 else Connections(workers, chance).handle

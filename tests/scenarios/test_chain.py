@@ -103,9 +103,7 @@ def test_a_key_of_no_proxy_gets_one_line(in_a_row: Callable[..., Any], key: str,
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"link.client": "1ms"}, "link.client"),
         ({"link.proxy": "1ms"}, "link.proxy"),
-        ({"link.backend": "exponential(1ms)"}, "link.backend"),
         ({"proxy.1.cache.hit_lock": "20us"}, "proxy.1.cache.hit_lock"),
     ],
 )

@@ -9,8 +9,8 @@ import pytest
 
 from scenarios import Scenario, parse_scenario
 from scenarios.distributions import parse_distribution
+from scenarios.latency import latency_draws
 from simulator import Costs, simulate
-from simulator.links import latency_draws
 from simulator.run import simulate_once
 
 WEB: dict[str, Any] = {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}}
@@ -81,10 +81,9 @@ def test_a_backend_that_fails_is_noticed_over_the_link() -> None:
 
 
 def test_each_link_has_a_stream_of_its_own() -> None:
-    first, second = (latency_draws(parse_distribution("exponential(1ms)"), 3, link) for link in (0, 1))
-    again = latency_draws(parse_distribution("exponential(1ms)"), 3, 0)
-    assert first is not None and second is not None and again is not None
-    drawn = [first() for _ in range(600)]
-    assert drawn == [again() for _ in range(600)]
-    assert drawn != [second() for _ in range(600)]
-    assert latency_draws(None, 3, 0) is None
+    often = parse_distribution("exponential(1ms)")
+    draws = [latency_draws(often, 3, link) for link in ("client", "backend", "client")]
+    first, second, again = ([draw() for _ in range(600)] for draw in draws if draw is not None)
+    assert first == again
+    assert first != second
+    assert latency_draws(None, 3, "client") is None
