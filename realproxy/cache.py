@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
+from math import floor
 from typing import NamedTuple
 
 from policies.caching import ObjectCache, build_eviction
@@ -41,6 +42,15 @@ HIT = "hit"
 def status_field(outcome: str) -> bytes:
     """The Cache-Status line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``. RFC 9211"""
     return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
+
+
+def described(outcome: str, key: bytes, fresh_for: float | None) -> str:
+    """An outcome with all that RFC 9211 has a parameter for: ``ttl``, in whole seconds, and ``key``."""
+    name = "".join(
+        chr(byte) if 32 < byte < 127 and byte not in b'"\\%' else f"%{byte:02x}" for byte in key.strip()
+    ).replace("%20", " ")
+    ttl = "" if fresh_for is None else f"; ttl={floor(fresh_for)}"
+    return f'{outcome}{ttl}; key="{name}"'
 
 
 def forwarded(reason: Forwarded, not_stored: NotStored | None) -> str:
@@ -197,11 +207,11 @@ class Store:
                 others = self._index.peek(key, now) or ()
                 variants += [other for other in others if not selects(other.variant, asked)]
             del variants[MOST_VARIANTS:]
-            while len(variants) > 1 and _size(variants) > self.capacity:
+            while len(variants) > 1 and _size(key, variants) > self.capacity:
                 variants.pop()
             fresh = max(one.born + one.answer.lifetime for one in variants)
             kept = max(one.born + one.answer.kept for one in variants)
-            return self._index.store(key, tuple(variants), _size(variants), fresh, now, kept)
+            return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
     def discard(self, key: bytes) -> bool:
         """Drop what is stored under `key`; returns whether there was anything."""
@@ -304,8 +314,12 @@ def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
     return None
 
 
-def _size(variants: list[Stored]) -> int:
-    return sum(
-        charged_size(len(stored.body), len(stored.head)) + GROUP_OVERHEAD * len(stored.groups)
-        for stored in variants
-    )
+def charge(key: bytes, stored: Stored) -> int:
+    """Bytes that an answer counts: body, groups, and head, key and what selects it, these at least 512."""
+    selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
+    size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
+    return size + GROUP_OVERHEAD * len(stored.groups)
+
+
+def _size(key: bytes, variants: list[Stored]) -> int:
+    return sum(charge(key, stored) for stored in variants)

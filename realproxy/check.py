@@ -176,7 +176,7 @@ def explain(
     """
     socks = method.lower() if method in ("SOCKS4", "SOCKS5") else ""
     try:
-        head = _head(settings, "CONNECT" if socks else method, url, dict(headers or {}))
+        head = request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
         raise BadInput(where, f"{method} {url}", str(problem)) from None
     forward = settings.forward
@@ -195,7 +195,7 @@ def explain(
     return _reverse(settings, head, client)
 
 
-def _head(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
+def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
     """The request as it would be sent."""
     names = {name.lower() for name in headers}
     if url.lower().startswith("http://") and (settings.forward is None or "host" in names):

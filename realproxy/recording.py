@@ -16,7 +16,7 @@ from policies.invalidation import invalidated, invalidates, stands_for_get
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
 from policies.variants import variant_of
-from realproxy.cache import Store, forwarded
+from realproxy.cache import Store, described, forwarded
 from realproxy.gathering import Gathering, Lead
 from realproxy.heads import storable_lines, updated_lines
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
@@ -68,6 +68,8 @@ class Recording:
         Those who wait for this answer.
     gathering : Gathering or None
         Where they gather.
+    explains : bool
+        Whether `outcome` tells all that it can.
     reason : NotStored or None
         Why the answer is not stored.
     validators : list of (str, str), or None
@@ -76,7 +78,8 @@ class Recording:
 
     __slots__ = (
         "_answer", "_born", "_candidate", "_given", "_head", "_key", "_pieces", "_request", "_reserved",
-        "_rules", "_since", "_size", "_store", "_told", "_why", "gathering", "lead", "reason", "validators",
+        "_rules", "_since", "_size", "_store", "_told", "_why", "explains", "gathering",
+        "lead", "reason", "validators",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +96,7 @@ class Recording:
         self._rules, self._candidate = rules, candidate
         self.lead: Lead | None = None
         self.gathering: Gathering | None = None
+        self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
         if candidate is not None and head.method == "GET":
@@ -108,7 +112,11 @@ class Recording:
     @property
     def outcome(self) -> str:
         """What Cache-Status says of it. RFC 9211"""
-        return forwarded(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
+        found = forwarded(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
+        if not self.explains:
+            return found
+        kept = self.reason is None and not self._told
+        return described(found, self._key, self._answer.lifetime - self._answer.age if kept else None)
 
     def begin(self, head: ResponseHead, delay: float) -> Stored | None:
         """The answer's head is there, `delay` seconds after it was asked for.

@@ -21,7 +21,7 @@ from policies.tracing import follow
 from realproxy.accesslog import AccessLog
 from realproxy.asking import Asking, Straight
 from realproxy.associations import Associations
-from realproxy.cache import HIT, Found, cache_key, status_field
+from realproxy.cache import HIT, Found, cache_key, described, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
 from realproxy.follower import Follower
@@ -131,6 +131,7 @@ class Serving:
         self._hops, self._traced = site.settings.trusted_hops, site.settings.trace
         self._rng = random.Random()
         self._metered = site.settings.admin is not None
+        self._explains = site.settings.cache.explain
         self.tunnel_meter, self.follow_meter = Meter(), Meter()
         self.refresher = Refresher(site, own)
         self._front: Front
@@ -458,7 +459,7 @@ class Serving:
                 raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
             turn.exchange.cache = f"fwd={found.why}"
             recording = Recording(store, key, head, request, found.why, rules, found.stored)
-            recording.gathering = self._site.gathering
+            recording.gathering, recording.explains = self._site.gathering, self._explains
             if not wait:
                 return recording
             gathered = self._gather(turn, key, request, recording, wait)
@@ -474,6 +475,9 @@ class Serving:
         if turn.lead is not None:
             turn.lead.land(Landing.SHARED)
         turn.exchange.cache = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
+        if self._explains and stored is not None:
+            left = stored.answer.lifetime - stored.age(time.monotonic())
+            turn.exchange.cache = described(turn.exchange.cache, key, left)
         if use is Use.BEHIND and head.method == "GET":
             recording = Recording(self._site.store, key, head, request, found.why, rules, stored)
             self.refresher.refresh(key, service, head, turn.client.address, recording)

@@ -320,9 +320,17 @@ def explain(
     client: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where the request comes from.")
     ] = "127.0.0.1",
+    answer: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An answer as 'curl -i' writes it: what the cache makes of it."),
+    ] = None,
+    after: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --answer: when the same request comes again.")
+    ] = "0s",
 ) -> None:
-    """Say which rule takes a request, and why each earlier one does not."""
+    """Say which rule takes a request, and why each earlier one does not; and what is stored, and why."""
     from policies.settings import load_settings
+    from policies.units import parse_duration
     from realproxy.check import explain as explanation_of
 
     settings = load_settings(proxy_file)
@@ -331,7 +339,19 @@ def explain(
     except ValueError:
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
     fields = dict(_read_field(line) for line in header or ())
-    for line in explanation_of(settings, method, url, fields, client).lines():
+    explanation = explanation_of(settings, method, url, fields, client)
+    lines = explanation.lines()
+    if answer is not None:
+        from realproxy.reasoning import explain_stored
+
+        try:
+            text, elapsed = answer.read_bytes(), parse_duration(after)
+        except OSError as error:
+            raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise BadInput("--after", after, str(error)) from None
+        lines += explain_stored(settings, explanation, method, url, fields, text, elapsed, str(answer))
+    for line in lines:
         print(line)
 
 

@@ -28,9 +28,13 @@ class Cache(Settings):
         How long a hit holds the store's one lock, as a hit that moves list entries does; hits that
         come meanwhile wait. "Can increasing the hit ratio hurt cache throughput?": Z. Qiu, J. Yang,
         M. Harchol-Balter, 2024.
+    explain : bool
+        Whether Cache-Status, and the log, also tell the key, and how long what is stored is still
+        fresh. RFC 9211, 2.4 and 2.7
     """
 
     policy: Annotated[str, AfterValidator(check_online)] = "s3_fifo"
     capacity: Size = 64 * 2**20
     admission: Annotated[str, AfterValidator(check_admission)] | None = None
     hit_lock: Duration = 0.0
+    explain: bool = False

@@ -3,6 +3,7 @@
 import pytest
 
 from policies.variants import MOST_VARIANTS
+from realproxy import Cache, Route, Service
 from realproxy.cache import cache_key
 from realproxy.http1 import parse_request
 
@@ -53,8 +54,6 @@ def test_variants_do_not_blow_the_index_up(origin, serve, wire):
 
 
 def test_variants_fit_into_the_capacity(origin, serve, wire):
-    from realproxy import Cache, Route, Service
-
     server = origin(
         lambda _: (
             b"HTTP/1.1 200 X\r\nVary: Foo\r\nCache-Control: max-age=9\r\nContent-Length: 9000\r\n\r\n"
@@ -132,3 +131,45 @@ def test_a_body_that_is_cut_is_not_stored(origin, serve, wire):
     answer = wire(proxy).ask()
     assert answer.missing == 94
     assert proxy.stats()["cache_objects"] == 0
+
+
+def test_a_chunked_body_without_its_last_chunk_is_not_stored(origin, serve, wire):
+    def script(asked):
+        head = b"HTTP/1.1 200 X\r\nCache-Control: max-age=9\r\nTransfer-Encoding: chunked\r\n\r\n"
+        asked.sock.sendall(head + b"5\r\nshort\r\n")
+
+    proxy = serve(origin(script), caching=True)
+    client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.head()
+    assert client.reader.read() == b"5\r\nshort\r\n"
+    assert proxy.stats()["cache_objects"] == 0
+
+
+def test_what_a_client_says_to_be_selected_by_is_charged(origin, serve, wire):
+    """Vary on something long: neither the index nor its memory grows beyond the capacity."""
+    proxy = serve(
+        route=[Route(to="web", cache=True)],
+        service={"web": Service(upstreams=[origin(saying("Vary: Foo")).address])},
+        cache=Cache(policy="lru", capacity="100KiB"),
+    )
+    client = wire(proxy)
+    for number in range(12):
+        client.ask(f"/{number % 2}", "GET", f"Foo: {number}{'x' * 20_000}")
+        assert 20_000 <= proxy.stats()["cache_bytes"] <= 100 * 1024
+
+
+def test_a_long_key_is_charged(origin, serve, wire):
+    proxy = serve(origin(saying()), caching=True)
+    wire(proxy).ask("/" + "x" * 20_000)
+    assert proxy.stats()["cache_bytes"] >= 40_000, "in the key, and said in the body"
+
+
+@pytest.mark.parametrize(
+    "field", ["X-Original-URL: /admin", "X-Rewrite-URL: /admin", "Forwarded: host=evil.test"]
+)
+def test_fields_that_some_origins_route_by_do_not_change_what_others_are_given(origin, serve, wire, field):
+    """They reach the origin, as fields do; one that answers by them has to say so in Vary."""
+    client = wire(serve(origin(saying(f"Vary: {field.partition(':')[0]}")), caching=True))
+    client.ask("/", "GET", field)
+    client.ask("/", "GET")
+    assert outcome(client.ask("/", "GET")) == "hit"

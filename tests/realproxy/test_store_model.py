@@ -10,7 +10,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from policies.eviction import charged_size
 from policies.freshness import Answer, Request
 from policies.reuse import Use
 from policies.settings import Cache
@@ -122,8 +121,12 @@ class StoreBesideModel(RuleBasedStateMachine):
     @invariant()
     def never_larger_than_allowed_and_charged_to_the_byte(self) -> None:
         charged = sum(
-            charged_size(len(stored.body), len(stored.head)) + GROUP_OVERHEAD * len(stored.groups)
-            for variants in self.store.contents().values()
+            len(stored.body)
+            + max(
+                512, len(stored.head) + len(key) + sum(len(n + (v or "")) for n, v in stored.variant.fields)
+            )
+            + GROUP_OVERHEAD * len(stored.groups)
+            for key, variants in self.store.contents().items()
             for stored in variants
         )
         assert charged == self.store.counts()["bytes"] <= CAPACITY

@@ -578,6 +578,24 @@ def test_explain_heeds_fields_and_the_clients_address(run: Run, proxy_file: Path
     assert "route.1: yes" in run("explain", proxy_file, "GET", "/", "--client", "203.0.113.9")[1]
 
 
+def test_explain_says_what_the_cache_makes_of_an_answer(run: Run, proxy_file: Path, tmp_path: Path) -> None:
+    proxy_file.write_text('[[route]]\nto = "a"\ncache = true\n[service.a]\nupstreams = "127.0.0.1:1"\n')
+    file = tmp_path / "answer.txt"
+    file.write_text("HTTP/1.1 200 OK\nCache-Control: max-age=60\n\nhello")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--answer", file, "--after", "1m")
+    assert (code, err) == (0, "")
+    assert "fresh: 60 s, by max-age in Cache-Control (RFC 9111, 5.2.2.1)" in out
+    assert "after 60 s: fetched anew, for it is stale by 0 s" in out
+    for wrong in (
+        ["--answer", tmp_path / "none"],
+        ["--answer", proxy_file],
+        ["--answer", file, "--after", "x"],
+    ):
+        code, out, err = run("explain", proxy_file, "GET", "/", *wrong)
+        assert (code, out) == (2, "")
+        one_line(err)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],

@@ -1,0 +1,138 @@
+"""Why an answer is stored or not, how long it is fresh, and what a later request gets: in words.
+
+The decisions are those of `read_answer` and `reuse`; here are the rules behind them.
+"""
+
+from __future__ import annotations
+
+from policies.directives import FOREVER, Header, read_directives
+from policies.freshness import HEURISTIC_SHARE, Answer, NotStored, Request, read_answer
+from policies.groups import read_groups
+from policies.invalidation import invalidated, invalidates
+from policies.reuse import Use, reuse, stands_in
+from policies.validation import validators
+from policies.variants import variant_of
+
+RULES = {
+    NotStored.METHOD: "only answers to GET are, or to a POST that stands for it (RFC 9110, 9.3.3)",
+    NotStored.REQUEST_BODY: "the request has a body, which is no part of the key (RFC 9111, 2)",
+    NotStored.REQUEST_NO_STORE: "the request says no-store (RFC 9111, 5.2.1.5)",
+    NotStored.STATUS: "this status needs explicit freshness, is not understood, or is a part (RFC 9111, 3)",
+    NotStored.NO_STORE: "the answer says no-store (RFC 9111, 5.2.2.5)",
+    NotStored.PRIVATE: "the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)",
+    NotStored.NO_CACHE: "no-cache, and no validator to ask with (RFC 9111, 5.2.2.4)",
+    NotStored.AUTHORIZATION: "the request has credentials, and the answer allows no sharing (RFC 9111, 3.5)",
+    NotStored.VARY: "Vary has *, which no request matches (RFC 9111, 4.1)",
+    NotStored.SET_COOKIE: "it sets a cookie, and does not say how long it is fresh (RFC 9111, 7.3)",
+    NotStored.NO_FRESHNESS: "nothing says how long it is fresh, and there is no validator (RFC 9111, 4.2)",
+    NotStored.STALE: "it was stale when it came, and cannot be validated (RFC 9111, 4.2)",
+}
+"""The rule behind each reason that the answer and its request can give."""
+
+_USES = {
+    Use.FRESH: "answered with it: it is fresh (RFC 9111, 4.2)",
+    Use.STALE: "answered with it: the request takes a stale one (RFC 9111, 5.2.1.2)",
+    Use.BEHIND: "answered with it, and revalidated behind the answer: stale-while-revalidate (RFC 5861, 3)",
+}
+
+
+def explain_answer(
+    method: str,
+    uri: str,
+    status: int,
+    asked: Header,
+    said: Header,
+    request: Request,
+    *,
+    ttl: float | None,
+    stale: float,
+    targeted: bool,
+    now: float,
+    elapsed: float,
+) -> list[str]:
+    """What becomes of an answer, a line a thought.
+
+    Parameters
+    ----------
+    method, uri : str
+        What was asked, the URI absolute.
+    status : int
+        Of the answer.
+    asked, said : callable
+        Headers of the request and of the answer.
+    request : Request
+        What the request allows.
+    ttl, stale, targeted
+        The settings, see `read_answer`.
+    now : float
+        Seconds since 1970 when the answer came.
+    elapsed : float
+        Seconds after which the same request comes again.
+    """
+    if invalidates(method, status):
+        return [f"invalidates: {line}" for line in _invalidations(uri, said)]
+    authorized = asked("authorization") is not None
+    answer = read_answer(status, said, request, authorized, ttl, now, 0.0, stale=stale, targeted=targeted)
+    if answer.reason is not None:
+        rule = RULES.get(answer.reason, "")
+        return [f"stored: no, {answer.reason}: {rule}"]
+    return [
+        "stored: yes (RFC 9111, 3)",
+        f"fresh: {_seconds(answer.lifetime)}, {_source(said, ttl, targeted)}",
+        f"age: {_seconds(answer.age)} when it came (RFC 9111, 4.2.3)",
+        *_selection(asked, said),
+        f"after {_seconds(elapsed)}: {_later(answer, request, answer.age + elapsed, said)}",
+    ]
+
+
+def _seconds(seconds: float) -> str:
+    return "for ever" if seconds >= FOREVER else f"{seconds:g} s"
+
+
+def _invalidations(uri: str, said: Header) -> list[str]:
+    groups = read_groups(said("cache-group-invalidation"))
+    return [f"{target} (RFC 9111, 4.4)" for target in invalidated(uri, said)] + [
+        f"all of this origin in the group {group!r} (RFC 9875, 3)" for group in groups
+    ]
+
+
+def _source(said: Header, ttl: float | None, targeted: bool) -> str:
+    """What says how long an answer is fresh, in the order of RFC 9111, 4.2.1."""
+    directives, aimed = read_directives(said, targeted)
+    name = "CDN-Cache-Control (RFC 9213)" if aimed else "Cache-Control"
+    for directive, section in (("s-maxage", "5.2.2.10"), ("max-age", "5.2.2.1")):
+        if directive in directives:
+            return f"by {directive} in {name} (RFC 9111, {section})"
+    if said("expires") is not None and not aimed:
+        return "by Expires less Date (RFC 9111, 5.3)"
+    if ttl is not None:
+        return "by the ttl of the settings, for nothing else says it"
+    if said("last-modified") is not None:
+        return f"by a guess: {HEURISTIC_SHARE:.0%} of the time since Last-Modified (RFC 9111, 4.2.2)"
+    return "for nothing says it: it is stored to be validated (RFC 9111, 4.3)"
+
+
+def _selection(asked: Header, said: Header) -> list[str]:
+    lines = []
+    if fields := variant_of(said, asked).fields:
+        wanted = ", ".join(f"{name}: {value or '(none)'}" for name, value in fields)
+        lines.append(f"selected: by requests with {wanted} (RFC 9111, 4.1)")
+    if groups := read_groups(said("cache-groups")):
+        lines.append(f"groups: {', '.join(groups)} (RFC 9875)")
+    return lines
+
+
+def _later(answer: Answer, request: Request, age: float, said: Header) -> str:
+    use = reuse(answer, request, age)
+    if use is not Use.ASK:
+        return _USES[use]
+    if answer.validate:
+        why = "no-cache (RFC 9111, 5.2.2.4)"
+    elif request.forward is not None or age > request.max_age:
+        why = "the request insists (RFC 9111, 5.2.1)"
+    else:
+        why = f"it is stale by {_seconds(age - answer.lifetime)} (RFC 9111, 4.2)"
+    fields = [name for name, _ in validators(said)]
+    how = f"validated by {' and '.join(fields)} (RFC 9111, 4.3.1)" if fields else "fetched anew"
+    fails = "answered with it" if stands_in(answer, request, age) else "answered with the failure"
+    return f"{how}, for {why}; if the origin fails, {fails} (RFC 9111, 4.2.4; RFC 5861, 4)"

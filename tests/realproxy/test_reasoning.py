@@ -1,0 +1,117 @@
+"""Each decision is explained: on the wire, in the log, and for an answer in a file."""
+
+import json
+
+import http_sf
+import pytest
+
+from policies.explaining import RULES
+from policies.freshness import NotStored
+from policies.problems import BadInput
+from policies.settings import parse_settings
+from realproxy import Cache, Log, Route, Service
+from realproxy.cache import described
+from realproxy.check import explain
+from realproxy.reasoning import explain_stored
+
+SETTINGS = parse_settings(
+    {
+        "route": [{"to": "web", "cache": {"stale": "10m"}, "when": {"path": "/a*"}}, {"to": "web"}],
+        "service": {"web": {"upstreams": "127.0.0.1:1"}},
+        "forward": {"cache": True},
+    }
+)
+
+
+def told(answer: str, url: str = "/a", method: str = "GET", after: float = 0.0, **fields: str) -> list[str]:
+    headers = {"Host": "shop.test", **{name.replace("_", "-"): value for name, value in fields.items()}}
+    taken = explain(SETTINGS, method, url, headers)
+    return explain_stored(SETTINGS, taken, method, url, headers, answer.encode(), after, "answer.txt")
+
+
+@pytest.mark.parametrize(
+    ("fields", "after", "expected"),
+    [
+        ("Cache-Control: max-age=60", 10, ["stored: yes (RFC 9111, 3)",
+         "fresh: 60 s, by max-age in Cache-Control (RFC 9111, 5.2.2.1)",
+         "age: 0 s when it came (RFC 9111, 4.2.3)",
+         "after 10 s: answered with it: it is fresh (RFC 9111, 4.2)"]),
+        ("Cache-Control: max-age=60, s-maxage=5\nETag: \"1\"\nAge: 3", 10, ["stored: yes (RFC 9111, 3)",
+         "fresh: 5 s, by s-maxage in Cache-Control (RFC 9111, 5.2.2.10)",
+         "age: 3 s when it came (RFC 9111, 4.2.3)",
+         "after 10 s: validated by If-None-Match (RFC 9111, 4.3.1), for it is stale by 8 s (RFC 9111, 4.2); "
+         "if the origin fails, answered with the failure (RFC 9111, 4.2.4; RFC 5861, 4)"]),
+        ("CDN-Cache-Control: max-age=7\nCache-Control: no-store\nVary: Foo\nCache-Groups: \"x\"", 8, [
+         "stored: yes (RFC 9111, 3)",
+         "fresh: 7 s, by max-age in CDN-Cache-Control (RFC 9213) (RFC 9111, 5.2.2.1)",
+         "age: 0 s when it came (RFC 9111, 4.2.3)", "selected: by requests with foo: (none) (RFC 9111, 4.1)",
+         "groups: x (RFC 9875)",
+         "after 8 s: fetched anew, for it is stale by 1 s (RFC 9111, 4.2); "
+         "if the origin fails, answered with it (RFC 9111, 4.2.4; RFC 5861, 4)"]),
+        ("Cache-Control: private", 0,
+         ["stored: no, private: the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)"]),
+        ("X: 1", 0, ["stored: no, no-freshness: nothing says how long it is fresh, and there is no validator "
+                     "(RFC 9111, 4.2)"]),
+    ],
+)  # fmt: skip
+def test_an_answer_in_a_file_is_explained_with_the_sections_of_the_rfc(fields, after, expected):
+    lines = told(f"HTTP/1.1 200 OK\n{fields}\n\nbody", after=after)
+    assert lines == ["key: web http://shop.test/a", *expected]
+
+
+def test_what_curl_says_of_another_version_is_understood_and_nonsense_is_told():
+    assert told("HTTP/2 200 \r\ncache-control: max-age=1\r\n\r\n")[1] == "stored: yes (RFC 9111, 3)"
+    with pytest.raises(BadInput, match=r"^answer.txt: answer: expected a status line and fields"):
+        told("hello")
+
+
+def test_where_caching_is_off_nothing_is_stored():
+    assert told("HTTP/1.1 200 OK\n\n", url="/b") == ["stored: no, caching is off for this request"]
+
+
+def test_an_unsafe_method_says_what_it_makes_invalid():
+    answer = 'HTTP/1.1 201 X\nLocation: /a2\nCache-Group-Invalidation: "x"\n\n'
+    assert told(answer, method="PUT", Content_Length="0")[1:] == [
+        "invalidates: http://shop.test/a (RFC 9111, 4.4)",
+        "invalidates: http://shop.test/a2 (RFC 9111, 4.4)",
+        "invalidates: all of this origin in the group 'x' (RFC 9875, 3)",
+    ]
+
+
+def test_every_reason_that_head_and_settings_can_give_has_its_rule():
+    """The others are only known when the body has come."""
+    assert set(NotStored) - set(RULES) == {NotStored.TOO_LARGE, NotStored.INCOMPLETE, NotStored.REFUSED}
+
+
+def test_a_key_is_told_as_a_string_whatever_is_in_it():
+    value = described("hit", b'web http://a/"b\\%\xff c', 1.9)
+    assert value == 'hit; ttl=1; key="web http://a/%22b%5c%25%ff c"'
+
+
+def test_cache_status_tells_key_and_ttl_if_it_shall_and_the_log_the_same(origin, serve, wire, tmp_path):
+    """RFC 9211, 2.4 and 2.7."""
+    fresh = b"HTTP/1.1 200 X\r\nCache-Control: max-age=60\r\nContent-Length: 0\r\n\r\n"
+    private = b"HTTP/1.1 200 X\r\nCache-Control: private\r\nContent-Length: 0\r\n\r\n"
+    file = tmp_path / "access.log"
+    server = origin(lambda asked: private if asked.target == "/p" else fresh)
+    proxy = serve(
+        route=[Route(to="web", cache=True)],
+        service={"web": Service(upstreams=[server.address])},
+        cache=Cache(explain=True),
+        log=Log(file=str(file)),
+    )
+    client = wire(proxy)
+    values = [client.ask(target)["Cache-Status"] for target in ("/a?b", "/a?b", "/p")]
+    parameters = []
+    for value in values:
+        [(name, said)] = http_sf.parse(value.encode(), tltype="list")
+        assert name == "proxytwin"
+        parameters.append(dict(said))
+    key = "web http://shop.test/a?b"
+    assert parameters[0] == {"fwd": "uri-miss", "stored": True, "ttl": 60, "key": key}
+    assert parameters[1].pop("ttl") in (59, 60)
+    assert parameters[1] == {"hit": True, "key": key}
+    assert parameters[2] == {"fwd": "uri-miss", "detail": "private", "key": "web http://shop.test/p"}
+    proxy.stop()
+    logged = [json.loads(line)["cache"] for line in file.read_text().splitlines()]
+    assert [f"proxytwin; {line}" for line in logged] == values
