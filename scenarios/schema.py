@@ -65,6 +65,9 @@ ONLY_MODELLED = (
 )
 """Keys that real runs do not obey, see `policies.modelled`."""
 
+NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
+"""Keys of a proxy that lie below HTTP: the simulator knows nothing of them."""
+
 
 class WorkloadSettings(_Table):
     """The clients: exactly one of `users`, `rate` and `trace` says how requests arrive.
@@ -303,6 +306,8 @@ class Scenario(_Table):
                 if upstream.address not in known:
                     hint = nearest(upstream.address, known)
                     raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
+        for finding in check_obeyed(proxy, key, NOT_MODELLED):
+            raise ValueError(f"{key}.{finding.key}: lies below HTTP, which the simulator does not model")
         if not proxy.route and not (number == 0 and following):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:

@@ -10,6 +10,14 @@ from scenarios import parse_scenario
     ("changes", "said"),
     [
         (
+            {"proxy.tls": {"cert": "a", "key": "b"}},
+            "proxy.tls: lies below HTTP, which the simulator does not model",
+        ),
+        (
+            {"proxy.service.web.tls": True},
+            "proxy.service.web.tls: lies below HTTP, which the simulator does not model",
+        ),
+        (
             {"workload.rate": "5/s"},
             "workload: expected exactly one of 'users', 'rate' and 'trace', found users and rate",
         ),

@@ -124,14 +124,22 @@ def test_a_delay_line_carries_much_both_ways() -> None:
 def test_a_real_proxy_needs_the_simulated_round_trips(way: str) -> None:
     predicted = converse(way, 30, 10).first_ms
     with distant_proxy(30, 10) as (ports, target):
-        answers, took_ms = zip(*(shout_through(way, ports[way], target) for _ in range(5)), strict=True)
-    assert set(answers) == {b"IS A PROXY ONLY FOR HTTP?\n"}
-    assert predicted <= min(took_ms) < predicted + 28  # less than one more round trip
+        for _ in range(40):  # a busy machine makes some of them late
+            answer, took_ms = shout_through(way, ports[way], target)
+            assert answer == b"IS A PROXY ONLY FOR HTTP?\n"
+            assert took_ms >= predicted
+            if took_ms < predicted + 28:  # less than one more round trip
+                return
+    pytest.fail("it always takes a round trip more")
 
 
 def test_impatience_saves_all_round_trips_of_the_setup() -> None:
-    took_ms = min(measure_impatience(30, 10, repeats=3))
-    assert converse("raw TCP", 30, 10).first_ms <= took_ms < converse("CONNECT", 30, 10).first_ms
+    predicted = {way: converse(way, 30, 10).first_ms for way in WAYS}
+    assert any(
+        predicted["raw TCP"] <= took_ms < predicted["CONNECT"]
+        for _ in range(20)
+        for took_ms in measure_impatience(30, 10, repeats=2)
+    )
 
 
 def test_what_is_not_http_goes_through_once_the_proxy_was_asked() -> None:
