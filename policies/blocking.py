@@ -7,6 +7,7 @@ Hosts files bring many exact names: each line that sends a name to nowhere block
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -93,8 +94,12 @@ def _is_address(word: str) -> bool:
 
 
 def normal_host(host: str) -> str:
-    """A host as rules see it: in lower case, without the dot of the root, without brackets."""
-    return host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
+    """A host as rules see it: in ASCII and lower case, without the dot of the root, without brackets."""
+    name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
+    if not name.isascii():  # only in a user's rule: on the wire, such a name is written in ASCII
+        with contextlib.suppress(UnicodeError):
+            return name.encode("idna").decode("ascii")
+    return name
 
 
 class Blocklist:

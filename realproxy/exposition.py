@@ -27,6 +27,7 @@ _TEXT = {
 _GAUGES = {
     "connections": "Client connections that are open.",
     "tunnels": "Tunnels that are open.",
+    "associations": "SOCKS5 UDP associations that are open.",
     "threads": "Threads that answer requests.",
     "queued": "Requests that wait for a thread.",
     "upstream_idle": "Unused connections to upstreams.",

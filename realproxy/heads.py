@@ -8,6 +8,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
+from policies.addresses import plain_address
 from policies.anonymity import HeaderRules, forwarded_element, is_same_host
 from policies.provenance import forwarded_element as forwarded_by
 from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
@@ -151,7 +152,7 @@ def forward_request(
     added = VIA if rules.via else b""
     if rules.address:
         added += b"X-Forwarded-For: %b\r\nForwarded: %b\r\n" % (
-            _listed(fields.get(b"x-forwarded-for"), client),
+            _listed(fields.get(b"x-forwarded-for"), str(plain_address(client))),
             _listed(fields.get(b"forwarded"), forwarded_element(client)),
         )
     if rules.hides_referer and b"referer" in fields:

@@ -196,7 +196,8 @@ class Proxy:
             ``misses``, ``collapsed`` (requests that were given what another one fetched),
             ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``;
             ``upstreams`` (by service: address, requests, failures, outstanding, ejected, unhealthy);
-            ``services`` (waiting, breaker_open); ``connections`` and ``tunnels`` (open now), ``accepted``;
+            ``services`` (waiting, breaker_open); ``connections``, ``tunnels`` and
+            ``associations`` (of datagrams; open now), ``accepted``;
             ``tcp`` (by listener: connections, and bytes both ways);
             ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
             (connections); ``log_dropped`` (lines);

@@ -10,6 +10,7 @@ import errno
 import socket
 import time
 
+from policies.addresses import plain_address
 from realproxy.associations import Associations
 from realproxy.client import Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
@@ -95,7 +96,7 @@ class SocksSide:
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
         try:
-            client.send([request.reply(Reply.SUCCEEDED, *target.getsockname()[:2])])
+            client.send([request.reply(Reply.SUCCEEDED, *_bound(target))])
         except Cut:
             target.close()
             raise
@@ -117,13 +118,19 @@ class SocksSide:
             inner.setblocking(False)
             inner.bind((here, 0))
             exchange.asked = exchange.answered = time.monotonic()
-            client.send([request.reply(Reply.SUCCEEDED, *inner.getsockname()[:2])])
+            client.send([request.reply(Reply.SUCCEEDED, *_bound(inner))])
         except BaseException:
             inner.close()
             raise
         exchange.status = 200
         client.state = State.TUNNEL
         self._associations.add(client, inner, request, exchange, site)
+
+
+def _bound(sock: socket.socket) -> Address:
+    """Where the proxy's end of it is; for a client of IPv4 in its own writing, on a listener for both."""
+    host, port = sock.getsockname()[:2]
+    return str(plain_address(host)), port
 
 
 def _as_head(request: SocksRequest) -> RequestHead:

@@ -13,7 +13,8 @@ import trustme
 
 from realproxy import BadInput, Forward, Limits, Log, Proxy
 
-QUICK = Limits(connect_timeout="2s", answer_timeout="500ms", drain="1s")
+PATIENT = Limits(drain="1s")
+QUICK = Limits(answer_timeout="500ms", drain="1s")
 
 
 def forward(**keys) -> Forward:
@@ -41,7 +42,7 @@ def chain(serve, certificates):
         far = serve(forward=forward(connect_ports=range(1, 65536), **parent), **keywords)
         child = {"parent_ca": str(certificates / "ca.pem") if scheme == "https" else None, **(child or {})}
         url = f"{scheme}://{credentials}localhost:{far.port}"
-        return far, serve(forward=forward(parent=url, connect_ports=range(1, 65536), **child), limits=QUICK)
+        return far, serve(forward=forward(parent=url, connect_ports=range(1, 65536), **child), limits=PATIENT)
 
     return start
 
@@ -186,7 +187,9 @@ FAILING = [
 @pytest.mark.parametrize(("scheme", "says", "status", "detail"), FAILING)
 def test_a_parent_that_fails_is_named(serve, wire, listener, scheme, says, status, detail):
     url = f"{scheme}://localhost:{listener(says)}"
-    proxy = serve(forward=forward(parent=url, connect_ports=[443]), limits=QUICK)
+    proxy = serve(
+        forward=forward(parent=url, connect_ports=[443]), limits=QUICK if status == 504 else PATIENT
+    )
     answer = wire(proxy).ask("a.test:443", "CONNECT")
     assert (answer.status, detail in answer.body) == (status, True), answer.body
 
@@ -197,7 +200,7 @@ def test_a_parent_that_is_not_there_is_named(serve, wire, scheme, tmp_path):
         nobody.bind(("127.0.0.1", 0))
         url = f"{scheme}://alice:secret@127.0.0.1:{nobody.getsockname()[1]}"
         log = tmp_path / "a.log"
-        proxy = serve(forward=forward(parent=url), limits=QUICK, log=Log(file=str(log)))
+        proxy = serve(forward=forward(parent=url), limits=PATIENT, log=Log(file=str(log)))
         answer = wire(proxy).ask("http://a.test/")
         assert (answer.status, b"connection refused" in answer.body) == (502, True)
         proxy.stop()
@@ -222,7 +225,7 @@ def test_certificates_that_cannot_be_read_are_one_line(tmp_path):
 
 def test_the_first_bytes_of_a_target_that_speaks_first_are_not_lost(origin, serve, wire, listener):
     port = listener(b"HTTP/1.1 200 Connection established\r\n\r\nbanner")
-    proxy = serve(forward=forward(parent=f"http://127.0.0.1:{port}"), limits=QUICK)
+    proxy = serve(forward=forward(parent=f"http://127.0.0.1:{port}"), limits=PATIENT)
     client = wire(proxy)
     assert client.ask("a.test:443", "CONNECT").status == 200
     assert client.reader.read(6) == b"banner"

@@ -240,6 +240,16 @@ def associate(proxy, wire, port: int = 0):
     return client, relay
 
 
+def test_a_listener_for_both_families_serves_each_in_its_own_writing(serve, wire, echo, udp):
+    proxy = serve(listen="[::]:0", forward=forward())
+    client, relay = associate(proxy, wire)
+    assert relay[0] == "127.0.0.1"
+    udp.sendto(wrap_datagram("127.0.0.1", echo.port, b"a"), relay)
+    assert echo.answer()[0] == b"a"
+    assert udp.recv(100) == wrap_datagram("127.0.0.1", echo.port, b"A")
+    client.close()
+
+
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_datagrams_go_through_and_come_back(serve, wire, echo, udp, until, tmp_path, name):
     log = tmp_path / "a.log"
