@@ -7,11 +7,15 @@ with the port of each replica and serves until SIGTERM or Ctrl-C. A request says
 - ``Proxytwin-Size: 2048``: bytes of the answer's body; 1024 by default.
 
 ``GET /-/stats`` on a replica tells what it has done, ``GET /-/fetches`` which objects were fetched
-when since it was last asked; neither takes a slot.
+when since it was last asked; neither takes a slot, nor does a proxy's health check.
 
-Threads: the main thread owns the listening sockets; one thread a replica accepts; one thread a
-connection owns that connection's socket and closes it. They share a replica's `Slots`, its
-`Fetched`, and its own chance, which has a lock.
+With ``--until-eof`` the process takes orders from standard input, lines of JSON, and answers each
+with the same line: ``{"start": 1234.5}`` (on the monotonic clock) begins a run, in which replicas are
+down or slow as ``fail``, ``slow`` and ``slow_during`` say; ``{"start": null}`` ends it.
+
+Threads: the main thread owns the `Spells`, whose thread closes and opens ports; one thread a
+replica accepts; one thread a connection owns that connection's socket and closes it. They share
+a replica's `Slots`, its `Fetched`, and its own chance, which has a lock.
 """
 
 from __future__ import annotations
@@ -32,9 +36,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from loadtests.accepting import Port
 from loadtests.descriptors import allow_many_descriptors
 from loadtests.fetched import Fetched, object_number
-from loadtests.service_slots import Slots
+from loadtests.service_slots import Slots, Totals
+from loadtests.spells import Spells
+from realproxy.health import USER_AGENT as HEALTH_CHECK
 
 _HEAD_LIMIT = 64 * 1024
 _IDLE_S = 300.0
@@ -114,8 +121,9 @@ class Replica:
     number : int
         Which of the backend's replicas it is.
     settings : dict
-        ``concurrency``, ``slow`` (factors by replica number), ``cache_control``, and with a ``seed``
-        ``jitter`` and ``hiccup`` as a scenario has them, and ``latency``, its ``link.backend``; all
+        ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
+        ``cache_control``, and with a ``seed`` ``jitter`` and ``hiccup`` as a scenario has them, and
+        ``latency``, its ``link.backend``; all
         optional.
     """
 
@@ -123,7 +131,10 @@ class Replica:
         self.backend, self.number = backend, number
         self.name = f"{backend}/{number}"
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
-        self.slots = Slots(int(settings.get("concurrency", 1)), slow.get(number, 1.0))
+        spells = {int(key) for key in settings.get("slow_during") or {}}
+        self._concurrency = int(settings.get("concurrency", 1))
+        self.slots = Slots(self._concurrency, 1.0 if number in spells else slow.get(number, 1.0))
+        self._before = Totals()
         self.fetched = Fetched()
         self._chance = threading.Lock()
         self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
@@ -131,22 +142,27 @@ class Replica:
         if settings.get("cache_control"):
             fields.append(f"Cache-Control: {settings['cache_control']}")
         self._fields = "\r\n".join(fields)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self.port = int(self._listener.getsockname()[1])
+        self._accepting = Port(self.name, self._serve)
+        self.port = self._accepting.number
 
-    def start(self) -> None:
+    def come_up(self) -> None:
         """Accept connections from now on."""
-        threading.Thread(target=self._accept, name=f"accept {self.name}", daemon=True).start()
+        self._accepting.open()
 
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            threading.Thread(target=self._serve, args=(connection,), name=self.name, daemon=True).start()
+    def go_down(self) -> None:
+        """Lose all work, and refuse connections. What was not answered does not count as done."""
+        lost, self.slots = self.slots, Slots(self._concurrency, self.slots.slow)
+        self._before = self._before.plus(lost.totals())
+        self._accepting.close()
+
+    def work_slowly(self, factor: float) -> None:
+        """Work that begins from now on takes so many times longer."""
+        self.slots.slow = factor
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(_IDLE_S)
-        with connection, connection.makefile("rb") as reader, contextlib.suppress(OSError):
+        with connection.makefile("rb") as reader, contextlib.suppress(OSError):
             try:
                 while (head := _read_head(reader)) is not None:
                     _discard_body(head, reader, connection)
@@ -162,6 +178,9 @@ class Replica:
             told = self.fetched.take(time.monotonic()) if head.target == "/-/fetches" else self.stats()
             body = json.dumps(told).encode() + b"\n"
             connection.sendall(self._head(200, len(body), keep_alive=head.keep_alive) + body)
+            return
+        if head.fields.get("user-agent") == HEALTH_CHECK:
+            connection.sendall(self._head(200, 0, keep_alive=head.keep_alive))
             return
         demand, size = head.demand(self.backend), head.size()
         self._be_under_way()
@@ -198,7 +217,8 @@ class Replica:
 
     def stats(self) -> dict[str, float | str]:
         """The totals of this replica, and the CPU seconds of the whole process."""
-        return {"upstream": self.name, **vars(self.slots.totals()), "cpu_seconds": time.process_time()}
+        totals = self._before.plus(self.slots.totals())
+        return {"upstream": self.name, **vars(totals), "cpu_seconds": time.process_time()}
 
 
 def _send(connection: socket.socket, head: bytes, size: int) -> None:
@@ -279,7 +299,7 @@ def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
         for number in range(int(settings.get("replicas", 1)))
     ]
     for replica in replicas:
-        replica.start()
+        replica.come_up()
     return replicas
 
 
@@ -304,9 +324,20 @@ def main(arguments: list[str] | None = None) -> None:
         ready = {"pid": os.getpid(), "ports": {replica.name: replica.port for replica in replicas}}
         print(json.dumps(ready), flush=True)
         if options.until_eof:
-            sys.stdin.read()
+            _obey(Spells(options.spec, replicas))
         else:
             threading.Event().wait()
+
+
+def _obey(spells: Spells) -> None:
+    """Carry out orders from standard input, to its end."""
+    for line in sys.stdin:
+        start = json.loads(line)["start"]
+        if start is None:
+            spells.end()
+        else:
+            spells.begin(float(start))
+        print(line, end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ _HERE = Path(__file__).resolve().parent
 _GRACE_S = 10.0
 """How long answers are waited for after the last request."""
 _TICK_S = 0.15
+_BACKEND_KEYS = {"replicas", "concurrency", "slow", "slow_during", "fail", "cache_control"}
 _SUMMED = ("requests", "busy_seconds", "demand_seconds", "late_seconds")
 
 
@@ -138,7 +139,10 @@ class Stage:
             if scenario.caching:
                 _told(ports, "fetches")  # what was before this run
             records_file = self._order(generator, scenario, proxies)
-            started, health, cpus, ending = _follow(generator, proxies, scenario.duration, progress)
+            started = generator.expect(READY_S)["moment"]
+            self._order_backends(started)
+            health, cpus, ending = _follow(generator, proxies, started, scenario.duration, progress)
+            self._order_backends(None)
             after = _told(ports, "stats")
         records = Records.load(records_file)
         if scenario.caching:
@@ -148,7 +152,13 @@ class Stage:
             for name in ports
         }
         void = reasons_void(
-            records, workload, scenario.duration, health, replicas, refetching=_refetches(scenario)
+            records,
+            workload,
+            scenario.duration,
+            health,
+            replicas,
+            refetching=_refetches(scenario),
+            failing=_fails(scenario),
         )
         if ending:
             void.insert(0, ending)
@@ -182,8 +192,9 @@ class Stage:
         Those with a chance of their own are started for every run, so that it begins anew, as in the
         simulator.
         """
-        keys = {"replicas", "concurrency", "slow", "cache_control"}
-        settings = {name: backend.model_dump(include=keys) for name, backend in scenario.backend.items()}
+        settings = {
+            name: backend.model_dump(include=_BACKEND_KEYS) for name, backend in scenario.backend.items()
+        }
         by_chance = False
         for name, backend in scenario.backend.items():
             latency = scenario.link.backend
@@ -213,6 +224,12 @@ class Stage:
         generator.send({"scenario": str(plan), "records": str(records), "grace": _GRACE_S, **where})
         return records
 
+    def _order_backends(self, start: float | None) -> None:
+        """Tell the backends when a run begins, for what happens to them in it; None: it is over."""
+        assert self._backends is not None
+        self._backends.send({"start": start})
+        self._backends.expect(READY_S)
+
     def _stop_backends(self) -> None:
         if self._backends is not None:
             self._backends.stop()
@@ -239,10 +256,9 @@ def _unseen(_done: float, _total: float) -> None:
 
 
 def _follow(
-    generator: Child, proxies: Proxies, duration: float, progress: Progress
-) -> tuple[float, dict[str, float], list[float], str]:
-    """Wait for the end of a run; returns its start, the generator's health, the proxies' CPU, early end."""
-    started = generator.expect(READY_S)["moment"]
+    generator: Child, proxies: Proxies, started: float, duration: float, progress: Progress
+) -> tuple[dict[str, float], list[float], str]:
+    """Wait for the end of a run; returns the generator's health, the proxies' CPU, and an early end."""
     before = used = proxies.cpu_seconds()
     limit = started + duration + 2 * _GRACE_S
     ending = ""
@@ -259,7 +275,7 @@ def _follow(
             raise generator.failure(f"did not end {2 * _GRACE_S:g} s after the run")
     progress(duration, duration)
     del message["event"]
-    return started, message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
+    return message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
 
 
 def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
@@ -288,6 +304,17 @@ def _refetches(scenario: Scenario) -> bool:
     """Whether stale answers make the proxy ask for itself."""
     said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
     return scenario.caching and any("stale-while-revalidate" in directives for directives in said)
+
+
+def _fails(scenario: Scenario) -> bool:
+    """Whether requests may be refused, lost or sent again, because the scenario is about that."""
+    services = [service for proxy in scenario.chain for service in proxy.service.values()]
+    guards = ("retry", "hedge", "breaker", "queue", "rate")
+    return (
+        any(backend.fail for backend in scenario.backend.values())
+        or any(getattr(service, key) is not None for service in services for key in guards)
+        or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
+    )
 
 
 def _portable(scenario: Scenario) -> Scenario:

@@ -39,6 +39,11 @@ class Totals:
     queue: int = 0
     largest_queue: int = 0
 
+    def plus(self, later: Totals) -> Totals:
+        """These and `later` ones together."""
+        sums = {name: value + getattr(later, name) for name, value in vars(self).items()}
+        return Totals(**sums | {"largest_queue": max(self.largest_queue, later.largest_queue)})
+
 
 @dataclass
 class _Turn:
@@ -58,6 +63,11 @@ class Slots:
     slow : float
         Factor on the work of every request.
 
+    Attributes
+    ----------
+    slow : float
+        The same, for work that begins from now on.
+
     Notes
     -----
     A slot has a clock of its own: the next request starts at the moment at which the previous one
@@ -69,7 +79,7 @@ class Slots:
         self._lock = threading.Lock()
         self._free = concurrency
         self._waiting: deque[_Turn] = deque()
-        self._slow = slow
+        self.slow = slow
         self._totals = Totals()
 
     def work(self, demand: float) -> None:
@@ -78,7 +88,7 @@ class Slots:
         The wait is bounded by the work of those in front: each holds its slot for a given time.
         """
         start = self._enter(time.monotonic())
-        end = start + demand * self._slow
+        end = start + demand * self.slow
         try:
             _sleep_until(end)
         finally:

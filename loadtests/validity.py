@@ -23,6 +23,7 @@ def reasons_void(
     replicas: Mapping[str, Mapping[str, float]],
     *,
     refetching: bool = False,
+    failing: bool = False,
 ) -> list[str]:
     """Why a run must not be compared with anything; empty if it is valid.
 
@@ -39,13 +40,16 @@ def reasons_void(
     refetching : bool
         Whether the proxy also asks for itself, behind stale answers: backends then work on more than
         clients see, though never on more than one request for each answer from the store.
+    failing : bool
+        Whether the scenario is about requests that are refused, lost or sent again: errors of the
+        proxy are then a result, and backends may work on more than clients see, never on less.
     """
     return [
         *_generator_too_busy(generator),
         *_sent_other_than_planned(records, workload, duration, generator),
-        *_backends_disagree(records, replicas, refetching),
+        *_backends_disagree(records, replicas, refetching, failing),
         *_backends_late(replicas),
-        *_errors(records),
+        *_errors(records, failing),
     ]
 
 
@@ -97,20 +101,20 @@ def _users_with_time(workload: Workload, duration: float) -> int:
 
 
 def _backends_disagree(
-    records: Records, replicas: Mapping[str, Mapping[str, float]], refetching: bool
+    records: Records, replicas: Mapping[str, Mapping[str, float]], refetching: bool, failing: bool
 ) -> Iterator[str]:
     reached = records.upstream[records.upstream != NO_UPSTREAM]
     answered = np.bincount(reached, minlength=len(records.upstreams))
     for name, seen in zip(records.upstreams, answered.tolist(), strict=True):
         worked = replicas[name]["requests"]
-        if worked < seen or (worked > seen and not refetching):
+        if worked < seen or (worked > seen and not (refetching or failing)):
             yield (
                 f"{name} worked on {worked:.0f} requests, but clients saw {seen} of its answers: "
                 "requests were sent again, dropped, or answered by someone else"
             )
     unseen = sum(done["requests"] for done in replicas.values()) - len(reached)
     from_store = int(np.count_nonzero(records.hit))
-    if refetching and unseen > from_store:
+    if refetching and not failing and unseen > from_store:
         yield f"{unseen:.0f} requests reached backends unseen, behind {from_store} answers from the store"
 
 
@@ -124,11 +128,11 @@ def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]
             )
 
 
-def _errors(records: Records) -> Iterator[str]:
+def _errors(records: Records, failing: bool) -> Iterator[str]:
     unanswered = int(np.count_nonzero(records.status == 0))
     if unanswered:
         yield f"{unanswered} of {len(records)} requests got no complete answer"
     own = records.status[(records.status >= 400) & (records.upstream == NO_UPSTREAM)]
-    if len(own):
+    if len(own) and not failing:
         most = np.bincount(own).argmax()
         yield f"{len(own)} of {len(records)} requests got an error of the proxy itself, mostly {most}"

@@ -58,10 +58,15 @@ class LoadedScenario:
 
 
 def _said(value: Any) -> str:
-    """A value in a few words; of a table, its keys with their values."""
+    """A value in a few words; of a table, its keys with their values, inner ones in parentheses."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if not isinstance(value, dict):
         return str(value)
-    return " ".join(f"{key}={item}" for key, item in value.items())
+    return " ".join(
+        f"{key}({_said(item)})" if isinstance(item, dict) else f"{key}={_said(item)}"
+        for key, item in value.items()
+    )
 
 
 def shipped_scenarios() -> dict[str, Path]:

@@ -31,7 +31,15 @@ from scenarios.distributions import (
 from scenarios.profiles import LoadProfile
 
 Metric = Literal[
-    "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "fetch_rps", "fetches_per_expiry"
+    "throughput_rps",
+    "mean_ms",
+    "p50_ms",
+    "p95_ms",
+    "p99_ms",
+    "hit_ratio",
+    "fetch_rps",
+    "fetches_per_expiry",
+    "error_ratio",
 ]
 
 
@@ -60,8 +68,6 @@ Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), After
 ONLY_MODELLED = (
     "link.proxy",
     "backend.*.discipline",
-    "backend.*.slow_during",
-    "backend.*.fail",
 )
 """Keys that real runs do not obey, see `policies.modelled`."""
 

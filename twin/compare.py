@@ -31,14 +31,15 @@ Verdict = Literal["confirmed", "refuted", "inconclusive"]
 
 TOLERANCE = {
     "throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08,
-    "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05,
+    "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
 }  # fmt: skip
 """The judged figures and how far a prediction may be off."""
 
 OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
 """Figures that only a cache has."""
 COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", *OF_CACHES, "error_ratio")
-_ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
+ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
+"""Figures whose differences are absolute; those of others are relative."""
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
 _ALWAYS_KNOWN = ("throughput_rps", "mean_ms", "p95_ms")
@@ -55,7 +56,7 @@ def difference(predicted: Summary, measured: Summary) -> Differences:
 def _apart(one: float | None, other: float | None, name: str) -> float | None:
     if one is None or other is None or math.isnan(one) or math.isnan(other):
         return None
-    if name in _ABSOLUTE:
+    if name in ABSOLUTE:
         return one - other
     return (one - other) / other if other else None
 
@@ -86,7 +87,7 @@ def _spread(one: float | None, other: float | None, name: str) -> float | None:
     """Like `_apart`, with the two runs on an equal footing."""
     if one is None or other is None or math.isnan(one) or math.isnan(other):
         return None
-    if name in _ABSOLUTE:
+    if name in ABSOLUTE:
         return one - other
     return 2 * (one - other) / (one + other) if one + other else None
 

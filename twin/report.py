@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from policies.units import format_duration
 from scenarios.records import Summary
 from twin import plots
-from twin.compare import OF_CACHES, TOLERANCE
+from twin.compare import ABSOLUTE, OF_CACHES, TOLERANCE
 from twin.look import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
 from twin.outcome import Confirmation, VariantOutcome
 from twin.terminal import conclusion
 
-_FORMS = {"hit_ratio": ".3f", "fetch_rps": ".3g", "fetches_per_expiry": ".3g"}
+_FORMS = {"hit_ratio": ".3f", "error_ratio": ".4f", "fetch_rps": ".3g", "fetches_per_expiry": ".3g"}
 _PAGE = string.Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
 
 
@@ -56,7 +56,12 @@ def _void(found: Confirmation) -> str:
 
 def _columns(found: Confirmation) -> list[str]:
     caching = any(outcome.measured.hit_ratio is not None for outcome in found.variants)
-    return [name for name in TITLES if name != "error_ratio" and (caching or name not in OF_CACHES)]
+    failing = any(
+        side.error_ratio > 0 for outcome in found.variants for side in (outcome.simulated, outcome.measured)
+    )
+    return [
+        name for name in TITLES if (failing or name != "error_ratio") and (caching or name not in OF_CACHES)
+    ]
 
 
 def comparison_table(found: Confirmation) -> str:
@@ -104,13 +109,13 @@ def _difference_cell(value: float | None, name: str) -> str:
 def _percent(value: float | None, name: str, sign: str = "+") -> str:
     if value is None:
         return "–"
-    return f"{value * 100:{sign}.1f} {'pp' if name == 'hit_ratio' else '%'}"
+    return f"{value * 100:{sign}.1f} {'pp' if name in ABSOLUTE else '%'}"
 
 
 def _reading(found: Confirmation) -> str:
     columns = _columns(found)
     limits = ", ".join(
-        f"{TITLES[name].partition(',')[0]} {limit * 100:.0f} {'pp' if name == 'hit_ratio' else '%'}"
+        f"{TITLES[name].partition(',')[0]} {limit * 100:.0f} {'pp' if name in ABSOLUTE else '%'}"
         for name, limit in TOLERANCE.items()
         if name in columns
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
-from twin.compare import HIGHER_IS_BETTER, Differences
+from twin.compare import ABSOLUTE, HIGHER_IS_BETTER, Differences
 from twin.look import MEASURED, PREDICTED, VERDICT
 from twin.outcome import Confirmation
 
@@ -22,6 +22,7 @@ _COLUMNS = {
     "p95_ms": ("p95", "{:.1f}"),
     "p99_ms": ("p99", "{:.1f}"),
     "hit_ratio": ("hits", "{:.1%}"),
+    "error_ratio": ("errors", "{:.1%}"),
 }
 _NOTED = 0.1
 """Share by which fetches must differ from misses to be worth a table."""
@@ -39,14 +40,17 @@ def _apart(differences: Differences, columns: Sequence[str], sign: str = "+") ->
     cells = []
     for name in columns:
         value = differences[name]
-        unit = "pp" if name == "hit_ratio" else "%"
+        unit = "pp" if name in ABSOLUTE else "%"
         cells.append("–" if value is None else f"{value * 100:{sign}.1f}{unit}")
     return cells
 
 
 def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
-    caching = any(summary.hit_ratio is not None for summary in summaries)
-    return [name for name in _COLUMNS if name != "hit_ratio" or caching]
+    unknown = {
+        "hit_ratio": all(summary.hit_ratio is None for summary in summaries),
+        "error_ratio": not any(summary.error_ratio > 0 for summary in summaries),
+    }
+    return [name for name in _COLUMNS if not unknown.get(name)]
 
 
 def _table(title: str) -> Table:
@@ -60,21 +64,20 @@ def _table(title: str) -> Table:
 
 def summary_table(loaded: LoadedScenario, summaries: Sequence[Summary], title: str) -> Table:
     """One line per variant, for one twin alone."""
-    columns = _shown_columns(summaries)
+    columns = [name for name in _shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
     table = _table(title)
     for name in columns:
         table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
-    table.add_column("errors", justify="right", no_wrap=True)
     for variant, summary in zip(loaded.variants, summaries, strict=True):
-        errors = _written(summary.error_ratio, "{:.1%}")
-        table.add_row(Text(variant.label), *_cells(summary, columns), errors)
+        table.add_row(Text(variant.label), *_cells(summary, columns))
     return table
 
 
 def confirmation_table(found: Confirmation) -> Table:
     """Three lines per variant: predicted, measured, and how far they are apart."""
-    columns = _shown_columns([outcome.measured for outcome in found.variants])
-    if "hit_ratio" in columns:
+    both = [side for outcome in found.variants for side in (outcome.simulated, outcome.measured)]
+    columns = _shown_columns(both)
+    if len(columns) > len(_COLUMNS) - 2:
         columns.remove("p50_ms")  # so that 80 columns do
     table = _table(found.scenario.title)
     table.add_column("", no_wrap=True)

@@ -1,11 +1,12 @@
 """Real backends: HTTP servers that do the work that requests ask for."""
 
+import contextlib
 import http.client
 import json
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -182,3 +183,89 @@ def test_what_is_still_worked_on_is_told_too(ports: dict[str, int], web: http.cl
     assert row[0] == 5 and row[1] <= row[2] < row[1] + 0.5
     other.getresponse().read()
     other.close()
+
+
+# --- spells ----------------------------------------------------------------------------------
+
+
+FRAIL = {
+    "web": {
+        "replicas": 2,
+        "slow": {"1": 50.0},
+        "slow_during": {"1": [0.0, 60.0]},
+        "fail": {"0": [0.2, 0.6]},
+    }
+}
+
+
+@pytest.fixture
+def frail() -> Iterator[tuple[Child, dict[str, int]]]:
+    command = [sys.executable, "-m", "loadtests.backends", json.dumps(FRAIL), "--until-eof"]
+    with Child("the backends", command) as backends:
+        yield backends, backends.expect(10.0)["ports"]
+
+
+def order(backends: Child, start: float | None) -> None:
+    backends.send({"start": start})
+    assert backends.expect(10.0) == {"start": start}
+
+
+def is_up(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 10.0).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def await_that(condition: Callable[[], bool]) -> float:
+    """Wait until something is so; returns when."""
+    until = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+    return time.monotonic()
+
+
+def test_a_replica_fails_when_the_run_says_so(frail: tuple[Child, dict[str, int]]) -> None:
+    """It refuses, loses what it works on, does not count that as done, and comes back on its port."""
+    backends, ports = frail
+    port = ports["web/0"]
+    start = time.monotonic()
+    order(backends, start)
+    working = b"GET / HTTP/1.1\r\nProxytwin-Demand: web=5\r\n\r\n"
+    with contextlib.suppress(ConnectionResetError):
+        assert exchange(port, working) == b""
+    assert 0.2 <= await_that(lambda: not is_up(port)) - start < 0.6
+    assert await_that(lambda: is_up(port)) - start >= 0.6
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    began = time.monotonic()
+    assert get(connection, Proxytwin_Demand="web=0.01")[0].status == 200
+    assert time.monotonic() - began < 4.0, "the slot of the lost request is free"
+    assert json.loads(get(connection, "/-/stats")[1])["requests"] == 1
+    connection.close()
+
+
+def test_a_run_that_is_over_leaves_no_replica_down_or_slow(frail: tuple[Child, dict[str, int]]) -> None:
+    backends, ports = frail
+    slow = http.client.HTTPConnection("127.0.0.1", ports["web/1"], timeout=10.0)
+
+    def seconds() -> float:
+        before = time.monotonic()
+        get(slow, Proxytwin_Demand="web=0.005")
+        return time.monotonic() - before
+
+    assert min(seconds() for _ in range(3)) < 0.2
+    order(backends, time.monotonic())
+    await_that(lambda: not is_up(ports["web/0"]))
+    assert seconds() >= 0.25
+    order(backends, None)
+    assert is_up(ports["web/0"])
+    assert min(seconds() for _ in range(3)) < 0.2
+    slow.close()
+
+
+def test_a_health_check_takes_no_slot_and_counts_for_nothing(web: http.client.HTTPConnection) -> None:
+    before = json.loads(get(web, "/-/stats")[1])
+    assert get(web, "/health", User_Agent="proxytwin-health")[0].status == 200
+    assert json.loads(get(web, "/-/stats")[1])["requests"] == before["requests"]

@@ -21,6 +21,7 @@ from policies.balancing import Balancer, balancing_policies, balancing_policy
 from policies.problems import BadInput
 from scenarios import Scenario, Workload, load_scenario
 from scenarios.records import NO_UPSTREAM
+from simulator import simulate
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +50,35 @@ def closed(stage: Stage) -> Measurement:
 @pytest.fixture(scope="module")
 def cached(stage: Stage) -> Measurement:
     return stage.measure(scenario("small-cache"))
+
+
+def test_a_replica_that_dies_costs_what_the_model_says(stage: Stage) -> None:
+    """A quarter of a second's requests are refused, and nothing more; then it works again."""
+    frail = scenario(
+        "one-replica-dies", "backend.web.fail={3='1s..2s'}", "compare={}",
+        "proxy.service.web.failover=false", seconds=3.0,
+    )  # fmt: skip
+    real, model = stage.measure(frail), simulate(frail)
+    assert by_rule(real) == []
+    records = real.records
+    lost = records.select(records.status != 200)
+    assert set(lost.status.tolist()) == {502}
+    assert (lost.done > 1.0).all()
+    assert (lost.sent < 2.05).all()
+    assert np.mean(records.status == 502) == pytest.approx(model.summary.error_ratio, abs=0.03)
+    share = records.upstream_share()["web/3"]
+    assert share == pytest.approx(model.summary.upstream_share["web/3"], abs=0.03)
+    assert (records.sent[records.upstream == 3] > 2.0).any()
+
+
+def test_retries_save_what_a_dying_replica_loses(stage: Stage) -> None:
+    frail = scenario(
+        "one-replica-dies", "backend.web.fail={3='500ms..1s'}", "compare={}",
+        "proxy.service.web.retry={attempts = 2}", seconds=1.5,
+    )  # fmt: skip
+    real = stage.measure(frail)
+    assert by_rule(real) == []
+    assert set(real.records.status.tolist()) == {200}
 
 
 def asked(measurement: Measurement, user: int) -> list[int]:

@@ -157,3 +157,23 @@ def test_errors_of_the_proxy_itself() -> None:
 
 def test_errors_of_a_backend_are_not_the_proxys() -> None:
     assert void(changed(0, status=503)) == []
+
+
+def test_where_failures_are_the_question_they_are_an_answer() -> None:
+    """Refused, lost and repeated requests are then no reason to void a run; unanswered ones still are."""
+    lost = changed(0, status=502, upstream=NO_UPSTREAM)
+    health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(lost)}
+
+    def judged(seen: Records, worked: int) -> list[str]:
+        done = {
+            "web/0": {"requests": worked, "late_seconds": 0.0},
+            "web/1": {"requests": 10, "late_seconds": 0.0},
+        }
+        return reasons_void(seen, CLOSED, DURATION, health, done, failing=True)
+
+    assert judged(lost, 19) == judged(lost, 25) == []
+    (fewer,) = judged(lost, 18)
+    assert fewer.startswith("web/0 worked on 18 requests, but clients saw 19 of its answers")
+    assert judged(changed(0, status=0, upstream=NO_UPSTREAM), 19) == [
+        "1 of 30 requests got no complete answer"
+    ]

@@ -86,7 +86,7 @@ from scenarios import parse_scenario
         (
             {"rank_by": "p98_ms"},
             "rank_by: input should be 'throughput_rps', 'mean_ms', 'p50_ms', 'p95_ms', 'p99_ms', "
-            "'hit_ratio', 'fetch_rps' or 'fetches_per_expiry', not 'p98_ms'",
+            "'hit_ratio', 'fetch_rps', 'fetches_per_expiry' or 'error_ratio', not 'p98_ms'",
         ),
     ],
 )

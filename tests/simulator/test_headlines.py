@@ -241,3 +241,12 @@ def test_one_more_server(balance: str) -> None:
     chance = Z * (MOVED[balance] * (1 - MOVED[balance]) / users) ** 0.5
     slack = {"ring_hash": 0.01, "maglev": 0.03}.get(balance, 0.0)
     assert moved == pytest.approx(MOVED[balance], abs=chance + slack)
+
+
+def test_one_replica_dies() -> None:
+    """What is refused is a quarter of four seconds out of ten; each remedy leaves less of it."""
+    ratios = [result.summary.error_ratio for result in simulated_as_shipped("one-replica-dies").values()]
+    nothing, eject, health, failover, retry = ratios
+    assert nothing == pytest.approx(0.1, abs=0.01)
+    assert failover < min(eject, health) < max(eject, health) < 0.01
+    assert retry == 0.0

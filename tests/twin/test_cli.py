@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from policies.modelled import NOT_YET, WHY
 from scenarios import shipped_scenarios
 from simulator import Costs
 from twin import cli
@@ -610,9 +611,7 @@ def test_explain_refuses_what_is_no_request(run: Run, proxy_file: Path, wrong: l
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("proxy.service.web.retry", "{attempts = 2}"),
         ("proxy.cache.hit_lock", "1ms"),
-        ("backend.web.fail", '{1 = "1s..2s"}'),
         ("backend.web.discipline", "ps"),
     ],
 )
@@ -622,8 +621,6 @@ def test_what_only_the_simulator_models_is_refused_before_anything_real_runs(
     setting = f"{key}={value}"
     code, _, err = run(command, "slow-server", "--set", setting)
     assert code == 2
-    assert (
-        err
-        == f"proxytwin: slow-server: {key}: not obeyed by the real proxy yet; only the simulator models it\n"
-    )
+    problem = WHY.get(key.removeprefix("proxy."), NOT_YET)
+    assert err == f"proxytwin: slow-server: {key}: {problem}\n"
     assert run("simulate", "slow-server", "--set", setting, "--set", "duration=2s")[0] == 0
