@@ -159,6 +159,7 @@ class Stage:
             replicas,
             refetching=_refetches(scenario),
             failing=_fails(scenario),
+            cutting=bool(_injected(scenario) & {"reset", "half"}),
         )
         if ending:
             void.insert(0, ending)
@@ -314,7 +315,14 @@ def _fails(scenario: Scenario) -> bool:
         any(backend.fail for backend in scenario.backend.values())
         or any(getattr(service, key) is not None for service in services for key in guards)
         or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
+        or bool(_injected(scenario))
     )
+
+
+def _injected(scenario: Scenario) -> set[str]:
+    """The kinds of faults that routes inject."""
+    routes = [route for proxy in scenario.chain for route in proxy.route]
+    return {fault.kind for route in routes for fault in route.fault}
 
 
 def _portable(scenario: Scenario) -> Scenario:

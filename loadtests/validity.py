@@ -24,6 +24,7 @@ def reasons_void(
     *,
     refetching: bool = False,
     failing: bool = False,
+    cutting: bool = False,
 ) -> list[str]:
     """Why a run must not be compared with anything; empty if it is valid.
 
@@ -43,13 +44,15 @@ def reasons_void(
     failing : bool
         Whether the scenario is about requests that are refused, lost or sent again: errors of the
         proxy are then a result, and backends may work on more than clients see, never on less.
+    cutting : bool
+        Whether it also cuts answers off, or resets connections instead of answering.
     """
     return [
         *_generator_too_busy(generator),
         *_sent_other_than_planned(records, workload, duration, generator),
         *_backends_disagree(records, replicas, refetching, failing),
         *_backends_late(replicas),
-        *_errors(records, failing),
+        *_errors(records, failing, cutting),
     ]
 
 
@@ -128,9 +131,9 @@ def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]
             )
 
 
-def _errors(records: Records, failing: bool) -> Iterator[str]:
+def _errors(records: Records, failing: bool, cutting: bool) -> Iterator[str]:
     unanswered = int(np.count_nonzero(records.status == 0))
-    if unanswered:
+    if unanswered and not cutting:
         yield f"{unanswered} of {len(records)} requests got no complete answer"
     own = records.status[(records.status >= 400) & (records.upstream == NO_UPSTREAM)]
     if len(own) and not failing:

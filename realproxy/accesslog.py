@@ -167,6 +167,7 @@ def format_json(exchange: Exchange, wall: float) -> str:
         "service": exchange.service or None,
         "upstream": exchange.upstream or None,
         "attempts": exchange.attempts,
+        "fault": exchange.fault or None,
         "reused": exchange.reused,
         "cache": exchange.cache or None,
         "end": exchange.end,

@@ -15,7 +15,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from realproxy.exchange import Cut, End
 from realproxy.http1 import Malformed
@@ -74,6 +74,13 @@ def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> in
     return total
 
 
+class Shape(Protocol):
+    """Another way to send an answer, such as slowly."""
+
+    def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
+        """Send all of `pieces`; returns their length. Raises `OSError`, or `Cut`."""
+
+
 class Client:
     """A client's connection.
 
@@ -97,6 +104,8 @@ class Client:
         Whether something is still to come before HTTP, see `realproxy.layers`.
     scheme : bytes
         ``http`` or ``https``.
+    shapes : list of Shape
+        How the present answer is sent, if not as usual; the last one counts.
     pace : Pace or None
         How fast it must be; None if that does not matter.
     sni : str
@@ -107,7 +116,7 @@ class Client:
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
-        "head_end", "pace", "sock", "socks", "state", "trouble", "watched",
+        "head_end", "pace", "shapes", "sock", "socks", "state", "trouble", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -126,6 +135,7 @@ class Client:
         self.follower: Follower | None = None
         self.arrived = self.deadline = 0.0
         self.pace: Pace | None = None
+        self.shapes: list[Shape] = []
 
     def read(self) -> Arrival:
         """Read once without waiting."""
@@ -228,6 +238,8 @@ class Client:
         """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
         self._waits[self.fd] = select.POLLOUT
         try:
+            if self.shapes:
+                return self.shapes[-1].send(self.sock, pieces)
             if self.pace is not None:
                 return self.pace.send(self.sock, pieces)
             return send_pieces(self.sock, pieces)

@@ -25,6 +25,7 @@ class End(StrEnum):
     UPSTREAM_BROKEN = "upstream-broken"
     IDLE = "idle"
     STOPPED = "stopped"
+    FAULT = "fault"
     RATE_LIMITED = "rate-limited"
     OVERLOADED = "overloaded"
     BREAKER_OPEN = "breaker-open"
@@ -111,6 +112,8 @@ class Exchange:
         Number of the route.
     service, upstream : str
         Empty if none was chosen.
+    fault : str
+        The faults that were injected, joined by ``+``.
     attempts : int
         Upstreams of the service that were asked.
     reused : bool
@@ -128,10 +131,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "detail", "end", "ended",
-        "head", "picked", "received", "reused", "route", "sent", "service", "side", "status", "trace",
-        "upstream",
-        "user",
+        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "detail", "end",
+        "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
+        "status", "trace", "upstream", "user",
     )  # fmt: skip
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
@@ -141,6 +143,6 @@ class Exchange:
         self.status = self.sent = self.received = self.attempts = 0
         self.side = "reverse"
         self.route: int | None = None
-        self.service = self.upstream = self.cache = self.detail = self.user = self.trace = ""
+        self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
         self.reused = False
         self.end = End.DONE

@@ -16,7 +16,7 @@ from policies.freshness import Request, read_request
 from policies.provenance import client_of, told_host, told_proto
 from policies.reuse import Use
 from policies.routing import Asked, normal_path
-from policies.settings import STALE
+from policies.settings import STALE, Route
 from policies.tracing import follow
 from realproxy.accesslog import AccessLog
 from realproxy.asking import Asking, Straight
@@ -24,6 +24,7 @@ from realproxy.associations import Associations
 from realproxy.cache import HIT, Found, cache_key, described, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.faults import Struck, strike
 from realproxy.follower import Follower
 from realproxy.following import Following
 from realproxy.forwarding import Forwarding, asked_host
@@ -340,6 +341,17 @@ class Serving:
         if number is None:
             raise Refusal(404, End.NO_ROUTE, "no route takes this request")
         route = site.settings.route[number]
+        if not route.fault:
+            return self._follow(turn, route)
+        try:
+            strike(route.fault, Struck(turn.client, exchange, site.waits, site.fault_rng))
+            return self._follow(turn, route)
+        finally:
+            turn.client.shapes.clear()
+
+    def _follow(self, turn: Turn, route: Route) -> Then:
+        """Do what a route says."""
+        site, head, exchange = self._site, turn.head, turn.exchange
         if route.to is None:
             return self._own_answer(turn, route.respond or 500, "")
         exchange.service = route.to

@@ -38,6 +38,8 @@ class Site:
         As given.
     routes : Routes
         The compiled rules.
+    fault_rng : random.Random
+        The chance of injected faults.
     services : dict of str to Service
         By name.
     store : Store
@@ -65,6 +67,7 @@ class Site:
         self.waits: Waits
         self.pool: Pool
         self.routes = Routes(settings.route)
+        self.fault_rng = _rng(seed, "faults")
         kept = before.services if before is not None else {}
         same = {
             name

@@ -16,6 +16,7 @@ from policies.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
+from simulator.faults import strike
 from simulator.life import Life
 from simulator.routes import Plan, PlansByClient, Reply
 from simulator.service import Behind, Service
@@ -64,6 +65,7 @@ class Proxy:
         self._threads = Slots(env, scenario.proxy.limits.threads)
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = PlansByClient(scenario)
+        self._fault_rng = random.Random(f"{scenario.seed}/faults")
         rng = random.Random(f"{scenario.seed}/cache")
         self._store = Store(scenario.proxy.worker_cache, rng)
         self._refreshers = Slots(env, REFRESHES_AT_ONCE)
@@ -83,7 +85,13 @@ class Proxy:
             now = self._env.now
         plan = self._plans[request.client][request.object]
         reply = plan.own_reply
-        if plan.lookup:
+        injected = None
+        if plan.faults:
+            injected = yield from strike(self._env, plan.faults, self._fault_rng)
+            now = self._env.now
+        if injected is not None:
+            reply = injected
+        elif plan.lookup:
             use, copy = self._store.lookup(request.object, now)
             if use is not Use.ASK:
                 reply = self._hit(copy.reply, copy.born)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from policies.directives import Header
 from policies.freshness import Answer, read_answer, read_request
 from policies.routing import Asked, Routes
-from policies.settings import Route, RouteCache
+from policies.settings import Fault, Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import client_address
@@ -54,6 +54,8 @@ class Plan(NamedTuple):
         Seconds for which a miss waits for another's fetch of the same object; 0 if it does not.
     answers : dict of int to Answer
         What becomes of an answer, by backend, where it may be stored at all.
+    faults : tuple of Fault
+        What may strike the request first.
     """
 
     service: str
@@ -61,6 +63,7 @@ class Plan(NamedTuple):
     lookup: bool
     wait: float
     answers: dict[int, Answer]
+    faults: tuple[Fault, ...] = ()
 
 
 class Plans(dict[int, Plan]):
@@ -104,7 +107,7 @@ class PlansByClient(dict[str, Plans]):
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        return Plan("", Reply(route.respond or 404), False, 0.0, {})
+        return Plan("", Reply(route.respond or 404), False, 0.0, {}, route.fault)
     answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):
@@ -112,7 +115,7 @@ def _plan(route: Route, scenario: Scenario) -> Plan:
             if answer.reason is None:
                 answers[place] = answer
     wait = route.cache.wait if route.cache is not None and route.cache.coalesce else 0.0
-    return Plan(route.to, None, route.cache is not None, wait, answers)
+    return Plan(route.to, None, route.cache is not None, wait, answers, route.fault)
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:

@@ -20,6 +20,7 @@ from scenarios.workload import Workload
 from simulator.chain import Chain
 from simulator.clients import Clients
 from simulator.costs import Costs
+from simulator.faults import check_faults
 from simulator.statistics import (
     PairedDifference,
     Settled,
@@ -232,6 +233,7 @@ def simulate(
 
 def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     """One replication; `luck` draws other link times, and nothing else."""
+    check_faults(scenario)
     env = Environment()
     chain = Chain(env, scenario, costs, luck)
     workload = Workload(scenario)

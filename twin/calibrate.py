@@ -113,14 +113,15 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     )
 
 
-_EVEN: dict[str, Any] = {"slow": {}, "jitter": None, "hiccup": None}
+_EVEN: dict[str, Any] = {"slow": {}, "slow_during": {}, "fail": {}, "jitter": None, "hiccup": None}
 """No server slower than another, nor by chance."""
 
 
 def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     """A proxy that keeps every answer, or none."""
     cache = RouteCache(ttl=3600.0) if stores else None
-    route = tuple(rule.model_copy(update={"cache": cache}) if rule.to else rule for rule in proxy.route)
+    plain = {"cache": cache, "fault": ()}
+    route = tuple(rule.model_copy(update=plain) if rule.to else rule for rule in proxy.route)
     forward = proxy.forward and proxy.forward.model_copy(update={"cache": stores and not proxy.route})
     update: dict[str, Any] = {"route": route, "forward": forward}
     update["workers"] = 1  # one process, whose CPU time is known

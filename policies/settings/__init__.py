@@ -6,6 +6,7 @@ the tables of one concern; `proxy` puts them together.
 """
 
 from policies.settings.base import Listen, Pattern, Settings
+from policies.settings.faults import Fault
 from policies.settings.forward import Forward
 from policies.settings.operation import Limits, Log
 from policies.settings.proxy import ProxySettings, load_settings, parse_settings
@@ -20,6 +21,7 @@ __all__ = [
     "Cache",
     "Certificate",
     "Eject",
+    "Fault",
     "Forward",
     "Health",
     "Hedge",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from policies.settings.base import Network, Pattern, Settings
+from policies.settings.faults import Fault
 from policies.units import Duration
 
 
@@ -81,12 +82,23 @@ class Route(Settings):
         A status to answer with, instead of a service.
     cache : RouteCache or bool, optional
         ``true`` or a table: this route's answers may be stored. Off by default.
+    fault : list of Fault
+        Faults that this route injects, see `policies.settings.faults`; none by default.
     """
 
     when: Match = Match()
     to: str | None = None
     respond: Annotated[int, Field(ge=200, le=599)] | None = None
     cache: Annotated[RouteCache | None, BeforeValidator(_read_route_cache)] = None
+    fault: tuple[Fault, ...] = ()
+
+    @model_validator(mode="after")
+    def _faults_strike_one(self) -> Route:
+        shared = self.cache is not None and self.cache.coalesce
+        for fault in self.fault:
+            if shared and fault.kind in ("bandwidth", "half"):
+                raise ValueError(f"fault: {fault.kind!r} changes one answer, and cache.coalesce shares it")
+        return self
 
     @model_validator(mode="after")
     def _one_answer(self) -> Route:

@@ -1,0 +1,47 @@
+"""Injected faults in the model: those that take time or end a request. Others need real bytes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Sequence
+
+from simpy import Environment, Event
+
+from policies.faults import delay_of, struck_by
+from policies.problems import BadInput
+from policies.settings.faults import Error, Fault, Latency
+from scenarios.schema import Scenario
+from simulator.routes import Reply
+
+ONLY_REAL = ("bandwidth", "half")
+"""Kinds that need an answer's bytes: the real proxy obeys them, the model has none."""
+CUT = Reply(0)
+"""What a client has when its connection is reset."""
+
+
+def strike(
+    env: Environment, faults: Sequence[Fault], rng: random.Random
+) -> Generator[Event, None, Reply | None]:
+    """Let faults strike a request; returns what ends it, if one does."""
+    for fault in struck_by(faults, rng):
+        if isinstance(fault, Latency):
+            yield env.timeout(delay_of(fault, rng))
+        elif isinstance(fault, Error):
+            return Reply(fault.status)
+        else:
+            return CUT
+    return None
+
+
+def check_faults(scenario: Scenario) -> None:
+    """Raise `BadInput` for faults that are not modelled: of a chain only the first proxy may inject any."""
+    for name, proxy in zip(scenario.proxies, scenario.chain, strict=True):
+        for number, route in enumerate(proxy.route):
+            for place, fault in enumerate(route.fault):
+                key = f"{name}.route.{number}.fault.{place}"
+                if fault.kind in ONLY_REAL:
+                    raise BadInput(
+                        "scenario", key, f"the model has no {fault.kind!r}; only the real proxy has"
+                    )
+                if proxy is not scenario.chain[0]:
+                    raise BadInput("scenario", key, "in a chain only the first proxy's faults are modelled")
