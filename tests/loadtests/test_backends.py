@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from loadtests.backends import HEALTH_CHECK
 from loadtests.processes import Child
+from realproxy.health import USER_AGENT
 
 SPEC = {
     "web": {"replicas": 2, "concurrency": 2, "slow": {"1": 4.0}, "cache_control": "max-age=60"},
@@ -266,6 +268,7 @@ def test_a_run_that_is_over_leaves_no_replica_down_or_slow(frail: tuple[Child, d
 
 
 def test_a_health_check_takes_no_slot_and_counts_for_nothing(web: http.client.HTTPConnection) -> None:
+    assert HEALTH_CHECK == USER_AGENT
     before = json.loads(get(web, "/-/stats")[1])
-    assert get(web, "/health", User_Agent="proxytwin-health")[0].status == 200
+    assert get(web, "/health", User_Agent=HEALTH_CHECK)[0].status == 200
     assert json.loads(get(web, "/-/stats")[1])["requests"] == before["requests"]

@@ -460,16 +460,10 @@ def test_only_idempotent_requests_without_a_body_are_hedged(origin, service, wir
 
 
 def test_a_kept_connection_wins_a_race_like_any_other(origin, service, wire):
-    fast = origin()
-    delays = iter([0.0, 0.3, 0.0, 0.0])
-
-    def sometimes(_):
-        time.sleep(next(delays, 0.0))
-        return OK
-
-    client = wire(service(origin(sometimes), fast, hedge={"after": "20ms"}))
+    stuck, fast = origin(lambda asked: asked.reader.read(1)), origin()
+    client = wire(service(stuck, fast, hedge={"after": "5ms"}))
     assert [client.ask().status for _ in range(6)] == [200] * 6
-    assert fast.connections == 1
+    assert (len(fast.asked), fast.connections) == (6, 1)
 
 
 # --- stale loads -------------------------------------------------------------------------------
