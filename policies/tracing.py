@@ -32,8 +32,8 @@ def trace_of(traceparent: str | None) -> str | None:
 
 def new_trace(rng: Random) -> tuple[str, str]:
     """A trace-id and a traceparent with it, for a request that came without. Nobody samples it yet."""
-    trace = f"{rng.randrange(1, 2**128):032x}"
-    return trace, f"00-{trace}-{rng.randrange(1, 2**64):016x}-00"
+    trace = f"{rng.getrandbits(128) or 1:032x}"
+    return trace, f"00-{trace}-{rng.getrandbits(64) or 1:016x}-00"
 
 
 def follow(field: Header, rng: Random) -> tuple[str, str | None]:

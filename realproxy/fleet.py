@@ -114,8 +114,8 @@ class Process:
     def _tell(self, wish: str, more: dict[str, Any]) -> int:
         self._number += 1
         line = json.dumps({"id": self._number, "do": wish, **more}).encode() + b"\n"
-        self._control.settimeout(ANSWER_PATIENCE)
         try:
+            self._control.settimeout(ANSWER_PATIENCE)
             self._control.sendall(line)
         except OSError:
             raise Gone from None
@@ -133,8 +133,8 @@ class Process:
 
     def _line(self, deadline: float) -> bytes:
         while b"\n" not in self._unread:
-            self._control.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
+                self._control.settimeout(max(deadline - time.monotonic(), 0.001))
                 data = self._control.recv(2**20)
             except OSError:
                 raise Gone from None
@@ -157,7 +157,8 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-        self._control.close()
+        with self._lock:  # nobody is asking any more
+            self._control.close()
         os.close(self.alarm)
 
 
@@ -224,6 +225,7 @@ class Fleet:
         return process.tell(
             "serve", settings=self._share(self.settings), seed=seed, where=self._where,
             listeners=process.listeners, turns=[process.turns, self.settings.workers, slot],
+            admin=self._sockets.admin_address,
         )  # fmt: skip
 
     def _share(self, settings: ProxySettings) -> dict[str, Any]:

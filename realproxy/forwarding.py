@@ -62,6 +62,11 @@ class Forwarding:
     parent : ParentProxy or None
         The next proxy of a chain.
 
+    Attributes
+    ----------
+    admin : Address or None
+        The admin port, which nobody reaches through the proxy: what asks there would seem to be local.
+
     Raises
     ------
     BadInput
@@ -71,6 +76,7 @@ class Forwarding:
     def __init__(self, settings: Forward, resolver: Resolver, limits: Limits) -> None:
         self.settings = settings
         self._resolver, self._limits = resolver, limits
+        self.admin: Address | None = None
         self.parent: ParentProxy | None = None
         if (parent := settings.next_proxy) is not None:
             self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
@@ -174,6 +180,8 @@ class Forwarding:
         others = [address for address in found if not is_own(address, own)]
         if not others:
             raise Refusal(403, End.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
+        if self.admin is not None and any(is_own(address, self.admin) for address in others):
+            raise Refusal(403, End.REFUSED, f"the target {host}:{found[0][1]} is this proxy's admin port")
         if not self.settings.private_targets:
             public = [address for address in others if not is_private(address[0])]
             if not public:

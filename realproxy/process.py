@@ -54,8 +54,11 @@ class Member:
 def _serve(message: Message) -> Running:
     where = message["where"]
     settings = parse_settings(message["settings"], where)
+    admin = tuple(message["admin"]) if message["admin"] is not None else None
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    return Running(settings, message["seed"], where, Sockets(proxy, tcp, None, Turns(*message["turns"])))
+    return Running(
+        settings, message["seed"], where, Sockets(proxy, tcp, None, Turns(*message["turns"]), admin)
+    )
 
 
 def messages(control: socket.socket) -> Iterator[Message]:

@@ -95,6 +95,7 @@ class Running:
     ) -> None:
         self._seed = seed
         sockets = open_sockets(settings, where) if sockets is None else sockets
+        self._admin_address = sockets.admin_address
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
             welcome = Welcome(settings, where)
@@ -143,6 +144,8 @@ class Running:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
         site = Site(settings, self._seed, before.site if before is not None else None)
+        if site.forwarding is not None:
+            site.forwarding.admin = self._admin_address
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from policies.settings import ProxySettings
 from realproxy.listening import listen
+from realproxy.targets import Address
 from realproxy.tcp import open_listeners
 from realproxy.turns import Turns
 
@@ -23,6 +24,8 @@ class Sockets(NamedTuple):
         One for each raw TCP listener.
     admin : socket.socket or None
         Of the admin port.
+    admin_address : Address or None
+        Where the admin port is, in this process or in the parent.
     turns : Turns or None
         Whose turn it is to accept, where other processes accept on them, too.
     """
@@ -31,6 +34,7 @@ class Sockets(NamedTuple):
     tcp: list[socket.socket]
     admin: socket.socket | None
     turns: Turns | None = None
+    admin_address: Address | None = None
 
     def close(self) -> None:
         """Close all of them."""
@@ -50,4 +54,5 @@ def open_sockets(settings: ProxySettings, where: str) -> Sockets:
         if settings.admin is not None:
             admin = opened.enter_context(listen(settings.admin, where, "admin"))
         opened.pop_all()
-    return Sockets(proxy, tcp, admin)
+    address = admin.getsockname()[:2] if admin is not None else None
+    return Sockets(proxy, tcp, admin, admin_address=address)

@@ -153,6 +153,14 @@ def test_what_a_web_page_could_do_is_refused(shop, method, path, headers, status
     assert refused(shop[0], path, method, **headers) == status
 
 
+def test_nobody_reaches_it_through_the_proxy(serve, wire):
+    """What comes from the proxy would seem to be local."""
+    proxy = serve(forward=Forward(private_targets=True), admin=ADMIN)
+    target = proxy.admin_url.removeprefix("http://")
+    answer = wire(proxy).ask(f"http://{target}/config", host=target)
+    assert (answer.status, b"admin port" in answer.body) == (403, True)
+
+
 def test_localhost_and_addresses_may_ask(shop):
     proxy, _ = shop
     port = proxy.admin_url.rpartition(":")[2]
