@@ -32,6 +32,8 @@ LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
 LAST_LINGER = 1.0
 """The same while the proxy stops."""
+LAST_CALL = 0.25
+"""Seconds that a kept connection has for one more request while the proxy stops: it may be on its way."""
 ACCEPT_AT_ONCE = 64
 """Clients that are accepted before others are looked at."""
 TICK = 1.0
@@ -121,7 +123,7 @@ class Front:
             self._listen(True)
 
     def drain(self) -> None:
-        """Accept no more, close idle connections; `empty` is set when the last one is gone."""
+        """Accept no more, soon close idle connections; `empty` is set when the last one is gone."""
         self.draining = True
         self._awake()
 
@@ -359,15 +361,18 @@ class Front:
         if not self.draining:
             return
         if self._listener.fileno() >= 0:
-            self._accept(time.monotonic())  # who is in the kernel's queue was let in
             self._epoll.unregister(self._listen_fd)
+            self._listener.listen(0)  # the kernel lets hardly anybody in any more
+            self._accept(time.monotonic())  # who is in its queue was let in
             self._listener.close()
         now = time.monotonic()
+        last_call = min(LAST_CALL, self._limits.drain / 4)
+        self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):
-            if client.state is State.LINGERING and client.deadline > now:
-                client.deadline = min(client.deadline, now + LAST_LINGER)
-                continue
-            if self._take(client):
+            if client.state in (State.LINGERING, State.WAITING):
+                grace = LAST_LINGER if client.state is State.LINGERING else last_call
+                client.deadline = min(client.deadline, now + grace)
+            if client.deadline <= now and self._take(client):
                 if client.state is State.WAITING and client.read() is Arrival.HEAD:
                     self._hand_to_worker(client, now)  # it has arrived just in time
                 else:
