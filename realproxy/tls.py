@@ -163,9 +163,10 @@ class TlsSocket(socket.socket):
         """All that is decrypted or can be."""
         pieces = [self._text] if self._text else []
         self._text = b""
+        incoming, tls = self._incoming, self._tls
         try:
-            while not self._ended:
-                piece = self._tls.read(RECORD)
+            while not self._ended and (incoming.pending or tls.pending()):
+                piece = tls.read(RECORD)
                 self._ended = not piece
                 pieces.append(piece)
         except ssl.SSLWantReadError:

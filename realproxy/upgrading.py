@@ -46,7 +46,7 @@ def wanted_protocols(head: RequestHead) -> list[bytes]:
     if head.minor == 0 or head.framing or b"upgrade" not in head.fields.elements(b"connection"):
         return []
     offered = head.fields.elements(b"upgrade")
-    return [protocol for protocol in offered if protocol and protocol not in NEVER_OFFERED]
+    return [name for name in offered if name and name.partition(b"/")[0] not in NEVER_OFFERED]
 
 
 def _fields(protocols: list[bytes]) -> bytes:
