@@ -100,11 +100,11 @@ class Proxy:
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
+            self._threads.leave()
         else:
             link = self._miss_link
-            fetch = self._fetch_once if plan.wait else self._fetch
+            fetch = self._fetch_once if plan.wait else self._fetch_alone
             reply = yield from fetch(request, plan, now)
-        self._threads.leave()
         self._inside.note(-self._env.now)
         if link is not None:
             yield self._env.timeout(link())
@@ -161,30 +161,40 @@ class Proxy:
         self._refreshers.leave()
         self._store.disclaim(request.object)
 
+    def _fetch_alone(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+        """Fetch for one request, and give its thread back."""
+        reply = yield from self._fetch(request, plan, now)
+        self._threads.leave()
+        return reply
+
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
-        """Fetch, or wait for who does, as `policies.coalescing` says."""
+        """Fetch, or wait for who does, as `policies.coalescing` says; who waits holds no thread."""
         env, failures, patience = self._env, 0, now + plan.wait
         while True:
             ended = env.event()
             turn, flight = self._flights.ask(request.object, ended, env.now)
             if flight is not None and turn is Turn.FETCH:
                 return (yield from self._fetch_for_all(request, plan, flight))
-            if flight is not None and env.now < patience:
-                yield ended | env.timeout(patience - env.now)
-            if flight is None or not ended.triggered:
+            waits = flight is not None and env.now < patience
+            if waits:
+                yield from self._work(self._hit_cpu / 2)
+                self._threads.leave()
+                yield ended | env.timeout(max(patience - env.now, 0.0))
+            if ended.triggered:
+                how, reply = ended.value
+                failures += how is Landing.FAILED
+                turn = after(how, failures)
+                if how is Landing.SHARED or turn is Turn.FAIL:
+                    yield from self._work(self._hit_cpu / 2)
+                    return reply
+            else:
+                turn = Turn.ALONE
                 if flight is not None:
                     self._flights.leave(flight, ended)
-                return (yield from self._fetch(request, plan, env.now))
-            how, reply = ended.value
-            if how is Landing.SHARED:
-                yield from self._answer_at_once(reply)
-                return reply
-            failures += how is Landing.FAILED
-            turn = after(how, failures)
-            if turn is Turn.FAIL:
-                return reply
+            if waits and (place := self._threads.enter()) is not None:
+                yield place
             if turn is Turn.ALONE:
-                return (yield from self._fetch(request, plan, env.now))
+                return (yield from self._fetch_alone(request, plan, env.now))
 
     def _fetch_for_all(
         self, request: Request, plan: Plan, flight: Flight[Event]
@@ -196,12 +206,17 @@ class Proxy:
             shared = self._hit(reply, now if reply.born is None else reply.born)
         for waiter in self._flights.landed(flight, how, now):
             waiter.succeed((how, shared))
+        self._threads.leave()
         return reply
 
     def _answer_at_once(self, reply: Reply) -> Iterator[Event]:
         if self._hit_lock_s and reply.cache:
             yield self._hit_lock.hold(self._hit_lock_s)
             self._hit_lock.leave()
-        if self._hit_cpu:
-            yield self._core.hold(self._hit_cpu)
+        yield from self._work(self._hit_cpu)
+
+    def _work(self, seconds: float) -> Iterator[Event]:
+        """Use the core, if it takes any time."""
+        if seconds:
+            yield self._core.hold(seconds)
             self._core.leave()

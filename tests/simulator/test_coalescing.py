@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,9 @@ Z = 4.9
 FETCH_S, FRESH_S, RATE = 0.5, 1.0, 2.0
 
 
-def scenario_with(route: dict[str, Any], said: str = "max-age=1", **backend: Any) -> Scenario:
+def scenario_with(
+    route: dict[str, Any], said: str = "max-age=1", changes: dict[str, Any] | None = None, **backend: Any
+) -> Scenario:
     data = {
         "title": "coalescing", "seed": 4, "duration": "1000s", "warmup": "0s",
         "workload": {"rate": f"{RATE}/s", "objects": 1},
@@ -30,7 +33,7 @@ def scenario_with(route: dict[str, Any], said: str = "max-age=1", **backend: Any
             "limits": {"threads": 1000, "answer_timeout": "1d"},
         },
     }  # fmt: skip
-    return parse_scenario(data).scenario
+    return parse_scenario(data, changes or {}).scenario
 
 
 def run(scenario: Scenario) -> Records:
@@ -38,20 +41,39 @@ def run(scenario: Scenario) -> Records:
     return records.select(np.argsort(records.seq))
 
 
-def test_one_fetches_for_all_who_come_meanwhile() -> None:
-    """Request by request: a fetch, those who wait for it, those who find it fresh, and so on."""
-    scenario = scenario_with({"coalesce": True})
+@pytest.mark.parametrize(("objects", "threads"), [(1, 1000), (2, 3)])
+def test_one_fetches_for_all_who_come_meanwhile(objects: int, threads: int) -> None:
+    """Request by request: a fetch, those who wait for it, those who find it fresh, and so on.
+
+    Who waits holds no thread: beside two fetches a third one is enough for all others.
+    """
+    changes = {"workload.objects": objects, "proxy.limits.threads": threads, "workload.rate": "20/s"}
+    scenario = scenario_with({"coalesce": True}, changes=changes)
     records = run(scenario)
-    landed = fresh_until = -1.0
+    landed, fresh_until = [-1.0] * objects, [-1.0] * objects
     now = 0.0
     for row, request in enumerate(islice(Workload(scenario).stream(0), len(records))):
         now += request.pause
-        fetches = now >= fresh_until
+        one = request.object
+        fetches = now >= fresh_until[one]
         if fetches:
-            landed, fresh_until = now + FETCH_S, now + FETCH_S + FRESH_S
+            landed[one], fresh_until[one] = now + FETCH_S, now + FETCH_S + FRESH_S
         assert records.hit[row] == (not fetches)
-        assert records.done[row] == pytest.approx(max(now, landed), abs=1e-9)
+        assert records.done[row] == pytest.approx(max(now, landed[one]), abs=1e-9)
     assert records.upstream[records.hit].tolist() == [-1] * int(records.hit.sum())
+
+
+def test_who_waits_has_been_read_already() -> None:
+    """Half of a hit's demand on the core comes before the wait: the answers need only the other half."""
+    scenario = scenario_with({"coalesce": True}, changes={"workload.rate": "40/s", "duration": "100s"})
+    cpu = 0.004
+    records = simulate(scenario, costs=replace(Costs.zero(), hit_cpu=cpu)).records
+    fetched = records.done[~records.hit]
+    waited = [
+        records.done[records.hit & (records.done > landing) & (records.sent < landing)] for landing in fetched
+    ]
+    gaps = np.concatenate([np.diff(np.sort(done)) for done in waited])
+    assert np.median(gaps) == pytest.approx(cpu / 2, abs=1e-9)
 
 
 def test_coalescing_spares_the_backend_as_the_formula_says() -> None:

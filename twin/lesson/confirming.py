@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
@@ -58,7 +59,8 @@ def confirm_in_notebook(
     bars = NotebookBars()
     display(bars.panel)
     found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
-    display(HTML(summary_html(found)))
+    # After one run of each nothing tells how sure an order of the variants is.
+    display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
     display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))
     return found
 
