@@ -6,6 +6,7 @@ import ipaddress
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,7 +68,7 @@ def confirm(
 ) -> None:
     """Calibrate, simulate, measure on the real proxy, compare: did the prediction come true?
 
-    Exit status 0: nothing refuted; 1: refuted or void; 2: bad input.
+    Exit status 0: nothing refuted; 1: refuted or void; 2: bad input, or no variant ever settles.
     """
     from twin.confirm import confirm as run
     from twin.progress import Bars
@@ -90,6 +91,15 @@ def confirm(
         console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
     if found.refuted or found.void:
         raise typer.Exit(1)
+    _say_unsettled(found.unsettled, len(found.variants))
+
+
+def _say_unsettled(reasons: Mapping[str, str], variants: int) -> None:
+    """A line for each that never settles. If none does, there is no answer: exit status 2."""
+    for label, reason in reasons.items():
+        print(f"proxytwin: {label}: {reason}", file=sys.stderr)
+    if len(reasons) == variants:
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -100,30 +110,34 @@ def simulate(
     json: JsonFile = None,
     jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1 is one per core.")] = 1,
 ) -> None:
-    """Predict only."""
+    """Predict only.
+
+    Exit status 2 if no variant ever settles, because more arrives than can be answered.
+    """
     if jobs == 0:
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
     from simulator import simulate as run
     from twin.progress import Bars
-    from twin.terminal import print_summaries
+    from twin.terminal import half_widths, print_summaries
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
-    summaries, unsettled = [], {}
+    results, unsettled = [], {}
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
-            summaries.append(result.summary)
+            results.append(result)
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
+    summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
     if json is not None:
         found = _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], [])
+        for of_variant, half in zip(found["variants"], halves, strict=True):
+            of_variant.update({"half_width": half} if half else {})
         write_json(json, {**found, "unsettled": unsettled})
-    console = Console()
-    print_summaries(loaded, summaries, "predicted", console)
-    for label, reason in unsettled.items():
-        console.print(f"{label}: {reason}.", soft_wrap=True, markup=False, highlight=False)
+    print_summaries(loaded, summaries, "predicted", Console(), halves)
+    _say_unsettled(unsettled, len(results))
 
 
 @app.command()
@@ -192,7 +206,8 @@ def sweep(
 ) -> None:
     """Predict a grid of settings, on all cores or on a Dask cluster.
 
-    Exit status 1 if a setting could not be simulated; the table says why.
+    Exit status 1 if a setting could not be simulated, 2 if none of them ever settles; the table
+    says why.
     """
     if jobs == 0:
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
@@ -225,6 +240,14 @@ def sweep(
             f"proxytwin: {len(failed)} of {len(table)} failed, the first: {failed.iloc[0]}", file=sys.stderr
         )
         raise typer.Exit(1)
+    growing = table["unsettled"][table["unsettled"] != ""]
+    if len(growing):
+        print(
+            f"proxytwin: {len(growing)} of {len(table)} never settle, the first: {growing.iloc[0]}",
+            file=sys.stderr,
+        )
+    if len(growing) == len(table):
+        raise typer.Exit(2)
 
 
 @app.command()

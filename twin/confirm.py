@@ -67,9 +67,9 @@ def confirm(
             if costs
             else calibrate(stage, loaded.scenario, reporter, probes_s, tries)
         )
-        predicted = _predict(loaded.variants, seeds, calibration.costs, reporter)
+        predicted, unsettled = _predict(loaded.variants, seeds, calibration.costs, reporter)
         measured = _measure(stage, loaded.variants, seeds, repeats, reporter, tries)
-    return _compare(loaded, calibration, predicted, measured)
+    return _compare(loaded, calibration, predicted, unsettled, measured)
 
 
 def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
@@ -78,18 +78,21 @@ def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
 
 def _predict(
     variants: list[Variant], seeds: int, costs: Costs, reporter: Reporter
-) -> list[list[list[Records]]]:
-    """Records by variant, seed and luck."""
+) -> tuple[list[list[list[Records]]], list[str]]:
+    """Records by variant, seed and luck; and why a variant never settles, empty if it does."""
     total = len(variants) * seeds * LUCKS
     predicted: list[list[list[Records]]] = []
+    unsettled = []
     with reporter.step("simulate", total) as advance:
         for variant in variants:
-            of_seeds = []
+            of_seeds, reason = [], ""
             for scenario in _with_seeds(variant.scenario, seeds):
                 result = simulate(scenario, lucks=LUCKS, costs=costs, progress=lambda *_: advance(1))
                 of_seeds.append([run.records for run in result.runs])
+                reason = reason or result.settled.reason
             predicted.append(of_seeds)
-    return predicted
+            unsettled.append(reason)
+    return predicted, unsettled
 
 
 @dataclass
@@ -123,6 +126,7 @@ def _compare(
     loaded: LoadedScenario,
     calibration: Calibration,
     predicted: list[list[list[Records]]],
+    unsettled: list[str],
     measured: _Measured,
 ) -> Confirmation:
     windows = [variant.scenario.window for variant in loaded.variants]
@@ -142,6 +146,7 @@ def _compare(
                 "inconclusive" if measured.void[number] else compare.verdict(apart, noise),
                 pool([run.within(window).whole() for run in _flat(predicted[number])]),
                 pool([run.within(window).whole() for run in _flat(measured.records[number])]),
+                unsettled[number],
             )
         )
     rankings = {

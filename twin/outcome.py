@@ -37,8 +37,13 @@ class Calibration:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; times in seconds."""
-        costs = {key: value for key, value in asdict(self.costs).items() if not key.endswith("_spread")}
-        return {**costs, "samples": self.samples}
+        behind = [_seconds(costs) for costs in self.costs.behind]
+        return {**_seconds(self.costs), **({"behind": behind} if behind else {}), "samples": self.samples}
+
+
+def _seconds(costs: Costs) -> dict[str, float]:
+    """The costs that are one number each."""
+    return {key: value for key, value in asdict(costs).items() if isinstance(value, float)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class VariantOutcome:
     verdict : str
     predicted_records, measured_records : Records
         The requests of all runs, warm-up cut, for pictures.
+    unsettled : str
+        Why the predicted averages depend on the duration; empty if they do not.
     """
 
     variant: Variant
@@ -64,6 +71,7 @@ class VariantOutcome:
     verdict: compare.Verdict
     predicted_records: Records
     measured_records: Records
+    unsettled: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,11 @@ class Confirmation:
         """Whether any prediction failed."""
         return any(outcome.verdict == "refuted" for outcome in self.variants)
 
+    @property
+    def unsettled(self) -> dict[str, str]:
+        """Why variants never settle, by label; those that do are not in it."""
+        return {one.variant.label: one.unsettled for one in self.variants if one.unsettled}
+
     def as_dict(self) -> dict[str, Any]:
         """The form that ``--json`` writes."""
         ranked = self.rankings[self.scenario.rank_by]
@@ -111,6 +124,7 @@ class Confirmation:
             "seed": self.scenario.seed,
             "calibration": self.calibration.as_dict(),
             "void": self.void,
+            "unsettled": self.unsettled,
             "repeated_runs": self.repeated,
             "noise": self.noise,
             "variants": [

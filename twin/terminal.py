@@ -11,6 +11,8 @@ from rich.text import Text
 
 from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
+from simulator import Result
+from simulator.statistics import estimate
 from twin.compare import ABSOLUTE, HIGHER_IS_BETTER, Differences
 from twin.look import MEASURED, PREDICTED, VERDICT
 from twin.outcome import Confirmation
@@ -62,14 +64,37 @@ def _table(title: str) -> Table:
     return table
 
 
-def summary_table(loaded: LoadedScenario, summaries: Sequence[Summary], title: str) -> Table:
-    """One line per variant, for one twin alone."""
-    columns = [name for name in _shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
+def half_widths(result: Result) -> dict[str, float]:
+    """Half of each figure's 95 % confidence interval, by name; empty with a single replication."""
+    if len(result.runs) < 2:
+        return {}
+    shown = _every_column([result.summary])
+    return {name: estimate(result.values(name)).half_width for name in shown}
+
+
+def _every_column(summaries: Sequence[Summary]) -> list[str]:
+    """What one twin alone is told by, errors last."""
+    return [name for name in _shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
+
+
+def summary_table(
+    loaded: LoadedScenario,
+    summaries: Sequence[Summary],
+    title: str,
+    halves: Sequence[Mapping[str, float]] = (),
+) -> Table:
+    """One line per variant, for one twin alone; below it what `half_widths` says, if it does."""
+    columns = _every_column(summaries)
     table = _table(title)
+    if any(halves):
+        table.caption = f"{table.caption}; ±: half of the 95 % confidence interval"
     for name in columns:
         table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
-    for variant, summary in zip(loaded.variants, summaries, strict=True):
+    for number, (variant, summary) in enumerate(zip(loaded.variants, summaries, strict=True)):
         table.add_row(Text(variant.label), *_cells(summary, columns))
+        if halves and halves[number]:
+            errors = ["±" + _written(halves[number][name], _COLUMNS[name][1]) for name in columns]
+            table.add_row("", *errors, style="dim")
     return table
 
 
@@ -183,10 +208,14 @@ def conclusion(found: Confirmation) -> list[str]:
 
 
 def print_summaries(
-    loaded: LoadedScenario, summaries: Sequence[Summary], side: str, console: Console
+    loaded: LoadedScenario,
+    summaries: Sequence[Summary],
+    side: str,
+    console: Console,
+    halves: Sequence[Mapping[str, float]] = (),
 ) -> None:
-    """The tables of one twin alone; `side` is ``predicted`` or ``measured``."""
-    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})"))
+    """The tables of one twin alone; `side` is ``predicted`` or ``measured``, `halves` are `half_widths`."""
+    console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})", halves))
     _print_more([variant.label for variant in loaded.variants], {side: summaries}, console)
 
 

@@ -41,10 +41,13 @@ class Prequal(Balancer):
             del pool[next(iter(pool))]
         load, weight = upstreams.load, upstreams.weight
         flying = load if upstreams.equal else {index: load[index] / weight[index] for index in pool}
-        hot = sorted([flying[index] for index in pool])[int(self.HOT * (len(pool) - 1))]
-        chosen = min([index for index in pool if flying[index] <= hot], key=self._latency.rank.__getitem__)
+        ordered = sorted(pool, key=flying.__getitem__)
+        last = int(self.HOT * (len(ordered) - 1))
+        while last + 1 < len(ordered) and flying[ordered[last + 1]] == flying[ordered[last]]:
+            last += 1
+        chosen = min(ordered[: last + 1], key=self._latency.rank.__getitem__)
         del pool[chosen]
-        pool[chosen] = None  # last: among equals the one goes that was chosen longest ago
+        pool[chosen] = None  # last: among equals, as loaded as each other, the one chosen longest ago goes
         return chosen
 
     def finished(self, index: int, elapsed: float, now: float) -> None:

@@ -285,10 +285,27 @@ def test_an_overload_is_said_in_one_line_and_in_the_json(run: Run, tmp_path: Pat
     changes = ('workload={rate = "900/s"}', "duration=10s", "compare={}")
     options = [word for change in changes for word in ("--set", change)]
     code, out, err = run("simulate", "slow-server", *options, "--json", str(target))
-    assert (code, err) == (0, "")
-    said = [line for line in out.splitlines() if "never settles" in line]
-    assert len(said) == 1 and said[0].startswith("as written: ")
-    assert said[0] == f"as written: {json.loads(target.read_text())['unsettled']['as written']}."
+    assert code == 2 and "req/s" in out, "its table can be seen all the same"
+    said = json.loads(target.read_text())["unsettled"]["as written"]
+    assert one_line(err) == f"as written: {said}" and "never settles" in said
+
+
+def test_an_overload_beside_one_that_settles_is_an_answer(run: Run) -> None:
+    changes = ("duration=20s", 'compare={"proxy.service.web.balance" = ["round_robin", "p2c"]}')
+    code, _, err = run("simulate", "one-slow-of-ten", *(word for c in changes for word in ("--set", c)))
+    assert code == 0
+    assert one_line(err).startswith("round_robin: ") and "never settles" in err
+
+
+def test_replications_show_their_confidence_interval(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    changes = ("duration=3s", 'compare={"proxy.service.web.balance" = ["p2c"]}')
+    options = [word for change in changes for word in ("--set", change)]
+    _, one, _ = run("simulate", "slow-server", *options)
+    _, three, _ = run("simulate", "slow-server", *options, "--replications", 3, "--json", target)
+    assert "±" not in one and "confidence interval" in three
+    (variant,) = json.loads(target.read_text())["variants"]
+    assert f"±{variant['half_width']['mean_ms']:.1f}" in three
 
 
 def test_a_load_that_settles_is_not_remarked_upon(run: Run) -> None:
@@ -307,7 +324,7 @@ def test_simulate_writes_one_side_as_json_and_a_table(run: Run, scenario: Path, 
         {"proxy.service.web.balance": "p2c"},
     ]
     for variant in data["variants"]:
-        assert set(variant) == {"setting", "simulated"}
+        assert set(variant) == {"setting", "simulated", "half_width"}
         assert set(variant["simulated"]) >= FIGURES
         assert variant["simulated"]["hit_ratio"] is None
         assert set(variant["simulated"]["upstream_share"]) == {"web/0", "web/1"}

@@ -93,7 +93,8 @@ def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) ->
             registry.register(name)(policy)
     outcome: Outcome = {}
     with _Caught() as caught:
-        outcome = figures(simulate(scenario, costs=costs).summary)
+        result = simulate(scenario, costs=costs)
+        outcome = {**figures(result.summary), "unsettled": result.settled.reason}
     return key, {"error": caught.error} if caught.error else outcome
 
 

@@ -22,6 +22,9 @@ from twin.sweeps.journal import Journal
 from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
 from twin.tables import check_table, write_table
 
+TEXTS = ("unsettled", "error")
+"""Columns of a sweep's table that hold sentences."""
+
 
 def sweep(
     scenario: ScenarioSource,
@@ -64,7 +67,8 @@ def sweep(
     -------
     pandas.DataFrame
         A row per setting and replication: a column for each varied key, ``replication``,
-        ``seed``, every figure of `Summary`, and ``error``, empty where all went well.
+        ``seed``, every figure of `Summary`, ``unsettled``, why its averages depend on the duration,
+        and ``error``; both are empty where all went well.
 
     Raises
     ------
@@ -191,12 +195,13 @@ def to_frame(work: Mapping[str, Cell], outcomes: Mapping[str, Outcome]) -> pd.Da
             }
         )
     frame = pd.DataFrame(rows)
-    frame = frame[[*(name for name in frame if name != "error"), "error"]]
+    for name in TEXTS:  # the last columns
+        frame[name] = frame.pop(name).fillna("") if name in frame else ""
     frame["seed"] = frame["seed"].astype("Int64")
     for name in next(iter(work.values())).setting:
         if frame[name].map(type).nunique() > 1:  # a column of a table has one type
             frame[name] = frame[name].map(str)
-    for name in set(frame) - {"error", "seed", *next(iter(work.values())).setting}:
+    for name in set(frame) - {*TEXTS, "seed", *next(iter(work.values())).setting}:
         frame[name] = pd.to_numeric(frame[name])
     return frame
 

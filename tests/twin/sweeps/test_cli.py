@@ -126,3 +126,14 @@ def test_a_scenario_that_is_not_there_is_one_line(run: Run) -> None:
     status, _, said = run("smal-cache", POLICIES)
     assert status == 2
     assert said == "proxytwin: smal-cache: no such file or shipped scenario (did you mean 'small-cache'?)\n"
+
+
+def test_an_overload_is_said_in_one_line_and_in_the_table(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "sweep.csv"
+    options = ("hockey-stick", "--set", "duration=20s", "--jobs=1", "--out", str(out))
+    code, shown, err = run(*options, "--vary=workload.rate=25/s,75/s")
+    assert code == 0 and "75/s" in shown
+    assert err.startswith("proxytwin: 1 of 2 never settle, the first: ") and err.count("\n") == 1
+    unsettled = pd.read_csv(out, keep_default_na=False)["unsettled"]
+    assert unsettled[0] == "" and "never settles" in unsettled[1]
+    assert run("hockey-stick", "--set", "duration=20s", "--jobs=1", "--vary=workload.rate=75/s")[0] == 2
