@@ -1,5 +1,6 @@
 """SOCKS on the wire: real clients, tunnels, datagrams, and what is refused."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -8,8 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from realproxy import Forward, Limits, Log
+from realproxy import Forward, Limits, Log, Proxy
 from realproxy.socks import wrap_datagram
 from realproxy.socks.addresses import write_address
 
@@ -183,6 +186,28 @@ def test_socks_is_spoken_at_the_beginning_only(origin, serve, wire):
     client = wire(serve(origin(), forward=forward()))
     assert client.ask("/").body == b"hello"
     assert client.send(GREETING).answer().status == 400
+
+
+@given(st.sampled_from([b"\x04", b"\x05", GREETING, GREETING + b"\x05\x01\x00"]), st.binary(max_size=300))
+def test_whatever_is_sent_the_connection_ends(everything_blocked, start, data):
+    address = ("127.0.0.1", everything_blocked.port)
+    with socket.create_connection(address, timeout=10) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(start + data)
+        with contextlib.suppress(OSError):  # it may have ended already
+            sock.shutdown(socket.SHUT_WR)
+        while sock.recv(1000):
+            pass  # one that does not end is a TimeoutError
+
+
+@pytest.fixture(scope="module")
+def everything_blocked() -> Iterator[Proxy]:
+    """A proxy that dials nothing; at the end it must still answer."""
+    with Proxy(forward=Forward(block=["*", "0.0.0.0/0", "::/0"]), limits=Limits(drain="1s")) as proxy:
+        yield proxy
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+            sock.sendall(GREETING)
+            assert sock.recv(2) == b"\x05\x00"
+        assert proxy.stats()["tunnels"] == 0
 
 
 def test_slow_handshakes_hold_no_worker_and_end(origin, serve, wire):
