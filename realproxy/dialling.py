@@ -6,6 +6,7 @@ the `Resolver`, which hand what they found back to it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -118,7 +119,8 @@ class Dial:
             return
         self._relay.forget(sock)
         self._sock = None
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected(sock)
 
     def _late(self, sock: socket.socket, _: float) -> None:

@@ -7,6 +7,7 @@ one place that closes a client's socket. No connection costs a thread.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import select
 import socket
@@ -188,8 +189,9 @@ class _Connection:
     def begin(self) -> None:
         owner, sock = self._owner, self._sock
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with contextlib.suppress(OSError):  # it is gone already, which its first event will tell
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._peer[0] in owner.trusted:
             owner.relay.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
             owner.relay.at(time.monotonic() + owner.limits.header_timeout, lambda _: self._too_late())
@@ -254,7 +256,7 @@ class _Connection:
         assert self._pick is not None
         self._failed.append(self._pick.index)
         self._pick.finish(True)
-        if len(self._failed) < len(self._service.names):
+        if self._service.settings.failover and len(self._failed) < len(self._service.names):
             self._find_upstream()
         else:
             self.fail(End.UPSTREAM_UNREACHABLE)
@@ -264,8 +266,8 @@ class _Connection:
         self._dial = None
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - exchange.arrived
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
+            upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._service.proxy_protocol is not None:
                 self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
         except OSError:  # the client is gone

@@ -88,8 +88,9 @@ class ProxySettings(Settings):
                 )
                 raise ValueError(f"{key}: unknown service {name!r}{hint}")
         for number, tcp in enumerate(self.tcp):
-            if self.service[tcp.to].tls is not None:
-                raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has tls, which only routes obey")
+            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate"):
+                if getattr(self.service[tcp.to], key) is not None:
+                    raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has {key}, which only routes obey")
         if not self.route and not self.tcp and self.forward is None:
             raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
         return self

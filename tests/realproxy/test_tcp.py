@@ -145,6 +145,31 @@ def test_an_upstream_that_cannot_be_reached_is_passed_over(upstream, tunnelled, 
         client.close()
 
 
+def test_failures_to_connect_eject_an_upstream_and_failover_can_be_off(upstream, serve, dial, until):
+    server = upstream()
+    addresses = [f"127.0.0.1:{closed_port()}", server.address]
+    eject = {"errors": 2, "for": "60s", "most": 0.5}
+
+    def start(**keys) -> Proxy:
+        service = Service(upstreams=addresses, eject=eject, **keys)
+        return serve(tcp=[Tcp(listen=":0", to="it")], service={"it": service}, limits=Limits(drain="0s"))
+
+    patient = start()
+    for number in range(8):
+        dial(patient, b"%d" % number)
+        assert server.accept().recv(1) == b"%d" % number
+    assert patient.stats()["upstreams"]["it"][0]["requests"] == 2
+    strict = start(failover=False)
+    assert read_all(dial(strict)) == b""
+    until(lambda: strict.stats()["tcp"][0]["failed"] == 1)
+
+
+@pytest.mark.parametrize("key", [{"queue": {"in_flight": 1}}, {"rate": "1/s"}, {"tls": True}, {"retry": {}}])
+def test_what_only_routes_obey_is_refused(key):
+    with pytest.raises(BadInput, match=rf"tcp\.0\.to: service 'it' has {next(iter(key))}, which only routes"):
+        Proxy(tcp=[Tcp(listen=":0", to="it")], service={"it": Service(upstreams="127.0.0.1:1", **key)})
+
+
 def test_without_any_upstream_the_connection_is_closed_and_that_is_logged(serve, dial, tmp_path, until):
     log = tmp_path / "log"
     proxy = serve(
