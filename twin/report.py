@@ -32,6 +32,7 @@ def confirmation_page(found: Confirmation) -> str:
         "<h2>Prediction beside measurement</h2>",
         comparison_table(found),
         _reading(found),
+        _caches(found),
         *_pictures(found),
         "<h2>Calibration</h2>",
         _calibration(found),
@@ -126,6 +127,29 @@ def _reading(found: Confirmation) -> str:
     )
 
 
+def _caches(found: Confirmation) -> str:
+    """Whose cache answered, in a chain of proxies."""
+    proxies = list(found.variants[0].measured.cache_share)
+    if not proxies:
+        return ""
+    head = "".join(f"<th>{name}, {side}</th>" for name in proxies for side in ("predicted", "measured"))
+    rows = "".join(
+        f"<tr><td>{html.escape(outcome.variant.label)}</td>"
+        + "".join(
+            f"<td>{summary.cache_share[name]:.3f}</td>"
+            for name in proxies
+            for summary in (outcome.simulated, outcome.measured)
+        )
+        + "</tr>"
+        for outcome in found.variants
+    )
+    return (
+        "<h2>Whose cache answered</h2>"
+        f'<div class="scroll"><table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div>"
+    )
+
+
 def _pictures(found: Confirmation) -> Iterable[str]:
     labels = [outcome.variant.label for outcome in found.variants]
     said = [outcome.simulated for outcome in found.variants]
@@ -164,9 +188,12 @@ def _calibration(found: Confirmation) -> str:
         "miss_cpu": "proxy's core, answer from a backend",
         "service_extra": "a backend's slot beyond the demanded work",
     }
+    known = [(text, getattr(costs, name)) for name, text in meaning.items()]
+    for place, behind in enumerate(costs.behind, 1):
+        of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
+        known += [(f"proxy.{place}: {meaning[name]}", getattr(behind, name)) for name in of_hop]
     rows = "".join(
-        f"<tr><td>{text}</td><td>{format_duration(round(getattr(costs, name), 7))}</td></tr>"
-        for name, text in meaning.items()
+        f"<tr><td>{text}</td><td>{format_duration(round(seconds, 7))}</td></tr>" for text, seconds in known
     )
     samples = found.calibration.samples
     said = (

@@ -16,7 +16,14 @@ from scenarios import Summary
 from scenarios.loading import LoadedScenario
 from twin.compare import Ranking
 from twin.outcome import Confirmation
-from twin.terminal import conclusion, confirmation_table, fetches_table, print_confirmation, summary_table
+from twin.terminal import (
+    caches_table,
+    conclusion,
+    confirmation_table,
+    fetches_table,
+    print_confirmation,
+    summary_table,
+)
 
 Make = Callable[..., Summary]
 
@@ -97,6 +104,19 @@ def test_fetches_stand_in_a_table_where_hits_do_not_tell_them(summary: Make) -> 
     text = shown(table, width=80)
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
     assert rows(text)[2] == ["a", "50", "50", "41", "1.02"]
+
+
+def test_a_chain_tells_whose_cache_answered(summary: Make) -> None:
+    half, quarter = ({"proxy.0": share, "proxy.1": 0.125} for share in (0.5, 0.25))
+    said = [summary(cache_share=half), summary(cache_share=quarter)]
+    table = caches_table(["a", "b"], {"predicted": said, "measured": said[::-1]})
+    text = shown(table, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert rows(text)[2:] == [
+        ["a", "50.0%", "25.0%", "12.5%", "12.5%"],
+        ["b", "25.0%", "50.0%", "12.5%", "12.5%"],
+    ]
+    assert caches_table(["a"], {"predicted": [summary()]}) is None
 
 
 def test_one_twin_alone_has_a_line_a_variant(load: Callable[..., LoadedScenario], summary: Make) -> None:
