@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from loadtests import Measurement, Stage
+from policies.settings import Hedge
 from scenarios import Scenario, Workload, parse_scenario
 
 
@@ -59,6 +60,15 @@ def test_all_parts_are_due_at_once_and_the_slowest_counts(stage: Stage, load: di
     if records.closed:
         last = records.user[::6][1:] == records.user[::6][:-1]
         assert (due[1:, 0] > done.max(axis=1)[:-1])[last].all()
+
+
+def test_a_hedged_run_is_valid_and_its_backends_work_more(stage: Stage) -> None:
+    asked = scenario({"users": 3, "think": "5ms"}, hiccup={"share": 0.2, "lasts": "50ms"})
+    service = asked.proxy.service["web"].model_copy(update={"hedge": Hedge(after=0.02)})
+    proxy = asked.proxy.model_copy(update={"service": {"web": service}})
+    run = stage.measure(asked.model_copy(update={"proxy": proxy}))
+    assert by_rule(run) == []
+    assert len(run.records) < run.backends["requests"] < 2 * len(run.records)
 
 
 def test_a_server_pauses_for_the_requests_that_the_simulator_says(stage: Stage) -> None:
