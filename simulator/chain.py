@@ -16,7 +16,7 @@ from simulator.links import Handle, over_link
 from simulator.proxy import Proxy
 from simulator.service import Behind
 from simulator.slots import StepSeries
-from simulator.workers import connect
+from simulator.workers import Turns, connect
 
 
 class Chain:
@@ -51,7 +51,10 @@ class Chain:
         self.fetches = FetchLog() if scenario.caching else None
         far = latency_draws(latency.backend, scenario.seed, "backend")
         self._behind = Behind(replicas, far, fetches=self.fetches)
-        self._chances = [random.Random(f"{scenario.seed}/{name}/connections") for name in scenario.proxies]
+        self._turns = [
+            Turns(proxy.workers, random.Random(f"{scenario.seed}/{name}/connections"))
+            for name, proxy in zip(scenario.proxies, scenario.chain, strict=True)
+        ]
         inside = (replica.inside for replica in replicas)
         self.inside = dict(zip(scenario.replicas, inside, strict=True))
         self._workers: list[list[Proxy]] = []
@@ -65,7 +68,7 @@ class Chain:
     def _connect(self, number: int, latency: Latency | None) -> Handle:
         """A connection is in use as long as its messages are under way."""
         ends = [over_link(self._env, worker.handle, latency) for worker in self._workers[0]]
-        return connect(ends, self._chances[number])
+        return connect(ends, self._turns[number])
 
     def _build(self, number: int) -> list[Proxy]:
         """The workers of one proxy; what is behind it is there already."""

@@ -1,4 +1,4 @@
-"""One proxy, several workers: each has the connections that the kernel gave it, and a store of its own."""
+"""One proxy, several workers: each has the connections that it accepted, and a store of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from policies.eviction import charged_size, eviction_policies
 from scenarios import Records, Scenario, parse_scenario
 from simulator import Costs
 from simulator.run import simulate_once
+from simulator.workers import Turns
 
 ITEM = charged_size(1024)
 
@@ -42,6 +43,13 @@ def test_one_connection_sees_one_workers_share_of_the_cache(workers: int) -> Non
     policy = eviction_policies["lru"](60 * ITEM // workers, rng=random.Random(0))
     assert len(records) > 1500
     assert records.hit.tolist() == [policy.request(number, ITEM, 0.0) for number in records.object.tolist()]
+
+
+def test_connections_are_dealt_evenly() -> None:
+    turns = Turns(4, random.Random(1))
+    dealt = [turns.accept() for _ in range(40)]
+    assert sorted(dealt) == sorted([0, 1, 2, 3] * 10)
+    assert dealt[:4] != dealt[4:8], "by chance among those that have equally few"
 
 
 def test_nothing_is_found_in_another_workers_store() -> None:
