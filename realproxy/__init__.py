@@ -9,6 +9,7 @@ from policies.problems import BadInput
 from policies.settings import (
     Cache,
     Certificate,
+    Disk,
     Forward,
     Limits,
     Log,
@@ -25,6 +26,6 @@ from policies.settings import (
 from realproxy.proxy import Proxy
 
 __all__ = [
-    "BadInput", "Cache", "Certificate", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",
+    "BadInput", "Cache", "Certificate", "Disk", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",
     "ProxySettings", "Route", "RouteCache", "Service", "Tcp", "Upstream", "UpstreamTls",
 ]  # fmt: skip

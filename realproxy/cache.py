@@ -22,6 +22,7 @@ from policies.freshness import Forwarded, NotStored, Request
 from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
 from policies.variants import ANY, MOST_VARIANTS, selects
+from realproxy.disk import Disk
 from realproxy.heads import PSEUDONYM
 from realproxy.http1 import RequestHead
 from realproxy.purging import Changes, Groups, Purge, origin_of
@@ -137,6 +138,7 @@ class Store:
     """
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
+        self.disk = Disk(settings.disk) if settings.disk is not None else None
         self._lock = threading.Lock()
         self.capacity = settings.capacity
         self._index = _Index(build_eviction(settings, rng))
@@ -197,6 +199,39 @@ class Store:
         bool
             Whether it was kept.
         """
+        kept = self._keep(key, stored, asked, since)
+        if kept and self.disk is not None:
+            self.disk.put(key, stored)
+        return kept
+
+    def recall(self, key: bytes, request: Request, asked: Header) -> Found | None:
+        """What the disk has for a request that memory could not answer; None if nothing that may be sent.
+
+        What is small is in memory afterwards.
+        """
+        if self.disk is None or request.forward is not None:
+            return None
+        begun = time.monotonic()
+        entry = self.disk.find(key, asked)
+        use = Use.ASK if entry is None else reuse(entry.plain.answer, request, entry.plain.age(begun))
+        if entry is None or use is Use.ASK:
+            return None
+        stored = self.disk.open(entry, large=use is not Use.BEHIND)
+        if stored is None:
+            return None
+        if stored.file is None:
+            self._keep(key, stored, asked, begun)
+        with self._lock:
+            self._misses -= 1
+            self._hits += 1
+        return Found(use, stored, Forwarded.STALE)
+
+    def close(self) -> None:
+        """End the disk's thread."""
+        if self.disk is not None:
+            self.disk.stop()
+
+    def _keep(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
             if self._changes.overtook(key, stored.groups, since):
@@ -216,19 +251,25 @@ class Store:
     def discard(self, key: bytes) -> bool:
         """Drop what is stored under `key`; returns whether there was anything."""
         with self._lock:
-            return self._index.discard(key)
+            was = self._index.discard(key)
+        return (self.disk is not None and self.disk.discard(key)) or was
 
     def invalidate(self, key: bytes) -> None:
         """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
 
         RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn.
         """
+        on_disk = self.disk.groups_of(key) if self.disk is not None else set()
         with self._lock:
             now = time.monotonic()
             groups = {group for stored in self._index.peek(key, now) or () for group in stored.groups}
+            groups |= on_disk
             self._fell(key, now)
             for group in groups:
                 self._group_fell(key, group, now)
+        if self.disk is not None:
+            self.disk.drop_groups(key, groups)
+            self.disk.discard(key)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
         """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
@@ -236,6 +277,8 @@ class Store:
             now = time.monotonic()
             for group in groups:
                 self._group_fell(key, group, now)
+        if self.disk is not None:
+            self.disk.drop_groups(key, groups)
 
     def _group_fell(self, key: bytes, group: str, now: float) -> None:
         member = origin_of(key), group
@@ -262,11 +305,11 @@ class Store:
                 found = self._index.all_keys()
         if purge.prefix is not None:
             found = [key for key in found if purge.takes(key, ())]
-        count = 0
+        gone = self.disk.purge(purge) if self.disk is not None else set()
         for start in range(0, len(found), PURGED_AT_ONCE):
             with self._lock:
-                count += sum(map(self._index.discard, found[start : start + PURGED_AT_ONCE]))
-        return count
+                gone.update(filter(self._index.discard, found[start : start + PURGED_AT_ONCE]))
+        return len(gone)
 
     def reserve(self, size: int) -> bool:
         """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""

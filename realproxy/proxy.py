@@ -194,7 +194,8 @@ class Proxy:
             ``requests``; ``answers`` (by status, 0 where none was sent); ``ends`` (by
             `realproxy.exchange.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
             ``misses``, ``collapsed`` (requests that were given what another one fetched),
-            ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``;
+            ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``,
+            ``disk_objects``, ``disk_bytes``;
             ``upstreams`` (by service: address, requests, failures, outstanding, ejected, unhealthy);
             ``services`` (waiting, breaker_open); ``connections``, ``tunnels`` and
             ``associations`` (of datagrams; open now), ``accepted``;

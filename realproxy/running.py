@@ -149,7 +149,12 @@ class Running:
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:
-            log = _open_log(settings, where)
+            try:
+                log = _open_log(settings, where)
+            except BadInput:
+                if before is None:
+                    site.store.close()
+                raise
         return Generation(settings, site, Serving(site, self.address, log), log)
 
     def _abandon(self, client: Client) -> None:
@@ -239,6 +244,7 @@ class Running:
         if turns is not None:
             turns.close()
         now.site.pool.close_all()
+        now.site.store.close()
         if self.admin is not None:
             self.admin.stop()
         if now.log is not None:
@@ -251,6 +257,8 @@ class Running:
         site, log, gathering = now.site, now.log, now.site.gathering
         tally = self._workers.tally() + Counter(dict(self._following.tally))
         tally += Counter(dict(self._shedder.worker.tally))
+        disk = site.store.disk
+        on_disk = disk.counts() if disk is not None else {"objects": 0, "bytes": 0}
         requests = tally.pop("requests", 0)
         ends = Counter({key: count for key, count in tally.items() if not key.isdigit()})
         cache = site.store.counts()
@@ -265,6 +273,8 @@ class Running:
             "waiting": gathering.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
+            "disk_objects": on_disk["objects"],
+            "disk_bytes": on_disk["bytes"],
             "upstreams": {name: service.counts() for name, service in site.services.items()},
             "services": {name: service.state() for name, service in site.services.items()},
             "connections": self._front.connections,

@@ -25,6 +25,7 @@ from realproxy.cache import HIT, Found, cache_key, described, status_field
 from realproxy.client import Arrival, Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal
 from realproxy.faults import Struck, strike
+from realproxy.filebody import Torn
 from realproxy.follower import Follower
 from realproxy.following import Following
 from realproxy.forwarding import Forwarding, asked_host
@@ -464,6 +465,8 @@ class Serving:
         key, asked = cache_key(service, head), head.fields.text
         request = read_request(head.method, asked, head.framing != 0)
         found = store.lookup(key, request, asked)
+        if store.disk is not None and found.use is Use.ASK and found.stored is None:
+            found = store.recall(key, request, asked) or found
         recording = None
         if found.use is Use.ASK:
             if request.only_if_cached:
@@ -525,10 +528,26 @@ class Serving:
         head, exchange = turn.head, turn.exchange
         keep = self._skip_body(turn)
         added = status_field(exchange.cache) + connection_field(head, keep)
+        if stored.file is not None:
+            self._from_file(turn, stored, added)
+            return Then.NEXT if keep else Then.LINGER
         exchange.status, pieces = stored.respond(head, added, time.monotonic())
         turn.client.send(pieces)
         exchange.sent = len(pieces[1]) if len(pieces) > 1 else 0
         return Then.NEXT if keep else Then.LINGER
+
+    def _from_file(self, turn: Turn, stored: Stored, added: bytes) -> None:
+        """Send a body that is on disk, a chunk at a time."""
+        exchange = turn.exchange
+        try:
+            exchange.status, start, body = stored.respond_from_file(turn.head, added, time.monotonic())
+            turn.client.send([start])
+            while body is not None and exchange.sent < len(body):
+                exchange.sent += turn.client.send([body.read(exchange.sent)])
+        except (Torn, OSError):
+            raise Cut(End.UPSTREAM_BROKEN) from None
+        finally:
+            stored.release()
 
     def _fetch(self, turn: Turn, fetch: Fetch, recording: Recording | None) -> Then:
         """Answer from an upstream, or from the store if it fails."""

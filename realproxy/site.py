@@ -83,6 +83,10 @@ class Site:
         if before is not None and before.settings.cache == settings.cache:
             self.store, self.gathering = before.store, before.gathering
         else:
+            if before is not None and (before.settings.cache.disk or settings.cache.disk):
+                raise BadInput(
+                    "settings", "cache", "cannot change while the proxy runs, for it has a disk tier"
+                )
             self.store = Store(settings.cache, _rng(seed, "cache"))
             self.gathering = Gathering(self.store, settings.limits.idle_timeout)
         self.waits = Waits() if before is None else before.waits

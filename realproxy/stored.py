@@ -14,6 +14,7 @@ from policies.freshness import Answer
 from policies.ranges import range_applies, select_range
 from policies.validation import not_modified
 from policies.variants import ANY, Variant
+from realproxy.filebody import FileBody
 from realproxy.heads import not_modified_head, partial_head, stored_head, unsatisfiable_head
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
@@ -35,7 +36,9 @@ class Stored:
     head : bytes
         Open at its end, without Age, Cache-Status and Connection.
     body : bytes
-        The whole body.
+        The whole body; empty if it is in a file.
+    file : FileBody or None
+        The body on disk.
     status : int
         Of the answer.
     reason : bytes
@@ -50,7 +53,7 @@ class Stored:
         What it belongs to. RFC 9875
     """
 
-    __slots__ = ("answer", "body", "born", "groups", "head", "reason", "status", "variant")
+    __slots__ = ("answer", "body", "born", "file", "groups", "head", "reason", "status", "variant")
 
     def __init__(
         self,
@@ -64,9 +67,47 @@ class Stored:
         groups: tuple[str, ...] = (),
     ) -> None:
         self.status, self.reason, self.body = status, reason, body
+        self.file: FileBody | None = None
         self.answer = _shared(replace(answer, age=0.0))
         self.head = stored_head(status, reason, lines, len(body))
         self.born, self.variant, self.groups = born, variant, groups
+
+    @classmethod
+    def restored(
+        cls,
+        status: int,
+        reason: bytes,
+        head: bytes,
+        answer: Answer,
+        born: float,
+        variant: Variant,
+        groups: tuple[str, ...],
+    ) -> Stored:
+        """One that was stored before, from its head; without its body."""
+        stored = cls(status, reason, (), b"", answer, born, variant, groups)
+        stored.head = head
+        return stored
+
+    def with_body(self, body: bytes | FileBody) -> Stored:
+        """The same answer with another body, in memory or on disk."""
+        other = Stored.restored(
+            self.status, self.reason, self.head, self.answer, self.born, self.variant, self.groups
+        )
+        if isinstance(body, bytes):
+            other.body = body
+        else:
+            other.file = body
+        return other
+
+    def release(self) -> None:
+        """Close the file, if its body is in one."""
+        if self.file is not None:
+            self.file.close()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return len(self.body) if self.file is None else len(self.file)
 
     @property
     def fields(self) -> Fields:
@@ -96,24 +137,38 @@ class Stored:
         """
         status, head, body = self.status, self.head, self.body
         if not _CONDITIONAL.isdisjoint(request.fields.names):
-            status, head, body = self._conditionally(request)
+            status, head, part = self._conditionally(request)
+            body = body if len(part) == len(body) else body[part.start : part.stop]
         head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
         return status, [head, body] if request.method != "HEAD" and body else [head]
 
-    def _conditionally(self, request: RequestHead) -> tuple[int, bytes, bytes]:
-        """Status, open head and body for a request with conditions or a range. RFC 9110, 13.2.2"""
-        whole = self.status, self.head, self.body
+    def respond_from_file(
+        self, request: RequestHead, added: bytes, now: float
+    ) -> tuple[int, bytes, FileBody | None]:
+        """The same if the body is in a file: status, head, and what of the file is to be sent."""
+        assert self.file is not None
+        status, head, part = self.status, self.head, range(len(self.file))
+        if not _CONDITIONAL.isdisjoint(request.fields.names):
+            status, head, part = self._conditionally(request)
+        head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
+        if request.method == "HEAD" or not part:
+            return status, head, None
+        return status, head, self.file[part.start : part.stop]
+
+    def _conditionally(self, request: RequestHead) -> tuple[int, bytes, range]:
+        """Status, open head and part of the body for conditions or a range. RFC 9110, 13.2.2"""
+        whole, nothing = (self.status, self.head, range(self.length)), range(0)
         if not 200 <= self.status < 300:  # conditions are for what would succeed. RFC 9110, 13.2.1
             return whole
         asked, fields, now = request.fields.text, self.fields, time.time()
         if not_modified(asked, fields.text, now):
-            return 304, not_modified_head(fields), b""
+            return 304, not_modified_head(fields), nothing
         wanted = asked("range") if request.method == "GET" and self.status == 200 else None
         if wanted is None or not range_applies(asked, fields.text, now):
             return whole
-        part, length = select_range(wanted, len(self.body)), len(self.body)
+        part, length = select_range(wanted, self.length), self.length
         if part is None:
             return whole
         if not part:
-            return 416, unsatisfiable_head(length), b""
-        return 206, partial_head(fields, part, length), self.body[part.start : part.stop]
+            return 416, unsatisfiable_head(length), nothing
+        return 206, partial_head(fields, part, length), part

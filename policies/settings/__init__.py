@@ -12,7 +12,7 @@ from policies.settings.operation import Limits, Log
 from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
-from policies.settings.store import Cache
+from policies.settings.store import Cache, Disk
 from policies.settings.transport import Certificate, ProxyProtocol, Tcp, UpstreamTls
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Breaker",
     "Cache",
     "Certificate",
+    "Disk",
     "Eject",
     "Fault",
     "Forward",

@@ -78,6 +78,12 @@ class ProxySettings(Settings):
     limits: Limits = Limits()
 
     @model_validator(mode="after")
+    def _one_process_a_folder(self) -> ProxySettings:
+        if self.cache.disk is not None and self.workers > 1:
+            raise ValueError("cache.disk: expected workers = 1: a folder is for one process")
+        return self
+
+    @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> ProxySettings:
         led = [(f"route.{number}.to", route.to) for number, route in enumerate(self.route) if route.to]
         led += [(f"tcp.{number}.to", tcp.to) for number, tcp in enumerate(self.tcp)]
