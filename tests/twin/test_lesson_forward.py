@@ -41,19 +41,18 @@ CORNERS = list(itertools.product(USERS[:2], ALIKE[:2]))
 
 
 @pytest.mark.parametrize(("users", "alike"), CORNERS)
-def test_every_corner_of_the_sliders_is_answered_in_under_a_second(users: int, alike: float) -> None:
+def test_every_corner_of_the_sliders_is_answered_in_under_a_second_within_its_axes(
+    users: int, alike: float
+) -> None:
     """Of processor time: what else the machine does is not the lesson's."""
     _shared.cache_clear()
     started = time.process_time()
-    data = png(figure_of_sharing(share(users, alike)))
+    found = share(users, alike)
+    figure = figure_of_sharing(found, {users: found.shared})
+    data = png(figure)
     assert time.process_time() - started < 1.0
     assert matplotlib.image.imread(io.BytesIO(data)).shape[:2] == (374, 1100)
-
-
-@pytest.mark.parametrize(("users", "alike"), CORNERS)
-def test_axes_stand_still_and_nothing_lies_beyond_them(users: int, alike: float) -> None:
-    found = share(users, alike)
-    ratios, asked = figure_of_sharing(found, {users: found.shared}).axes
+    ratios, asked = figure.axes
     assert (ratios.get_ylim(), asked.get_ylim()) == ((0.0, 1.0), (0.0, pytest.approx(1.15 * EACH)))
     assert 0 <= found.own <= 1 and 0 <= found.shared <= 1
 
@@ -62,9 +61,9 @@ def test_axes_stand_still_and_nothing_lies_beyond_them(users: int, alike: float)
 def test_the_formula_agrees_with_requests_drawn_by_chance(alike: float) -> None:
     rng = np.random.default_rng(5)
     weights = 1 / np.arange(1, 2001) ** alike
-    drawn = [rng.choice(2000, 400, p=weights / weights.sum()) for _ in range(60)]
+    drawn = [rng.choice(2000, 400, p=weights / weights.sum()) for _ in range(30)]
     seen = np.mean([1 - len(set(pages)) / 400 for pages in drawn])
-    assert expected_hit_ratio(400, alike) == pytest.approx(seen, abs=0.01)
+    assert expected_hit_ratio(400, alike) == pytest.approx(seen, abs=0.012)
 
 
 def test_the_simulated_cache_keeps_to_the_formula() -> None:
