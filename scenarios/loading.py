@@ -61,6 +61,8 @@ def _said(value: Any) -> str:
     """A value in a few words; of a table, its keys with their values, inner ones in parentheses."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(_said, value)) or "none"
     if not isinstance(value, dict):
         return str(value)
     return " ".join(

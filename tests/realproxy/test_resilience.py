@@ -1,11 +1,16 @@
 """Upstreams that are slow, failing or overloaded: what the proxy does about them, on the wire."""
 
+import os
+import signal
 import socket
+import sys
 import threading
 import time
 
 import pytest
 
+from loadtests.processes import Child
+from policies.settings import Health
 from realproxy import Limits, Route, Service
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -205,6 +210,32 @@ def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, servi
     assert [upstream["outstanding"] for upstream in upstreams(proxy)] == [0, 0, 0]
 
 
+def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire):
+    command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
+    with Child("one backend", command) as doomed, Child("another", command) as other:
+        ports = [child.expect(20.0)["ports"]["web/0"] for child in (doomed, other)]
+        proxy = service(*(f"127.0.0.1:{port}" for port in ports), retry={"attempts": 2})
+        clients, statuses, enough = [wire(proxy) for _ in range(8)], [], threading.Event()
+
+        def ask_on(client):
+            while not enough.is_set():
+                statuses.append(client.ask("/", "GET", "Proxytwin-Demand: web=0.005").status)
+
+        threads = [threading.Thread(target=ask_on, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        os.kill(doomed.pid, signal.SIGKILL)
+        before = len(statuses)
+        time.sleep(0.3)
+        enough.set()
+        for thread in threads:
+            thread.join()
+    assert len(statuses) > before > 8
+    assert set(statuses) == {200}
+    assert upstreams(proxy)[0]["failures"] > 0
+
+
 # --- ejection and health -----------------------------------------------------------------------
 
 
@@ -270,6 +301,19 @@ def test_who_refuses_says_nothing_or_talks_nonsense_is_unhealthy(origin, service
     proxy = service(dead, silent, nonsense, origin(), health={"every": "50ms", "fall": 1})
     until(lambda: [upstream["unhealthy"] for upstream in upstreams(proxy)] == [1, 1, 1, 0])
     assert [wire(proxy).ask().status for _ in range(3)] == [200] * 3
+
+
+def test_another_configuration_checks_what_it_says_and_leaves_no_thread(origin, service, wire, until):
+    script = Healthy()
+    server = origin(script)
+    table = {"path": "/nowhere", "every": "20ms"}
+    proxy = service(server, health=table)
+    changed = proxy.settings.service["web"].model_copy(update={"health": Health(path="/up", every="20ms")})
+    proxy.reload(proxy.settings.model_copy(update={"service": {"web": changed}}))
+    until(lambda: script.probes)
+    assert sum(thread.name == "proxy-health" for thread in threading.enumerate()) == 1
+    proxy.stop()
+    assert not any(thread.name == "proxy-health" for thread in threading.enumerate())
 
 
 # --- breaker, queue and rate -------------------------------------------------------------------

@@ -250,3 +250,15 @@ def test_one_replica_dies() -> None:
     assert nothing == pytest.approx(0.1, abs=0.01)
     assert failover < min(eject, health) < max(eject, health) < 0.01
     assert retry == 0.0
+
+
+def test_injected_faults() -> None:
+    """What strikes is a tenth; a delay of 40 ms for one in five is 8 ms on average."""
+    nothing, late, error, reset = (
+        result.summary for result in simulated_as_shipped("injected-faults").values()
+    )
+    assert nothing.error_ratio == late.error_ratio == 0.0
+    assert late.mean_ms - nothing.mean_ms == pytest.approx(8.0, abs=2.0)
+    assert error.error_ratio == pytest.approx(0.1, abs=0.02)
+    assert reset.error_ratio == error.error_ratio
+    assert reset.throughput_rps == pytest.approx(0.9 * error.throughput_rps, rel=0.03)
