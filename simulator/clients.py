@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -40,7 +39,7 @@ class Clients:
         self._workload = workload
         self._chain = chain
         self._duration = duration
-        self._connections = Slots(env, workload.connections or sys.maxsize)
+        self._connections = None if workload.connections is None else Slots(env, workload.connections)
         self.ledger = Ledger()
 
     def start(self) -> None:
@@ -90,13 +89,14 @@ class Clients:
         return answered
 
     def _ask(self, handle: Handle, number: int, seq: int, request: Request) -> Iterator[Event]:
-        due = self._env.now
-        turn = self._connections.enter()
-        if turn is not None:
+        due = sent = self._env.now
+        connections = self._connections
+        if connections is not None and (turn := connections.enter()) is not None:
             yield turn
-        sent = self._env.now
+            sent = self._env.now
         status, cache, upstream, _, _ = yield from handle(request, sent)
         done = self._env.now
-        self._connections.leave()
+        if connections is not None:
+            connections.leave()
         row = number, seq, request.object, due, sent, done, status, cache, upstream, request.size
         self.ledger.append(row)

@@ -103,8 +103,11 @@ class Proxy:
             self._threads.leave()
         else:
             link = self._miss_link
-            fetch = self._fetch_once if plan.wait else self._fetch_alone
-            reply = yield from fetch(request, plan, now)
+            if plan.wait:
+                reply = yield from self._fetch_once(request, plan, now)
+            else:
+                reply = yield from self._fetch(request, plan, now)
+                self._threads.leave()
         self._inside.note(-self._env.now)
         if link is not None:
             yield self._env.timeout(link())
@@ -125,12 +128,14 @@ class Proxy:
             index = service.dispatch.start(request.client, now)
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
-            replica.end(env.now)
+            done = env.now
+            replica.end(done)
             if self._fetches is not None:
-                self._fetches.note(request.object, now, env.now)
+                self._fetches.note(request.object, now, done)
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
-            service.dispatch.finish(index, env.now - now, env.now)
+                done = env.now
+            service.dispatch.finish(index, done - now, done)
             reply = service.replies[index]
         if cpu:
             yield core.hold(cpu)
@@ -161,12 +166,6 @@ class Proxy:
         self._refreshers.leave()
         self._store.disclaim(request.object)
 
-    def _fetch_alone(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
-        """Fetch for one request, and give its thread back."""
-        reply = yield from self._fetch(request, plan, now)
-        self._threads.leave()
-        return reply
-
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
         """Fetch, or wait for who does, as `policies.coalescing` says; who waits holds no thread."""
         env, failures, patience = self._env, 0, now + plan.wait
@@ -194,7 +193,9 @@ class Proxy:
             if waits and (place := self._threads.enter()) is not None:
                 yield place
             if turn is Turn.ALONE:
-                return (yield from self._fetch_alone(request, plan, env.now))
+                reply = yield from self._fetch(request, plan, env.now)
+                self._threads.leave()
+                return reply
 
     def _fetch_for_all(
         self, request: Request, plan: Plan, flight: Flight[Event]
