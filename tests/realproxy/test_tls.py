@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import random
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -305,6 +307,43 @@ def test_a_stop_does_not_wait_for_handshakes(origin, serve, shop):
         began = time.monotonic()
         proxy.stop()
         assert time.monotonic() - began < 5
+
+
+def descriptors() -> int:
+    """Open ones of this process: the proxy's, the origin's and those of the test."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def leave_rudely(sock: socket.socket, chance: random.Random) -> None:
+    """Close, or reset the connection."""
+    if chance.random() < 0.5:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def test_wherever_clients_break_off_nothing_of_them_is_left(origin, serve, secure, shop, context, until):
+    """In the handshake, before a request, in the middle of one, or before its answer was read."""
+    proxy, chance = (
+        serve(origin(), tls=shop, limits=Limits(header_timeout="1s", drain="0s")),
+        random.Random(1),
+    )
+    assert secure(proxy).ask().body == b"hello"
+    before = descriptors()
+    for number in range(120):
+        sock = hold_raw(proxy)
+        with contextlib.suppress(OSError):
+            if number % 4 == 0:
+                sock.sendall(chance.randbytes(chance.randint(1, 300)))
+            elif number % 4 == 1:
+                sock.sendall(CLIENT_HELLO_START + bytes(chance.randint(0, 100)))
+            else:
+                sock = context.wrap_socket(sock, server_hostname="shop.test")
+                request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                sock.sendall(request[: chance.randint(1, len(request))])
+        leave_rudely(sock, chance)
+    until(lambda: proxy.stats()["connections"] == 1)
+    until(lambda: descriptors() - before <= 2 * proxy.stats()["upstream_idle"])
+    assert secure(proxy).ask().body == b"hello"
 
 
 # --- the end of a connection -------------------------------------------------------------------
