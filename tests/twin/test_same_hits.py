@@ -34,6 +34,9 @@ def test_both_twins_hit_and_miss_alike(stage: Stage, policy: str) -> None:
     predicted, measured = (
         in_order(run) for run in (simulate(scenario).records, stage.measure(scenario).records)
     )
+    for run in (predicted, measured):
+        assert run.fetches is not None
+        assert run.fetches.object.tolist() == run.object[~run.hit].tolist(), "each miss is a fetch"
     shared = min(len(predicted), len(measured))
     assert shared > 100
     assert np.array_equal(predicted.object[:shared], measured.object[:shared])
