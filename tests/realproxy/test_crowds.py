@@ -54,7 +54,7 @@ def test_a_good_client_is_as_fast_beside_a_crowd(child, wire):
         beside = min(p99_ms(proxy.port) for _ in range(3))
         enough.set()
         thread.join()
-    assert beside <= 3 * alone + 2  # milliseconds that a busy machine may add at any time
+    assert beside <= 3 * alone + 3  # milliseconds that a busy machine may add at any time
 
 
 def held(pid: int) -> tuple[int, int, int]:
