@@ -20,7 +20,13 @@ def bare_scenario(workload: dict[str, Any], backend: dict[str, Any], **more: Any
         "backend": {"web": backend},
         "proxy": {
             "route": [{"to": "web"}],
-            "service": {"web": {"upstreams": "web", "balance": more.pop("balance", "round_robin")}},
+            "service": {
+                "web": {
+                    "upstreams": "web",
+                    "balance": more.pop("balance", "round_robin"),
+                    "failover": more.pop("failover", True),
+                }
+            },
             "limits": {"threads": 4096},
         },
         **more,

@@ -93,6 +93,7 @@ def test_a_failed_replica_breaks_what_it_works_on_and_refuses_until_it_is_back(
         {"rate": "100/s"},
         {"replicas": 2, "service_time": "15ms", "fail": {"1": "4s..7s"}},
         duration="10s",
+        failover=False,
     )
     records = in_order(simulate(scenario, costs=Costs.zero()).records)
     failed = records.select(records.status == 502)

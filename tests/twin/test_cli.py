@@ -61,7 +61,7 @@ FIGURES = {
     "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "error_ratio", "upstream_share",
     "fetch_rps", "fetches_per_expiry",
 }  # fmt: skip
-SECONDS = 20.0
+SECONDS = 60.0
 """How long a command may take to start its children, to end, or to answer."""
 
 
