@@ -18,7 +18,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from policies.problems import BadInput
-from realproxy import Certificate, Forward, Limits, Match, Proxy, ProxyProtocol, Route, Service
+from realproxy import Certificate, Forward, Limits, Match, Proxy, ProxyProtocol, Route, RouteCache, Service
 from realproxy.certificates import names_in
 from realproxy.check import check
 from realproxy.proxy_protocol import header_v2
@@ -158,6 +158,31 @@ def test_large_bodies_go_through_whole(origin, serve, secure, shop):
 
 
 # --- certificates ------------------------------------------------------------------------------
+
+
+def test_who_waits_for_anothers_fetch_over_tls_is_sent_it_too(origin, serve, secure, shop, until):
+    """Those who do not read, the one who fetches among them, delay nobody, and get all of it in the end."""
+    gate, body = threading.Event(), os.urandom(6_000_000)
+
+    def script(_) -> bytes:
+        assert gate.wait(20)
+        return b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(body),
+            body,
+        )
+
+    server = origin(script)
+    proxy = serve(server, tls=shop, caching=RouteCache(coalesce=True))
+    clients = []
+    for _ in range(4):
+        clients.append(secure(proxy).send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n"))
+        until(lambda: len(server.asked) == 1)
+        until(lambda: proxy.stats()["waiting"] == len(clients) - 1)
+    gate.set()
+    for client in reversed(clients):
+        assert client.answer().body == body
+        assert client.ask("/", "HEAD").status == 200, "and the connection lives on"
+    assert len(server.asked) == 1
 
 
 def test_the_certificate_follows_the_name_that_is_asked_for(origin, serve, secure, certified):
