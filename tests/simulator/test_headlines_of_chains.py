@@ -69,7 +69,7 @@ def assert_share(times: NDArray[np.float64], limit: float, expected: float) -> N
 
 def test_tail_at_scale() -> None:
     """One call in a hundred is slow, so 63 % of the pages that need a hundred calls are."""
-    alone, alone_hedged, page, page_hedged = simulated("tail-at-scale", "65s").values()
+    alone, alone_hedged, page, page_hedged = simulated("tail-at-scale", "40s").values()
     for result in (alone, page):
         assert_share(calls(result), 0.5, SLOW)
     assert pytest.approx(0.63, abs=0.005) == 1 - (1 - SLOW) ** 100
@@ -90,7 +90,7 @@ def attempts(result: Result) -> int:
 
 
 def test_a_hedge_at_p95_costs_five_per_cent_more_load() -> None:
-    results = list(simulated("tail-at-scale", "65s").values())
+    results = list(simulated("tail-at-scale", "40s").values())
     for plain, hedged in (results[:2], results[2:]):
         works = list(map(attempts, (plain, hedged)))
         sent = len(plain.records)
