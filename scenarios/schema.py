@@ -305,6 +305,8 @@ class Scenario(_Table):
     def _check_proxy(self, number: int) -> None:
         """One proxy of the chain: it leads to backends and the next proxy, and is led to."""
         proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
+        if proxy.cache.disk is not None:
+            raise ValueError(f"{key}.cache.disk: not modelled; only the real proxy obeys it")
         known = [*self.backend, *following]
         leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
         for name, service in proxy.service.items():

@@ -76,6 +76,10 @@ from scenarios import parse_scenario
         ),
         ({"proxy.route": [{"to": "wbe"}]}, "proxy: route.0.to: unknown service 'wbe' (did you mean 'web'?)"),
         (
+            {"proxy.cache.disk": {"folder": "x"}},
+            "proxy.cache.disk: not modelled; only the real proxy obeys it",
+        ),
+        (
             {"proxy.route": [], "proxy.forward": {}},
             "proxy.route: expected at least one route for the workload to take",
         ),
