@@ -195,7 +195,7 @@ FRAIL = {
         "replicas": 2,
         "slow": {"1": 50.0},
         "slow_during": {"1": [0.0, 60.0]},
-        "fail": {"0": [0.2, 0.6]},
+        "fail": {"0": [0.5, 1.5]},
     }
 }
 
@@ -238,8 +238,8 @@ def test_a_replica_fails_when_the_run_says_so(frail: tuple[Child, dict[str, int]
     working = b"GET / HTTP/1.1\r\nProxytwin-Demand: web=5\r\n\r\n"
     with contextlib.suppress(ConnectionResetError):
         assert exchange(port, working) == b""
-    assert 0.2 <= await_that(lambda: not is_up(port)) - start < 0.6
-    assert await_that(lambda: is_up(port)) - start >= 0.6
+    assert 0.5 <= await_that(lambda: not is_up(port)) - start < 1.5
+    assert await_that(lambda: is_up(port)) - start >= 1.5
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
     began = time.monotonic()
     assert get(connection, Proxytwin_Demand="web=0.01")[0].status == 200

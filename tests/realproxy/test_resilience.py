@@ -178,7 +178,7 @@ def test_an_answer_that_has_begun_is_not_retried(origin, service, wire):
 
 
 @pytest.mark.parametrize("policy", ["round_robin", "least_requests", "peak_ewma"])
-def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, service, wire, policy):
+def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, service, wire, until, policy):
     """Two of three upstreams die while twelve clients ask; one of them in the middle of its work."""
 
     def work(_):
@@ -197,10 +197,10 @@ def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, servi
     clients = [threading.Thread(target=ask_on, args=(wire(proxy),)) for _ in range(12)]
     for client in clients:
         client.start()
-    for victim in servers[:2]:
-        time.sleep(0.15)
+    for number, victim in enumerate(servers[:2], start=1):
+        until(lambda n=number: len(statuses) > 70 * n)
         victim.close()
-    time.sleep(0.15)
+    until(lambda: len(statuses) > 210)
     enough.set()
     for client in clients:
         client.join()
@@ -210,7 +210,7 @@ def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, servi
     assert [upstream["outstanding"] for upstream in upstreams(proxy)] == [0, 0, 0]
 
 
-def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire):
+def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire, until):
     command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
     with Child("one backend", command) as doomed, Child("another", command) as other:
         ports = [child.expect(20.0)["ports"]["web/0"] for child in (doomed, other)]
@@ -224,14 +224,12 @@ def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service,
         threads = [threading.Thread(target=ask_on, args=(client,)) for client in clients]
         for thread in threads:
             thread.start()
-        time.sleep(0.2)
+        until(lambda: len(statuses) > 50)
         os.kill(doomed.pid, signal.SIGKILL)
-        before = len(statuses)
-        time.sleep(0.3)
+        until(lambda: len(statuses) > 150)
         enough.set()
         for thread in threads:
             thread.join()
-    assert len(statuses) > before > 8
     assert set(statuses) == {200}
     assert upstreams(proxy)[0]["failures"] > 0
 
@@ -242,7 +240,7 @@ def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service,
 def test_an_upstream_that_keeps_failing_is_ejected_and_let_in_again(origin, service, wire, until):
     answers = {"bad": UNAVAILABLE}
     bad, good = origin(lambda _: answers["bad"]), origin()
-    proxy = service(bad, good, eject={"errors": 2, "for": "300ms"})
+    proxy = service(bad, good, eject={"errors": 2, "for": "2s"})
     client = wire(proxy)
     statuses = [client.ask().status for _ in range(12)]
     assert statuses.count(503) == 2
@@ -270,7 +268,7 @@ class Healthy:
 def test_probes_take_an_upstream_out_and_in_again(origin, service, wire, until):
     scripts = [Healthy(), Healthy()]
     servers = [origin(script) for script in scripts]
-    proxy = service(*servers, health={"path": "/up", "every": "20ms", "rise": 2, "fall": 2})
+    proxy = service(*servers, health={"path": "/up", "every": "200ms", "rise": 2, "fall": 2})
     client = wire(proxy)
     scripts[0].well = False
     until(lambda: upstreams(proxy)[0]["unhealthy"])
@@ -298,7 +296,7 @@ def test_when_all_are_unhealthy_all_are_asked_all_the_same(origin, service, wire
 def test_who_refuses_says_nothing_or_talks_nonsense_is_unhealthy(origin, service, wire, until, dead):
     silent = origin(lambda asked: asked.reader.read(1))
     nonsense = origin(lambda _: b"garbage\r\n\r\n")
-    proxy = service(dead, silent, nonsense, origin(), health={"every": "50ms", "fall": 1})
+    proxy = service(dead, silent, nonsense, origin(), health={"every": "300ms", "fall": 1})
     until(lambda: [upstream["unhealthy"] for upstream in upstreams(proxy)] == [1, 1, 1, 0])
     assert [wire(proxy).ask().status for _ in range(3)] == [200] * 3
 
@@ -322,7 +320,7 @@ def test_another_configuration_checks_what_it_says_and_leaves_no_thread(origin, 
 def test_a_breaker_refuses_while_it_is_open_and_lets_one_try(origin, service, wire, until):
     answers = {"now": UNAVAILABLE}
     server = origin(lambda _: answers["now"])
-    proxy = service(server, breaker={"failures": 3, "open": "200ms"})
+    proxy = service(server, breaker={"failures": 3, "open": "1s"})
     client = wire(proxy)
     assert [client.ask().body for _ in range(3)] == [b"busy"] * 3
     refused = client.ask()
@@ -406,15 +404,11 @@ def test_who_has_waited_long_enough_is_refused(origin, service, wire):
 
 def test_a_rate_limit_answers_429(origin, service, wire):
     server = origin()
-    proxy = service(server, rate="3/s")
-    client = wire(proxy)
-    statuses = [client.ask().status for _ in range(8)]
-    assert statuses[:3] == [200] * 3
-    assert statuses.count(429) >= 3
-    refused = client.ask()
-    if refused.status == 429:  # else a token has dripped in
-        assert refused["Retry-After"] == "1"
-    assert len(server.asked) == statuses.count(200) + (refused.status == 200)
+    client = wire(service(server, rate="0.05/s"))
+    answers = [client.ask() for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 429, 429, 429, 429]
+    assert all(10 <= int(answer["Retry-After"]) <= 20 for answer in answers[1:])
+    assert len(server.asked) == 1
 
 
 def test_a_client_that_leaves_gives_its_place_in_the_queue_back(origin, service, wire, until):
@@ -471,7 +465,7 @@ def test_the_hedge_answers_if_the_first_fails_later(origin, service, wire):
         time.sleep(0.1)
 
     def slow(_):
-        time.sleep(0.2)
+        time.sleep(0.5)
         return OK
 
     proxy = service(origin(die), origin(slow), hedge={"after": "10ms"})
