@@ -1,0 +1,137 @@
+"""Commands about a proxy's file: serve, check and explain."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., tuple[int, str, str]]
+OneLine = Callable[[str], str]
+
+PROXY = """\
+listen = "127.0.0.1:0"
+[[route]]
+when = { path = "/secret/*" }
+respond = 403
+[[route]]
+when = { path = "/api/*" }
+to = "api"
+[service.api]
+upstreams = ["127.0.0.1:9"]
+"""
+
+
+def test_a_port_that_is_in_use_is_one_line(one_line: OneLine, run: Run, proxy_file: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        proxy_file.write_text(PROXY.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        code, out, err = run("serve", proxy_file)
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith(f"{proxy_file}: listen: port {port} is in use")
+
+
+BROKEN_PROXIES = {
+    "toml": ("listen = ", "is not valid TOML"),
+    "key": (PROXY.replace("respond", "respnd"), "route.0.respnd: unknown key (did you mean 'respond'?)"),
+    "policy": (PROXY + "balance = 'p2d'", "service.api.balance: unknown balancing policy 'p2d'"),
+    "service": (PROXY.replace('to = "api"', 'to = "apy"'), "unknown service 'apy' (did you mean 'api'?)"),
+    "duration": (PROXY + "[limits]\nidle_timeout = 'never'", "limits.idle_timeout: expected a duration"),
+    "count": (PROXY + "[limits]\nthreads = -4", "limits.threads: "),
+    "address": (PROXY.replace("127.0.0.1:9", "127.0.0.1"), "service.api.upstreams.0"),
+    "log": (PROXY + "[log]\nfile = '/nowhere/access.log'", "log.file: "),
+    "listen": (PROXY.replace("127.0.0.1:0", "8080"), "listen: expected 'host:port'"),
+}
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check"]])
+@pytest.mark.parametrize("kind", BROKEN_PROXIES)
+def test_a_proxys_file_with_a_mistake_is_one_line(
+    one_line: OneLine, run: Run, proxy_file: Path, command: Sequence[str], kind: str
+) -> None:
+    text, expected = BROKEN_PROXIES[kind]
+    proxy_file.write_text(text)
+    code, out, err = run(*command, proxy_file)
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith(f"{proxy_file}")
+    assert expected in err
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["explain", "GET", "/"]])
+def test_a_proxys_file_that_is_not_there_is_one_line(one_line: OneLine, run: Run, command: list[str]) -> None:
+    code, out, err = run(command[0], "nothing.toml", *command[1:])
+    assert (code, out) == (2, "")
+    assert one_line(err) == "nothing.toml: no such file"
+
+
+def test_check_says_ok_for_a_good_file(run: Run, proxy_file: Path) -> None:
+    assert run("check", proxy_file) == (0, f"{proxy_file}: ok\n", "")
+
+
+def test_check_tells_every_finding(run: Run, proxy_file: Path) -> None:
+    proxy_file.write_text('[[route]]\nrespond = 200\n[[route]]\nrespond = 404\n[log]\nfile = "/nowhere/x"\n')
+    code, out, err = run("check", proxy_file)
+    assert (code, out) == (2, "")
+    assert [line.partition(": ")[2].partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == [
+        "log.file",
+        "route.1",
+    ]
+
+
+def test_explain_names_the_rule_that_takes_a_request_and_why_others_do_not(
+    run: Run, proxy_file: Path
+) -> None:
+    code, out, err = run("explain", proxy_file, "GET", "http://shop.test/api/orders")
+    assert (code, err) == (0, "")
+    first, second, *_ = out.splitlines()
+    assert first.startswith("route.0: no")
+    assert second.startswith("route.1: yes")
+    assert "service api" in out
+    assert "route.0: yes" in run("explain", proxy_file, "GET", "/secret/key")[1]
+    assert "403" in run("explain", proxy_file, "GET", "/secret/key")[1]
+    assert "404" in run("explain", proxy_file, "GET", "/other")[1]
+
+
+def test_explain_heeds_fields_and_the_clients_address(run: Run, proxy_file: Path) -> None:
+    proxy_file.write_text(
+        '[[route]]\nwhen = { header = { X-Beta = "1" } }\nrespond = 201\n'
+        '[[route]]\nwhen = { client = "203.0.113.0/24" }\nrespond = 202\n'
+        "[[route]]\nrespond = 204\n"
+    )
+    assert "route.2: yes" in run("explain", proxy_file, "GET", "/")[1]
+    assert "route.0: yes" in run("explain", proxy_file, "GET", "/", "-H", "X-Beta: 1")[1]
+    assert "route.1: yes" in run("explain", proxy_file, "GET", "/", "--client", "203.0.113.9")[1]
+
+
+def test_explain_says_what_the_cache_makes_of_an_answer(
+    one_line: OneLine, run: Run, proxy_file: Path, tmp_path: Path
+) -> None:
+    proxy_file.write_text('[[route]]\nto = "a"\ncache = true\n[service.a]\nupstreams = "127.0.0.1:1"\n')
+    file = tmp_path / "answer.txt"
+    file.write_text("HTTP/1.1 200 OK\nCache-Control: max-age=60\n\nhello")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--answer", file, "--after", "1m")
+    assert (code, err) == (0, "")
+    assert "fresh: 60 s, by max-age in Cache-Control (RFC 9111, 5.2.2.1)" in out
+    assert "after 60 s: fetched anew, for it is stale by 0 s" in out
+    for wrong in (
+        ["--answer", tmp_path / "none"],
+        ["--answer", proxy_file],
+        ["--answer", file, "--after", "x"],
+    ):
+        code, out, err = run("explain", proxy_file, "GET", "/", *wrong)
+        assert (code, out) == (2, "")
+        one_line(err)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
+)
+def test_explain_refuses_what_is_no_request(
+    one_line: OneLine, run: Run, proxy_file: Path, wrong: list[str]
+) -> None:
+    code, out, err = run("explain", proxy_file, *wrong)
+    assert (code, out) == (2, "")
+    one_line(err)
