@@ -75,3 +75,10 @@ def test_a_calibration_is_written_in_seconds_without_its_spreads() -> None:
         "samples": {"miss": 3, "hit": 4},
     }
     assert Calibration.given(costs).samples == {}
+
+
+def test_what_never_settles_is_in_the_json(cached: Confirmation) -> None:
+    assert cached.as_dict()["unsettled"] == {}
+    first, *others = cached.variants
+    grown = replace(cached, variants=[replace(first, unsettled="the queue never settles"), *others])
+    assert grown.as_dict()["unsettled"] == {first.variant.label: "the queue never settles"}
