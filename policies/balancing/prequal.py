@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from policies.balancing.base import Balancer, Upstreams, balancing_policy
@@ -35,8 +36,14 @@ class Prequal(Balancer):
         upstreams, pool = self.upstreams, self._pool
         if self._outdated():
             pool.clear()
-        for _ in range(self.PROBES):
-            pool[self._draw()] = None
+        if upstreams.next_step == math.inf:  # nobody is in slow start: any upstream, with equal chances
+            available, chance = upstreams.available, self.rng.random
+            count = len(available)
+            for _ in range(self.PROBES):
+                pool[available[int(chance() * count)]] = None
+        else:
+            for _ in range(self.PROBES):
+                pool[self._draw()] = None
         while len(pool) > self.POOL:
             del pool[next(iter(pool))]
         load, weight = upstreams.load, upstreams.weight
