@@ -2,11 +2,13 @@
 #   PYTHON=python3.13   the interpreter (3.11 or newer) of the virtual environment
 #   VENV=folder         where the virtual environment is (a relative path without spaces)
 #   ARGS='-k cache'     more arguments for pytest, the benchmark, or the making of the locks
+#   JOBS=3              processes that run tests: one more than cores, for many tests wait
 #   UV=                 empty: install with pip even if uv is there
 
 VENV ?= .venv
 CORE := $(VENV)/.installed-core
 DEV := $(VENV)/.installed-dev
+JOBS ?= 3
 UV ?= $(shell uv --version >/dev/null 2>&1 && command -v uv)
 DEMO := slow-server small-cache
 
@@ -35,7 +37,7 @@ demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in rep
 	done; exit $$status
 
 test: $(DEV)  ## the tests
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output
 	$(VENV)/bin/ruff check .

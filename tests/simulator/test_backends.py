@@ -70,7 +70,7 @@ def test_processor_sharing_is_insensitive_to_the_distribution(bare_scenario: Bar
     scenario = bare_scenario(
         {"rate": "70/s"},
         {"discipline": "ps", "service_time": service_time},
-        duration="100s",
+        duration="50s",
         warmup="10s",
     )
     means = np.array([run.summary.mean_ms for run in simulate(scenario, 12, costs=Costs.zero()).runs])

@@ -145,7 +145,7 @@ def test_cache_size(objects: int) -> None:
 
 
 def test_open_or_closed() -> None:
-    open_load, closed = simulated("open-or-closed", "200s").values()
+    open_load, closed = simulated("open-or-closed", "120s").values()
     rates = [estimate(result.values("throughput_rps")).mean for result in (open_load, closed)]
     assert rates == pytest.approx([40, 40], rel=0.02), "the same throughput"
     assert abs(estimate(in_service_times(open_load)).z_score(5.0)) < Z

@@ -83,7 +83,9 @@ def visit(urls: Sequence[str], block: Sequence[str] = ()) -> Visits:
             for url in urls:
                 _ask(proxy, url)
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    return Visits(lines, len(web.seen))
+    # The log has them in the order in which workers wrote them, which two that end together may swap.
+    visited = list(urls)
+    return Visits(sorted(lines, key=lambda line: visited.index(line["target"])), len(web.seen))
 
 
 def _ask(proxy: Proxy, url: str) -> None:
