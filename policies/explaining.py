@@ -9,6 +9,7 @@ from policies.directives import FOREVER, Header, read_directives
 from policies.freshness import HEURISTIC_SHARE, Answer, NotStored, Request, read_answer
 from policies.groups import read_groups
 from policies.invalidation import invalidated, invalidates
+from policies.parts import Part, answers, is_whole, read_part, use_of_part
 from policies.reuse import Use, reuse, stands_in
 from policies.validation import validators
 from policies.variants import variant_of
@@ -17,7 +18,7 @@ RULES = {
     NotStored.METHOD: "only answers to GET are, or to a POST that stands for it (RFC 9110, 9.3.3)",
     NotStored.REQUEST_BODY: "the request has a body, which is no part of the key (RFC 9111, 2)",
     NotStored.REQUEST_NO_STORE: "the request says no-store (RFC 9111, 5.2.1.5)",
-    NotStored.STATUS: "this status needs explicit freshness, is not understood, or is a part (RFC 9111, 3)",
+    NotStored.STATUS: "it needs explicit freshness, is not understood, or a part unasked for (RFC 9111, 3)",
     NotStored.NO_STORE: "the answer says no-store (RFC 9111, 5.2.2.5)",
     NotStored.PRIVATE: "the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)",
     NotStored.NO_CACHE: "no-cache, and no validator to ask with (RFC 9111, 5.2.2.4)",
@@ -25,6 +26,8 @@ RULES = {
     NotStored.VARY: "Vary has *, which no request matches (RFC 9111, 4.1)",
     NotStored.SET_COOKIE: "it sets a cookie, and does not say how long it is fresh (RFC 9111, 7.3)",
     NotStored.NO_FRESHNESS: "nothing says how long it is fresh, and there is no validator (RFC 9111, 4.2)",
+    NotStored.NO_STRONG_ETAG: "a part without a strong ETag cannot be combined with others (RFC 9111, 3.4)",
+    NotStored.CONTENT_RANGE: "Content-Range does not say one part that agrees with the body (RFC 9110, 14.4)",
     NotStored.STALE: "it was stale when it came, and cannot be validated (RFC 9111, 4.2)",
 }
 """The rule behind each reason that the answer and its request can give."""
@@ -71,18 +74,47 @@ def explain_answer(
     """
     if invalidates(method, status):
         return [f"invalidates: {line}" for line in _invalidations(uri, said)]
+    part = _part(method, asked, said) if status == 206 else None
+    if isinstance(part, NotStored):
+        return [_not_stored(part)]
+    judged = 200 if status == 206 else status  # a part is judged as its whole would be
     authorized = asked("authorization") is not None
-    answer = read_answer(status, said, request, authorized, ttl, now, 0.0, stale=stale, targeted=targeted)
+    answer = read_answer(judged, said, request, authorized, ttl, now, 0.0, stale=stale, targeted=targeted)
     if answer.reason is not None:
-        rule = RULES.get(answer.reason, "")
-        return [f"stored: no, {answer.reason}: {rule}"]
+        return [_not_stored(answer.reason)]
+    age = answer.age + elapsed
+    if part is None:
+        stored, later = "yes (RFC 9111, 3)", _later(answer, request, age, said)
+    else:
+        stored, later = _held(part), _later_of_part(answer, request, age, answers(part, request, asked))
     return [
-        "stored: yes (RFC 9111, 3)",
+        f"stored: {stored}",
         f"fresh: {_seconds(answer.lifetime)}, {_source(said, ttl, targeted)}",
         f"age: {_seconds(answer.age)} when it came (RFC 9111, 4.2.3)",
         *_selection(asked, said),
-        f"after {_seconds(elapsed)}: {_later(answer, request, answer.age + elapsed, said)}",
+        f"after {_seconds(elapsed)}: {later}",
     ]
+
+
+def _not_stored(reason: NotStored) -> str:
+    return f"stored: no, {reason}: {RULES.get(reason, '')}"
+
+
+def _part(method: str, asked: Header, said: Header) -> Part | NotStored | None:
+    """What a 206 holds; None if that is all there is."""
+    length = said("content-length") or ""
+    found = read_part(method, asked, said, int(length) if length.isdecimal() else None)
+    return found if isinstance(found, NotStored) or not is_whole(found) else None
+
+
+def _held(part: Part) -> str:
+    first, last = part.at.start, part.at.stop - 1
+    return f"yes, bytes {first} to {last} of {part.complete}, for ranges within them (RFC 9111, 3.3)"
+
+
+def _later_of_part(answer: Answer, request: Request, age: float, enough: bool) -> str:
+    use = use_of_part(reuse(answer, request, age), enough)
+    return _USES.get(use, "fetched anew: a part is not validated (RFC 9111, 4.3)")
 
 
 def _seconds(seconds: float) -> str:

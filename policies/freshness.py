@@ -27,7 +27,7 @@ HEURISTIC_LIMIT = 86_400.0
 
 # Statuses that may be stored without explicit freshness. RFC 9110, 15.1
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
-# A part is not a whole, and a 304 belongs to the answer that it confirms.
+# A part is no whole (see `policies.parts`), and a 304 belongs to the answer that it confirms.
 NEVER_STORED_STATUSES = frozenset({206, 304})
 # Whose caching requirements are understood here, for must-understand. RFC 9110, 15
 UNDERSTOOD_STATUSES = frozenset(
@@ -42,6 +42,7 @@ class Forwarded(StrEnum):
     METHOD = "method"
     URI_MISS = "uri-miss"
     VARY_MISS = "vary-miss"
+    PARTIAL = "partial"
     REQUEST = "request"
     STALE = "stale"
 
@@ -63,6 +64,8 @@ class NotStored(StrEnum):
     STALE = "stale"
     TOO_LARGE = "too-large"
     INCOMPLETE = "incomplete"
+    NO_STRONG_ETAG = "no-strong-etag"
+    CONTENT_RANGE = "content-range"
     REFUSED = "refused"
 
 

@@ -46,7 +46,9 @@ ERROR_STATUSES = frozenset({500, 502, 503, 504})
 """Answers that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
 
 
-def asking(request: Request, found: Answer | None, age: float, variants: bool) -> Forwarded:
+def asking(
+    request: Request, found: Answer | None, age: float, variants: bool, lacks: bool = False
+) -> Forwarded:
     """Why the origin is asked although the store was looked at. RFC 9211, 2.2
 
     Parameters
@@ -59,10 +61,14 @@ def asking(request: Request, found: Answer | None, age: float, variants: bool) -
         Seconds of its age.
     variants : bool
         Whether anything is stored for the URI.
+    lacks : bool
+        Whether what was selected is a part that does not hold all that is wanted.
     """
     if request.forward is Forwarded.METHOD or request.forward is Forwarded.BYPASS:
         return request.forward
     if found is None:
         return Forwarded.VARY_MISS if variants else Forwarded.URI_MISS
+    if lacks:
+        return Forwarded.PARTIAL
     fresh = age < found.lifetime and not found.validate
     return Forwarded.REQUEST if fresh else request.forward or Forwarded.STALE

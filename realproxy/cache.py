@@ -19,6 +19,7 @@ from policies.caching import ObjectCache, build_eviction
 from policies.directives import Header
 from policies.eviction import EvictionPolicy, charged_size
 from policies.freshness import Forwarded, NotStored, Request
+from policies.parts import answers, use_of_part
 from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
 from policies.variants import ANY, MOST_VARIANTS, selects
@@ -170,14 +171,20 @@ class Store:
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
             use = Use.ASK if answer is None else reuse(answer, request, age)
+            lacks = False
+            if stored is not None and stored.part is not None:
+                lacks = not answers(stored.part, request, asked)
+                use = use_of_part(use, not lacks)
+                stored = stored if use is not Use.ASK else None
             if use is Use.ASK:
                 self._misses += not again
             else:
                 self._misses -= again
                 self._hits += 1
                 self._index.touch(key, now)
-        why = asking(request, answer, age, bool(variants)) if use is not Use.FRESH else Forwarded.REQUEST
-        return Found(use, stored, why)
+        if use is Use.FRESH:
+            return Found(use, stored, Forwarded.REQUEST)
+        return Found(use, stored, asking(request, answer, age, bool(variants), lacks))
 
     def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
         """Keep an answer.
@@ -199,10 +206,17 @@ class Store:
         bool
             Whether it was kept.
         """
+        if self.disk is not None and stored.part is not None:
+            self.disk.discard(key)  # parts are not written; what is there may be another version
         kept = self._keep(key, stored, asked, since)
-        if kept and self.disk is not None:
+        if kept and self.disk is not None and stored.part is None:
             self.disk.put(key, stored)
         return kept
+
+    def selected(self, key: bytes, asked: Header) -> Stored | None:
+        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
+        with self._lock:
+            return _select(self._index.peek(key, time.monotonic()) or (), asked)
 
     def recall(self, key: bytes, request: Request, asked: Header) -> Found | None:
         """What the disk has for a request that memory could not answer; None if nothing that may be sent.

@@ -13,6 +13,7 @@ from policies.coalescing import landing, shareable
 from policies.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.groups import read_groups
 from policies.invalidation import invalidated, invalidates, stands_for_get
+from policies.parts import Part, combine, is_whole, read_part, whole_part
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
 from policies.variants import variant_of
@@ -77,9 +78,9 @@ class Recording:
     """
 
     __slots__ = (
-        "_answer", "_born", "_candidate", "_given", "_head", "_key", "_pieces", "_request", "_reserved",
-        "_rules", "_since", "_size", "_store", "_told", "_why", "explains", "gathering",
-        "lead", "reason", "validators",
+        "_answer", "_asked", "_born", "_candidate", "_given", "_head", "_key", "_part", "_pieces",
+        "_request", "_reserved", "_rules", "_since", "_size", "_store", "_told", "_why", "explains",
+        "gathering", "lead", "reason", "validators",
     )  # fmt: skip
 
     def __init__(
@@ -106,7 +107,8 @@ class Recording:
         self._told = ""
         self._pieces: list[bytes] = []
         self._size = self._reserved = 0
-        self._born = 0.0
+        self._part: Part | None = None
+        self._asked = self._born = 0.0
         self._since = time.monotonic()
 
     @property
@@ -126,7 +128,7 @@ class Recording:
         Stored or None
             What to send instead of this answer: what it confirms, or what stands in for it.
         """
-        self._given = head
+        self._given, self._asked = head, time.monotonic() - delay
         self._invalidate(head)
         candidate = self._candidate
         if candidate is not None:
@@ -145,7 +147,7 @@ class Recording:
 
     def _share(self, lead: Lead, head: ResponseHead) -> None:
         """Let those who wait have this answer, if it is for others too."""
-        if self.reason is not None or not shareable(self._answer):
+        if self.reason is not None or self._part is not None or not shareable(self._answer):
             lead.land(landing(head.status, usable=False))
             return
         lines = storable_lines(head.fields, self._answer.omitted)
@@ -195,7 +197,7 @@ class Recording:
 
     def _judge(self, head: ResponseHead, delay: float) -> None:
         """Whether the answer is to be stored."""
-        answer = self._answer = self._read(head.status, head.fields, delay)
+        answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
         if self.reason is None and max(head.framing, 0) > self._store.capacity:
             self.reason = NotStored.TOO_LARGE
@@ -203,21 +205,25 @@ class Recording:
             self.reason = NotStored.INCOMPLETE
         self._born = time.monotonic() - answer.age
         outdated = self._candidate is not None and self._head.method == "GET" and head.status < 500
+        # A part is no candidate, but the whole says now that nothing of it may be kept.
+        outdated |= self._why is Forwarded.PARTIAL and self._head.method == "GET" and head.status == 200
         if outdated and self.reason is not None and head.status not in (206, 304):
             self._store.discard(self._key)
 
+    def _read_head(self, head: ResponseHead, delay: float) -> Answer:
+        """A part that may be stored is judged as its whole would be. RFC 9111, 3.3"""
+        if head.status != 206:
+            return self._read(head.status, head.fields, delay)
+        length = head.framing if head.framing >= 0 else None
+        found = read_part(self._head.method, self._head.fields.text, head.fields.text, length)
+        if isinstance(found, NotStored):
+            return Answer(found)
+        self._part = found
+        return self._read(200, head.fields, delay)
+
     def _confirm(self, candidate: Stored, head: ResponseHead, delay: float) -> Stored:
         """The origin says that what is stored still holds: keep it on, with the new fields (4.3.4)."""
-        lines = updated_lines(candidate.fields, head.fields)
-        age = head.fields.get(b"age")
-        fields = Fields(lines if age is None else [*lines, (b"Age", age)])
-        answer = self._read(candidate.status, fields, delay, Request())
-        lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
-        born = time.monotonic() - answer.age
-        groups = read_groups(fields.text("cache-groups"))
-        renewed = Stored(
-            candidate.status, candidate.reason, lines, candidate.body, answer, born, candidate.variant, groups
-        )
+        renewed, answer = self._renewed(candidate, head, delay, candidate.body, None)
         self.reason = answer.reason
         if answer.reason is not None:
             self._store.discard(self._key)
@@ -226,6 +232,20 @@ class Recording:
         if self.lead is not None:
             self.lead.land(landing(candidate.status, shareable(answer)))
         return renewed
+
+    def _renewed(
+        self, stored: Stored, head: ResponseHead, delay: float, body: bytes, part: Part | None
+    ) -> tuple[Stored, Answer]:
+        """What is stored, with the fields of a newer answer (RFC 9111, 3.2) and perhaps more of the body."""
+        lines = updated_lines(stored.fields, head.fields)
+        age = head.fields.get(b"age")
+        fields = Fields(lines if age is None else [*lines, (b"Age", age)])
+        answer = self._read(stored.status, fields, delay, Request())
+        lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
+        born = time.monotonic() - answer.age
+        groups = read_groups(fields.text("cache-groups"))
+        kept = Stored(stored.status, stored.reason, lines, body, answer, born, stored.variant, groups, part)
+        return kept, answer
 
     def _update_by_head(self, candidate: Stored, head: ResponseHead, delay: float) -> None:
         """What an answer to HEAD says of the stored answer to GET. RFC 9111, 4.3.5"""
@@ -278,19 +298,52 @@ class Recording:
         head, shared = self._given, self._shared
         body = shared.finish() if shared is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
-            asked = self._head.fields.text
-            lines = storable_lines(head.fields, self._answer.omitted)
-            variant = variant_of(head.fields.text, asked)
-            groups = read_groups(head.fields.text("cache-groups"))
-            answer, born = self._answer, self._born
-            stored = Stored(head.status, head.reason, lines, body, answer, born, variant, groups)
-            if not self._store.put(self._key, stored, asked, self._since):
-                self.reason = NotStored.REFUSED
-            elif self.gathering is not None and shareable(self._answer):
-                self.gathering.shareable(self._key)
+            self._keep(head, body)
         self.release()
         if self.lead is not None:
             self.lead.close()
+
+    def _keep(self, head: ResponseHead, body: bytes) -> None:
+        """Put it into the store."""
+        stored = self._alone(head, body) if self._part is None else self._combined(head, body, self._part)
+        if isinstance(stored, NotStored):
+            self.reason = stored
+        elif not self._store.put(self._key, stored, self._head.fields.text, self._since):
+            self.reason = NotStored.REFUSED
+        elif self.gathering is not None and stored.part is None and shareable(self._answer):
+            self.gathering.shareable(self._key)
+
+    def _alone(self, head: ResponseHead, body: bytes) -> Stored:
+        """What is kept of this answer."""
+        variant = variant_of(head.fields.text, self._head.fields.text)
+        groups, part = read_groups(head.fields.text("cache-groups")), self._part
+        status, reason, omitted = head.status, head.reason, self._answer.omitted
+        if part is not None:
+            status, reason, omitted = 200, b"OK", omitted | {"content-range"}
+            part = None if is_whole(part) else part
+        lines = storable_lines(head.fields, omitted)
+        return Stored(status, reason, lines, body, self._answer, self._born, variant, groups, part)
+
+    def _combined(self, head: ResponseHead, body: bytes, part: Part) -> Stored | NotStored:
+        """A part together with what is stored (RFC 9111, 3.4).
+
+        If that is of another version, or there is a gap, the part replaces it, unless it is younger.
+        """
+        if len(body) != len(part.at):  # chunks do not say before how much they are
+            return NotStored.CONTENT_RANGE
+        asked = self._head.fields.text
+        before = self._store.selected(self._key, asked)
+        if before is None:
+            return self._alone(head, body)
+        if before.status == 200 and before.variant == variant_of(head.fields.text, asked):
+            older = before.part or whole_part(before.fields.text, len(before.body))
+            if older is not None and (both := combine(part, body, older, before.body)) is not None:
+                union, held = both
+                rest = None if is_whole(union) else union
+                delay = time.monotonic() - self._asked
+                renewed, answer = self._renewed(before, head, delay, held, rest)
+                return renewed if answer.reason is None else answer.reason
+        return NotStored.REFUSED if before.born > self._since else self._alone(head, body)
 
     @property
     def _shared(self) -> Lead | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from policies.freshness import Answer
+from policies.parts import Part
 from policies.ranges import range_applies, select_range
 from policies.validation import not_modified
 from policies.variants import ANY, Variant
@@ -36,11 +37,11 @@ class Stored:
     head : bytes
         Open at its end, without Age, Cache-Status and Connection.
     body : bytes
-        The whole body; empty if it is in a file.
+        The whole body, or the bytes of its part; empty if it is in a file.
     file : FileBody or None
         The body on disk.
     status : int
-        Of the answer.
+        Of the answer; of its whole if this is a part.
     reason : bytes
         Its phrase.
     born : float
@@ -51,9 +52,11 @@ class Stored:
         Which requests select it.
     groups : tuple of str
         What it belongs to. RFC 9875
+    part : Part or None
+        Which bytes `body` is, if it is not the whole.
     """
 
-    __slots__ = ("answer", "body", "born", "file", "groups", "head", "reason", "status", "variant")
+    __slots__ = ("answer", "body", "born", "file", "groups", "head", "part", "reason", "status", "variant")
 
     def __init__(
         self,
@@ -65,12 +68,14 @@ class Stored:
         born: float,
         variant: Variant = ANY,
         groups: tuple[str, ...] = (),
+        part: Part | None = None,
     ) -> None:
         self.status, self.reason, self.body = status, reason, body
         self.file: FileBody | None = None
         self.answer = _shared(replace(answer, age=0.0))
         self.head = stored_head(status, reason, lines, len(body))
         self.born, self.variant, self.groups = born, variant, groups
+        self.part = part
 
     @classmethod
     def restored(
@@ -106,7 +111,9 @@ class Stored:
 
     @property
     def length(self) -> int:
-        """Bytes of the body."""
+        """Bytes of the whole body."""
+        if self.part is not None:
+            return self.part.complete
         return len(self.body) if self.file is None else len(self.file)
 
     @property
@@ -138,7 +145,9 @@ class Stored:
         status, head, body = self.status, self.head, self.body
         if not _CONDITIONAL.isdisjoint(request.fields.names):
             status, head, part = self._conditionally(request)
-            body = body if len(part) == len(body) else body[part.start : part.stop]
+            if len(part) != len(body):
+                first = self.part.at.start if self.part is not None else 0
+                body = body[part.start - first : part.stop - first]
         head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
         return status, [head, body] if request.method != "HEAD" and body else [head]
 

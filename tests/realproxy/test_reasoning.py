@@ -59,6 +59,37 @@ def test_an_answer_in_a_file_is_explained_with_the_sections_of_the_rfc(fields, a
     assert lines == ["key: web http://shop.test/a", *expected]
 
 
+PART = "HTTP/1.1 206 X\nCache-Control: max-age=60\nContent-Length: 3\n"
+HELD = "stored: yes, bytes 2 to 4 of 10, for ranges within them (RFC 9111, 3.3)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "after", "stored", "later"),
+    [
+        ('ETag: "1"\nContent-Range: bytes 2-4/10', 10, HELD,
+         "after 10 s: answered with it: it is fresh (RFC 9111, 4.2)"),
+        ('ETag: "1"\nContent-Range: bytes 2-4/10', 90, HELD,
+         "after 90 s: fetched anew: a part is not validated (RFC 9111, 4.3)"),
+        ('ETag: "1"\nContent-Range: bytes 0-2/3', 10, "stored: yes (RFC 9111, 3)",
+         "after 10 s: answered with it: it is fresh (RFC 9111, 4.2)"),
+    ],
+)  # fmt: skip
+def test_a_part_in_a_file_is_explained(fields, after, stored, later):
+    lines = told(f"{PART}{fields}\n\nabc", after=after, Range="bytes=2-4")
+    assert (lines[1], lines[-1]) == (stored, later)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ('ETag: W/"1"\nContent-Range: bytes 2-4/10', NotStored.NO_STRONG_ETAG),
+        ('ETag: "1"\nContent-Range: bytes 2-5/10', NotStored.CONTENT_RANGE),
+    ],
+)
+def test_why_a_part_is_not_stored_is_explained(fields, reason):
+    assert told(f"{PART}{fields}\n\nabc", Range="bytes=2-4")[1:] == [f"stored: no, {reason}: {RULES[reason]}"]
+
+
 def test_what_curl_says_of_another_version_is_understood_and_nonsense_is_told():
     assert told("HTTP/2 200 \r\ncache-control: max-age=1\r\n\r\n")[1] == "stored: yes (RFC 9111, 3)"
     with pytest.raises(BadInput, match=r"^answer.txt: answer: expected a status line and fields"):
