@@ -47,6 +47,8 @@ _GONE = "it wants 200 from an origin that is gone; the next edition takes any er
 _CONTRADICTORY = "its Content-Range contradicts its body (RFC 9110, 14.4)"
 _UNREADABLE = "an Age that cannot be read is ignored (RFC 9111, 5.1); so the next edition"
 _FIRST = "of several ages the first counts (RFC 9111, 5.1); so the next edition"
+INSTALL_S = 100
+"""Seconds that npm may take."""
 UNSOUND = {
     "headers-store-Transfer-Encoding": "its answer has no readable framing (RFC 9112, 6.1): 502 is right",
     "partial-store-partial-complete": "parts need a strong validator to be combined (RFC 9111, 3.4)",
@@ -87,8 +89,11 @@ def install() -> Path:
     if not (folder / "cli.mjs").exists():
         SUITES.mkdir(exist_ok=True)
         command = ["npm", "install", "--prefix", str(SUITES), "--no-audit", "--no-fund", "--silent",
-                   "--ignore-scripts", f"http-cache-tests@{EDITION}"]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+                   "--ignore-scripts", "--fetch-retries=1", f"http-cache-tests@{EDITION}"]  # fmt: skip
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+        except subprocess.TimeoutExpired:
+            raise SystemExit(f"npm did not install http-cache-tests within {INSTALL_S} s") from None
         if done.returncode != 0:
             raise SystemExit(f"npm cannot install http-cache-tests: {done.stderr.strip()}")
     return folder
