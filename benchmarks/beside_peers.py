@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -212,6 +213,7 @@ def main() -> int:
     parser.add_argument("--connections", default="16,128", help="numbers, separated by commas")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part, instead of all")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     missing = [name for name in ("nginx", "wrk", "curl") if shutil.which(name) is None]
     if missing:
         print(f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}", file=sys.stderr)

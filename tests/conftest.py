@@ -7,6 +7,7 @@
 
 import os
 import shutil
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ settings.load_profile("everywhere")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*commands): skip unless the system has these commands")
     os.environ[MARK] = RUN
+    # A shell's background job is born deaf to Ctrl-C, and so would be the processes that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Debian puts daemons where only root looks, and those of PostgreSQL where nobody does.
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     further = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
