@@ -215,7 +215,7 @@ def order(backends: Child, start: float | None) -> None:
 def is_up(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 10.0).close()
-    except ConnectionRefusedError:
+    except OSError:  # refused, or reset by a listener that is just being closed
         return False
     return True
 
