@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import Any
 
 from policies.resilience import BoundedQueue, Precautions
 from realproxy.exchange import End, Refusal
@@ -72,7 +73,7 @@ class Gate:
                 breaker.ended(failed, entered, time.monotonic())
         self._make_room()
 
-    def _wait_for_turn(self, queue: BoundedQueue, waits: Waits) -> None:
+    def _wait_for_turn(self, queue: BoundedQueue[Any], waits: Waits) -> None:
         ticket = threading.Lock()
         ticket.acquire()
         with self._lock:
@@ -94,7 +95,7 @@ class Gate:
             with self._lock:
                 ticket = queue.leave()
             if ticket is not None:
-                ticket.release()  # type: ignore[attr-defined]
+                ticket.release()
 
     def _refusal(self, status: int, end: End, why: str, wait: float) -> Refusal:
         fields = b"Retry-After: %d\r\n" % max(1, math.ceil(wait))

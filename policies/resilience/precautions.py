@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from policies.balancing import Upstreams
 from policies.resilience.attempts import Attempts
 from policies.resilience.breaker import CircuitBreaker
@@ -48,7 +50,9 @@ class Precautions:
         breaker, queue, eject = settings.breaker, settings.queue, settings.eject
         retry, health = settings.retry, settings.health
         self.rate = None if settings.rate is None else TokenBucket(settings.rate)
-        self.queue = None if queue is None else BoundedQueue(queue.in_flight, queue.wait)
+        self.queue: BoundedQueue[Any] | None = None
+        if queue is not None:
+            self.queue = BoundedQueue(queue.in_flight, queue.wait)
         self.breaker = None if breaker is None else CircuitBreaker(breaker.failures, breaker.open)
         self.checks = None if health is None else HealthChecks(count, health.rise, health.fall)
         self.hedge_after = None if settings.hedge is None else settings.hedge.after

@@ -6,59 +6,14 @@ import asyncio
 import base64
 import hashlib
 import json
-import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Iterator
 
 import aiohttp
 import httpx
 import pytest
-import trustme
 
 from realproxy import Forward
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def secure(authority) -> Iterator[int]:
-    """The port of an https origin for localhost that says what path it was asked for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-    listener = socket.create_server(("127.0.0.1", 0))
-    threads: list[threading.Thread] = []
-
-    def serve(sock: socket.socket) -> None:
-        sock.settimeout(10.0)
-        try:
-            with context.wrap_socket(sock, server_side=True) as tls:
-                path = tls.recv(65536).split(b" ")[1]
-                head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\n"
-                tls.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(path), path))
-        except OSError:
-            sock.close()  # browsers open connections that they never use
-
-    def accept() -> None:
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            threads.append(threading.Thread(target=serve, args=(sock,)))
-            threads[-1].start()
-
-    acceptor = threading.Thread(target=accept)
-    acceptor.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    for thread in [acceptor, *threads]:
-        thread.join()
 
 
 @pytest.fixture

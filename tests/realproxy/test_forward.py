@@ -1,56 +1,15 @@
 """The forward side: absolute-form and tunnels, for real clients, and what it refuses."""
 
 import socket
-import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 
 import pytest
 import requests
-import trustme
 
 from realproxy import Forward, Limits, Proxy
 
 OPEN = Forward(private_targets=True)
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def secure(authority) -> Iterator[int]:
-    """The port of an https origin for localhost that says what path it was asked for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
-    listener = socket.create_server(("127.0.0.1", 0))
-    threads = []
-
-    def serve(sock):
-        with context.wrap_socket(sock, server_side=True) as tls:
-            path = tls.recv(65536).split(b" ")[1]
-            tls.sendall(
-                b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path)
-            )
-
-    def accept():
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except OSError:
-                return
-            threads.append(threading.Thread(target=serve, args=(sock,)))
-            threads[-1].start()
-
-    acceptor = threading.Thread(target=accept)
-    acceptor.start()
-    yield listener.getsockname()[1]
-    listener.shutdown(socket.SHUT_RDWR)
-    listener.close()
-    for thread in [acceptor, *threads]:
-        thread.join()
 
 
 def tunnels_to(*ports: int) -> Forward:

@@ -112,8 +112,3 @@ def _one_line_of(err: str) -> str:
 def _one_line() -> Callable[[str], str]:
     """The one line of a mistake, without the name of the command; fails if there are more."""
     return _one_line_of
-
-
-@pytest.fixture(name="SCENARIO", scope="session")
-def _scenario_text() -> str:
-    return SCENARIO

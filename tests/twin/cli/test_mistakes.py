@@ -13,31 +13,14 @@ from policies.modelled import NOT_YET, WHY
 Run = Callable[..., tuple[int, str, str]]
 OneLine = Callable[[str], str]
 
-SCENARIO = """\
-title = "Which balancer?"
-seed = 3
-duration = "1s"
-[workload]
-users = 6
-think = "exponential(60ms)"
-[backend.web]
-replicas = 2
-service_time = "erlang(10ms, 4)"
-[proxy]
-route = [{ to = "web" }]
-service = { web = { upstreams = "web" } }
-[compare]
-"proxy.service.web.balance" = ["round_robin", "p2c"]
-"""
-
-
-BROKEN_FILES = {
+# The whole text of a file, or what of a good one is replaced by what; and what is said of it.
+BROKEN_FILES: dict[str, tuple[str | tuple[str, str], str]] = {
     "toml": ("title = [", "is not valid TOML"),
-    "key": (SCENARIO.replace("users =", "user ="), "workload.user: unknown key (did you mean 'users'?)"),
-    "table": (SCENARIO.replace("[backend.web]", "[backends.web]"), "backends: unknown key (did you mean"),
-    "policy": (SCENARIO.replace('"p2c"', '"p2d"'), "unknown balancing policy 'p2d' (did you mean 'p2c'?)"),
-    "count": (SCENARIO.replace("users = 6", "users = -6"), "workload.users: "),
-    "duration": (SCENARIO.replace('"1s"', '"1 parsec"'), "duration: expected a duration such as '200ms'"),
+    "key": (("users =", "user ="), "workload.user: unknown key (did you mean 'users'?)"),
+    "table": (("[backend.web]", "[backends.web]"), "backends: unknown key (did you mean"),
+    "policy": (('"p2c"', '"p2d"'), "unknown balancing policy 'p2d' (did you mean 'p2c'?)"),
+    "count": (("users = 6", "users = -6"), "workload.users: "),
+    "duration": (('"1s"', '"1 parsec"'), "duration: expected a duration such as '200ms'"),
     "empty": ("", "is missing"),
     "bytes": ("title = '\udcff'", "is not UTF-8"),
 }
@@ -45,9 +28,10 @@ BROKEN_FILES = {
 
 @pytest.mark.parametrize("kind", BROKEN_FILES)
 def test_a_scenario_file_with_a_mistake_is_one_line(
-    one_line: OneLine, run: Run, tmp_path: Path, kind: str
+    one_line: OneLine, run: Run, scenario: Path, tmp_path: Path, kind: str
 ) -> None:
-    text, expected = BROKEN_FILES[kind]
+    mistake, expected = BROKEN_FILES[kind]
+    text = mistake if isinstance(mistake, str) else scenario.read_text().replace(*mistake)
     file = tmp_path / "wrong.toml"
     file.write_text(text, errors="surrogateescape")
     code, out, err = run("simulate", file)

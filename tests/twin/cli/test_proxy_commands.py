@@ -11,38 +11,27 @@ import pytest
 Run = Callable[..., tuple[int, str, str]]
 OneLine = Callable[[str], str]
 
-PROXY = """\
-listen = "127.0.0.1:0"
-[[route]]
-when = { path = "/secret/*" }
-respond = 403
-[[route]]
-when = { path = "/api/*" }
-to = "api"
-[service.api]
-upstreams = ["127.0.0.1:9"]
-"""
-
 
 def test_a_port_that_is_in_use_is_one_line(one_line: OneLine, run: Run, proxy_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        proxy_file.write_text(PROXY.replace("127.0.0.1:0", f"127.0.0.1:{port}"))
+        proxy_file.write_text(proxy_file.read_text().replace("127.0.0.1:0", f"127.0.0.1:{port}"))
         code, out, err = run("serve", proxy_file)
     assert (code, out) == (2, "")
     assert one_line(err).startswith(f"{proxy_file}: listen: port {port} is in use")
 
 
-BROKEN_PROXIES = {
+# The whole text of a file, or what of a good one is replaced (nothing: added to); and what is said of it.
+BROKEN_PROXIES: dict[str, tuple[str | tuple[str, str], str]] = {
     "toml": ("listen = ", "is not valid TOML"),
-    "key": (PROXY.replace("respond", "respnd"), "route.0.respnd: unknown key (did you mean 'respond'?)"),
-    "policy": (PROXY + "balance = 'p2d'", "service.api.balance: unknown balancing policy 'p2d'"),
-    "service": (PROXY.replace('to = "api"', 'to = "apy"'), "unknown service 'apy' (did you mean 'api'?)"),
-    "duration": (PROXY + "[limits]\nidle_timeout = 'never'", "limits.idle_timeout: expected a duration"),
-    "count": (PROXY + "[limits]\nthreads = -4", "limits.threads: "),
-    "address": (PROXY.replace("127.0.0.1:9", "127.0.0.1"), "service.api.upstreams.0"),
-    "log": (PROXY + "[log]\nfile = '/nowhere/access.log'", "log.file: "),
-    "listen": (PROXY.replace("127.0.0.1:0", "8080"), "listen: expected 'host:port'"),
+    "key": (("respond", "respnd"), "route.0.respnd: unknown key (did you mean 'respond'?)"),
+    "policy": (("", "balance = 'p2d'"), "service.api.balance: unknown balancing policy 'p2d'"),
+    "service": (('to = "api"', 'to = "apy"'), "unknown service 'apy' (did you mean 'api'?)"),
+    "duration": (("", "[limits]\nidle_timeout = 'never'"), "limits.idle_timeout: expected a duration"),
+    "count": (("", "[limits]\nthreads = -4"), "limits.threads: "),
+    "address": (("127.0.0.1:9", "127.0.0.1"), "service.api.upstreams.0"),
+    "log": (("", "[log]\nfile = '/nowhere/access.log'"), "log.file: "),
+    "listen": (("127.0.0.1:0", "8080"), "listen: expected 'host:port'"),
 }
 
 
@@ -51,8 +40,13 @@ BROKEN_PROXIES = {
 def test_a_proxys_file_with_a_mistake_is_one_line(
     one_line: OneLine, run: Run, proxy_file: Path, command: Sequence[str], kind: str
 ) -> None:
-    text, expected = BROKEN_PROXIES[kind]
-    proxy_file.write_text(text)
+    mistake, expected = BROKEN_PROXIES[kind]
+    good = proxy_file.read_text()
+    if isinstance(mistake, str):
+        proxy_file.write_text(mistake)
+    else:
+        old, new = mistake
+        proxy_file.write_text(good.replace(old, new) if old else good + new)
     code, out, err = run(*command, proxy_file)
     assert (code, out) == (2, "")
     assert one_line(err).startswith(f"{proxy_file}")
