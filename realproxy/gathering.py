@@ -24,8 +24,8 @@ from realproxy.client import Client, State
 from realproxy.exchange import Refusal
 from realproxy.follower import Follower
 from realproxy.following import Following
-from realproxy.heads import Line, stored_head
-from realproxy.http1 import CHUNKED, UNTIL_CLOSE, ResponseHead
+from realproxy.heads import stored_head
+from realproxy.http1 import CHUNKED, UNTIL_CLOSE, Line, ResponseHead
 from realproxy.purging import Purge, origin_of
 
 

@@ -12,7 +12,7 @@ from policies.addresses import plain_address
 from policies.anonymity import HeaderRules, forwarded_element, is_same_host
 from policies.provenance import forwarded_element as forwarded_by
 from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
-from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
+from realproxy.http1 import CHUNKED, Fields, Line, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
 """What this proxy calls itself in Via and Cache-Status."""
@@ -29,6 +29,7 @@ _HOP = frozenset(
         b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
+_HOP_AND_LENGTH = _HOP | {b"content-length"}
 _REQUEST_DROPS = _HOP | {b"host", b"content-length"}
 _REVERSE_DROPS = _REQUEST_DROPS | {
     b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
@@ -40,26 +41,12 @@ _STORED_DROPS = _HOP | {
 }  # fmt: skip
 # What the store asks by itself, in place of the client. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
+_LENGTH = frozenset({b"content-length"})
 _RANGE = frozenset({b"range", b"if-range"})
 _REFERER = frozenset({b"referer"})
 _NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
 _IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
 _TRAILER_DROPS = _HOP | {b"host", b"content-length", b"trailer"}
-
-
-Line = tuple[bytes, bytes]
-
-
-def _kept(fields: Fields, drops: frozenset[bytes]) -> list[Line]:
-    """The fields that go on: all but `drops` and what Connection lists."""
-    if b"connection" in fields:
-        drops = drops.union(fields.elements(b"connection"))
-    return [line for name, line in zip(fields.names, fields.lines, strict=True) if name not in drops]
-
-
-def _lines(fields: Fields, drops: frozenset[bytes]) -> Iterable[bytes]:
-    """The same as they are sent."""
-    return [b"%b: %b\r\n" % line for line in _kept(fields, drops)]
 
 
 def _framing(framing: int) -> bytes:
@@ -189,7 +176,7 @@ def _request(
         added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)
     if whole:
         drops |= _RANGE
-    return b"".join((start, *_lines(fields, drops), added, b"\r\n"))
+    return b"%b%b%b\r\n" % (start, fields.joined(drops), added)
 
 
 def passages(fields: Fields) -> int:
@@ -231,17 +218,17 @@ def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> 
     start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
     drops = _HOP
     if framing is not None:
-        drops = _HOP | {b"content-length"}
+        drops = _HOP_AND_LENGTH
         if framing >= CHUNKED:
             added += _framing(framing)
     if b"date" not in fields and answer.status >= 200:  # RFC 9110, 6.6.1
         added += b"Date: %b\r\n" % http_date()
-    return b"".join((start, *_lines(fields, drops), VIA, added, b"\r\n"))
+    return b"%b%b%b%b\r\n" % (start, fields.joined(drops), VIA, added)
 
 
 def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
     """The fields of an answer that are stored: not those of one hop, nor those in `omitted`."""
-    lines = _kept(fields, _STORED_DROPS.union(name.encode("latin-1") for name in omitted))
+    lines = fields.passed_on(_STORED_DROPS.union(name.encode("latin-1") for name in omitted))
     lines.append((b"Via", b"1.1 " + PSEUDONYM))
     if b"date" not in fields:
         lines.append((b"Date", http_date()))
@@ -250,10 +237,10 @@ def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
 
 def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:
     """Stored fields after an answer that confirms them has brought newer ones. RFC 9111, 3.2"""
-    newer = _kept(confirmation, _STORED_DROPS | _NOT_UPDATED)
+    newer = confirmation.passed_on(_STORED_DROPS | _NOT_UPDATED)
     if b"date" not in confirmation:
         newer.append((b"Date", http_date()))
-    return _kept(stored, frozenset(name.lower() for name, _ in newer) | _STORED_DROPS) + newer
+    return stored.passed_on(frozenset(name.lower() for name, _ in newer) | _STORED_DROPS) + newer
 
 
 def stored_head(status: int, reason: bytes, lines: Iterable[Line], length: int) -> bytes:
@@ -274,8 +261,8 @@ def not_modified_head(fields: Fields) -> bytes:
 def partial_head(fields: Fields, part: range, length: int) -> bytes:
     """The head of a part of what is stored, open at its end. RFC 9110, 15.3.7"""
     place = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
-    lines = _lines(fields, frozenset({b"content-length"}))
-    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", *lines, place, _framing(len(part))))
+    lines = fields.joined(_LENGTH)
+    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", lines, place, _framing(len(part))))
 
 
 def unsatisfiable_head(length: int) -> bytes:
@@ -286,7 +273,7 @@ def unsatisfiable_head(length: int) -> bytes:
 
 def trailer_lines(trailer: Fields | None) -> bytes:
     """The trailer section that goes on. RFC 9110, 6.5.1"""
-    return b"".join(_lines(trailer, _TRAILER_DROPS)) if trailer is not None else b""
+    return trailer.joined(_TRAILER_DROPS) if trailer is not None else b""
 
 
 def own_answer(

@@ -32,10 +32,8 @@ def goes_on(head: RequestHead) -> bool:
         return False
     fields = head.fields
     head.fields = Fields(
-        [
-            (line[0], b"%d" % (left - 1)) if name == b"max-forwards" else line
-            for name, line in zip(fields.names, fields.lines, strict=True)
-        ]
+        (line[0], b"%d" % (left - 1)) if name == b"max-forwards" else line
+        for name, line in zip(fields.names, fields.lines, strict=True)
     )
     return True
 

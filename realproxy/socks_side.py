@@ -16,6 +16,7 @@ from realproxy.client import Client, State
 from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
 from realproxy.forwarding import Forwarding
 from realproxy.http1 import Fields, RequestHead
+from realproxy.http1.request import check_block
 from realproxy.site import Site
 from realproxy.socks import Command, Handshake, Reply, SocksRequest
 from realproxy.targets import Address
@@ -137,4 +138,4 @@ def _as_head(request: SocksRequest) -> RequestHead:
     """The CONNECT that HTTP would have been asked: what the log shows."""
     host = f"[{request.host}]" if ":" in request.host else request.host
     target = f"{host}:{request.port}".encode("latin-1")
-    return RequestHead("CONNECT", target, 1, Fields([(b"Host", target)]))
+    return RequestHead("CONNECT", target, 1, check_block(Fields([(b"Host", target)]), 1))

@@ -7,6 +7,7 @@ sockets to the relay thread. RFC 9110, 7.8 and 15.2.2
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 from policies.settings import Limits
 from realproxy.asking import Way
@@ -49,7 +50,7 @@ def wanted_protocols(head: RequestHead) -> list[bytes]:
     return [name for name in offered if name and name.partition(b"/")[0] not in NEVER_OFFERED]
 
 
-def _fields(protocols: list[bytes]) -> bytes:
+def _fields(protocols: Sequence[bytes]) -> bytes:
     return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % b", ".join(protocols)
 
 

@@ -1,8 +1,25 @@
-"""Field lines: the block between a head's first line and its empty line, or a trailer section."""
+"""Field lines: the block between a head's first line and its empty line, or a trailer section.
+
+Peers repeat their blocks word for word from message to message, so what was made of a short one is
+remembered for a while.
+
+Threads. `Fields` never changes, so any thread may read it; what it remembers of itself is the same
+whoever works it out, and is kept by one operation of a dict.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Final
+
+REMEMBERED = 256
+"""Blocks that are remembered; the one that was needed the longest ago is forgotten."""
+SHORT = 1024
+"""Bytes that such a block has at most. At worst, all in lines of five bytes, that makes 15 MB."""
+
+Line = tuple[bytes, bytes]
+"""Name, as it was written, and value."""
 
 
 class Malformed(ValueError):
@@ -27,32 +44,38 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # field-value   = *field-content                                                       RFC 9110, 5.5
 # field-content = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ]
 # field-vchar   = VCHAR / obs-text
-# Possessive (++, *+), so that no line is read twice. No obs-fold, no space before the colon.
-_VCHARS = rb"[^\x00-\x20\x7f]++"
-_LINE = TOKEN + rb"++:[ \t]*+(?:" + _VCHARS + rb"(?:[ \t]++" + _VCHARS + rb")*+)?+[ \t]*+\r\n"
-_BLOCK = re.compile(rb"(?:" + _LINE + rb")*+")
-_SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:" + _VCHARS + rb"(?:[ \t]++" + _VCHARS + rb")*+)?+)[ \t]*+\r\n")
+# Behind the colon, that is any number of these characters, of which white space at both ends is no part
+# of the value. No obs-fold, no space before the colon. Possessive (*+), so that no line is read twice.
+_BLOCK = re.compile(rb"(?:" + TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n)*+")
+_SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:[^\r]*[^\r \t])?+)[ \t]*+\r\n")
 
 
 class Fields:
-    """The field lines of a head, in order, with a look-up by name.
+    """The field lines of a head, in order, with a look-up by name. Never changes.
+
+    Parameters
+    ----------
+    lines : iterable of (bytes, bytes)
+        Name as it was written, and value, of each line.
 
     Attributes
     ----------
-    lines : list of (bytes, bytes)
-        Name as it was written, and value, of each line.
-    names : list of bytes
+    lines : tuple of (bytes, bytes)
+        As given.
+    names : tuple of bytes
         The same names in lower case.
     """
 
-    __slots__ = ("_values", "lines", "names")
+    __slots__ = ("_elements", "_joined", "_values", "lines", "names")
 
-    def __init__(self, lines: list[tuple[bytes, bytes]]) -> None:
-        self.lines = lines
-        self.names = [name.lower() for name, _ in lines]
-        self._values: dict[bytes, bytes] = {}
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self.lines: Final = tuple(lines)
+        self.names: Final = tuple([name.lower() for name, _ in self.lines])
+        self._values: Final[dict[bytes, bytes]] = {}
+        self._elements: dict[bytes, tuple[bytes, ...]] | None = None
+        self._joined: dict[frozenset[bytes], bytes] | None = None
         values = self._values
-        for name, (_, value) in zip(self.names, lines, strict=True):
+        for name, (_, value) in zip(self.names, self.lines, strict=True):
             # Lines of one name count as one list (RFC 9110, 5.3): a repeated Host or
             # Content-Length becomes a value that its grammar refuses.
             values[name] = values[name] + b", " + value if name in values else value
@@ -69,10 +92,33 @@ class Fields:
     def __contains__(self, name: bytes) -> bool:
         return name in self._values
 
-    def elements(self, name: bytes) -> list[bytes]:
+    def elements(self, name: bytes) -> tuple[bytes, ...]:
         """The elements of a list of tokens, in lower case (RFC 9110, 5.6.1)."""
-        value = self._values.get(name)
-        return [] if value is None else [part.strip(b" \t") for part in value.lower().split(b",")]
+        known = self._elements
+        if known is None:
+            known = self._elements = {}
+        found = known.get(name)
+        if found is None:
+            value = self._values.get(name)
+            parts = () if value is None else value.lower().split(b",")
+            found = known[name] = tuple([part.strip(b" \t") for part in parts])
+        return found
+
+    def passed_on(self, drops: frozenset[bytes]) -> list[Line]:
+        """The lines that go on to the next hop: all but `drops` and what Connection lists. RFC 9110, 7.6.1"""
+        if b"connection" in self._values:
+            drops = drops.union(self.elements(b"connection"))
+        return [line for name, line in zip(self.names, self.lines, strict=True) if name not in drops]
+
+    def joined(self, drops: frozenset[bytes]) -> bytes:
+        """The same lines as they are sent; for sets that are constants, as what is left is remembered."""
+        known = self._joined
+        if known is None:
+            known = self._joined = {}
+        text = known.get(drops)
+        if text is None:
+            text = known[drops] = b"".join([b"%b: %b\r\n" % line for line in self.passed_on(drops)])
+        return text
 
 
 def parse_fields(data: bytes, start: int, end: int) -> Fields:

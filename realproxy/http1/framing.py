@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
 
@@ -39,7 +40,7 @@ def request_framing(fields: Fields, minor: int) -> int:
     return CHUNKED
 
 
-def _other_coding(codings: list[bytes]) -> Malformed:
+def _other_coding(codings: Sequence[bytes]) -> Malformed:
     if codings[-1] != b"chunked":  # RFC 9112, 6.3, rule 4: nobody can say where that body ends
         return Malformed(400, "Transfer-Encoding does not end in chunked")
     if b"chunked" in codings[:-1]:  # RFC 9112, 6.1: not more than once
@@ -58,6 +59,14 @@ def response_framing(fields: Fields, minor: int, status: int, method: str) -> in
     if length is not None or minor == 0 or coding.lower() != b"chunked":
         raise Malformed(502, "the upstream sent a body whose end is ambiguous")
     return CHUNKED
+
+
+def lives_on(fields: Fields, minor: int) -> bool:
+    """Whether the sender of a message lets the connection live on. RFC 9112, 9.3"""
+    if b"connection" not in fields:
+        return minor == 1
+    options = fields.elements(b"connection")
+    return b"close" not in options and (minor == 1 or b"keep-alive" in options)
 
 
 def _length(text: bytes, status: int) -> int:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
 
-from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
-from realproxy.http1.framing import request_framing
+from realproxy.http1.fields import REMEMBERED, SHORT, TOKEN, Fields, Malformed, parse_fields
+from realproxy.http1.framing import lives_on, request_framing
 
 # request-line = method SP request-target SP HTTP-version                              RFC 9112, 3
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT                                         RFC 9112, 2.3
 # A minor version above ours is read as ours.                                          RFC 9110, 2.5
-_LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([0-9])")
-_OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]")
+_LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([0-9])\r\n")
+_OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]\r\n")
 # origin-form   = absolute-path [ "?" query ]                                          RFC 9112, 3.2.1
 # Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment. In the path a
 # percent sign starts two hexadecimal digits, and never %00: where parsers disagree, routes can be got round.
@@ -35,8 +37,54 @@ class TargetForm(Enum):
     ASTERISK = "asterisk"
 
 
+class FieldBlock(NamedTuple):
+    """The checked field lines of a request, and what follows from them alone.
+
+    Attributes
+    ----------
+    fields : Fields
+        The lines.
+    framing : int
+        As `realproxy.http1.framing.request_framing` says.
+    host : bytes
+        Of the Host field, in lower case, IPv6 in brackets; empty if there is none.
+    port : int
+        Its port, 80 if none was named.
+    keeps_alive : bool
+        Whether the client lets the connection live on. RFC 9112, 9.3
+    """
+
+    fields: Fields
+    framing: int
+    host: bytes
+    port: int
+    keeps_alive: bool
+
+
+def check_block(fields: Fields, minor: int) -> FieldBlock:
+    """Check the fields of a request of HTTP/1.`minor`; raises `Malformed` 400 or 501."""
+    framing = request_framing(fields, minor)
+    authority = fields.get(b"host")
+    if authority is None and minor == 1:
+        raise Malformed(400, "Host is missing")
+    host, port = parse_authority(authority) if authority is not None else (b"", 80)
+    return FieldBlock(fields, framing, host, port, lives_on(fields, minor))
+
+
+@lru_cache(REMEMBERED)
+def _read_block(block: bytes, minor: int) -> FieldBlock:
+    return check_block(parse_fields(block, 0, len(block)), minor)
+
+
 class RequestHead:
     """A checked request head.
+
+    Parameters
+    ----------
+    method, target, minor
+        See below.
+    block : FieldBlock
+        Its field lines.
 
     Attributes
     ----------
@@ -58,6 +106,8 @@ class RequestHead:
         Absolute path with query; ``*`` in asterisk-form, empty in authority-form.
     framing : int
         As `realproxy.http1.framing.request_framing` says.
+    keeps_alive : bool
+        Whether the client lets the connection live on. RFC 9112, 9.3
     scheme : bytes
         ``http``, or what else whoever read it knows of the connection that it came on.
     proto, origin : str or None
@@ -67,22 +117,18 @@ class RequestHead:
     """
 
     __slots__ = (
-        "fields", "form", "framing", "host", "method", "minor", "origin", "path", "port", "proto", "scheme",
-        "target", "traceparent",
+        "fields", "form", "framing", "host", "keeps_alive", "method", "minor", "origin", "path", "port",
+        "proto", "scheme", "target", "traceparent",
     )  # fmt: skip
 
-    def __init__(self, method: str, target: bytes, minor: int, fields: Fields) -> None:
-        self.method, self.target, self.minor, self.fields = method, target, minor, fields
-        self.framing = request_framing(fields, minor)
+    def __init__(self, method: str, target: bytes, minor: int, block: FieldBlock) -> None:
+        self.method, self.target, self.minor = method, target, minor
+        self.fields, self.framing, self.host, self.port, self.keeps_alive = block
         self.form, self.scheme = TargetForm.ORIGIN, b"http"
         self.proto: str | None = None
         self.origin: str | None = None
         self.traceparent: str | None = None
         self.path = target
-        authority = fields.get(b"host")
-        if authority is None and minor == 1:
-            raise Malformed(400, "Host is missing")
-        self.host, self.port = parse_authority(authority) if authority is not None else (b"", 80)
         if target[0] != 47 or method == "CONNECT":  # 47 is a slash
             self._read_other_form()
         if b"%" in self.path or b"#" in self.path:
@@ -114,12 +160,6 @@ class RequestHead:
     def authority(self) -> bytes:
         """Host, with port unless it is 80."""
         return self.host if self.port == 80 else b"%b:%d" % (self.host, self.port)
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the client lets the connection live on. RFC 9112, 9.3"""
-        options = self.fields.elements(b"connection")
-        return b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
 
 
 def parse_authority(text: bytes) -> tuple[bytes, int]:
@@ -157,16 +197,16 @@ def parse_request(head: bytes) -> RequestHead:
     Malformed
         400, 501 or 505.
     """
-    end = head.find(b"\r\n")
-    found = _LINE.fullmatch(head, 0, end)
+    found = _LINE.match(head)
     if found is None:
-        if _OTHER_VERSION.fullmatch(head, 0, end) is not None:
+        if _OTHER_VERSION.match(head) is not None:
             raise Malformed(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
         raise Malformed(400, "bad request line")
-    method, target, minor = found.groups()
-    return RequestHead(
-        method.decode(), target, 0 if minor == b"0" else 1, parse_fields(head, end + 2, len(head) - 2)
-    )
+    method, target, digit = found.groups()
+    minor = 0 if digit == b"0" else 1
+    lines = head[found.end() : -2]
+    read = _read_block if len(lines) <= SHORT else _read_block.__wrapped__
+    return RequestHead(method.decode(), target, minor, read(lines, minor))
 
 
 # What can stand before the end of a head: no bare CR or LF, no other control character but HTAB.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Final
 
-from realproxy.http1.fields import Fields, Malformed, parse_fields
-from realproxy.http1.framing import response_framing
+from realproxy.http1.fields import REMEMBERED, SHORT, Fields, Malformed, parse_fields
+from realproxy.http1.framing import lives_on, response_framing
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]                       RFC 9112, 4
 # The last space may be missing: many servers leave it out together with the phrase.
-_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+")
+_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+\r\n")
 
 
 class ResponseHead:
-    """A checked response head.
+    """A checked response head. Never changes: one may be the answer to many requests.
 
     Attributes
     ----------
@@ -27,19 +29,19 @@ class ResponseHead:
         Its field lines.
     framing : int
         As `realproxy.http1.framing.response_framing` says.
+    keeps_alive : bool
+        Whether the server lets the connection live on. RFC 9112, 9.3
     """
 
-    __slots__ = ("fields", "framing", "minor", "reason", "status")
+    __slots__ = ("fields", "framing", "keeps_alive", "minor", "reason", "status")
 
     def __init__(self, status: int, reason: bytes, minor: int, fields: Fields, method: str) -> None:
-        self.status, self.reason, self.minor, self.fields = status, reason, minor, fields
-        self.framing = response_framing(fields, minor, status, method)
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the server lets the connection live on. RFC 9112, 9.3"""
-        options = self.fields.elements(b"connection")
-        return b"close" not in options and (self.minor == 1 or b"keep-alive" in options)
+        self.status: Final = status
+        self.reason: Final = reason
+        self.minor: Final = minor
+        self.fields: Final = fields
+        self.framing: Final = response_framing(fields, minor, status, method)
+        self.keeps_alive: Final = lives_on(fields, minor)
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:
@@ -57,13 +59,18 @@ def parse_response(head: bytes, method: str) -> ResponseHead:
     Malformed
         502.
     """
-    end = head.find(b"\r\n")
-    found = _LINE.fullmatch(head, 0, end)
+    read = _read if len(head) <= SHORT else _read.__wrapped__
+    return read(head, "HEAD" if method == "HEAD" else "GET")  # no other method matters to the framing
+
+
+@lru_cache(REMEMBERED)
+def _read(head: bytes, method: str) -> ResponseHead:
+    found = _LINE.match(head)
     if found is None:
         raise Malformed(502, "the upstream sent a bad status line")
     minor, status, reason = found.groups()
     try:
-        fields = parse_fields(head, end + 2, len(head) - 2)
+        fields = parse_fields(head, found.end(), len(head) - 2)
     except Malformed as error:
         raise Malformed(502, f"the upstream sent a {error.problem}") from None
     return ResponseHead(int(status), reason or b"", 0 if minor == b"0" else 1, fields, method)

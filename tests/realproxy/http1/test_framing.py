@@ -19,7 +19,7 @@ def read(framing: int, data: bytes, cuts: list[int], limit: int = 4096):
             body += b"".join(bytes(piece) for piece in reader.feed(memoryview(data)[start:end]))
             rest += reader.rest
         start = end
-    return body, rest, reader.trailer.lines if reader.trailer else [], reader.done
+    return body, rest, list(reader.trailer.lines) if reader.trailer else [], reader.done
 
 
 CUTS = st.lists(st.integers(0, 400), max_size=30)

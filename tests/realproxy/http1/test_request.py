@@ -118,7 +118,7 @@ def test_a_good_head_is_read_as_h11_and_httptools_read_it(text):
     parser = httptools.HttpRequestParser(notes)
     parser.feed_data(head(text))
     assert (parser.get_method(), notes.target) == (ours.method.encode(), ours.target)
-    assert notes.fields == ours.fields.lines
+    assert notes.fields == list(ours.fields.lines)
 
 
 @pytest.mark.parametrize(("text", "status"), REFUSED.values(), ids=REFUSED)
@@ -183,7 +183,7 @@ def test_every_legal_field_line_is_read_back(lines, space):
     text = "".join(f"{name}:{space}{value}{space}\r\n" for name, value in lines)
     ours = parse_request(head(f"GET / HTTP/1.1\r\n{HOST}{text}\r\n"))
     expected = [(name.encode(), value.encode("latin-1")) for name, value in lines]
-    assert ours.fields.lines[1:] == expected
+    assert list(ours.fields.lines[1:]) == expected
 
 
 @given(st.binary(max_size=200))
