@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import select
 import socket
 import ssl
 import struct
@@ -132,10 +133,22 @@ def test_an_upgrade_goes_through(origin, serve, secure, shop):
     assert client.ask("/", "GET", "Connection: Upgrade", "Upgrade: websocket").status == 101
     assert client.reader.read(5) == b"first"
     blob = os.urandom(300_000)
-    sending = threading.Thread(target=client.sock.sendall, args=(blob,))
-    sending.start()
-    assert client.reader.read(len(blob)) == blob
-    sending.join()
+    assert sent_and_read(client.sock, blob) == blob
+
+
+def sent_and_read(sock: ssl.SSLSocket, data: bytes) -> bytes:
+    """As many bytes as are sent, read while they are sent: by one thread, for OpenSSL allows no two."""
+    sock.setblocking(False)
+    left, received = memoryview(data), bytearray()
+    while len(received) < len(data):
+        assert any(select.select([sock], [sock] if left else [], [], SECONDS))
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while left:
+                left = left[sock.send(left[: 2**14]) :]
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while piece := sock.recv(2**16):
+                received += piece
+    return bytes(received)
 
 
 def test_a_request_that_comes_in_many_records_is_put_together(origin, serve, secure, shop):
