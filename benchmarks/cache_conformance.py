@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.free_port import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = ROOT / "suites"
 EDITION = "0.4.5"
@@ -99,12 +101,6 @@ def install() -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 @contextlib.contextmanager
 def origin(folder: Path) -> Iterator[int]:
     """The suite's own server."""
@@ -115,7 +111,7 @@ def origin(folder: Path) -> Iterator[int]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from loadtests.free_port import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
@@ -40,12 +42,6 @@ class Load(NamedTuple):
     p99_ms: float
     generator: float
     """Cores that wrk used."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def wait_for(port: int, seconds: float = 20.0) -> None:

@@ -24,7 +24,7 @@ DEBIAN_PACKAGE = {
 }  # fmt: skip
 """The Debian package of a command, where it is named otherwise."""
 
-SECONDS_TO_END = 5.0
+SECONDS_TO_END = 30.0
 """How long a process or thread that was told to stop may take to be gone."""
 
 MARK = "PROXYTWIN_TEST_RUN"

@@ -33,10 +33,10 @@ def server(answers: list[list[bytes]]) -> Iterator[tuple[Connection, Callable[[]
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    client = Connection("127.0.0.1", listener.getsockname()[1], timeout=5.0)
+    client = Connection("127.0.0.1", listener.getsockname()[1], timeout=30.0)
     yield client, lambda: requests
     client.close()
-    thread.join(5.0)
+    thread.join(30.0)
     listener.close()
 
 
@@ -102,9 +102,9 @@ def test_chunked_bodies_are_counted_without_their_framing() -> None:
 
 
 def test_a_refused_connection_is_no_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    exchange = Connection("127.0.0.1", port).fetch(REQUEST)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        exchange = Connection(*nobody.getsockname()).fetch(REQUEST)
     assert exchange.status == 0
     assert isinstance(exchange.problem, ConnectionRefusedError)
 

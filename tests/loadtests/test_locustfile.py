@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.free_port import free_port
 from loadtests.processes import Child
 from scenarios import Records
 
@@ -33,11 +33,6 @@ def host() -> Iterator[str]:
 def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*LOCUST, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def eventually(check: Callable[[], bool], seconds: float = 15.0) -> bool:

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 import trustme
 
-SECONDS = 10.0
+SECONDS = 30.0
 """A test that waits longer on a socket has failed."""
-BROWSER_SECONDS = 30.0
+BROWSER_SECONDS = 60.0
 """The same, on a browser."""
 
 
@@ -297,6 +297,32 @@ def until() -> Callable:
             time.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port at which nobody listens, nor can."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass at once, for all in this process who read a clock.
+
+    Named before the proxy in a test's arguments, so that the clocks go on until that has stopped.
+    """
+    passed = 0.0
+
+    def pass_by(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    for name in ("monotonic", "time"):
+        clock = getattr(time, name)
+        monkeypatch.setattr(time, name, lambda clock=clock: clock() + passed)
+    return pass_by
 
 
 @pytest.fixture(scope="module")

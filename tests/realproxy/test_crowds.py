@@ -72,7 +72,7 @@ def test_descriptors_threads_and_memory_do_not_grow(child, origin, until):
         'admin = "127.0.0.1:0"\ncache = { capacity = "64KiB" }\n'
         'route = [{ when = { path = "/no" }, respond = 403 }, { to = "web", cache = true }]\n'
         f'service.web.upstreams = "{server.address}"\n'
-        'limits = { upstream_idle = "100ms", idle_timeout = "1s" }\n'
+        'limits = { upstream_idle = "100ms", idle_timeout = "20s" }\n'
     )
 
     def kinds() -> None:

@@ -244,7 +244,7 @@ def test_a_disk_that_hangs_is_in_nobodys_way(origin, tiered, wire, monkeypatch):
     for number in range(20):
         assert outcome(client.ask(f"/{number}")) == "fwd=uri-miss; stored"
         assert outcome(client.ask(f"/{number}")) == "hit"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     assert proxy.stats()["disk_objects"] <= 1
     gate.set()
     flush(proxy)
@@ -263,13 +263,13 @@ def test_a_disk_that_fails_costs_only_what_it_would_have_kept(origin, tiered, wi
     assert (files(tmp_path), proxy.stats()["disk_bytes"]) == ([], 0)
 
 
-def test_what_has_expired_is_not_taken_over(origin, tiered, wire, tmp_path):
+def test_what_has_expired_is_not_taken_over(later, origin, tiered, wire, tmp_path):
     server = origin(lambda _: fresh(b"x", "X: 1"))
-    first = tiered(server, caching=RouteCache(ttl="50ms", stale="0s"))
+    first = tiered(server, caching=RouteCache(ttl="20s", stale="0s"))
     wire(first).ask()
     first.stop()
     assert len(files(tmp_path)) == 1
-    time.sleep(0.06)
+    later(20.1)
     assert tiered(server).stats()["disk_objects"] == 0
     assert files(tmp_path) == []
 

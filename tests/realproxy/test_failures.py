@@ -1,6 +1,7 @@
 """What fails, on either side, ends in the right status or a cut connection; never in a hang."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -22,10 +23,8 @@ def ends(proxy, end: End) -> int:
 # --- upstreams ---------------------------------------------------------------------------------
 
 
-def test_an_upstream_that_refuses_is_a_502(serve, wire):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    proxy = serve(route=[Route(to="web")], service={"web": Service(upstreams=[f"127.0.0.1:{port}"])})
+def test_an_upstream_that_refuses_is_a_502(serve, wire, nobody):
+    proxy = serve(route=[Route(to="web")], service={"web": Service(upstreams=[f"127.0.0.1:{nobody}"])})
     client = wire(proxy)
     answer = client.ask()
     assert (answer.status, b"refused" in answer.body) == (502, True)
@@ -55,7 +54,7 @@ def test_an_upstream_that_does_not_answer_is_a_504(origin, serve, wire):
     client = wire(serve(server, limits=QUICK))
     start = time.monotonic()
     assert client.ask().status == 504
-    assert 0.15 < time.monotonic() - start < 2
+    assert 0.15 < time.monotonic() - start < 10
 
 
 def test_a_head_that_trickles_in_does_not_stretch_the_time_limit(origin, serve, wire):
@@ -67,7 +66,7 @@ def test_a_head_that_trickles_in_does_not_stretch_the_time_limit(origin, serve, 
     client = wire(serve(origin(trickle), limits=QUICK))
     start = time.monotonic()
     assert client.ask().status == 504
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize(
@@ -175,9 +174,10 @@ def test_half_a_head_is_a_408(origin, serve, wire):
 def test_a_head_that_trickles_in_is_a_408_too(origin, serve, wire):
     client = wire(serve(origin(), limits=QUICK))
     client.send("GET / HTTP/1.1\r\nX: ")
-    for _ in range(20):
-        client.send("a")
-        time.sleep(0.02)
+    with contextlib.suppress(ConnectionError):  # once it is over
+        for _ in range(20):
+            client.send("a")
+            time.sleep(0.02)
     assert client.answer().status == 408
 
 
@@ -237,10 +237,11 @@ def test_an_upstream_that_does_not_read_is_a_504(origin, serve, wire):
     proxy = serve(origin(deaf), limits=QUICK)
     client = wire(proxy)
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
-    client.sock.settimeout(0.1)
-    with contextlib.suppress(TimeoutError):
-        client.send(bytes(50_000_000))
-    client.sock.settimeout(10)
+    client.sock.setblocking(False)
+    while not select.select([client.sock], [client.sock], [], 20)[0]:
+        with contextlib.suppress(BlockingIOError):
+            client.sock.send(bytes(100_000))
+    client.sock.settimeout(20)
     assert client.answer().status == 504
     release.set()
 

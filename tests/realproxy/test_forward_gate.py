@@ -123,7 +123,7 @@ def test_a_name_that_changes_its_answer_does_not_get_round_the_check(origin, ser
     monkeypatch.setattr(forwarding, "is_private", lambda ip: ip != "127.0.0.1" and is_private(ip))
     server = origin()
     names["rebind.test"] = [["127.0.0.1"], ["127.0.0.9"]]  # passes for public when asked first
-    proxy = serve(forward=Forward(), limits=Limits(connect_timeout="300ms", drain="0s"))
+    proxy = serve(forward=Forward(), limits=Limits(drain="0s"))
     url = f"http://rebind.test:{server.port}/"
     assert wire(proxy).ask(url).body == b"hello"  # had it asked again to dial, it would be the other one
     time.sleep(resolving.REMEMBERED + 0.05)
@@ -150,7 +150,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monke
     answers = [client.answer() for client in clients]
     assert {answer.status for answer in answers} == {504}
     assert b"slow.test was not resolved in time" in answers[0].body
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 9
     assert asked == ["slow.test"]  # one look-up for all who ask
     release.set()
 

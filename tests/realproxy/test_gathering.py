@@ -36,6 +36,11 @@ def gathered(proxy, count: int):
     return lambda: proxy.stats()["waiting"] == count - 1
 
 
+def stored(proxy):
+    """Whether the answer is stored: those who follow the fetch have its last byte a moment before."""
+    return lambda: proxy.stats()["cache_objects"] == 1
+
+
 def test_a_thousand_clients_cause_one_fetch_and_are_all_answered(origin, serve, wire, until):
     gate = Gate(lambda _: whole(b"x" * 5_000))
     server = origin(gate)
@@ -94,6 +99,7 @@ def test_who_waits_is_sent_what_arrives_while_it_arrives(origin, serve, wire, un
     rest = b"5\r\n last\r\n0\r\n\r\n" if chunked else b" last"
     for client in [*early, late]:
         assert client.reader.read(len(rest)) == rest
+        until(stored(proxy))
         assert outcome(client.ask(host="a")) == "hit", "and the connection lives on"
     assert len(server.asked) == 1
 
@@ -113,8 +119,9 @@ def test_a_client_that_does_not_read_delays_nobody(origin, serve, wire, until):
     gate.opened.set()
     start = time.monotonic()
     assert len(good.answer().body) == size
+    until(stored(proxy))
     assert outcome(good.ask(host="a")) == "hit"
-    assert time.monotonic() - start < 8
+    assert time.monotonic() - start < 25
     assert [len(client.answer().body) for client in lazy] == [size] * 5, "they are served when they read"
     assert len(server.asked) == 1
 
@@ -277,7 +284,7 @@ def test_nobody_waits_longer_than_allowed(origin, serve, wire, until):
     until(lambda: server.asked)
     start = time.monotonic()
     assert wire(proxy).ask(host="a").body == b"hello"
-    assert 0.15 <= time.monotonic() - start < 5
+    assert 0.15 <= time.monotonic() - start < 15
     gate.set()
     assert first.answer().body == b"hello"
 
@@ -350,7 +357,7 @@ def test_a_stop_leaves_nobody_waiting(origin, serve, wire, until):
     start = time.monotonic()
     proxy.stop()
     gate.opened.set()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
     for client in clients:
         assert client.reader.read() == b""
 

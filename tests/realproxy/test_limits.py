@@ -33,9 +33,10 @@ def test_beyond_the_queue_requests_are_refused_at_once(origin, serve, wire, unti
         assert (answer.status, answer["retry-after"]) == (503, "1")
         assert answer["proxy-status"].startswith("proxytwin;error=connection_limit_reached")
         assert client.ended()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     gate.set()
     assert [client.answer().status for client in clients] == [200] * 5
+    until(lambda: proxy.stats()["requests"] == 15)
     stats = proxy.stats()
     assert stats["ends"]["overloaded"] == stats["answers"]["503"] == 10
     until(lambda: file.read_text().count("\n") == 15)
@@ -54,8 +55,8 @@ def test_an_exchange_must_be_over_in_time(origin, serve, wire, until):
     limits = Limits(request_timeout="300ms", drain="0s")
     start = time.monotonic()
     late = wire(serve(never, limits=limits)).ask()
-    assert (late.status, 0.3 <= time.monotonic() - start < 5) == (504, True)
-    begun = wire(serve(dripping, limits=limits)).ask()
+    assert (late.status, 0.3 <= time.monotonic() - start < 15) == (504, True)
+    begun = wire(serve(dripping, limits=Limits(request_timeout="2s", drain="0s"))).ask()
     assert begun.status == 200 and 0 < len(begun.body) < 1000
     proxy = serve(never, limits=limits)
     client = wire(proxy).send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf")

@@ -155,7 +155,7 @@ def listener() -> Iterator[Callable]:
                     while True:
                         sock, _ = server.accept()
                         with sock:
-                            sock.settimeout(1)
+                            sock.settimeout(30)
                             sock.recv(1000)
                             sock.sendall(says)
                             while says and says[-1:] != b"!" and sock.recv(1000):

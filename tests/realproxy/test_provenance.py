@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 
 import pytest
 
@@ -77,19 +76,13 @@ def test_tracing_can_be_switched_off(origin, serve, wire):
     assert server.asked[0]["traceparent"] is None
 
 
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 def faults(serve, wire, service: Service, **limits) -> str | None:
     proxy = serve(route=[Route(to="web")], service={"web": service}, limits=Limits(drain="0s", **limits))
     return wire(proxy).ask()["proxy-status"]
 
 
-def test_proxy_status_says_why_there_is_no_answer(origin, serve, wire):
-    refused = faults(serve, wire, Service(upstreams=[f"127.0.0.1:{closed_port()}"]))
+def test_proxy_status_says_why_there_is_no_answer(origin, serve, wire, nobody):
+    refused = faults(serve, wire, Service(upstreams=[f"127.0.0.1:{nobody}"]))
     assert refused.startswith("proxytwin;error=connection_refused;details=")
     unknown = faults(serve, wire, Service(upstreams=["no-such-host.invalid:80"]))
     assert unknown.startswith("proxytwin;error=dns_error;")

@@ -18,15 +18,11 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.free_port import free_port
 from realproxy import Forward, Limits, Proxy, Service, Tcp
 
-SECONDS = 20.0
+SECONDS = 60.0
 ROOT = os.geteuid() == 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ def test_sigterm_under_load_loses_no_request(child, load, until):
     clients = load(proxy.port)
     until(lambda: len(clients.statuses) > 100)
     proxy.process.send_signal(signal.SIGTERM)
-    assert proxy.process.wait(10) == 0
+    assert proxy.process.wait(30) == 0
     clients.stop()
     assert clients.lost == []
 
@@ -227,7 +227,7 @@ def test_sigterm_gives_up_at_the_deadline(child, origin, wire, until):
 
     def never(_):
         arrived.set()
-        gate.wait(20)
+        gate.wait(40)
 
     server = origin(never)
     proxy = child(
@@ -238,7 +238,7 @@ def test_sigterm_gives_up_at_the_deadline(child, origin, wire, until):
     assert arrived.wait(10)
     start = time.monotonic()
     proxy.process.send_signal(signal.SIGTERM)
-    assert proxy.process.wait(10) == 0
-    assert 0.3 <= time.monotonic() - start < 6
+    assert proxy.process.wait(30) == 0
+    assert 0.3 <= time.monotonic() - start < 20
     gate.set()
     assert client.ended()

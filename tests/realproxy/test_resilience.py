@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -15,15 +14,13 @@ from realproxy import Limits, Route, Service
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
-QUICK = Limits(answer_timeout="150ms", connect_timeout="150ms", drain="1s")
+QUICK = Limits(answer_timeout="1s", connect_timeout="1s", drain="1s")
 
 
 @pytest.fixture
-def dead():
+def dead(nobody):
     """The address of a port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    return f"127.0.0.1:{port}"
+    return f"127.0.0.1:{nobody}"
 
 
 @pytest.fixture
@@ -237,17 +234,22 @@ def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service,
 # --- ejection and health -----------------------------------------------------------------------
 
 
-def test_an_upstream_that_keeps_failing_is_ejected_and_let_in_again(origin, service, wire, until):
+def test_an_upstream_that_keeps_failing_is_ejected_and_let_in_again(later, origin, service, wire):
     answers = {"bad": UNAVAILABLE}
     bad, good = origin(lambda _: answers["bad"]), origin()
-    proxy = service(bad, good, eject={"errors": 2, "for": "2s"})
+    proxy = service(bad, good, eject={"errors": 2, "for": "30s"})
     client = wire(proxy)
     statuses = [client.ask().status for _ in range(12)]
     assert statuses.count(503) == 2
     assert upstreams(proxy)[0]["ejected"] == 1
     assert (upstreams(proxy)[0]["failures"], len(bad.asked)) == (2, 2)
     answers["bad"] = OK
-    until(lambda: client.ask().status == 200 and len(bad.asked) > 2)
+    later(9.0)
+    assert [client.ask().status for _ in range(4)] == [200] * 4
+    assert len(bad.asked) == 2
+    later(21.0)
+    assert [client.ask().status for _ in range(4)] == [200] * 4
+    assert len(bad.asked) > 2
     assert upstreams(proxy)[0]["ejected"] == 0
 
 
@@ -296,7 +298,7 @@ def test_when_all_are_unhealthy_all_are_asked_all_the_same(origin, service, wire
 def test_who_refuses_says_nothing_or_talks_nonsense_is_unhealthy(origin, service, wire, until, dead):
     silent = origin(lambda asked: asked.reader.read(1))
     nonsense = origin(lambda _: b"garbage\r\n\r\n")
-    proxy = service(dead, silent, nonsense, origin(), health={"every": "300ms", "fall": 1})
+    proxy = service(dead, silent, nonsense, origin(), health={"every": "1s", "fall": 1})
     until(lambda: [upstream["unhealthy"] for upstream in upstreams(proxy)] == [1, 1, 1, 0])
     assert [wire(proxy).ask().status for _ in range(3)] == [200] * 3
 
@@ -317,19 +319,21 @@ def test_another_configuration_checks_what_it_says_and_leaves_no_thread(origin, 
 # --- breaker, queue and rate -------------------------------------------------------------------
 
 
-def test_a_breaker_refuses_while_it_is_open_and_lets_one_try(origin, service, wire, until):
+def test_a_breaker_refuses_while_it_is_open_and_lets_one_try(later, origin, service, wire, until):
     answers = {"now": UNAVAILABLE}
     server = origin(lambda _: answers["now"])
-    proxy = service(server, breaker={"failures": 3, "open": "1s"})
+    proxy = service(server, breaker={"failures": 3, "open": "30s"})
     client = wire(proxy)
     assert [client.ask().body for _ in range(3)] == [b"busy"] * 3
     refused = client.ask()
-    assert (refused.status, refused["Retry-After"], b"web" in refused.body) == (503, "1", True)
+    assert (refused.status, b"web" in refused.body) == (503, True)
+    assert 1 <= int(refused["Retry-After"]) <= 30
     assert len(server.asked) == 3
     until(lambda: proxy.stats()["ends"].get("breaker-open") == 1)
     answers["now"] = OK
-    until(lambda: client.ask().status == 200)
-    assert [client.ask().status for _ in range(3)] == [200] * 3
+    assert client.ask().status == 503
+    later(30.1)
+    assert [client.ask().status for _ in range(4)] == [200] * 4
 
 
 def test_a_breaker_lets_a_stale_answer_stand_in(origin, service, wire):
@@ -397,7 +401,7 @@ def test_who_has_waited_long_enough_is_refused(origin, service, wire):
     assert script.inside.acquire(timeout=10)
     start = time.monotonic()
     assert wire(proxy).ask().status == 503
-    assert 0.1 <= time.monotonic() - start < 3
+    assert 0.1 <= time.monotonic() - start < 9
     script.go.release()
     assert first.answer().status == 200
 
@@ -435,7 +439,7 @@ def test_a_slow_upstream_is_hedged_and_the_loser_cancelled(origin, service, wire
     client = wire(proxy)
     start = time.monotonic()
     assert [client.ask().body for _ in range(3)] == [b"hello"] * 3
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20
     assert gone.wait(10), "the loser's connection is closed"
     counts = upstreams(proxy)
     assert [upstream["outstanding"] for upstream in counts] == [0, 0]
@@ -460,12 +464,15 @@ def test_a_hedge_that_fails_does_not_take_the_first_with_it(origin, service, wir
         assert client.ask().body == b"ok"
 
 
-def test_the_hedge_answers_if_the_first_fails_later(origin, service, wire):
+def test_the_hedge_answers_if_the_first_fails_later(origin, service, wire, until):
+    hedged = threading.Event()
+
     def die(_):
-        time.sleep(0.1)
+        assert hedged.wait(20)
 
     def slow(_):
-        time.sleep(0.5)
+        hedged.set()
+        until(lambda: upstreams(proxy)[0]["failures"])
         return OK
 
     proxy = service(origin(die), origin(slow), hedge={"after": "10ms"})

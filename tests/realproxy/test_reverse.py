@@ -3,6 +3,7 @@
 import pytest
 import requests
 
+from loadtests.free_port import free_port
 from realproxy import Match, Route, Service
 
 
@@ -227,10 +228,7 @@ def test_a_respond_route_reads_past_a_body(serve, wire):
 
 
 def test_a_request_in_circles_is_stopped(serve, wire):
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     proxy = serve(
         listen=f"127.0.0.1:{port}",
         route=[Route(to="self")],

@@ -118,14 +118,6 @@ def test_everything_may_come_byte_by_byte(origin, serve, wire):
     assert get(client) == b"hello"
 
 
-@pytest.fixture
-def nobody() -> Iterator[int]:
-    """A port at which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
-
-
 REFUSED = [
     ("private", {"private_targets": False}, "127.0.0.1", 2, "forward.private_targets"),
     ("blocked name", {"block": ["*.ads.test"]}, "www.ads.test", 2, "forward.block: *.ads.test"),
@@ -210,7 +202,7 @@ def everything_blocked() -> Iterator[Proxy]:
         assert proxy.stats()["tunnels"] == 0
 
 
-def test_slow_handshakes_hold_no_worker_and_end(origin, serve, wire):
+def test_slow_handshakes_hold_no_worker_and_end(origin, serve, wire, until):
     server = origin()
     limits = Limits(threads=1, header_timeout="500ms", drain="0s")
     proxy = serve(forward=forward(), limits=limits)
@@ -218,11 +210,11 @@ def test_slow_handshakes_hold_no_worker_and_end(origin, serve, wire):
     assert wire(proxy).ask(f"http://{server.address}/").body == b"hello"
     start = time.monotonic()
     for client in slow:
-        client.sock.settimeout(5)
+        client.sock.settimeout(20)
         while client.reader.read(1):
             pass
-    assert time.monotonic() - start < 4
-    assert proxy.stats()["connections"] <= 1
+    assert time.monotonic() - start < 15
+    until(lambda: proxy.stats()["connections"] <= 1)
 
 
 # --- datagrams ---------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from realproxy.check import check
 from realproxy.proxy_protocol import header_v2
 from realproxy.tls import TlsSocket
 
-SECONDS = 10.0
+SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +194,7 @@ def test_who_waits_for_anothers_fetch_over_tls_is_sent_it_too(origin, serve, sec
     gate.set()
     for client in reversed(clients):
         assert client.answer().body == body
+        until(lambda: proxy.stats()["cache_objects"] == 1)
         assert client.ask("/", "HEAD").status == 200, "and the connection lives on"
     assert len(server.asked) == 1
 
@@ -289,22 +290,26 @@ def test_wrong_files_get_one_line_each(certified, tmp_path):
 
 def test_who_never_finishes_a_handshake_holds_up_nobody(origin, serve, secure, shop, until):
     """More of them than there are threads, with nothing sent, with a part, and byte by byte."""
-    proxy = serve(origin(), tls=shop, limits=Limits(threads=2, header_timeout="2s", drain="0s"))
+    proxy = serve(origin(), tls=shop, limits=Limits(threads=2, header_timeout="60s", drain="0s"))
     with contextlib.ExitStack() as stack:
-        silent = [stack.enter_context(hold_raw(proxy)) for _ in range(20)]
+        for _ in range(20):
+            stack.enter_context(hold_raw(proxy))
         partial = [stack.enter_context(hold_raw(proxy, CLIENT_HELLO_START)) for _ in range(20)]
         for number in range(8):
             for sock in partial:
-                with contextlib.suppress(OSError):
-                    sock.sendall(b"\x00" if number else b"\x01")
-            began = time.monotonic()
+                sock.sendall(b"\x00" if number else b"\x01")
             assert secure(proxy).ask().body == b"hello"
-            assert time.monotonic() - began < 2.0  # when their time would be over
-        for sock in silent + partial:  # and they are closed when a head would be due
+        assert proxy.stats()["connections"] == 48, "nobody has given up meanwhile"
+
+
+def test_a_handshake_that_is_not_finished_ends_when_a_head_would_be_due(origin, serve, shop, until):
+    proxy = serve(origin(), tls=shop, limits=Limits(header_timeout="200ms", drain="0s"))
+    with hold_raw(proxy) as silent, hold_raw(proxy, CLIENT_HELLO_START) as partial:
+        for sock in (silent, partial):
             with contextlib.suppress(ConnectionError):
                 while sock.recv(4096):
                     pass
-        until(lambda: proxy.stats()["connections"] <= 8)
+        until(lambda: proxy.stats()["connections"] == 0)
 
 
 def test_no_handshake_is_done_by_the_thread_that_accepts(origin, serve, secure, shop, monkeypatch):
@@ -344,7 +349,7 @@ def test_a_stop_does_not_wait_for_handshakes(origin, serve, shop):
     with hold_raw(proxy, CLIENT_HELLO_START), hold_raw(proxy):
         began = time.monotonic()
         proxy.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def descriptors() -> int:

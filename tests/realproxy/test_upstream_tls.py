@@ -15,7 +15,7 @@ from policies.problems import BadInput
 from realproxy import Limits, Proxy, Route, Service, UpstreamTls
 from realproxy.proxy_protocol import LOCAL, Header, read_header
 
-SECONDS = 10.0
+SECONDS = 30.0
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 WEBSOCKET = ("Connection: Upgrade", "Upgrade: websocket")
 
@@ -59,7 +59,9 @@ class Origin:
             if self._announced:
                 said = b""
                 while (header := read_header(said)) is None:
-                    said += sock.recv(1)
+                    if not (piece := sock.recv(1)):
+                        return  # broken off before it was said
+                    said += piece
                 self.headers.append(header)
             if self._context is None:
                 self._script(sock)
@@ -214,8 +216,8 @@ def test_bodies_go_both_ways_whole(origin, proxied, wire):
     def mirror(sock: socket.socket) -> None:
         read_head(sock)
         body = b""
-        while len(body) < len(blob):
-            body += sock.recv(2**16)
+        while len(body) < len(blob) and (piece := sock.recv(2**16)):
+            body += piece
         sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
     client = wire(proxied(origin(mirror)))
@@ -271,8 +273,8 @@ def test_an_upload_waits_for_the_answer_and_not_for_session_tickets(origin, prox
             while True:  # it keeps its connection: an upload is not sent twice to one that closes
                 head = read_head(sock)
                 size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                while size:
-                    size -= len(sock.recv(size))
+                while size and (piece := sock.recv(size)):
+                    size -= len(piece)
                 sock.sendall(HELLO)
 
     client = wire(proxied(origin(late)))

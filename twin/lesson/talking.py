@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-SECONDS = 5.0
+from loadtests.free_port import free_port
+
+SECONDS = 20.0
 """Nobody here waits longer."""
 LOGIN = ("student", "secret")
 
@@ -46,8 +48,7 @@ def shouting_server() -> Iterator[int]:
 @contextlib.contextmanager
 def redis_server() -> Iterator[int]:
     """A real Redis with nothing in it; gives its port. Needs the program ``redis-server``."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
