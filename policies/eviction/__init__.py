@@ -19,6 +19,7 @@ from policies.eviction.lfu import Lfu
 from policies.eviction.lru import Lru
 from policies.eviction.lru_k import LruK
 from policies.eviction.popularity import Popularity
+from policies.eviction.popularity_sketch import PopularitySketch
 from policies.eviction.s3_fifo import S3Fifo
 from policies.eviction.sieve import Sieve
 from policies.eviction.slru import Slru
@@ -28,7 +29,7 @@ from policies.eviction.w_tinylfu import WTinyLfu
 
 __all__ = [
     "ENTRY_OVERHEAD", "Arc", "Belady", "Clock", "EvictionPolicy", "Fifo", "Gdsf", "Lfu", "Lru", "LruK",
-    "Popularity", "S3Fifo", "Sieve", "Slru", "TwoQ", "UniformRandom", "WTinyLfu", "charged_size",
-    "check_online", "eviction_policies", "eviction_policy", "next_uses", "offline_policies",
-    "offline_policy",
+    "Popularity", "PopularitySketch", "S3Fifo", "Sieve", "Slru", "TwoQ", "UniformRandom", "WTinyLfu",
+    "charged_size", "check_online", "eviction_policies", "eviction_policy", "next_uses",
+    "offline_policies", "offline_policy",
 ]  # fmt: skip

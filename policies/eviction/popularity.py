@@ -11,8 +11,8 @@ class Popularity:
     They are halved whenever there were sixteen requests for each stored object; keys that are left
     with nothing are forgotten, which bounds the memory to about that many keys. G. Einziger,
     R. Friedman, B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions on
-    Storage 13(4), 2017, which keeps the counts in a sketch; here they are exact. Amortised constant
-    cost.
+    Storage 13(4), 2017, which keeps the counts in a sketch, as `PopularitySketch` does; here they are
+    exact. Amortised constant cost.
     """
 
     SAMPLE = 16
@@ -33,4 +33,8 @@ class Popularity:
         self._asked += 1
         if self._asked >= self.SAMPLE * max(stored, 10):
             self._asked //= 2
-            self._count = {key: count >> 1 for key, count in self._count.items() if count > 1}
+            self.halve()
+
+    def halve(self) -> None:
+        """Let half of all counts be forgotten."""
+        self._count = {key: count >> 1 for key, count in self._count.items() if count > 1}

@@ -8,6 +8,7 @@ from typing import Any
 from policies.eviction.base import EvictionPolicy, eviction_policy
 from policies.eviction.byte_queue import ByteQueue
 from policies.eviction.popularity import Popularity
+from policies.eviction.popularity_sketch import PopularitySketch
 from policies.eviction.slru import Segments
 
 
@@ -21,22 +22,34 @@ class WTinyLfu(EvictionPolicy):
     newcomer. Amortised constant cost. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly
     efficient cache admission policy", ACM Transactions on Storage 13(4), 2017.
 
-    libCacheSim's counts otherwise: in a sketch with room for as many keys as are stored, hits in the
-    window not at all, leaving the window as one more request, halved after 32 hits per byte of
-    capacity; and it refuses objects larger than the window. At Zipf's exponent 1 miss ratios agree
-    within half a percentage point; at lower ones its crowded sketch misses up to one point more.
+    Requests are counted exactly. The paper's sketch, `PopularitySketch`, comes close in less memory,
+    but in Python at a quarter of the speed.
+
+    libCacheSim counts in a sketch with room for as many keys as fit into `main`, a hit in the window
+    not at all, leaving the window as one more request; it halves after 32 hits per byte of `main`, and
+    refuses objects larger than the window. By these rules hits are the same, request by request, on
+    equal sizes if the bytes of `main` divide by five, and close otherwise. By ours there are fewer
+    misses, for in so crowded a sketch a rare key looks popular: by up to two percentage points at
+    Zipf's exponent 0.6, one and a half at 0.8, half of one at 1.
+
+    Parameters
+    ----------
+    popularity : Popularity or PopularitySketch, optional
+        Counts the requests; by default exactly.
     """
 
     WINDOW_SHARE = 0.01
     PROBATION_SHARE = 0.2
 
-    def __init__(self, capacity: int, **kwargs: Any) -> None:
+    def __init__(
+        self, capacity: int, *, popularity: Popularity | PopularitySketch | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(capacity, **kwargs)
         self._main_capacity = capacity - max(1, int(capacity * self.WINDOW_SHARE))
         probation = int(self._main_capacity * self.PROBATION_SHARE)
         self._window = ByteQueue()
         self._main = Segments([probation, self._main_capacity - probation])
-        self._popularity = Popularity()
+        self._popularity = Popularity() if popularity is None else popularity
 
     def touch(self, key: Hashable, now: float) -> None:
         self._popularity.add(key, len(self))
@@ -58,7 +71,7 @@ class WTinyLfu(EvictionPolicy):
             if self._move_on(candidate):
                 continue
             if victim is None or self._popularity[candidate] <= self._popularity[victim]:
-                self._window.remove(candidate)
+                self._leave_window(candidate)
                 return candidate
             self._main.remove(victim)
             self._move_on(candidate)
@@ -75,6 +88,9 @@ class WTinyLfu(EvictionPolicy):
         size = self._sizes[key]
         if self._main.used + size > self._main_capacity:
             return False
-        self._window.remove(key)
+        self._leave_window(key)
         self._main.push(key, size)
         return True
+
+    def _leave_window(self, key: Hashable) -> None:
+        self._window.remove(key)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from policies.eviction import eviction_policies
+from policies.eviction import eviction_policies, next_uses
 
 Play = Callable[..., str]
 Zipf = Callable[..., list[int]]
+Hits = list[bool]
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +52,22 @@ def zipf() -> Zipf:
         return np.minimum(np.searchsorted(cumulated, chance), objects - 1).tolist()
 
     return requests
+
+
+@pytest.fixture(scope="session")
+def libcachesim_hits() -> Callable[..., Hits]:
+    """`libcachesim_hits("ARC", 100, keys)`: which of these requests libCacheSim's cache answers."""
+    libcachesim = pytest.importorskip("libcachesim", reason="libcachesim has no wheel for this machine")
+
+    def hits(name: str, capacity: int, keys: list[int], sizes: list[int] | None = None) -> Hits:
+        cache = getattr(libcachesim, name)(capacity, hashpower=16)
+        request = libcachesim.Request()
+        found = []
+        for key, following in zip(keys, next_uses(keys) if name == "Belady" else keys, strict=True):
+            request.obj_id = key
+            request.obj_size = 1 if sizes is None else sizes[key]
+            request.next_access_vtime = following if following < len(keys) else 2**62
+            found.append(cache.get(request))
+        return found
+
+    return hits
