@@ -3,13 +3,14 @@
 import contextlib
 import json
 import os
-import re
+import threading
 import time
+from datetime import datetime
 
 import pytest
 
-from realproxy import Limits, Log, Proxy, Route, Service
-from realproxy.accesslog import format_combined, format_json
+from realproxy import Limits, Log, Proxy, Route, Service, accesslog
+from realproxy.accesslog import AccessLog
 from realproxy.exchange import Exchange
 from realproxy.http1 import parse_request
 
@@ -142,8 +143,6 @@ def test_sigusr1_reopens_the_log(child, wire, until, tmp_path):
 @pytest.mark.parametrize("size", [0, 1, 150, 1000])
 def test_a_disk_that_was_full_leaves_whole_lines(tmp_path, monkeypatch, until, size):
     """The disk takes `size` bytes, then nothing for a while."""
-    from realproxy.accesslog import AccessLog
-
     real_write, room = os.write, [size]
 
     def write(fd: int, data: bytes) -> int:
@@ -189,19 +188,64 @@ def exchange(head: bytes) -> Exchange:
     return record
 
 
-def test_the_combined_format_is_that_of_apache():
-    line = format_combined(
-        exchange(b'GET /a?b HTTP/1.1\r\nHost: a\r\nReferer: http://x/\r\nUser-Agent: cu"rl\xff\r\n\r\n'), 0.0
-    )
-    assert line == (
-        '203.0.113.7 - - [01/Jan/1970:00:00:00 +0000] "GET /a?b HTTP/1.1" 200 12 '
-        '"http://x/" "cu\\x22rl\\xff"\n'
-    )
-    assert re.fullmatch(r'\S+ - - \[.+\] "-" - 0 "-" "-"\n', format_combined(Exchange("::1", 1.0, 1.0), 0.0))
+def test_every_line_of_a_crowd_of_writers_is_written_once(tmp_path):
+    file, writers, each = tmp_path / "log", 4, 2_000
+    log = AccessLog(Log(file=str(file), format="combined"))
+    records = [exchange(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number) for number in range(each)]
+
+    def write(client: str) -> None:
+        for number, record in enumerate(records):
+            mine = Exchange(client, 1.0, 1.0)
+            mine.head, mine.ended = record.head, record.ended
+            log.write(mine)
+            if number % 500 == 0:
+                log.reopen()
+
+    threads = [threading.Thread(target=write, args=(f"192.0.2.{number}",)) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    log.close()
+    found = [(line.split()[0], line.split()[6]) for line in file.read_text().splitlines()]
+    assert log.dropped == 0 and len(found) == writers * each
+    for number in range(writers):  # and in order
+        assert [target for client, target in found if client == f"192.0.2.{number}"] == [
+            f"/{number}" for number in range(each)
+        ]
 
 
-def test_no_field_can_forge_a_line():
-    line = format_json(exchange(b'GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: "},\xe2\x80\xa8\r\n\r\n'), 0.0)
-    assert line.count("\n") == 1
-    assert line.isascii()
-    assert json.loads(line)["user_agent"].startswith('"},')
+def test_a_line_is_there_soon_after_any_pause(tmp_path, until):
+    file = tmp_path / "log"
+    log = AccessLog(Log(file=str(file)))
+    for number in range(1, 6):
+        log.write(exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        until(lambda number=number: file.read_text().count("\n") == number)
+        until(lambda: log._asleep)
+    log.close()
+
+
+def test_what_waits_is_bounded_and_the_rest_is_counted(tmp_path, monkeypatch):
+    """The disk hangs until all is written."""
+    go_on, real_write = threading.Event(), os.write
+    monkeypatch.setattr(accesslog, "MOST_WAITING", 50)
+    monkeypatch.setattr(os, "write", lambda fd, data: (go_on.wait(10), real_write(fd, data))[1])
+    log = AccessLog(Log(file=str(tmp_path / "log")))
+    for number in range(500):
+        log.write(exchange(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number))
+    waiting = len(log._waiting)
+    go_on.set()
+    log.close()
+    assert waiting <= 50 and log.dropped >= 350
+    assert len((tmp_path / "log").read_text().splitlines()) + log.dropped == 500
+
+
+def test_the_time_of_a_line_is_that_of_the_end_of_its_exchange(tmp_path):
+    file = tmp_path / "log"
+    log = AccessLog(Log(file=str(file)))
+    record, now = exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), time.time()
+    record.ended = time.monotonic() - 3600
+    log.write(record)
+    log.close()
+    [line] = lines_of(file)
+    assert abs(datetime.fromisoformat(line["time"]).timestamp() - (now - 3600)) < 5
