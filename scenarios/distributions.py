@@ -6,8 +6,6 @@ quantity alone, such as ``30ms``, is constant.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -17,11 +15,10 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from policies.registry import nearest
 from policies.units import parse_duration, parse_size
+from scenarios.calls import parse_call, read_number
 
 Sampler = Callable[..., NDArray[np.float64]]
-_CALL = re.compile(r"\s*([a-z_0-9]+)\s*\(([^()]*)\)\s*")
 
 
 @dataclass(frozen=True)
@@ -159,36 +156,15 @@ def parse_distribution(text: object, quantity: Callable[[object], float] = parse
     ValueError
         In one line, with the nearest known family or the expected form.
     """
-    found = _CALL.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    call = parse_call(text)
+    if call is None:
         if isinstance(text, str) and "(" in text:
             raise ValueError(f"expected a distribution such as 'exponential(30ms)', not {text!r}")
         return Distribution("constant", (float(quantity(text)),), str(text))
-    name, inside = found[1], [part.strip() for part in found[2].split(",")]
-    if name not in FAMILIES:
-        raise ValueError(f"unknown distribution {name!r}{nearest(name, list(FAMILIES))}")
-    family = FAMILIES[name]
-    form = f"{name}({', '.join(family.arguments)})"
-    if len(inside) != len(family.arguments) or not all(inside):
-        raise ValueError(f"expected {form}, not {text!r}")
-    arguments = tuple(
-        float(quantity(part)) if argument in family.quantities else _number(part, form, argument)
-        for part, argument in zip(inside, family.arguments, strict=True)
-    )
-    holds, rule = _BOUNDS.get(name, (lambda *_: True, ""))
-    if not holds(*arguments):
-        raise ValueError(f"{form}: {rule}, in {text!r}")
-    return Distribution(name, arguments, str(text))
-
-
-def _number(text: str, form: str, argument: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{form}: expected a number for {argument}, not {text!r}")
-    return number
+    family = call.choose(FAMILIES, "distribution")
+    holds, rule = _BOUNDS.get(call.name, (lambda *_: True, ""))
+    arguments = call.read(family.arguments, family.quantities, quantity, holds, rule)
+    return Distribution(call.name, arguments, call.text)
 
 
 @dataclass(frozen=True)
@@ -219,15 +195,15 @@ class Popularity:
 
 def parse_popularity(text: object) -> Popularity:
     """``zipf(0.9)`` or ``uniform``; raises `ValueError` for anything else."""
-    found = _CALL.fullmatch(text) if isinstance(text, str) else None
     if text == "uniform":
         return Popularity(0.0, "uniform")
-    if found is None or found[1] != "zipf":
+    call = parse_call(text)
+    if call is None or call.name != "zipf":
         raise ValueError(f"expected 'zipf(exponent)' or 'uniform', not {text!r}")
-    exponent = _number(found[2], "zipf(exponent)", "exponent")
+    exponent = read_number(call.inside, "zipf(exponent)", "exponent")
     if not 0 <= exponent < 20:
         raise ValueError(f"zipf(exponent): exponent must be from 0 to 20, not {exponent:g}")
-    return Popularity(exponent, str(text))
+    return Popularity(exponent, call.text)
 
 
 def _reader(parse: Callable[[object], Any]) -> BeforeValidator:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,11 +11,10 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from policies.registry import nearest
 from policies.units import parse_duration
+from scenarios.calls import parse_call
 
 Factors = NDArray[np.float64]
-_CALL = re.compile(r"\s*([a-z_]+)\s*\(([^()]*)\)\s*")
 _BLOCK = 128
 
 
@@ -132,33 +129,12 @@ class Profile:
 
 def parse_profile(text: object) -> Profile:
     """A profile from its text; raises `ValueError` in one line."""
-    found = _CALL.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    call = parse_call(text)
+    if call is None:
         raise ValueError(f"expected a profile such as 'bursts(10s, 1s, 5)', not {text!r}")
-    name, inside = found[1], [part.strip() for part in found[2].split(",")]
-    if name not in KINDS:
-        raise ValueError(f"unknown profile {name!r}{nearest(name, list(KINDS))}")
-    kind = KINDS[name]
-    form = f"{name}({', '.join(kind.arguments)})"
-    if len(inside) != len(kind.arguments) or not all(inside):
-        raise ValueError(f"expected {form}, not {text!r}")
-    arguments = tuple(
-        parse_duration(part) if argument in kind.durations else _number(part, form, argument)
-        for part, argument in zip(inside, kind.arguments, strict=True)
-    )
-    if not kind.holds(*arguments):
-        raise ValueError(f"{form}: {kind.rule}, in {text!r}")
-    return Profile(name, arguments, str(text))
-
-
-def _number(text: str, form: str, argument: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{form}: expected a number for {argument}, not {text!r}")
-    return number
+    kind = call.choose(KINDS, "profile")
+    arguments = call.read(kind.arguments, kind.durations, parse_duration, kind.holds, kind.rule)
+    return Profile(call.name, arguments, call.text)
 
 
 LoadProfile = Annotated[
