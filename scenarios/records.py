@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ _DTYPES: dict[str, type[np.generic]] = {
     "user": np.int32, "seq": np.int32, "object": np.int64, "due": np.float64, "sent": np.float64,
     "done": np.float64, "status": np.int16, "cache": np.int8, "upstream": np.int16, "size": np.int64,
 }  # fmt: skip
+
+_Columns = dict[str, Any]
+"""Arrays by their names in `_DTYPES`, each of its own type."""
+_Row = tuple[object, ...]
 
 _ROW = struct.Struct("=iiqdddhbhq")
 """One row as bytes, in the types of `_DTYPES`."""
@@ -132,7 +136,7 @@ class Records:
     @classmethod
     def from_rows(
         cls,
-        rows: Sequence[tuple[object, ...]],
+        rows: Sequence[_Row],
         upstreams: list[str],
         *,
         closed: bool,
@@ -142,13 +146,13 @@ class Records:
     ) -> Records:
         """Columns from rows: ``user, seq, object, due, sent, done, status, cache, upstream, size``."""
         columns = zip(*rows, strict=True) if rows else [()] * len(_DTYPES)
-        arrays = {
+        arrays: _Columns = {
             name: np.array(column, dtype=dtype)
             for (name, dtype), column in zip(_DTYPES.items(), columns, strict=True)
         }
         return cls(
             **arrays, upstreams=upstreams, closed=closed, caching=caching, proxies=proxies, fanout=fanout
-        )  # type: ignore[arg-type]
+        )
 
     def __len__(self) -> int:
         return len(self.sent)
@@ -285,7 +289,7 @@ class Ledger:
         self._packed = bytearray()
         self._blocks: dict[str, list[NDArray[np.generic]]] = {name: [] for name in _DTYPES}
 
-    def append(self, row: tuple[object, ...]) -> None:
+    def append(self, row: _Row) -> None:
         """Add a row at the end."""
         self._packed += _ROW.pack(*row)
         if len(self._packed) == self._BLOCK:
@@ -302,11 +306,11 @@ class Ledger:
     ) -> Records:
         """All rows as records; the ledger is empty afterwards."""
         self._split()
-        arrays = {name: np.concatenate(self._blocks.pop(name)) for name in _DTYPES}
+        arrays: _Columns = {name: np.concatenate(self._blocks.pop(name)) for name in _DTYPES}
         self._blocks = {name: [] for name in _DTYPES}
         return Records(
             **arrays, upstreams=upstreams, closed=closed, caching=caching, proxies=proxies, fanout=fanout
-        )  # type: ignore[arg-type]
+        )
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
@@ -321,5 +325,5 @@ def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float
 
 def pool(runs: Sequence[Records]) -> Records:
     """The rows of several runs as one; meant for distributions, not for throughput."""
-    arrays = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _DTYPES}
+    arrays: _Columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _DTYPES}
     return replace(runs[0], **arrays)

@@ -59,15 +59,17 @@ class Predictions:
         unit : str
             Written after the numbers.
         """
-        number = isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess)
-        problem = "" if number or guess is None else f"expected a number such as 2.5, not {guess!r}"
-        kept = float(guess) if number else None  # type: ignore[arg-type]
+        kept, problem = None, ""
+        if isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess):
+            kept = float(guess)
+        elif guess is not None:
+            problem = f"expected a number such as 2.5, not {guess!r}"
         self._entries[key] = _Entry(question, unit, kept, problem)
 
     def order(self, key: str, question: str, guess: object, of: Sequence[str]) -> None:
         """Keep an order of names, best first; all names in `of` once."""
         problem = "" if guess is None else _problem_of_order(guess, of)
-        kept = tuple(guess) if guess is not None and not problem else None  # type: ignore[arg-type]
+        kept = tuple(guess) if isinstance(guess, (list, tuple)) and not problem else None
         self._entries[key] = _Entry(question, "", kept, problem, tuple(of))
 
     def simulated(self, key: str, value: float | Sequence[str]) -> None:
