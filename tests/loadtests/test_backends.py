@@ -14,6 +14,7 @@ from loadtests.backends import HEALTH_CHECK
 from loadtests.processes import Child
 from realproxy.health import USER_AGENT
 
+Takes = Callable[[float, float, Callable[[], object]], None]
 SPEC = {
     "web": {"replicas": 2, "concurrency": 2, "slow": {"1": 4.0}, "cache_control": "max-age=60"},
     "api": {"concurrency": 1},
@@ -24,12 +25,12 @@ SPEC = {
 def ports() -> Iterator[dict[str, int]]:
     command = [sys.executable, "-m", "loadtests.backends", json.dumps(SPEC), "--until-eof"]
     with Child("the backends", command) as backends:
-        yield backends.expect(10.0)["ports"]
+        yield backends.expect(60.0)["ports"]
 
 
 @pytest.fixture
 def web(ports: dict[str, int]) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection("127.0.0.1", ports["web/0"], timeout=10.0)
+    connection = http.client.HTTPConnection("127.0.0.1", ports["web/0"], timeout=30.0)
     yield connection
     connection.close()
 
@@ -45,7 +46,7 @@ def get(
 
 def exchange(port: int, request: bytes) -> bytes:
     """All that a replica says to raw bytes until it closes."""
-    with socket.create_connection(("127.0.0.1", port), 10.0) as connection:
+    with socket.create_connection(("127.0.0.1", port), 30.0) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -53,7 +54,7 @@ def exchange(port: int, request: bytes) -> bytes:
 def test_every_replica_has_its_own_port_and_says_its_name(ports: dict[str, int]) -> None:
     assert list(ports) == ["web/0", "web/1", "api/0"]
     for name, port in ports.items():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30.0)
         assert get(connection)[0].getheader("Proxytwin-Upstream") == name
         connection.close()
 
@@ -76,22 +77,20 @@ def test_the_head_of_an_answer_is_small(ports: dict[str, int]) -> None:
     assert len(text) < 512
 
 
-def test_work_takes_as_long_as_demanded_of_this_backend(web: http.client.HTTPConnection) -> None:
-    start = time.monotonic()
-    get(web, Proxytwin_Demand="api=5.0;web=0.1")
-    assert 0.1 <= time.monotonic() - start < 0.15
+def test_work_takes_as_long_as_demanded_of_this_backend(
+    web: http.client.HTTPConnection, takes: Takes
+) -> None:
+    takes(0.1, 0.05, lambda: get(web, Proxytwin_Demand="api=5.0;web=0.1"))
 
 
-def test_a_slow_replica_takes_longer(ports: dict[str, int]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", ports["web/1"], timeout=10.0)
-    start = time.monotonic()
-    get(connection, Proxytwin_Demand="web=0.05")
+def test_a_slow_replica_takes_longer(ports: dict[str, int], takes: Takes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", ports["web/1"], timeout=30.0)
+    takes(0.2, 0.05, lambda: get(connection, Proxytwin_Demand="web=0.05"))
     connection.close()
-    assert 0.2 <= time.monotonic() - start < 0.25
 
 
 def test_what_a_replica_has_done_can_be_read(ports: dict[str, int]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", ports["api/0"], timeout=10.0)
+    connection = http.client.HTTPConnection("127.0.0.1", ports["api/0"], timeout=30.0)
     before = json.loads(get(connection, "/-/stats")[1])
     for _ in range(3):
         get(connection, Proxytwin_Demand="api=0.02")
@@ -118,7 +117,7 @@ def test_request_bodies_are_read_and_the_connection_goes_on(web: http.client.HTT
 
 
 def test_a_client_that_expects_100_continue_gets_it(ports: dict[str, int]) -> None:
-    with socket.create_connection(("127.0.0.1", ports["web/0"]), 10.0) as connection:
+    with socket.create_connection(("127.0.0.1", ports["web/0"]), 30.0) as connection:
         connection.sendall(
             b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n"
         )
@@ -153,13 +152,13 @@ def test_http_1_0_ends_the_connection_unless_asked_to_keep_it(ports: dict[str, i
 def test_backends_end_with_their_standard_input_and_on_sigterm() -> None:
     command = [sys.executable, "-m", "loadtests.backends", "{}"]
     with Child("the backends", [*command, "--until-eof"]) as backends:
-        backends.expect(10.0)
+        backends.expect(60.0)
         backends.hang_up()
-        assert backends.wait(5.0) == 0
+        assert backends.wait(60.0) == 0
     with Child("the backends", command) as backends:
-        backends.expect(10.0)
+        backends.expect(60.0)
         backends.terminate()
-        assert backends.wait(5.0) == 0
+        assert backends.wait(60.0) == 0
 
 
 def test_it_tells_what_was_fetched_when_and_tells_it_once(web: http.client.HTTPConnection) -> None:
@@ -176,13 +175,13 @@ def test_it_tells_what_was_fetched_when_and_tells_it_once(web: http.client.HTTPC
 
 def test_what_is_still_worked_on_is_told_too(ports: dict[str, int], web: http.client.HTTPConnection) -> None:
     get(web, "/-/fetches")
-    other = http.client.HTTPConnection("127.0.0.1", ports["web/0"], timeout=10.0)
-    other.request("GET", "/objects/5", headers={"Proxytwin-Demand": "web=0.5"})
-    deadline = time.monotonic() + 5
+    other = http.client.HTTPConnection("127.0.0.1", ports["web/0"], timeout=30.0)
+    other.request("GET", "/objects/5", headers={"Proxytwin-Demand": "web=2"})
+    deadline = time.monotonic() + 20
     while not (told := json.loads(get(web, "/-/fetches")[1])) and time.monotonic() < deadline:
         time.sleep(0.01)
     (row,) = told
-    assert row[0] == 5 and row[1] <= row[2] < row[1] + 0.5
+    assert row[0] == 5 and row[1] <= row[2] < row[1] + 2
     other.getresponse().read()
     other.close()
 
@@ -195,7 +194,7 @@ FRAIL = {
         "replicas": 2,
         "slow": {"1": 50.0},
         "slow_during": {"1": [0.0, 60.0]},
-        "fail": {"0": [0.5, 1.5]},
+        "fail": {"0": [1.0, 3.5]},
     }
 }
 
@@ -204,17 +203,17 @@ FRAIL = {
 def frail() -> Iterator[tuple[Child, dict[str, int]]]:
     command = [sys.executable, "-m", "loadtests.backends", json.dumps(FRAIL), "--until-eof"]
     with Child("the backends", command) as backends:
-        yield backends, backends.expect(10.0)["ports"]
+        yield backends, backends.expect(60.0)["ports"]
 
 
 def order(backends: Child, start: float | None) -> None:
     backends.send({"start": start})
-    assert backends.expect(10.0) == {"start": start}
+    assert backends.expect(60.0) == {"start": start}
 
 
 def is_up(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 10.0).close()
+        socket.create_connection(("127.0.0.1", port), 30.0).close()
     except OSError:  # refused, or reset by a listener that is just being closed
         return False
     return True
@@ -222,7 +221,7 @@ def is_up(port: int) -> bool:
 
 def await_that(condition: Callable[[], bool]) -> float:
     """Wait until something is so; returns when."""
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + 30.0
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.002)
@@ -235,22 +234,22 @@ def test_a_replica_fails_when_the_run_says_so(frail: tuple[Child, dict[str, int]
     port = ports["web/0"]
     start = time.monotonic()
     order(backends, start)
-    working = b"GET / HTTP/1.1\r\nProxytwin-Demand: web=5\r\n\r\n"
+    working = b"GET / HTTP/1.1\r\nProxytwin-Demand: web=60\r\n\r\n"
     with contextlib.suppress(ConnectionResetError):
         assert exchange(port, working) == b""
-    assert 0.5 <= await_that(lambda: not is_up(port)) - start < 1.5
-    assert await_that(lambda: is_up(port)) - start >= 1.5
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10.0)
+    assert 1.0 <= await_that(lambda: not is_up(port)) - start < 3.5
+    assert await_that(lambda: is_up(port)) - start >= 3.5
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30.0)
     began = time.monotonic()
     assert get(connection, Proxytwin_Demand="web=0.01")[0].status == 200
-    assert time.monotonic() - began < 4.0, "the slot of the lost request is free"
+    assert time.monotonic() - began < 20.0, "the slot of the lost request is free"
     assert json.loads(get(connection, "/-/stats")[1])["requests"] == 1
     connection.close()
 
 
 def test_a_run_that_is_over_leaves_no_replica_down_or_slow(frail: tuple[Child, dict[str, int]]) -> None:
     backends, ports = frail
-    slow = http.client.HTTPConnection("127.0.0.1", ports["web/1"], timeout=10.0)
+    slow = http.client.HTTPConnection("127.0.0.1", ports["web/1"], timeout=30.0)
 
     def seconds() -> float:
         before = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from loadtests import LoadTestError, Measurement, Stage
 from scenarios import Records, Scenario, parse_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
+
+Undisturbed = Callable[[Scenario, Callable[[Measurement], object]], Measurement]
 
 
 def chain(*proxies: dict[str, Any], seconds: float = 1.0, **workload: Any) -> Scenario:
@@ -37,18 +39,6 @@ FORWARD = {"forward": {"protocols": ["http"]}}
 EDGE, SHIELD = storing("proxy.1", 10, "lru"), storing("web", 35, "sieve")
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
-
-
-def by_rule(measurement: Measurement) -> list[str]:
-    """Reasons that no busy test machine can cause."""
-    timing = ("late on average", "late or more", "of its core")
-    return [reason for reason in measurement.void if not any(words in reason for words in timing)]
-
-
 def in_order(records: Records) -> Records:
     return records.select(np.argsort(records.seq, kind="stable"))
 
@@ -63,12 +53,11 @@ def in_order(records: Records) -> Records:
     ids=["edge-shield", "forward-reverse", "storing-forward"],
 )
 def test_both_twins_find_each_object_in_the_same_cache(
-    stage: Stage, proxies: tuple[dict[str, Any], ...], places: set[int]
+    undisturbed: Undisturbed, proxies: tuple[dict[str, Any], ...], places: set[int]
 ) -> None:
     """One client, whose requests do not overlap: request by request, exactly."""
     scenario = chain(*proxies)
-    run = stage.measure(scenario)
-    assert by_rule(run) == []
+    run = undisturbed(scenario, lambda run: len(run.records) > 100)
     predicted, measured = in_order(simulate(scenario).records), in_order(run.records)
     shared = min(len(predicted), len(measured))
     assert shared > 100

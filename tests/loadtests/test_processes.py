@@ -19,7 +19,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def wait_until_gone(pid: int, seconds: float = 5.0) -> bool:
+def wait_until_gone(pid: int, seconds: float = 30.0) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -30,27 +30,27 @@ def wait_until_gone(pid: int, seconds: float = 5.0) -> bool:
 
 def test_parent_and_child_exchange_lines_of_json() -> None:
     with Child("echo", python(ECHO)) as child:
-        assert child.expect(5.0) == {}
+        assert child.expect(60.0) == {}
         child.send({"a": 1})
         child.send({"b": [2]})
-        assert (child.expect(5.0), child.expect(5.0)) == ({"a": 1}, {"b": [2]})
+        assert (child.expect(60.0), child.expect(60.0)) == ({"a": 1}, {"b": [2]})
         assert child.receive(0.01) is None
 
 
 def test_a_child_that_dies_is_reported_with_its_last_words() -> None:
     with Child("the proxy", python("import sys; sys.exit('port 80 is taken')")) as child:
         with pytest.raises(LoadTestError, match=r"the proxy ended \(exit code 1\):\nport 80 is taken"):
-            child.expect(5.0)
+            child.expect(60.0)
         with pytest.raises(LoadTestError, match="the proxy ended"):
             child.send({})
 
 
 def test_a_child_that_is_killed_is_reported_with_the_signal() -> None:
     with Child("the proxy", python(ECHO)) as child:
-        child.expect(5.0)
+        child.expect(60.0)
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(LoadTestError, match="killed by SIGKILL"):
-            child.expect(5.0)
+            child.expect(60.0)
 
 
 def test_a_silent_child_is_an_error_after_the_time_limit() -> None:
@@ -66,35 +66,35 @@ def test_a_child_that_says_something_else_is_an_error() -> None:
         Child("Locust", python("print('hello')")) as child,
         pytest.raises(LoadTestError, match="said b'hello' instead of a line of JSON"),
     ):
-        child.expect(5.0)
+        child.expect(60.0)
 
 
 def test_a_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtests.processes._STOP_S", 0.2)
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('{}', flush=True); time.sleep(60)"
     child = Child("stubborn", python(code))
-    child.expect(5.0)
+    child.expect(60.0)
     child.stop()
     assert not psutil.pid_exists(child.pid)
 
 
 def test_a_child_in_a_with_block_is_gone_after_an_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt), Child("echo", python(ECHO)) as child:
-        child.expect(5.0)
+        child.expect(60.0)
         raise KeyboardInterrupt
     assert not psutil.pid_exists(child.pid)
 
 
 def test_ctrl_c_in_the_terminal_reaches_the_parent_only() -> None:
     with Child("echo", python(ECHO)) as child:
-        child.expect(5.0)
+        child.expect(60.0)
         assert os.getsid(child.pid) != os.getsid(0)
 
 
 def test_cpu_time_of_a_child_is_known() -> None:
     code = "import time\nwhile time.process_time() < 0.1: pass\nprint('{}', flush=True); input()"
     with Child("busy", python(code)) as child:
-        child.expect(5.0)
+        child.expect(60.0)
         assert 0.08 <= child.cpu_seconds() < 1.0
 
 
@@ -102,7 +102,7 @@ PARENT = """
 import sys, time
 from loadtests.processes import Child
 child = Child("the backends", [sys.executable, "-m", "loadtests.backends", "{}", "--until-eof"])
-print(child.expect(10.0)["pid"], flush=True)
+print(child.expect(60.0)["pid"], flush=True)
 time.sleep(60)
 """
 
@@ -113,7 +113,7 @@ def test_children_end_when_their_parent_is_killed() -> None:
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     parent.kill()
-    parent.wait(5.0)
+    parent.wait(60.0)
     parent.stdout.close()
     assert wait_until_gone(pid)
 
@@ -134,7 +134,7 @@ Child("it", [sys.executable, "-c", "import time; time.sleep(60)"])
 def test_an_interruption_between_fork_and_assignment_leaves_no_child() -> None:
     root = Path(__file__).parents[2]
     parent = subprocess.run(
-        python(INTERRUPTED), check=False, capture_output=True, text=True, cwd=root, timeout=30
+        python(INTERRUPTED), check=False, capture_output=True, text=True, cwd=root, timeout=120
     )
     assert "KeyboardInterrupt" in parent.stderr
     assert not psutil.pid_exists(int(parent.stdout))
