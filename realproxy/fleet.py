@@ -207,15 +207,15 @@ class Fleet:
 
     def _start(self) -> None:
         answers = {}
-        for slot in range(self.settings.workers):
-            self._crew[slot] = Process(self._command, self._sockets)
-            answers[slot] = self._begin(slot)
-        for slot, number in answers.items():
-            try:
+        try:
+            for slot in range(self.settings.workers):
+                self._crew[slot] = Process(self._command, self._sockets)
+                answers[slot] = self._begin(slot)
+            for slot, number in answers.items():
                 self._crew[slot].await_answer(number, START_PATIENCE)
-            except Gone:
-                problem = "a worker process ended before it served"
-                raise BadInput(self._where, "workers", problem) from None
+        except Gone:
+            problem = "a worker process ended before it served"
+            raise BadInput(self._where, "workers", problem) from None
         self._spare = Process(self._command, self._sockets)
 
     def _begin(self, slot: int) -> int:

@@ -4,11 +4,13 @@ The small version of ``benchmarks/crowds.py`` and ``benchmarks/soak.py``, where 
 """
 
 import contextlib
+import json
 import socket
 import statistics
 import struct
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -31,12 +33,13 @@ def test_a_good_client_is_as_fast_beside_a_crowd(child, wire):
     """300 idle connections and 150 clients that send a head byte by byte, in a process of 3 threads."""
     proxy = child('route = [{ respond = 204 }]\nlimits = { header_timeout = "1m" }')
     alone = min(p99_ms(proxy.port) for _ in range(3))
+    enough = 3 * alone + 3  # milliseconds that a busy machine may add at any time
     with contextlib.ExitStack() as stack:
         crowd = [
             stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=10))
             for _ in range(450)
         ]
-        slow, enough = crowd[:150], threading.Event()
+        slow, over = crowd[:150], threading.Event()
         for sock in crowd[150:]:
             sock.sendall(ASK)
             sock.recv(65536)
@@ -46,15 +49,17 @@ def test_a_good_client_is_as_fast_beside_a_crowd(child, wire):
             for byte in head:
                 for sock in slow:
                     sock.send(byte.to_bytes())
-                if enough.wait(1.0):
+                if over.wait(1.0):
                     return
 
         thread = threading.Thread(target=drip)
         thread.start()
-        beside = min(p99_ms(proxy.port) for _ in range(3))
-        enough.set()
+        beside = []  # in the best of several rounds: the crowd would spoil all, a busy machine only some
+        while len(beside) < 10 and min(beside, default=enough + 1) > enough:
+            beside.append(p99_ms(proxy.port))
+        over.set()
         thread.join()
-    assert beside <= 3 * alone + 3  # milliseconds that a busy machine may add at any time
+    assert min(beside) <= enough
 
 
 def held(pid: int) -> tuple[int, int, int]:
@@ -89,13 +94,20 @@ def test_descriptors_threads_and_memory_do_not_grow(child, origin, until):
                 elif number % 3 == 1 and number % 4 != 1:
                     sock.recv(10)
 
+    def rests() -> bool:
+        """Whether nothing of all this is left: no client, and no kept connection to the origin."""
+        with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=10) as answer:
+            stats = json.load(answer)
+        return stats["connections"] == 0 and stats["upstream_idle"] == 0
+
     for _ in range(3):
         kinds()
-    time.sleep(0.2)
+    until(rests)
     descriptors, threads, memory = held(proxy.pid)
     for _ in range(6):
         kinds()
-    until(lambda: held(proxy.pid)[0] <= descriptors + 3, 20)
+    until(rests)
+    until(lambda: held(proxy.pid)[0] <= descriptors + 3)
     now = held(proxy.pid)
     assert now[1] <= threads + 2
     assert now[2] <= memory + 4096

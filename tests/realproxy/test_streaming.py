@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import statistics
 import threading
 import time
 
@@ -145,7 +146,9 @@ def test_accepted_connections_send_at_once(serve, wire, origin):
         return b""
 
     client = wire(serve(origin(parts)))
-    start = time.monotonic()
-    for _ in range(30):
+    took = []
+    for _ in range(100):
+        start = time.monotonic()
         assert client.ask().body == b"abcd"
-    assert time.monotonic() - start < 30 * 0.03
+        took.append(time.monotonic() - start)
+    assert statistics.median(took) < 0.035
