@@ -24,6 +24,11 @@ class ObjectCache(Generic[Value]):
     eviction : EvictionPolicy
         Decides who must go; its capacity is this cache's.
 
+    Attributes
+    ----------
+    touch : callable
+        Counts a use of what `peek` has just found, of its key and the time.
+
     Notes
     -----
     Not locked: the real proxy calls it under its own lock, the simulator has one thread.
@@ -31,6 +36,7 @@ class ObjectCache(Generic[Value]):
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         self.eviction = eviction
+        self.touch = eviction.touch
         self._entries: dict[Hashable, tuple[Value, float, float]] = {}
 
     def __len__(self) -> int:
@@ -58,10 +64,6 @@ class ObjectCache(Generic[Value]):
             self.discard(key)
             return None
         return entry[0]
-
-    def touch(self, key: Hashable, now: float) -> None:
-        """Count a use of what `peek` has just found."""
-        self.eviction.touch(key, now)
 
     def store(
         self,

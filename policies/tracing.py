@@ -10,6 +10,8 @@ from random import Random
 
 from policies.directives import Header
 
+_NOT_ZERO = 1 << 64 | 1
+"""A bit of the trace-id and one of the parent-id behind it: neither may be all zeros."""
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
@@ -32,8 +34,8 @@ def trace_of(traceparent: str | None) -> str | None:
 
 def new_trace(rng: Random) -> tuple[str, str]:
     """A trace-id and a traceparent with it, for a request that came without. Nobody samples it yet."""
-    trace = f"{rng.getrandbits(128) or 1:032x}"
-    return trace, f"00-{trace}-{rng.getrandbits(64) or 1:016x}-00"
+    ids = (rng.getrandbits(192) | _NOT_ZERO).to_bytes(24, "big").hex("-", -16)
+    return ids[:32], f"00-{ids}-00"
 
 
 def follow(field: Header, rng: Random) -> tuple[str, str | None]:
@@ -41,5 +43,6 @@ def follow(field: Header, rng: Random) -> tuple[str, str | None]:
 
     Where there is a new traceparent, the request's tracestate goes too (3.3.1.3 makes it worthless).
     """
-    trace = trace_of(field("traceparent"))
+    own = field("traceparent")
+    trace = None if own is None else trace_of(own)
     return (trace, None) if trace is not None else new_trace(rng)

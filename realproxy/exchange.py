@@ -31,6 +31,9 @@ class End(StrEnum):
     BREAKER_OPEN = "breaker-open"
 
 
+_DONE = End.DONE  # to name a member by its class is slow before Python 3.12
+
+
 class Cut(Exception):
     """The exchange is cut off: nothing more can be sent to the client."""
 
@@ -145,4 +148,4 @@ class Exchange:
         self.route: int | None = None
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
         self.reused = False
-        self.end = End.DONE
+        self.end = _DONE

@@ -77,11 +77,10 @@ def upstream_request(
         Whether to ask for all of it even if the client wants a part.
     """
     fields, drops = head.fields, _REVERSE_DROPS
-    asked, scheme = host.decode("latin-1"), head.scheme.decode()
-    custom, standard = fields.text("x-forwarded-for"), fields.text("forwarded")
-    short = len(asked) + len(custom or "") + len(standard or "") < SHORT
+    custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
+    short = len(host) + len(custom or b"") + len(standard or b"") < SHORT
     added = (_provenance if short else _provenance.__wrapped__)(
-        client, asked, scheme, head.origin or asked, head.proto or scheme, custom, standard
+        client, host, head.scheme, head.origin, head.proto, custom, standard
     )
     if head.traceparent is not None:
         drops = _REVERSE_UNTRACED
@@ -91,15 +90,16 @@ def upstream_request(
 
 @lru_cache(maxsize=4096)
 def _provenance(
-    client: str, host: str, scheme: str, origin: str, proto: str, custom: str | None, standard: str | None
-) -> bytes:
+    client: str, host: bytes, scheme: bytes, origin: str | None, proto: str | None,
+    custom: bytes | None, standard: bytes | None,
+) -> bytes:  # fmt: skip
     """The lines that say where a request comes from; they are mostly the same for many requests."""
-    element = forwarded_by(client, host, scheme)
+    asked, element = host.decode("latin-1"), forwarded_by(client, host.decode("latin-1"), scheme.decode())
     lines = {
-        "X-Forwarded-For": f"{custom}, {client}" if custom else client,
-        "X-Forwarded-Host": origin,
-        "X-Forwarded-Proto": proto,
-        "Forwarded": f"{standard}, {element}" if standard else element,
+        "X-Forwarded-For": f"{custom.decode('latin-1')}, {client}" if custom else client,
+        "X-Forwarded-Host": origin or asked,
+        "X-Forwarded-Proto": proto or scheme.decode(),
+        "Forwarded": f"{standard.decode('latin-1')}, {element}" if standard else element,
     }
     return VIA + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
 
@@ -214,16 +214,19 @@ def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> 
     added : bytes
         Further field lines.
     """
-    fields = answer.fields
-    start = b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason)
-    drops = _HOP
-    if framing is not None:
-        drops = _HOP_AND_LENGTH
-        if framing >= CHUNKED:
-            added += _framing(framing)
-    if b"date" not in fields and answer.status >= 200:  # RFC 9110, 6.6.1
+    start = answer.passed_on.get(framing)
+    if start is None:
+        start = answer.passed_on[framing] = _passed_on(answer, framing)
+    if answer.fields.get(b"date") is None and answer.status >= 200:  # RFC 9110, 6.6.1
         added += b"Date: %b\r\n" % http_date()
-    return b"%b%b%b%b\r\n" % (start, fields.joined(drops), VIA, added)
+    return b"%b%b\r\n" % (start, added)
+
+
+def _passed_on(answer: ResponseHead, framing: int | None) -> bytes:
+    """What the client is told of an answer whenever it comes."""
+    kept = answer.fields.joined(_HOP if framing is None else _HOP_AND_LENGTH)
+    told = _framing(framing) if framing is not None and framing >= CHUNKED else b""
+    return b"HTTP/1.1 %d %b\r\n%b%b%b" % (answer.status, answer.reason, kept, VIA, told)
 
 
 def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:

@@ -6,7 +6,6 @@ pieces as can be: what is the same within a second, or for a user agent, is made
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable
@@ -18,31 +17,57 @@ from realproxy.exchange import Exchange
 Format = Callable[[Exchange, float], str]
 """Makes a line of an exchange and the time of its end, in seconds since 1970."""
 
+SHORT = 256
+"""Characters: what is longer is not remembered for further lines."""
+
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 
 
 def format_json(exchange: Exchange, wall: float) -> str:
     """One JSON object: who asked what, what came of it, and where the time went (milliseconds)."""
-    head = exchange.head
-    asked, origin = '"method": null, "host": null, "target": null', '"referer": null, "user_agent": null'
+    head, arrived, started = exchange.head, exchange.arrived, exchange.asked
+    asked, target, origin = _NOBODY, "null", _NOWHERE
     if head is not None:
-        host, target = _json(head.authority.decode("latin-1")), _json(head.target.decode("latin-1"))
-        asked = f'"method": {_json(head.method)}, "host": {host}, "target": {target}'
+        write = _asked if len(head.authority) < SHORT else _asked.__wrapped__
+        asked, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
         value = head.fields.get
         origin = f'"referer": {_field(value(b"referer"))}, "user_agent": {_field(value(b"user-agent"))}'
-    arrived, started = exchange.arrived, exchange.asked
-    connecting = round(exchange.connecting * 1000, 3) if started else "null"
+    short = len(exchange.upstream) + len(exchange.detail) < SHORT
+    course = (_course if short else _course.__wrapped__)(
+        exchange.route, exchange.service, exchange.upstream, exchange.attempts, exchange.fault,
+        exchange.reused, exchange.cache, exchange.end, exchange.detail, exchange.user,
+    )  # fmt: skip
     return (
         f'{{"time": "{_iso_time(wall)}", "client": {_json(exchange.client)}, "side": {_json(exchange.side)}, '
-        f'{asked}, "status": {exchange.status or "null"}, "bytes": {exchange.sent}, '
-        f'"received": {exchange.received}, "route": {"null" if exchange.route is None else exchange.route}, '
-        f'"service": {_word(exchange.service)}, "upstream": {_word(exchange.upstream)}, '
-        f'"attempts": {exchange.attempts}, "fault": {_word(exchange.fault)}, '
-        f'"reused": {"true" if exchange.reused else "false"}, "cache": {_word(exchange.cache)}, '
-        f'"end": {_json(exchange.end)}, "detail": {_word(exchange.detail)}, "user": {_word(exchange.user)}, '
-        f'"trace": {_word(exchange.trace)}, "queue_ms": {_ms(arrived, exchange.picked)}, '
-        f'"connect_ms": {connecting}, "first_byte_ms": {_ms(started, exchange.answered)}, '
-        f'"total_ms": {_ms(arrived, exchange.ended)}, {origin}}}\n'
+        f'{asked}, "target": {target}, "status": {exchange.status or "null"}, "bytes": {exchange.sent}, '
+        f'"received": {exchange.received}, {course}, "trace": {_word(exchange.trace)}, '
+        f'"queue_ms": {_ms(exchange.picked - arrived) if arrived and exchange.picked else "null"}, '
+        f'"connect_ms": {_ms(exchange.connecting) if started else "null"}, '
+        f'"first_byte_ms": {_ms(exchange.answered - started) if started and exchange.answered else "null"}, '
+        f'"total_ms": {_ms(exchange.ended - arrived) if arrived and exchange.ended else "null"}, {origin}}}\n'
+    )
+
+
+_NOBODY = '"method": null, "host": null'
+_NOWHERE = '"referer": null, "user_agent": null'
+
+
+@lru_cache(256)
+def _asked(method: str, authority: bytes) -> str:
+    return f'"method": {_json(method)}, "host": {_json(authority.decode("latin-1"))}'
+
+
+@lru_cache(256)
+def _course(
+    route: int | None, service: str, upstream: str, attempts: int, fault: str,
+    reused: bool, cache: str, end: str, detail: str, user: str,
+) -> str:  # fmt: skip
+    """What is the same for many requests."""
+    return (
+        f'"route": {"null" if route is None else route}, "service": {_word(service)}, '
+        f'"upstream": {_word(upstream)}, "attempts": {attempts}, "fault": {_word(fault)}, '
+        f'"reused": {"true" if reused else "false"}, "cache": {_word(cache)}, "end": {_json(end)}, '
+        f'"detail": {_word(detail)}, "user": {_word(user)}'
     )
 
 
@@ -50,8 +75,13 @@ def _word(value: str) -> str:
     return _json(value) if value else "null"
 
 
-def _ms(start: float, end: float) -> float | str:
-    return round((end - start) * 1000, 3) if start and end else "null"
+def _ms(seconds: float) -> str:
+    """Milliseconds, with three decimals at most, as JSON has them: 12.5, 3.0."""
+    text = f"{seconds * 1000:.3f}"
+    if text[-1] != "0":
+        return text
+    text = text.rstrip("0")
+    return text + "0" if text[-1] == "." else text
 
 
 @lru_cache(256)
@@ -60,14 +90,19 @@ def _short_field(value: bytes | None) -> str:
 
 
 def _field(value: bytes | None) -> str:
-    return _short_field(value) if value is None or len(value) < 256 else _short_field.__wrapped__(value)
+    return _short_field(value) if value is None or len(value) < SHORT else _short_field.__wrapped__(value)
 
 
 def _iso_time(wall: float) -> str:
     """As in 2026-01-31T23:59:59.123+00:00."""
-    fraction, whole = math.modf(wall)
-    micros = round(fraction * 1e6)
-    return f"{_iso_second(int(whole) + micros // 1_000_000)}.{micros % 1_000_000 // 1000:03d}+00:00"
+    second = int(wall)
+    micros = round((wall - second) * 1e6)
+    if micros == 1_000_000:
+        second, micros = second + 1, 0
+    return f"{_iso_second(second)}.{_MILLIS[micros // 1000]}+00:00"
+
+
+_MILLIS = tuple(f"{number:03d}" for number in range(1000))
 
 
 @lru_cache(4)

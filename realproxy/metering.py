@@ -28,6 +28,7 @@ RECENT = 64
 
 _NAMES = [*map(str, BOUNDS), "inf"]
 _WIDTH = 1 + len(_NAMES)
+_QUEUE, _CONNECT, _FIRST_BYTE, _TOTAL = (2 + number * _WIDTH for number in range(len(TIMERS)))
 _OTHER = ("other", None, "", "", 0, "")
 
 Key = tuple[str, int | None, str, str, int, str]
@@ -62,12 +63,12 @@ class Meter:
         row[0] += 1
         row[1] += exchange.sent
         arrived, asked, answered = exchange.arrived, exchange.asked, exchange.answered
-        _note(row, 2, exchange.picked - arrived)
+        _note(row, _QUEUE, exchange.picked - arrived)
         if asked:
-            _note(row, 2 + _WIDTH, exchange.connecting)
+            _note(row, _CONNECT, exchange.connecting)
             if answered:
-                _note(row, 2 + 2 * _WIDTH, answered - asked)
-        _note(row, 2 + 3 * _WIDTH, exchange.ended - arrived)
+                _note(row, _FIRST_BYTE, answered - asked)
+        _note(row, _TOTAL, exchange.ended - arrived)
         self.recent.append(exchange)
 
     def rows(self) -> dict[Key, list[float]]:

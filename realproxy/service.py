@@ -98,6 +98,7 @@ class Service:
         decisions = self.decisions = Precautions(settings, self._dispatch.upstreams)
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.gate = Gate(name, decisions, self._lock) if gated else None
+        self._ejects = settings.eject is not None
 
     def read_files(self) -> None:
         """Read what its settings name again, for the connections to come; raises `OSError`."""
@@ -116,7 +117,8 @@ class Service:
         """
         now = time.monotonic()
         with self._lock:
-            self.decisions.refresh(now)
+            if self._ejects:
+                self.decisions.refresh(now)
             index = self._dispatch.start(client, now, failed)
             self._requests[index] += 1
         return Pick(self, index, now)
@@ -128,7 +130,8 @@ class Service:
             self._dispatch.finish(pick.index, now - pick.started, now, failed is True)
             if failed is not None:
                 self._failures[pick.index] += failed
-                self.decisions.ended(pick.index, failed, now)
+                if self._ejects:
+                    self.decisions.ended(pick.index, failed, now)
 
     def attempts(self) -> Attempts:
         """Those of a new request."""

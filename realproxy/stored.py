@@ -123,7 +123,8 @@ class Stored:
 
     def age(self, now: float) -> float:
         """Seconds of age at `now` on the monotonic clock."""
-        return max(0.0, now - self.born)
+        age = now - self.born
+        return age if age > 0.0 else 0.0
 
     def respond(self, request: RequestHead, added: bytes, now: float) -> tuple[int, list[bytes]]:
         """What to send to a client.

@@ -24,5 +24,5 @@ class RoundRobin(Balancer):
         while True:
             index = available[self._turn % len(available)]
             self._turn += 1
-            if not self._sits_out(index):
+            if self.upstreams.share[index] == 1.0 or not self._sits_out(index):
                 return index

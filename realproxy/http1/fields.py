@@ -10,7 +10,7 @@ whoever works it out, and is kept by one operation of a dict.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 REMEMBERED = 256
@@ -64,9 +64,11 @@ class Fields:
         As given.
     names : tuple of bytes
         The same names in lower case.
+    get : callable
+        The value of a field by its name in lower case, or None; of several lines joined by commas.
     """
 
-    __slots__ = ("_elements", "_joined", "_values", "lines", "names")
+    __slots__ = ("_elements", "_joined", "_text", "_values", "get", "lines", "names")
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines: Final = tuple(lines)
@@ -74,20 +76,23 @@ class Fields:
         self._values: Final[dict[bytes, bytes]] = {}
         self._elements: dict[bytes, tuple[bytes, ...]] | None = None
         self._joined: dict[frozenset[bytes], bytes] | None = None
+        self._text: Callable[[str], str | None] | None = None
         values = self._values
+        self.get: Final[Callable[[bytes], bytes | None]] = values.get
         for name, (_, value) in zip(self.names, self.lines, strict=True):
             # Lines of one name count as one list (RFC 9110, 5.3): a repeated Host or
             # Content-Length becomes a value that its grammar refuses.
             values[name] = values[name] + b", " + value if name in values else value
 
-    def get(self, name: bytes) -> bytes | None:
-        """The value of a field by its name in lower case; of several lines joined by commas."""
-        return self._values.get(name)
+    @property
+    def text(self) -> Callable[[str], str | None]:
+        """The same as `get` for text, as decisions are taken on it."""
+        return self._text or self._as_text()
 
-    def text(self, name: str) -> str | None:
-        """The same as text, for decisions that are taken on text."""
-        value = self._values.get(name.encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
+    def _as_text(self) -> Callable[[str], str | None]:
+        values = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._values.items()}
+        self._text = values.get
+        return values.get
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._values

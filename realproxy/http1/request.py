@@ -19,7 +19,9 @@ _OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]\r\n")
 # origin-form   = absolute-path [ "?" query ]                                          RFC 9112, 3.2.1
 # Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment. In the path a
 # percent sign starts two hexadecimal digits, and never %00: where parsers disagree, routes can be got round.
+_PLAIN_PATH = re.compile(rb"/[!\"$&-~]*+")
 _WRONG_PATH = re.compile(rb"#|%(?![0-9A-Fa-f]{2})|%00")
+_WITH_RULES = frozenset({"CONNECT", "TRACE"})
 # uri-host      = IP-literal / IPv4address / reg-name                                  RFC 3986, 3.2.2
 # authority     = uri-host [ ":" port ]; userinfo is refused                           RFC 9110, 4.2.4
 _HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._~%!$&'()*+,;=]++)"
@@ -37,6 +39,9 @@ class TargetForm(Enum):
     ASTERISK = "asterisk"
 
 
+_ORIGIN = TargetForm.ORIGIN  # to name a member by its class is slow before Python 3.12
+
+
 class FieldBlock(NamedTuple):
     """The checked field lines of a request, and what follows from them alone.
 
@@ -50,6 +55,8 @@ class FieldBlock(NamedTuple):
         Of the Host field, in lower case, IPv6 in brackets; empty if there is none.
     port : int
         Its port, 80 if none was named.
+    authority : bytes
+        Host, with port unless it is 80.
     keeps_alive : bool
         Whether the client lets the connection live on. RFC 9112, 9.3
     """
@@ -58,6 +65,7 @@ class FieldBlock(NamedTuple):
     framing: int
     host: bytes
     port: int
+    authority: bytes
     keeps_alive: bool
 
 
@@ -68,7 +76,7 @@ def check_block(fields: Fields, minor: int) -> FieldBlock:
     if authority is None and minor == 1:
         raise Malformed(400, "Host is missing")
     host, port = parse_authority(authority) if authority is not None else (b"", 80)
-    return FieldBlock(fields, framing, host, port, lives_on(fields, minor))
+    return FieldBlock(fields, framing, host, port, _authority(host, port), lives_on(fields, minor))
 
 
 @lru_cache(REMEMBERED)
@@ -102,6 +110,8 @@ class RequestHead:
         Host that is asked for, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
     port : int
         Its port, 80 if none was named.
+    authority : bytes
+        Host, with port unless it is 80.
     path : bytes
         Absolute path with query; ``*`` in asterisk-form, empty in authority-form.
     framing : int
@@ -117,25 +127,28 @@ class RequestHead:
     """
 
     __slots__ = (
-        "fields", "form", "framing", "host", "keeps_alive", "method", "minor", "origin", "path", "port",
-        "proto", "scheme", "target", "traceparent",
+        "authority", "fields", "form", "framing", "host", "keeps_alive", "method", "minor", "origin", "path",
+        "port", "proto", "scheme", "target", "traceparent",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, minor: int, block: FieldBlock) -> None:
         self.method, self.target, self.minor = method, target, minor
-        self.fields, self.framing, self.host, self.port, self.keeps_alive = block
-        self.form, self.scheme = TargetForm.ORIGIN, b"http"
+        self.fields, self.framing, self.host, self.port, self.authority, self.keeps_alive = block
+        self.form, self.scheme = _ORIGIN, b"http"
         self.proto: str | None = None
         self.origin: str | None = None
         self.traceparent: str | None = None
         self.path = target
-        if target[0] != 47 or method == "CONNECT":  # 47 is a slash
+        if method in _WITH_RULES or _PLAIN_PATH.fullmatch(target) is None:
+            self._check_target()
+
+    def _check_target(self) -> None:
+        if self.target[0] != 47 or self.method == "CONNECT":  # 47 is a slash
             self._read_other_form()
-        if b"%" in self.path or b"#" in self.path:
-            path, _, query = self.path.partition(b"?")
-            if _WRONG_PATH.search(path) is not None or b"#" in query:
-                raise Malformed(400, "bad request target")
-        if method == "TRACE" and self.framing != 0:  # RFC 9110, 9.3.8
+        path, _, query = self.path.partition(b"?")
+        if _WRONG_PATH.search(path) is not None or b"#" in query:
+            raise Malformed(400, "bad request target")
+        if self.method == "TRACE" and self.framing != 0:  # RFC 9110, 9.3.8
             raise Malformed(400, "TRACE with a body")
 
     def _read_other_form(self) -> None:
@@ -143,7 +156,7 @@ class RequestHead:
             self.form, self.path = TargetForm.AUTHORITY, b""
             if not self.target.rpartition(b":")[2].isdigit():
                 raise Malformed(400, "CONNECT needs host:port")
-            self.host, self.port = parse_authority(self.target)
+            self._go_to(self.target)
         elif self.target == b"*" and self.method == "OPTIONS":
             self.form = TargetForm.ASTERISK
         else:
@@ -153,13 +166,17 @@ class RequestHead:
             if found[1].lower() != b"http":
                 raise Malformed(501, f"scheme {found[1].decode()} is not supported")
             self.form = TargetForm.ABSOLUTE
-            self.host, self.port = parse_authority(found[2])
+            self._go_to(found[2])
             self.path = found[3] if found[3].startswith(b"/") else b"/" + found[3]
 
-    @property
-    def authority(self) -> bytes:
-        """Host, with port unless it is 80."""
-        return self.host if self.port == 80 else b"%b:%d" % (self.host, self.port)
+    def _go_to(self, authority: bytes) -> None:
+        """What the target names counts, not what Host says. RFC 9112, 3.2.2"""
+        self.host, self.port = parse_authority(authority)
+        self.authority = _authority(self.host, self.port)
+
+
+def _authority(host: bytes, port: int) -> bytes:
+    return host if port == 80 else b"%b:%d" % (host, port)
 
 
 def parse_authority(text: bytes) -> tuple[bytes, int]:

@@ -31,9 +31,11 @@ class ResponseHead:
         As `realproxy.http1.framing.response_framing` says.
     keeps_alive : bool
         Whether the server lets the connection live on. RFC 9112, 9.3
+    passed_on : dict of int to bytes
+        What `realproxy.heads` makes of it for clients, by the framing towards them.
     """
 
-    __slots__ = ("fields", "framing", "keeps_alive", "minor", "reason", "status")
+    __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")
 
     def __init__(self, status: int, reason: bytes, minor: int, fields: Fields, method: str) -> None:
         self.status: Final = status
@@ -42,6 +44,7 @@ class ResponseHead:
         self.fields: Final = fields
         self.framing: Final = response_framing(fields, minor, status, method)
         self.keeps_alive: Final = lives_on(fields, minor)
+        self.passed_on: Final[dict[int | None, bytes]] = {}
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from realproxy.exchange import End, Exchange
 from realproxy.http1 import Fields, RequestHead, parse_request
 from realproxy.http1.request import check_block
-from realproxy.logline import format_combined, format_json
+from realproxy.logline import SHORT, format_combined, format_json
 
 
 def exchange(head: bytes) -> Exchange:
@@ -106,7 +106,11 @@ def plain_combined(record: Exchange, wall: float) -> str:
 
 
 VALUE = st.none() | st.binary(max_size=20) | st.just(b'Mozilla/5.0 "x" \\ \xff\x7f' * 20)
-WORD = st.text(max_size=8) | st.sampled_from(["", "-", 'a"b\\\n', "\u2028\U0001f600"])
+WORD = (
+    st.text(max_size=8)
+    | st.text('ab"', min_size=SHORT, max_size=SHORT + 9)
+    | st.sampled_from(["", "-", 'a"b\\\n', "\u2028\U0001f600"])
+)
 SECONDS = st.just(0.0) | st.floats(0, 1e6) | st.floats(0, 0.01).map(lambda part: 1000.0 + part)
 COUNT = st.just(0) | st.integers(0, 2**40)
 
@@ -115,7 +119,7 @@ COUNT = st.just(0) | st.integers(0, 2**40)
 def exchanges(draw):
     record = Exchange(draw(WORD), draw(SECONDS), draw(SECONDS))
     if draw(st.booleans()):
-        lines = [(b"Host", draw(st.sampled_from([b"a.test", b"a.test:81", b"[::1]:8080"])))]
+        lines = [(b"Host", draw(st.sampled_from([b"a.test", b"a.test:81", b"[::1]:8080", b"a" * SHORT])))]
         for name in (b"Referer", b"User-Agent"):
             value = draw(VALUE)
             lines += [] if value is None else [(name, value)]
