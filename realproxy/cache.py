@@ -186,6 +186,21 @@ class Store:
             return Found(use, stored, Forwarded.REQUEST)
         return Found(use, stored, asking(request, answer, age, bool(variants), lacks))
 
+    def fresh(self, key: bytes, request: Request, asked: Header) -> Stored | None:
+        """What may be sent without a further thought; None, and nothing counted, if `lookup` must decide."""
+        if request.forward is not None:
+            return None
+        with self._lock:
+            now = time.monotonic()
+            stored = _select(self._index.peek(key, now) or (), asked)
+            if stored is None or stored.part is not None:
+                return None
+            if reuse(stored.answer, request, stored.age(now)) is not Use.FRESH:
+                return None
+            self._hits += 1
+            self._index.touch(key, now)
+        return stored
+
     def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
         """Keep an answer.
 

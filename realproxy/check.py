@@ -20,7 +20,7 @@ from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
 from realproxy.layers import check_certificates
 from realproxy.listening import host_of
 from realproxy.resolving import Resolver
-from realproxy.serving import asked_of
+from realproxy.sides import asked_of
 from realproxy.site import check_addresses
 from realproxy.targets import split_address
 

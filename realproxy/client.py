@@ -26,6 +26,7 @@ from realproxy.waits import Waits
 
 if TYPE_CHECKING:
     from realproxy.follower import Follower
+    from realproxy.turn import Turn
 
 READ = 16 * 2**10
 JOIN_BELOW = 16 * 2**10
@@ -36,6 +37,7 @@ class State(Enum):
     """Who owns a client's connection."""
 
     WAITING = "front thread, for a head"
+    AWAITING = "front thread, until its upstream has something to say"
     WORKING = "a worker, or the queue of workers"
     LINGERING = "front thread, until the client has read its last answer"
     TUNNEL = "relay thread"
@@ -72,6 +74,16 @@ def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> in
         sock.sendall(piece, socket.MSG_MORE)
     sock.sendall(pieces[-1])
     return total
+
+
+def _behind(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
+    """What of `pieces` comes behind their first `size` bytes."""
+    rest: list[bytes | memoryview] = []
+    for piece in pieces:
+        if size < len(piece):
+            rest.append(memoryview(piece)[size:])
+        size = max(0, size - len(piece))
+    return rest
 
 
 class Shape(Protocol):
@@ -112,11 +124,18 @@ class Client:
         The name that a TLS client asked for; empty if none.
     follower : Follower or None
         Its request, if that has waited for another's fetch in vain.
+    turn : Turn or None
+        Its request, if the front thread has begun with it and a worker is to go on.
+    patient : bool
+        Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
+    unsent : list of bytes-like
+        What was to be sent before all else, see `flush`.
     """
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
-        "head_end", "pace", "shapes", "sock", "socks", "state", "trouble", "watched",
+        "head_end", "pace", "patient", "shapes", "sock", "socks", "state", "trouble", "turn", "unsent",
+        "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -133,9 +152,17 @@ class Client:
         self.socks: Handshake | None = None
         self.watched = True
         self.follower: Follower | None = None
+        self.turn: Turn | None = None
+        self.patient = True
+        self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
         self.pace: Pace | None = None
         self.shapes: list[Shape] = []
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it is a plain connection without a limit of its own: the front thread may serve it."""
+        return self.pace is None
 
     def read(self) -> Arrival:
         """Read once without waiting."""
@@ -236,6 +263,8 @@ class Client:
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
+        if not self.patient:
+            return self._send_some(pieces)
         self._waits[self.fd] = select.POLLOUT
         try:
             if self.shapes:
@@ -249,6 +278,31 @@ class Client:
             raise Cut from None
         finally:
             del self._waits[self.fd]
+
+    def _send_some(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """Send what can be sent without waiting, and keep the rest."""
+        total = sum(map(len, pieces))
+        if self.unsent:
+            self.unsent += pieces
+            return total
+        try:
+            if total <= JOIN_BELOW:
+                sent = self.sock.send(b"".join(pieces), socket.MSG_DONTWAIT)
+            else:
+                sent = self.sock.sendmsg(pieces, (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            raise Cut from None
+        if sent < total:
+            self.unsent = _behind(pieces, sent)
+        return total
+
+    def flush(self) -> None:
+        """Send what is left of earlier answers; raises `Cut`."""
+        if self.unsent:
+            pieces, self.unsent = self.unsent, []
+            self.send(pieces)
 
     def offer(self, data: bytes) -> None:
         """Send `data` if all of it can be sent at once; raises `Cut` if not."""

@@ -109,6 +109,10 @@ class Forwarding:
         """Whether plain requests go to a parent as they are."""
         return self.parent is not None and self.parent.takes_requests
 
+    def is_prompt(self, host: str) -> bool:
+        """Whether a request for `host` needs no look-up and no parent, and so no waiting."""
+        return self.parent is None and is_literal(host)
+
     def upstream(self, target: str) -> str:
         """What the log calls the upstream: the parent, or else the target."""
         return target if self.parent is None else self.parent.parent.name

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, set_time_limits
@@ -26,6 +27,10 @@ from realproxy.pacing import STEP, Pace
 from realproxy.socks import Handshake
 from realproxy.turns import YIELD, Turns
 from realproxy.waits import Waits
+
+if TYPE_CHECKING:
+    from realproxy.express import Express
+    from realproxy.upstream import Connection
 
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 LINGER = 5.0
@@ -68,6 +73,8 @@ class Front:
     ----------
     handshake : callable
         Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
+    express : Express or None
+        Answers what needs no waiting. Set before the start.
     """
 
     def __init__(
@@ -94,6 +101,7 @@ class Front:
         self._next_sweep = 0.0
         self.accepted = 0
         self.turns: Turns | None = None
+        self.express: Express | None = None
         self._yielding = False
         self.draining = self.aborting = False
         self.empty = threading.Event()
@@ -142,6 +150,8 @@ class Front:
         self._ended = True
         self._awake()
         self.thread.join(END_PATIENCE)
+        if self.express is not None:
+            self.express.end()
         for client in list(self._clients.values()):
             self.close(client)
         self._epoll.close()
@@ -166,7 +176,7 @@ class Front:
     def give_back(self, client: Client) -> None:
         """Hand a connection back whose next request may have arrived already."""
         if client.buffer and client.look() is Arrival.HEAD:
-            self._hand_to_worker(client, time.monotonic())
+            self._to_worker(client, time.monotonic())
         else:
             self.resume(client)
 
@@ -194,6 +204,20 @@ class Front:
             self._listen(True)
         if self.draining:
             self._awake()
+
+    def watch(self, connection: Connection) -> None:
+        """Have the express lane told when an upstream says something; called by the front thread."""
+        fd = connection.sock.fileno()
+        if connection.watched:
+            self._epoll.modify(fd, ARMED)
+        else:
+            connection.watched = True
+            self._epoll.register(fd, ARMED)
+
+    def unwatch(self, connection: Connection) -> None:
+        """Forget an upstream that said nothing; called by the front thread."""
+        self._epoll.unregister(connection.sock.fileno())
+        connection.watched = False
 
     def _hand_over(self, client: Client, state: State) -> None:
         with self._handing:
@@ -227,6 +251,8 @@ class Front:
                     self._accept(now)
                 elif fd == self._wake:
                     self._drained()
+                elif self.express is not None:
+                    self.express.upstream_spoke(fd)
             wait = self._hurry(now)
             if now >= self._next_sweep:
                 self._sweep(now)
@@ -243,7 +269,7 @@ class Front:
         fresh = not client.buffer
         arrival = client.read()
         if arrival is Arrival.HEAD:
-            self._hand_to_worker(client, now)
+            self._serve(client, now)
         elif arrival is Arrival.PART:
             if fresh and not client.handshaking:
                 client.deadline = now + self._limits.header_timeout
@@ -260,7 +286,7 @@ class Front:
             client.deadline = now + self._limits.header_timeout
             if client.socks is None:
                 client.trouble = Malformed(400, "not an HTTP/1.1 request")
-                self._hand_to_worker(client, now)
+                self._to_worker(client, now)
                 return
         elif not client.receive_at_once():
             self.close(client)
@@ -270,7 +296,7 @@ class Front:
         if answer and not client.send_at_once(answer):
             self.close(client)
         elif client.socks.ended:
-            self._hand_to_worker(client, now)
+            self._to_worker(client, now)
         else:
             self._epoll.modify(client.fd, ARMED)
 
@@ -349,11 +375,13 @@ class Front:
                 continue
             if client.state is State.WAITING and client.buffer:
                 client.trouble = Malformed(408, "the request head took too long")
-                self._hand_to_worker(client, now)
+                self._to_worker(client, now)
             else:
                 self.close(client)
         for chore in self._chores:
             chore(now)
+        if self.express is not None:
+            self.express.sweep(now)
 
     def _drained(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -374,7 +402,7 @@ class Front:
                 client.deadline = min(client.deadline, now + grace)
             if client.deadline <= now and self._take(client):
                 if client.state is State.WAITING and client.read() is Arrival.HEAD:
-                    self._hand_to_worker(client, now)  # it has arrived just in time
+                    self._to_worker(client, now)  # it has arrived just in time
                 else:
                     self.close(client)
         if not self._clients:
@@ -393,7 +421,13 @@ class Front:
             client.watched = False
             return True
 
-    def _hand_to_worker(self, client: Client, now: float) -> None:
+    def _serve(self, client: Client, now: float) -> None:
+        client.arrived = now
+        if self.express is None or not self.express.takes(client):
+            client.state = State.WORKING
+            self.submit(client)
+
+    def _to_worker(self, client: Client, now: float) -> None:
         client.arrived = now
         client.state = State.WORKING
         self.submit(client)
@@ -401,7 +435,7 @@ class Front:
 
 def _tick(limits: Limits) -> float:
     """Seconds between two sweeps."""
-    return max(0.01, min(TICK, limits.header_timeout / 4, limits.idle_timeout / 4))
+    return max(0.01, min(TICK, min(limits.header_timeout, limits.idle_timeout, limits.answer_timeout) / 4))
 
 
 def _no_socks() -> Handshake | None:

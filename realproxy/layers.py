@@ -48,6 +48,11 @@ class LayeredClient(Client):
         self.scheme = b"https" if isinstance(sock, TlsSocket) else b"http"
         self.sni = ""
 
+    @property
+    def is_simple(self) -> bool:
+        """See `Client.is_simple`: what TLS encrypts may not all go out at once."""
+        return self.pace is None and not self.handshaking and not isinstance(self.sock, TlsSocket)
+
     def read(self) -> Arrival:
         """Read once without waiting; a handshake is reported like a head, for a worker to go on with."""
         if not self.handshaking:

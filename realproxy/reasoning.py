@@ -12,7 +12,7 @@ from policies.settings import ProxySettings
 from realproxy.cache import cache_key
 from realproxy.check import Explanation, request_of
 from realproxy.http1 import Malformed, parse_response
-from realproxy.serving import FORWARD_RULES
+from realproxy.sides import FORWARD_RULES
 
 
 def explain_stored(

@@ -1,13 +1,15 @@
 """One request upstream and its answer back: send, await, relay. Memory does not grow with a body.
 
-Runs in the worker that owns the client. It owns the upstream connection too, until `_release`,
-the one place that puts it back or closes it.
+Runs in the worker that owns the client, or (`ask_at_once`, `answer_at_once`) in the front thread,
+which never waits. It owns the upstream connection too, until `_release`, the one place that puts
+it back or closes it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 from policies.freshness import NotStored
@@ -40,6 +42,18 @@ from realproxy.workers import Worker
 MOST_INTERIM = 64
 """Answers 1xx to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+
+
+_PLAIN = frozenset({b"2", b"3", b"4"})
+"""First digits of a status that is passed on as it comes."""
+
+
+class Progress(Enum):
+    """How far an answer has come without a wait."""
+
+    NOTHING_YET = "nothing has arrived"
+    MORE_TO_IT = "somebody must wait for more, or ask elsewhere"
+    DONE = "all of it was sent on"
 
 
 class Receiver(Protocol):
@@ -100,14 +114,18 @@ class Fetch:
         if head.framing and isinstance(client, Client):
             self._upload = Upload(client, head, limits, pool.waits, self._until)
         self._connection: Connection | None = None
+        self._place: Place | None = None
         self._body: Pieces | None = None
-        self._sent = False
+        self._sent = self._late = False
         self._failed: bool | None = None
+        self._reader: BodyReader | None = None
+        self._given: ResponseHead | None = None
+        self._onward: int | None = None
         self.keep = False
         self.begun = False
 
     def run(self, worker: Worker, keep: bool) -> None:
-        """Do it.
+        """Do it, or what is left of it, and wait for whatever it takes.
 
         Parameters
         ----------
@@ -125,17 +143,96 @@ class Fetch:
         """
         self.keep = keep
         try:
-            place: Place | None = self._way.begin()
-            while place is not None:
-                place = self._attempt(*place, worker)
+            if not self.begun:
+                place: Place | None = self._place or self._way.begin()
+                while place is not None:
+                    place = self._attempt(*place)
+            self._relay_rest(worker)
         finally:
-            self.keep = self.keep and self.all_read
-            self._release(False)
-            if self._recording is not None:
-                self._recording.drop(NotStored.INCOMPLETE)
+            self._end()
 
-    def _attempt(self, addresses: Sequence[Address], request: bytes, worker: Worker) -> Place | None:
-        """Ask one upstream and relay what it says; returns where to go instead, if it fails."""
+    # --- without waiting ------------------------------------------------------------------------
+
+    def ask_at_once(self, keep: bool) -> bool:
+        """Send the request if a kept connection takes it without a wait; if not, `run` goes on from here.
+
+        Raises
+        ------
+        Refusal
+            If it may not go on.
+        """
+        self.keep = keep
+        self._place = addresses, request = self._way.begin()
+        connection = self._pool.take_kept(addresses[0])
+        if connection is None:
+            return False
+        if not connection.send_at_once(request):
+            self._pool.close(connection)
+            return False
+        self._connection, self._sent = connection, True
+        self._exchange.asked, self._exchange.reused = time.monotonic(), True
+        return True
+
+    def answer_at_once(self) -> Progress:
+        """Pass on as much of the answer as has arrived; `run` goes on from here if there is more to it.
+
+        Raises
+        ------
+        Refusal, Malformed, Cut
+            Like `run`.
+        """
+        connection = self._connection
+        assert connection is not None
+        if not connection.receive_at_once():
+            return Progress.NOTHING_YET
+        answer = self._whole_head(connection)
+        if answer is None:
+            return Progress.MORE_TO_IT
+        over, self._failed = True, False
+        try:
+            self._relay(answer, connection.buffer)
+            over = self._reader is None or self._reader.done
+        finally:
+            if over:
+                self._end()
+        return Progress.DONE if over else Progress.MORE_TO_IT
+
+    def _whole_head(self, connection: Connection) -> ResponseHead | None:
+        """The head of an answer that needs no second thought; its body is left in the buffer."""
+        buffer = connection.buffer
+        end = buffer.find(b"\r\n\r\n")
+        if not -1 < end <= self._limits.head or buffer[9:10] not in _PLAIN:
+            return None
+        try:
+            answer = parse_response(buffer[: end + 4], self._head.method)
+        except Malformed:
+            return None  # met again by `run`, which may ask elsewhere
+        connection.buffer = buffer[end + 4 :]
+        return answer
+
+    @property
+    def awaited(self) -> Connection | None:
+        """The connection that an answer is awaited on."""
+        return self._connection
+
+    def late(self) -> None:
+        """The upstream has had its time; `run` says so."""
+        self._late = True
+
+    def abandon(self) -> None:
+        """Let go of what it has, for the client is gone."""
+        self._end()
+
+    def _end(self) -> None:
+        self.keep = self.keep and self.all_read
+        self._release(False)
+        if self._recording is not None:
+            self._recording.drop(NotStored.INCOMPLETE)
+
+    # --- one upstream after the other -----------------------------------------------------------
+
+    def _attempt(self, addresses: Sequence[Address], request: bytes) -> Place | None:
+        """Ask one upstream and begin to relay what it says; returns where to go instead, if it fails."""
         try:
             self._ask(addresses, request)
             answer, rest = self._answer()
@@ -147,7 +244,7 @@ class Fetch:
         self._failed = is_failure(answer.status)
         if self._failed and (place := self._next(refused=False)) is not None:
             return place
-        self._relay(answer, rest, worker)
+        self._relay(answer, rest)
         return None
 
     @property
@@ -163,16 +260,20 @@ class Fetch:
             self._body = self._upload.first()
         first: Pieces = [request, *self._body] if self._body else [request]
         try:
-            self._send(addresses, first, fresh=False)
+            if self._connection is None:
+                self._send(addresses, first, fresh=False)
+            self._await()
         except UpstreamTrouble as trouble:
             if not (trouble.retry_safe and self._head.method in IDEMPOTENT and self._upload is None):
                 raise
             self._disconnect()
             self._send(addresses, first, fresh=True)
+            self._await()
 
     def _send(self, addresses: Sequence[Address], first: Pieces, *, fresh: bool) -> None:
-        """Send what there is, and wait for the first bytes of the answer."""
-        exchange, patience = self._exchange, self._patience()
+        """Send what there is."""
+        exchange = self._exchange
+        self._patience()
         start = time.monotonic()
         connection = self._connection = self._pool.take(addresses, fresh=fresh)
         if self._until is not None:
@@ -182,14 +283,22 @@ class Fetch:
         exchange.reused = connection.reused
         self._sent = True
         connection.send(first)
+
+    def _await(self) -> None:
+        """Wait for the first bytes of the answer."""
+        connection = self._connection
+        assert connection is not None
+        if self._late:
+            self._late = False
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time")
         if self._upload is not None:
             self._upload.until_answer(connection)
-        if self._hedge_after is None:
-            connection.receive()
-        else:
+        if self._hedge_after is not None:
             self._connection = None  # until one has won
-            hedging = Hedging(self._pool, self._way, patience)
+            hedging = Hedging(self._pool, self._way, self._patience())
             self._connection = hedging.first_answer(connection, self._hedge_after)
+        elif not connection.buffer:
+            connection.receive()
 
     def _patience(self) -> float:
         """Seconds that an upstream has for the head of its answer; raises `Refusal` if it has none."""
@@ -246,7 +355,8 @@ class Fetch:
 
     # --- the way back ---------------------------------------------------------------------------
 
-    def _relay(self, answer: ResponseHead, rest: bytes, worker: Worker) -> None:
+    def _relay(self, answer: ResponseHead, rest: bytes) -> None:
+        """Send the head on, and what came of the body."""
         exchange, recording = self._exchange, self._recording
         exchange.answered = time.monotonic()
         if recording is not None:
@@ -257,7 +367,8 @@ class Fetch:
                 return
         self.keep = self.keep and self.all_read
         framing = self._framing(answer)
-        reader = body_reader(answer.framing, self._limits.head)
+        reader = self._reader = body_reader(answer.framing, self._limits.head)
+        self._given, self._onward = answer, framing
         pieces = self._arrived(answer, reader, rest)
         added = connection_field(self._head, self.keep)
         if recording is not None:
@@ -270,10 +381,16 @@ class Fetch:
         out = encode(framing, pieces, reader) if framing is not None else []
         self._client.send([client_response(answer, framing, added), *out])
         exchange.sent = sum(map(len, pieces))
+
+    def _relay_rest(self, worker: Worker) -> None:
+        """Send on what is still to come of the body."""
+        answer, reader, framing = self._given, self._reader, self._onward
+        if answer is None or reader is None:
+            return
         while not reader.done:
             pieces = self._arrived(answer, reader, self._more(worker.buffer, reader, framing))
             self._client.send(encode(framing or 0, pieces, reader) or [b""])
-            exchange.sent += sum(map(len, pieces))
+            self._exchange.sent += sum(map(len, pieces))
 
     def send_stored(self, stored: Stored) -> None:
         """Answer from the store: what the upstream has confirmed, or what stands in for it."""

@@ -16,6 +16,7 @@ from realproxy.admin import Admin
 from realproxy.associations import Associations
 from realproxy.client import Client
 from realproxy.exchange import End, Exchange
+from realproxy.express import Express
 from realproxy.following import Following
 from realproxy.front import Front
 from realproxy.health import HealthChecker
@@ -111,6 +112,8 @@ class Running:
         submit, adjust = self._workers.submit, self._workers.adjust
         self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
         self._front.turns = sockets.turns
+        self._express = Express(self._front, self._workers, now.serving, limits.answer_timeout)
+        self._front.express = self._express
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
         self.tcp = TcpServices(
             settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended
@@ -187,7 +190,8 @@ class Running:
         self._health.start()
         self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
         self._workers.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
-        self._now, self._workers.serve = now, now.serving.serve
+        self._express.patience = settings.limits.answer_timeout
+        self._now, self._workers.serve, self._express.serving = now, now.serving.serve, now.serving
         before.serving.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
         thread = threading.Thread(
@@ -212,8 +216,10 @@ class Running:
         """Wait until no request needs a former configuration, and end what it alone had."""
         for thread in earlier:  # which may share its log
             thread.join()
-        while not self._stopping.wait(RETIRE_EVERY) and self._workers.busy_with(former.serving.serve):
-            pass
+        serving = former.serving
+        while not self._stopping.wait(RETIRE_EVERY):
+            if not (self._workers.busy_with(serving.serve) or serving.under_way):
+                break
         former.serving.refresher.retire()
         if former.log is not None and close_log:
             former.log.close()

@@ -100,6 +100,11 @@ class Service:
         self.gate = Gate(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
 
+    @property
+    def prompt(self) -> bool:
+        """Whether asking it takes no more than a connection: no gate, no hedge, nothing before HTTP."""
+        return self.gate is None and self.securing is None and self.decisions.hedge_after is None
+
     def read_files(self) -> None:
         """Read what its settings name again, for the connections to come; raises `OSError`."""
         if self.securing is not None:

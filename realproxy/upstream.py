@@ -47,13 +47,17 @@ class Connection:
         When the present exchange must be over, on the monotonic clock.
     patience : float
         Seconds that a call may wait anyway.
+    watched : bool
+        Whether the socket is in the front's epoll set.
     """
 
-    __slots__ = ("_waits", "address", "buffer", "idle_since", "patience", "reused", "sock", "until")
+    __slots__ = (
+        "_waits", "address", "buffer", "idle_since", "patience", "reused", "sock", "until", "watched",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: Address, waits: Waits) -> None:
         self.sock, self.address, self._waits = sock, address, waits.events
-        self.reused = False
+        self.reused = self.watched = False
         self.until: float | None = None
         self.patience = 0.0
         self.idle_since = 0.0
@@ -87,6 +91,23 @@ class Connection:
         if not data:
             raise self._broken()
         self.buffer = self.buffer + data if self.buffer else data
+
+    def send_at_once(self, data: bytes) -> bool:
+        """Send without waiting; returns whether all of it could be sent."""
+        try:
+            return self.sock.send(data, socket.MSG_DONTWAIT) == len(data)
+        except OSError:
+            return False
+
+    def receive_at_once(self) -> bool:
+        """Append what has arrived to `buffer`; returns False if nothing has, and the connection lives."""
+        try:
+            self.buffer += self.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # met again by who reads on
+        return True
 
     def receive_into(self, buffer: memoryview) -> int:
         """Wait for something to read; returns its bytes, 0 at the end. Raises `OSError`."""
@@ -229,6 +250,10 @@ class Pool:
                 return connection
             connection.sock.close()
         return None
+
+    def take_kept(self, address: Address) -> Connection | None:
+        """An idle connection, if there is one that needs no more than its socket."""
+        return None if self._closed or isinstance(address, (Beginning, Detour)) else self._take_idle(address)
 
     def begin(self, addresses: Sequence[Address]) -> Connection:
         """Like `take`, but a new connection is not waited for: it can be written to once it is there.

@@ -112,6 +112,16 @@ class Workers:
         self._least_idle = self._surplus = 0
         self._next_look = self._next_review = 0.0
 
+    def count_with(self, worker: Worker) -> None:
+        """Count what another thread counts with `worker` among the rest, as long as the proxy runs."""
+        with self._lock:
+            self._workers.append(worker)
+
+    @property
+    def busy(self) -> int:
+        """Threads that answer requests now."""
+        return len(self._threads) - len(self._idle)
+
     def start(self) -> None:
         """Start the first threads."""
         for _ in range(min(AT_FIRST, self.limit)):
@@ -120,7 +130,9 @@ class Workers:
     def submit(self, client: Client) -> None:
         """Have a client's request answered; never waits."""
         overflow = self._overflow
-        if overflow is None or self._queue.qsize() < self.most_queued or client.follower is not None:
+        turn = client.turn
+        begun = client.follower is not None or (turn is not None and turn.fetch is not None)
+        if overflow is None or begun or self._queue.qsize() < self.most_queued:
             self._queue.put(client)
         else:
             overflow(client)
@@ -259,7 +271,7 @@ class Workers:
 
     def _work(self, client: Client, worker: Worker) -> None:
         handled = False
-        worker.at = serve = self.serve
+        worker.at = serve = self.serve if client.turn is None else client.turn.serving.serve
         try:
             serve(client, worker)
             handled = True

@@ -1,0 +1,131 @@
+"""The express lane: requests that the front thread answers itself, for nothing has to be waited for.
+
+A hand-over to a worker and back costs more than a simple request does. So the front thread begins
+with every request; it sends what can be sent and never waits. Most requests end here: fresh hits,
+and small answers of upstreams to which a connection is kept. What would have to wait (for a
+connection, a body, a slow client, another's fetch) goes on in a worker where it was left.
+
+Threads. All belongs to the front thread; a turn and its client are a worker's once they are handed on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from realproxy.client import Client, State
+from realproxy.turn import Then, Turn
+from realproxy.upstream import Connection
+from realproxy.workers import Worker, Workers
+
+if TYPE_CHECKING:
+    from realproxy.front import Front
+    from realproxy.serving import Serving
+
+
+class Express:
+    """Answers requests in the front thread.
+
+    Parameters
+    ----------
+    front : Front
+        Whose thread it is, and who owns the clients that wait.
+    workers : Workers
+        Who go on with what has to wait.
+    serving : Serving
+        Knows what a request needs; may be replaced at any time.
+    patience : float
+        Seconds that an upstream has to say something; may be changed at any time.
+    """
+
+    def __init__(self, front: Front, workers: Workers, serving: Serving, patience: float) -> None:
+        self._front, self._workers = front, workers
+        self.serving, self.patience = serving, patience
+        self._worker = Worker()
+        self._asked: dict[int, Turn] = {}
+        workers.count_with(self._worker)
+
+    def takes(self, client: Client) -> bool:
+        """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
+        workers = self._workers
+        if client.trouble is not None or not client.is_simple:
+            return False
+        if len(self._asked) + workers.busy >= workers.limit:
+            return False  # as many as may be worked on at once: the queue is for the next
+        return self._step(client, self.serving)
+
+    def upstream_spoke(self, fd: int) -> None:
+        """Something has happened on a connection that an answer is awaited on."""
+        turn = self._asked.pop(fd, None)
+        if turn is None:
+            return
+        client = turn.client
+        client.turn = turn
+        if not self._step(client, turn.serving):
+            self._front.submit(client)
+
+    def sweep(self, now: float) -> None:
+        """Have workers say so where an upstream has had its time."""
+        for fd, turn in list(self._asked.items()):
+            if turn.until <= now:
+                del self._asked[fd]
+                self._hand_on(turn)
+
+    def end(self) -> None:
+        """Let go of what is still awaited; the front is closing all clients."""
+        for turn in self._asked.values():
+            if turn.fetch is not None:
+                turn.fetch.abandon()
+        self._asked.clear()
+
+    def _step(self, client: Client, serving: Serving) -> bool:
+        """Do what can be done, and see to the client; returns whether no worker is needed for now.
+
+        A fault of the program costs this client its connection, as it does in a worker, and not the
+        front its thread.
+        """
+        client.state, client.patient, self._worker.at = State.AWAITING, False, serving.serve
+        try:
+            then = serving.at_once(client, self._worker)
+        except Exception as fault:  # noqa: BLE001
+            then = Then.CLOSE
+            threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
+        client.patient, self._worker.at = True, None
+        return self._see_to(client, then)
+
+    def _see_to(self, client: Client, then: Then) -> bool:
+        """Do what a step has found out; False if a worker must go on."""
+        front, turn = self._front, client.turn
+        if then is Then.WORKER:
+            if turn is not None:
+                turn.serving.under_way.add(turn)
+            client.state = State.WORKING
+            return False
+        client.turn = None
+        if then is Then.NEXT:
+            front.give_back(client)
+        elif then is Then.AWAITED and turn is not None and turn.fetch is not None:
+            self._await(turn, turn.fetch.awaited)
+        elif then is Then.LINGER:
+            front.linger(client)
+        else:
+            front.close(client)
+        return True
+
+    def _await(self, turn: Turn, connection: Connection | None) -> None:
+        """Have the front report when the upstream says something."""
+        assert connection is not None
+        self._asked[connection.sock.fileno()] = turn
+        turn.serving.under_way.add(turn)
+        turn.until = turn.until or time.monotonic() + self.patience
+        self._front.watch(connection)
+
+    def _hand_on(self, turn: Turn) -> None:
+        """The upstream had its time: a worker says so."""
+        fetch, client = turn.fetch, turn.client
+        if fetch is not None and fetch.awaited is not None:
+            self._front.unwatch(fetch.awaited)
+            fetch.late()
+        client.turn, client.state = turn, State.WORKING
+        self._front.submit(client)
