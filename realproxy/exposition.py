@@ -30,12 +30,14 @@ _GAUGES = {
     "associations": "SOCKS5 UDP associations that are open.",
     "threads": "Threads that answer requests.",
     "queued": "Requests that wait for a thread.",
+    "awaiting": "Requests whose upstream is awaited without a thread.",
     "upstream_idle": "Unused connections to upstreams.",
     "cache_objects": "Objects in the store.",
     "cache_bytes": "Bytes in the store, as charged to its capacity.",
 }
 _COUNTERS = {
     "accepted": "Client connections accepted.",
+    "at_once": "Requests that needed no thread of their own.",
     "hits": "Requests answered from the store.",
     "misses": "Requests that the store could not answer.",
     "log_dropped": "Lines of the access log that were lost.",

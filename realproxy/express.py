@@ -40,19 +40,26 @@ class Express:
     """
 
     def __init__(self, front: Front, workers: Workers, serving: Serving, patience: float) -> None:
-        self._front, self._workers = front, workers
+        self._front = front
         self.serving, self.patience = serving, patience
-        self._worker = Worker()
+        self._worker = Worker(workers.places)
         self._asked: dict[int, Turn] = {}
         workers.count_with(self._worker)
 
+    @property
+    def answered(self) -> int:
+        """Requests that needed no worker."""
+        return sum(count for key, count in self._worker.tally.copy().items() if key.isdigit())
+
+    @property
+    def awaiting(self) -> int:
+        """Requests whose upstream is awaited, without a thread."""
+        return len(self._asked)
+
     def takes(self, client: Client) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
-        workers = self._workers
         if client.trouble is not None or not client.is_simple:
             return False
-        if len(self._asked) + workers.busy >= workers.limit:
-            return False  # as many as may be worked on at once: the queue is for the next
         return self._step(client, self.serving)
 
     def upstream_spoke(self, fd: int) -> None:
@@ -75,8 +82,7 @@ class Express:
     def end(self) -> None:
         """Let go of what is still awaited; the front is closing all clients."""
         for turn in self._asked.values():
-            if turn.fetch is not None:
-                turn.fetch.abandon()
+            turn.let_go()
         self._asked.clear()
 
     def _step(self, client: Client, serving: Serving) -> bool:
@@ -90,6 +96,8 @@ class Express:
             then = serving.at_once(client, self._worker)
         except Exception as fault:  # noqa: BLE001
             then = Then.CLOSE
+            if client.turn is not None:
+                client.turn.let_go()
             threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
         client.patient, self._worker.at = True, None
         return self._see_to(client, then)
@@ -103,10 +111,13 @@ class Express:
             client.state = State.WORKING
             return False
         client.turn = None
+        if then is Then.AWAITED and turn is not None and turn.fetch is not None:
+            self._await(turn, turn.fetch.awaited)
+            return True
+        if turn is not None and turn.placed:
+            self._worker.places.give()
         if then is Then.NEXT:
             front.give_back(client)
-        elif then is Then.AWAITED and turn is not None and turn.fetch is not None:
-            self._await(turn, turn.fetch.awaited)
         elif then is Then.LINGER:
             front.linger(client)
         else:

@@ -200,8 +200,9 @@ class Proxy:
             ``services`` (waiting, breaker_open); ``connections``, ``tunnels`` and
             ``associations`` (of datagrams; open now), ``accepted``;
             ``tcp`` (by listener: connections, and bytes both ways);
-            ``threads`` (workers), ``queued`` (requests that wait for one); ``upstream_idle``
-            (connections); ``log_dropped`` (lines);
+            ``threads`` (workers), ``queued`` (requests that wait for one), ``at_once`` (requests that
+            needed none), ``awaiting`` (upstreams, without one); ``upstream_idle`` (connections);
+            ``log_dropped`` (lines);
             ``cpu_seconds`` (of this process); ``traffic`` (see `realproxy.metering.traffic`; empty
             without ``admin``). With several ``workers`` the sum of all that live, and ``processes``
             (of each: pid, requests, connections, cpu_seconds) and ``restarts``.

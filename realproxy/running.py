@@ -189,7 +189,7 @@ class Running:
         self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
         self._health.start()
         self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
-        self._workers.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
+        self._workers.places.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
         self._express.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._express.serving = now, now.serving.serve, now.serving
         before.serving.retired = True
@@ -290,6 +290,8 @@ class Running:
             "tcp": self.tcp.counts(),
             "threads": self._workers.count,
             "queued": self._workers.queued,
+            "at_once": self._express.answered,
+            "awaiting": self._express.awaiting,
             "upstream_idle": site.pool.idle,
             "log_dropped": log.dropped if log is not None else 0,
             "cpu_seconds": time.process_time(),

@@ -131,8 +131,8 @@ class Serving:
     def _next_is_there(self, client: Client) -> bool:
         """Whether another head is there already; if not, the front has the client."""
         arrival = client.look() if client.buffer else Arrival.PART
-        if arrival is Arrival.PART:
-            arrival = client.read()
+        if arrival is Arrival.PART and not client.is_simple:
+            arrival = client.read()  # for the front would only hand it back
         if arrival is Arrival.HEAD:
             return True
         if arrival is Arrival.PART:

@@ -121,11 +121,17 @@ class Sides:
     def _at_once(self, turn: Turn, fetch: Fetch) -> Then | None:
         """As far as it goes without waiting; None if that is to the end."""
         if fetch.awaited is None:
-            return Then.AWAITED if fetch.ask_at_once(turn.keep) else Then.WORKER
+            return Then.AWAITED if self._ask(turn, fetch) else Then.WORKER
         progress = fetch.answer_at_once()
         if progress is Progress.DONE:
             return None
         return Then.AWAITED if progress is Progress.NOTHING_YET else Then.WORKER
+
+    @staticmethod
+    def _ask(turn: Turn, fetch: Fetch) -> bool:
+        """Ask without waiting, if one more request may be worked on."""
+        turn.placed = turn.placed or turn.worker.places.take_one_at_once()
+        return turn.placed and fetch.ask_at_once(turn.keep)
 
     @staticmethod
     def _flush(turn: Turn, fetch: Fetch) -> None:

@@ -55,6 +55,8 @@ class Turn:
         The request upstream, once there is one.
     recording : Recording or None
         Of its answer.
+    placed : bool
+        Whether it has one of the workers' places; whoever ends it gives that back.
     then : Then or None
         What becomes of the client once it has taken all that was sent; None while that is open.
     until : float
@@ -62,8 +64,8 @@ class Turn:
     """
 
     __slots__ = (
-        "client", "exchange", "fetch", "follower", "head", "keep", "lead", "recording", "serving", "then",
-        "until", "worker",
+        "client", "exchange", "fetch", "follower", "head", "keep", "lead", "placed", "recording", "serving",
+        "then", "until", "worker",
     )  # fmt: skip
 
     def __init__(
@@ -81,5 +83,17 @@ class Turn:
         self.lead: Lead | None = None
         self.fetch: Fetch | None = None
         self.recording: Recording | None = None
+        self.placed = False
         self.then: Then | None = None
         self.until = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether it cannot be refused any more: it has its place, or a part of its answer."""
+        return self.placed or self.then is not None
+
+    def let_go(self) -> None:
+        """Give up: nobody will go on with it."""
+        self.serving.under_way.discard(self)
+        if self.fetch is not None:
+            self.fetch.abandon()

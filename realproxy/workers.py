@@ -13,6 +13,7 @@ have not been needed for long, they are let go.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ from collections.abc import Callable
 
 from realproxy.client import Client
 from realproxy.metering import Meter
+from realproxy.places import Places
 from realproxy.waits import Waits
 
 AT_FIRST = 3
@@ -46,13 +48,16 @@ class Worker:
         What it counted: answers by status class, ends.
     meter : Meter
         What its exchanges cost; filled only if somebody can ask for it.
+    places : Places
+        Of all workers, for who works on several requests at once.
     at : callable or None
         What it serves with right now.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: Places | None = None) -> None:
         self.tally: Counter[str] = Counter()
         self.meter = Meter()
+        self.places = places or Places(1)
         self.at: Callable[[Client, Worker], None] | None = None
         self._buffer: memoryview | None = None
 
@@ -86,7 +91,9 @@ class Workers:
     ----------
     serve : callable
         As given; may be replaced at any time.
-    limit, most_queued : int
+    places : Places
+        For the requests that are worked on: as many as there may be threads, its limit.
+    most_queued : int
         As given; may be changed at any time.
     """
 
@@ -99,7 +106,7 @@ class Workers:
         overflow: Callable[[Client], None] | None = None,
         most_queued: int = 0,
     ) -> None:
-        self.serve, self._abandon, self._waits, self.limit = serve, abandon, waits, limit
+        self.serve, self._abandon, self._waits, self.places = serve, abandon, waits, Places(limit)
         self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
         self._overflow, self.most_queued = overflow, most_queued
         self._lock = threading.Lock()
@@ -111,28 +118,23 @@ class Workers:
         self._looks: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
         self._next_look = self._next_review = 0.0
+        self._stopped = False
 
     def count_with(self, worker: Worker) -> None:
         """Count what another thread counts with `worker` among the rest, as long as the proxy runs."""
         with self._lock:
             self._workers.append(worker)
 
-    @property
-    def busy(self) -> int:
-        """Threads that answer requests now."""
-        return len(self._threads) - len(self._idle)
-
     def start(self) -> None:
         """Start the first threads."""
-        for _ in range(min(AT_FIRST, self.limit)):
+        for _ in range(min(AT_FIRST, self.places.limit)):
             self._start_one()
 
     def submit(self, client: Client) -> None:
         """Have a client's request answered; never waits."""
         overflow = self._overflow
-        turn = client.turn
-        begun = client.follower is not None or (turn is not None and turn.fetch is not None)
-        if overflow is None or begun or self._queue.qsize() < self.most_queued:
+        begun = client.follower is not None or (client.turn is not None and client.turn.begun)
+        if overflow is None or begun or self.queued < self.most_queued:
             self._queue.put(client)
         else:
             overflow(client)
@@ -149,8 +151,8 @@ class Workers:
 
     @property
     def queued(self) -> int:
-        """Requests that wait for a thread."""
-        return self._queue.qsize()
+        """Requests that wait for a thread, or with one for a place."""
+        return self._queue.qsize() + self.places.waiting
 
     def meters(self) -> list[Meter]:
         """The meters of all workers, and one of those that have ended."""
@@ -207,7 +209,7 @@ class Workers:
             return 0
         # Twice as many while hardly one could run: a burst of slow requests must not wait long.
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
-        return max(0, min(waiting, step, self.limit - threads))
+        return max(0, min(waiting, step, self.places.limit - threads))
 
     def busy_with(self, serve: Callable[[Client, Worker], None]) -> bool:
         """Whether a worker still runs `serve`."""
@@ -223,18 +225,25 @@ class Workers:
             Seconds for all of them; who needs longer ends later, or with the process.
         """
         with self._lock:
+            self._stopped = True
             threads = list(self._threads)
         for _ in threads:
             self._queue.put(None)
         deadline = time.monotonic() + patience
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        with contextlib.suppress(queue.Empty):
+            while True:
+                client = self._queue.get_nowait()
+                if client is not None and client.turn is not None:
+                    client.turn.let_go()
 
     def _start_one(self) -> None:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
         with self._lock:
-            self._threads.add(thread)
-        thread.start()
+            if not self._stopped:
+                self._threads.add(thread)
+                thread.start()
 
     def _run(self) -> None:
         worker = Worker()
@@ -270,12 +279,15 @@ class Workers:
             return True
 
     def _work(self, client: Client, worker: Worker) -> None:
+        if client.turn is None or not client.turn.placed:
+            self.places.take()
         handled = False
         worker.at = serve = self.serve if client.turn is None else client.turn.serving.serve
         try:
             serve(client, worker)
             handled = True
         finally:
+            self.places.give()
             worker.at = None
             if not handled:
                 self._abandon(client)

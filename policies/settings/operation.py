@@ -33,7 +33,8 @@ class Limits(Settings):
     connections : int
         Client connections at once; more wait in the kernel's queue.
     threads : int
-        Requests that are worked on at once, each in a thread; more wait in a queue.
+        Requests that are worked on at once, in a thread each or awaiting an upstream without one;
+        more wait in a queue.
     queue : int
         Requests that may wait there; further ones are answered 503 with Retry-After.
     head : size

@@ -1,0 +1,302 @@
+"""The express lane: what needs no waiting needs no worker, and what does is finished by one."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from realproxy import Cache, Limits, Log, Proxy, Route, RouteCache, Service
+from realproxy.serving import Serving
+
+KEPT = RouteCache(ttl="1h")
+BIG = 8 * 2**20
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def warm(client, *fields) -> None:
+    """Leave a kept connection to the upstream behind."""
+    assert client.ask("/warm", "GET", *fields).status == 200
+
+
+def handed_on(proxy) -> int:
+    """Requests that a worker has finished."""
+    stats = proxy.stats()
+    return sum(stats["answers"].values()) - stats["at_once"]
+
+
+def test_small_answers_and_hits_need_no_worker(origin, serve, wire):
+    server = origin()
+    passed, kept = wire(serve(server)), wire(proxy := serve(server, caching=KEPT))
+    for client in (passed, kept):
+        assert [client.ask().body for _ in range(20)] == [b"hello"] * 20
+    assert handed_on(proxy) == 1  # the miss
+    assert proxy.stats()["hits"] == 19
+
+
+def test_a_request_upstream_without_a_kept_connection_is_a_workers(origin, serve, wire):
+    proxy = serve(origin())
+    client = wire(proxy)
+    assert [client.ask().body for _ in range(5)] == [b"hello"] * 5
+    assert handed_on(proxy) == 1
+
+
+def test_who_waits_for_a_slow_upstream_holds_no_thread(origin, serve, wire, until):
+    gate, many = threading.Event(), 40
+
+    def script(asked):
+        if asked.target == "/slow":
+            gate.wait(20)
+        elif asked.target == "/together":
+            together.wait(20)
+        return OK
+
+    together = threading.Barrier(many)
+    proxy = serve(origin(script))
+    clients = [wire(proxy) for _ in range(many)]
+    for client in clients:
+        client.send("GET /together HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [client.answer().body for client in clients] == [b"ok"] * many
+    until(lambda: proxy.stats()["upstream_idle"] == many)
+    before = handed_on(proxy)
+    for client in clients:
+        client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["awaiting"] == many)
+    assert proxy.stats()["queued"] == 0
+    gate.set()
+    assert [client.answer().body for client in clients] == [b"ok"] * many
+    assert handed_on(proxy) == before
+
+
+def test_no_more_are_awaited_than_may_be_worked_on_at_once(origin, serve, wire, until):
+    gate = threading.Event()
+
+    def script(asked):
+        if asked.target != "/warm":
+            gate.wait(20)
+        return OK
+
+    proxy = serve(origin(script), limits=Limits(threads=1, queue=2, drain="1s"))
+    warm(wire(proxy))
+    clients = []
+    for awaiting, outstanding, queued in ((1, 1, 0), (1, 1, 1), (1, 1, 2)):
+        clients.append(wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        until(
+            lambda now=(awaiting, outstanding, queued): (
+                (
+                    proxy.stats()["awaiting"],
+                    proxy.stats()["upstreams"]["web"][0]["outstanding"],
+                    proxy.stats()["queued"],
+                )
+                == now
+            )
+        )
+    assert wire(proxy).ask().status == 503
+    gate.set()
+    assert [client.answer().status for client in clients] == [200] * 3
+
+
+@pytest.mark.parametrize("caching", [None, KEPT], ids=["passed on", "stored"])
+def test_who_does_not_read_holds_up_nobody(origin, serve, wire, caching):
+    body = bytes(range(256)) * (BIG // 256)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG
+
+    def script(asked):
+        return head + body if asked.target == "/big" else OK
+
+    proxy = serve(origin(script), caching=caching)
+    slow, quick = wire(proxy), wire(proxy)
+    if caching is not None:
+        assert slow.ask("/big").body == body
+    slow.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /small HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [quick.ask("/small").body for _ in range(50)] == [b"ok"] * 50
+    assert [slow.answer().body, slow.answer().body] == [body, b"ok"]
+
+
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+PIECES = {
+    "head in pieces": [b"HTTP/1.1 200 OK\r\nContent-", b"Length: 4\r\n\r", b"\nbody"],
+    "body in pieces": [LENGTH, b"bo", b"dy"],
+    "chunks": [CHUNKS + b"2\r\nbo\r", b"\n2\r\ndy\r\n0", b"\r\n\r\n"],
+    "chunks at once": [CHUNKS + b"4\r\nbody\r\n0\r\n\r\n"],
+    "up to the end": [b"HTTP/1.1 200 OK\r\n\r\nbo", b"dy", None],
+    "an interim answer before": [b"HTTP/1.1 103 Early Hints\r\n\r\n", LENGTH, b"body"],
+    "an error": [b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nbody"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("pieces", PIECES.values(), ids=PIECES)
+def test_answers_are_the_same_however_they_come(origin, serve, wire, until, pieces, version):
+    taken = threading.Semaphore(0)
+
+    def script(asked):
+        if asked.target == "/warm":
+            return OK
+        for piece in pieces:
+            if piece is None:
+                return None
+            asked.sock.sendall(piece)
+            taken.acquire(timeout=0.02)  # most often this lets the piece arrive alone
+        return b""
+
+    proxy = serve(origin(script), log=None)
+    warm(wire(proxy))
+    client = wire(proxy).send(f"GET / HTTP/{version}\r\nHost: a\r\n\r\n")
+    answer = client.answer()
+    if answer.status == 103:
+        answer = client.answer()
+    assert answer.status == (500 if "500" in repr(pieces[0]) else 200)
+    assert answer.body == b"body"
+    if version == "1.1" and pieces[-1] is not None:
+        assert client.ask("/warm").body == b"ok"
+
+
+def test_an_upstream_that_says_nothing_is_given_up_in_time(origin, serve, wire, until):
+    gate = threading.Event()
+    server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and None)
+    proxy = serve(server, limits=Limits(answer_timeout="200ms", drain="0s"))
+    client = wire(proxy)
+    warm(client)
+    start = time.monotonic()
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["awaiting"] == 1)
+    assert client.answer().status == 504
+    assert 0.2 <= time.monotonic() - start < 10
+    until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 0)
+    gate.set()
+
+
+def test_another_upstream_is_asked_when_the_first_says_nothing(origin, serve, wire):
+    gate = threading.Event()
+    silent = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and None)
+    good = origin()
+    service = Service(upstreams=[silent.address, good.address], retry={"attempts": 2})
+    limits = Limits(answer_timeout="200ms", drain="0s")
+    proxy = serve(route=[Route(to="web")], service={"web": service}, limits=limits)
+    client = wire(proxy)
+    for _ in range(2):
+        warm(client)
+    assert [client.ask().body for _ in range(4)] == [b"hello"] * 4
+    gate.set()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_kept_connection_that_ends_at_the_request_is_replaced_where_that_is_safe(
+    origin, serve, wire, method
+):
+    """RFC 9112, 9.3.1: only an idempotent request may be sent again."""
+
+    def script(asked):
+        return OK if asked.target == "/warm" or len(server.asked) > 2 else None
+
+    server = origin(script)
+    client = wire(serve(server))
+    warm(client)
+    assert client.ask("/", method).status == (200 if method == "GET" else 502)
+    assert len(server.asked) == (3 if method == "GET" else 2)
+
+
+def test_a_client_that_leaves_while_its_upstream_thinks_frees_it(origin, serve, wire, until):
+    gate = threading.Event()
+    proxy = serve(origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and OK))
+    warm(wire(proxy))
+    client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["awaiting"] == 1)
+    client.close()
+    gate.set()
+    until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 0)
+    until(lambda: proxy.stats()["connections"] == 1)
+
+
+def test_a_stop_lets_awaited_answers_come(origin, wire, until):
+    gate = threading.Event()
+    server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and OK)
+    proxy = Proxy(
+        route=[Route(to="web")],
+        service={"web": Service(upstreams=[server.address])},
+        limits=Limits(drain="20s"),
+    )
+    with proxy:
+        client = wire(proxy)
+        warm(client)
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: proxy.stats()["awaiting"] == 1)
+        stopping = threading.Thread(target=proxy.stop)
+        stopping.start()
+        gate.set()
+        assert client.answer().body == b"ok"
+        stopping.join(20)
+    assert not stopping.is_alive()
+
+
+def test_a_stop_that_is_over_breaks_them_off(origin, serve, wire, until):
+    gate = threading.Event()
+    server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and None)
+    proxy = serve(server, limits=Limits(drain="100ms"))
+    client = wire(proxy)
+    warm(client)
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["awaiting"] == 1)
+    proxy.stop()
+    gate.set()
+    assert client.ended()
+
+
+def test_a_request_ends_under_the_settings_that_it_began_with(origin, serve, wire, until, tmp_path):
+    gate, before, after = threading.Event(), tmp_path / "before", tmp_path / "after"
+    server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and OK)
+    proxy = serve(server, log=Log(file=str(before)))
+    client = wire(proxy)
+    warm(client)
+    client.send("GET /begun HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["awaiting"] == 1)
+    proxy.reload(proxy.settings.model_copy(update={"log": Log(file=str(after))}))
+    warm(wire(proxy))
+    gate.set()
+    assert client.answer().body == b"ok"
+    until(lambda: "/begun" in before.read_text())
+    until(lambda: "/warm" in after.read_text())
+    assert [json.loads(line)["target"] for line in before.read_text().splitlines()] == ["/warm", "/begun"]
+
+
+def test_a_fault_of_the_program_costs_one_client_and_not_the_front(origin, serve, wire, monkeypatch):
+    told = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    proxy = serve(origin())
+    good, bad = wire(proxy), wire(proxy)
+    warm(good)
+    settle = Serving._settle
+
+    def broken(self, turn):
+        if turn.head.target == b"/bad":
+            raise ZeroDivisionError
+        return settle(self, turn)
+
+    monkeypatch.setattr(Serving, "_settle", broken)
+    assert bad.send("GET /bad HTTP/1.1\r\nHost: a\r\n\r\n").ended()
+    assert [args.exc_type for args in told] == [ZeroDivisionError]
+    assert good.ask().body == b"hello"
+
+
+def test_requests_in_one_piece_are_answered_in_order(origin, serve, wire):
+    proxy = serve(
+        origin(
+            lambda asked: (
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(asked.target), asked.target.encode())
+            )
+        )
+    )
+    client = wire(proxy)
+    targets = [f"/{number}" for number in range(100)]
+    client.send("".join(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n" for target in targets))
+    assert [client.answer().body.decode() for _ in targets] == targets
+
+
+def test_a_disk_tier_and_partial_content_are_left_to_workers(origin, serve, wire, tmp_path):
+    proxy = serve(origin(), caching=KEPT, cache=Cache(disk={"folder": str(tmp_path)}))
+    client = wire(proxy)
+    assert [client.ask().body for _ in range(5)] == [b"hello"] * 5
+    assert proxy.stats()["at_once"] == 0
