@@ -232,6 +232,12 @@ class Workers:
         deadline = time.monotonic() + patience
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._let_go_of_the_rest()
+        for thread in threads:
+            if thread.is_alive():
+                self._queue.put(None)
+
+    def _let_go_of_the_rest(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 client = self._queue.get_nowait()
