@@ -229,7 +229,7 @@ def test_what_waits_is_bounded_and_the_rest_is_counted(tmp_path, monkeypatch):
     """The disk hangs until all is written."""
     go_on, real_write = threading.Event(), os.write
     monkeypatch.setattr(accesslog, "MOST_WAITING", 50)
-    monkeypatch.setattr(os, "write", lambda fd, data: (go_on.wait(10), real_write(fd, data))[1])
+    monkeypatch.setattr(os, "write", lambda fd, data: (go_on.wait(30), real_write(fd, data))[1])
     log = AccessLog(Log(file=str(tmp_path / "log")))
     for number in range(500):
         log.write(exchange(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number))

@@ -14,14 +14,14 @@ ADMIN = "127.0.0.1:0"
 
 def get(proxy, path: str, **headers: str) -> bytes:
     request = urllib.request.Request(proxy.admin_url + path, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return answer.read()
 
 
 def refused(proxy, path: str, method: str = "GET", **headers: str) -> int:
     request = urllib.request.Request(proxy.admin_url + path, headers=headers, method=method)
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=30)
     caught.value.close()
     return caught.value.code
 
@@ -202,5 +202,5 @@ def test_a_port_in_use_is_one_line(shop):
 
 def test_the_ready_line_names_the_admin_port(child):
     proxy = child('admin = "127.0.0.1:0"\nroute = [{ respond = 204 }]')
-    with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=10) as answer:
+    with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=30) as answer:
         assert json.load(answer)["requests"] == 0

@@ -195,7 +195,7 @@ def test_hits_and_misses_are_those_of_the_policy_request_by_request(origin, serv
     sizes = {key: rng.randint(1, 6_000) for key in range(60)}
     requests = [int(rng.paretovariate(0.7)) % 60 for _ in range(1_500)]
     capacity = 40_000
-    server = origin(lambda asked: fresh(bytes(sizes[int(asked.target[1:])])))
+    server = origin(lambda asked: fresh(bytes(sizes[int(asked.target[1:])]), "Cache-Control: max-age=3600"))
     proxy = serve(
         route=[Route(to="web", cache=True)],
         service={"web": Service(upstreams=[server.address])},
@@ -210,7 +210,7 @@ def test_hits_and_misses_are_those_of_the_policy_request_by_request(origin, serv
     for key in requests:
         expected.append(alone.lookup(key, 0.0) is not None)
         if not expected[-1]:
-            alone.store(key, True, charged_size(sizes[key]), 60.0, 0.0)
+            alone.store(key, True, charged_size(sizes[key]), 3600.0, 0.0)
     assert seen == expected
     assert 0 < sum(seen) < len(seen)
     assert proxy.stats()["hits"] == sum(expected)

@@ -19,7 +19,7 @@ ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 def p99_ms(port: int, requests: int = 150) -> float:
     """Of one client on one connection."""
     times = []
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
         for _ in range(requests):
             start = time.perf_counter()
             sock.sendall(ASK)
@@ -36,7 +36,7 @@ def test_a_good_client_is_as_fast_beside_a_crowd(child, wire):
     enough = 3 * alone + 3  # milliseconds that a busy machine may add at any time
     with contextlib.ExitStack() as stack:
         crowd = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=10))
+            stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), timeout=30))
             for _ in range(450)
         ]
         slow, over = crowd[:150], threading.Event()
@@ -82,12 +82,12 @@ def test_descriptors_threads_and_memory_do_not_grow(child, origin, until):
 
     def kinds() -> None:
         """Some of everything: answered, refused, not understood, cut off at any moment."""
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as sock:
             for number in range(200):
                 sock.sendall(ASK.replace(b" / ", b" /%d " % (number % 150) if number % 5 else b" /no "))
                 assert sock.recv(65536)
         for number in range(50):
-            with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+            with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as sock:
                 sock.sendall((ASK, ASK[:10], b"nonsense\r\n\r\n", ASK * 2)[number % 4])
                 if number % 3 == 0:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -96,7 +96,7 @@ def test_descriptors_threads_and_memory_do_not_grow(child, origin, until):
 
     def rests() -> bool:
         """Whether nothing of all this is left: no client, and no kept connection to the origin."""
-        with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=10) as answer:
+        with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=30) as answer:
             stats = json.load(answer)
         return stats["connections"] == 0 and stats["upstream_idle"] == 0
 

@@ -175,7 +175,7 @@ def test_a_proxy_that_is_killed_leaves_nothing_torn(origin, child, wire, until, 
         for number in range(15):
             assert client.ask(f"/{turn}-{number}").status == 200
         os.kill(proxy.pid, signal.SIGKILL)
-        proxy.process.wait(10)
+        proxy.process.wait(30)
         (folder / f"{turn}.new").write_bytes(b"half a file")
     proxy = child(toml)
     assert not list(folder.glob("*.new"))
@@ -237,7 +237,7 @@ def test_what_falls_falls_on_disk_too(origin, tiered, wire, tmp_path):
 def test_a_disk_that_hangs_is_in_nobodys_way(origin, tiered, wire, monkeypatch):
     gate = threading.Event()
     whole = disk_module.write
-    monkeypatch.setattr(disk_module, "write", lambda *given: gate.wait(20) and whole(*given))
+    monkeypatch.setattr(disk_module, "write", lambda *given: gate.wait(60) and whole(*given))
     proxy = tiered(origin(lambda _: fresh(b"hello")))
     client = wire(proxy)
     start = time.monotonic()

@@ -232,7 +232,7 @@ def test_an_upstream_that_does_not_read_is_a_504(origin, serve, wire):
     release = threading.Event()
 
     def deaf(asked):
-        release.wait(10)
+        release.wait(30)
 
     proxy = serve(origin(deaf), limits=QUICK)
     client = wire(proxy)

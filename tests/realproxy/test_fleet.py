@@ -85,11 +85,11 @@ def test_stats_and_metrics_are_summed(fleet, wire, until):
     for _ in range(10):
         wire(fleet).ask()
     until(lambda: sum(row["count"] for row in fleet.stats()["traffic"]) == fleet.stats()["requests"])
-    with urllib.request.urlopen(fleet.admin_url + "/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(fleet.admin_url + "/metrics", timeout=30) as answer:
         text = answer.read().decode()
     total = next(line for line in text.splitlines() if line.startswith("proxytwin_requests_total{"))
     assert float(total.rpartition(" ")[2]) == fleet.stats()["requests"]
-    with urllib.request.urlopen(fleet.admin_url + "/recent", timeout=10) as answer:
+    with urllib.request.urlopen(fleet.admin_url + "/recent", timeout=30) as answer:
         assert json.load(answer)[0]["status"] == 204
 
 
@@ -181,7 +181,7 @@ def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
 
     def slow(_):
         arrived.release()
-        gate.wait(20)
+        gate.wait(60)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     server = origin(slow)
@@ -197,8 +197,8 @@ def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
     proxy.process.send_signal(signal.SIGTERM)
     gate.set()
     assert [client.answer().body for client in clients] == [b"ok"] * 8
-    assert proxy.process.wait(20) == 0
-    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert proxy.process.wait(60) == 0
+    assert not psutil.wait_procs(processes, timeout=30)[1]
 
 
 def test_workers_end_when_their_parent_is_killed(child, wire):

@@ -47,8 +47,8 @@ def test_python_requests_work_both_ways(origin, secure, serve, authority, tmp_pa
         session.trust_env = False
         session.proxies = {"http": proxy.url, "https": proxy.url}
         session.verify = str(tmp_path / "ca.pem")
-        assert session.get(f"http://127.0.0.1:{server.port}/", timeout=10).text == "hello"
-        assert session.get(f"https://localhost:{secure}/b", timeout=10).text == "/b"
+        assert session.get(f"http://127.0.0.1:{server.port}/", timeout=30).text == "hello"
+        assert session.get(f"https://localhost:{secure}/b", timeout=30).text == "/b"
 
 
 def test_both_sides_live_on_one_port(origin, serve, wire):

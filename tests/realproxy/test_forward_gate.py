@@ -137,7 +137,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monke
 
     def hangs(host):
         asked.append(host)
-        release.wait(10)
+        release.wait(30)
         return []
 
     proxy = serve(forward=forward(), limits=Limits(connect_timeout="200ms", drain="0s"))
@@ -150,7 +150,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monke
     answers = [client.answer() for client in clients]
     assert {answer.status for answer in answers} == {504}
     assert b"slow.test was not resolved in time" in answers[0].body
-    assert time.monotonic() - start < 9
+    assert time.monotonic() - start < 20
     assert asked == ["slow.test"]  # one look-up for all who ask
     release.set()
 
@@ -214,7 +214,7 @@ def test_python_requests_shows_credentials(origin, serve):
     with requests.Session() as session:
         session.trust_env = False
         session.proxies = {"http": proxy.url.replace("//", "//alice:s%20p%3Aw@")}
-        assert session.get(f"http://{server.address}/", timeout=10).text == "hello"
+        assert session.get(f"http://{server.address}/", timeout=30).text == "hello"
 
 
 # --- anonymity ---------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Gate:
         self.script, self.opened = script, threading.Event()
 
     def __call__(self, asked) -> bytes | None:
-        assert self.opened.wait(20)
+        assert self.opened.wait(60)
         return self.script(asked)
 
 
@@ -80,7 +80,7 @@ def test_who_waits_is_sent_what_arrives_while_it_arrives(origin, serve, wire, un
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: 10"
         first, last = (b"5\r\nfirst\r\n", b"5\r\n last\r\n0\r\n\r\n") if chunked else (b"first", b" last")
         asked.sock.sendall(b"HTTP/1.1 200 X\r\n%b%b\r\n\r\n%b" % (FIELDS, framing, first))
-        assert middle.wait(20)
+        assert middle.wait(60)
         return last
 
     server = origin(gate := Gate(script))
@@ -274,7 +274,7 @@ def test_what_must_be_asked_about_each_time_is_not_put_in_a_row(origin, serve, w
 def test_nobody_waits_longer_than_allowed(origin, serve, wire, until):
     def script(asked) -> bytes:
         if len(server.asked) == 1:
-            assert gate.wait(20)
+            assert gate.wait(60)
         return whole(b"hello")
 
     gate = threading.Event()
@@ -333,7 +333,7 @@ def test_an_unsafe_method_ends_what_is_on_its_way(origin, serve, wire, until):
             return b"HTTP/1.1 204 X\r\n\r\n"
         body = version[0].encode()
         if body == b"old":
-            assert gate.wait(20)
+            assert gate.wait(60)
         return whole(body)
 
     gate = threading.Event()

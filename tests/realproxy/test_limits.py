@@ -15,7 +15,7 @@ def test_beyond_the_queue_requests_are_refused_at_once(origin, serve, wire, unti
     gate, file = threading.Event(), tmp_path / "log"
 
     def slow(_):
-        gate.wait(20)
+        gate.wait(60)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     limits = Limits(threads=2, queue=3, drain="1s")
@@ -51,7 +51,7 @@ def test_an_exchange_must_be_over_in_time(origin, serve, wire, until):
             time.sleep(0.02)
 
     gate = threading.Event()
-    never, dripping = origin(lambda _: gate.wait(20) and None), origin(drip)
+    never, dripping = origin(lambda _: gate.wait(60) and None), origin(drip)
     limits = Limits(request_timeout="300ms", drain="0s")
     start = time.monotonic()
     late = wire(serve(never, limits=limits)).ask()
@@ -74,7 +74,7 @@ def test_what_is_in_time_is_left_alone_and_its_connection_kept(origin, serve, wi
 
 def test_a_request_that_is_late_is_not_tried_elsewhere(origin, serve, wire):
     gate = threading.Event()
-    servers = [origin(lambda _: gate.wait(20) and None) for _ in range(2)]
+    servers = [origin(lambda _: gate.wait(60) and None) for _ in range(2)]
     service = Service(upstreams=[server.address for server in servers], retry={"attempts": 2})
     limits = Limits(request_timeout="200ms", drain="0s")
     proxy = serve(route=[Route(to="web")], service={"web": service}, limits=limits)

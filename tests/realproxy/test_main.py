@@ -27,7 +27,7 @@ def test_a_signal_ends_it_cleanly(child, wire, number):
     proxy = child(SERVE)
     wire(proxy).ask()
     proxy.process.send_signal(number)
-    out, err = proxy.process.communicate(timeout=10)
+    out, err = proxy.process.communicate(timeout=30)
     assert (out, err, proxy.process.returncode) == ("", "", 0)
 
 
@@ -47,11 +47,11 @@ def test_a_second_signal_does_not_wait(child, wire, origin):
     )
     client = wire(proxy)
     wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     proxy.process.send_signal(signal.SIGTERM)
     assert client.ended()  # it has begun to stop
     proxy.process.send_signal(signal.SIGTERM)
-    assert proxy.process.wait(10) == -signal.SIGTERM
+    assert proxy.process.wait(30) == -signal.SIGTERM
 
 
 def test_the_ready_line_can_go_elsewhere(tmp_path):
@@ -65,7 +65,7 @@ def test_the_ready_line_can_go_elsewhere(tmp_path):
         os.close(write)
         with os.fdopen(read) as ready:
             assert '"url"' in ready.readline()
-        assert process.communicate(timeout=10)[0] == b""
+        assert process.communicate(timeout=30)[0] == b""
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_part_does_not_replace_what_came_after_it_was_asked_for(origin, serve,
     def script(asked) -> bytes:
         if asked["Range"] is None:
             return whole(tag='"v2"')
-        held.wait(10)
+        held.wait(30)
         return part(2, 4)
 
     server = origin(script)

@@ -109,7 +109,7 @@ def test_what_was_on_its_way_does_not_come_back(origin, serve, wire, until, what
 
     def script(asked):
         if len(server.asked) == 1:
-            assert gate.wait(20)
+            assert gate.wait(60)
         return grouped(asked)
 
     server = origin(script)
@@ -134,7 +134,7 @@ def test_the_admin_port_purges(origin, serve, wire):
     def post(**form: str) -> tuple[int, bytes]:
         data = urllib.parse.urlencode(form).encode()
         try:
-            with urllib.request.urlopen(f"{proxy.admin_url}/purge", data, timeout=10) as page:
+            with urllib.request.urlopen(f"{proxy.admin_url}/purge", data, timeout=30) as page:
                 return page.status, page.read()
         except urllib.error.HTTPError as error:
             with error:

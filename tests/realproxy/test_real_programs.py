@@ -155,7 +155,7 @@ def test_psql_talks_to_a_postgresql(raw, postgres):
     proxy = raw(postgres)
 
     def ask(sql: str, given: bytes = b"") -> bytes:
-        address = f"host=127.0.0.1 port={proxy.tcp_ports[0]} user=tester dbname=postgres connect_timeout=10"
+        address = f"host=127.0.0.1 port={proxy.tcp_ports[0]} user=tester dbname=postgres connect_timeout=30"
         done = run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql, address, given=given)
         assert done.returncode == 0, done.stderr
         return done.stdout

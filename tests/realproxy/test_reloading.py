@@ -94,12 +94,12 @@ def test_a_request_under_way_ends_as_it_began(origin, serve, wire):
 
     def slow(_):
         arrived.set()
-        gate.wait(10)
+        gate.wait(30)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"
 
     proxy = serve(origin(slow))
     client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     proxy.reload(with_changes(proxy, route=(Route(respond=403),), service={}))
     assert wire(proxy).ask().status == 403
     gate.set()
@@ -235,7 +235,7 @@ def test_sigterm_gives_up_at_the_deadline(child, origin, wire, until):
         'limits = { drain = "300ms" }\n'
     )
     client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     start = time.monotonic()
     proxy.process.send_signal(signal.SIGTERM)
     assert proxy.process.wait(30) == 0

@@ -361,7 +361,7 @@ def shop(module_origin):
 
 def talk(port: int, data: bytes, at_once: int = 1_000_000) -> bytes:
     """All that comes back until the proxy closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10.0) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=30.0) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(ConnectionError):  # refused before all of it was sent
             for start in range(0, len(data), at_once):

@@ -9,7 +9,7 @@ from realproxy import Match, Route, Service
 
 def test_a_request_reaches_the_service_and_its_answer_comes_back(origin, serve):
     proxy = serve(origin())
-    answer = requests.get(f"{proxy.url}/a?b=c", timeout=10)
+    answer = requests.get(f"{proxy.url}/a?b=c", timeout=30)
     assert (answer.status_code, answer.text) == (200, "hello")
     assert proxy.stats()["upstreams"]["web"][0]["requests"] == 1
 

@@ -183,7 +183,7 @@ def test_socks_is_spoken_at_the_beginning_only(origin, serve, wire):
 @given(st.sampled_from([b"\x04", b"\x05", GREETING, GREETING + b"\x05\x01\x00"]), st.binary(max_size=300))
 def test_whatever_is_sent_the_connection_ends(everything_blocked, start, data):
     address = ("127.0.0.1", everything_blocked.port)
-    with socket.create_connection(address, timeout=10) as sock, contextlib.suppress(ConnectionError):
+    with socket.create_connection(address, timeout=30) as sock, contextlib.suppress(ConnectionError):
         sock.sendall(start + data)
         with contextlib.suppress(OSError):  # it may have ended already
             sock.shutdown(socket.SHUT_WR)
@@ -196,7 +196,7 @@ def everything_blocked() -> Iterator[Proxy]:
     """A proxy that dials nothing; at the end it must still answer."""
     with Proxy(forward=Forward(block=["*", "0.0.0.0/0", "::/0"]), limits=Limits(drain="1s")) as proxy:
         yield proxy
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=30) as sock:
             sock.sendall(GREETING)
             assert sock.recv(2) == b"\x05\x00"
         assert proxy.stats()["tunnels"] == 0

@@ -70,7 +70,7 @@ def test_two_hundred_slow_requests_are_worked_on_at_once(origin, serve, wire):
 
     def slow(_):
         arrived.release()
-        gate.wait(20)
+        gate.wait(60)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     proxy = serve(origin(slow))
@@ -225,14 +225,14 @@ def test_a_stop_lets_requests_finish_and_closes_idle_connections_at_once(origin,
 
     def slow(_):
         arrived.set()
-        gate.wait(10)
+        gate.wait(30)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     proxy = Proxy(route=[Route(to="web")], service={"web": Service(upstreams=[origin(slow).address])})
     proxy.start()
     idle, busy = wire(proxy), wire(proxy)
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     port = proxy.port
     stopping = threading.Thread(target=proxy.stop)
     stopping.start()
@@ -259,7 +259,7 @@ def test_a_stop_breaks_off_what_takes_longer_than_the_drain(origin, wire):
     )
     proxy.start()
     client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     start = time.monotonic()
     proxy.stop()
     assert time.monotonic() - start < 15

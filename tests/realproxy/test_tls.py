@@ -100,7 +100,7 @@ def test_requests_and_curl_are_served(origin, serve, shop, authority, tmp_path):
     proxy = serve(origin(), tls=shop)
     with requests.Session() as session:
         session.trust_env, session.verify = False, str(tmp_path / "ca.pem")
-        assert [session.get(proxy.url, timeout=10).text for _ in range(2)] == ["hello"] * 2
+        assert [session.get(proxy.url, timeout=30).text for _ in range(2)] == ["hello"] * 2
 
 
 @pytest.mark.needs("curl")
@@ -178,7 +178,7 @@ def test_who_waits_for_anothers_fetch_over_tls_is_sent_it_too(origin, serve, sec
     gate, body = threading.Event(), os.urandom(6_000_000)
 
     def script(_) -> bytes:
-        assert gate.wait(20)
+        assert gate.wait(60)
         return b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: %d\r\n\r\n%b" % (
             len(body),
             body,

@@ -58,10 +58,10 @@ def test_messages_follow_each_other_and_take_half_a_round_trip() -> None:
     ("client_ms", "server_ms", "requests"),
     list(itertools.product(ROUND_TRIPS_MS[:2], ROUND_TRIPS_MS[:2], REQUESTS[:2])),
 )
-def test_every_corner_of_the_sliders_is_answered_in_under_a_second(client_ms, server_ms, requests) -> None:
-    started = time.process_time()
-    data = png(figure_of_ways(client_ms, server_ms, requests, "SOCKS5, login"))
-    assert time.process_time() - started < 1.0
+def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
+    client_ms, server_ms, requests, in_a_second
+) -> None:
+    data = in_a_second(lambda: png(figure_of_ways(client_ms, server_ms, requests, "SOCKS5, login")))
     assert matplotlib.image.imread(io.BytesIO(data)).shape[:2] == (429, 1210)
 
 
@@ -86,13 +86,13 @@ def shouting() -> Iterator[int]:
 
 
 def dialled(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=5)
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_a_delay_line_delays_each_way_and_keeps_order_and_ends(shouting: int) -> None:
     with (
         DelayLine(shouting, 60) as line,
-        socket.create_connection(("127.0.0.1", line.port), timeout=5) as sock,
+        socket.create_connection(("127.0.0.1", line.port), timeout=30) as sock,
     ):
         began = time.monotonic()
         for number in range(100):
@@ -112,7 +112,7 @@ def test_a_delay_line_carries_much_both_ways() -> None:
     ):
         far, _ = server.accept()
         with far:
-            far.settimeout(5)
+            far.settimeout(30)
             for source, sink in ((near, far), (far, near)):
                 sender = threading.Thread(target=source.sendall, args=(blob,))
                 sender.start()

@@ -83,6 +83,7 @@ def test_a_reader_never_sees_half_of_a_file(tmp_path: Path) -> None:
     seen: set[str] = set()
 
     def read() -> None:
+        seen.add(file.read_text())
         while not done.is_set():
             seen.add(file.read_text())
 
@@ -94,7 +95,7 @@ def test_a_reader_never_sees_half_of_a_file(tmp_path: Path) -> None:
                 write_whole(file, text)
     finally:
         done.set()
-        reader.join(10)
+        reader.join(60)
     assert seen
     assert seen <= texts
 
@@ -123,7 +124,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     reader.start()
     check_writable(pipe, "--json")
     write_whole(pipe, "{}")
-    reader.join(10)
+    reader.join(60)
     assert received == ["{}"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 

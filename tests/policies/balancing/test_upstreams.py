@@ -93,15 +93,15 @@ def test_requests_are_shared_by_weight(policy: str) -> None:
 def test_the_cost_of_a_pick_hardly_grows_with_the_number_of_upstreams(policy: str) -> None:
     """A thousand for ten: a search through all would take a hundred times as long, a heap three times."""
 
-    def seconds(count: int) -> float:
-        dispatch = Dispatch(policy, [1.0] * count, random.Random(1))
-        clients = [f"client {number}" for number in range(200)]
-        best = float("inf")
-        for _ in range(4):
+    dispatches = {count: Dispatch(policy, [1.0] * count, random.Random(1)) for count in (10, 1_000)}
+    clients = [f"client {number}" for number in range(200)]
+    best = dict.fromkeys(dispatches, float("inf"))
+    for _ in range(20):  # of processor time, which what else runs makes longer, too
+        for count, dispatch in dispatches.items():
             began = time.process_time()
             for number in range(1_000):
                 dispatch.finish(dispatch.start(clients[number % 200], 0.0), 0.1, 0.0)
-            best = min(best, time.process_time() - began)
-        return best
-
-    assert seconds(1_000) < 8 * seconds(10)
+            best[count] = min(best[count], time.process_time() - began)
+        if best[1_000] < 8 * best[10]:
+            return
+    pytest.fail(f"seconds of processor time for a thousand picks, at best: {best}")

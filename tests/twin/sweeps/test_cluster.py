@@ -178,7 +178,7 @@ def test_a_server_of_another_kind_is_told_apart(
 def test_a_scheduler_without_workers_is_one_line(
     tables: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "SECONDS_TO_CONNECT", 2.0)
+    monkeypatch.setattr(runners, "SECONDS_TO_CONNECT", 5.0)
     with started(0) as empty:
         said = complaint(empty.scheduler_address, tables, tmp_path / "t.csv")
     assert said == f"--scheduler: {empty.scheduler_address}: has no workers"

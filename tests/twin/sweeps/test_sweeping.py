@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -287,26 +286,32 @@ def test_an_output_that_cannot_be_written_is_known_before_any_work(
 # -- killed, and going on ------------------------------------------------------------------------
 
 
+STOPS_AFTER_THREE = """
+import sys, time
+from twin.cli import main
+from twin.sweeps.journal import Journal
+
+append, count = Journal.append, 0
+
+def stop(*arguments):
+    global count
+    append(*arguments)
+    count += 1
+    if count == 3:
+        print("three are finished", flush=True)
+        time.sleep(600)
+
+Journal.append = stop
+main()
+"""
+
+
 def start(scenario: Path, out: Path) -> subprocess.Popen[bytes]:
+    """A sweep in a process of its own, which says when three cells are finished, and then does nothing."""
     vary = [f"--vary={key}={','.join(values)}" for key, values in VARY.items()]
-    command = [
-        sys.executable,
-        "-m",
-        "twin.cli",
-        "sweep",
-        str(scenario),
-        *vary,
-        "--replications=3",
-        f"--out={out}",
-    ]
-    return subprocess.Popen([*command, "--jobs=2"], cwd=ROOT, stdout=subprocess.DEVNULL)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
+    options = ["--replications=3", f"--out={out}", "--jobs=2"]
+    command = [sys.executable, "-c", STOPS_AFTER_THREE, "sweep", str(scenario), *vary, *options]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 
 def lines(journal: Path) -> int:
@@ -314,17 +319,16 @@ def lines(journal: Path) -> int:
 
 
 def test_a_killed_sweep_goes_on_where_it_was(scenario: Path, tmp_path: Path, simulated: list[str]) -> None:
-    scenario.write_text(FILE.format(duration="4s"))
     out, journal = tmp_path / "t.csv", tmp_path / "t.csv.journal"
-    process = start(scenario, out)
-    try:
-        wait_until(lambda: lines(journal) >= 3)
-        workers = psutil.Process(process.pid).children(recursive=True)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    with start(scenario, out) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"three are finished\n"
+            workers = psutil.Process(process.pid).children(recursive=True)
+        finally:
+            process.send_signal(signal.SIGKILL)
     finished = lines(journal) - 1
-    assert 2 <= finished < 18 and not out.exists()
+    assert finished == 3 and not out.exists()
     with journal.open("ab") as file:
         file.write(b'0123456789abcdef,"{""throu')  # as if it had been killed in the middle of a line
     table = sweep(scenario, VARY, replications=3, jobs=1, out=out)
@@ -335,7 +339,7 @@ def test_a_killed_sweep_goes_on_where_it_was(scenario: Path, tmp_path: Path, sim
         sweep(scenario, VARY, replications=3, jobs=1, out=again), table, check_exact=True
     )
     assert again.read_bytes() == out.read_bytes()
-    _, alive = psutil.wait_procs([w for w in workers if "tracker" not in str(w)], timeout=10)
+    _, alive = psutil.wait_procs([w for w in workers if "tracker" not in str(w)], timeout=30)
     assert not alive, "its workers ended with it"
 
 
