@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from realproxy.turn import Turn
 
 READ = 16 * 2**10
+DONTWAIT = int(socket.MSG_DONTWAIT)
+"""A plain number: flags that are an enum cost a microsecond to combine."""
 JOIN_BELOW = 16 * 2**10
 """Bytes: smaller pieces are copied together for one send."""
 
@@ -128,14 +130,16 @@ class Client:
         Its request, if the front thread has begun with it and a worker is to go on.
     patient : bool
         Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
+    missed : bool
+        Whether more may have arrived than the front thread has taken note of.
     unsent : list of bytes-like
         What was to be sent before all else, see `flush`.
     """
 
     __slots__ = (
         "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
-        "head_end", "pace", "patient", "shapes", "sock", "socks", "state", "trouble", "turn", "unsent",
-        "watched",
+        "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state", "trouble", "turn",
+        "unsent", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -153,7 +157,7 @@ class Client:
         self.watched = True
         self.follower: Follower | None = None
         self.turn: Turn | None = None
-        self.patient = True
+        self.patient, self.missed = True, False
         self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
         self.pace: Pace | None = None
@@ -167,13 +171,15 @@ class Client:
     def read(self) -> Arrival:
         """Read once without waiting."""
         try:
-            data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+            data = self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
             return Arrival.PART
         except OSError:
             return Arrival.END
         if not data:
             return Arrival.END
+        if len(data) == READ:
+            self.missed = True
         self.buffer = self.buffer + data if self.buffer else data
         return self.look()
 
@@ -229,7 +235,7 @@ class Client:
     def receive_at_once(self) -> bool:
         """Take what there is into `buffer`, without waiting, whatever it is; whether the connection lives."""
         try:
-            data = self.sock.recv(READ, socket.MSG_DONTWAIT)
+            data = self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
             return True
         except OSError:
@@ -240,7 +246,7 @@ class Client:
     def send_at_once(self, data: bytes) -> bool:
         """Send without waiting; returns whether all of it could be sent."""
         try:
-            return self.sock.send(data, socket.MSG_DONTWAIT) == len(data)
+            return self.sock.send(data, DONTWAIT) == len(data)
         except OSError:
             return False
 
@@ -287,9 +293,9 @@ class Client:
             return total
         try:
             if total <= JOIN_BELOW:
-                sent = self.sock.send(b"".join(pieces), socket.MSG_DONTWAIT)
+                sent = self.sock.send(b"".join(pieces), DONTWAIT)
             else:
-                sent = self.sock.sendmsg(pieces, (), socket.MSG_DONTWAIT)
+                sent = self.sock.sendmsg(pieces, (), DONTWAIT)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -307,7 +313,7 @@ class Client:
     def offer(self, data: bytes) -> None:
         """Send `data` if all of it can be sent at once; raises `Cut` if not."""
         try:
-            sent = self.sock.send(data, socket.MSG_DONTWAIT)
+            sent = self.sock.send(data, DONTWAIT)
         except OSError:
             raise Cut from None
         if sent < len(data):

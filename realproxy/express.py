@@ -70,7 +70,7 @@ class Express:
         client = turn.client
         client.turn = turn
         if not self._step(client, turn.serving):
-            self._front.submit(client)
+            self._front.hand_on(client)
 
     def sweep(self, now: float) -> None:
         """Have workers say so where an upstream has had its time."""
@@ -108,7 +108,7 @@ class Express:
         if then is Then.WORKER:
             if turn is not None:
                 turn.serving.under_way.add(turn)
-            client.state = State.WORKING
+                self._forget(turn)
             return False
         client.turn = None
         if then is Then.AWAITED and turn is not None and turn.fetch is not None:
@@ -117,7 +117,7 @@ class Express:
         if turn is not None and turn.placed:
             self._worker.places.give()
         if then is Then.NEXT:
-            front.give_back(client)
+            front.stay(client)
         elif then is Then.LINGER:
             front.linger(client)
         else:
@@ -134,9 +134,13 @@ class Express:
 
     def _hand_on(self, turn: Turn) -> None:
         """The upstream had its time: a worker says so."""
-        fetch, client = turn.fetch, turn.client
-        if fetch is not None and fetch.awaited is not None:
-            self._front.unwatch(fetch.awaited)
-            fetch.late()
-        client.turn, client.state = turn, State.WORKING
-        self._front.submit(client)
+        self._forget(turn)
+        if turn.fetch is not None:
+            turn.fetch.late()
+        turn.client.turn = turn
+        self._front.hand_on(turn.client)
+
+    def _forget(self, turn: Turn) -> None:
+        """Look no more at the upstream of a turn, which a worker will wait for."""
+        if turn.fetch is not None and turn.fetch.awaited is not None:
+            self._front.unwatch(turn.fetch.awaited)

@@ -1,9 +1,11 @@
 """The front: one thread that accepts clients and waits for their request heads.
 
 Threads. The front thread alone accepts and owns every connection in state WAITING or LINGERING.
-A whole head is handed to the workers' queue. Workers call `resume`, `linger` and `close` on what
-they own: each hands the connection over with the last thing it does, arming the descriptor in
-the epoll set (EPOLLONESHOT, so a descriptor reports once and is then silent until armed again).
+A whole head goes to the express lane, in the same thread, or to the workers' queue. Workers call
+`resume`, `linger` and `close` on what they own: each hands the connection over with the last thing
+it does, arming the descriptor in the epoll set. It is edge-triggered (EPOLLET): what the front has
+read needs no arming again, and what it has passed over is reported anew by arming. Before a
+connection is handed on it is silenced.
 `_handing` makes the state and the arming one step for the sweep, which takes connections unasked.
 `_clients` is changed by single dict operations only, which the interpreter makes atomic.
 """
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from realproxy.express import Express
     from realproxy.upstream import Connection
 
-ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+SILENT = int(select.EPOLLET)
+ARMED = select.EPOLLIN | select.EPOLLRDHUP | SILENT
 LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
 LAST_LINGER = 1.0
@@ -105,7 +108,7 @@ class Front:
         self._yielding = False
         self.draining = self.aborting = False
         self.empty = threading.Event()
-        self._ended = False
+        self._ended = self._gone = False
         self.thread = threading.Thread(target=self._run, name="proxy-front", daemon=True)
 
     @property
@@ -154,11 +157,13 @@ class Front:
             self.express.end()
         for client in list(self._clients.values()):
             self.close(client)
+        self._gone = True  # a worker that is late must not write into what has this number next
         self._epoll.close()
         os.close(self._wake)
 
     def _awake(self) -> None:
-        os.eventfd_write(self._wake, 1)
+        if not self._gone:
+            os.eventfd_write(self._wake, 1)
 
     # --- called by whoever owns the client ------------------------------------------------------
 
@@ -172,6 +177,20 @@ class Front:
     def await_more(self, client: Client) -> None:
         """Hand a connection back that goes on waiting, not beyond the deadline that it has."""
         self._hand_over(client, State.WAITING)
+
+    def stay(self, client: Client) -> None:
+        """Wait for the next request of a client that was never handed on; called by the front thread."""
+        if client.buffer and client.look() is Arrival.HEAD:
+            self._to_worker(client, time.monotonic())
+        elif client.missed:
+            self.resume(client)
+        else:
+            limits = self._limits
+            wait = limits.header_timeout if client.buffer else limits.idle_timeout
+            client.deadline = time.monotonic() + wait
+            client.state = State.WAITING
+            if self.draining:
+                self._awake()
 
     def give_back(self, client: Client) -> None:
         """Hand a connection back whose next request may have arrived already."""
@@ -207,21 +226,18 @@ class Front:
 
     def watch(self, connection: Connection) -> None:
         """Have the express lane told when an upstream says something; called by the front thread."""
-        fd = connection.sock.fileno()
-        if connection.watched:
-            self._epoll.modify(fd, ARMED)
-        else:
+        if not connection.watched:
             connection.watched = True
-            self._epoll.register(fd, ARMED)
+            self._epoll.register(connection.sock.fileno(), ARMED)
 
     def unwatch(self, connection: Connection) -> None:
-        """Forget an upstream that said nothing; called by the front thread."""
+        """Look no more at an upstream; called by its owner."""
         self._epoll.unregister(connection.sock.fileno())
         connection.watched = False
 
     def _hand_over(self, client: Client, state: State) -> None:
         with self._handing:
-            client.state = state
+            client.state, client.missed = state, False
             if client.watched:
                 self._epoll.modify(client.fd, ARMED)
             else:
@@ -262,7 +278,8 @@ class Front:
             self._discard(client)
             return
         if client.state is not State.WAITING:
-            return  # taken for another reason while this event was on its way
+            client.missed = True  # taken for another reason while this event was on its way
+            return
         if client.socks is not None:
             self._shake_hands(client, now)
             return
@@ -424,11 +441,16 @@ class Front:
     def _serve(self, client: Client, now: float) -> None:
         client.arrived = now
         if self.express is None or not self.express.takes(client):
-            client.state = State.WORKING
-            self.submit(client)
+            self.hand_on(client)
 
     def _to_worker(self, client: Client, now: float) -> None:
         client.arrived = now
+        self.hand_on(client)
+
+    def hand_on(self, client: Client) -> None:
+        """Have a worker go on; called by the front thread, or by whoever owns the client."""
+        if client.watched:
+            self._epoll.modify(client.fd, SILENT)
         client.state = State.WORKING
         self.submit(client)
 

@@ -113,7 +113,7 @@ class Running:
         self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
         self._front.turns = sockets.turns
         self._express = Express(self._front, self._workers, now.serving, limits.answer_timeout)
-        self._front.express = self._express
+        self._front.express, pool.unwatch = self._express, self._front.unwatch
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
         self.tcp = TcpServices(
             settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended

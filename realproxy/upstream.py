@@ -12,10 +12,10 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from policies.settings import Limits
-from realproxy.client import send_pieces, set_time_limits
+from realproxy.client import DONTWAIT, send_pieces, set_time_limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed
 from realproxy.resolving import Resolver
@@ -24,6 +24,7 @@ from realproxy.targets import Address, Detour, connect
 from realproxy.waits import Waits
 
 READ = 64 * 2**10
+PEEK = DONTWAIT | int(socket.MSG_PEEK)
 MOST_IDLE = 256
 """Connections to one address that are kept while unused."""
 
@@ -95,14 +96,14 @@ class Connection:
     def send_at_once(self, data: bytes) -> bool:
         """Send without waiting; returns whether all of it could be sent."""
         try:
-            return self.sock.send(data, socket.MSG_DONTWAIT) == len(data)
+            return self.sock.send(data, DONTWAIT) == len(data)
         except OSError:
             return False
 
     def receive_at_once(self) -> bool:
         """Append what has arrived to `buffer`; returns False if nothing has, and the connection lives."""
         try:
-            self.buffer += self.sock.recv(READ, socket.MSG_DONTWAIT)
+            self.buffer += self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -172,7 +173,7 @@ class Connection:
     def is_alive(self) -> bool:
         """Whether an idle connection can be used: one that has something to read has ended, or lies."""
         try:
-            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            self.sock.recv(1, PEEK)
         except BlockingIOError:
             return True
         except OSError:
@@ -194,6 +195,8 @@ class Pool:
     ----------
     resolver : Resolver
         Of names, for all that is dialled.
+    unwatch : callable
+        Has the front look no more at a connection that it took by `take_kept` before.
     """
 
     def __init__(self, limits: Limits, waits: Waits) -> None:
@@ -202,6 +205,7 @@ class Pool:
         self._idle: dict[Address, deque[Connection]] = {}
         self._in_use: set[Connection] = set()
         self._closed = False
+        self.unwatch: Callable[[Connection], None] = _not_watched
 
     def adopt(self, limits: Limits) -> None:
         """Keep other limits from now on."""
@@ -226,7 +230,7 @@ class Pool:
         """
         if self._closed:
             raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
-        kept = None if fresh else self._take_idle(addresses[0])
+        kept = None if fresh else self._take_unwatched(addresses[0])
         if kept is not None:
             return kept
         with self.waits.unknown():
@@ -251,8 +255,14 @@ class Pool:
             connection.sock.close()
         return None
 
+    def _take_unwatched(self, address: Address) -> Connection | None:
+        connection = self._take_idle(address)
+        if connection is not None and connection.watched:
+            self.unwatch(connection)
+        return connection
+
     def take_kept(self, address: Address) -> Connection | None:
-        """An idle connection, if there is one that needs no more than its socket."""
+        """An idle connection, if there is one that needs no more than its socket; for the front thread."""
         return None if self._closed or isinstance(address, (Beginning, Detour)) else self._take_idle(address)
 
     def begin(self, addresses: Sequence[Address]) -> Connection:
@@ -264,7 +274,7 @@ class Pool:
             return self.take(addresses)  # there is more to it than a connection
         if self._closed:
             raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
-        kept = self._take_idle(addresses[0])
+        kept = self._take_unwatched(addresses[0])
         if kept is not None:
             return kept
         with self.waits.unknown():
@@ -348,7 +358,8 @@ class Pool:
         return sum(len(idle) for idle in list(self._idle.values()))
 
     def abort(self) -> None:
-        """Break the connections in use, so that their owners notice."""
+        """Break the connections in use, so that their owners notice; no others are taken."""
+        self._closed = True
         for connection in list(self._in_use):
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
@@ -360,3 +371,7 @@ class Pool:
         for idle in list(self._idle.values()):
             while idle:
                 idle.pop().sock.close()
+
+
+def _not_watched(connection: Connection) -> None:
+    """Nobody watches: there is no front."""
