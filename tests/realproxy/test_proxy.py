@@ -128,7 +128,7 @@ def test_settings_and_keywords_do_not_mix():
         Proxy(settings, listen=":0")
 
 
-def test_stats_count_what_happened(origin, serve, wire):
+def test_stats_count_what_happened(origin, serve, wire, until):
     proxy = serve(origin(), route=[Route(when=Match(path="/no"), respond=403), Route(to="web")])
     client = wire(proxy)
     for target in ("/", "/", "/no"):
@@ -136,6 +136,7 @@ def test_stats_count_what_happened(origin, serve, wire):
     wire(proxy).send("garbage\r\n\r\n").answer()
     client.ask("/", "GET", "Connection: close")
     assert client.ended()
+    until(lambda: sum(proxy.stats()["answers"].values()) == 5)
     stats = proxy.stats()
     assert stats["requests"] == 5
     assert stats["answers"] == {"200": 3, "400": 1, "403": 1}

@@ -74,7 +74,7 @@ def test_a_websocket_goes_through_the_reverse_side(origin, serve, wire, until):
     assert client.ended()
     client.close()
     until(lambda: proxy.stats()["tunnels"] == proxy.stats()["connections"] == 0)
-    assert proxy.stats()["upstreams"]["web"][0]["outstanding"] == 0
+    until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 0)
     [asked] = server.asked
     assert (asked["Upgrade"], asked["Connection"], asked["X-Forwarded-For"]) == (
         "websocket", "Upgrade", "127.0.0.1",
