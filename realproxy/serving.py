@@ -239,6 +239,7 @@ class Serving:
             turn.then = then
             return Then.WORKER
         self.under_way.discard(turn)
+        turn.fetch = None  # they refer to each other: nothing is to be left to the garbage collector
         self._count(exchange, turn.worker, ended=then is not Then.TUNNEL)
         return then
 
