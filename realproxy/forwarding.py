@@ -110,8 +110,8 @@ class Forwarding:
         return self.parent is not None and self.parent.takes_requests
 
     def is_prompt(self, host: str) -> bool:
-        """Whether a request for `host` needs no look-up and no parent, and so no waiting."""
-        return self.parent is None and is_literal(host)
+        """Whether a request for `host` needs no parent and no look-up, and so no waiting."""
+        return self.parent is None and self._resolver.knows(host)
 
     def upstream(self, target: str) -> str:
         """What the log calls the upstream: the parent, or else the target."""

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.targets import Address
@@ -23,6 +24,8 @@ WAITING = 1024
 """Look-ups that may wait for a thread."""
 REMEMBERED = 1.0
 """Seconds that an answer is used again. The system does not say how long it may be."""
+SOON = 0.1
+"""Seconds for which what is known must still be known for `knows`."""
 MOST_REMEMBERED = 4096
 IDLE = 10.0
 """Seconds without work after which a thread ends."""
@@ -40,6 +43,7 @@ class _Lookup:
         self.until = 0.0
 
 
+@lru_cache(1024)
 def is_literal(host: str) -> bool:
     """Whether `host` is an IP address as it is usually written, which needs no look-up."""
     try:
@@ -87,6 +91,13 @@ class Resolver:
             detail = f"the name {host} was not resolved in time"
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="dns_timeout")
         return self.found(address, lookup.addresses)
+
+    def knows(self, host: str) -> bool:
+        """Whether `resolve` will answer at once, now and for a moment to come."""
+        if is_literal(host):
+            return True
+        lookup = self._known.get(host)
+        return lookup is not None and lookup.done.is_set() and lookup.until > time.monotonic() + SOON
 
     def soon(self, host: str, callback: Callable[[list[str]], None]) -> None:
         """Look a name up without waiting.

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from realproxy import Cache, Limits, Log, Proxy, Route, RouteCache, Service
+from realproxy import Cache, Forward, Limits, Log, Proxy, Route, RouteCache, Service
 from realproxy.serving import Serving
 
 KEPT = RouteCache(ttl="1h")
@@ -42,6 +42,18 @@ def test_a_request_upstream_without_a_kept_connection_is_a_workers(origin, serve
     assert [client.ask().body for _ in range(5)] == [b"hello"] * 5
     until(lambda: proxy.stats()["at_once"] == 4)
     assert handed_on(proxy) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_forward_side_needs_none_for_a_name_that_it_knows(origin, serve, wire, until, host):
+    server = origin()
+    proxy = serve(forward=Forward(private_targets=True, cache=False))
+    client = wire(proxy)
+    for number in range(1, 200):
+        assert client.ask(f"http://{host}:{server.port}/").body == b"hello"
+        if number % 10 == 0 and proxy.stats()["at_once"] > 2:
+            break
+    until(lambda: proxy.stats()["at_once"] > 2)
 
 
 def test_who_waits_for_a_slow_upstream_holds_no_thread(origin, serve, wire, until):
