@@ -15,9 +15,15 @@ BIG = 8 * 2**20
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def warm(client, *fields) -> None:
+def warm(client) -> None:
     """Leave a kept connection to the upstream behind."""
-    assert client.ask("/warm", "GET", *fields).status == 200
+    assert client.ask("/warm").status == 200
+
+
+def ready(proxy, client) -> None:
+    """The same, with no worker at work any more."""
+    while not proxy.stats()["at_once"]:
+        warm(client)
 
 
 def handed_on(proxy) -> int:
@@ -93,7 +99,7 @@ def test_no_more_are_awaited_than_may_be_worked_on_at_once(origin, serve, wire, 
         return OK
 
     proxy = serve(origin(script), limits=Limits(threads=1, queue=2, drain="1s"))
-    warm(wire(proxy))
+    ready(proxy, wire(proxy))
     clients = []
     for awaiting, outstanding, queued in ((1, 1, 0), (1, 1, 1), (1, 1, 2)):
         clients.append(wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
@@ -174,7 +180,7 @@ def test_an_upstream_that_says_nothing_is_given_up_in_time(origin, serve, wire, 
     server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and None)
     proxy = serve(server, limits=Limits(answer_timeout="200ms", drain="0s"))
     client = wire(proxy)
-    warm(client)
+    ready(proxy, client)
     start = time.monotonic()
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
@@ -217,7 +223,7 @@ def test_a_kept_connection_that_ends_at_the_request_is_replaced_where_that_is_sa
 def test_a_client_that_leaves_while_its_upstream_thinks_frees_it(origin, serve, wire, until):
     gate = threading.Event()
     proxy = serve(origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and OK))
-    warm(wire(proxy))
+    ready(proxy, wire(proxy))
     client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
     client.close()
@@ -236,7 +242,7 @@ def test_a_stop_lets_awaited_answers_come(origin, wire, until):
     )
     with proxy:
         client = wire(proxy)
-        warm(client)
+        ready(proxy, client)
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         until(lambda: proxy.stats()["awaiting"] == 1)
         stopping = threading.Thread(target=proxy.stop)
@@ -252,7 +258,7 @@ def test_a_stop_that_is_over_breaks_them_off(origin, serve, wire, until):
     server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and None)
     proxy = serve(server, limits=Limits(drain="100ms"))
     client = wire(proxy)
-    warm(client)
+    ready(proxy, client)
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
     start = time.monotonic()
@@ -267,7 +273,7 @@ def test_a_request_ends_under_the_settings_that_it_began_with(origin, serve, wir
     server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(20) and OK)
     proxy = serve(server, log=Log(file=str(before)))
     client = wire(proxy)
-    warm(client)
+    ready(proxy, client)
     client.send("GET /begun HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
     proxy.reload(proxy.settings.model_copy(update={"log": Log(file=str(after))}))
@@ -276,7 +282,8 @@ def test_a_request_ends_under_the_settings_that_it_began_with(origin, serve, wir
     assert client.answer().body == b"ok"
     until(lambda: "/begun" in before.read_text())
     until(lambda: "/warm" in after.read_text())
-    assert [json.loads(line)["target"] for line in before.read_text().splitlines()] == ["/warm", "/begun"]
+    targets = [json.loads(line)["target"] for line in before.read_text().splitlines()]
+    assert (set(targets[:-1]), targets[-1]) == ({"/warm"}, "/begun")
 
 
 def test_a_fault_of_the_program_costs_one_client_and_not_the_front(origin, serve, wire, monkeypatch):
