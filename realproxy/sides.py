@@ -189,11 +189,11 @@ class Sides:
         if not turn.client.patient and not (self._prompt and service.prompt):
             return Then.WORKER
         recording = turn.recording
-        validators = recording.validators if recording is not None else None
+        validators, address = recording.validators if recording is not None else None, turn.client.address
 
-        def head_for(upstream: str) -> bytes:
+        def head_for(upstream: str) -> bytes:  # does not name the turn, which would be a cycle
             host = head.authority if head.host else upstream.encode()
-            return upstream_request(head, host, turn.client.address, validators)
+            return upstream_request(head, host, address, validators)
 
         asking = Asking(service, exchange.client, exchange, head_for, site.waits, turn.client.ends)
         receiver = turn.lead or turn.client

@@ -73,16 +73,14 @@ class Fields:
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines: Final = tuple(lines)
         self.names: Final = tuple([name.lower() for name, _ in self.lines])
-        self._values: Final[dict[bytes, bytes]] = {}
+        values = dict(zip(self.names, [value for _, value in self.lines], strict=True))
+        if len(values) < len(self.lines):
+            values = _by_name(self.names, self.lines)
+        self._values: Final = values
         self._elements: dict[bytes, tuple[bytes, ...]] | None = None
         self._joined: dict[frozenset[bytes], bytes] | None = None
         self._text: Callable[[str], str | None] | None = None
-        values = self._values
         self.get: Final[Callable[[bytes], bytes | None]] = values.get
-        for name, (_, value) in zip(self.names, self.lines, strict=True):
-            # Lines of one name count as one list (RFC 9110, 5.3): a repeated Host or
-            # Content-Length becomes a value that its grammar refuses.
-            values[name] = values[name] + b", " + value if name in values else value
 
     @property
     def text(self) -> Callable[[str], str | None]:
@@ -124,6 +122,17 @@ class Fields:
         if text is None:
             text = known[drops] = b"".join([b"%b: %b\r\n" % line for line in self.passed_on(drops)])
         return text
+
+
+def _by_name(names: Iterable[bytes], lines: Iterable[Line]) -> dict[bytes, bytes]:
+    """The values by name. Lines of one name count as one list (RFC 9110, 5.3).
+
+    So a repeated Host or Content-Length becomes a value that its grammar refuses.
+    """
+    together: dict[bytes, list[bytes]] = {}
+    for name, (_, value) in zip(names, lines, strict=True):
+        together.setdefault(name, []).append(value)
+    return {name: b", ".join(values) for name, values in together.items()}
 
 
 def parse_fields(data: bytes, start: int, end: int) -> Fields:

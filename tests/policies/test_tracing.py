@@ -38,3 +38,12 @@ def test_without_one_a_new_trace_begins():
     trace, traceparent = follow({}.get, rng)
     assert trace_of(traceparent) == trace
     assert new_trace(rng)[0] != trace
+
+
+def test_neither_id_is_ever_all_zeros():
+    class Zeros(random.Random):
+        def getrandbits(self, k):
+            return 0
+
+    trace, traceparent = new_trace(Zeros())
+    assert trace_of(traceparent) == trace
