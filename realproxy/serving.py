@@ -233,13 +233,15 @@ class Serving:
             then = self._unreadable(client, exchange, error)
         except Cut as cut:
             then = _cut_off(client, exchange, cut)
-        if then is Then.AWAY or then is Then.AWAITED or then is Then.WORKER:
+        if then is Then.AWAITED or then is Then.WORKER:
             return then
         if client.unsent:
             turn.then = then
             return Then.WORKER
         self.under_way.discard(turn)
         turn.fetch = None  # they refer to each other: nothing is to be left to the garbage collector
+        if then is Then.AWAY:
+            return then
         self._count(exchange, turn.worker, ended=then is not Then.TUNNEL)
         return then
 

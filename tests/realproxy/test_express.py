@@ -305,6 +305,47 @@ def test_a_fault_of_the_program_costs_one_client_and_not_the_front(origin, serve
     assert good.ask().body == b"hello"
 
 
+def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, until):
+    gate, body = threading.Event(), bytes(2**20)
+
+    def script(asked):
+        if asked.target == "/many":
+            gate.wait(20)
+        elif asked.target == "/cut":
+            return None
+        elif asked.target == "/big":
+            return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return OK
+
+    server = origin(script)
+    proxy = serve(
+        server,
+        caching=RouteCache(ttl="1h", coalesce=True),
+        forward=Forward(private_targets=True, connect_ports=[server.port]),
+    )
+    many = [wire(proxy).send("GET /many HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(5)]
+    until(lambda: proxy.stats()["waiting"] == 4)
+    client = wire(proxy)
+    for target, method in (
+        ("/", "GET"),
+        ("/", "GET"),
+        ("/", "HEAD"),
+        ("/", "POST"),
+        ("/big", "GET"),
+        ("/big", "GET"),
+    ):
+        assert client.ask(target, method).status == 200
+    assert client.ask(f"http://{server.address}/").status == 200
+    assert wire(proxy).ask("/cut").status == 502
+    assert wire(proxy).ask(server.address, "CONNECT").status == 200
+    assert wire(proxy).ask("/", "GET", "Expect: 100-continue").status == 200
+    assert wire(proxy).send("GET / HTTP/1.1\r\n\r\n").answer().status == 400
+    gate.set()
+    assert [other.answer().body for other in many] == [b"ok"] * 5
+    until(lambda: not proxy._running._now.serving.under_way)
+    until(lambda: proxy._running._workers.places._taken == 0)
+
+
 def test_requests_in_one_piece_are_answered_in_order(origin, serve, wire):
     proxy = serve(
         origin(
