@@ -196,19 +196,18 @@ class Relay:
     def call(self, function: Callable[[], None]) -> None:
         """Have the relay thread call something soon; not at all once it stops."""
         self._calls.put(function)
-        with self._waking:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+        self._awake()
 
     def stop(self) -> None:
         """Close all tunnels and end the thread."""
         self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(END_PATIENCE)
-        self._epoll.close()
+        self._awake()
+        self._thread.join(END_PATIENCE)  # who needs longer closes what it owns later
+
+    def _awake(self) -> None:
         with self._waking:
-            os.close(self._wake)
-            self._wake = -1
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     # --- called in the relay thread -------------------------------------------------------------
 
@@ -265,6 +264,10 @@ class Relay:
             close()
         for tunnel in list(self._tunnels):
             self._end(tunnel, End.STOPPED)
+        self._epoll.close()
+        with self._waking:
+            os.close(self._wake)
+            self._wake = -1
 
     def _answer_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):
