@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import socket
+import struct
 
 from policies.problems import BadInput
 
 BACKLOG = 1024
 """Clients that the kernel holds while none are accepted."""
+_SO_ATTACH_FILTER = 26
+_NO_SYN = b"".join(
+    struct.pack("=HBBI", *instruction)
+    for instruction in (
+        (0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+        (0x45, 0, 1, 0x02),  # SYN: drop it
+        (0x06, 0, 0, 0),
+        (0x06, 0, 0, 0xFFFFFFFF),
+    )
+)
+"""A socket filter (Linux, classic BPF) that lets all packets pass but those that ask for a connection."""
 
 
 def listen(text: str, where: str, key: str = "listen") -> socket.socket:
@@ -42,6 +56,17 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
         problem = in_use if error.errno == errno.EADDRINUSE else f"cannot listen on {text}: {error.strerror}"
         raise BadInput(where, key, problem) from None
     return listener
+
+
+def let_nobody_in(listener: socket.socket) -> None:
+    """Have the kernel complete no further connection, so that none is cut off when the listener is closed.
+
+    Who asks for one is not answered, asks again after a second, and is refused by then.
+    """
+    program = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
+    filled = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
+    with contextlib.suppress(OSError):  # a kernel without filters: who comes just now is cut off
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filled)
 
 
 def host_of(text: str) -> str:

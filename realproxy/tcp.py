@@ -20,7 +20,7 @@ from policies.settings import Limits, ProxyProtocol, ProxySettings
 from policies.settings import Tcp as TcpSettings
 from realproxy.dialling import Dial, Names
 from realproxy.exchange import End, Exchange
-from realproxy.listening import listen
+from realproxy.listening import let_nobody_in, listen
 from realproxy.proxy_protocol import WRITERS, BadHeader, Endpoint, read_header
 from realproxy.resolving import Resolver
 from realproxy.service import Pick, Service
@@ -125,7 +125,8 @@ class TcpListener:
 
     def _drain(self) -> None:
         if self._sock.fileno() >= 0:
-            self._accept()  # who is in the kernel's queue was let in
+            let_nobody_in(self._sock)
+            self._accept()  # who is in the kernel's queue was let in before
             self.relay.forget(self._sock)
             self._sock.close()
         if not self._open:
