@@ -55,7 +55,7 @@ class Meter:
         cache = exchange.cache
         key = (
             exchange.side, exchange.route, exchange.service, exchange.upstream if reverse else "",
-            exchange.status, "" if not cache else "hit" if cache.startswith("hit") else "miss",
+            exchange.status, _outcome(cache) if cache else "",
         )  # fmt: skip
         row = self._rows.get(key)
         if row is None:
@@ -81,6 +81,13 @@ class Meter:
             mine = self._rows.get(key)
             self._rows[key] = row if mine is None else [a + b for a, b in zip(mine, row, strict=True)]
         self.recent.extend(other.recent)
+
+
+def _outcome(cache: str) -> str:
+    """A value of Cache-Status in one word."""
+    if cache.startswith("hit"):
+        return "hit"
+    return "collapsed" if "; collapsed" in cache else "miss"
 
 
 def _new_row() -> list[float]:
