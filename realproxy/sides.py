@@ -93,7 +93,7 @@ class Sides:
 
     def go_on(self, turn: Turn) -> Then:
         """Answer from an upstream, as far as the client has patience, or from the store if it fails."""
-        fetch, recording, client = turn.fetch, turn.recording, turn.client
+        fetch, client = turn.fetch, turn.client
         assert fetch is not None
         try:
             if not client.patient:
@@ -104,12 +104,8 @@ class Sides:
                 self._flush(turn, fetch)
                 fetch.run(turn.worker, turn.keep)
         except (Malformed, Refusal) as error:
-            refusal = _refusal(error)
-            stored = recording.stand_in() if recording is not None and refusal.status >= 500 else None
-            if stored is None:
-                raise refusal from None
-            turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
-            fetch.send_stored(stored)
+            if not _stand_in(turn, fetch, _refusal(error)):
+                raise _refusal(error) from None  # kept by no name, which would refer back to this frame
         finally:
             turn.keep = fetch.keep
         if turn.lead is not None and turn.lead.away:
@@ -277,6 +273,17 @@ class Sides:
     def _permitted(self, head: RequestHead, forward: Forwarding) -> list[Address]:
         with self._site.waits.unknown():
             return forward.places(asked_host(head), head.port, self._own)
+
+
+def _stand_in(turn: Turn, fetch: Fetch, refusal: Refusal) -> bool:
+    """Answer from the store in place of an upstream that fails, if that may be."""
+    recording = turn.recording
+    stored = recording.stand_in() if recording is not None and refusal.status >= 500 else None
+    if stored is None:
+        return False
+    turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
+    fetch.send_stored(stored)
+    return True
 
 
 def _refusal(error: Malformed | Refusal) -> Refusal:

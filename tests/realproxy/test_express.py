@@ -1,6 +1,5 @@
 """The express lane: what needs no waiting needs no worker, and what does is finished by one."""
 
-import gc
 import json
 import threading
 import time
@@ -367,21 +366,3 @@ def test_a_disk_tier_is_left_to_workers(origin, serve, wire, until, tmp_path):
     assert [client.ask().body for _ in range(5)] == [b"hello"] * 5
     until(lambda: handed_on(proxy) == 5)
     assert proxy.stats()["at_once"] == 0
-
-
-@pytest.mark.parametrize("caching", [None, KEPT], ids=["passed on", "stored"])
-def test_requests_leave_nothing_to_the_garbage_collector(origin, serve, wire, until, caching):
-    """Its pauses were what the slowest requests waited for."""
-    proxy = serve(origin(), caching=caching)
-    client = wire(proxy)
-    warm(client)
-    warm(client)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(100):
-            client.ask()
-        until(lambda: proxy.stats()["requests"] == 102)
-        assert gc.collect() < 50
-    finally:
-        gc.enable()

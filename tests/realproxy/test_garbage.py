@@ -15,6 +15,8 @@ REQUESTS = 40
 
 def script(asked):
     start = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n"
+    if asked.target == "/cut":
+        return None
     if asked.target == "/chunked":
         return start + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     if asked.target == "/large":
@@ -37,6 +39,7 @@ def script(asked):
         ("GET", "/cached/hit", 200),
         ("GET", "/cached/miss", 200),
         ("GET", "/own", 403),
+        ("GET", "/cut", 502),
     ],
 )
 def test_a_request_that_is_over_leaves_nothing_behind(origin, serve, wire, until, method, target, status):
