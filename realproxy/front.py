@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, set_time_limits
 from realproxy.http1 import Malformed
+from realproxy.listening import let_nobody_in
 from realproxy.pacing import STEP, Pace
 from realproxy.socks import Handshake
 from realproxy.turns import YIELD, Turns
@@ -407,7 +408,7 @@ class Front:
             return
         if self._listener.fileno() >= 0:
             self._epoll.unregister(self._listen_fd)
-            self._listener.listen(0)  # the kernel lets hardly anybody in any more
+            let_nobody_in(self._listener)
             self._accept(time.monotonic())  # who is in its queue was let in
             self._listener.close()
         now = time.monotonic()
