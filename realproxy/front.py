@@ -275,11 +275,13 @@ class Front:
                 self._sweep(now)
 
     def _read(self, client: Client, now: float) -> None:
-        if client.state is State.LINGERING:
+        with self._handing:  # who hands a client over has set its state a moment before it is armed
+            state = client.state
+            if state is not State.WAITING and state is not State.LINGERING:
+                client.missed = True  # taken for another reason while this event was on its way
+                return
+        if state is State.LINGERING:
             self._discard(client)
-            return
-        if client.state is not State.WAITING:
-            client.missed = True  # taken for another reason while this event was on its way
             return
         if client.socks is not None:
             self._shake_hands(client, now)
