@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from policies.problems import BadInput
 from realproxy.fleet import COMMAND
+from realproxy.garbage import freeze_what_is_there
 from realproxy.proxy import Proxy
 from realproxy.signals import Signals, serve_until_told
 
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
             if proxy.admin_url:
                 ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
+            freeze_what_is_there()
             serve_until_told(proxy, options.file, signals)
         finally:
             proxy.stop()

@@ -15,6 +15,7 @@ from typing import Any
 
 from policies.problems import BadInput
 from policies.settings import parse_settings
+from realproxy.garbage import freeze_what_is_there
 from realproxy.running import Running
 from realproxy.sockets import Sockets
 from realproxy.turns import Turns
@@ -33,6 +34,7 @@ class Member:
         wish = message["do"]
         if wish == "serve":
             self._running = _serve(message)
+            freeze_what_is_there()
             return None
         running = self._running
         if running is None:
