@@ -1,6 +1,6 @@
 """A good client among many bad ones: its p99 beside the one that it has alone.
 
-``python benchmarks/crowds.py`` measures a client that asks again and again on one connection: alone, beside
+``python -m benchmarks.crowds`` measures a client that asks again and again on one connection: alone, beside
 10,000 idle keep-alive connections and 2,000 clients that send a head one byte a second, and alone again.
 The crowd is a process of its own. Needs nginx as the origin, and 20,000 descriptors.
 """
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from rig import ROOT, origin, proxytwin, running
+from benchmarks.rig import origin, proxytwin, running
 
 HEAD = b"GET /1k HTTP/1.1\r\nHost: crowd.test\r\n"
 SETTINGS = """
@@ -124,7 +124,7 @@ def report(port: int, options: argparse.Namespace) -> None:
 
 def one_round(port: int, options: argparse.Namespace, measure: Callable[[str], float]) -> float:
     before = measure("alone")
-    command = [sys.executable, str(ROOT / "benchmarks" / "crowds.py"), "--crowd", str(port)]
+    command = [sys.executable, "-m", "benchmarks.crowds", "--crowd", str(port)]
     command += ["--idle", str(options.idle), "--slow", str(options.slow)]
     with running(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

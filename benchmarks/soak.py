@@ -1,6 +1,6 @@
 """A million requests of all kinds: descriptors, threads and memory of the proxy do not grow.
 
-``python benchmarks/soak.py`` sends 10⁶ requests through one proxy: on kept and on new connections, cached and
+``python -m benchmarks.soak`` sends 10⁶ requests through one proxy: on kept and on new connections, cached and
 passed on, refused, cut off in the middle, through tunnels, with the configuration swapped now and then.
 After each tenth it waits until all is idle and prints what the proxy holds. Needs nginx and wrk.
 """
@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from rig import load, origin, running
+from benchmarks.rig import load, origin, running
 
 SETTINGS = """
 admin = "127.0.0.1:0"
