@@ -42,7 +42,8 @@ class Express:
     def __init__(self, front: Front, workers: Workers, serving: Serving, patience: float) -> None:
         self._front = front
         self.serving, self.patience = serving, patience
-        self._worker = Worker(workers.places)
+        self._places = workers.places
+        self._worker = Worker(self._places)
         self._asked: dict[int, Turn] = {}
         workers.count_with(self._worker)
 
@@ -115,7 +116,7 @@ class Express:
             self._await(turn, turn.fetch.awaited)
             return True
         if turn is not None and turn.placed:
-            self._worker.places.give()
+            self._places.give()
         if then is Then.NEXT:
             front.stay(client)
         elif then is Then.LINGER:

@@ -1,29 +1,36 @@
 """How many requests are worked on at once: in a thread, or awaiting an upstream without one.
 
-Threads. One lock; `take` alone waits, for as long as all places are taken.
+Who finds no place stands in line without a thread: were threads to wait for places, those who hold
+the places and need a thread to go on would find none.
+
+Threads. One lock; nobody waits. `seated` is called under it, so that the line keeps its order.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-LOOK = 1.0
-"""Seconds after which who waits looks for itself whether there is a place."""
+Guest = TypeVar("Guest")
 
 
-class Places:
-    """Places for requests.
+class Places(Generic[Guest]):
+    """Places for requests, taken in the order in which they were asked for.
 
     Parameters
     ----------
     limit : int
         How many there are.
+    seated : callable
+        Takes who has a place now; must not wait.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit, self._taken, self._waiting = limit, 0, 0
+    def __init__(self, limit: int, seated: Callable[[Guest], None]) -> None:
+        self._limit, self._taken, self._seated = limit, 0, seated
+        self._line: deque[Guest] = deque()
         self._lock = threading.Lock()
-        self._free = threading.Condition(self._lock)
 
     @property
     def limit(self) -> int:
@@ -34,33 +41,39 @@ class Places:
     def limit(self, limit: int) -> None:
         with self._lock:
             self._limit = limit
-            self._free.notify_all()
+            self._seat()
 
     @property
     def waiting(self) -> int:
-        """How many wait for one."""
-        return self._waiting
+        """How many stand in line."""
+        return len(self._line)
 
     def take_one_at_once(self) -> bool:
-        """Take a place if one is free and nobody waits for it."""
+        """Take a place if one is free, and nobody waits for it."""
         with self._lock:
-            if self._taken + self._waiting >= self._limit:
-                return False
-            self._taken += 1
-        return True
+            free = self._taken < self._limit
+            self._taken += free
+        return free
 
-    def take(self) -> None:
-        """Wait for a place and take it."""
+    def stand_in_line(self, guest: Guest) -> None:
+        """Have `seated` called for somebody as soon as a place is free and it is his turn."""
         with self._lock:
-            self._waiting += 1
-            while self._taken >= self._limit:
-                self._free.wait(LOOK)
-            self._waiting -= 1
-            self._taken += 1
+            self._line.append(guest)
+            self._seat()
 
     def give(self) -> None:
         """Give a place back."""
         with self._lock:
             self._taken -= 1
-            if self._waiting:
-                self._free.notify()
+            self._seat()
+
+    def dismiss(self) -> list[Guest]:
+        """Send all who stand in line away; returns them."""
+        with self._lock:
+            guests, self._line = list(self._line), deque()
+        return guests
+
+    def _seat(self) -> None:
+        while self._line and self._taken < self._limit:
+            self._taken += 1
+            self._seated(self._line.popleft())

@@ -126,7 +126,8 @@ class Sides:
     @staticmethod
     def _ask(turn: Turn, fetch: Fetch) -> bool:
         """Ask without waiting, if one more request may be worked on."""
-        turn.placed = turn.placed or turn.worker.places.take_one_at_once()
+        places = turn.worker.places
+        turn.placed = turn.placed or (places is not None and places.take_one_at_once())
         return turn.placed and fetch.ask_at_once(turn.keep)
 
     @staticmethod

@@ -1,8 +1,8 @@
 """The workers: threads that answer requests, as many as help.
 
-Threads. The queue and the waits are all that the front and the workers share. The front thread
-alone starts workers, in `adjust`; a worker ends itself under the lock. What a worker counts is
-its own; `Workers.tally` may read it at any time.
+Threads. The places, the queue and the waits are all that the front and the workers share; who is in
+the queue has a place. The front thread alone starts workers, in `adjust`; a worker ends itself under
+the lock. What a worker counts is its own; `Workers.tally` may read it at any time.
 
 How many? One interpreter runs one thread at a time: two or three that could run keep it busy,
 more only add switching. So what is kept steady is not the number of threads but of those that
@@ -48,16 +48,16 @@ class Worker:
         What it counted: answers by status class, ends.
     meter : Meter
         What its exchanges cost; filled only if somebody can ask for it.
-    places : Places
-        Of all workers, for who works on several requests at once.
+    places : Places or None
+        Of all workers, for who begins with requests that have none yet.
     at : callable or None
         What it serves with right now.
     """
 
-    def __init__(self, places: Places | None = None) -> None:
+    def __init__(self, places: Places[Client] | None = None) -> None:
         self.tally: Counter[str] = Counter()
         self.meter = Meter()
-        self.places = places or Places(1)
+        self.places = places
         self.at: Callable[[Client, Worker], None] | None = None
         self._buffer: memoryview | None = None
 
@@ -106,8 +106,9 @@ class Workers:
         overflow: Callable[[Client], None] | None = None,
         most_queued: int = 0,
     ) -> None:
-        self.serve, self._abandon, self._waits, self.places = serve, abandon, waits, Places(limit)
+        self.serve, self._abandon, self._waits = serve, abandon, waits
         self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
+        self.places: Places[Client] = Places(limit, self._queue.put)
         self._overflow, self.most_queued = overflow, most_queued
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
@@ -133,9 +134,13 @@ class Workers:
     def submit(self, client: Client) -> None:
         """Have a client's request answered; never waits."""
         overflow = self._overflow
-        begun = client.follower is not None or (client.turn is not None and client.turn.begun)
-        if overflow is None or begun or self.queued < self.most_queued:
+        turn = client.turn
+        if turn is not None and turn.placed:
             self._queue.put(client)
+            return
+        begun = client.follower is not None or (turn is not None and turn.begun)
+        if overflow is None or begun or self.queued < self.most_queued:
+            self.places.stand_in_line(client)
         else:
             overflow(client)
 
@@ -151,7 +156,7 @@ class Workers:
 
     @property
     def queued(self) -> int:
-        """Requests that wait for a thread, or with one for a place."""
+        """Requests that wait for a place, or with one for a thread."""
         return self._queue.qsize() + self.places.waiting
 
     def meters(self) -> list[Meter]:
@@ -238,11 +243,13 @@ class Workers:
                 self._queue.put(None)
 
     def _let_go_of_the_rest(self) -> None:
+        rest: list[Client | None] = [*self.places.dismiss()]
         with contextlib.suppress(queue.Empty):
             while True:
-                client = self._queue.get_nowait()
-                if client is not None and client.turn is not None:
-                    client.turn.let_go()
+                rest.append(self._queue.get_nowait())
+        for client in rest:
+            if client is not None and client.turn is not None:
+                client.turn.let_go()
 
     def _start_one(self) -> None:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
@@ -285,8 +292,6 @@ class Workers:
             return True
 
     def _work(self, client: Client, worker: Worker) -> None:
-        if client.turn is None or not client.turn.placed:
-            self.places.take()
         handled = False
         worker.at = serve = self.serve if client.turn is None else client.turn.serving.serve
         try:
