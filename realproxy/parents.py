@@ -18,7 +18,7 @@ from policies.problems import BadInput
 from policies.settings import Limits
 from realproxy.exchange import End, UpstreamTrouble
 from realproxy.http1 import Malformed, ResponseHead, parse_response
-from realproxy.relaying import Fetch
+from realproxy.nexthop import NextHop
 from realproxy.resolving import Resolver
 from realproxy.socks import Asking, Refused
 from realproxy.targets import Address, Detour, connect
@@ -184,11 +184,11 @@ class ParentProxy:
         return data[end + 4 :]
 
 
-class ParentFetch(Fetch):
+class ParentHop(NextHop):
     """A request to a parent: when that asks for credentials, it means this proxy and not the client."""
 
-    def _answer(self) -> tuple[ResponseHead, bytes]:
-        answer, rest = super()._answer()
+    def _final_answer(self) -> tuple[ResponseHead, bytes]:
+        answer, rest = super()._final_answer()
         if answer.status == 407:  # RFC 9110, 15.5.8
             raise UpstreamTrouble(502, End.UPSTREAM_BAD, "the parent: it wants other credentials")
         return answer, rest

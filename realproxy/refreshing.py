@@ -17,6 +17,7 @@ from realproxy.exchange import Cut, Exchange, Refusal
 from realproxy.forwarding import asked_host
 from realproxy.heads import upstream_request
 from realproxy.http1 import Malformed, RequestHead
+from realproxy.nexthop import NextHop
 from realproxy.recording import Recording
 from realproxy.relaying import Fetch
 from realproxy.site import Site
@@ -120,5 +121,5 @@ class Refresher:
 
     def _run(self, way: Way, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
         site = self._site
-        fetch = Fetch(site.pool, site.settings.limits, _Nobody(), exchange, head, recording, way)
+        fetch = Fetch(NextHop(site.pool, site.settings.limits, _Nobody(), exchange, head, way), recording)
         fetch.run(Worker(), keep=True)

@@ -25,7 +25,8 @@ from realproxy.heads import MOST_PASSAGES, passages, upstream_request
 from realproxy.http1 import Malformed, RequestHead, TargetForm
 from realproxy.looking_up import LookUp
 from realproxy.max_forwards import goes_on
-from realproxy.parents import ParentFetch
+from realproxy.nexthop import NextHop
+from realproxy.parents import ParentHop
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch, Progress
@@ -33,7 +34,7 @@ from realproxy.site import Site
 from realproxy.targets import Address
 from realproxy.tunnel import Relay
 from realproxy.turn import Then, Turn
-from realproxy.upgrading import Switched, UpgradeFetch, offering, wanted_protocols
+from realproxy.upgrading import Switched, UpgradeHop, offering, wanted_protocols
 
 FORWARD_RULES = Rules(ttl=None, stale=STALE, targeted=False)
 """For what the forward side stores: the origin alone says how long it is fresh."""
@@ -194,7 +195,7 @@ class Sides:
 
         asking = Asking(service, exchange.client, exchange, head_for, site.waits, turn.client.ends)
         receiver = turn.lead or turn.client
-        turn.fetch = Fetch(site.pool, self._limits, receiver, exchange, head, recording, asking)
+        turn.fetch = Fetch(NextHop(site.pool, self._limits, receiver, exchange, head, asking), recording)
         return self.go_on(turn)
 
     def _from_memory(self, turn: Turn, service: str) -> Then:
@@ -211,7 +212,8 @@ class Sides:
             return offering(upstream_request(head, host, client.address), protocols)
 
         asking = Asking(site.services[service], exchange.client, exchange, head_for, site.waits, client.ends)
-        turn.fetch = UpgradeFetch(site.pool, self._limits, client, exchange, head, protocols, asking)
+        hop = UpgradeHop(site.pool, self._limits, client, exchange, head, protocols, asking)
+        turn.fetch = Fetch(hop, None)
         try:
             return self.go_on(turn)
         except Switched as switched:
@@ -241,9 +243,9 @@ class Sides:
         turn.exchange.upstream = forward.upstream(head.authority.decode())
         validators = recording.validators if recording is not None else None
         way = Straight(addresses, forward.request(head, turn.client.address, validators))
-        kind = ParentFetch if forward.asks_parent else Fetch
+        kind = ParentHop if forward.asks_parent else NextHop
         receiver = turn.lead or turn.client
-        turn.fetch = kind(self._site.pool, self._limits, receiver, turn.exchange, head, recording, way)
+        turn.fetch = Fetch(kind(self._site.pool, self._limits, receiver, turn.exchange, head, way), recording)
         return self.go_on(turn)
 
     def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:

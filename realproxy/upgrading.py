@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from policies.settings import Limits
 from realproxy.asking import Way
 from realproxy.client import Client
-from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.exchange import End, Exchange, Refusal
 from realproxy.heads import client_response
 from realproxy.http1 import UNTIL_CLOSE, RequestHead, ResponseHead
-from realproxy.relaying import Fetch
+from realproxy.nexthop import NextHop
 from realproxy.upstream import Pool
 
 # HTTP/2 would carry further requests past every route and rule; TLS would hide them.
@@ -59,7 +59,7 @@ def offering(request: bytes, protocols: list[bytes]) -> bytes:
     return request[:-2] + _fields(protocols) + b"\r\n"
 
 
-class UpgradeFetch(Fetch):
+class UpgradeHop(NextHop):
     """One request that offers other protocols; raises `Switched` if the upstream takes one.
 
     Parameters
@@ -78,7 +78,7 @@ class UpgradeFetch(Fetch):
         protocols: list[bytes],
         way: Way,
     ) -> None:
-        super().__init__(pool, limits, client, exchange, head, None, way)
+        super().__init__(pool, limits, client, exchange, head, way)
         self._hedge_after = None
         self._protocols = protocols
         self._switched = False
@@ -87,18 +87,15 @@ class UpgradeFetch(Fetch):
         chosen = answer.fields.elements(b"upgrade")
         if not chosen or not set(chosen) <= set(self._protocols):  # RFC 9110, 7.8
             raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched to a protocol that was not offered")
-        connection = self._connection
+        connection = self.connection
         assert connection is not None
-        self._exchange.status = 101
-        try:
-            self._client.send([client_response(answer, UNTIL_CLOSE, _fields(chosen))])
-        except Cut:
-            self.begun = True
-            raise
-        self._switched, self._connection = True, None
+        self.exchange.status = 101
+        self.client.send([client_response(answer, UNTIL_CLOSE, _fields(chosen))])
+        self._switched, self.connection = True, None
         self._way.settled(False)
         raise Switched(self._pool.give_away(connection), connection.buffer)
 
-    def _release(self, reusable: bool) -> None:
+    def release(self, reusable: bool) -> None:
+        """See `NextHop`."""
         if not self._switched:  # otherwise the upstream is done when the tunnel ends
-            super()._release(reusable)
+            super().release(reusable)
