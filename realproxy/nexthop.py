@@ -66,6 +66,11 @@ class NextHop:
         How it ends for the upstream, or ended; None: nobody knows.
     """
 
+    __slots__ = (
+        "_body", "_hedge_after", "_late", "_place", "_pool", "_sent", "_until", "_upload", "_way", "client",
+        "connection", "exchange", "failed", "head", "limits",
+    )  # fmt: skip
+
     def __init__(
         self,
         pool: Pool,

@@ -47,6 +47,11 @@ class Fetch:
         Whether the client's connection may carry another request.
     """
 
+    __slots__ = (
+        "_begun", "_client", "_exchange", "_given", "_head", "_hop", "_onward", "_reader", "_recording",
+        "keep",
+    )  # fmt: skip
+
     def __init__(self, hop: NextHop, recording: Recording | None) -> None:
         self._hop, self._recording = hop, recording
         self._client, self._exchange, self._head = hop.client, hop.exchange, hop.head
