@@ -1,24 +1,16 @@
 """Real runs: real backends, the real proxy and Locust, on loopback."""
 
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
-from loadtests import LoadTestError, Measurement, Stage
-from loadtests.processes import Child
+from loadtests import Measurement, Stage
 from policies.balancing import Balancer, balancing_policies, balancing_policy
-from policies.problems import BadInput
 from scenarios import Scenario, Workload, load_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
@@ -278,135 +270,6 @@ def test_a_generator_that_cannot_keep_up_makes_the_run_void(stage: Stage) -> Non
     assert any(reason.startswith("the load generator sent 1 %") for reason in run.void), run.void
 
 
-def during(stage: Stage, action: Any, seconds: float = 3.0) -> Measurement:
-    """Measure, and do something when the run is half a second old."""
-    done = threading.Event()
-
-    def progress(passed: float, _total: float) -> None:
-        if passed > 0.5 and not done.is_set():
-            done.set()
-            action()
-
-    return stage.measure(scenario(seconds=seconds), progress=progress)
-
-
-def proxy_process() -> psutil.Process:
-    (proxy,) = [
-        child for child in psutil.Process().children() if "loadtests.proxy_child" in " ".join(child.cmdline())
-    ]
-    return proxy
-
-
-def test_a_proxy_that_dies_makes_the_run_void_without_a_wait(stage: Stage, by_rule: Reasons) -> None:
-    start = time.monotonic()
-    run = during(stage, lambda: proxy_process().kill(), seconds=60.0)
-    assert run.void[0] == "the proxy ended (killed by SIGKILL) during the run"
-    assert time.monotonic() - start < 40.0
-    assert len(run.records) > 0
-    assert by_rule(stage.measure(scenario(seconds=0.5))) == []
-
-
-def test_a_generator_that_dies_is_an_error_and_the_next_run_has_a_new_one(
-    stage: Stage, by_rule: Reasons
-) -> None:
-    def kill() -> None:
-        assert stage._generator is not None
-        os.kill(stage._generator.pid, signal.SIGKILL)
-
-    with pytest.raises(LoadTestError, match=r"Locust ended \(killed by SIGKILL\)"):
-        during(stage, kill)
-    assert by_rule(stage.measure(scenario(seconds=0.5))) == []
-
-
-def test_a_proxy_that_cannot_start_is_an_error_in_its_own_words(stage: Stage) -> None:
-    shipped = scenario(seconds=0.5)
-    proxy = shipped.proxy.model_copy(update={"listen": "127.0.0.1:0", "log": {"file": "/nowhere/access.log"}})
-    with pytest.raises(
-        LoadTestError, match=r"(?s)the proxy ended \(exit code 2\):.*/nowhere/access\.log|log"
-    ):
-        stage.measure(shipped.model_copy(update={"proxy": proxy}))
-
-
-def test_a_trace_that_is_missing_is_the_users_mistake(stage: Stage) -> None:
-    shipped = scenario()
-    workload = shipped.workload.model_copy(update={"users": None, "trace": "/nowhere.csv"})
-    with pytest.raises(BadInput, match=r"/nowhere\.csv: cannot be read"):
-        stage.measure(shipped.model_copy(update={"workload": workload}))
-
-
-def our_processes() -> list[str]:
-    """What this process has started of loadtests; a pool of another test file may live beside it."""
-    lines = [" ".join(child.cmdline()) for child in psutil.Process().children()]
-    return [line for line in lines if "loadtests" in line]
-
-
-def test_an_interrupt_leaves_no_process_behind(stage: Stage) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        during(stage, interrupt)
-    assert our_processes() == []
-
-
-def test_a_stage_that_is_left_leaves_no_file_and_no_process_behind() -> None:
-    with Stage() as stage:
-        folder = stage._folder
-        assert folder.exists()
-        until = time.monotonic() + 60.0
-        while len(our_processes()) != 1:  # a process that is just being started has no command line yet
-            assert time.monotonic() < until
-            time.sleep(0.01)
-    assert not folder.exists()
-    assert our_processes() == []
-
-
-PARENT = """
-import json, psutil
-from loadtests import Stage
-from scenarios import load_scenario
-
-def tell(done, total):
-    if done > 0.3:
-        pids = [child.pid for child in psutil.Process().children(recursive=True)]
-        print(json.dumps(pids), flush=True)
-
-with Stage() as stage:
-    stage.measure(load_scenario("slow-server").scenario, progress=tell)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_all_processes_end_when_their_parent_is_ended_during_a_run(
-    number: signal.Signals, tmp_path: Path
-) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}  # a killed parent removes nothing
-    with Child("the parent", [sys.executable, "-c", PARENT], environment, ROOT) as parent:
-        pids: Any = parent.expect(60.0)
-        assert len(pids) == 3
-        os.kill(parent.pid, number)
-        assert parent.wait(60.0) != 0
-    gone = time.monotonic() + 30.0
-    while any(map(alive, pids)) and time.monotonic() < gone:
-        time.sleep(0.02)
-    assert [pid for pid in pids if alive(pid)] == []
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def test_locust_is_never_imported_into_the_callers_process() -> None:
-    code = "import sys, loadtests.measure; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout == "[]\n"
-
-
 def test_a_generator_short_of_connections_sends_late_and_the_run_is_void(stage: Stage) -> None:
     shipped = open_load("backend.web.service_time=20ms")
     workload = shipped.workload.model_copy(update={"connections": 2})
@@ -415,3 +278,11 @@ def test_a_generator_short_of_connections_sends_late_and_the_run_is_void(stage: 
     under_way = [np.sum((records.sent <= at) & (records.done > at)) for at in records.sent]
     assert max(under_way) == 2
     assert any("late" in reason for reason in measured.void)
+
+
+def test_locust_is_never_imported_into_the_callers_process() -> None:
+    code = "import sys, loadtests.measure; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == "[]\n"
