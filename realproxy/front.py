@@ -1,11 +1,11 @@
-"""The front: one thread that accepts clients and waits for their request heads.
+"""The front: one thread that waits for clients and for their request heads.
 
-Threads. The front thread alone accepts and owns every connection in state WAITING or LINGERING.
-A whole head goes to the express lane, in the same thread, or to the workers' queue. Workers call
-`resume`, `linger` and `close` on what they own: each hands the connection over with the last thing
-it does, arming the descriptor in the epoll set. It is edge-triggered (EPOLLET): what the front has
-read needs no arming again, and what it has passed over is reported anew by arming. Before a
-connection is handed on it is silenced.
+Threads. The front thread alone accepts (`entrance.py`) and owns every connection in state WAITING or
+LINGERING. A whole head goes to the express lane, in the same thread, or to the workers' queue.
+Workers call `resume`, `linger` and `close` on what they own: each hands the connection over with the
+last thing it does, arming the descriptor in the epoll set. It is edge-triggered (EPOLLET): what the
+front has read needs no arming again, and what it has passed over is reported anew by arming. Before
+a connection is handed on it is silenced.
 `_handing` makes the state and the arming one step for the sweep, which takes connections unasked.
 `_clients` is changed by single dict operations only, which the interpreter makes atomic.
 """
@@ -13,7 +13,6 @@ connection is handed on it is silenced.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -23,12 +22,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from policies.settings import Limits
-from realproxy.client import Arrival, Client, State, set_time_limits
+from realproxy.client import Arrival, Client, State
+from realproxy.entrance import ARMED, Entrance
 from realproxy.http1 import Malformed
-from realproxy.listening import let_nobody_in
-from realproxy.pacing import STEP, Pace
 from realproxy.socks import Handshake
-from realproxy.turns import YIELD, Turns
+from realproxy.turns import YIELD
 from realproxy.waits import Waits
 
 if TYPE_CHECKING:
@@ -36,15 +34,12 @@ if TYPE_CHECKING:
     from realproxy.upstream import Connection
 
 SILENT = int(select.EPOLLET)
-ARMED = select.EPOLLIN | select.EPOLLRDHUP | SILENT
 LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
 LAST_LINGER = 1.0
 """The same while the proxy stops."""
 LAST_CALL = 0.25
 """Seconds that a kept connection has for one more request while the proxy stops: it may be on its way."""
-ACCEPT_AT_ONCE = 64
-"""Clients that are accepted before others are looked at."""
 TICK = 1.0
 """Seconds between two sweeps for what has waited too long, at most."""
 DRAIN_TICK = 0.05
@@ -54,7 +49,7 @@ END_PATIENCE = 5.0
 
 
 class Front:
-    """Accepts clients and waits for their heads.
+    """Has clients accepted, and waits for their heads.
 
     Parameters
     ----------
@@ -71,10 +66,12 @@ class Front:
     hurry : callable
         Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
     welcome : callable
-        Makes the client of a new socket and its address. It may be replaced at any time.
+        Makes the client of a new socket and its address.
 
     Attributes
     ----------
+    entrance : Entrance
+        Accepts the clients.
     handshake : callable
         Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
     express : Express or None
@@ -91,22 +88,16 @@ class Front:
         hurry: Callable[[float], float | None],
         welcome: Callable[[socket.socket, str, Waits], Client],
     ) -> None:
-        self._listener, self._limits, self._waits, self.submit = listener, limits, waits, submit
-        self._chores, self._hurry, self.welcome = chores, hurry, welcome
+        self._limits, self.submit, self._chores, self._hurry = limits, submit, chores, hurry
         self.handshake: Callable[[], Handshake | None] = _no_socks
         self._clients: dict[int, Client] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._listen_fd = listener.fileno()
+        self.entrance = Entrance(listener, self._epoll, limits, waits, self._clients, welcome)
         self._handing = threading.Lock()
-        self._full = False
-        self._retry_accept = 0.0
         self._tick = _tick(limits)
         self._next_sweep = 0.0
-        self.accepted = 0
-        self.turns: Turns | None = None
         self.express: Express | None = None
-        self._yielding = False
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = self._gone = False
@@ -120,19 +111,15 @@ class Front:
     # --- called by the owner of the proxy -------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to accept."""
-        if self.turns is not None:
-            self.turns.note(0)
-        self._listener.setblocking(False)
+        """Begin."""
         self._epoll.register(self._wake, select.EPOLLIN)
-        self._epoll.register(self._listen_fd, select.EPOLLIN)
+        self.entrance.open()
         self.thread.start()
 
     def adopt(self, limits: Limits) -> None:
         """Keep other limits from now on; connections keep the limit of a head that they began with."""
         self._limits, self._tick = limits, _tick(limits)
-        if self._full:
-            self._listen(True)
+        self.entrance.adopt(limits)
 
     def drain(self) -> None:
         """Accept no more, soon close idle connections; `empty` is set when the last one is gone."""
@@ -218,10 +205,7 @@ class Front:
         """Close a connection: the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
-        if self._full and len(self._clients) < self._limits.connections:
-            self._listen(True)
+        self.entrance.left()
         if self.draining:
             self._awake()
 
@@ -250,22 +234,21 @@ class Front:
     # --- the front thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        poll, monotonic = self._epoll.poll, time.monotonic
+        poll, monotonic, entrance = self._epoll.poll, time.monotonic, self.entrance
         wait: float | None = None
         while not self._ended:
             now = monotonic()
-            until_sweep = max(0.0, self._next_sweep - now) if not self._yielding else YIELD
+            until_sweep = max(0.0, self._next_sweep - now) if not entrance.yielding else YIELD
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
-            if self._yielding:
-                self._yielding = False
-                self._listen(True)
+            if entrance.yielding:
+                entrance.go_on()
             for fd, _ in events:
                 client = self._clients.get(fd)
                 if client is not None:
                     self._read(client, now)
-                elif fd == self._listen_fd:
-                    self._accept(now)
+                elif fd == entrance.fd:
+                    entrance.admit(now)
                 elif fd == self._wake:
                     self._drained()
                 elif self.express is not None:
@@ -332,64 +315,9 @@ class Front:
         else:
             self._epoll.modify(client.fd, ARMED)
 
-    def _accept(self, now: float) -> None:
-        for _ in range(self._limits.connections if self.draining else ACCEPT_AT_ONCE):
-            if self.turns is not None and not self.draining and not self.turns.is_mine():
-                self._yielding = True
-                self._listen(False)
-                return
-            if len(self._clients) >= self._limits.connections:
-                self._pause()
-                return
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._listen(False)  # no descriptors: the next sweep tries again
-                    self._retry_accept = now
-                    return
-                continue  # that client is gone already
-            self._welcome(sock, address[0], now)
-
-    def _welcome(self, sock: socket.socket, address: str, now: float) -> None:
-        limits = self._limits
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            patience = limits.idle_timeout
-            set_time_limits(sock, patience, patience if limits.min_rate is None else min(STEP, patience))
-        except OSError:
-            sock.close()
-            return
-        client = self.welcome(sock, address, self._waits)
-        client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
-        if limits.min_rate is not None:
-            client.pace = Pace(limits.min_rate, patience)
-        self._clients[client.fd] = client
-        self.accepted += 1
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
-        self._epoll.register(client.fd, ARMED)
-
-    def _pause(self) -> None:
-        """At the cap: let the kernel's queue hold further clients until one leaves."""
-        self._full = True
-        self._listen(False)
-        if len(self._clients) < self._limits.connections:  # one left meanwhile and may have missed `_full`
-            self._listen(True)
-
-    def _listen(self, on: bool) -> None:
-        if on:
-            self._full = False
-        with contextlib.suppress(OSError, ValueError):  # the listener is gone once draining
-            self._epoll.modify(self._listen_fd, select.EPOLLIN if on else 0)
-
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
-        if self._retry_accept:
-            self._retry_accept = 0.0
-            self._listen(True)
+        self.entrance.try_again()
         for client in list(self._clients.values()):
             if client.deadline > now or not self._take(client):
                 continue
@@ -408,12 +336,8 @@ class Front:
             os.eventfd_read(self._wake)
         if not self.draining:
             return
-        if self._listener.fileno() >= 0:
-            self._epoll.unregister(self._listen_fd)
-            let_nobody_in(self._listener)
-            self._accept(time.monotonic())  # who is in its queue was let in
-            self._listener.close()
         now = time.monotonic()
+        self.entrance.shut(now)
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):

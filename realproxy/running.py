@@ -111,7 +111,7 @@ class Running:
         )
         submit, adjust = self._workers.submit, self._workers.adjust
         self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
-        self._front.turns = sockets.turns
+        self._front.entrance.turns = sockets.turns
         self._express = Express(self._front, self._workers, now.serving, limits.answer_timeout)
         self._front.express, pool.unwatch = self._express, self._front.unwatch
         self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
@@ -183,7 +183,7 @@ class Running:
         now.serving.follow_meter = before.serving.follow_meter
         for part in (now.site.pool, self._front):
             part.adopt(settings.limits)
-        self._front.welcome = welcome
+        self._front.entrance.welcome = welcome
         self.tcp.adopt(now.site.services)
         self._health.stop()
         self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
@@ -246,7 +246,8 @@ class Running:
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._front.end()
-        turns, self._front.turns = self._front.turns, None
+        entrance = self._front.entrance
+        turns, entrance.turns = entrance.turns, None
         if turns is not None:
             turns.close()
         now.site.pool.close_all()
@@ -284,7 +285,7 @@ class Running:
             "upstreams": {name: service.counts() for name, service in site.services.items()},
             "services": {name: service.state() for name, service in site.services.items()},
             "connections": self._front.connections,
-            "accepted": self._front.accepted,
+            "accepted": self._front.entrance.accepted,
             "tunnels": self._relay.count,
             "associations": self._associations.count,
             "tcp": self.tcp.counts(),
