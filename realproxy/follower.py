@@ -64,12 +64,14 @@ class Follower:
         When it last took something, on the monotonic clock.
     watched : bool
         Whether it is waited for until it reads on.
+    waited_from : float
+        While it is: what its pace has not counted begins here, on the monotonic clock.
     """
 
     __slots__ = (
         "active", "arriving", "at", "begun", "client", "exchange", "failures", "flight", "framing",
-        "gathering", "head",
-        "held", "keep", "key", "leads", "refusal", "request", "turn", "until", "watched", "whole_only",
+        "gathering", "head", "held", "keep", "key", "leads", "refusal", "request", "turn", "until",
+        "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +101,7 @@ class Follower:
         self.framing = 0
         self.active = 0.0
         self.watched = False
+        self.waited_from = 0.0
 
     def suited(self, arriving: Arriving, now: float) -> bool:
         """Whether it could be given this answer out of the store."""

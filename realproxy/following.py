@@ -131,13 +131,14 @@ class Following:
                 if fd == self._wake:
                     self._take_messages()
                 elif (follower := self._blocked.get(fd)) is not None:
+                    _count_wait(follower, time.monotonic())
                     self._push(follower)
             for _ in range(len(self._ready)):
                 self._push(self._ready.popleft())
             self._time_out(time.monotonic())
             if now >= next_sweep:
                 next_sweep = now + TICK
-                self._sweep(now)
+                self._sweep(time.monotonic())
         self._take_messages()
         waiting = [follower for _, _, follower in self._waiting if follower.gathering.leave(follower)]
         for follower in [*self._blocked.values(), *self._ready, *waiting]:
@@ -160,9 +161,11 @@ class Following:
                 self._ask_again([follower], Turn.ALONE)
 
     def _sweep(self, now: float) -> None:
-        """Cut off those who do not read."""
+        """Cut off those who do not read, or too slowly."""
         for follower in list(self._blocked.values()):
-            if now - follower.active > self.idle_timeout:
+            _count_wait(follower, now)
+            pace = follower.client.pace
+            if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
                 self._end(follower, End.CLIENT_SLOW)
 
     def _ask_again(self, followers: Iterable[Follower], turn: Turn) -> None:
@@ -249,7 +252,7 @@ class Following:
 
     def _send(self, follower: Follower) -> bool:
         """Send what is held; returns whether all of it could be."""
-        held, sock = follower.held, follower.client.sock
+        held, sock, pace = follower.held, follower.client.sock, follower.client.pace
         while held:
             more = socket.MSG_MORE if len(held) > 1 else 0
             try:
@@ -257,6 +260,8 @@ class Following:
             except BlockingIOError:
                 return False
             follower.active, follower.begun = time.monotonic(), True
+            if pace is not None:
+                pace.moved(sent)
             if sent < len(held[0]):
                 held[0] = held[0][sent:]
             else:
@@ -304,6 +309,7 @@ class Following:
         if on and not follower.watched:
             self._epoll.register(fd, select.EPOLLOUT)
             self._blocked[fd] = follower
+            follower.waited_from = time.monotonic()
         elif follower.watched and not on:
             self._epoll.unregister(fd)
             del self._blocked[fd]
@@ -329,3 +335,10 @@ class Following:
                 client.reset_on_close()
             self._front.close(client)
         self._log(exchange)
+
+
+def _count_wait(follower: Follower, now: float) -> None:
+    """Tell the pace of a client how long it was waited for."""
+    if follower.client.pace is not None:
+        follower.client.pace.waited(now - follower.waited_from)
+        follower.waited_from = now

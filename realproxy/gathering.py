@@ -308,7 +308,10 @@ class Lead:
 def send_now(client: Client, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
     """Send what a client takes without waiting; returns a copy of the rest."""
     left = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    total = len(left)
     with contextlib.suppress(OSError):  # it does not read now, or is gone: the follow thread finds out
         while left:
             left = left[client.sock.send(left, socket.MSG_DONTWAIT) :]
+    if client.pace is not None:
+        client.pace.moved(total - len(left))
     return [memoryview(bytes(left))] if left else []

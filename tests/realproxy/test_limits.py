@@ -1,5 +1,6 @@
 """Limits: nobody holds a thread or a place for longer than the settings allow."""
 
+import contextlib
 import json
 import threading
 import time
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from policies.units import parse_byte_rate
-from realproxy import BadInput, Limits, Log, Proxy, Route, Service
+from realproxy import BadInput, Limits, Log, Proxy, Route, RouteCache, Service
 from realproxy.pacing import GRACE, Pace
 
 
@@ -117,6 +118,55 @@ def test_who_is_fast_enough_gets_all_of_it(origin, serve, wire):
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     assert client.answer().body == body
     assert server.asked[1].body == body
+
+
+@pytest.fixture
+def gathering(origin, serve, wire, until):
+    """Two clients whose one fetch is about to be answered: who fetches, and who follows."""
+
+    def start(body: bytes, rate: str):
+        opened = threading.Event()
+
+        def script(_):
+            assert opened.wait(60)
+            return (
+                b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\nContent-Length: %d\r\n\r\n" % len(body)
+                + body
+            )
+
+        server = origin(script)
+        gather = RouteCache(coalesce=True, wait="60s")
+        proxy = serve(server, caching=gather, limits=Limits(min_rate=rate, drain="0s"))
+        clients = [wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]
+        until(lambda: server.asked)
+        clients.append(wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+        until(lambda: proxy.stats()["waiting"] == 1)
+        opened.set()
+        return proxy, clients
+
+    return start
+
+
+def test_who_follows_another_fetch_fast_enough_gets_all_of_it(gathering):
+    body = bytes(range(256)) * 40_000
+    _, clients = gathering(body, "1KiB/s")
+    assert [client.answer().body == body for client in clients] == [True, True]
+
+
+def test_who_hardly_reads_what_another_fetches_is_cut_off_although_it_never_stops(
+    gathering, until, monkeypatch
+):
+    monkeypatch.setattr("realproxy.pacing.GRACE", 0.3)
+    proxy, clients = gathering(bytes(30_000_000), "100MB/s")
+
+    def cut_off() -> bool:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            for client in clients:
+                client.sock.settimeout(0.01)
+                client.sock.recv(1000)
+        return proxy.stats()["ends"].get("client-slow") == 2
+
+    until(cut_off)
 
 
 def test_a_pace_counts_only_the_time_that_it_is_waited_for():
