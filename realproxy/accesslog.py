@@ -1,9 +1,10 @@
 """The access log: one line an exchange, written by a thread of its own.
 
 Threads. Who has served a request only appends to a deque, so that no disk can hold up or fail it;
-the log thread formats, writes and owns the file. While there are lines it looks for more every
+the log thread formats, writes, owns the file and closes it. While there are lines it looks for more every
 `FLUSH` seconds and need not be woken; when there are none it waits until it is. If it falls too far
-behind, lines are dropped and counted. The file may be renamed at any time, as log rotation does: the
+behind, lines are dropped and counted; so are those that it still has when a stop has waited long
+enough for it, which are taken away from it. The file may be renamed at any time, as log rotation does: the
 thread looks once a second, and when told to, whether the name still is that of the file it has open.
 """
 
@@ -54,11 +55,17 @@ class AccessLog:
     ------
     OSError
         If the file cannot be opened.
+
+    Attributes
+    ----------
+    dropped : int
+        Lines that were lost, or that nobody can tell to be written.
     """
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
         self._waiting: deque[Exchange | Order] = deque()
+        self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._asleep = False
         self._path = None if settings.file == "-" else settings.file
@@ -85,11 +92,23 @@ class AccessLog:
         self._tell(Order.REOPEN)
 
     def close(self) -> None:
-        """Write what is waiting, for `CLOSE_PATIENCE` at most, and end the thread."""
+        """Write what is waiting, for `CLOSE_PATIENCE` at most, end the thread, and say what was lost."""
         self._tell(Order.END)
         self._thread.join(CLOSE_PATIENCE)
-        if not self._thread.is_alive():  # else the disk hangs: the descriptor is the thread's until the end
-            os.close(self._fd)
+        if self._thread.is_alive():  # the disk hangs
+            self.dropped += self._take_away()
+        if self.dropped:
+            said = f"proxytwin: the access log {self._path or '-'} has lost lines: {self.dropped}"
+            print(said, file=sys.stderr, flush=True)
+
+    def _take_away(self) -> int:
+        """Leave the thread nothing but the end, should it ever go on; returns how many lines it had."""
+        count = len(self._in_hand)
+        with contextlib.suppress(IndexError):
+            while True:
+                count += isinstance(self._waiting.popleft(), Exchange)
+        self._tell(Order.END)
+        return count
 
     def _tell(self, order: Order) -> None:
         self._waiting.append(order)
@@ -103,6 +122,7 @@ class AccessLog:
             self._hurry.wait(FLUSH)
             self._hurry.clear()
             ended = self._drain()
+        os.close(self._fd)
 
     def _sleep(self) -> None:
         """Wait until there is something to write."""
@@ -118,13 +138,14 @@ class AccessLog:
             lines, order = self._gather()
             self._follow_name(now=order is Order.REOPEN)
             self._flush(lines)
+            self._in_hand = []
             if order is Order.END:
                 return True
         return False
 
     def _gather(self) -> tuple[list[str], Order | None]:
         """The next lines, up to an order or as many as are written at once."""
-        lines: list[str] = []
+        lines = self._in_hand
         waiting, wall = self._waiting, time.time() - time.monotonic()
         while waiting and len(lines) < AT_ONCE:
             item = waiting.popleft()

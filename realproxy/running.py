@@ -124,6 +124,7 @@ class Running:
         self._associations = Associations(self.address, self._front.close, self._relay, self._tunnel_ended)
         now.serving.attach(self._front, self._relay, self._associations, self._following)
         self._retiring: list[threading.Thread] = []
+        self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
         self._health = HealthChecker(now.site.services.values(), pool.resolver)
         _switch_interval.shorten()
@@ -223,6 +224,7 @@ class Running:
         former.serving.refresher.retire()
         if former.log is not None and close_log:
             former.log.close()
+            self._dropped_before += former.log.dropped
 
     def stop(self) -> None:
         """Finish what is under way for ``limits.drain`` at most, then end all threads."""
@@ -294,7 +296,7 @@ class Running:
             "at_once": self._express.answered,
             "awaiting": self._express.awaiting,
             "upstream_idle": site.pool.idle,
-            "log_dropped": log.dropped if log is not None else 0,
+            "log_dropped": self._dropped_before + (log.dropped if log is not None else 0),
             "cpu_seconds": time.process_time(),
             "traffic": traffic(self._meters()) if self.settings.admin is not None else [],
         }

@@ -181,6 +181,49 @@ def test_a_log_that_nobody_reads_holds_up_no_request(serve, wire, tmp_path):
     proxy.stop()
 
 
+@pytest.fixture
+def stuck(tmp_path, monkeypatch):
+    """A pipe that takes what fits into it and no byte more, as a disk that hangs; and who could read it."""
+    monkeypatch.setattr(accesslog, "CLOSE_PATIENCE", 0.3)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    yield tmp_path / "pipe", reader
+    os.close(reader)
+
+
+def test_lines_that_a_stop_cannot_wait_for_are_counted_and_said(stuck, until, capsys):
+    pipe, reader = stuck
+    log = AccessLog(Log(file=str(pipe)))
+    for number in range(3_000):
+        log.write(exchange(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number))
+    log.close()
+    assert 0 < log.dropped <= 3_000
+    assert capsys.readouterr().err == f"proxytwin: the access log {pipe} has lost lines: {log.dropped}\n"
+    got = b""
+
+    def ended() -> bool:
+        nonlocal got
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(reader, 2**20):
+                got += data
+        return not log._thread.is_alive()
+
+    until(ended)
+    ended()
+    assert got.count(b"\n") + log.dropped >= 3_000, "all that is missing is counted"
+    assert got.count(b"\n") < 3_000, "what was taken away is not written after all"
+
+
+def test_lines_that_a_former_log_lost_stay_counted(stuck, serve, wire, until, tmp_path):
+    proxy = serve(route=[Route(respond=204)], log=Log(file=str(stuck[0])))
+    client, target = wire(proxy), "/" + "a" * 2_000
+    for _ in range(200):
+        assert client.ask(target).status == 204
+    proxy.reload(proxy.settings.model_copy(update={"log": Log(file=str(tmp_path / "new"))}))
+    until(lambda: proxy.stats()["log_dropped"] > 0)
+    assert client.ask().status == 204
+
+
 def exchange(head: bytes) -> Exchange:
     record = Exchange("203.0.113.7", 1.0, 1.001)
     record.head = parse_request(head)
