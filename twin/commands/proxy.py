@@ -1,0 +1,90 @@
+"""Commands on a proxy's file: serve by it, check it, ask what it does with a request."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from policies.problems import BadInput
+
+ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="A proxy's settings.")]
+
+
+def serve(proxy_file: ProxyFile) -> None:
+    """Run the real proxy alone, until Ctrl-C or SIGTERM; requests under way are finished first.
+
+    SIGHUP reads the file again without losing a request; SIGUSR1 reopens the log.
+    """
+    from realproxy import Proxy
+    from realproxy.signals import Signals, serve_until_told
+
+    with Signals() as signals, Proxy.load(proxy_file) as proxy:
+        admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
+        print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
+        serve_until_told(proxy, proxy_file, signals)
+
+
+def check(proxy_file: ProxyFile) -> None:
+    """Say whether a proxy's file is right, and what is wrong with it if not."""
+    from realproxy.check import check as findings_of
+
+    findings = findings_of(proxy_file)
+    for finding in findings:
+        print(f"proxytwin: {finding}", file=sys.stderr)
+    if findings:
+        raise typer.Exit(2)
+    print(f"{proxy_file}: ok")
+
+
+def explain(
+    proxy_file: ProxyFile,
+    method: Annotated[str, typer.Argument(help="Such as GET.")],
+    url: Annotated[str, typer.Argument(help="http://host/path, /path, or host:port for CONNECT.")],
+    header: Annotated[list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A field.")] = None,
+    client: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where the request comes from.")
+    ] = "127.0.0.1",
+    answer: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="An answer as 'curl -i' writes it: what the cache makes of it."),
+    ] = None,
+    after: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --answer: when the same request comes again.")
+    ] = "0s",
+) -> None:
+    """Say which rule takes a request, and why each earlier one does not; and what is stored, and why."""
+    from policies.settings import load_settings
+    from policies.units import parse_duration
+    from realproxy.check import explain as explanation_of
+
+    settings = load_settings(proxy_file)
+    try:
+        ipaddress.ip_address(client)
+    except ValueError:
+        raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
+    fields = dict(_read_field(line) for line in header or ())
+    explanation = explanation_of(settings, method, url, fields, client)
+    lines = explanation.lines()
+    if answer is not None:
+        from realproxy.reasoning import explain_stored
+
+        try:
+            text, elapsed = answer.read_bytes(), parse_duration(after)
+        except OSError as error:
+            raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise BadInput("--after", after, str(error)) from None
+        lines += explain_stored(settings, explanation, method, url, fields, text, elapsed, str(answer))
+    for line in lines:
+        print(line)
+
+
+def _read_field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise BadInput("-H", line, "expected 'Name: value'")
+    return name.strip(), value.strip()
