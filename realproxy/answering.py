@@ -64,11 +64,16 @@ def answer_as_last(turn: Turn, head_limit: int) -> Then:
 
 def answer_unreadable(client: Client, exchange: Exchange, error: Malformed) -> Then:
     """Answer a head that must be refused."""
+    client.send([unreadable_answer(exchange, error)])
+    return Then.LINGER
+
+
+def unreadable_answer(exchange: Exchange, error: Malformed) -> bytes:
+    """What a head that must be refused is answered with; fills in the record."""
     exchange.end = End.CLIENT_SLOW if error.status == 408 else End.CLIENT_BAD
     exchange.status = error.status
     added = unreadable(error.problem)
-    client.send([own_answer(None, error.status, error.problem, keep=False, added=added)])
-    return Then.LINGER
+    return own_answer(None, error.status, error.problem, keep=False, added=added)
 
 
 def skip_body(turn: Turn, head_limit: int) -> bool:

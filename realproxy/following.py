@@ -239,6 +239,7 @@ class Following:
         except OSError:
             self._end(follower, End.CLIENT_GONE)
         else:
+            self._watch(follower, False)  # or it would be pushed twice, and ended twice
             self._ready.append(follower)
 
     def _start_over(self, follower: Follower) -> None:

@@ -243,9 +243,11 @@ class Front:
             now = monotonic()
             if entrance.yielding:
                 entrance.go_on()
-            for fd, _ in events:
+            for fd, happened in events:
                 client = self._clients.get(fd)
                 if client is not None:
+                    if happened & select.EPOLLRDHUP:
+                        client.missed = True  # its end is told once, and lies behind what it has sent
                     self._read(client, now)
                 elif fd == entrance.fd:
                     entrance.admit(now)

@@ -11,7 +11,7 @@ import time
 
 from policies.coalescing import Landing
 from realproxy.accesslog import AccessLog
-from realproxy.answering import answer_oneself, answer_unreadable
+from realproxy.answering import answer_oneself, answer_unreadable, unreadable_answer
 from realproxy.associations import Associations
 from realproxy.client import Arrival, Client
 from realproxy.exchange import Cut, End, Exchange, Refusal
@@ -112,13 +112,17 @@ class Serving:
         exchange.end, exchange.detail = too_many.end, too_many.detail
         added = too_many.fields + refused(too_many)
         try:
-            head = exchange.head = exchange.head or parse_request(client.take_head())
-            client.offer(own_answer(head, 503, too_many.detail, keep=False, added=added))
-            exchange.status, then = 503, Then.LINGER
-        except Malformed as error:
-            then = answer_unreadable(client, exchange, error)
+            try:
+                head = exchange.head = exchange.head or parse_request(client.take_head())
+            except Malformed as error:
+                answer = unreadable_answer(exchange, error)
+            else:
+                answer = own_answer(head, 503, too_many.detail, keep=False, added=added)
+                exchange.status = 503
+            client.offer(answer)
+            then = Then.LINGER
         except Cut as cut:
-            exchange.end, then = cut.end, Then.CLOSE
+            exchange.status, exchange.end, then = 0, cut.end, Then.CLOSE
         self._count(exchange, worker, ended=True)
         self._part(client, then)
 

@@ -157,9 +157,15 @@ class Connection:
         return head
 
     def _wait(self, seconds: float) -> None:
+        fd = self.sock.fileno()
         poller = select.poll()
-        poller.register(self.sock, select.POLLIN)
-        if seconds <= 0 or not poller.poll(seconds * 1000):
+        poller.register(fd, select.POLLIN)
+        self._waits[fd] = select.POLLIN
+        try:
+            in_time = seconds > 0 and poller.poll(seconds * 1000)
+        finally:
+            del self._waits[fd]
+        if not in_time:
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream's head took too long")
 
     def _broken(self) -> UpstreamTrouble:
