@@ -321,13 +321,8 @@ class Front:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
         self.entrance.try_again()
         for client in list(self._clients.values()):
-            if client.deadline > now or not self._take(client):
-                continue
-            if client.state is State.WAITING and client.buffer:
-                client.trouble = Malformed(408, "the request head took too long")
-                self._to_worker(client, now)
-            else:
-                self.close(client)
+            if client.deadline <= now and self._take(client):
+                self._part_with(client, now)
         for chore in self._chores:
             chore(now)
         if self.express is not None:
@@ -347,12 +342,20 @@ class Front:
                 grace = LAST_LINGER if client.state is State.LINGERING else last_call
                 client.deadline = min(client.deadline, now + grace)
             if client.deadline <= now and self._take(client):
-                if client.state is State.WAITING and client.read() is Arrival.HEAD:
-                    self._to_worker(client, now)  # it has arrived just in time
-                else:
-                    self.close(client)
+                self._part_with(client, now)
         if not self._clients:
             self.empty.set()
+
+    def _part_with(self, client: Client, now: float) -> None:
+        """Close a connection that was taken because its time is over."""
+        waiting = client.state is State.WAITING
+        if waiting and self.draining and client.read() is Arrival.HEAD:
+            self._to_worker(client, now)  # it has arrived just in time
+        elif waiting and client.buffer:
+            client.trouble = Malformed(408, "the request head took too long")
+            self._to_worker(client, now)
+        else:
+            self.close(client)
 
     def _take(self, client: Client) -> bool:
         """Take a connection out of the epoll set, if the front owns it.

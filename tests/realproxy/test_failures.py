@@ -122,7 +122,7 @@ def test_a_body_that_stalls_is_cut_off(origin, serve, wire):
         asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
         asked.reader.read(1)
 
-    proxy = serve(origin(stall), limits=QUICK)
+    proxy = serve(origin(stall), limits=Limits(answer_timeout="1s", drain="1s"))
     answer = wire(proxy).ask()
     assert (answer.body, answer.missing) == (b"abc", 97)
     assert ends(proxy, End.UPSTREAM_SLOW) == 1

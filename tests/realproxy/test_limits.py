@@ -77,7 +77,7 @@ def test_a_request_that_is_late_is_not_tried_elsewhere(origin, serve, wire):
     gate = threading.Event()
     servers = [origin(lambda _: gate.wait(60) and None) for _ in range(2)]
     service = Service(upstreams=[server.address for server in servers], retry={"attempts": 2})
-    limits = Limits(request_timeout="200ms", drain="0s")
+    limits = Limits(request_timeout="1s", drain="0s")
     proxy = serve(route=[Route(to="web")], service={"web": service}, limits=limits)
     assert wire(proxy).ask().status == 504
     assert sum(len(server.asked) for server in servers) == 1

@@ -37,13 +37,13 @@ class Load:
     def _run(self, keep: bool) -> None:
         try:
             while not self._enough.is_set():
-                self._ask(self._connect(self._port), keep)
+                since = time.monotonic()
+                self._ask(self._connect(self._port), keep, since)
         except ConnectionRefusedError:
             return  # it has stopped
 
-    def _ask(self, client, keep: bool) -> None:
-        """Ask on one connection until it ends."""
-        answered = None
+    def _ask(self, client, keep: bool, since: float) -> None:
+        """Ask on one connection until it ends; it was made after `since`."""
         while not self._enough.is_set():
             fields = "" if keep else "Connection: close\r\n"
             asked = time.monotonic()
@@ -52,11 +52,12 @@ class Load:
                 asked = time.monotonic()
                 answer = client.answer()
             except (OSError, EOFError) as error:
-                # Who was idle for that long, on a busy machine, cannot rely on his connection.
-                if answered is None or asked - answered < LAST_CALL / 2:
+                # Who was idle for that long, on a busy machine, cannot rely on his connection. He has
+                # been so since he asked before, at the most: the answer may have waited for him.
+                if asked - since < LAST_CALL / 2:
                     self.lost.append(error)
                 return
-            answered = time.monotonic()
+            since = asked
             self.statuses.append(answer.status)
             if answer["connection"] == "close":
                 return

@@ -116,7 +116,8 @@ def test_a_fresh_answer_answers_conditions(pair, condition, status, method):
     client.ask()
     answer = client.ask("/", method, condition)
     assert (answer.status, outcome(answer), answer["ETag"]) == (status, "hit", '"v1"')
-    assert (answer["Content-Type"], answer["Age"]) == (None if status == 304 else "text/plain", "0")
+    assert answer["Content-Type"] == (None if status == 304 else "text/plain")
+    assert 0 <= int(answer["Age"]) < 30
     assert client.ask().body == b"0123456789", "the connection goes on"
 
 
@@ -172,7 +173,8 @@ def test_a_request_may_take_a_stale_answer(pair):
     _server, client = pair(whole("Cache-Control: max-age=5", "Age: 8", TAG))
     client.ask()
     answer = client.ask("/", "GET", "Cache-Control: max-stale=60")
-    assert (outcome(answer), answer["Age"]) == ("hit; detail=stale", "8")
+    assert outcome(answer) == "hit; detail=stale"
+    assert 8 <= int(answer["Age"]) < 38
 
 
 def test_a_stale_answer_is_sent_at_once_and_revalidated_once_behind_it(origin, serve, wire, until):

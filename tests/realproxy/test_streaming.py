@@ -127,11 +127,11 @@ def test_time_limits_are_for_silence_not_for_slowness(origin, serve, wire):
     def slowly(asked):
         asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n")
         for _ in range(12):
-            time.sleep(0.15)
+            time.sleep(0.3)
             asked.sock.sendall(b"x")
         return b""
 
-    limits = Limits(answer_timeout="1500ms", idle_timeout="1500ms", drain="1s")
+    limits = Limits(answer_timeout="3s", idle_timeout="3s", drain="1s")
     assert wire(serve(origin(slowly), limits=limits)).ask().body == b"x" * 12
 
 

@@ -117,7 +117,7 @@ def proxied(serve, ca) -> Callable[..., Proxy]:
     def start(server: Origin, host: str = "localhost", tls: object = None, **settings) -> Proxy:
         keys = {"tls": tls if tls is not None else UpstreamTls(ca=ca), **settings}
         service = Service(upstreams=[f"{host}:{server.port}"], **keys)
-        limits = Limits(drain="0s", connect_timeout="2s")
+        limits = Limits(drain="0s", connect_timeout="30s")
         return serve(route=[Route(to="web")], service={"web": service}, limits=limits)
 
     return start
