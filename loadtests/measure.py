@@ -8,7 +8,6 @@ import json
 import os
 import pickle
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Any
 
 from loadtests.processes import Child, LoadTestError
 from loadtests.proxies import READY_S, Proxies
+from loadtests.run_folder import RunFolder
 from loadtests.validity import reasons_void
 from policies.directives import parse_cache_control
 from scenarios.fetches import Fetches
@@ -80,8 +80,8 @@ class Stage:
     """
 
     def __init__(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="proxytwin-")
-        self._folder = Path(self._temporary.name)
+        self._run_folder = RunFolder()
+        self._folder = self._run_folder.path
         self._environment = _environment()
         self._generator: Child | None = None
         self._generator_ready = False
@@ -249,7 +249,7 @@ class Stage:
         try:
             self._stop_children()
         finally:
-            self._temporary.cleanup()
+            self._run_folder.close()
 
 
 def _unseen(_done: float, _total: float) -> None:

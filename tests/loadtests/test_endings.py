@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from loadtests import LoadTestError, Measurement, Stage
 from loadtests.processes import Child
+from loadtests.run_folder import RunFolder
 from policies.problems import BadInput
 from scenarios import Scenario, load_scenario
 
@@ -125,9 +127,9 @@ with Stage() as stage:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_all_processes_end_when_their_parent_is_ended_during_a_run(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment = os.environ | {"TMPDIR": str(tmp_path)}  # a killed parent removes nothing
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
     with Child("the parent", [sys.executable, "-c", PARENT], environment, ROOT) as parent:
         pids: Any = parent.expect(60.0)
         assert len(pids) == 3
@@ -137,6 +139,9 @@ def test_all_processes_end_when_their_parent_is_ended_during_a_run(
     while any(map(alive, pids)) and time.monotonic() < gone:
         time.sleep(0.02)
     assert [pid for pid in pids if alive(pid)] == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    RunFolder().close()  # a killed parent removes nothing, but the next one does
+    assert list(tmp_path.iterdir()) == []
 
 
 def alive(pid: int) -> bool:
