@@ -155,7 +155,8 @@ def test_confirm_ends_with_1_if_anything_is_refuted_or_void(
 def test_loadtest_writes_the_measured_side(started: Started, scenario: Path, tmp_path: Path) -> None:
     file, folder = tmp_path / "out.json", tmp_path / "temporary"
     folder.mkdir()
-    arguments = ["loadtest", scenario, "--json", file, "--set", "compare={}", "--set", "warmup=200ms"]
+    changes = ("compare={}", "warmup=200ms", "duration=3s")
+    arguments = ["loadtest", scenario, "--json", file, *(word for c in changes for word in ("--set", c))]
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=3 * SECONDS)
     data = json.loads(file.read_text())
