@@ -1,5 +1,5 @@
 // Runs the public suite against a cache and prints, as JSON, what the suite's own grader says of each test,
-// and of the published results of other caches.
+// and of the published results of other caches; and for how long this process got nowhere.
 //   node cache_conformance.mjs FOLDER_OF_THE_SUITE URL_TO_ASK [PORT_OF_A_FORWARD_PROXY]
 import { createRequire } from 'node:module'
 import fs from 'node:fs'
@@ -24,7 +24,15 @@ class Forward extends http.Agent {
 const agent = proxyPort && new Forward()
 const ask = agent ? (url, init) => fetch(url, { ...init, agent }) : fetch
 
+let standstill = 0
+let before = performance.now()
+const beat = setInterval(() => {
+  const now = performance.now()
+  standstill = Math.max(standstill, now - before)
+  before = now
+}, 50)
 await runTests(suites, ask, false, base)
+clearInterval(beat)
 const results = getResults()
 const verdicts = {}
 for (const suite of suites) {
@@ -48,7 +56,7 @@ for (const peer of published.filter(one => one.type === 'rev-proxy')) {
   }
   peers[`${peer.name} ${peer.version.split(/[-+]/)[0]}`] = count
 }
-console.log(JSON.stringify({ verdicts, peers }))
+console.log(JSON.stringify({ verdicts, peers, standstill: standstill / 1000 }))
 
 function passes (test, results) {
   return ['✅', 'Y'].includes(determineTestResult(suites, test.id, results)[2])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -51,6 +52,10 @@ _UNREADABLE = "an Age that cannot be read is ignored (RFC 9111, 5.1); so the nex
 _FIRST = "of several ages the first counts (RFC 9111, 5.1); so the next edition"
 INSTALL_S = 100
 """Seconds that npm may take."""
+STANDSTILL_S = 0.7
+"""Its answers are fresh for one or two real seconds: a run that stood still for longer says nothing."""
+ROUNDS = 4
+"""Runs at most, of which the first undisturbed one counts."""
 UNSOUND = {
     "headers-store-Transfer-Encoding": "its answer has no readable framing (RFC 9112, 6.1): 502 is right",
     "partial-store-partial-complete": "parts need a strong validator to be combined (RFC 9111, 3.4)",
@@ -86,19 +91,26 @@ def missing_commands() -> list[str]:
 
 
 def install() -> Path:
-    """The folder of the suite, fetched from npm if it is not there yet."""
+    """The folder of the suite, fetched from npm if it is not there yet; by one process at a time."""
     folder = SUITES / "node_modules" / "http-cache-tests"
-    if not (folder / "cli.mjs").exists():
-        SUITES.mkdir(exist_ok=True)
-        command = ["npm", "install", "--prefix", str(SUITES), "--no-audit", "--no-fund", "--silent",
-                   "--ignore-scripts", "--fetch-retries=1", f"http-cache-tests@{EDITION}"]  # fmt: skip
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-        except subprocess.TimeoutExpired:
-            raise SystemExit(f"npm did not install http-cache-tests within {INSTALL_S} s") from None
-        if done.returncode != 0:
-            raise SystemExit(f"npm cannot install http-cache-tests: {done.stderr.strip()}")
+    SUITES.mkdir(exist_ok=True)
+    with (SUITES / "lock").open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "cli.mjs").exists():
+            _fetch()
     return folder
+
+
+def _fetch() -> None:
+    command = ["npm", "install", "--prefix", str(SUITES), "--no-audit", "--no-fund", "--silent",
+               "--ignore-scripts", "--fetch-retries=5", "--fetch-retry-mintimeout=1000",
+               "--fetch-retry-maxtimeout=10000", f"http-cache-tests@{EDITION}"]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"npm did not install http-cache-tests within {INSTALL_S} s") from None
+    if done.returncode != 0:
+        raise SystemExit(f"npm cannot install http-cache-tests: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
@@ -132,10 +144,13 @@ class Report:
         On this proxy, by test.
     peers : dict of str to dict
         How many tests of each kind other proxies pass, as the suite's authors publish it.
+    standstill : float
+        Seconds for which the suite's client got nowhere at one time.
     """
 
     verdicts: dict[str, Verdict]
     peers: dict[str, dict[str, int]]
+    standstill: float
 
     def counts(self, kind: str) -> tuple[int, int]:
         """Tests of a kind that pass, and all of it."""
@@ -161,7 +176,17 @@ def grade(folder: Path, url: str, *through: str) -> Report:
     if done.returncode != 0:
         raise SystemExit(f"the suite fails: {done.stderr.strip()}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return Report({name: Verdict(**one) for name, one in found["verdicts"].items()}, found["peers"])
+    verdicts = {name: Verdict(**one) for name, one in found["verdicts"].items()}
+    return Report(verdicts, found["peers"], found["standstill"])
+
+
+def undisturbed(folder: Path, url: str, *through: str) -> Report:
+    """`grade`, again as long as the machine stands still in between: the suite counts in real seconds."""
+    for _ in range(ROUNDS):
+        report = grade(folder, url, *through)
+        if report.standstill < STANDSTILL_S:
+            break
+    return report
 
 
 @contextlib.contextmanager
@@ -187,8 +212,8 @@ def run(*, forward: bool = False) -> Report:
     folder = install()
     with origin(folder) as port, proxy(FORWARD if forward else REVERSE.format(port=port)) as own:
         if forward:
-            return grade(folder, f"http://127.0.0.1:{port}", str(own))
-        return grade(folder, f"http://127.0.0.1:{own}")
+            return undisturbed(folder, f"http://127.0.0.1:{port}", str(own))
+        return undisturbed(folder, f"http://127.0.0.1:{own}")
 
 
 def main() -> int:
