@@ -17,6 +17,7 @@ from policies.reuse import Use, reuse
 from policies.variants import Variant, selects
 from realproxy.exchange import Cut, End
 from realproxy.follower import Follower
+from realproxy.waits import Waits
 
 WINDOW = 4 * 2**20
 """Bytes kept of a body that is too long to be stored: who is further behind is cut off."""
@@ -55,6 +56,8 @@ class Arriving:
         When its age was zero, on the monotonic clock.
     patience : float
         Seconds in which the fastest client must read on, where the body is too long to be kept.
+    waits : Waits
+        Where the worker that fetches it is counted while it waits for clients.
 
     Attributes
     ----------
@@ -66,8 +69,9 @@ class Arriving:
 
     def __init__(
         self, key: bytes, status: int, head: bytes, framing: int, answer: Answer, variant: Variant,
-        born: float, patience: float,
+        born: float, patience: float, waits: Waits,
     ) -> None:  # fmt: skip
+        self._waits = waits
         self.key, self.status, self.head, self.framing, self.answer = key, status, head, framing, answer
         self.variant, self.born, self._patience = variant, born, patience
         self.groups: tuple[str, ...] = ()
@@ -96,7 +100,8 @@ class Arriving:
             self._pieces.append(piece)
             self.size += len(piece)
             if self._sliding:
-                self._slide()
+                with self._waits.unknown():
+                    self._slide()
 
     def give_up_keeping(self) -> None:
         """It is too long to be stored: from now on only a window of it is kept."""

@@ -47,7 +47,7 @@ class Entrance:
     Attributes
     ----------
     fd : int
-        Descriptor of the listener.
+        Descriptor of the listener; -1 once it is shut.
     accepted : int
         Clients that were let in.
     turns : Turns or None
@@ -132,6 +132,7 @@ class Entrance:
             self._epoll.unregister(self.fd)
             let_nobody_in(self._listener)
             self.admit(now, last=True)
+            self.fd = -1  # another connection has this number next
             self._listener.close()
 
     def _let_in(self, sock: socket.socket, address: str, now: float) -> None:

@@ -77,6 +77,8 @@ class Following:
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
+        self._waking = threading.Lock()
+        """Held around the use of `_wake`: a worker that is late must not write to another's descriptor."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="proxy-follow", daemon=True)
         self._thread.start()
@@ -114,11 +116,15 @@ class Following:
         os.eventfd_write(self._wake, 1)
         self._thread.join(END_PATIENCE)
         self._epoll.close()
-        os.close(self._wake)
+        with self._waking:
+            os.close(self._wake)
+            self._wake = -1
 
     def _put(self, message: Callable[[], None]) -> None:
         self._messages.put(message)
-        os.eventfd_write(self._wake, 1)
+        with self._waking:
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
 
     # --- the thread -----------------------------------------------------------------------------
 
@@ -179,6 +185,7 @@ class Following:
             client.state = State.WORKING
             follower.gathering.asked_again += 1
             self._submit(client)
+        self._front.wake()  # which starts threads, should they be missing
 
     # --- sending --------------------------------------------------------------------------------
 

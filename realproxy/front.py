@@ -124,7 +124,7 @@ class Front:
     def drain(self) -> None:
         """Accept no more, soon close idle connections; `empty` is set when the last one is gone."""
         self.draining = True
-        self._awake()
+        self.wake()
 
     def abort(self) -> None:
         """Break what is still open, so that its owner notices and closes it."""
@@ -134,12 +134,12 @@ class Front:
                 client.sock.shutdown(socket.SHUT_RDWR)
             if client.state is State.LINGERING:
                 client.deadline = 0.0
-        self._awake()
+        self.wake()
 
     def end(self) -> None:
         """End the thread and close what it owns."""
         self._ended = True
-        self._awake()
+        self.wake()
         self.thread.join(END_PATIENCE)
         if self.express is not None:
             self.express.end()
@@ -149,7 +149,8 @@ class Front:
         self._epoll.close()
         os.close(self._wake)
 
-    def _awake(self) -> None:
+    def wake(self) -> None:
+        """Have the front look round now, for there is something that no event tells of."""
         if not self._gone:
             os.eventfd_write(self._wake, 1)
 
@@ -178,7 +179,7 @@ class Front:
             client.deadline = time.monotonic() + wait
             client.state = State.WAITING
             if self.draining:
-                self._awake()
+                self.wake()
 
     def give_back(self, client: Client) -> None:
         """Hand a connection back whose next request may have arrived already."""
@@ -207,7 +208,7 @@ class Front:
         client.sock.close()
         self.entrance.left()
         if self.draining:
-            self._awake()
+            self.wake()
 
     def watch(self, connection: Connection) -> None:
         """Have the express lane told when an upstream says something; called by the front thread."""
@@ -229,7 +230,7 @@ class Front:
                 client.watched = True
                 self._epoll.register(client.fd, ARMED)
         if self.draining:
-            self._awake()
+            self.wake()
 
     # --- the front thread -----------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from realproxy.following import Following
 from realproxy.heads import stored_head
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, Line, ResponseHead
 from realproxy.purging import Purge, origin_of
+from realproxy.waits import Waits
 
 
 class Gathering:
@@ -38,6 +39,8 @@ class Gathering:
         Where answers go.
     patience : float
         Seconds in which the fastest client must read on, where a body is too long to be stored.
+    waits : Waits
+        Where workers that wait for clients are counted.
 
     Attributes
     ----------
@@ -48,8 +51,8 @@ class Gathering:
 
     following: Following
 
-    def __init__(self, store: Store, patience: float) -> None:
-        self._store, self.patience = store, patience
+    def __init__(self, store: Store, patience: float, waits: Waits) -> None:
+        self._store, self.patience, self.waits = store, patience, waits
         self._lock = threading.Lock()
         self._flights: Flights[Follower] = Flights()
         self._arriving: dict[bytes, list[Arriving]] = {}
@@ -226,9 +229,9 @@ class Lead:
     ) -> None:
         """The answer's head is there, and may be given to others as soon as anything of it comes."""
         start = stored_head(head.status, head.reason, lines, head.framing)
-        patience = self._gathering.patience
+        patience, waits = self._gathering.patience, self._gathering.waits
         self.arriving = Arriving(
-            self._follower.key, head.status, start, head.framing, answer, variant, born, patience
+            self._follower.key, head.status, start, head.framing, answer, variant, born, patience, waits
         )
         self.arriving.groups = read_groups(head.fields.text("cache-groups"))
         self.arriving.enter(self._follower)

@@ -91,6 +91,7 @@ class LayeredClient(Client):
             receive = sock.recv_raw if isinstance(sock, TlsSocket) else sock.recv
             data = receive(READ, socket.MSG_DONTWAIT)
             self._header += data
+            self.missed = len(data) == READ
             header = read_header(self._header) if data else None
         except BlockingIOError:
             return Arrival.PART

@@ -26,6 +26,8 @@ from realproxy.upstream import Connection, Pool
 MOST_INTERIM = 64
 """Answers 1xx to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+_OWN = (End.STOPPED, End.OVERLOADED)
+"""What no upstream is to blame for."""
 _PLAIN = frozenset({b"2", b"3", b"4"})
 """First digits of a status that is passed on as it comes."""
 
@@ -231,8 +233,8 @@ class NextHop:
         return min(left, self.limits.answer_timeout)
 
     def _elsewhere(self, trouble: Refusal | Malformed) -> Place | None:
-        """Where to go after trouble: nowhere if the client is the cause, or has seen a part of an answer."""
-        if trouble.status < 500 or (isinstance(trouble, Refusal) and trouble.end is End.STOPPED):
+        """Where to go after trouble: nowhere if the client or this proxy is the cause."""
+        if trouble.status < 500 or (isinstance(trouble, Refusal) and trouble.end in _OWN):
             self.failed = None
             return None
         self.failed = True

@@ -1,15 +1,17 @@
 """Revalidation behind the client's back: a stale answer was sent, now a fresh one is fetched. RFC 5861, 3
 
-Threads. A pool of at most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop`. A job owns its
-upstream connection and its recording; the store's claim lets one job at a time work on a key.
+Threads. At most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop` or `retire`; the lock
+guards their number and that of the jobs. A job owns its upstream connection and its recording; the
+store's claim lets one job at a time work on a key.
 """
 
 from __future__ import annotations
 
 import contextlib
+import queue
+import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 
 from policies.reuse import REFRESHES_AT_ONCE
 from realproxy.asking import Asking, Straight, Way
@@ -23,6 +25,9 @@ from realproxy.relaying import Fetch
 from realproxy.site import Site
 from realproxy.targets import Address
 from realproxy.workers import Worker
+
+END_PATIENCE = 2.0
+"""Seconds that a stop waits for jobs whose connections were broken off."""
 
 
 class _Nobody:
@@ -48,7 +53,11 @@ class Refresher:
 
     def __init__(self, site: Site, own: Address) -> None:
         self._site, self._own = site, own
-        self._threads = ThreadPoolExecutor(REFRESHES_AT_ONCE, "proxy-refresh")
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._unfinished = 0
+        self._ended = False
 
     def refresh(self, key: bytes, service: str, head: RequestHead, client: str, recording: Recording) -> None:
         """Have a key revalidated soon, unless that is under way.
@@ -76,21 +85,58 @@ class Refresher:
             finally:
                 store.disclaim(key)
 
-        try:
-            self._threads.submit(run)
-        except RuntimeError:  # stopped
+        if not self._submit(run):
             store.disclaim(key)
 
     def retire(self) -> None:
         """Finish what is under way, and end all threads."""
-        self._threads.shutdown(wait=True)
+        for thread in self._end():
+            thread.join()
 
     def stop(self) -> None:
         """Break off what is under way, and end all threads. No client is served any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._jobs.get_nowait()
+        threads = self._end()
         self._site.pool.close_all()
         self._site.pool.abort()
-        self._threads.shutdown(wait=True)
+        deadline = time.monotonic() + END_PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _submit(self, job: Callable[[], None]) -> bool:
+        """Have a job done; returns False if none is taken any more."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._unfinished += 1
+            self._jobs.put(job)
+            if len(self._threads) < min(self._unfinished, REFRESHES_AT_ONCE):
+                thread = threading.Thread(target=self._run_jobs, name="proxy-refresh", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return True
+
+    def _end(self) -> list[threading.Thread]:
+        """Take no more jobs; returns the threads, which end once those that wait are done."""
+        with self._lock:
+            self._ended = True
+            for _ in self._threads:
+                self._jobs.put(None)
+            return list(self._threads)
+
+    def _run_jobs(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                try:
+                    job()
+                finally:
+                    with self._lock:
+                        self._unfinished -= 1
+        finally:
+            with self._lock:
+                self._threads.remove(threading.current_thread())
 
     def _fetch(self, service: str, head: RequestHead, client: str, recording: Recording) -> None:
         now = time.monotonic()

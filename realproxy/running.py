@@ -193,6 +193,7 @@ class Running:
         self._workers.places.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
         self._express.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._express.serving = now, now.serving.serve, now.serving
+        self._front.wake()  # as more may be worked on now
         before.serving.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
         thread = threading.Thread(
@@ -248,6 +249,7 @@ class Running:
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._front.end()
+        self._workers.let_go()  # of what the front has still handed on
         entrance = self._front.entrance
         turns, entrance.turns = entrance.turns, None
         if turns is not None:

@@ -68,6 +68,7 @@ class Site:
         self.pool: Pool
         self.routes = Routes(settings.route)
         self.fault_rng = _rng(seed, "faults")
+        self.waits = Waits() if before is None else before.waits
         kept = before.services if before is not None else {}
         same = {
             name
@@ -88,8 +89,7 @@ class Site:
                     "settings", "cache", "cannot change while the proxy runs, for it has a disk tier"
                 )
             self.store = Store(settings.cache, _rng(seed, "cache"))
-            self.gathering = Gathering(self.store, settings.limits.idle_timeout)
-        self.waits = Waits() if before is None else before.waits
+            self.gathering = Gathering(self.store, settings.limits.idle_timeout, self.waits)
         self.pool = Pool(settings.limits, self.waits) if before is None else before.pool
         self.forwarding = (
             Forwarding(settings.forward, self.pool.resolver, settings.limits)

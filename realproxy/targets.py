@@ -65,7 +65,11 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
     """
     trouble = UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, "the target has no address")
     for host, port in addresses:
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:  # no descriptors
+            reason = (error.strerror or str(error)).lower()
+            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
         try:
             sock.settimeout(max(timeout, 0.001))
             sock.connect((host, port))

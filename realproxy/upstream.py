@@ -242,8 +242,14 @@ class Pool:
         with self.waits.unknown():
             sock = self._dial(addresses)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
-        connection = Connection(sock, addresses[0], self.waits)
+        return self._use(Connection(sock, addresses[0], self.waits))
+
+    def _use(self, connection: Connection) -> Connection:
+        """Take note of a new connection; raises `UpstreamTrouble` if no more are taken by now."""
         self._in_use.add(connection)
+        if self._closed:  # meanwhile: `abort` may not have met it
+            self.close(connection)
+            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
         return connection
 
     def _take_idle(self, address: Address) -> Connection | None:
@@ -285,12 +291,14 @@ class Pool:
             return kept
         with self.waits.unknown():
             host, port = self.resolver.resolve(addresses[0])[0]
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:  # no descriptors
+            reason = (error.strerror or str(error)).lower()
+            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
         sock.setblocking(False)
         sock.connect_ex((host, port))  # what is wrong is known when it can be written to
-        connection = Connection(sock, addresses[0], self.waits)
-        self._in_use.add(connection)
-        return connection
+        return self._use(Connection(sock, addresses[0], self.waits))
 
     def connected(self, connection: Connection) -> None:
         """A connection that was begun can be written to; raises `UpstreamTrouble` if it has failed."""

@@ -237,12 +237,10 @@ class Workers:
         deadline = time.monotonic() + patience
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._let_go_of_the_rest()
-        for thread in threads:
-            if thread.is_alive():
-                self._queue.put(None)
+        self.let_go()
 
-    def _let_go_of_the_rest(self) -> None:
+    def let_go(self) -> None:
+        """After the stop: give up what waits, for nobody will work on it."""
         rest: list[Client | None] = [*self.places.dismiss()]
         with contextlib.suppress(queue.Empty):
             while True:
@@ -250,6 +248,9 @@ class Workers:
         for client in rest:
             if client is not None and client.turn is not None:
                 client.turn.let_go()
+        with self._lock:
+            for _ in self._threads:  # those who are late
+                self._queue.put(None)
 
     def _start_one(self) -> None:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)

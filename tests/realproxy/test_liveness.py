@@ -1,12 +1,22 @@
 """Liveness: whatever a client or an upstream does, the threads of the proxy go on with all others."""
 
+import contextlib
+import errno
+import os
 import socket
 import struct
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from realproxy import Cache, Limits, RouteCache, workers
+from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, front, targets, workers
+from realproxy.client import READ
+from realproxy.exchange import End, UpstreamTrouble
+from realproxy.targets import Detour
+from realproxy.upstream import Pool
+from realproxy.waits import Waits
 from realproxy.workers import AT_FIRST
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -109,3 +119,192 @@ def test_who_sends_nothing_more_is_let_go_once_it_has_its_answer(origin, serve, 
         assert client.ended()
         until(lambda: proxy.stats()["connections"] == 0)
         assert proxy.stats()["at_once"] == at_once
+
+
+def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(origin, serve, wire, until):
+    """A body too long to be stored is fetched as fast as one of those reads who get it; here, none does."""
+    gate, body = threading.Event(), bytes(20_000_000)
+    fields = b"Cache-Control: max-age=60\r\n"
+    long = b"HTTP/1.1 200 X\r\n%bTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+
+    def script(asked):
+        if asked.target == "/good":
+            return whole(b"ok")
+        gate.wait(60)
+        return long % (fields, len(body), body) if asked.target == "/long" else whole(b"ok", fields)
+
+    proxy = serve(
+        server := origin(script),
+        caching=RouteCache(coalesce=True, wait="60s"),
+        cache=Cache(policy="lru", capacity="100KiB"),
+        limits=Limits(drain="0s"),
+    )
+    clients = [wire(proxy).send(GET.format("/long")) for _ in range(2)]
+    until(lambda: proxy.stats()["waiting"] == 1)
+    gate.set()
+    until(lambda: len(proxy._running._following._blocked) == 2)
+    gate.clear()
+    clients += [wire(proxy).send(GET.format(f"/{number}")) for number in range(1, AT_FIRST)]
+    until(lambda: len(server.asked) == AT_FIRST)
+    assert wire(proxy).ask("/good").body == b"ok"
+    gate.set()
+
+
+def test_threads_are_started_for_those_who_have_waited_for_another_ones_fetch(
+    origin, serve, wire, until, monkeypatch
+):
+    """All threads are busy, and nothing happens that would have the front look after them."""
+    monkeypatch.setattr(front, "TICK", 1_000.0)
+    gate, all_here = threading.Event(), threading.Barrier(AT_FIRST + 2)
+
+    def script(asked):
+        if not gate.is_set():
+            gate.wait(60)
+        else:
+            all_here.wait(20)
+        return whole(b"ok", b"Cache-Control: no-store\r\n")
+
+    limits = Limits(header_timeout="4000s", idle_timeout="4000s", answer_timeout="4000s", drain="1s")
+    proxy = serve(server := origin(script), caching=RouteCache(coalesce=True, wait="1000s"), limits=limits)
+    clients = [wire(proxy).send(GET.format("/")) for _ in range(AT_FIRST + 3)]
+    until(lambda: proxy.stats()["waiting"] == AT_FIRST + 2)
+    gate.set()
+    assert [client.answer().body for client in clients] == [b"ok"] * (AT_FIRST + 3)
+    assert len(server.asked) == AT_FIRST + 3
+
+
+def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy_stops(
+    origin, wire, until, monkeypatch
+):
+    monkeypatch.setattr(front, "LAST_CALL", 30.0)
+    gates = {name: threading.Event() for name in ("/a", "/b")}
+
+    def script(asked):
+        if asked.target not in gates:
+            return whole(b"later")
+        gates[asked.target].wait(60)
+        return whole(b"first", b"Connection: close\r\n")
+
+    with contextlib.ExitStack() as stack:
+        server = origin(script)
+        service = Service(upstreams=[server.address])
+        proxy = Proxy(route=[Route(to="web")], service={"web": service}, limits=Limits(drain="120s"))
+        proxy.start()
+        stack.callback(proxy.stop)
+        one, other = wire(proxy).send(GET.format("/a") + GET.format("/c")), wire(proxy).send(GET.format("/b"))
+        until(lambda: len(server.asked) == 2)
+        entrance = proxy._running._front.entrance
+        number = entrance._listener.fileno()
+        while stack.enter_context(Path("/dev/null").open()).fileno() < number:
+            pass  # no smaller number is free
+        stopper = threading.Thread(target=proxy.stop)
+        stopper.start()
+        stack.callback(stopper.join)
+        until(lambda: entrance._listener.fileno() < 0)
+        gates["/a"].set()
+        assert [one.answer().body, one.answer().body] == [b"first", b"later"]
+        gates["/b"].set()
+        assert other.answer().body == b"first"
+        assert other.ask("/d").body == b"later"
+
+
+def test_a_worker_that_is_late_writes_into_nobody_elses_descriptor(origin, serve):
+    proxy = serve(origin())
+    running = proxy._running
+    following, number = running._following, running._following._wake
+    proxy.stop()
+    other = os.eventfd(0, os.EFD_NONBLOCK)
+    os.dup2(other, number)
+    try:
+        following._put(lambda: None)
+        with pytest.raises(BlockingIOError):
+            os.eventfd_read(other)
+    finally:
+        os.close(other)
+        os.close(number)
+
+
+def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
+    dialling, opened = threading.Event(), threading.Event()
+    ours, theirs = socket.socketpair()
+
+    def dial():
+        dialling.set()
+        assert opened.wait(30)
+        return ours
+
+    pool, told = Pool(Limits(), Waits()), []
+
+    def take() -> None:
+        try:
+            pool.take([Detour.by("elsewhere", 1, dial)])
+        except UpstreamTrouble as trouble:
+            told.append(trouble.end)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert dialling.wait(30)
+    pool.abort()
+    opened.set()
+    thread.join(30)
+    with theirs:
+        assert told == [End.STOPPED]
+        assert theirs.recv(1) == b"", "it is closed"
+
+
+def test_a_stop_waits_only_so_long_for_a_refresh(origin, serve, wire, until, later, monkeypatch):
+    hanging, gate = threading.Event(), threading.Event()
+
+    def look_up(_: str) -> list[str]:
+        if server.asked:
+            hanging.set()
+            gate.wait(60)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr("realproxy.resolving.look_up", look_up)
+    monkeypatch.setattr("realproxy.refreshing.END_PATIENCE", 0.1)
+    fields = b"Cache-Control: max-age=10, stale-while-revalidate=100\r\nConnection: close\r\n"
+    server = origin(lambda _: whole(b"ok", fields))
+    proxy = serve(
+        route=[Route(to="web", cache=RouteCache())],
+        service={"web": Service(upstreams=[f"shop.test:{server.port}"])},
+        limits=Limits(connect_timeout="1000s", drain="1s"),
+    )
+    assert wire(proxy).ask().body == b"ok"
+    until(lambda: proxy.stats()["cache_objects"] == 1)
+    later(20)
+    assert wire(proxy).ask()["Cache-Status"].endswith("behind")
+    assert hanging.wait(30)
+    stopper = threading.Thread(target=proxy.stop)
+    stopper.start()
+    stopper.join(30)
+    assert not stopper.is_alive()
+    gate.set()
+
+
+def test_a_request_behind_a_header_of_the_proxy_protocol_is_read_to_its_end(origin, serve, wire, until):
+    """The first read ends within the second request; the express lane answers the first one."""
+    proxy = serve(origin(), proxy_protocol={"from": ["127.0.0.1"]}, limits=Limits(head="16KiB"))
+    header = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n"
+    assert wire(proxy).send(header).ask().body == b"hello"
+    until(lambda: proxy.stats()["upstream_idle"] == 1)
+    requests = header + GET.format("/") + "GET /long HTTP/1.1\r\nHost: a\r\nX: "
+    client = wire(proxy).send(requests + "y" * (READ - len(requests)) + "y\r\n\r\n")
+    assert [client.answer().body, client.answer().body] == [b"hello", b"hello"]
+
+
+def test_without_a_descriptor_for_the_upstream_the_client_is_told(origin, serve, wire, until, monkeypatch):
+    server = origin()
+    proxy = serve(server)
+
+    def full(*arguments):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    client = wire(proxy)
+    with monkeypatch.context() as patch:
+        patch.setattr(targets, "socket", SimpleNamespace(**{**vars(socket), "socket": full}))
+        answer = client.ask()
+    assert (answer.status, answer.body) == (503, b"503 Service Unavailable: no socket: too many open files\n")
+    assert client.ask().body == b"hello"
+    assert proxy.stats()["upstreams"]["web"][0]["failures"] == 0
+    until(lambda: not proxy._running._now.serving.under_way)
