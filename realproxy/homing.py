@@ -5,25 +5,29 @@ circles. Nor may it: a mark would reach the origin, or those parents that do not
 What shows it is a question of our own that comes back.
 
 Threads. `Homing` is shared by the workers, which call it, and by a thread for each question, one at a
-time. `_lock` guards when the next one is due; all else is set in one step.
+time. `_lock` guards when the next one is due and what has passed; all else is set in one step.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from realproxy.exchange import End, Refusal
 
-TOP = ".invalid"
-"""Below it there are no hosts, nor will there ever be. RFC 6761, 6.4"""
+QUESTION = re.compile(r"[0-9a-f]{16}\.invalid")
+"""A name that is asked for. There are no hosts below "invalid", nor will there ever be. RFC 6761, 6.4"""
 EVERY = 60.0
 """Seconds after which a parent that is used is asked again."""
 AGAIN = 5.0
 """Seconds after which one that leads back is."""
+PASSED = 64
+"""Questions of others that are remembered."""
 HOLD = 1.0
 """Seconds that requests wait for the end of the first question, so that none goes in circles meanwhile."""
 
@@ -44,6 +48,7 @@ class Homing:
         self._lock = threading.Lock()
         self._due = 0.0
         self._asked = self._came_back = ""
+        self._passed: deque[str] = deque(maxlen=PASSED)
         self._known = threading.Event()
         self._leads_back = False
 
@@ -55,21 +60,28 @@ class Homing:
             raise self._loop()
 
     def admit(self, host: str) -> None:
-        """A request for `host` is about to go to the parent; raises `Refusal` 508 if that leads back."""
+        """A request for `host` is about to go to the parent; raises `Refusal` 508 if that leads back.
+
+        The question of another proxy still goes there once: who is in the same circle is to find out, too.
+        """
         now = time.monotonic()
         with self._lock:
             due = now >= self._due
             if due:
                 self._due = now + EVERY
+            other = QUESTION.fullmatch(host) is not None
+            passes = other and host not in self._passed
+            if other:
+                self._passed.append(host)
         if due:
             threading.Thread(target=self._find_out, name="proxy-homing", daemon=True).start()
-        if not host.endswith(TOP):  # the question of another proxy, for whose end ours may be waiting
+        if not other:  # for whose end our own may be waiting
             self._known.wait(HOLD)
-        if self._leads_back:
+        if self._leads_back and not passes:
             raise self._loop()
 
     def _find_out(self) -> None:
-        self._asked = name = secrets.token_hex(8) + TOP
+        self._asked = name = f"{secrets.token_hex(8)}.invalid"
         with contextlib.suppress(Refusal):
             self._ask(name)
         self._leads_back = self._came_back == name
