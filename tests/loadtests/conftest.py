@@ -5,9 +5,11 @@ asked of every round, and what must take at most so long of the best one: what i
 or really wrong, is so in all of them.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from loadtests import Measurement, Stage
@@ -22,6 +24,20 @@ BUSY = ("late on average", "late or more", "of its core")
 def stage() -> Iterator[Stage]:
     with Stage() as stage:
         yield stage
+
+
+@pytest.fixture(scope="session")
+def children() -> Callable[[], dict[psutil.Process, str]]:
+    """This process's children that have not ended, each with its command line."""
+
+    def living() -> dict[psutil.Process, str]:
+        found = {}
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ends just now
+                found[child] = " ".join(child.cmdline())
+        return found
+
+    return living
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from scenarios import Records, Scenario, parse_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
 
+Children = Callable[[], dict[psutil.Process, str]]
 Undisturbed = Callable[[Scenario, Callable[[Measurement], object]], Measurement]
 
 
@@ -68,14 +69,12 @@ def test_both_twins_find_each_object_in_the_same_cache(
     assert len(run.behind_cpu_seconds) == 1
 
 
-def test_a_proxy_behind_that_dies_makes_the_run_void_and_is_named(stage: Stage) -> None:
+def test_a_proxy_behind_that_dies_makes_the_run_void_and_is_named(stage: Stage, children: Children) -> None:
     killed = []
 
     def kill(passed: float, _total: float) -> None:
         if passed > 0.3 and not killed:
-            (behind,) = [
-                child for child in psutil.Process().children() if "proxy.1.toml" in " ".join(child.cmdline())
-            ]
+            (behind,) = [child for child, line in children().items() if "proxy.1.toml" in line]
             behind.kill()
             killed.append(behind)
 
@@ -83,9 +82,8 @@ def test_a_proxy_behind_that_dies_makes_the_run_void_and_is_named(stage: Stage) 
     assert run.void[0] == "proxy.1 ended (killed by SIGKILL) during the run"
 
 
-def test_a_chain_that_cannot_start_leaves_no_process_behind(stage: Stage) -> None:
+def test_a_chain_that_cannot_start_leaves_no_process_behind(stage: Stage, children: Children) -> None:
     broken = {**EDGE, "log": {"file": "/nowhere/access.log"}}
     with pytest.raises(LoadTestError, match=r"proxy\.0 ended \(exit code 2\)"):
         stage.measure(chain(broken, SHIELD))
-    lines = [" ".join(child.cmdline()) for child in psutil.Process().children()]
-    assert not any("proxy_child" in line for line in lines)
+    assert not any("proxy_child" in line for line in children().values())

@@ -21,6 +21,7 @@ from scenarios import Scenario, load_scenario
 
 ROOT = Path(__file__).parents[2]
 Reasons = Callable[[Measurement], list[str]]
+Children = Callable[[], dict[psutil.Process, str]]
 
 
 def scenario(seconds: float) -> Scenario:
@@ -39,16 +40,15 @@ def during(stage: Stage, action: Any, seconds: float = 3.0) -> Measurement:
     return stage.measure(scenario(seconds), progress=progress)
 
 
-def proxy_process() -> psutil.Process:
-    (proxy,) = [
-        child for child in psutil.Process().children() if "loadtests.proxy_child" in " ".join(child.cmdline())
-    ]
-    return proxy
+def test_a_proxy_that_dies_makes_the_run_void_without_a_wait(
+    stage: Stage, by_rule: Reasons, children: Children
+) -> None:
+    def kill() -> None:
+        (proxy,) = [child for child, line in children().items() if "loadtests.proxy_child" in line]
+        proxy.kill()
 
-
-def test_a_proxy_that_dies_makes_the_run_void_without_a_wait(stage: Stage, by_rule: Reasons) -> None:
     start = time.monotonic()
-    run = during(stage, lambda: proxy_process().kill(), seconds=60.0)
+    run = during(stage, kill, seconds=60.0)
     assert run.void[0] == "the proxy ended (killed by SIGKILL) during the run"
     assert time.monotonic() - start < 40.0
     assert len(run.records) > 0
@@ -83,31 +83,31 @@ def test_a_trace_that_is_missing_is_the_users_mistake(stage: Stage) -> None:
         stage.measure(shipped.model_copy(update={"workload": workload}))
 
 
-def our_processes() -> list[str]:
+def of_loadtests(children: Children) -> list[str]:
     """What this process has started of loadtests; a pool of another test file may live beside it."""
-    lines = [" ".join(child.cmdline()) for child in psutil.Process().children()]
-    return [line for line in lines if "loadtests" in line]
+    return [line for line in children().values() if "loadtests" in line]
 
 
-def test_an_interrupt_leaves_no_process_behind(stage: Stage) -> None:
+def test_an_interrupt_leaves_no_process_behind(stage: Stage, children: Children) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         during(stage, interrupt)
-    assert our_processes() == []
+    assert of_loadtests(children) == []
 
 
-def test_a_stage_that_is_left_leaves_no_file_and_no_process_behind() -> None:
+def test_a_stage_that_is_left_leaves_no_file_and_no_process_behind(children: Children) -> None:
+    before = of_loadtests(children)  # the stage of other tests may be open
     with Stage() as stage:
         folder = stage._folder
         assert folder.exists()
         until = time.monotonic() + 60.0
-        while len(our_processes()) != 1:  # a process that is just being started has no command line yet
+        while len(of_loadtests(children)) != len(before) + 1:  # a new one has no command line at first
             assert time.monotonic() < until
             time.sleep(0.01)
     assert not folder.exists()
-    assert our_processes() == []
+    assert of_loadtests(children) == before
 
 
 PARENT = """

@@ -160,7 +160,7 @@ def test_what_is_wrong_is_said_in_one_line_and_leaves_nothing():
     children = set(psutil.Process().children())
     with pytest.raises(BadInput, match=r"log\.file: cannot be written"):
         Proxy(workers=2, route=[ANSWER], log={"file": "/nowhere/at/all"}).start()
-    assert set(psutil.Process().children()) == children
+    assert set(psutil.Process().children()) <= children
 
 
 @pytest.mark.parametrize("command", [[sys.executable, "-c", "pass"], ["/bin/true"]])

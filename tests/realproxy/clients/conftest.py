@@ -42,9 +42,15 @@ class Browser:
             self(f"{domain}.enable")
 
     def __call__(self, method: str, **parameters: Any) -> dict[str, Any]:
+        return self._answer(method, parameters)["result"]
+
+    def _tell(self, method: str, parameters: dict[str, Any]) -> None:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters, **self._session}
         os.write(self._commands, json.dumps(message).encode() + b"\0")
+
+    def _answer(self, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        self._tell(method, parameters)
         while True:
             while b"\0" not in self._buffer:
                 data = os.read(self._events, 2**20)
@@ -55,14 +61,16 @@ class Browser:
             if told.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
                 self.trouble.append(one.decode())
             if told.get("id") == self._number:
-                return told["result"]
+                return told
 
     def open(self, url: str, width: int) -> None:
         self("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self("Page.navigate", url=url)
 
     def value(self, expression: str) -> Any:
-        return self("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        """What an expression comes to; None if there is nothing, or while the page is being left."""
+        told = self._answer("Runtime.evaluate", {"expression": expression, "returnByValue": True})
+        return told.get("result", {}).get("result", {}).get("value")
 
     def until(self, expression: str) -> None:
         end = time.monotonic() + BROWSER_SECONDS
@@ -72,7 +80,9 @@ class Browser:
 
     def close(self) -> None:
         self._session = {}
-        self("Browser.close")
+        self._tell("Browser.close", {})
+        while os.read(self._events, 2**20):
+            pass  # it may end before it answers
         os.close(self._commands)
         self._process.wait(BROWSER_SECONDS)
         os.close(self._events)
