@@ -67,7 +67,7 @@ class Resolver:
         self._lock = threading.Lock()
         self._known: dict[str, _Lookup] = {}
         self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
-        self._threads = self._idle = 0
+        self._threads = self._unfinished = 0
         self._stopped = False
 
     @property
@@ -90,6 +90,8 @@ class Resolver:
         if not lookup.done.wait(self.timeout):
             detail = f"the name {host} was not resolved in time"
             raise UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="dns_timeout")
+        if self._stopped and not lookup.addresses:
+            raise _stopping()
         return self.found(address, lookup.addresses)
 
     def knows(self, host: str) -> bool:
@@ -132,10 +134,14 @@ class Resolver:
         return [(found, port) for found in addresses]
 
     def stop(self) -> None:
-        """Take no more and let the threads end; one that hangs in the system is not waited for."""
+        """Take no more, let the threads end, and nobody wait for one that hangs in the system."""
         with self._lock:
+            if self._stopped:
+                return
             self._stopped = True
             threads = self._threads
+            for lookup in self._known.values():
+                lookup.done.set()  # who still waits is told that there is nothing
         with contextlib.suppress(queue.Full):
             for _ in range(threads):
                 self._queue.put_nowait(None)
@@ -147,7 +153,7 @@ class Resolver:
             if lookup is not None and not (lookup.done.is_set() and lookup.until < now):
                 return lookup
             if self._stopped:
-                raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+                raise _stopping()
             if len(self._known) >= MOST_REMEMBERED:
                 self._forget(now)
             lookup = _Lookup()
@@ -156,7 +162,8 @@ class Resolver:
             except queue.Full:
                 raise UpstreamTrouble(503, End.UPSTREAM_SLOW, "too many names wait to be resolved") from None
             self._known[host] = lookup
-            if self._idle < self._queue.qsize() and self._threads < THREADS:
+            self._unfinished += 1
+            if self._threads < min(self._unfinished, THREADS):
                 self._threads += 1
                 threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
         return lookup
@@ -170,6 +177,7 @@ class Resolver:
         while (host := self._next()) is not None:
             addresses = look_up(host)
             with self._lock:
+                self._unfinished -= 1
                 lookup = self._known[host]
                 lookup.addresses = addresses
                 lookup.until = time.monotonic() + REMEMBERED
@@ -179,8 +187,6 @@ class Resolver:
                 callback()
 
     def _next(self) -> str | None:
-        with self._lock:
-            self._idle += 1
         while True:
             try:
                 host = self._queue.get(timeout=IDLE)
@@ -189,9 +195,12 @@ class Resolver:
             with self._lock:
                 if host is None and not self._stopped and not self._queue.empty():
                     continue  # it came just now, for a thread that seemed to be idle
-                self._idle -= 1
                 self._threads -= host is None
             return host
+
+
+def _stopping() -> UpstreamTrouble:
+    return UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
 
 
 def look_up(host: str) -> list[str]:

@@ -104,7 +104,7 @@ class Serving:
         too_many = Refusal(503, End.OVERLOADED, "limits.queue: too many requests wait", fields=RETRY_SOON)
         turn, client.turn = client.turn, None
         if turn is not None:
-            self.under_way.discard(turn)
+            turn.serving.under_way.discard(turn)
             exchange = turn.exchange
         else:
             exchange = Exchange(client.address, client.arrived, time.monotonic())

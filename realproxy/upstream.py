@@ -374,6 +374,7 @@ class Pool:
     def abort(self) -> None:
         """Break the connections in use, so that their owners notice; no others are taken."""
         self._closed = True
+        self.resolver.stop()
         for connection in list(self._in_use):
             with contextlib.suppress(OSError):
                 connection.sock.shutdown(socket.SHUT_RDWR)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import queue
 import socket
 import struct
 import threading
@@ -14,6 +15,7 @@ import pytest
 from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, front, targets, workers
 from realproxy.client import READ
 from realproxy.exchange import End, UpstreamTrouble
+from realproxy.resolving import Resolver
 from realproxy.targets import Detour
 from realproxy.upstream import Pool
 from realproxy.waits import Waits
@@ -83,6 +85,38 @@ def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(origin,
     gate.set()
     assert [client.answer().status for client in clients] == [200] * 2
     until(lambda: proxy.stats()["connections"] == 2)
+
+
+def test_a_request_that_is_refused_after_a_reload_does_not_keep_the_former_settings(
+    origin, serve, wire, until
+):
+    gate, shedding, opened = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(_):
+        gate.wait(60)
+        return whole(b"ok")
+
+    proxy = serve(server := origin(slow), limits=Limits(threads=1, queue=1, drain="1s"))
+    shed = proxy._running._shedder._shed
+
+    def hesitate(client, worker):
+        shedding.set()
+        assert opened.wait(30)
+        shed(client, worker)
+
+    proxy._running._shedder._shed = hesitate
+    clients = [wire(proxy).send(GET.format("/"))]
+    until(lambda: server.asked)
+    clients.append(wire(proxy).send(GET.format("/")))
+    until(lambda: proxy.stats()["queued"] == 1)
+    surplus = wire(proxy).send(GET.format("/"))
+    assert shedding.wait(30)
+    proxy.reload(proxy.settings.model_copy(update={"limits": Limits(drain="1s")}))
+    opened.set()
+    gate.set()
+    assert surplus.answer().status == 503
+    assert [client.answer().status for client in clients] == [200] * 2
+    until(lambda: not any(thread.is_alive() for thread in proxy._running._retiring))
 
 
 def test_a_client_that_catches_up_with_another_ones_fetch_is_done_once(
@@ -308,3 +342,51 @@ def test_without_a_descriptor_for_the_upstream_the_client_is_told(origin, serve,
     assert client.ask().body == b"hello"
     assert proxy.stats()["upstreams"]["web"][0]["failures"] == 0
     until(lambda: not proxy._running._now.serving.under_way)
+
+
+def test_a_name_is_looked_up_beside_one_that_hangs_however_the_threads_take_turns(monkeypatch):
+    """A thread has taken a name, and is held up before anybody can know that."""
+    taken, go_on, found = threading.Event(), threading.Event(), threading.Event()
+
+    class Hesitant(queue.Queue):
+        def get(self, *arguments, **keywords):
+            item = super().get(*arguments, **keywords)
+            if item == "hangs.test":
+                taken.set()
+                go_on.wait(60)
+            return item
+
+    monkeypatch.setattr("realproxy.resolving.look_up", lambda _: ["192.0.2.1"])
+    resolver = Resolver(1.0)
+    resolver._queue = Hesitant()
+    resolver.soon("hangs.test", lambda _: None)
+    assert taken.wait(30)
+    resolver.soon("other.test", lambda _: found.set())
+    assert found.wait(30)
+    go_on.set()
+    resolver.stop()
+
+
+def test_a_stop_tells_those_who_wait_for_a_name(monkeypatch):
+    asked, gate, told = threading.Event(), threading.Event(), []
+
+    def look_up(_: str) -> list[str]:
+        asked.set()
+        gate.wait(60)
+        return []
+
+    def wait() -> None:
+        try:
+            resolver.resolve(("hangs.test", 80))
+        except UpstreamTrouble as trouble:
+            told.append(trouble.end)
+
+    monkeypatch.setattr("realproxy.resolving.look_up", look_up)
+    resolver = Resolver(1_000.0)
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    assert asked.wait(30)
+    resolver.stop()
+    waiter.join(30)
+    assert told == [End.STOPPED]
+    gate.set()
