@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +17,7 @@ from scenarios import Records, Scenario, Summary, parse_scenario
 from scenarios.loading import LoadedScenario
 from simulator import Costs, simulate
 from simulator.run import simulate_once
-from twin import compare
+from twin import cli, compare
 from twin.outcome import Calibration, Confirmation, VariantOutcome
 
 BALANCING: dict[str, Any] = {
@@ -196,3 +198,35 @@ def balancing() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def caching() -> dict[str, Any]:
     return CACHING
+
+
+@pytest.fixture(scope="module")
+def balanced(load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]) -> Confirmation:
+    return confirmation(load())
+
+
+@pytest.fixture(scope="module")
+def cached(
+    load: Callable[..., LoadedScenario], caching: dict[str, Any], confirmation: Callable[..., Confirmation]
+) -> Confirmation:
+    return confirmation(load(caching))
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """A command in this process: exit code, standard output, standard error."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def main(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["proxytwin", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        code = end.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    yield main
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import struct
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 
 from policies.eviction import eviction_policies
 from policies.problems import BadInput
-from twin.cli import main
 from twin.curving import curves_of
 
 Run = Callable[..., tuple[int, str, str]]
@@ -22,21 +20,9 @@ HEAD = "time_s,object,size_bytes\n"
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run(…)` is (exit status, standard output, standard error)."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["proxytwin", "curve", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return command
+def run(run: Run) -> Run:
+    """`run(…)` of this command is (exit status, standard output, standard error)."""
+    return partial(run, "curve")
 
 
 @pytest.fixture(scope="module")

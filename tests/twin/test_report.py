@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
@@ -54,18 +53,6 @@ class Page(HTMLParser):
 
     def classes(self) -> list[str]:
         return [name for _, attributes in self.elements for name in (attributes.get("class") or "").split()]
-
-
-@pytest.fixture(scope="module")
-def balanced(load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]) -> Confirmation:
-    return confirmation(load())
-
-
-@pytest.fixture(scope="module")
-def cached(
-    load: Callable[..., LoadedScenario], caching: dict[str, Any], confirmation: Callable[..., Confirmation]
-) -> Confirmation:
-    return confirmation(load(caching))
 
 
 @pytest.fixture(scope="module")

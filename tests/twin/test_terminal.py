@@ -6,7 +6,6 @@ import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -26,18 +25,6 @@ from twin.terminal import (
 )
 
 Make = Callable[..., Summary]
-
-
-@pytest.fixture(scope="module")
-def balanced(load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]) -> Confirmation:
-    return confirmation(load())
-
-
-@pytest.fixture(scope="module")
-def cached(
-    load: Callable[..., LoadedScenario], caching: dict[str, Any], confirmation: Callable[..., Confirmation]
-) -> Confirmation:
-    return confirmation(load(caching))
 
 
 def shown(*what: Table | str, width: int = 100) -> str:

@@ -16,6 +16,22 @@ def dead(nobody):
 
 
 @pytest.fixture
+def drop():
+    """A script that reads the whole request, and ends the connection instead of answering."""
+
+    def script(asked):
+        _ = asked.body
+
+    return script
+
+
+@pytest.fixture
+def upstreams():
+    """What is counted of the upstreams of a proxy's one service."""
+    return lambda proxy: proxy.stats()["upstreams"]["web"]
+
+
+@pytest.fixture
 def service(serve):
     """A proxy in front of one service with these upstreams and settings."""
 

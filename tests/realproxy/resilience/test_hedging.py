@@ -9,16 +9,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 QUICK = Limits(answer_timeout="1s", connect_timeout="1s", drain="1s")
 
 
-def upstreams(proxy):
-    return proxy.stats()["upstreams"]["web"]
-
-
-def drop(asked):
-    """Read the whole request, and end the connection instead of answering."""
-    _ = asked.body
-
-
-def test_a_slow_upstream_is_hedged_and_the_loser_cancelled(origin, service, wire, until):
+def test_a_slow_upstream_is_hedged_and_the_loser_cancelled(origin, service, wire, until, upstreams):
     gone = threading.Event()
 
     def stuck(asked):
@@ -43,7 +34,7 @@ def test_a_quick_answer_needs_no_hedge(origin, service, wire):
     assert [len(server.asked) for server in servers] == [2, 2]
 
 
-def test_a_hedge_that_fails_does_not_take_the_first_with_it(origin, service, wire, dead):
+def test_a_hedge_that_fails_does_not_take_the_first_with_it(origin, service, wire, dead, drop):
     def slow(_):
         time.sleep(0.1)
         return OK
@@ -54,7 +45,7 @@ def test_a_hedge_that_fails_does_not_take_the_first_with_it(origin, service, wir
         assert client.ask().body == b"ok"
 
 
-def test_the_hedge_answers_if_the_first_fails_later(origin, service, wire, until):
+def test_the_hedge_answers_if_the_first_fails_later(origin, service, wire, until, upstreams):
     hedged = threading.Event()
 
     def die(_):

@@ -16,15 +16,6 @@ UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbus
 QUICK = Limits(answer_timeout="1s", connect_timeout="1s", drain="1s")
 
 
-def upstreams(proxy):
-    return proxy.stats()["upstreams"]["web"]
-
-
-def drop(asked):
-    """Read the whole request, and end the connection instead of answering."""
-    _ = asked.body
-
-
 def echo(asked):
     return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(asked.body), asked.body)
 
@@ -35,7 +26,7 @@ def busy(_):
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_refused_connection_goes_to_the_next_upstream_whatever_the_method(
-    origin, service, wire, dead, method
+    origin, service, wire, dead, method, upstreams
 ):
     proxy = service(dead, origin(echo), dead)
     client = wire(proxy)
@@ -52,15 +43,15 @@ def test_without_failover_a_refused_connection_is_a_502(origin, service, wire, d
     assert [client.ask().status for _ in range(4)] == [502, 200, 502, 200]
 
 
-def test_when_all_refuse_each_is_asked_once(service, wire, dead):
+def test_when_all_refuse_each_is_asked_once(service, wire, dead, upstreams):
     proxy = service(dead, dead, dead)
     assert wire(proxy).ask().status == 502
     assert [upstream["requests"] for upstream in upstreams(proxy)] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("script", [drop, busy], ids=["dropped", "503"])
-def test_a_failed_request_is_retried_on_another_upstream(origin, service, wire, script):
-    bad, good = origin(script), origin()
+@pytest.mark.parametrize("dropped", [True, False], ids=["dropped", "503"])
+def test_a_failed_request_is_retried_on_another_upstream(origin, service, wire, drop, dropped):
+    bad, good = origin(drop if dropped else busy), origin()
     client = wire(service(bad, good, retry={"attempts": 2}))
     assert [client.ask().status for _ in range(4)] == [200] * 4
     assert (len(bad.asked), len(good.asked)) == (2, 4)
@@ -72,7 +63,7 @@ def test_a_request_that_is_answered_too_late_is_retried(origin, service, wire):
     assert [client.ask().status for _ in range(2)] == [200] * 2
 
 
-def test_what_may_have_had_an_effect_is_not_sent_twice(origin, service, wire):
+def test_what_may_have_had_an_effect_is_not_sent_twice(origin, service, wire, drop):
     bad, good = origin(drop), origin()
     client = wire(service(bad, good, retry={"attempts": 3}))
     assert client.ask("/", "POST", "Content-Length: 0").status == 502
@@ -80,7 +71,7 @@ def test_what_may_have_had_an_effect_is_not_sent_twice(origin, service, wire):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_small_body_is_sent_again(origin, service, wire, framing):
+def test_a_small_body_is_sent_again(origin, service, wire, framing, drop):
     bad, good = origin(drop), origin(echo)
     client = wire(service(bad, good, retry={"attempts": 2}))
     body = bytes(range(256)) * 100
@@ -109,7 +100,7 @@ def test_a_body_that_arrives_half_before_and_half_after_the_failure_is_whole(ori
     assert client.send("efgh").answer().body == b"abcdefgh"
 
 
-def test_a_body_too_long_to_be_kept_is_not_sent_again(origin, service, wire):
+def test_a_body_too_long_to_be_kept_is_not_sent_again(origin, service, wire, drop):
     bad, good = origin(drop), origin(echo)
     client = wire(service(bad, good, retry={"attempts": 2}))
     client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000))
@@ -149,7 +140,9 @@ def test_an_answer_that_has_begun_is_not_retried(origin, service, wire):
 
 
 @pytest.mark.parametrize("policy", ["round_robin", "least_requests", "peak_ewma"])
-def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, service, wire, until, policy):
+def test_an_upstream_killed_under_load_loses_no_idempotent_request(
+    origin, service, wire, until, policy, upstreams
+):
     """Two of three upstreams die while twelve clients ask; one of them in the middle of its work."""
 
     def work(_):
@@ -181,7 +174,7 @@ def test_an_upstream_killed_under_load_loses_no_idempotent_request(origin, servi
     assert [upstream["outstanding"] for upstream in upstreams(proxy)] == [0, 0, 0]
 
 
-def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire, until):
+def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire, until, upstreams):
     command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
     with Child("one backend", command) as doomed, Child("another", command) as other:
         ports = [child.expect(20.0)["ports"]["web/0"] for child in (doomed, other)]

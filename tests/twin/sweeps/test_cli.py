@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,6 @@ import pytest
 
 from policies.eviction import eviction_policies
 from policies.eviction.lru import Lru
-from twin.cli import main
 from twin.sweeps import runners
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,21 +22,9 @@ POLICIES = "--vary=proxy.cache.policy=lru,fifo"
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run("sweep", …)` is (exit status, standard output, standard error)."""
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["proxytwin", "sweep", *arguments])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return command
+def run(run: Run) -> Run:
+    """`run(…)` of this command is (exit status, standard output, standard error)."""
+    return partial(run, "sweep")
 
 
 def test_a_sweep_prints_a_table_and_writes_table_and_picture(run: Run, tmp_path: Path) -> None:
