@@ -46,7 +46,7 @@ class Load:
         """Ask on one connection until it ends; it was made after `since`."""
         while not self._enough.is_set():
             fields = "" if keep else "Connection: close\r\n"
-            asked = time.monotonic()
+            begun = asked = time.monotonic()
             try:
                 client.send(f"GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
                 asked = time.monotonic()
@@ -57,7 +57,7 @@ class Load:
                 if asked - since < LAST_CALL / 2:
                     self.lost.append(error)
                 return
-            since = asked
+            since = begun
             self.statuses.append(answer.status)
             if answer["connection"] == "close":
                 return
