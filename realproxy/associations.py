@@ -72,7 +72,15 @@ class Associations:
         self, client: Client, inner: socket.socket, request: SocksRequest, exchange: Exchange, site: Site
     ) -> None:
         """Begin an association; `inner` is the socket that the client was told of."""
-        self.relay.call(lambda: self._open.add(Association(self, client, inner, request, exchange, site)))
+
+        def begin() -> None:
+            self._open.add(Association(self, client, inner, request, exchange, site))
+
+        if not self.relay.call(begin):
+            inner.close()
+            exchange.end, exchange.ended = End.STOPPED, time.monotonic()
+            self.release(client)
+            self.logged(exchange)
 
     def discard(self, association: Association) -> None:
         """It has ended."""

@@ -38,7 +38,7 @@ class _Lookup:
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
-        self.callbacks: list[Callable[[], None]] = []
+        self.callbacks: list[Callable[[], object]] = []
         self.done = threading.Event()
         self.until = 0.0
 
@@ -101,7 +101,7 @@ class Resolver:
         lookup = self._known.get(host)
         return lookup is not None and lookup.done.is_set() and lookup.until > time.monotonic() + SOON
 
-    def soon(self, host: str, callback: Callable[[list[str]], None]) -> None:
+    def soon(self, host: str, callback: Callable[[list[str]], object]) -> None:
         """Look a name up without waiting.
 
         Parameters

@@ -191,23 +191,24 @@ class Relay:
             self._logged(exchange)
 
         tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, ended)
-        self.call(lambda: self.begin(tunnel))
+        if not self.call(lambda: self.begin(tunnel)):
+            target.close()
+            ended(tunnel, End.STOPPED)
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Have the relay thread call something soon; not at all once it stops."""
-        self._calls.put(function)
-        self._awake()
+    def call(self, function: Callable[[], None]) -> bool:
+        """Have the relay thread call something soon; returns False, and does not, once it has stopped."""
+        with self._waking:
+            if self._wake < 0:
+                return False
+            self._calls.put(function)
+            os.eventfd_write(self._wake, 1)
+        return True
 
     def stop(self) -> None:
         """Close all tunnels and end the thread."""
         self._stopping = True
-        self._awake()
+        self.call(lambda: None)
         self._thread.join(END_PATIENCE)  # who needs longer closes what it owns later
-
-    def _awake(self) -> None:
-        with self._waking:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
 
     # --- called in the relay thread -------------------------------------------------------------
 
@@ -259,15 +260,19 @@ class Relay:
                 next_sweep = now + TICK
                 for tunnel in [t for t in self._tunnels if now - t.active > t.idle_timeout]:
                     self._end(tunnel, End.IDLE)
-        self._answer_calls()
+        self._close_all()
+
+    def _close_all(self) -> None:
+        with self._waking:
+            os.close(self._wake)
+            self._wake = -1  # who calls from now on is told that it is too late
+        while not self._calls.empty():
+            self._calls.get()()
         for close in self.at_stop:
             close()
         for tunnel in list(self._tunnels):
             self._end(tunnel, End.STOPPED)
         self._epoll.close()
-        with self._waking:
-            os.close(self._wake)
-            self._wake = -1
 
     def _answer_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -13,10 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, front, targets, workers
-from realproxy.client import READ
-from realproxy.exchange import End, UpstreamTrouble
+from realproxy.client import READ, Client
+from realproxy.exchange import End, Exchange, UpstreamTrouble
 from realproxy.resolving import Resolver
 from realproxy.targets import Detour
+from realproxy.tunnel import Relay
 from realproxy.upstream import Pool
 from realproxy.waits import Waits
 from realproxy.workers import AT_FIRST
@@ -390,3 +391,18 @@ def test_a_stop_tells_those_who_wait_for_a_name(monkeypatch):
     waiter.join(30)
     assert told == [End.STOPPED]
     gate.set()
+
+
+def test_a_tunnel_that_comes_too_late_is_closed():
+    """A worker has made it while the proxy was stopping."""
+    released, logged = [], []
+    relay = Relay(60.0, released.append, logged.append)
+    relay.stop()
+    (ours, client_end), (target, target_end) = socket.socketpair(), socket.socketpair()
+    client = Client(ours, "192.0.2.1", 1_000, Waits())
+    relay.add(client, target, Exchange("192.0.2.1", 0.0, 0.0))
+    with ours, client_end, target_end:
+        assert released == [client]
+        assert [exchange.end for exchange in logged] == [End.STOPPED]
+        assert target_end.recv(1) == b"", "it is closed"
+        assert relay.count == 0
