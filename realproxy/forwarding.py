@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from policies.addresses import is_local_name, is_private
@@ -18,17 +17,11 @@ from policies.problems import BadInput
 from policies.settings import Forward, Limits
 from realproxy.exchange import End, Refusal
 from realproxy.heads import forward_request
-from realproxy.homing import Homing
 from realproxy.http1 import RequestHead
 from realproxy.parents import ParentProxy
 from realproxy.resolving import Resolver, is_literal
 from realproxy.socks import Handshake
 from realproxy.targets import Address, connect, is_own
-
-TUNNEL_PORT = 443
-"""That most proxies allow tunnels to."""
-ANSWER_TO_NONSENSE = 5.0
-"""Seconds that a parent has to say that it cannot reach a host that does not exist."""
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
@@ -85,10 +78,8 @@ class Forwarding:
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
         self.parent: ParentProxy | None = None
-        self._homing: Homing | None = None
         if (parent := settings.next_proxy) is not None:
             self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
-            self._homing = Homing(parent.name, partial(self._ask_parent, self.parent))
         self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
@@ -146,9 +137,7 @@ class Forwarding:
             raise Refusal(403, End.REFUSED, f"forward.socks_ports: {port} is not among them")
 
     def admit_name(self, host: str) -> None:
-        """Refuse what is blocked by its name, and what comes back from the parent."""
-        if self._homing is not None:
-            self._homing.arrived(host)
+        """Refuse what is blocked by its name."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
             raise Refusal(403, End.REFUSED, f"{rule} blocks {host}")
@@ -170,17 +159,13 @@ class Forwarding:
         Raises
         ------
         Refusal
-            403 with the rule, 502 or 504 if the name leads nowhere, 508 if the parent leads back here.
+            403 with the rule, 502 or 504 if the name leads nowhere.
         """
-        if self.parent is None or is_literal(host):
-            found = self.admit_addresses(host, self._resolver.resolve((host, port)), own)
-        elif is_local_name(host) and not self.settings.private_targets:
-            raise self._private(host, "this machine")
-        else:
-            found = [(normal_host(host), port)]
-        if self._homing is not None:
-            self._homing.admit(host)
-        return found
+        if self.parent is not None and not is_literal(host):
+            if is_local_name(host) and not self.settings.private_targets:
+                raise self._private(host, "this machine")
+            return [(normal_host(host), port)]
+        return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
 
     def places(self, host: str, port: int, own: Address) -> list[Address]:
         """Where to send a plain request; raises like `addresses`."""
@@ -193,13 +178,6 @@ class Forwarding:
         if self.parent is not None:
             return self.parent.open(*addresses[0])
         return connect(addresses, self._limits.connect_timeout), b""
-
-    def _ask_parent(self, parent: ParentProxy, host: str) -> None:
-        """Have the parent open a tunnel to a host that does not exist."""
-        ports = self._tunnel_ports or {TUNNEL_PORT}
-        port = TUNNEL_PORT if TUNNEL_PORT in ports else min(ports)
-        sock, _ = parent.open(host, port, min(ANSWER_TO_NONSENSE, self._limits.answer_timeout))
-        sock.close()
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Those of the resolved addresses that may be dialled; raises `Refusal` 403 if there is none."""

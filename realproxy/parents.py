@@ -87,15 +87,8 @@ class ParentProxy:
             raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
-    def open(self, host: str, port: int, answer_timeout: float | None = None) -> tuple[socket.socket, bytes]:
+    def open(self, host: str, port: int) -> tuple[socket.socket, bytes]:
         """A connection to the target through the parent, and the first bytes that came from there.
-
-        Parameters
-        ----------
-        host, port
-            The target.
-        answer_timeout : float, optional
-            Seconds, in place of the limit in the settings.
 
         Raises
         ------
@@ -103,7 +96,7 @@ class ParentProxy:
             502 or 504, naming the parent.
         """
         sock = self.connect()
-        deadline = time.monotonic() + (answer_timeout or self._limits.answer_timeout)
+        deadline = time.monotonic() + self._limits.answer_timeout
         ask = self._ask_socks if self.parent.scheme == "socks5" else self._ask_connect
         with self._closing(sock):
             rest = ask(sock, host, port, deadline)
@@ -142,8 +135,6 @@ class ParentProxy:
 
     def refused(self, status: int) -> UpstreamTrouble:
         """What a refusal by the parent means to a client of this proxy."""
-        if status == 508:
-            return self._trouble("requests go in a circle behind it", 508, End.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
         return self._trouble(reason, end=End.UPSTREAM_BAD)
 
