@@ -118,8 +118,7 @@ class Origin:
                 self._spawn(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
-        reader = sock.makefile("rb")
-        with contextlib.suppress(OSError, ValueError):
+        with sock, sock.makefile("rb") as reader, contextlib.suppress(OSError, ValueError):
             while True:
                 line, fields = read_head(reader)
                 if not line:
@@ -131,8 +130,6 @@ class Origin:
                     break
                 _ = asked.body
                 sock.sendall(answer)
-        reader.close()
-        sock.close()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a test may have done so

@@ -193,10 +193,10 @@ def test_threads_are_started_for_those_who_have_waited_for_another_ones_fetch(
     gate, all_here = threading.Event(), threading.Barrier(AT_FIRST + 2)
 
     def script(asked):
-        if not gate.is_set():
+        if asked is server.asked[0]:
             gate.wait(60)
         else:
-            all_here.wait(20)
+            all_here.wait(60)
         return whole(b"ok", b"Cache-Control: no-store\r\n")
 
     limits = Limits(header_timeout="4000s", idle_timeout="4000s", answer_timeout="4000s", drain="1s")
