@@ -149,6 +149,11 @@ class TlsSocket(socket.socket):
         self._text = text[fits:] if len(text) > fits else b""
         return fits
 
+    @property
+    def has_text(self) -> bool:
+        """Whether something is decrypted that nobody has taken: the network says nothing more of it."""
+        return bool(self._text)
+
     def has_news(self) -> bool:
         """Whether a read would not wait: of what arrives, some is for TLS alone, such as session tickets."""
         try:

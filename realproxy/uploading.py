@@ -119,18 +119,27 @@ class Upload:
             seconds = max(0.0, min(seconds, self._pace.left))
         if self._until is not None:
             seconds = max(0.0, min(seconds, self._until - time.monotonic()))
-        before = time.monotonic() if self._pace is not None and not self._held else 0.0
-        with self._waits.unknown():
-            ready = dict(poller.poll(1000 * seconds))
-        if self._pace is not None and before:
-            self._pace.waited(time.monotonic() - before)
-        if not ready and self._held:
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
-        if not ready:
-            raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
-        if not ready.get(upstream.fileno(), 0) & ~select.POLLOUT:
-            return False
-        return not isinstance(upstream, TlsSocket) or upstream.has_news()
+        before = time.monotonic()
+        try:
+            with self._waits.unknown():
+                return self._first_news(poller, upstream, before + seconds)
+        finally:
+            if self._pace is not None and not self._held:
+                self._pace.waited(time.monotonic() - before)
+
+    def _first_news(self, poller: select.poll, upstream: socket.socket, until: float) -> bool:
+        """Wait until then for something that is not TLS's own; returns whether it is of the upstream."""
+        while True:
+            ready = dict(poller.poll(max(0.0, 1000 * (until - time.monotonic()))))
+            if not ready and self._held:
+                raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
+            if not ready:
+                raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
+            of_upstream = ready.pop(upstream.fileno(), 0)
+            if of_upstream & ~select.POLLOUT and _has_news(upstream):
+                return True
+            if of_upstream & select.POLLOUT or (ready and _has_news(self._client.sock)):
+                return False
 
     def _send(self, upstream: socket.socket) -> None:
         try:
@@ -139,3 +148,8 @@ class Upload:
             return
         except OSError:
             self._given_up = True  # it does not read on; its answer may be there all the same
+
+
+def _has_news(sock: socket.socket) -> bool:
+    """Whether a read from a socket that something has come to would not wait."""
+    return not isinstance(sock, TlsSocket) or sock.has_news()

@@ -21,6 +21,7 @@ from realproxy.http1 import Malformed
 from realproxy.resolving import Resolver
 from realproxy.securing import Beginning
 from realproxy.targets import Address, Detour, connect
+from realproxy.tls import TlsSocket
 from realproxy.waits import Waits
 
 READ = 64 * 2**10
@@ -157,6 +158,8 @@ class Connection:
         return head
 
     def _wait(self, seconds: float) -> None:
+        if isinstance(self.sock, TlsSocket) and self.sock.has_text:
+            return
         fd = self.sock.fileno()
         poller = select.poll()
         poller.register(fd, select.POLLIN)

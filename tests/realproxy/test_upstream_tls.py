@@ -123,6 +123,24 @@ def proxied(serve, ca) -> Callable[..., Proxy]:
     return start
 
 
+def test_an_answer_that_comes_while_the_body_is_on_its_way_is_seen_at_once(origin, proxied, wire):
+    """It was decrypted to find out whether there is any: the network has nothing more to tell then."""
+
+    def refuse(sock: socket.socket) -> None:
+        read_head(sock)
+        sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert sock.recv(4) == b"part"
+        sock.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        with contextlib.suppress(OSError):
+            sock.recv(1)
+
+    client = wire(proxied(origin(refuse)))
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+    assert client.answer().status == 100
+    client.send("part")
+    assert client.answer().status == 413
+
+
 # --- who is believed ---------------------------------------------------------------------------
 
 
