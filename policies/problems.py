@@ -53,7 +53,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         If the file is missing, unreadable or not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors write a BOM
     except FileNotFoundError:
         raise BadInput(str(path), "", "no such file") from None
     except OSError as error:

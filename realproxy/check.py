@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -174,6 +175,9 @@ def explain(
     BadInput
         If this is no request.
     """
+    if re.fullmatch("[!-~]+ [!-~]+", f"{method} {url}") is None:
+        expected = "expected a method and a URL without spaces, and all but ASCII percent-encoded"
+        raise BadInput(where, f"{method} {url}", expected)
     socks = method.lower() if method in ("SOCKS4", "SOCKS5") else ""
     try:
         head = request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))

@@ -111,7 +111,7 @@ class WorkloadSettings(_Table):
         Body of an object; every object keeps its size.
     """
 
-    users: Annotated[int, Field(ge=1)] | None = None
+    users: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     think: DurationDistribution = parse_distribution("exponential(1s)")
     rate: Annotated[Rate, Field(gt=0)] | None = None
     connections: Annotated[int, Field(ge=1)] | None = None

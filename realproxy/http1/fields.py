@@ -146,6 +146,6 @@ def parse_fields(data: bytes, start: int, end: int) -> Fields:
     good = _BLOCK.match(data, start, end)
     stop = good.end() if good is not None else start
     if stop != end:
-        line = data[stop:end].partition(b"\n")[0][:60]
+        line = data[stop:end].partition(b"\n")[0].removesuffix(b"\r")[:60]
         raise Malformed(400, f"bad field line {line.decode('latin-1')!r}")
     return Fields(_SPLIT.findall(data, start, end))

@@ -335,6 +335,11 @@ def test_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
         read_toml(tmp_path / "latin.toml")
 
 
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "windows.toml").write_bytes(b"\xef\xbb\xbftitle = 1\r\nseed = 2\r\n")
+    assert read_toml(tmp_path / "windows.toml") == {"title": 1, "seed": 2}
+
+
 def test_keyword_settings_get_the_same_lines() -> None:
     with pytest.raises(BadInput) as caught:
         parse_settings({"forward": {"connect_port": [1]}}, "Proxy")

@@ -161,6 +161,14 @@ def test_the_forward_side_is_explained(method, url, side, answer, note):
     assert note in "\n".join(found.lines())
 
 
+@pytest.mark.parametrize(
+    ("method", "url"), [("GET", "/two words"), ("GE T", "/"), ("GET", "/\u00e9"), ("", "/"), ("GET", "")]
+)
+def test_what_cannot_stand_in_a_request_line_is_said_in_words(method, url):
+    with pytest.raises(BadInput, match="expected a method and a URL without spaces, and all but ASCII"):
+        explain(SETTINGS, method, url)
+
+
 def test_the_changes_of_header_fields_are_explained():
     found = explain(GATED, "GET", "http://127.0.0.1/", {"Via": "1.1 a", "From": "me"})
     assert "anonymity: elite: Via removed, From removed" in found.lines()

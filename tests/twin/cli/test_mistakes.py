@@ -50,6 +50,7 @@ def test_a_scenario_file_with_a_mistake_is_one_line(
         ("workload.users=-3", "workload.users: "),
         ("workload.users=many", "workload.users: "),
         ("workload.users=0", "workload.users: "),
+        ("workload.users=100000000000", "workload.users: input should be less than or equal to 1000000"),
         ("workload.think=soon", "workload.think: expected a duration"),
         ("workload.think=exponent(1s)", "unknown distribution 'exponent' (did you mean 'exponential'?)"),
         ("duration=10", "duration: expected a duration"),
