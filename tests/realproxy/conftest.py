@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -200,6 +201,21 @@ class Wire:
     def close(self) -> None:
         self.reader.close()
         self.sock.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def names_that_do_not_exist() -> Iterator[None]:
+    """Nobody is asked for names under `.invalid` (RFC 6761, 6.4): a name server may be late, or answer."""
+    ask = socket.getaddrinfo
+
+    def look_up(host: object, *arguments: Any, **keywords: Any) -> Any:
+        if isinstance(host, str) and host.rstrip(".").endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
 
 
 @pytest.fixture
