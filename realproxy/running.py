@@ -147,7 +147,11 @@ class Running:
 
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
-        site = Site(settings, self._seed, before.site if before is not None else None)
+        try:
+            site = Site(settings, self._seed, before.site if before is not None else None)
+        except BadInput as mistake:  # which knows the key, but not the file
+            key = mistake.key if mistake.where == "settings" else mistake.where
+            raise BadInput(where, key, mistake.problem) from None
         if site.forwarding is not None:
             site.forwarding.admin = self._admin_address
         if before is not None and before.settings.log == settings.log:

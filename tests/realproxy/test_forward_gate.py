@@ -93,7 +93,7 @@ def test_a_hosts_file_that_cannot_be_read_is_one_line(tmp_path, text):
     hosts = tmp_path / "hosts.txt"
     if text is not None:
         hosts.write_text(text, encoding="utf-8")
-    with pytest.raises(BadInput, match=r"^forward.block_files: .*hosts.txt: (line 2|no such file)"):
+    with pytest.raises(BadInput, match=r"^settings: forward.block_files: .*hosts.txt: (line 2|no such file)"):
         Proxy(forward=Forward(block_files=[str(hosts)])).start()
 
 

@@ -167,3 +167,24 @@ def test_what_only_the_simulator_models_is_refused_before_anything_real_runs(
     problem = WHY.get(key.removeprefix("proxy."), NOT_YET)
     assert err == f"proxytwin: slow-server: {key}: {problem}\n"
     assert run("simulate", "slow-server", "--set", setting, "--set", "duration=2s")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            'cache = { disk = { folder = "/dev/null/x" } }',
+            "cache.disk.folder: cannot be used: Not a directory",
+        ),
+        ('forward = { block_files = ["/"] }', "forward.block_files: /: is a directory"),
+        ('forward = { parent = "https://a.test", parent_ca = "/" }', "forward.parent_ca: /: "),
+    ],
+)
+def test_what_cannot_be_used_is_said_with_its_file(
+    one_line: OneLine, run: Run, tmp_path: Path, settings: str, expected: str
+) -> None:
+    file = tmp_path / "proxy.toml"
+    file.write_text(f'listen = "127.0.0.1:0"\nroute = [{{ respond = 204 }}]\n{settings}\n')
+    code, out, err = run("serve", file)
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith(f"{file}: {expected}")
