@@ -10,6 +10,7 @@ import contextlib
 import errno
 import select
 import socket
+import threading
 from collections.abc import Callable
 
 from policies.settings import Limits
@@ -72,6 +73,8 @@ class Entrance:
         self.turns: Turns | None = None
         self.accepted = 0
         self.yielding = self._full = self._no_room = False
+        self._pausing = threading.Lock()
+        """Held where the listener is looked at or not any more, so that `_full` says which."""
 
     def open(self) -> None:
         """Begin to look for clients."""
@@ -83,8 +86,9 @@ class Entrance:
     def adopt(self, limits: Limits) -> None:
         """Keep other limits from now on."""
         self._limits = limits
-        if self._full:
-            self._listen(True)
+        with self._pausing:
+            if self._full:
+                self._listen(True)
 
     def admit(self, now: float, *, last: bool = False) -> None:
         """Accept those who wait: some of them, or (`last`) as many as there may be, whosever turn it is."""
@@ -112,8 +116,10 @@ class Entrance:
         """A connection was closed."""
         if self.turns is not None:
             self.turns.note(len(self._clients))
-        if self._full and len(self._clients) < self._limits.connections:
-            self._listen(True)
+        if self._full:
+            with self._pausing:
+                if self._full and len(self._clients) < self._limits.connections:
+                    self._listen(True)
 
     def go_on(self) -> None:
         """Look for clients again after `yielding`."""
@@ -156,10 +162,11 @@ class Entrance:
 
     def _pause(self) -> None:
         """At the cap: let the kernel's queue hold further clients until one leaves."""
-        self._full = True
-        self._listen(False)
-        if len(self._clients) < self._limits.connections:  # one left meanwhile and may have missed `_full`
-            self._listen(True)
+        with self._pausing:
+            self._full = True
+            self._listen(False)
+            if len(self._clients) < self._limits.connections:  # one left meanwhile, or there may be more
+                self._listen(True)
 
     def _listen(self, on: bool) -> None:
         if on:

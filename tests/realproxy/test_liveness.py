@@ -406,3 +406,31 @@ def test_a_tunnel_that_comes_too_late_is_closed():
         assert [exchange.end for exchange in logged] == [End.STOPPED]
         assert target_end.recv(1) == b"", "it is closed"
         assert relay.count == 0
+
+
+def test_a_reload_at_the_moment_of_a_full_house_does_not_shut_it_for_good(origin, serve, wire):
+    proxy = serve(origin(), limits=Limits(connections=1, drain="0s"))
+    entrance = proxy._running._front.entrance
+    paused = threading.Event()
+
+    class Reloading:
+        """Has the limits adopted while the front turns away from the listener."""
+
+        def __init__(self, epoll) -> None:
+            self.register, self.unregister, self._modify = epoll.register, epoll.unregister, epoll.modify
+
+        def modify(self, fd: int, events: int) -> None:
+            if not (events or paused.is_set()):
+                thread = threading.Thread(target=entrance.adopt, args=(entrance._limits,))
+                thread.start()
+                thread.join(0.2)
+                paused.set()
+            self._modify(fd, events)
+
+    entrance._epoll = Reloading(entrance._epoll)
+    first = wire(proxy)
+    assert first.ask().body == b"hello"
+    second = wire(proxy).send(GET.format("/"))
+    assert paused.wait(30)
+    first.close()
+    assert second.answer().body == b"hello"
