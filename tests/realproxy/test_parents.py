@@ -218,7 +218,7 @@ def test_certificates_that_cannot_be_read_are_one_line(tmp_path):
     for name, text in (("missing.pem", None), ("empty.pem", "")):
         if text is not None:
             (tmp_path / name).write_text(text, encoding="utf-8")
-        with pytest.raises(BadInput, match=rf"^forward.parent_ca: .*{name}: no ") as problem:
+        with pytest.raises(BadInput, match=rf"^settings: forward.parent_ca: .*{name}: no ") as problem:
             Proxy(forward=Forward(parent="https://a.test", parent_ca=str(tmp_path / name))).start()
         assert "\n" not in str(problem.value)
 
