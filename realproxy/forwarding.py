@@ -16,7 +16,7 @@ from policies.credentials import CHALLENGE, is_known, read_basic
 from policies.problems import BadInput
 from policies.settings import Forward, Limits
 from realproxy.exchange import End, Refusal
-from realproxy.heads import forward_request
+from realproxy.heads import forward_request, trail
 from realproxy.http1 import RequestHead
 from realproxy.parents import ParentProxy
 from realproxy.resolving import Resolver, is_literal
@@ -172,11 +172,16 @@ class Forwarding:
         addresses = self.addresses(host, port, own)
         return addresses if self.parent is None else [self.parent.place(*addresses[0])]
 
-    def open(self, host: str, port: int, own: Address) -> tuple[socket.socket, bytes]:
-        """A connection for a tunnel, and the first bytes that came; raises like `addresses`."""
+    def open(
+        self, host: str, port: int, own: Address, head: RequestHead | None = None
+    ) -> tuple[socket.socket, bytes]:
+        """A connection for a tunnel, and the first bytes that came; raises like `addresses`.
+
+        `head` is that of the CONNECT which asks for it, if one does.
+        """
         addresses = self.addresses(host, port, own)
         if self.parent is not None:
-            return self.parent.open(*addresses[0])
+            return self.parent.open(*addresses[0], trail(head, self._rules))
         return connect(addresses, self._limits.connect_timeout), b""
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:

@@ -87,8 +87,15 @@ class ParentProxy:
             raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
-    def open(self, host: str, port: int) -> tuple[socket.socket, bytes]:
+    def open(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
         """A connection to the target through the parent, and the first bytes that came from there.
+
+        Parameters
+        ----------
+        host, port
+            The target.
+        fields : bytes, optional
+            Lines for a parent that is asked by HTTP.
 
         Raises
         ------
@@ -97,9 +104,11 @@ class ParentProxy:
         """
         sock = self.connect()
         deadline = time.monotonic() + self._limits.answer_timeout
-        ask = self._ask_socks if self.parent.scheme == "socks5" else self._ask_connect
         with self._closing(sock):
-            rest = ask(sock, host, port, deadline)
+            if self.parent.scheme == "socks5":
+                rest = self._ask_socks(sock, host, port, deadline)
+            else:
+                rest = self._ask_connect(sock, host, port, deadline, fields)
             sock.settimeout(None)
         return sock, rest
 
@@ -135,6 +144,8 @@ class ParentProxy:
 
     def refused(self, status: int) -> UpstreamTrouble:
         """What a refusal by the parent means to a client of this proxy."""
+        if status == 508:
+            return self._trouble("the request goes in circles behind it", 508, End.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
         return self._trouble(reason, end=End.UPSTREAM_BAD)
 
@@ -163,12 +174,14 @@ class ParentProxy:
             raise self._trouble(refused.problem, end=End.UPSTREAM_BAD) from None
         return asking.rest
 
-    def _ask_connect(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
+    def _ask_connect(
+        self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
+    ) -> bytes:
         # RFC 9110, 9.3.6: a 2xx turns the connection into a tunnel right behind its head
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         start = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode()
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        sock.sendall(start + self.fields + b"\r\n")
+        sock.sendall(start + self.fields + fields + b"\r\n")
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > self._limits.head:

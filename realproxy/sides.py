@@ -79,11 +79,11 @@ class Sides:
     def answer(self, turn: Turn) -> Then:
         """Find out whether this is for the reverse or the forward side, and answer. RFC 9112, 3.2"""
         forward, head = self._site.forwarding, turn.head
+        if b"via" in head.fields and passages(head.fields) >= MOST_PASSAGES:
+            raise Refusal(508, End.LOOP, f"this request came through here {MOST_PASSAGES} times")
         if head.form is TargetForm.AUTHORITY:
             turn.exchange.side = "tunnel"
             return self._tunnel(turn, forward)
-        if b"via" in head.fields and passages(head.fields) >= MOST_PASSAGES:
-            raise Refusal(508, End.LOOP, f"this request came through here {MOST_PASSAGES} times")
         if b"max-forwards" in head.fields and not goes_on(head):
             return answer_as_last(turn, self._limits.head)
         if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.settings.protocols:
@@ -260,7 +260,7 @@ class Sides:
         exchange.upstream = forward.upstream(head.target.decode())
         start = time.monotonic()
         with self._site.waits.unknown():
-            target, first = forward.open(asked_host(head), head.port, self._own)
+            target, first = forward.open(asked_host(head), head.port, self._own, head)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
         try:

@@ -230,3 +230,29 @@ def test_the_first_bytes_of_a_target_that_speaks_first_are_not_lost(origin, serv
     assert client.ask("a.test:443", "CONNECT").status == 200
     assert client.reader.read(6) == b"banner"
     client.close()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("level", ["transparent", "anonymous"])
+def test_parents_in_a_circle_are_found_out(serve, wire, level, length):
+    proxies: list[Proxy] = []
+
+    def settings(parent: Proxy | None) -> Forward:
+        return forward(anonymity=level, parent=f"http://127.0.0.1:{parent.port}" if parent else None)
+
+    for _ in range(length):
+        proxies.append(serve(forward=settings(proxies[-1] if proxies else None), limits=PATIENT))
+    proxies[0].reload(proxies[0].settings.model_copy(update={"forward": settings(proxies[-1])}))
+    for method, target in (("GET", "http://shop.test/"), ("CONNECT", "shop.test:443")):
+        answer = wire(proxies[0]).ask(target, method)
+        assert answer.status == 508
+        assert b"came through here 10 times" in answer.body or b"goes in circles" in answer.body
+    assert sum(proxy.stats()["requests"] for proxy in proxies) <= 2 * 11 * length
+
+
+@pytest.mark.parametrize(("level", "told"), [("anonymous", "1.1 first, 1.1 proxytwin"), ("elite", None)])
+def test_a_tunnel_tells_the_parent_where_it_came_through(origin, serve, wire, level, told):
+    parent = origin(lambda _: b"HTTP/1.1 200 OK\r\n\r\n")
+    proxy = serve(forward=forward(anonymity=level, parent=f"http://{parent.address}"), limits=PATIENT)
+    assert wire(proxy).ask("a.test:443", "CONNECT", "Via: 1.1 first").status == 200
+    assert (parent.asked[0].target, parent.asked[0]["Via"]) == ("a.test:443", told)
