@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 DEBIAN_PACKAGE = {
     "initdb": "postgresql", "nginx": "nginx-light", "node": "nodejs", "psql": "postgresql-client",
@@ -40,8 +40,11 @@ POOL_THREAD = "ExecutorManagerThread"
 
 skipped_tests: list[str] = []
 
-# Busy machines; no files left; and all tests are to end within minutes.
-settings.register_profile("everywhere", deadline=None, database=None, max_examples=50)
+# Busy machines; no files left; all tests end within minutes, and find the same however often they run.
+# Who looks for what nobody has found yet runs `make test ARGS=--hypothesis-profile=exploring`.
+BUSY = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("everywhere", **BUSY, max_examples=50, derandomize=True)
+settings.register_profile("exploring", **BUSY, max_examples=1000, derandomize=False)
 settings.load_profile("everywhere")
 
 
