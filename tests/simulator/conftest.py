@@ -27,7 +27,7 @@ def bare_scenario(workload: dict[str, Any], backend: dict[str, Any], **more: Any
                     "failover": more.pop("failover", True),
                 }
             },
-            "limits": {"threads": 4096},
+            "limits": {"threads": 4096, "answer_timeout": "1d"},
         },
         **more,
     }
