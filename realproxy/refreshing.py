@@ -167,5 +167,6 @@ class Refresher:
 
     def _run(self, way: Way, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
         site = self._site
-        fetch = Fetch(NextHop(site.pool, site.settings.limits, _Nobody(), exchange, head, way), recording)
-        fetch.run(Worker(), keep=True)
+        hop = NextHop(site.pool, site.settings.limits, _Nobody(), exchange, head, way)
+        fetch = Fetch(hop, recording, keep=True)
+        fetch.run(Worker())

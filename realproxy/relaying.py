@@ -40,11 +40,13 @@ class Fetch:
         Who is asked, and for whom.
     recording : Recording or None
         For an answer that may be stored.
+    keep : bool
+        Whether the client's connection may live on as far as the client is concerned.
 
     Attributes
     ----------
     keep : bool
-        Whether the client's connection may carry another request.
+        Whether the client's connection may carry another request, as far as is known by now.
     """
 
     __slots__ = (
@@ -52,13 +54,13 @@ class Fetch:
         "keep",
     )  # fmt: skip
 
-    def __init__(self, hop: NextHop, recording: Recording | None) -> None:
+    def __init__(self, hop: NextHop, recording: Recording | None, keep: bool) -> None:
         self._hop, self._recording = hop, recording
         self._client, self._exchange, self._head = hop.client, hop.exchange, hop.head
         self._reader: BodyReader | None = None
         self._given: ResponseHead | None = None
         self._onward: int | None = None
-        self.keep = self._begun = False
+        self.keep, self._begun = keep, False
 
     @property
     def all_read(self) -> bool:
@@ -70,15 +72,13 @@ class Fetch:
         """The connection that an answer is awaited on."""
         return self._hop.connection
 
-    def run(self, worker: Worker, keep: bool) -> None:
+    def run(self, worker: Worker) -> None:
         """Do it, or what is left of it, and wait for whatever it takes.
 
         Parameters
         ----------
         worker : Worker
             Has memory for long bodies.
-        keep : bool
-            Whether the client's connection may live on as far as the client is concerned.
 
         Raises
         ------
@@ -87,7 +87,6 @@ class Fetch:
         Cut
             When nothing more can be sent to it.
         """
-        self.keep = keep
         try:
             if not self._begun:
                 self._relay(*self._hop.answer())
@@ -105,9 +104,8 @@ class Fetch:
 
     # --- without waiting ------------------------------------------------------------------------
 
-    def ask_at_once(self, keep: bool) -> bool:
+    def ask_at_once(self) -> bool:
         """Send the request if that needs no wait; if not, `run` goes on from here. See `NextHop`."""
-        self.keep = keep
         return self._hop.ask_at_once()
 
     def answer_at_once(self) -> Progress:

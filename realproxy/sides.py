@@ -103,7 +103,7 @@ class Sides:
                     return then
             else:
                 self._flush(turn, fetch)
-                fetch.run(turn.worker, turn.keep)
+                fetch.run(turn.worker)
         except (Malformed, Refusal) as error:
             if not _stand_in(turn, fetch, _refusal(error)):
                 raise _refusal(error) from None  # kept by no name, which would refer back to this frame
@@ -129,7 +129,7 @@ class Sides:
         """Ask without waiting, if one more request may be worked on."""
         places = turn.worker.places
         turn.placed = turn.placed or (places is not None and places.take_one_at_once())
-        return turn.placed and fetch.ask_at_once(turn.keep)
+        return turn.placed and fetch.ask_at_once()
 
     @staticmethod
     def _flush(turn: Turn, fetch: Fetch) -> None:
@@ -195,7 +195,8 @@ class Sides:
 
         asking = Asking(service, exchange.client, exchange, head_for, site.waits, turn.client.ends)
         receiver = turn.lead or turn.client
-        turn.fetch = Fetch(NextHop(site.pool, self._limits, receiver, exchange, head, asking), recording)
+        hop = NextHop(site.pool, self._limits, receiver, exchange, head, asking)
+        turn.fetch = Fetch(hop, recording, turn.keep)
         return self.go_on(turn)
 
     def _from_memory(self, turn: Turn, service: str) -> Then:
@@ -213,7 +214,7 @@ class Sides:
 
         asking = Asking(site.services[service], exchange.client, exchange, head_for, site.waits, client.ends)
         hop = UpgradeHop(site.pool, self._limits, client, exchange, head, protocols, asking)
-        turn.fetch = Fetch(hop, None)
+        turn.fetch = Fetch(hop, None, turn.keep)
         try:
             return self.go_on(turn)
         except Switched as switched:
@@ -245,7 +246,8 @@ class Sides:
         way = Straight(addresses, forward.request(head, turn.client.address, validators))
         kind = ParentHop if forward.asks_parent else NextHop
         receiver = turn.lead or turn.client
-        turn.fetch = Fetch(kind(self._site.pool, self._limits, receiver, turn.exchange, head, way), recording)
+        hop = kind(self._site.pool, self._limits, receiver, turn.exchange, head, way)
+        turn.fetch = Fetch(hop, recording, turn.keep)
         return self.go_on(turn)
 
     def _tunnel(self, turn: Turn, forward: Forwarding | None) -> Then:

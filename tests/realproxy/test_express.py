@@ -115,6 +115,8 @@ def test_no_more_are_awaited_than_may_be_worked_on_at_once(origin, serve, wire, 
     assert wire(proxy).ask().status == 503
     gate.set()
     assert [client.answer().status for client in clients] == [200] * 3
+    for client in clients:  # who had to stand in line may ask again like anybody else
+        assert client.ask().status == 200
 
 
 @pytest.mark.parametrize("caching", [None, KEPT], ids=["passed on", "stored"])
