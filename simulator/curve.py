@@ -13,7 +13,6 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from policies.eviction import EvictionPolicy, eviction_policies, next_uses, offl
 from policies.problems import BadInput
 from policies.units import format_size
 from scenarios.traces import Block
+from simulator.spreading import spread
 from simulator.statistics import student_t95
 
 SALTS = 8
@@ -145,13 +145,9 @@ def curve(
     for name in policies:
         _class_of(name)
     added = eviction_policies.added()
-    tasks = (
-        joblib.delayed(_replay_with)(added, name, capacities, sample, seed)
-        for name in policies
-        for sample in samples
-    )
+    calls = ((added, name, capacities, sample, seed) for name in policies for sample in samples)
     found: list[NDArray[np.float64]] = []
-    for ratios in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
+    for ratios in spread(_replay_with, calls, jobs):
         found.append(ratios)
         if progress is not None:
             progress(len(found), len(policies) * len(samples))

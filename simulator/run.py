@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment
@@ -21,6 +20,7 @@ from simulator.chain import Chain
 from simulator.clients import Clients
 from simulator.costs import Costs
 from simulator.faults import check_faults
+from simulator.spreading import spread
 from simulator.statistics import (
     PairedDifference,
     Settled,
@@ -223,8 +223,7 @@ def simulate(
     seeded = [(scenario.model_copy(update={"seed": scenario.seed + i}), luck)
               for i in range(replications) for luck in range(lucks)]  # fmt: skip
     added = tuple(registry.added() for registry in REGISTRIES)
-    tasks = (joblib.delayed(_run_with)(added, one, costs, luck) for one, luck in seeded)
-    for run in joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks):
+    for run in spread(_run_with, ((added, one, costs, luck) for one, luck in seeded), jobs):
         runs.append(run)
         if progress is not None:
             progress(len(runs), len(seeded))

@@ -3,11 +3,13 @@
 - ``@pytest.mark.needs("nginx", "wrk")`` skips a test, with the reason, where the system lacks a command.
 - At the end of each test file no process that it started is alive, and no non-daemon thread.
 - With ``PROXYTWIN_NOTHING_SKIPPED=1`` a run in which a test was skipped fails.
+- Compiled modules are kept in ``__pycache__``, whatever ``PYTHONDONTWRITEBYTECODE`` says.
 """
 
 import os
 import shutil
 import signal
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -51,6 +53,9 @@ settings.load_profile("everywhere")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*commands): skip unless the system has these commands")
     os.environ[MARK] = RUN
+    # Tests start hundreds of processes; to compile all modules anew is half of what many of them do.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     # A shell's background job is born deaf to Ctrl-C, and so would be the processes that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
