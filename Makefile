@@ -36,7 +36,9 @@ demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in rep
 	    $(VENV)/bin/proxytwin confirm $$scenario --report reports/$$scenario.html || status=$$?; \
 	done; exit $$status
 
+# The hundreds of processes that tests start need not compile it all, even with PYTHONDONTWRITEBYTECODE.
 test: $(DEV)  ## the tests
+	@$(VENV)/bin/python -m compileall -q policies scenarios simulator realproxy loadtests twin
 	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output

@@ -3,6 +3,9 @@
 An error in a slider's callback does not stop a notebook: it hides in an Output widget, or in a
 log. So all sliders are moved to both ends after the last cell, and then every output is looked
 through, those inside of widgets included.
+
+What reads and executes notebooks is imported where it is used: it takes seconds, and every process
+that runs tests reads this file.
 """
 
 from __future__ import annotations
@@ -16,15 +19,13 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
 import psutil
 import pytest
-from nbclient import NotebookClient
-from nbclient.output_widget import OutputWidget
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -63,21 +64,23 @@ COUNT_CHILDREN = (
 )
 
 
-class KeptOutput(OutputWidget):
-    """An Output widget's content, kept here alone.
-
-    nbclient would also tell the kernel, while a cell runs, and that can make ipykernel 7 hang.
-    """
-
-    def sync_state(self) -> None:
-        return
-
-
-class Watched(NotebookClient):
+class Watched:
     """Executes a notebook to its end, whatever fails, and looks through all widgets after each cell."""
 
     def __init__(self, notebook: NotebookNode) -> None:
-        super().__init__(
+        from nbclient import NotebookClient
+        from nbclient.output_widget import OutputWidget
+
+        class KeptOutput(OutputWidget):
+            """An Output widget's content, kept here alone.
+
+            nbclient would also tell the kernel, while a cell runs, and that can make ipykernel 7 hang.
+            """
+
+            def sync_state(self) -> None:
+                return
+
+        self._client = NotebookClient(
             notebook,
             timeout=GIVE_UP_S,
             kernel_name="python3",
@@ -85,11 +88,11 @@ class Watched(NotebookClient):
             resources={"metadata": {"path": str(ROOT / "notebooks")}},
             on_cell_executed=self._look_into_widgets,
         )
-        self.widget_registry = {"@jupyter-widgets/output": {"OutputModel": KeptOutput}}
+        self._client.widget_registry = {"@jupyter-widgets/output": {"OutputModel": KeptOutput}}
         self._in_widgets: list[str] = []
 
     def _look_into_widgets(self, cell_index: int, **_: object) -> None:
-        for widget in self.widget_state.values():
+        for widget in self._client.widget_state.values():
             found = [problem_of(output) for output in widget.get("outputs", [])]
             self._in_widgets += [
                 f"widget, after cell {cell_index}: {problem}" for problem in found if problem
@@ -104,7 +107,7 @@ class Watched(NotebookClient):
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
         started = time.monotonic()
-        self.execute(env=environment)
+        self._client.execute(env=environment)
         return time.monotonic() - started
 
     @property
@@ -112,7 +115,7 @@ class Watched(NotebookClient):
         """What went wrong, wherever it was said."""
         in_cells = [
             f"cell {number}: {problem}"
-            for number, cell in enumerate(self.nb.cells)
+            for number, cell in enumerate(self._client.nb.cells)
             for output in cell.get("outputs", [])
             if (problem := problem_of(output))
         ]
@@ -175,7 +178,15 @@ def seconds_of(cell: NotebookNode) -> float:
 
 
 def tagged(source: str, tag: str) -> NotebookNode:
+    from nbformat.v4 import new_code_cell
+
     return new_code_cell(source, metadata={"tags": [tag]})
+
+
+def read(path: Path) -> NotebookNode:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
 
 
 def solved(notebook: NotebookNode) -> str:
@@ -192,7 +203,7 @@ def moves() -> list[NotebookNode]:
 
 @pytest.fixture(scope="module", params=LESSONS, ids=lambda path: path.stem)
 def lesson(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Executed:
-    notebook = nbformat.read(request.param, as_version=4)
+    notebook = read(request.param)
     notebook.cells += [
         tagged(COUNT_CHILDREN, "children"),
         *moves(),
@@ -243,7 +254,7 @@ def test_an_exercise_that_is_not_begun_says_so_and_its_solution_is_right(lesson:
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_in_the_repository_a_lesson_is_stripped_and_names_no_machine(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
     assert notebook.metadata == {
@@ -257,7 +268,7 @@ def test_in_the_repository_a_lesson_is_stripped_and_names_no_machine(path: Path)
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_a_lesson_has_all_steps_in_their_order(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     headings = re.findall(r"^## (.+)$", "\n".join(cell.source for cell in notebook.cells), re.MULTILINE)
     places = [next(number for number, heading in enumerate(headings) if step in heading) for step in STEPS]
     assert places == sorted(places)
@@ -280,8 +291,15 @@ WRONG = {
 }
 
 
+def of_cells(*sources: str) -> NotebookNode:
+    """A notebook whose sliders are moved."""
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    return new_notebook(cells=[*map(new_code_cell, sources), *moves()])
+
+
 def test_a_wrong_callback_cannot_hide(tmp_path: Path) -> None:
-    client = Watched(new_notebook(cells=[*map(new_code_cell, WRONG.values()), *moves()]))
+    client = Watched(of_cells(*WRONG.values()))
     client.run(tmp_path)
     hidden = [problem for problem in client.problems if problem.startswith("widget")]
     drawn, moved = "after cell 0: ZeroDivisionError", f"after cell {len(WRONG) + 1}: TypeError"
@@ -292,7 +310,7 @@ def test_a_wrong_callback_cannot_hide(tmp_path: Path) -> None:
 
 def test_a_right_notebook_has_no_problems(tmp_path: Path) -> None:
     source = "import ipywidgets as w; w.interact(lambda x: print(x), x=w.IntSlider(1, 1, 3)); print('fine')"
-    notebook = new_notebook(cells=[new_code_cell(source), *moves()])
+    notebook = of_cells(source)
     client = Watched(notebook)
     client.run(tmp_path)
     assert client.problems == []

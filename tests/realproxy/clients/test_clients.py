@@ -9,8 +9,6 @@ import json
 import ssl
 import subprocess
 
-import aiohttp
-import httpx
 import pytest
 
 from realproxy import Forward
@@ -36,6 +34,8 @@ BODY = b"x" * 300_000
 
 
 def test_httpx_works(both_sides, secure, authority, until):
+    import httpx
+
     proxy, server = both_sides
     with httpx.Client(base_url=proxy.url) as client:  # reverse
         assert client.get("/a").text == "/a"
@@ -50,6 +50,8 @@ def test_httpx_works(both_sides, secure, authority, until):
 
 
 def test_aiohttp_works(both_sides, secure, authority):
+    import aiohttp
+
     proxy, server = both_sides
     trusted = ssl.create_default_context()
     authority.configure_trust(trusted)

@@ -8,11 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
-from distributed import LocalCluster
 
 from policies.eviction import eviction_policies
 from policies.eviction.lru import Lru
@@ -21,10 +20,15 @@ from twin.sweeps import runners
 from twin.sweeps.runners import Cluster, SweepStopped
 from twin.sweeps.sweeping import journal_of, sweep
 
+if TYPE_CHECKING:
+    from distributed import LocalCluster
+
 VARY = {"proxy.cache.policy": ["fifo", "lru", "sieve"], "workload.users": [4, 8]}
 
 
 def started(workers: int) -> LocalCluster:
+    from distributed import LocalCluster  # slow to import, for whoever only collects tests, too
+
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, silence_logs=50,
         host="127.0.0.1", dashboard_address="127.0.0.1:0",
