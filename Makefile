@@ -24,6 +24,9 @@ STALE := $(shell { [ ! -e $(VENV)/pyvenv.cfg ] || { \
     [ "$$(cat $(VENV)/.made-in)" = "$$(pwd)" ] && have=$$($(VENV)/bin/python -c '$(VERSION)') && \
     { [ -z "$(PYTHON)" ] || [ "$$have" = "$$("$(PYTHON)" -c '$(VERSION)')" ]; }; } || echo stale; } 2>/dev/null)
 
+# Tests and demo start hundreds of Pythons, and each would compile the product anew where this forbids its caches.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format bench conformance lab venv lock clean stale
@@ -36,10 +39,8 @@ demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in rep
 	    $(VENV)/bin/proxytwin confirm $$scenario --report reports/$$scenario.html || status=$$?; \
 	done; exit $$status
 
-# The hundreds of processes that tests start need not compile it all, even with PYTHONDONTWRITEBYTECODE.
 test: $(DEV)  ## the tests
-	@$(VENV)/bin/python -m compileall -q policies scenarios simulator realproxy loadtests twin
-	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output
 	$(VENV)/bin/ruff check .

@@ -78,6 +78,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The lessons first: they take longest, mostly in waits that other tests can fill."""
+    items.sort(key=lambda item: "notebooks" not in item.path.parts)  # stable: else the order stays
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     commands = [command for marker in item.iter_markers("needs") for command in marker.args]
     missing = [command for command in commands if shutil.which(command) is None]
