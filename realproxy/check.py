@@ -46,6 +46,7 @@ def check(path: str | Path) -> list[BadInput]:
         *_check_listen(settings, where),
         *([] if found else _check_names(settings, where)),
         *_check_log(settings, where),
+        *_check_disk(settings, where),
         *check_certificates(settings, where),
         *_check_reach(settings, where),
         *_check_forward(settings, where),
@@ -85,6 +86,19 @@ def _check_log(settings: ProxySettings, where: str) -> list[BadInput]:
         return [BadInput(where, "log.file", f"there is no folder {str(file.parent)!r}")]
     if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
         return [BadInput(where, "log.file", f"{str(file)!r} cannot be written")]
+    return []
+
+
+def _check_disk(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Whether the disk tier's folder could be used; it is not made, for this only looks."""
+    if settings.cache.disk is None:
+        return []
+    key, folder = "cache.disk.folder", Path(settings.cache.disk.folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
+    if not there.is_dir():
+        return [BadInput(where, key, f"{str(there)!r} is not a folder")]
+    if not os.access(there, os.W_OK | os.X_OK):
+        return [BadInput(where, key, f"{str(there)!r} cannot be written")]
     return []
 
 

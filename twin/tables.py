@@ -1,4 +1,4 @@
-"""Tables that a command writes: CSV, or Parquet if the name ends so."""
+"""Tables that a command writes: CSV or Parquet, as the name ends."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pandas as pd
 from policies.problems import BadInput
 from twin.output import check_writable, write_whole
 
+_CSV, _PARQUET = (".csv", ""), (".parquet", ".pq")
+"""How names end; a device has no ending."""
+
 
 def check_table(path: Path, option: str) -> None:
     """Whether a table can be written to `path`, before minutes of work are spent on it.
@@ -20,6 +23,8 @@ def check_table(path: Path, option: str) -> None:
     BadInput
         If it cannot.
     """
+    if path.suffix.lower() not in (*_CSV, *_PARQUET):
+        raise BadInput(option, str(path), f"{path.suffix!r} is no table; expected a name in .csv or .parquet")
     if is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
         raise BadInput(
             option, str(path), "Parquet needs the package pyarrow; install proxytwin with its 'parquet' extra"
@@ -38,5 +43,5 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the name says Parquet; anything else is CSV."""
-    return path.suffix.lower() in (".parquet", ".pq")
+    """Whether the name says Parquet."""
+    return path.suffix.lower() in _PARQUET

@@ -29,6 +29,12 @@ def test_a_good_file_has_no_findings(tmp_path):
     assert findings(tmp_path, toml) == []
 
 
+def test_a_disk_tiers_folder_need_not_be_there_and_is_not_made(tmp_path):
+    folder = tmp_path / "not" / "yet"
+    assert findings(tmp_path, f'route = [{{ respond = 204 }}]\ncache.disk.folder = "{folder}"') == []
+    assert not folder.parent.exists()
+
+
 def test_all_findings_are_told_at_once(tmp_path):
     toml = """
         listen = "nowhere.invalid:0"
@@ -57,6 +63,14 @@ def test_all_findings_are_told_at_once(tmp_path):
             "service.web.upstreams.0.address: cannot resolve",
         ),
         ('route = [{ respond = 204 }]\nlog.file = "/proc"', "log.file: '/proc' cannot be written"),
+        (
+            'route = [{ respond = 204 }]\ncache.disk.folder = "/etc/passwd/kept"',
+            "cache.disk.folder: '/etc/passwd' is not a folder",
+        ),
+        (
+            'route = [{ respond = 204 }]\ncache.disk.folder = "/proc/self/kept"',
+            "cache.disk.folder: '/proc/self' cannot be written",
+        ),
     ],
 )  # fmt: skip
 def test_each_finding_names_its_key(tmp_path, toml, start):

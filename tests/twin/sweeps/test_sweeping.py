@@ -67,6 +67,12 @@ def test_csv_and_parquet_hold_the_table(scenario: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.toml", "t.csv", "t.parquet"]
 
 
+def test_a_name_that_is_no_tables_is_one_line_before_any_work(scenario: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"'\.xlsx' is no table; expected a name in \.csv or \.parquet"):
+        sweep(scenario, VARY, jobs=1, out=tmp_path / "t.xlsx")
+    assert not list(tmp_path.glob("t.*"))
+
+
 def test_parquet_without_its_package_is_one_line(
     scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
