@@ -21,7 +21,7 @@ def spread(function: Callable[..., Found], calls: Iterable[tuple[object, ...]], 
     """
     if jobs == 1:
         return (function(*arguments) for arguments in calls)
-    import joblib  # takes a fifth of a second to load
+    import joblib  # takes a tenth of a second to load
 
     tasks = (joblib.delayed(function)(*arguments) for arguments in calls)
     found: Iterator[Found] = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)

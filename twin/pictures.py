@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from policies.problems import BadInput
 from twin.output import check_writable, write_whole
+
+if TYPE_CHECKING:  # takes longer to load than a table to make
+    from matplotlib.figure import Figure
 
 _ENDINGS = (".png", ".svg", ".pdf")
 

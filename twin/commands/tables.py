@@ -41,8 +41,7 @@ def sweep(
     from twin.progress import Bars
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
-    from twin.sweeps.plots import check_metric, picture_of
-    from twin.sweeps.tables import sweep_table
+    from twin.sweeps.tables import check_metric, sweep_table
 
     check_metric(metric, "--metric")
     check_picture(plot, "--plot")
@@ -57,6 +56,8 @@ def sweep(
         print(f"proxytwin: the sweep was stopped: {stopped}{kept}", file=sys.stderr)
         raise typer.Exit(1) from None
     if plot is not None:
+        from twin.sweeps.plots import picture_of
+
         write_picture(plot, picture_of(table, metric))
     if str(out) != "/dev/stdout":
         Console().print(sweep_table(table, f"{scenario} (predicted)"))
@@ -101,7 +102,6 @@ def curve(
     from twin.curving import DEFAULT_CAPACITIES, DEFAULT_POLICIES, curves_of
     from twin.pictures import check_picture, write_picture
     from twin.progress import Bars
-    from twin.sweeps.plots import hit_ratio_curves
     from twin.sweeps.tables import curve_table
     from twin.tables import check_table, write_table
 
@@ -116,6 +116,8 @@ def curve(
     if out is not None:
         write_table(out, curves.table)
     if plot is not None:
+        from twin.sweeps.plots import hit_ratio_curves
+
         write_picture(plot, hit_ratio_curves(curves.table))
     if str(out) != "/dev/stdout":
         Console().print(curve_table(curves.table, trace))

@@ -16,11 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from policies.problems import BadInput
-from policies.registry import nearest
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
 from twin.look import NEUTRAL, PREDICTED, STYLE, TITLES
+from twin.sweeps.tables import varied_keys
 
 _COLOURS = (PREDICTED, "#1a7f4b", "#8e44ad", "#b3261e", "#0f9aa8", "#8a6d00", "#c2559d", NEUTRAL)
 _STYLES = ("-", "--", ":", "-.")
@@ -143,24 +142,6 @@ def picture_of(sweep: pd.DataFrame, metric: str = "p99_ms") -> Figure:
     if load is not None or len(keys) == 1:
         return figure_against(sweep, load or keys[0], metric)
     return heat_map(sweep, keys[-1], keys[-2], metric)
-
-
-def check_metric(metric: str, option: str) -> None:
-    """Whether `metric` is a figure that a sweep has.
-
-    Raises
-    ------
-    BadInput
-        With the nearest known one.
-    """
-    if metric not in TITLES:
-        raise BadInput(option, metric, f"unknown figure{nearest(metric, list(TITLES))}")
-
-
-def varied_keys(sweep: pd.DataFrame) -> list[str]:
-    """The columns that say what a row's setting is: those before ``replication``."""
-    columns = list(sweep.columns)
-    return columns[: columns.index("replication")]
 
 
 def _over_replications(

@@ -20,8 +20,6 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Protocol
 
-import joblib
-
 from policies import balancing_policies, eviction_policies
 from policies.problems import BadInput
 from scenarios import Scenario, Summary
@@ -156,6 +154,8 @@ class Cores:
 
     def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
         """See `Runner.run`."""
+        import joblib  # which the workers of a cluster do without
+
         added = _added()
         pool = joblib.Parallel(n_jobs=self._jobs, batch_size=1, return_as="generator_unordered")
         calls = (

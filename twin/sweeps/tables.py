@@ -1,4 +1,4 @@
-"""What the terminal shows of a sweep and of hit ratio curves."""
+"""What the columns of a sweep are, and what the terminal shows of it and of hit ratio curves."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from policies.problems import BadInput
+from policies.registry import nearest
 from policies.units import format_size
 from twin.look import TITLES
-from twin.sweeps.plots import varied_keys
 
 MOST_ROWS = 40
 _LEFT_OUT = ("p50_ms", "fetch_rps", "fetches_per_expiry")
 """What stands in the file alone, so that 80 columns do."""
 _FORMS = {"hit_ratio": ".4f", "error_ratio": ".4f"}
 _HEADS = {name: title.replace(",", "").replace("throughput ", "") for name, title in TITLES.items()}
+
+
+def check_metric(metric: str, option: str) -> None:
+    """Whether `metric` is a figure that a sweep has.
+
+    Raises
+    ------
+    BadInput
+        With the nearest known one.
+    """
+    if metric not in TITLES:
+        raise BadInput(option, metric, f"unknown figure{nearest(metric, list(TITLES))}")
+
+
+def varied_keys(sweep: pd.DataFrame) -> list[str]:
+    """The columns that say what a row's setting is: those before ``replication``."""
+    columns = list(sweep.columns)
+    return columns[: columns.index("replication")]
 
 
 def sweep_table(sweep: pd.DataFrame, title: str) -> Table:

@@ -15,8 +15,8 @@ from rich.console import Console
 from policies.problems import BadInput
 from simulator.statistics import student_t95
 from twin.look import PREDICTED
-from twin.sweeps.plots import check_metric, figure_against, heat_map, hit_ratio_curves, picture_of
-from twin.sweeps.tables import MOST_ROWS, curve_table, short_names, sweep_table
+from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
+from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 
 CAPACITY, USERS, BALANCE = "proxy.cache.capacity", "workload.users", "proxy.service.web.balance"
 
