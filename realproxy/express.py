@@ -10,10 +10,10 @@ Threads. All belongs to the front thread; a turn and its client are a worker's o
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING
 
+from realproxy.attempting import report
 from realproxy.client import Client, State
 from realproxy.turn import Then, Turn
 from realproxy.upstream import Connection
@@ -99,7 +99,7 @@ class Express:
             then = Then.CLOSE
             if client.turn is not None:
                 client.turn.let_go()
-            threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
+            report(fault)
         client.patient, self._worker.at = True, None
         return self._see_to(client, then)
 

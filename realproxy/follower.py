@@ -66,11 +66,13 @@ class Follower:
         Whether it is waited for until it reads on.
     waited_from : float
         While it is: what its pace has not counted begins here, on the monotonic clock.
+    over : bool
+        Whether the exchange has ended; its client may be another's by then.
     """
 
     __slots__ = (
         "active", "arriving", "at", "begun", "client", "exchange", "failures", "flight", "framing",
-        "gathering", "head", "held", "keep", "key", "leads", "refusal", "request", "turn", "until",
+        "gathering", "head", "held", "keep", "key", "leads", "over", "refusal", "request", "turn", "until",
         "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
@@ -100,7 +102,7 @@ class Follower:
         self.held: list[memoryview] = []
         self.framing = 0
         self.active = 0.0
-        self.watched = False
+        self.watched = self.over = False
         self.waited_from = 0.0
 
     def suited(self, arriving: Arriving, now: float) -> bool:

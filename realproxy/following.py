@@ -23,6 +23,7 @@ from itertools import count
 
 from policies.coalescing import Landing, Turn, after
 from realproxy.arriving import Arrival, Arriving
+from realproxy.attempting import attempt
 from realproxy.cache import status_field
 from realproxy.client import JOIN_BELOW, Client, State
 from realproxy.exchange import Cut, End, Exchange
@@ -141,20 +142,20 @@ class Following:
                     self._push(follower)
             for _ in range(len(self._ready)):
                 self._push(self._ready.popleft())
-            self._time_out(time.monotonic())
+            attempt(self._time_out, time.monotonic())
             if now >= next_sweep:
                 next_sweep = now + TICK
-                self._sweep(time.monotonic())
+                attempt(self._sweep, time.monotonic())
         self._take_messages()
         waiting = [follower for _, _, follower in self._waiting if follower.gathering.leave(follower)]
         for follower in [*self._blocked.values(), *self._ready, *waiting]:
-            self._end(follower, End.STOPPED)
+            attempt(self._end, follower, End.STOPPED)
 
     def _take_messages(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         for _ in range(self._messages.qsize()):
-            self._messages.get()()
+            attempt(self._messages.get())
 
     def _wait(self, follower: Follower) -> None:
         heapq.heappush(self._waiting, (follower.until, next(self._numbers), follower))
@@ -229,6 +230,10 @@ class Following:
 
     def _push(self, follower: Follower) -> None:
         """Send what there is, as long as the client takes it."""
+        if not attempt(self._send_on, follower) and not follower.over:
+            attempt(self._end, follower, End.UPSTREAM_BROKEN)
+
+    def _send_on(self, follower: Follower) -> None:
         try:
             if not follower.begun:
                 self._fill(follower)  # so that a small answer goes as one
@@ -325,6 +330,7 @@ class Following:
 
     def _end(self, follower: Follower, end: End) -> None:
         """The exchange is over, well or not; its client goes back to the front."""
+        follower.over = True
         self._watch(follower, False)
         client, exchange, arriving = follower.client, follower.exchange, follower.arriving
         if arriving is not None:

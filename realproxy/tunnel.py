@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from realproxy.attempting import attempt
 from realproxy.client import Client
 from realproxy.exchange import End, Exchange
 
@@ -218,7 +219,8 @@ class Relay:
         tunnel.target.setblocking(False)
         tunnel.moved = lambda _, now: self._move(tunnel, now)
         self._tunnels.add(tunnel)
-        self._move(tunnel, time.monotonic())
+        if not attempt(self._move, tunnel, time.monotonic()):
+            attempt(self._end, tunnel, End.UPSTREAM_BROKEN)
 
     def watch(self, sock: socket.socket, events: int, handler: Handler) -> None:
         """Wait for events; for none it must not even be known, as a hang-up always reports."""
@@ -251,34 +253,43 @@ class Relay:
             for fd, happened in events:
                 known = self._handlers.get(fd)
                 if known is not None:
-                    known[1](happened, now)
+                    if not attempt(known[1], happened, now):
+                        self._drop(fd)
                 elif fd == self._wake:
                     self._answer_calls()
             while self._timers and self._timers[0][0] <= now:
-                heapq.heappop(self._timers)[2](now)
+                attempt(heapq.heappop(self._timers)[2], now)
             if now >= next_sweep:
                 next_sweep = now + TICK
                 for tunnel in [t for t in self._tunnels if now - t.active > t.idle_timeout]:
-                    self._end(tunnel, End.IDLE)
+                    attempt(self._end, tunnel, End.IDLE)
         self._close_all()
+
+    def _drop(self, fd: int) -> None:
+        """What was called for a descriptor has failed: it is not called again, and its tunnel ends."""
+        if self._handlers.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):  # it may be closed
+                self._epoll.unregister(fd)
+        for tunnel in [t for t in self._tunnels if fd in (t.client.fileno(), t.target.fileno())]:
+            attempt(self._end, tunnel, End.UPSTREAM_BROKEN)
 
     def _close_all(self) -> None:
         with self._waking:
             os.close(self._wake)
             self._wake = -1  # who calls from now on is told that it is too late
         while not self._calls.empty():
-            self._calls.get()()
+            attempt(self._calls.get())
         for close in self.at_stop:
-            close()
+            attempt(close)
         for tunnel in list(self._tunnels):
-            self._end(tunnel, End.STOPPED)
+            attempt(self._end, tunnel, End.STOPPED)
         self._epoll.close()
 
     def _answer_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while not self._calls.empty():
-            self._calls.get()()
+            attempt(self._calls.get())
 
     def _move(self, tunnel: Tunnel, now: float) -> None:
         tunnel.active = now

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from realproxy import Cache, Forward, Limits, Log, Proxy, Route, RouteCache, Service, running
-from realproxy.serving import Serving
 
 KEPT = RouteCache(ttl="1h")
 BIG = 8 * 2**20
@@ -294,25 +293,6 @@ def test_a_request_ends_under_the_settings_that_it_began_with(origin, serve, wir
     until(lambda: "/warm" in after.read_text())
     targets = [json.loads(line)["target"] for line in before.read_text().splitlines()]
     assert (set(targets[:-1]), targets[-1]) == ({"/warm"}, "/begun")
-
-
-def test_a_fault_of_the_program_costs_one_client_and_not_the_front(origin, serve, wire, monkeypatch):
-    told = []
-    monkeypatch.setattr(threading, "excepthook", told.append)
-    proxy = serve(origin())
-    good, bad = wire(proxy), wire(proxy)
-    warm(good)
-    settle = Serving._settle
-
-    def broken(self, turn):
-        if turn.head.target == b"/bad":
-            raise ZeroDivisionError
-        return settle(self, turn)
-
-    monkeypatch.setattr(Serving, "_settle", broken)
-    assert bad.send("GET /bad HTTP/1.1\r\nHost: a\r\n\r\n").ended()
-    assert [args.exc_type for args in told] == [ZeroDivisionError]
-    assert good.ask().body == b"hello"
 
 
 def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, until):
