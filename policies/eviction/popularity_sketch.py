@@ -67,13 +67,15 @@ class PopularitySketch:
         self._asked = 0
 
     def __getitem__(self, key: Hashable) -> int:
-        return min(self._counters[place] for place in self._places(key))
+        counters = self._counters
+        return min([counters[place] for place in self._places(key)])
 
     def add(self, key: Hashable, stored: int = 0) -> None:
         """`key` was asked for; the sketch has its size, whatever is stored."""
+        counters, most = self._counters, self._most
         for place in self._places(key):
-            if self._counters[place] < self._most:
-                self._counters[place] += 1
+            if counters[place] < most:
+                counters[place] += 1
         self._asked += 1
         if self._sample and self._asked >= self._sample:
             self._asked //= 2
@@ -85,4 +87,5 @@ class PopularitySketch:
 
     def _places(self, key: Hashable) -> list[int]:
         first, second = self._hashed(key)
-        return [(first + number * second & _32_BITS) % len(self._counters) for number in self._hashes]
+        counters = len(self._counters)
+        return [(first + number * second & _32_BITS) % counters for number in self._hashes]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from policies.eviction import eviction_policies, next_uses
+from policies.eviction import EvictionPolicy, eviction_policies, next_uses
 
 Play = Callable[..., str]
 Zipf = Callable[..., list[int]]
@@ -60,14 +60,32 @@ def libcachesim_hits() -> Callable[..., Hits]:
     libcachesim = pytest.importorskip("libcachesim", reason="libcachesim has no wheel for this machine")
 
     def hits(name: str, capacity: int, keys: list[int], sizes: list[int] | None = None) -> Hits:
-        cache = getattr(libcachesim, name)(capacity, hashpower=16)
+        get = getattr(libcachesim, name)(capacity, hashpower=16).get
         request = libcachesim.Request()
+        request.obj_size = 1
         found = []
-        for key, following in zip(keys, next_uses(keys) if name == "Belady" else keys, strict=True):
+        if name == "Belady":
+            for key, following in zip(keys, next_uses(keys), strict=True):
+                request.obj_id = key
+                request.next_access_vtime = following if following < len(keys) else 2**62
+                found.append(get(request))
+            return found
+        for key in keys:
             request.obj_id = key
-            request.obj_size = 1 if sizes is None else sizes[key]
-            request.next_access_vtime = following if following < len(keys) else 2**62
-            found.append(cache.get(request))
+            if sizes is not None:
+                request.obj_size = sizes[key]
+            found.append(get(request))
         return found
+
+    return hits
+
+
+@pytest.fixture(scope="session")
+def hits_of() -> Callable[..., Hits]:
+    """`hits_of(cache, keys)`: which of these requests our cache answers."""
+
+    def hits(cache: EvictionPolicy, keys: list[int], sizes: list[int] | None = None) -> Hits:
+        bytes_ = [1] * len(keys) if sizes is None else [sizes[key] for key in keys]
+        return cache.replay(keys, bytes_, [0.0] * len(keys))
 
     return hits
