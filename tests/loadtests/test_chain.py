@@ -18,7 +18,7 @@ Children = Callable[[], dict[psutil.Process, str]]
 Undisturbed = Callable[[Scenario, Callable[[Measurement], object]], Measurement]
 
 
-def chain(*proxies: dict[str, Any], seconds: float = 1.0, **workload: Any) -> Scenario:
+def chain(*proxies: dict[str, Any], seconds: float = 0.7, **workload: Any) -> Scenario:
     data = {
         "title": "in a row", "seed": 5, "duration": seconds, "warmup": "0s",
         "workload": {"users": 1, "think": "1ms", "objects": 60, "size": "1024", **workload},

@@ -67,6 +67,20 @@ def test_a_generator_that_dies_is_an_error_and_the_next_run_has_a_new_one(
     assert by_rule(stage.measure(scenario(0.5))) == []
 
 
+def of_loadtests(children: Children) -> list[str]:
+    """What this process has started of loadtests; a pool of another test file may live beside it."""
+    return [line for line in children().values() if "loadtests" in line]
+
+
+def test_an_interrupt_leaves_no_process_behind(stage: Stage, children: Children) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        during(stage, interrupt)
+    assert of_loadtests(children) == []
+
+
 def test_a_proxy_that_cannot_start_is_an_error_in_its_own_words(stage: Stage) -> None:
     shipped = scenario(0.5)
     proxy = shipped.proxy.model_copy(update={"listen": "127.0.0.1:0", "log": {"file": "/nowhere/access.log"}})
@@ -81,20 +95,6 @@ def test_a_trace_that_is_missing_is_the_users_mistake(stage: Stage) -> None:
     workload = shipped.workload.model_copy(update={"users": None, "trace": "/nowhere.csv"})
     with pytest.raises(BadInput, match=r"/nowhere\.csv: cannot be read"):
         stage.measure(shipped.model_copy(update={"workload": workload}))
-
-
-def of_loadtests(children: Children) -> list[str]:
-    """What this process has started of loadtests; a pool of another test file may live beside it."""
-    return [line for line in children().values() if "loadtests" in line]
-
-
-def test_an_interrupt_leaves_no_process_behind(stage: Stage, children: Children) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        during(stage, interrupt)
-    assert of_loadtests(children) == []
 
 
 def test_a_stage_that_is_left_leaves_no_file_and_no_process_behind(children: Children) -> None:

@@ -20,6 +20,26 @@ from scenarios import Records
 
 ROOT = Path(__file__).parents[2]
 LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py"]
+LOADED = """
+import json, os, sys
+from locust import main
+from loadtests.users import three_digits
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "three_digits" in asked:
+        print(json.dumps({"said": [three_digits(x) for x in asked["three_digits"]]}), flush=True)
+        continue
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(asked["output"], os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(1, 2)
+        sys.argv = asked["command"]
+        sys.exit(main.main())
+    print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}), flush=True)
+"""
+"""Locust, which has read its program once; each command is a process of its own, forked from it."""
+
 SHORT = ["--set", "duration=2s", "--set", "warmup=0s", "--set", "workload.users=20"]
 
 
@@ -28,6 +48,12 @@ def host() -> Iterator[str]:
     command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
     with Child("the backends", command) as backends:
         yield f"http://127.0.0.1:{backends.expect(60.0)['ports']['web/0']}"
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[Child]:
+    with Child("Locust", [sys.executable, "-c", LOADED], folder=ROOT) as child:
+        yield child
 
 
 def locust(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,10 +101,15 @@ def test_headless_it_replays_the_scenario_ends_by_itself_and_prints_locusts_tabl
         (["--master"], "--processes, --master, --worker: expected none of them"),
     ],
 )
-def test_bad_options_get_one_line_and_exit_code_2(arguments: list[str], problem: str) -> None:
-    done = locust("--headless", "--skip-log-setup", *arguments)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert problem in done.stderr
+def test_bad_options_get_one_line_and_exit_code_2(
+    loaded: Child, tmp_path: Path, arguments: list[str], problem: str
+) -> None:
+    output = tmp_path / "said"
+    command = [*LOCUST[2:], "--headless", "--skip-log-setup", *arguments]
+    loaded.send({"command": command, "output": str(output)})
+    code, said = loaded.expect(60.0)["code"], output.read_text()
+    assert (code, said.count("\n")) == (2, 1), said
+    assert problem in said
 
 
 def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
@@ -112,13 +143,6 @@ def test_ctrl_c_ends_a_run_at_once(host: str) -> None:
         child.wait(60.0)
 
 
-STATISTICS = """
-import loadtests.users as users
-print([users.three_digits(x) for x in (0.449, 7.25, 99.94, 123.4, 1234.5, 45678.0)])
-"""
-
-
-def test_locusts_statistics_keep_three_digits() -> None:
-    command = [sys.executable, "-c", STATISTICS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "[0.4, 7.2, 99.9, 123.0, 1230.0, 45700.0]\n"
+def test_locusts_statistics_keep_three_digits(loaded: Child) -> None:
+    loaded.send({"three_digits": [0.449, 7.25, 99.94, 123.4, 1234.5, 45678.0]})
+    assert loaded.expect(60.0)["said"] == [0.4, 7.2, 99.9, 123.0, 1230.0, 45700.0]

@@ -238,12 +238,13 @@ def test_progress_is_told_several_times_a_second_up_to_the_end(stage: Stage) -> 
 
 
 def test_backends_are_kept_while_scenarios_ask_for_the_same(stage: Stage) -> None:
-    stage.measure(scenario(seconds=0.2))
+    few = "workload.users=4"
+    stage.measure(scenario("slow-server", few, seconds=0.2))
     assert stage._backends is not None
     first = stage._backends.pid
-    stage.measure(scenario("slow-server", "backend.web.service_time=1ms", seconds=0.2))
+    stage.measure(scenario("slow-server", few, "backend.web.service_time=1ms", seconds=0.2))
     assert stage._backends.pid == first
-    stage.measure(scenario("slow-server", "backend.web.concurrency=5", seconds=0.2))
+    stage.measure(scenario("slow-server", few, "backend.web.concurrency=5", seconds=0.2))
     assert stage._backends.pid != first
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,23 @@ def _suite():
     del sys.modules[spec.name]
 
 
-@pytest.mark.needs("node", "npm")
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("forward", [False, True], ids=["reverse", "forward"])
-def test_all_that_is_sound_in_the_public_suite_passes(suite, forward):
+@pytest.fixture(scope="module", name="reports")
+def _reports(suite):
+    """Of both sides, at the same time: the suite waits for most of its time."""
     try:
         suite.install()
     except SystemExit as problem:
         pytest.skip(str(problem))
-    report = suite.run(forward=forward)
+    with ThreadPoolExecutor() as threads:
+        running = {forward: threads.submit(suite.run, forward=forward) for forward in (False, True)}
+    return {forward: report.result() for forward, report in running.items()}
+
+
+@pytest.mark.needs("node", "npm")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("forward", [False, True], ids=["reverse", "forward"])
+def test_all_that_is_sound_in_the_public_suite_passes(suite, reports, forward):
+    report = reports[forward]
     failed = {
         name for name, verdict in report.verdicts.items() if not verdict.passed and verdict.kind != "check"
     }

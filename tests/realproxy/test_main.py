@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from realproxy.__main__ import main
+
 SERVE = 'route = [{ respond = 204 }]\nlimits = { drain = "2s" }\n'
 
 
@@ -77,14 +79,22 @@ def test_the_ready_line_can_go_elsewhere(tmp_path):
         ('listen = "1.2.3.4:1"\nroute = [{ respond = 204 }]', "listen: cannot listen on 1.2.3.4:1"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(tmp_path, toml, message):
+def test_bad_input_is_one_line_and_exit_2(tmp_path, capfd, toml, message):
     file = tmp_path / "proxy.toml"
     if toml is not None:
         file.write_text(toml, encoding="utf-8")
+    assert main([str(file)]) == 2
+    out, err = capfd.readouterr()
+    assert err.startswith(f"{file}: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_a_process_with_bad_input_says_one_line_and_exits_with_2(tmp_path):
+    file = tmp_path / "proxy.toml"
+    file.write_text("rout = []", encoding="utf-8")
     command = [sys.executable, "-m", "realproxy", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{file}: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{file}: rout: unknown key (did you mean 'route'?)\n"

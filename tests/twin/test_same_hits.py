@@ -17,7 +17,7 @@ ONE_CLIENT = {
     "workload.size": "lognormal(4KiB, 1.0)",
     "backend.origin.service_time": "0s",
     "proxy.cache.capacity": "48KiB",
-    "duration": "0.8s",
+    "duration": "0.5s",
     "compare": {"proxy.cache.policy": eviction_policies.names()},
 }
 

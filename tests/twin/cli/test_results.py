@@ -141,7 +141,7 @@ def test_confirm_ends_with_1_if_anything_is_refuted_or_void(
     monkeypatch.setattr("twin.confirm.Stage", lambda: ModelStage(true, void))
     monkeypatch.setattr("twin.confirm.confirm", functools.partial(confirm, costs=Costs(), tries=2))
     page, file = scenario.parent / "out.html", scenario.parent / "out.json"
-    long = ["--set", "duration=20s"]
+    long = ["--set", "duration=8s"]
     code, out, err = run("confirm", scenario, *long, "--report", page, "--json", file)
     assert (code, err) == (expected, "")
     verdicts = [variant["verdict"] for variant in json.loads(file.read_text())["variants"]]
@@ -155,7 +155,7 @@ def test_confirm_ends_with_1_if_anything_is_refuted_or_void(
 def test_loadtest_writes_the_measured_side(started: Started, scenario: Path, tmp_path: Path) -> None:
     file, folder = tmp_path / "out.json", tmp_path / "temporary"
     folder.mkdir()
-    changes = ("compare={}", "warmup=200ms", "duration=3s")
+    changes = ("compare={}", "warmup=200ms", "duration=2s")
     arguments = ["loadtest", scenario, "--json", file, *(word for c in changes for word in ("--set", c))]
     with started(*arguments, folder=folder) as process:
         out, err = process.communicate(timeout=3 * SECONDS)
