@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.caching import ObjectCache
@@ -109,7 +109,6 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("policy", eviction_policies.names())
-@settings(max_examples=80)
 @given(steps=STEPS, capacity=st.integers(0, 25))
 def test_it_answers_like_a_dictionary_that_forgets(
     policy: str, steps: list[tuple[str, str, int, int, int]], capacity: int

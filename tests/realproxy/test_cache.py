@@ -193,7 +193,7 @@ def test_who_asks_again_at_once_finds_it_stored(origin, serve, wire):
 def test_hits_and_misses_are_those_of_the_policy_request_by_request(origin, serve, wire, policy):
     rng = random.Random(5)
     sizes = {key: rng.randint(1, 6_000) for key in range(60)}
-    requests = [int(rng.paretovariate(0.7)) % 60 for _ in range(1_500)]
+    requests = [int(rng.paretovariate(0.7)) % 60 for _ in range(600)]
     capacity = 40_000
     server = origin(lambda asked: fresh(bytes(sizes[int(asked.target[1:])]), "Cache-Control: max-age=3600"))
     proxy = serve(

@@ -221,7 +221,7 @@ def both_ways(path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tu
     return found[0], found[1]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(lines=LINES, timed=st.booleans(), skip=st.booleans())
 @example(lines=["0,0,-1", "0,1,0"], timed=False, skip=True)  # a line left out numbers no object
 def test_the_fast_reader_reads_what_the_exact_one_does(

@@ -13,6 +13,7 @@ import pytest
 
 from scenarios.loading import LoadedScenario
 from simulator import Costs
+from twin import report
 from twin.look import MEASURED, PREDICTED
 from twin.outcome import Calibration, Confirmation
 from twin.report import confirmation_page
@@ -63,6 +64,12 @@ def balanced_page(balanced: Confirmation) -> str:
 @pytest.fixture(scope="module")
 def cached_page(cached: Confirmation) -> str:
     return confirmation_page(cached)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pages whose words alone differ from those of a page that was drawn."""
+    monkeypatch.setattr(report, "_pictures", lambda _: [])
 
 
 def test_the_page_is_well_formed_html(balanced_page: str) -> None:
@@ -120,7 +127,10 @@ def test_both_colours_are_used(balanced_page: str) -> None:
 
 
 def test_a_difference_beyond_its_tolerance_stands_out(
-    balanced_page: str, load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
+    balanced_page: str,
+    without_pictures: None,
+    load: Callable[..., LoadedScenario],
+    confirmation: Callable[..., Confirmation],
 ) -> None:
     assert "beyond" not in Page(balanced_page).classes()
     off = confirmation(load(), slower=0.05)
@@ -140,7 +150,9 @@ def test_titles_and_labels_are_text_and_not_markup(
     assert "script" not in [tag for tag, _ in page.elements]
 
 
-def test_void_runs_are_said_in_a_box_of_their_own(balanced: Confirmation, balanced_page: str) -> None:
+def test_void_runs_are_said_in_a_box_of_their_own(
+    balanced: Confirmation, balanced_page: str, without_pictures: None
+) -> None:
     assert "void" not in Page(balanced_page).classes()
     page = Page(confirmation_page(replace(balanced, void=["p2c: sent late", "p2c: too busy"])))
     assert page.classes().count("void") == 1
@@ -163,7 +175,9 @@ def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     assert "noise floor – – – – –" in text
 
 
-def test_the_calibration_is_told_with_its_samples(balanced: Confirmation, balanced_page: str) -> None:
+def test_the_calibration_is_told_with_its_samples(
+    balanced: Confirmation, balanced_page: str, without_pictures: None
+) -> None:
     text = Page(balanced_page).text
     assert "289 answers from the backend and 296 from the cache" in text
     assert "answer from the cache 150us" in text

@@ -43,7 +43,6 @@ def follow(policy: str, weight: list[float], steps: list[tuple[str, int]], seed:
 
 
 @every_policy
-@settings(max_examples=100)
 @given(weight=WEIGHTS, steps=STEPS)
 def test_it_picks_available_upstreams_and_the_load_is_what_is_outstanding(
     policy: str, weight: list[float], steps: list[tuple[str, int]]

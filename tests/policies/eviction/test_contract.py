@@ -68,7 +68,6 @@ def follow(cache: EvictionPolicy, steps: list[tuple[str, str, int]]) -> list[obj
 
 
 @every_policy
-@settings(max_examples=120)
 @given(capacity=st.integers(0, 30), steps=STEPS)
 @example(capacity=0, steps=[("insert", "a", 1), ("request", "b", 0), ("insert", "a", 0), ("remove", "b", 0)])
 @example(capacity=9, steps=[("insert", key, 0) for key in "abcabc"] + [("insert", "d", 9)])
