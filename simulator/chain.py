@@ -30,6 +30,8 @@ class Chain:
         What a request costs besides the backend's work.
     luck : int
         Another number draws other link times; workload and balancers' chances stay the same.
+    watched : bool
+        See `simulator.service.Behind`.
 
     Attributes
     ----------
@@ -39,7 +41,9 @@ class Chain:
         What the replicas have done, if there is a cache.
     """
 
-    def __init__(self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0) -> None:
+    def __init__(
+        self, env: Environment, scenario: Scenario, costs: Costs, luck: int = 0, watched: bool = True
+    ) -> None:
         self._env, self._scenario, self._costs, self._luck = env, scenario, costs, luck
         replicas = [
             build_replica(env, backend, name, copy, scenario.seed, costs.service_extra)
@@ -50,7 +54,7 @@ class Chain:
         self._client_latency = latency_draws(latency.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
         far = latency_draws(latency.backend, scenario.seed, "backend")
-        self._behind = Behind(replicas, far, fetches=self.fetches)
+        self._behind = Behind(replicas, far, fetches=self.fetches, watched=watched)
         self._turns = [
             Turns(proxy.workers, random.Random(f"{scenario.seed}/{name}/connections"))
             for name, proxy in zip(scenario.proxies, scenario.chain, strict=True)

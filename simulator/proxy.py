@@ -19,7 +19,7 @@ from simulator.costs import Costs, link_sampler
 from simulator.faults import strike
 from simulator.life import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import Behind, Service
+from simulator.service import AnswerTooLate, Behind, Service
 from simulator.slots import Slots, StepSeries
 from simulator.store import Store
 
@@ -129,6 +129,8 @@ class Proxy:
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             done = env.now
+            if done >= now + service.limit:
+                raise AnswerTooLate
             replica.end(done)
             if self._fetches is not None:
                 self._fetches.note(request.object, now, done)

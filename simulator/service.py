@@ -5,7 +5,8 @@ The decisions are `policies.resilience`'s; here is when they are asked, and the 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import math
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from simpy import Environment, Event
@@ -21,9 +22,12 @@ from simulator.backend import Replica
 from simulator.life import Life
 from simulator.links import Handle
 from simulator.routes import NO_BACKEND, Reply
+from simulator.waiting import first
 
 Outcome = tuple[Reply, int]
 """A reply, and which of the service's upstreams gave it."""
+Ended = tuple[Outcome, bool]
+"""What came of an attempt, and whether all that it asked refused at once."""
 
 
 class Behind(NamedTuple):
@@ -39,12 +43,20 @@ class Behind(NamedTuple):
         How to ask the next proxy of the chain.
     fetches : FetchLog or None
         Takes what the replicas have done.
+    watched : bool
+        Whether somebody looks at the clock while a service answers; else `AnswerTooLate` is raised
+        where that would have mattered.
     """
 
     replicas: list[Replica]
     latency: Latency | None = None
     following: Handle | None = None
     fetches: FetchLog | None = None
+    watched: bool = True
+
+
+class AnswerTooLate(Exception):
+    """An answer took longer than `limits.answer_timeout` though nobody was watching."""
 
 
 class Next:
@@ -83,6 +95,8 @@ class Service:
     resilience : Resilience or None
         ``None`` if nothing can go wrong and nothing is switched on; the proxy then asks the
         upstream by itself, which is what most scenarios do most of the time.
+    limit : float
+        Seconds; who asks an upstream by itself raises `AnswerTooLate` for an answer that takes as long.
     """
 
     def __init__(
@@ -111,7 +125,9 @@ class Service:
         self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
-        late = scenario.proxy.limits.answer_timeout < scenario.duration
+        timeout = scenario.proxy.limits.answer_timeout
+        self.limit = timeout if timeout < scenario.duration else math.inf
+        late = behind.watched and self.limit < math.inf
         self.resilience: Resilience | None = None
         if failing or late or any(getattr(settings, key) is not None for key in keys):
             self.resilience = Resilience(env, name, scenario, self, upstream_link, behind.fetches)
@@ -126,6 +142,8 @@ class Service:
         """The answer of an upstream that is another proxy, or behind a link."""
         index = self.dispatch.start(request.client, now)
         reply = yield from self.reach(index, request)
+        if self._env.now >= now + self.limit:
+            raise AnswerTooLate
         if self._link:
             yield self._env.timeout(self._link)
         self.dispatch.finish(index, self._env.now - now, self._env.now)
@@ -181,7 +199,7 @@ class Resilience:
         settings = scenario.proxy.service[name]
         self._env, self._service, self._link = env, service, upstream_link
         self._fetches = fetches
-        self._late = scenario.proxy.limits.answer_timeout
+        self._limit = scenario.proxy.limits.answer_timeout
         self._decisions = Precautions(settings, service.dispatch.upstreams)
         if settings.health is not None:
             for index in range(len(service.replicas)):
@@ -221,66 +239,89 @@ class Resilience:
     def _try(self, request: Request) -> Generator[Event, None, Outcome]:
         """Attempts until one succeeds, or there are no more to make."""
         attempts = self._decisions.attempts()
+        attempt = self._alone if self._decisions.hedge_after is None else self._hedged
         while True:
-            tried = _Try(self._env, attempts)
-            yield from self._hedged(request, tried)
-            if not _failed(tried.outcome) or not self._decisions.again(
-                attempts, refused=tried.refused, repeatable=True
-            ):
-                return tried.outcome
+            outcome, refused = yield from attempt(request, attempts)
+            if not _failed(outcome) or not self._decisions.again(attempts, refused=refused, repeatable=True):
+                return outcome
 
-    def _hedged(self, request: Request, tried: _Try) -> Generator[Event, None, None]:
+    def _alone(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+        """One attempt at one upstream."""
+        index = self._pick(request, attempts.failed)
+        outcome, refused = yield from self._leg(request, index)
+        if _failed(outcome):
+            attempts.failed.append(index)
+            yield self._env.timeout(0.0)  # those that fail at the same moment fail before this one goes on
+        return outcome, refused
+
+    def _hedged(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
         """One attempt; a second beside it if it takes long, and the first answer of both."""
-        env, after = self._env, self._decisions.hedge_after
+        env, tried = self._env, _Try(self._env, attempts)
         self._begin_leg(request, tried)
-        if after is None:
-            yield first(env, tried.done)
-            return
-        yield first(env, tried.done, env.timeout(after))
+        yield first(env, tried.done, env.timeout(self._decisions.hedge_after))
         if not tried.done.triggered:
             self._begin_leg(request, tried)
             yield first(env, tried.done)
+        return tried.outcome, tried.refused
 
     def _begin_leg(self, request: Request, tried: _Try) -> None:
+        index = self._pick(request, (*tried.attempts.failed, *tried.legs))
+        tried.legs.append(index)
+
+        def leg() -> Iterator[Event]:
+            outcome, refused = yield from self._leg(request, index, tried.done)
+            if not tried.done.triggered:
+                tried.ended(index, outcome, refused)
+
+        Life(leg())
+
+    def _pick(self, request: Request, avoided: Sequence[int]) -> int:
         now = self._env.now
         self._decisions.refresh(now)
-        index = self._service.dispatch.start(request.client, now, (*tried.attempts.failed, *tried.legs))
-        tried.legs.append(index)
-        Life(self._leg(request, tried, index))
+        return self._service.dispatch.start(request.client, now, avoided)
 
-    def _leg(self, request: Request, tried: _Try, index: int) -> Iterator[Event]:
-        """Ask upstream `index`, until it answers or fails, or another leg was earlier."""
+    def _leg(
+        self, request: Request, index: int, given_up: Event | None = None
+    ) -> Generator[Event, None, Ended]:
+        """Ask upstream `index`, until it answers or fails, or `given_up` fires."""
         env, service = self._env, self._service
         began, replica = env.now, service.replicas[index]
         outcome, refused = _refusal(502), not replica.up
+        stop = () if given_up is None else (given_up,)
         if not service.near:
-            outcome = yield from self._afar(request, tried, index)
+            outcome = yield from self._afar(request, index, stop)
         elif not refused and isinstance(replica, Replica):
-            work = self._begin(replica, request, service.backends[index], began)
-            broken = replica.broken
-            yield first(env, work, broken, env.timeout(self._late), tried.done)
-            if not (work.processed or broken.triggered):
-                outcome = _refusal(504)
-            elif not broken.triggered:
-                outcome = service.replies[index], index
-        if self._link and not tried.done.triggered:
-            yield first(env, env.timeout(self._link), tried.done)
-        now, cancelled = env.now, tried.done.triggered
+            outcome = yield from self._near(request, index, replica, stop)
+        if self._link and not (stop and stop[0].triggered):
+            yield first(env, env.timeout(self._link), *stop)
+        now, cancelled = env.now, bool(stop) and stop[0].triggered
         failed = _failed(outcome) and not cancelled
         service.dispatch.finish(index, now - began, now, failed)
         if not cancelled:
             self._decisions.ended(index, failed, now)
-            tried.ended(index, outcome, refused)
+        return outcome, refused
 
-    def _afar(self, request: Request, tried: _Try, index: int) -> Generator[Event, None, Outcome]:
-        """An upstream that is another proxy, or behind a link: it works on for whoever gave up waiting."""
-        env, answered = self._env, self._env.event()
+    def _near(
+        self, request: Request, index: int, replica: Replica, stop: Sequence[Event]
+    ) -> Generator[Event, None, Outcome]:
+        """A replica without any latency: it may go down, and it works on for whoever gave up waiting."""
+        env, service = self._env, self._service
+        work = self._begin(replica, request, service.backends[index], env.now)
+        broken = replica.broken
+        yield first(env, work, broken, env.timeout(self._limit), *stop)
+        if broken.triggered:
+            return _refusal(502)
+        return (service.replies[index], index) if work.processed else _refusal(504)
+
+    def _afar(self, request: Request, index: int, stop: Sequence[Event]) -> Generator[Event, None, Outcome]:
+        """An upstream that is another proxy, or behind a link: it, too, works on for whoever gave up."""
+        answered = self._env.event()
 
         def fetch() -> Iterator[Event]:
             answered.succeed((yield from self._service.reach(index, request)))
 
         Life(fetch())
-        yield first(env, answered, env.timeout(self._late), tried.done)
+        yield first(self._env, answered, self._env.timeout(self._limit), *stop)
         return (answered.value, index) if answered.triggered else _refusal(504)
 
     def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
@@ -332,20 +373,6 @@ class _Try:
             self.attempts.failed.append(index)
         if not _failed(outcome) or self._over == len(self.legs):
             self.done.succeed()
-
-
-def first(env: Environment, *events: Event) -> Event:
-    """An event that fires when the first of `events` does."""
-    won = env.event()
-
-    def fire(_event: Event) -> None:
-        if not won.triggered:
-            won.succeed()
-
-    for event in events:
-        assert event.callbacks is not None
-        event.callbacks.append(fire)
-    return won
 
 
 def _refusal(status: int) -> Outcome:
