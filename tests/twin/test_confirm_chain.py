@@ -21,11 +21,10 @@ BEHIND = Costs(hit_cpu=0.0003, miss_cpu=0.0007, client_link=0.0, upstream_link=0
 TRUE = replace(Costs(), behind=(BEHIND,))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def found(
     load: Callable[..., LoadedScenario],
     caching: dict[str, Any],
-    monkeypatch: pytest.MonkeyPatch,
     ModelStage: Callable[..., Any],  # noqa: N803
 ) -> Confirmation:
     """What `confirm` says of a system that is the model, with other costs than are assumed."""
@@ -36,8 +35,9 @@ def found(
     }
     asked = {"proxy.1.cache.policy": ["fifo", "lfu"]}
     loaded = load(caching, proxy=[edge, caching["proxy"]], compare=asked, duration="2s")
-    monkeypatch.setattr("twin.confirm.Stage", lambda: ModelStage(TRUE))
-    return confirm(loaded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twin.confirm.Stage", lambda: ModelStage(TRUE))
+        return confirm(loaded)
 
 
 def test_a_chain_is_confirmed_with_the_costs_of_every_hop(found: Confirmation) -> None:

@@ -119,8 +119,7 @@ def test_our_own_rules_miss_no_more(
     assert -0.002 < saved < MOST_SAVED[exponent]
 
 
-@pytest.mark.parametrize("seed", [2, 3])
-@pytest.mark.parametrize("capacity", [500, 2_000])
+@pytest.mark.parametrize(("capacity", "seed"), [(500, 2), (2_000, 3)])
 def test_our_own_rules_with_the_papers_sketch_are_close(
     capacity: int, seed: int, hits_of, libcachesim_hits, zipf
 ) -> None:
