@@ -13,8 +13,7 @@ from typing import Any
 from policies.problems import BadInput, read_toml, validate
 from policies.registry import nearest
 from scenarios.schema import Scenario
-
-_SHIPPED = Path(__file__).parent
+from scenarios.shipped import shipped_scenarios
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,6 @@ def _said(value: Any) -> str:
         f"{key}({_said(item)})" if isinstance(item, dict) else f"{key}={_said(item)}"
         for key, item in value.items()
     )
-
-
-def shipped_scenarios() -> dict[str, Path]:
-    """The scenarios that come with proxytwin, by name."""
-    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
 
 
 def load_scenario(name: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> LoadedScenario:

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from scenarios import load_scenario
-from scenarios.loading import LoadedScenario
-from scenarios.schema import check_real
-from scenarios.workload import read_trace
 from twin.commands.options import Overrides, ScenarioName, check_jobs
 from twin.output import check_writable, write_json, write_whole
+
+if TYPE_CHECKING:
+    from scenarios.loading import LoadedScenario
 
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 
 
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
     """A scenario whose traces can be read: known before any work begins."""
+    from scenarios import load_scenario
+    from scenarios.workload import read_trace
+
     loaded = load_scenario(name, overrides or ())
     for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
         read_trace(trace)
@@ -30,6 +32,8 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
 
 def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
     """A scenario that the real twin obeys in all variants."""
+    from scenarios.schema import check_real
+
     loaded = _load(name, overrides)
     for variant in loaded.variants:
         check_real(variant.scenario, name)
