@@ -119,9 +119,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def of_this_run(process: psutil.Process) -> bool:
     try:
-        if any(word in argument for argument in process.cmdline() for word in LIVES_AS_LONG_AS_PYTHON):
+        if process.environ().get(MARK) != RUN:
             return False
-        return process.environ().get(MARK) == RUN
+        return not any(word in argument for argument in process.cmdline() for word in LIVES_AS_LONG_AS_PYTHON)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

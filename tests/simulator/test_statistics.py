@@ -172,7 +172,7 @@ def test_common_random_numbers_decide_with_fewer_runs(bare_scenario: Callable[..
     }
     same = compare_paired(results["random"], results["p2c"], "mean_ms")
     assert same.decided and same.mean > 0
-    other = simulate(balanced(bare_scenario, "p2c", seed=500), 8, costs=Costs.zero())
+    other = simulate(balanced(bare_scenario, "p2c", seed=500), 2, costs=Costs.zero())
     with pytest.raises(ValueError, match="the same seed"):
         compare_paired(results["random"], other, "mean_ms")
 
