@@ -215,7 +215,7 @@ def test_a_locked_store_lets_more_hits_mean_less_throughput() -> None:
     for capacity in ("16KiB", "8MiB"):
         overrides = {
             "workload.users": 200, "workload.think": "1ms", "workload.objects": 1000, "workload.size": "1KiB",
-            "backend.origin.service_time": "2ms", "backend.origin.concurrency": 200, "duration": "3s",
+            "backend.origin.service_time": "2ms", "backend.origin.concurrency": 200, "duration": "1s",
             "proxy.cache": {"policy": "lru", "capacity": capacity, "hit_lock": "50us"},
         }  # fmt: skip
         scenario = load_scenario("small-cache", overrides | {"compare": {}}).scenario
