@@ -35,7 +35,7 @@ class Lru(EvictionPolicy):
     def _forget(self, key: Hashable) -> None:
         pass
 
-    def replay(self, keys: Sequence[Hashable], sizes: Sequence[int], times: Sequence[float]) -> list[bool]:
+    def _replay(self, keys: Sequence[Hashable], sizes: Sequence[int], times: Sequence[float]) -> list[bool]:
         queue, capacity, used = self._queue, self.capacity, self.used
         move_to_end, pop = queue.move_to_end, queue.popitem
         hits = []

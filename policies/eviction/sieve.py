@@ -52,7 +52,7 @@ class Sieve(EvictionPolicy):
         if not self._ahead:
             self._ahead, self._passed = self._passed, self._ahead
 
-    def replay(self, keys: Sequence[Hashable], sizes: Sequence[int], times: Sequence[float]) -> list[bool]:
+    def _replay(self, keys: Sequence[Hashable], sizes: Sequence[int], times: Sequence[float]) -> list[bool]:
         stored, marked, capacity, used = self._sizes, self._marked, self.capacity, self.used
         mark, unmark = marked.add, marked.remove
         hits = []

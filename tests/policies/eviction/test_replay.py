@@ -1,6 +1,7 @@
 """A policy may replay many requests in a loop of its own: what comes out must be what `request` says."""
 
 import random
+from collections.abc import Hashable
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from policies.eviction import EvictionPolicy, eviction_policies
 
 REQUESTS = st.lists(st.tuples(st.sampled_from("abcdefghij"), st.integers(0, 14)), max_size=80)
-own_loop = [name for name in eviction_policies.names() if "replay" in vars(eviction_policies[name])]
+own_loop = [name for name in eviction_policies.names() if "_replay" in vars(eviction_policies[name])]
 
 
 def state_of(cache: EvictionPolicy) -> tuple[object, ...]:
@@ -58,3 +59,15 @@ def test_every_policy_can_replay(policy: str) -> None:
     ]
     assert at_once.replay(keys, sizes, [float(now) for now in range(2_000)]) == hits
     assert any(hits) and not all(hits)
+
+
+@pytest.mark.parametrize("policy", own_loop)
+def test_a_class_derived_from_it_is_replayed_as_it_decides_itself(policy: str) -> None:
+    """As a notebook would derive one: who was asked for last goes first."""
+
+    class LastIn(eviction_policies[policy]):
+        def _evict(self, now: float) -> Hashable:
+            self._forget(victim := next(reversed(self._sizes)))
+            return victim
+
+    assert LastIn(2).replay(["a", "b", "c", "a", "b"], [1] * 5, [0.0] * 5) == [False] * 3 + [True, False]
