@@ -75,7 +75,7 @@ def test_in_the_follow_thread(origin, serve, wire, until, monkeypatch, told):
         return b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok"
 
     caching = RouteCache(coalesce=True, wait="60s")
-    proxy = serve(origin(script), caching=caching, cache=Cache(policy="lru", capacity="1MB"))
+    proxy = serve(server := origin(script), caching=caching, cache=Cache(policy="lru", capacity="1MB"))
     fill = Following._fill
 
     def broken(self, follower):
@@ -85,7 +85,7 @@ def test_in_the_follow_thread(origin, serve, wire, until, monkeypatch, told):
 
     monkeypatch.setattr(Following, "_fill", broken)
     leader = wire(proxy).send(GET.format("/"))
-    until(lambda: proxy.stats()["threads"])
+    until(lambda: server.asked)
     good = wire(proxy).send(GET.format("/"))
     bad = wire(proxy).send(GET.format("/").replace("\r\n\r\n", "\r\nX-Bad: 1\r\n\r\n"))
     until(lambda: proxy.stats()["waiting"] == 2)
