@@ -16,7 +16,7 @@ _NO_LISTS = frozenset({"authorization", "cookie", "date", "if-modified-since", "
 # Preferences whose order means nothing and whose case does not count. RFC 9110, 12.5.3 and 12.5.4
 _PREFERENCES = frozenset({"accept-charset", "accept-encoding", "accept-language"})
 # Possessive: a quote that is never closed takes the rest, and no value is read twice.
-_ELEMENTS = re.compile(r'(?:"(?:[^"\\]|\\.?)*+(?:"|\Z)|[^,"]++)++', re.DOTALL)
+_ELEMENTS = re.compile(r'(?:"[^"\\]*+(?:\\.?[^"\\]*+)*(?:"|\Z)|[^,"]++)+', re.DOTALL)
 _WEIGHT = re.compile(r"q=([01](?:\.\d{0,3})?)", re.ASCII)
 
 

@@ -1,6 +1,7 @@
 """The house: which folders there are, who may import whom, and what the locks hold."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -93,6 +94,42 @@ def test_importing_a_package_does_not_bring_in_locust_or_gevent() -> None:
         [sys.executable, "-c", program], check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def possessive_groups(pattern: re.Pattern[str] | re.Pattern[bytes]) -> list[str]:
+    """Its atomic groups, and possessive repeats of more than one character."""
+    found = []
+
+    def look(part: object) -> None:
+        if isinstance(part, tuple) and part and str(part[0]) == "ATOMIC_GROUP":
+            found.append("(?>...)")
+        if isinstance(part, tuple) and part and str(part[0]) == "POSSESSIVE_REPEAT":
+            inner = part[1][2]
+            if len(inner) != 1 or str(inner[0][0]) not in {"LITERAL", "NOT_LITERAL", "IN", "ANY"}:
+                found.append(f"({inner})*+")
+        if isinstance(part, tuple | list | re._parser.SubPattern):
+            for inner in part:
+                look(inner)
+
+    look(re._parser.parse(pattern.pattern, pattern.flags))
+    return found
+
+
+def test_possessive_groups_are_told_from_possessive_characters() -> None:
+    wrong = [r"(?:ab?)*+", r"x(?:y(?:a|bc)?+)*", r"(?>ab)", r"(?=(?:ab)++)"]
+    assert all(possessive_groups(re.compile(text)) for text in wrong)
+    assert not possessive_groups(re.compile(r"(?:[^a]*+b++(?:c?+.*+)?)*"))
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_pattern_has_a_possessive_group(package: str) -> None:
+    """Up to Python 3.11.4, Debian's among them, those match what they must not (CPython issue 106052)."""
+    for module in modules(package):
+        if "re.compile(" in module.read_text():
+            name = ".".join(module.relative_to(ROOT).with_suffix("").parts)
+            for key, value in vars(importlib.import_module(name)).items():
+                if isinstance(value, re.Pattern):
+                    assert not possessive_groups(value), f"{name}.{key}"
 
 
 def test_the_distribution_holds_every_package() -> None:

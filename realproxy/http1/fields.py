@@ -45,9 +45,10 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # field-content = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ]
 # field-vchar   = VCHAR / obs-text
 # Behind the colon, that is any number of these characters, of which white space at both ends is no part
-# of the value. No obs-fold, no space before the colon. Possessive (*+), so that no line is read twice.
-_BLOCK = re.compile(rb"(?:" + TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n)*+")
-_SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:[^\r]*[^\r \t])?+)[ \t]*+\r\n")
+# of the value. No obs-fold, no space before the colon. Possessive (*+), so that no line is read twice;
+# but no group is, for up to Python 3.11.4 those match what they must not.
+_BLOCK = re.compile(rb"(?:" + TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n)*")
+_SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:[^\r]*[^\r \t])?)[ \t]*+\r\n")
 
 
 class Fields:

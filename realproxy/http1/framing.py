@@ -138,9 +138,10 @@ class CloseReader(BodyReader):
 # chunk-ext    = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )          RFC 9112, 7.1.1
 # chunk-ext-val = token / quoted-string. What follows these rules is ignored, all else is refused:
 # where parsers disagree on an extension's end, they disagree on the chunk's.
-_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-_VALUE = rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?+"
-_SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+" + TOKEN + rb"++" + _VALUE + rb")*+\r\n"
+_PLAIN = rb"[\t !#-\[\]-~\x80-\xff]*+"
+_QUOTED = rb'"' + _PLAIN + rb"(?:\\[\t -~\x80-\xff]" + _PLAIN + rb')*"'
+_VALUE = rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?"
+_SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+" + TOKEN + rb"++" + _VALUE + rb")*\r\n"
 _FIRST_SIZE = re.compile(_SIZE)
 _NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # the CRLF before it ends the chunk before
 _SIZE_LINE_LIMIT = 1024

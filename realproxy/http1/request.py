@@ -25,9 +25,9 @@ _WITH_RULES = frozenset({"CONNECT", "TRACE"})
 # uri-host      = IP-literal / IPv4address / reg-name                                  RFC 3986, 3.2.2
 # authority     = uri-host [ ":" port ]; userinfo is refused                           RFC 9110, 4.2.4
 _HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._~%!$&'()*+,;=]++)"
-_AUTHORITY = re.compile(_HOST + rb"(?::([0-9]*+))?+")
+_AUTHORITY = re.compile(_HOST + rb"(?::([0-9]*+))?")
 # absolute-form = absolute-URI                                                         RFC 9112, 3.2.2
-_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?].*+)?+)")
+_ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?].*+)?)")
 
 
 class TargetForm(Enum):

@@ -11,7 +11,7 @@ from realproxy.http1.framing import lives_on, response_framing
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]                       RFC 9112, 4
 # The last space may be missing: many servers leave it out together with the phrase.
-_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?+\r\n")
+_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?\r\n")
 
 
 class ResponseHead:
