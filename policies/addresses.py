@@ -8,14 +8,28 @@ from functools import lru_cache
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+# In IANA's registries of special-purpose addresses, but not in the `ipaddress` of every Python.
+_NOT_PUBLIC = [
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # protocol assignments, RFC 6890
+        "64:ff9b:1::/48",  # NAT64 within a site, RFC 8215
+        "2001::/23",  # protocol assignments, Teredo among them, RFC 2928
+        "3fff::/20",  # documentation, RFC 9637
+        "5f00::/16",  # segment routing, RFC 9602
+        "fec0::/10",  # site-local, RFC 3879
+    )
+]
 
 
 @lru_cache(maxsize=4096)
 def plain_address(text: str) -> IPAddress:
     """The address that `text` leads to: an IPv4 address also when it is wrapped in IPv6.
 
-    IPv4-mapped (RFC 4291, 2.5.5.2), 6to4 (RFC 3056) and NAT64 (RFC 6052) are unwrapped, so that a
-    rule for ``10.0.0.0/8`` holds however the address is written. A zone such as ``%eth0`` is left out.
+    IPv4-compatible and IPv4-mapped (RFC 4291, 2.5.5), 6to4 (RFC 3056) and NAT64 (RFC 6052) are
+    unwrapped, so that a rule for ``10.0.0.0/8`` holds however the address is written. A zone such as
+    ``%eth0`` is left out.
 
     Raises
     ------
@@ -26,7 +40,7 @@ def plain_address(text: str) -> IPAddress:
     if isinstance(address, ipaddress.IPv4Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in _NAT64:
+    if inner is None and int(address) > 1 and (address in _NAT64 or address in _COMPATIBLE):
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return inner or address
 
@@ -35,7 +49,8 @@ def plain_address(text: str) -> IPAddress:
 def is_private(text: str) -> bool:
     """Whether an IP address is not one of the public internet, also when wrapped in IPv6."""
     address = plain_address(text)
-    return not address.is_global or address.is_multicast
+    listed = any(address in network for network in _NOT_PUBLIC)
+    return listed or not address.is_global or address.is_multicast
 
 
 def is_local_name(host: str) -> bool:
