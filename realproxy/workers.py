@@ -85,7 +85,7 @@ class Workers:
     overflow : callable, optional
         Takes the clients that are too many.
     most_queued : int
-        Requests that may wait for a thread, if there is an `overflow`.
+        Requests that may wait for a place, if there is an `overflow`.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class Workers:
             self._queue.put(client)
             return
         begun = client.follower is not None or (turn is not None and turn.begun)
-        if overflow is None or begun or self.queued < self.most_queued:
+        if overflow is None or begun or self.places.waiting < self.most_queued:
             self.places.stand_in_line(client)
         else:
             overflow(client)

@@ -112,20 +112,23 @@ def test_a_renamed_log_is_left_alone_when_told_so(serve, wire, until, tmp_path):
 
 
 def test_a_renamed_log_is_noticed_without_being_told(serve, wire, until, tmp_path):
-    file = tmp_path / "access.log"
+    file, rotated = tmp_path / "access.log", tmp_path / "access.log.1"
     proxy = serve(route=[Route(respond=204)], log=Log(file=str(file)))
     client = wire(proxy)
     client.ask()
     until(file.read_text)
-    file.rename(tmp_path / "access.log.1")
+    file.rename(rotated)
+    asked = 1
 
     def asked_again() -> bool:
+        nonlocal asked
+        asked += 1
         client.ask()
         return file.exists()
 
     until(asked_again)
-    lines = (file.read_text() + (tmp_path / "access.log.1").read_text()).splitlines()
-    assert all(json.loads(line)["status"] == 204 for line in lines)
+    until(lambda: sum(path.read_text().count("\n") for path in (rotated, file)) == asked)
+    assert all(line["status"] == 204 for path in (rotated, file) for line in lines_of(path))
 
 
 def test_sigusr1_reopens_the_log(child, wire, until, tmp_path):

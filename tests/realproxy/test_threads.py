@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -145,6 +146,17 @@ def test_a_fast_upstream_is_served_by_few_threads(origin, serve, wire):
 def test_threads_are_started_as_far_as_they_help(could_run, waiting, threads, started):
     workers = Workers(lambda *_: None, lambda _: None, Waits(), 32)
     assert workers.lacking(could_run, waiting, threads) == started
+
+
+def test_who_has_a_place_leaves_the_queue_to_the_others():
+    """A burst takes its places sooner than threads take it: it must not be refused, or crowd anybody out."""
+    refused = []
+    workers = Workers(lambda *_: None, lambda _: None, Waits(), 3, refused.append, most_queued=2)
+    clients = [SimpleNamespace(turn=None, follower=None) for _ in range(7)]
+    for client in clients:
+        workers.submit(client)
+    assert refused == clients[5:]
+    assert workers.queued == 5
 
 
 def test_a_wait_counts_until_there_is_something_to_read():
