@@ -86,10 +86,16 @@ def skip_body(turn: Turn, head_limit: int) -> bool:
     """
     if turn.head.framing == 0 or not turn.keep:
         return turn.keep
-    reader = body_reader(turn.head.framing, head_limit)
     try:
-        reader.feed(turn.client.buffer)
+        if turn.fetch is not None:  # some of it may be read, and what follows it is another request
+            return turn.fetch.skip_body()
+        return _skip_all(turn, head_limit)
     except Malformed:
         return False
+
+
+def _skip_all(turn: Turn, head_limit: int) -> bool:
+    reader = body_reader(turn.head.framing, head_limit)
+    reader.feed(turn.client.buffer)
     turn.client.buffer = reader.rest
     return reader.done

@@ -102,6 +102,10 @@ class NextHop:
         """Whether nothing is left of the request's body."""
         return self._upload is None or self._upload.done
 
+    def skip_body(self) -> bool:
+        """Drop what has arrived of the request's body and was not sent on; see `Upload.skip`."""
+        return self._upload is None or self._upload.skip()
+
     # --- without waiting ------------------------------------------------------------------------
 
     def ask_at_once(self) -> bool:

@@ -67,6 +67,10 @@ class Fetch:
         """Whether nothing is left of the request's body."""
         return self._hop.all_read
 
+    def skip_body(self) -> bool:
+        """Drop what has arrived of the request's body, for it goes nowhere; returns whether that was all."""
+        return self._hop.skip_body()
+
     @property
     def awaited(self) -> Connection | None:
         """The connection that an answer is awaited on."""

@@ -74,6 +74,12 @@ class Upload:
         data, self._client.buffer = self._client.buffer, b""
         return self._read(data) if data else []
 
+    def skip(self) -> bool:
+        """Drop what has arrived of the rest; returns whether that was all. Raises `Malformed`."""
+        if not self._reader.done:
+            self.first()
+        return self._reader.done
+
     def _read(self, data: bytes) -> Pieces:
         pieces = encode(self._framing, self._reader.feed(data), self._reader)
         if self._reader.done:

@@ -8,12 +8,16 @@ import time
 
 import pytest
 
-from realproxy import Limits, Route, Service
+from realproxy import Forward, Limits, Route, Service
 from realproxy.exchange import End
 
 QUICK = Limits(
     header_timeout="150ms", idle_timeout="300ms", answer_timeout="200ms", connect_timeout="200ms", drain="1s"
 )
+
+
+def requests_of(server) -> list[tuple[str, str, bytes]]:
+    return [(asked.method, asked.target, asked.body) for asked in server.asked]
 
 
 def ends(proxy, end: End) -> int:
@@ -211,6 +215,51 @@ def test_bytes_behind_a_refused_head_are_no_request(origin, serve, wire):
     assert client.answer().status == 400
     assert client.ended()
     assert server.asked == []
+
+
+BEHIND = "GET /behind HTTP/1.1\r\nHost: shop.test\r\n\r\n"
+HIDDEN = f"POST /behind HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {len(BEHIND)}\r\n\r\n"
+
+
+@pytest.mark.parametrize("arrives", ["at once", "in pieces"])
+@pytest.mark.parametrize(
+    "framing",
+    ["Content-Length: {}\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n"],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("trouble", ["refused", "rubbish", "late", "forward"])
+def test_what_follows_the_body_of_a_request_that_failed_is_read_as_it_was_meant(
+    origin, serve, wire, nobody, trouble, framing, arrives
+):
+    """Were the body skipped twice, a body of the next request would be obeyed as a request."""
+    server, rubbish = origin(), origin(lambda asked: asked.body and b"rubbish\r\n\r\n")
+    late = origin(lambda asked: asked.body and asked.reader.read(1) and None)
+    places = {"refused": f"127.0.0.1:{nobody}", "rubbish": rubbish.address, "late": late.address}
+    services = {name: Service(upstreams=[address]) for name, address in places.items()}
+    proxy = serve(
+        route=[*(Route(when={"path": f"/{name}"}, to=name) for name in places), Route(to="web")],
+        service={"web": Service(upstreams=[server.address]), **services},
+        forward=Forward(private_targets=True),
+        limits=Limits(answer_timeout="300ms", drain="1s"),
+    )
+    target = f"http://127.0.0.1:{nobody}/" if trouble == "forward" else f"/{trouble}"
+    body = "x" * len(HIDDEN)
+    head, _, rest = framing.format(len(body), body).partition("\r\n\r\n")
+    data = f"POST {target} HTTP/1.1\r\nHost: shop.test\r\n{head}\r\n\r\n{rest}{HIDDEN}{BEHIND}"
+    client = wire(proxy)
+    cuts = [data] if arrives == "at once" else [data[:-200], data[-200:-20], data[-20:]]
+    with contextlib.suppress(ConnectionError):
+        for piece in cuts:
+            client.send(piece)
+    assert client.answer().status in (502, 504)
+    whole = [("POST", "/behind", BEHIND.encode())]
+    if arrives == "at once":
+        assert client.answer().body == b"hello"
+        assert requests_of(server) == whole
+    else:  # it may as well be closed
+        with contextlib.suppress(EOFError, ConnectionError):
+            client.answer()
+        assert requests_of(server) in ([], whole)
 
 
 def test_a_silent_connection_is_closed(origin, serve, wire):
