@@ -84,8 +84,9 @@ def skip_body(turn: Turn, head_limit: int) -> bool:
     bool
         Whether the connection can live on: what has not arrived yet is not waited for.
     """
-    if turn.head.framing == 0 or not turn.keep:
-        return turn.keep
+    keep = turn.keep and not turn.client.leaving
+    if turn.head.framing == 0 or not keep:
+        return keep
     try:
         if turn.fetch is not None:  # some of it may be read, and what follows it is another request
             return turn.fetch.skip_body()

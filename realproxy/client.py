@@ -130,6 +130,8 @@ class Client:
         Its request, if the front thread has begun with it and a worker is to go on.
     patient : bool
         Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
+    ending : bool
+        Whether the proxy is about to end.
     missed : bool
         Whether more may have arrived than the front thread has taken note of.
     unsent : list of bytes-like
@@ -137,9 +139,9 @@ class Client:
     """
 
     __slots__ = (
-        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "fd", "follower",
-        "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state", "trouble", "turn",
-        "unsent", "watched",
+        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "ending", "fd",
+        "follower", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state", "trouble",
+        "turn", "unsent", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -157,7 +159,7 @@ class Client:
         self.watched = True
         self.follower: Follower | None = None
         self.turn: Turn | None = None
-        self.patient, self.missed = True, False
+        self.patient, self.missed, self.ending = True, False, False
         self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
         self.pace: Pace | None = None
@@ -167,6 +169,11 @@ class Client:
     def is_simple(self) -> bool:
         """Whether it is a plain connection without a limit of its own: the front thread may serve it."""
         return self.pace is None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the answer under way is the last: the proxy ends, and no other request has arrived."""
+        return self.ending and not self.buffer
 
     def read(self) -> Arrival:
         """Read once without waiting."""

@@ -201,6 +201,7 @@ class Following:
             exchange, head = follower.exchange, follower.head
             exchange.status = arriving.status
             exchange.cache += "; collapsed"
+            follower.keep = follower.keep and not follower.client.leaving
             added = status_field(exchange.cache) + connection_field(head, follower.keep)
             age = max(0.0, now - arriving.born)
             follower.held = [memoryview(b"%bAge: %d\r\n%b\r\n" % (arriving.head, age, added))]

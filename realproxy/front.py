@@ -124,6 +124,8 @@ class Front:
     def drain(self) -> None:
         """Accept no more, soon close idle connections; `empty` is set when the last one is gone."""
         self.draining = True
+        for client in list(self._clients.values()):
+            client.ending = True
         self.wake()
 
     def abort(self) -> None:

@@ -294,6 +294,11 @@ class Lead:
             arriving.reach(self._follower, arriving.size)
         return total
 
+    @property
+    def leaving(self) -> bool:
+        """See `Client`."""
+        return self._follower.client.leaving
+
     def reset_on_close(self) -> None:
         """Let the end be seen as an error."""
         if not self.away:

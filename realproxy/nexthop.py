@@ -35,6 +35,10 @@ _PLAIN = frozenset({b"2", b"3", b"4"})
 class Receiver(Protocol):
     """Who gets an answer."""
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it is to be told that this answer is the last one."""
+
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Take `pieces`; returns their length in bytes, raises `Cut`."""
 

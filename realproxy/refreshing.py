@@ -33,6 +33,8 @@ END_PATIENCE = 2.0
 class _Nobody:
     """Takes an answer that only the store is interested in."""
 
+    leaving = False
+
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         return sum(map(len, pieces))
 

@@ -148,7 +148,7 @@ class Fetch:
                 self._hop.release(answer.framing == 0 and not rest and self.all_read and answer.keeps_alive)
                 self.send_stored(instead)
                 return
-        self.keep = self.keep and self.all_read
+        self.keep = self.keep and self.all_read and not self._client.leaving
         framing = self._framing(answer)
         reader = self._reader = body_reader(answer.framing, self._hop.limits.head)
         self._given, self._onward = answer, framing
@@ -179,7 +179,7 @@ class Fetch:
         """Answer from the store: what the upstream has confirmed, or what stands in for it."""
         exchange, recording = self._exchange, self._recording
         assert recording is not None
-        self.keep = self.keep and self.all_read
+        self.keep = self.keep and self.all_read and not self._client.leaving
         exchange.cache = recording.outcome
         added = status_field(exchange.cache) + connection_field(self._head, self.keep)
         exchange.status, pieces = stored.respond(self._head, added, time.monotonic())

@@ -113,7 +113,7 @@ class Sides:
             return Then.AWAY
         if fetch.keep:
             return Then.NEXT
-        return Then.CLOSE if fetch.all_read else Then.LINGER
+        return Then.CLOSE if fetch.all_read and not client.leaving else Then.LINGER
 
     def _at_once(self, turn: Turn, fetch: Fetch) -> Then | None:
         """As far as it goes without waiting; None if that is to the end."""

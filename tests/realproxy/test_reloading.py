@@ -223,6 +223,45 @@ def test_sigterm_under_load_loses_no_request(child, load, until):
     assert clients.lost == []
 
 
+def test_answers_that_a_stop_finds_under_way_say_that_they_are_the_last(origin, serve, wire, until):
+    gate, arrived = threading.Event(), threading.Semaphore(0)
+
+    def slow(asked):
+        if asked.target != "/warm":
+            arrived.release()
+            gate.wait(40)
+        return b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok"
+
+    server = origin(slow)
+    shared = Route(when={"path": "/shared"}, to="web", cache=RouteCache(coalesce=True, wait="30s"))
+    proxy = serve(
+        route=[shared, Route(to="web")],
+        service={"web": Service(upstreams=[server.address])},
+        cache=Cache(policy="lru", capacity="1MB"),
+        limits=Limits(drain="30s"),
+    )
+    idle = wire(proxy)
+    idle.ask("/warm")
+    clients = []
+    for line, body in (("GET /kept", ""), ("GET /fresh", ""), ("POST /body", "a"), ("GET /shared", "")):
+        head = f"{line} HTTP/1.1\r\nHost: shop.test\r\nContent-Length: {len(body)}\r\n\r\n"
+        clients.append(wire(proxy).send(head + body))
+        assert arrived.acquire(timeout=30)
+    clients.append(wire(proxy).send("GET /shared HTTP/1.1\r\nHost: shop.test\r\n\r\n"))
+    until(lambda: proxy.stats()["waiting"] == 1)
+    stop = threading.Thread(target=proxy.stop)
+    stop.start()
+    assert idle.ended()
+    gate.set()
+    answers = [client.answer() for client in clients]
+    assert [(answer.body, answer["Connection"]) for answer in answers] == [(b"ok", "close")] * len(clients)
+    assert all(client.ended() for client in clients)
+    for client in clients:
+        client.close()
+    stop.join(30)
+    assert not stop.is_alive()
+
+
 def test_sigterm_gives_up_at_the_deadline(child, origin, wire, until):
     gate, arrived = threading.Event(), threading.Event()
 
