@@ -106,14 +106,14 @@ def _read_v2(data: bytes) -> Header | None:
     family, transport = data[13] >> 4, data[13] & 0x0F
     if version != 2 or command not in (_LOCAL, _PROXY):
         raise BadHeader("an unknown version or command")  # both must be refused. Section 2.2
-    if family not in _ADDRESS_SIZE or transport > 2:
+    if command == _PROXY and (family not in _ADDRESS_SIZE or transport > 2):
         raise BadHeader("an unknown address family or transport")
     size = 16 + int.from_bytes(data[14:16])
     if size > V2_MOST:
         raise BadHeader("a PROXY header that is too long")
     if len(data) < size:
         return None
-    if command == _LOCAL:  # the addresses must be ignored, whatever they are. Section 2.2
+    if command == _LOCAL:  # the block must be discarded, "including the family which is ignored". Section 2.2
         return Header(size, None)
     addresses = _ADDRESS_SIZE[family]
     if size < 16 + addresses:

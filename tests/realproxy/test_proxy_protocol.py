@@ -53,6 +53,9 @@ GOOD = {
     "v2, LOCAL": (v2(0x20, 0x00, b""), None),
     "v2, LOCAL with addresses": (v2(0x20), None),
     "v2, LOCAL with rubbish": (v2(0x20, 0x11, b"abc"), None),
+    "v2, LOCAL of a family that is not known": (v2(0x20, 0x51), None),
+    "v2, LOCAL of a transport that is not known": (v2(0x20, 0x13), None),
+    "v2, LOCAL of nothing that is known": (v2(0x20, 0xFF, b"\x03\x00"), None),
     "v2, unspecified": (v2(0x21, 0x00, b""), None),
     "v2, Unix": (v2(0x21, 0x31, UNIX), None),
     "v2, datagrams": (v2(0x21, 0x12), None),
@@ -158,7 +161,8 @@ def test_routes_and_upstreams_see_the_client_that_a_trusted_proxy_names(origin, 
     assert [asked["X-Forwarded-For"] for asked in server.asked] == [CLIENT[0]] * 2
     together = wire(proxy).send(header_v2(CLIENT, SERVER) + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert together.answer().status == 200
-    assert wire(proxy).send(v2(0x20, 0, b"")).ask().status == 418  # LOCAL: the proxy in front itself
+    for local in (v2(0x20, 0, b""), v2(0x20, 0x51), v2(0x20, 0x13)):  # the proxy in front itself
+        assert wire(proxy).send(local).ask().status == 418
 
 
 def test_a_trusted_proxy_without_a_header_is_cut_off_and_an_untrusted_header_is_no_http(origin, serve, wire):

@@ -10,7 +10,7 @@ import pytest
 
 from policies.problems import BadInput
 from realproxy import Limits, Proxy, ProxyProtocol, Service, Tcp
-from realproxy.proxy_protocol import Header, header_v1, header_v2, read_header
+from realproxy.proxy_protocol import SIGNATURE, Header, header_v1, header_v2, read_header
 
 SECONDS = 30.0
 
@@ -288,6 +288,15 @@ def test_a_trusted_header_is_taken_off_and_passed_on(upstream, tunnelled, dial, 
     passed = read_header(received) if out else Header(0, None)
     assert passed is not None
     assert (received[passed.size :], passed.source) == (b"hello", SOURCE if out else None)
+
+
+@pytest.mark.parametrize("family", [0x00, 0x51, 0x13])
+def test_a_local_header_is_taken_off_whatever_is_in_it(upstream, tunnelled, dial, family):
+    server = upstream()
+    proxy = tunnelled(server.address, proxy_protocol=ProxyProtocol(from_=["127.0.0.0/8"]))
+    client = dial(proxy, SIGNATURE + bytes((0x20, family)) + (12).to_bytes(2) + bytes(12) + b"hello")
+    client.shutdown(socket.SHUT_WR)
+    assert read_all(server.accept()) == b"hello"
 
 
 def test_without_a_header_upstreams_hear_of_the_connection_itself(upstream, tunnelled, dial):
