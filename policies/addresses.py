@@ -7,6 +7,7 @@ from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_LOOPBACK = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 # In IANA's registries of special-purpose addresses, but not in the `ipaddress` of every Python.
@@ -43,6 +44,28 @@ def plain_address(text: str) -> IPAddress:
     if inner is None and int(address) > 1 and (address in _NAT64 or address in _COMPATIBLE):
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return inner or address
+
+
+@lru_cache(maxsize=4096)
+def meanings(text: str) -> tuple[IPAddress, ...]:
+    """All that a rule may name when `text` is dialled; a rule holds if it names any of them.
+
+    The address as it is written, what it leads to (see `plain_address`), and loopback if that is
+    unspecified: who dials 0.0.0.0 or :: reaches this machine itself.
+
+    Raises
+    ------
+    ValueError
+        If it is no IP address.
+
+    Examples
+    --------
+    >>> [str(address) for address in meanings("0.0.0.0")]
+    ['0.0.0.0', '127.0.0.1']
+    """
+    written, plain = ipaddress.ip_address(text.partition("%")[0]), plain_address(text)
+    loopback = [_LOOPBACK[plain.version]] if plain.is_unspecified else []
+    return tuple(dict.fromkeys((written, plain, *loopback)))
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from policies.addresses import plain_address
+from policies.addresses import meanings
 from policies.patterns import compile_pattern
 
 _NOWHERE = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1"})
@@ -172,5 +172,7 @@ class Blocklist:
         """The rule that blocks a resolved IP address, or None."""
         if not self._networks:
             return None
-        plain = plain_address(address)
-        return next((named for network, named in self._networks if plain in network), None)
+        judged = meanings(address)
+        return next(
+            (named for network, named in self._networks if any(one in network for one in judged)), None
+        )

@@ -73,6 +73,26 @@ def test_addresses_however_they_are_written(address, rule):
     assert RULES.rule_for_address(address) == rule
 
 
+@pytest.mark.parametrize("network", ["0.0.0.0", "127.0.0.0/8"])
+@pytest.mark.parametrize("address", ["0.0.0.0", "::ffff:0.0.0.0", "64:ff9b::"])
+def test_who_dials_no_address_reaches_loopback(network, address):
+    assert Blocklist([network]).rule_for_address(address) == f"forward.block: {network}"
+    assert Blocklist(["::1", "127.0.0.2"]).rule_for_address(address) is None
+
+
+def test_who_dials_no_address_of_ipv6_reaches_its_loopback():
+    assert Blocklist(["::1"]).rule_for_address("::") == "forward.block: ::1"
+    assert Blocklist(["127.0.0.0/8"]).rule_for_address("::") is None
+
+
+@pytest.mark.parametrize(
+    ("network", "address"),
+    [("64:ff9b::/96", "64:ff9b::8.8.8.8"), ("2002::/16", "2002:808:808::"), ("::/0", "::ffff:8.8.8.8")],
+)
+def test_a_network_that_wraps_ipv4_can_be_blocked_as_such(network, address):
+    assert Blocklist([network]).rule_for_address(address) == f"forward.block: {network}"
+
+
 @pytest.mark.parametrize(
     ("rule", "problem"),
     [("", "expected a name"), ("~[", "not a valid regular"), ("10.0.0.0/40", "neither a network nor")],

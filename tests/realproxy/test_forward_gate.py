@@ -47,6 +47,9 @@ BLOCKED = [
     (["spy.test"], "SPY.test.", "forward.block: spy.test"),
     (["127.0.0.0/8"], "127.1", "forward.block: 127.0.0.0/8"),
     (["127.0.0.0/8"], "[::ffff:127.0.0.1]", "forward.block: 127.0.0.0/8"),
+    (["127.0.0.0/8"], "0", "forward.block: 127.0.0.0/8"),
+    (["127.0.0.0/8"], "[::ffff:0.0.0.0]", "forward.block: 127.0.0.0/8"),
+    (["::1"], "[::]", "forward.block: ::1"),
 ]
 
 

@@ -122,6 +122,7 @@ REFUSED = [
     ("private", {"private_targets": False}, "127.0.0.1", 2, "forward.private_targets"),
     ("blocked name", {"block": ["*.ads.test"]}, "www.ads.test", 2, "forward.block: *.ads.test"),
     ("blocked network", {"block": ["127.0.0.0/8"]}, "localhost", 2, "forward.block: 127.0.0.0/8"),
+    ("unspecified", {"block": ["127.0.0.0/8"]}, "0.0.0.0", 2, "forward.block: 127.0.0.0/8"),
     ("port", {"socks_ports": [22]}, "127.0.0.1", 2, "forward.socks_ports"),
     ("unknown name", {}, "nowhere.invalid", 4, "cannot resolve nowhere.invalid"),
     ("nobody there", {}, "127.0.0.1", 5, "connection refused"),
