@@ -19,7 +19,7 @@ from realproxy.exchange import End, Refusal
 from realproxy.heads import forward_request, trail
 from realproxy.http1 import RequestHead
 from realproxy.parents import ParentProxy
-from realproxy.resolving import Resolver, is_literal
+from realproxy.resolving import Resolver, is_literal, read_address
 from realproxy.socks import Handshake
 from realproxy.targets import Address, connect, is_own
 
@@ -61,11 +61,10 @@ class Forwarding:
     ----------
     parent : ParentProxy or None
         The next proxy of a chain.
-
-    Attributes
-    ----------
     admin : Address or None
         The admin port, which nobody reaches through the proxy: what asks there would seem to be local.
+    tcp : sequence of Address
+        The raw TCP listeners, which nobody reaches through the proxy for the same reason.
 
     Raises
     ------
@@ -77,6 +76,7 @@ class Forwarding:
         self.settings = settings
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
+        self.tcp: Sequence[Address] = ()
         self.parent: ParentProxy | None = None
         if (parent := settings.next_proxy) is not None:
             self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
@@ -145,7 +145,8 @@ class Forwarding:
     def addresses(self, host: str, port: int, own: Address) -> list[Address]:
         """Where a request may be sent: addresses that were looked up and checked, to be dialled as they are.
 
-        Behind a parent a name is not looked up but left to the parent.
+        Behind a parent a name is not looked up but left to the parent, unless it is an address or this
+        machine's: the parent may be on it, too.
 
         Parameters
         ----------
@@ -162,9 +163,13 @@ class Forwarding:
             403 with the rule, 502 or 504 if the name leads nowhere.
         """
         if self.parent is not None and not is_literal(host):
-            if is_local_name(host) and not self.settings.private_targets:
-                raise self._private(host, "this machine")
-            return [(normal_host(host), port)]
+            name = normal_host(host)
+            if is_local_name(name):
+                for loopback in ("127.0.0.1", "::1"):
+                    self.admit_addresses(host, [(loopback, port)], own)
+            elif written := read_address(name):
+                return self.admit_addresses(host, [(written, port)], own)
+            return [(name, port)]
         return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
 
     def places(self, host: str, port: int, own: Address) -> list[Address]:
@@ -186,7 +191,8 @@ class Forwarding:
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Those of the resolved addresses that may be dialled; raises `Refusal` 403 if there is none."""
-        others = [address for address in found if not is_own(address, own)]
+        listening = (own, *self.tcp)
+        others = [address for address in found if not any(is_own(address, one) for one in listening)]
         if not others:
             raise Refusal(403, End.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
         if self.admin is not None and any(is_own(address, self.admin) for address in others):
@@ -194,17 +200,14 @@ class Forwarding:
         if not self.settings.private_targets:
             public = [address for address in others if not is_private(address[0])]
             if not public:
-                raise self._private(host, others[0][0])
+                detail = f"forward.private_targets: {host} leads to {others[0][0]}, which is private"
+                raise Refusal(403, End.REFUSED, detail)
             others = public
         free = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
         if not free:
             rule = self._blocked.rule_for_address(others[0][0])
             raise Refusal(403, End.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
         return free
-
-    def _private(self, host: str, place: str) -> Refusal:
-        detail = f"forward.private_targets: {host} leads to {place}, which is private"
-        return Refusal(403, End.REFUSED, detail)
 
     # --- what is told ---------------------------------------------------------------------------
 

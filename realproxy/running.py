@@ -97,6 +97,7 @@ class Running:
         self._seed = seed
         sockets = open_sockets(settings, where) if sockets is None else sockets
         self._admin_address = sockets.admin_address
+        self._tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
             welcome = Welcome(settings, where)
@@ -153,7 +154,7 @@ class Running:
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
         if site.forwarding is not None:
-            site.forwarding.admin = self._admin_address
+            site.forwarding.admin, site.forwarding.tcp = self._admin_address, self._tcp_addresses
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:

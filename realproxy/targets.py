@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
+import errno
 import socket
 from collections.abc import Callable, Sequence
 
+from policies.addresses import IPAddress, meanings, plain_address
 from realproxy.exchange import End, UpstreamTrouble
 
 Address = tuple[str, int]
@@ -45,12 +46,37 @@ def split_address(text: str) -> Address:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+_NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+
+
 def is_own(address: Address, own: Address) -> bool:
-    """Whether a resolved address leads to where this proxy listens."""
+    """Whether a resolved address leads to where this proxy listens, however it is written.
+
+    One that listens on 0.0.0.0 or :: listens on every address of this machine.
+    """
     if address[1] != own[1]:
         return False
-    host, listening = ipaddress.ip_address(address[0].partition("%")[0]), ipaddress.ip_address(own[0])
-    return host == listening or host.is_unspecified or (listening.is_unspecified and host.is_loopback)
+    listening, hosts = plain_address(own[0]), meanings(address[0])
+    if listening in hosts or any(host.is_unspecified for host in hosts):
+        return True
+    return listening.is_unspecified and any(map(_is_here, hosts))
+
+
+def _is_here(host: IPAddress) -> bool:
+    """Whether an address is one of this machine's: if so, a socket can be bound to it.
+
+    It is asked anew each time, for addresses come and go; that takes some microseconds.
+    """
+    if host.is_loopback:
+        return True
+    try:
+        with socket.socket(
+            socket.AF_INET if host.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
+        ) as sock:
+            sock.bind((str(host), 0))
+    except OSError as error:  # also if there are no descriptors: who cannot find out must not connect
+        return error.errno not in _NOT_HERE
+    return True
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:

@@ -1,5 +1,6 @@
 """What the forward side lets through: users, block lists, addresses, and what it tells the origin."""
 
+import errno
 import json
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import requests
 
 from policies.addresses import is_private
 from policies.credentials import basic
-from realproxy import BadInput, Forward, Limits, Log, Proxy, forwarding, resolving
+from realproxy import BadInput, Forward, Limits, Log, Proxy, Service, Tcp, forwarding, resolving
+from realproxy.targets import is_own
 
 CLIENT = "127.0.0.1"
 
@@ -133,6 +135,71 @@ def test_a_name_that_changes_its_answer_does_not_get_round_the_check(origin, ser
     answer = wire(proxy).ask(url)
     assert (answer.status, b"leads to 127.0.0.9, which is private" in answer.body) == (403, True)
     assert len(server.asked) == 1
+
+
+def here() -> str:
+    """An address of this machine by which others know it; loopback if it has none. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.254", 9))
+        except OSError:
+            return "127.0.0.9"
+        return sock.getsockname()[0]
+
+
+LOOPBACK = ["127.0.0.1", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]", "[::127.0.0.1]", "[64:ff9b::7f00:1]",
+            "0.0.0.0", "0", "[::]", "127.1", "0x7f.1", "017700000001", "2130706433", "localhost"]  # fmt: skip
+EVERYWHERE = [*LOOPBACK, "127.0.0.9", "[::1]", "[::ffff:127.9.9.9]", here(), f"[::ffff:{here()}]"]
+
+
+@pytest.mark.parametrize(("where", "spellings"), [("127.0.0.1", LOOPBACK), ("0.0.0.0", EVERYWHERE),
+                                                  ("[::]", EVERYWHERE)])  # fmt: skip
+def test_nobody_reaches_the_proxys_own_ports_however_they_are_written(origin, serve, wire, where, spellings):
+    it = Service(upstreams=origin().address)
+    proxy = serve(
+        listen=f"{where}:0", admin=f"{where}:0", tcp=[Tcp(listen=f"{where}:0", to="it")],
+        service={"it": it}, forward=forward(connect_ports=range(1, 65536)), limits=Limits(drain="0s"),
+    )  # fmt: skip
+    ports = {
+        proxy.port: b"is this proxy itself",
+        int(proxy.stats()["tcp"][0]["listen"].rpartition(":")[2]): b"is this proxy itself",
+        int(proxy.admin_url.rpartition(":")[2]): b"admin port",
+    }
+    client = wire(proxy)
+    for port, reason in ports.items():
+        for host in spellings:
+            answer = client.ask(f"http://{host}:{port}/stats")
+            assert (host, answer.status, reason in answer.body) == (host, 403, True)
+        refused = wire(proxy).ask(f"{spellings[1]}:{port}", "CONNECT")
+        assert (refused.status, reason in refused.body) == (403, True)
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "leads_there"),
+    [
+        ("127.0.0.2", "127.0.0.1", False),
+        ("::ffff:127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("::1", "::1", True),
+        ("::1%lo", "::", True),
+        (here(), "0.0.0.0", True),
+        (here(), "::", True),
+        ("203.0.113.9", "0.0.0.0", False),
+        ("2001:db8::9", "::", False),
+        ("fe80::dead:beef", "::", False),
+    ],
+)
+def test_what_leads_to_a_listener(host, own, leads_there):
+    assert is_own((host, 8080), (own, 8080)) == leads_there
+    assert not is_own((host, 8081), (own, 8080))
+
+
+def test_who_cannot_find_out_whether_an_address_is_its_own_does_not_connect(monkeypatch):
+    def no_descriptors(*_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(socket, "socket", no_descriptors)
+    assert is_own(("203.0.113.9", 8080), ("0.0.0.0", 8080))
 
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monkeypatch):

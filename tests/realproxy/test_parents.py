@@ -126,6 +126,25 @@ def test_names_are_left_to_the_parent(chain, wire, monkeypatch):
         assert (answer.status, b"forward.private_targets" in answer.body) == (403, True)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("host", ["127.1", "0x7f.1", "2130706433", "127.0.0.1.", "0", "[::ffff:127.0.0.1]"])
+def test_an_address_is_no_name_however_it_is_written(chain, wire, scheme, host):
+    far, near = chain(scheme, child={"private_targets": False})
+    answer = wire(near).ask(f"http://{host}/")
+    assert (answer.status, b"forward.private_targets" in answer.body) == (403, True)
+    assert far.stats()["accepted"] == 0
+
+
+@pytest.mark.parametrize("block", ["127.0.0.0/8", "::1"])
+def test_networks_of_loopback_hold_for_its_name_and_the_proxys_own_ports_are_its_own(chain, wire, block):
+    far, near = chain("http", child={"block": [block]})
+    assert wire(near).ask("http://localhost/").status == 403
+    assert far.stats()["accepted"] == 0
+    far, near = chain("http")
+    answer = wire(near).ask(f"http://localhost:{near.port}/")
+    assert (answer.status, b"is this proxy itself" in answer.body) == (403, True)
+
+
 def test_block_lists_hold_before_the_parent_is_asked(chain, wire):
     far, near = chain("http", child={"block": ["*.ads.test", "192.0.2.0/24"]})
     assert wire(near).ask("http://www.ads.test/").status == 403

@@ -1,6 +1,7 @@
 """SOCKS on the wire: real clients, tunnels, datagrams, and what is refused."""
 
 import contextlib
+import ipaddress
 import json
 import socket
 import struct
@@ -154,6 +155,11 @@ def test_what_is_refused_gets_its_code_and_the_log_its_reason(
 def test_the_proxy_does_not_connect_to_itself(serve, wire):
     proxy = serve(forward=forward())
     assert connect5(wire(proxy), "localhost", proxy.port)[0] == 2
+    for host in ("::ffff:127.0.0.1", "::ffff:0.0.0.0", "0.0.0.0"):
+        packed = ipaddress.ip_address(host).packed
+        address = b"\x05\x01\x00" + (b"\x04" if ":" in host else b"\x01") + packed
+        client = wire(proxy).send(b"\x05\x01\x00" + address + struct.pack("!H", proxy.port))
+        assert client.reader.read(4) == b"\x05\x00\x05\x02"
 
 
 @pytest.mark.parametrize(
@@ -348,6 +354,19 @@ def test_datagrams_to_private_targets_are_refused(serve, wire, echo, udp, until,
     until(lambda: proxy.stats()["associations"] == 0)
     proxy.stop()
     assert "forward.private_targets" in json.loads(log.read_text())["detail"]
+
+
+def test_datagrams_to_the_proxy_itself_are_refused(serve, wire, echo, udp, until, tmp_path):
+    log = tmp_path / "a.log"
+    proxy = serve(forward=forward(), log=Log(file=str(log)))
+    client, relay = associate(proxy, wire)
+    udp.sendto(wrap_datagram("::ffff:127.0.0.1", proxy.port, b"a"), relay)
+    udp.sendto(wrap_datagram("127.0.0.1", echo.port, b"after that"), relay)
+    assert echo.answer()[0] == b"after that"
+    client.close()
+    until(lambda: proxy.stats()["associations"] == 0)
+    proxy.stop()
+    assert "::ffff:127.0.0.1" in json.loads(log.read_text())["detail"]
 
 
 def test_a_stop_ends_associations(serve, wire):
