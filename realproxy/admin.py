@@ -5,7 +5,7 @@ there must not become the tool of a web site, so a request is refused if its Hos
 such a site may point here (DNS rebinding), or if another site's page sent it.
 
 Threads. One thread accepts; each connection is served by a short-lived thread that owns it and
-gives it up after `PATIENCE`. Pages are called in those threads.
+gives it up after `PATIENCE`. Pages are called in those threads. `_told` is only added to.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
+from realproxy.attempting import place_of, report
 from realproxy.heads import http_date
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 
@@ -101,6 +102,8 @@ class Admin:
         self._listener, self._name, self._pages = listener, name.lower(), pages
         self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._stopping = False
+        self._told: set[tuple[str, int]] = set()
+        """Where the program has failed: each place is told once, for whoever asks can ask again."""
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._thread = threading.Thread(target=self._run, name="proxy-admin", daemon=True)
         self._thread.start()
@@ -144,6 +147,17 @@ class Admin:
             return self._page(head, body), head
         except Malformed as error:
             return problem(error.status, error.problem), head
+        except Exception as fault:
+            if head is None and isinstance(fault, OSError):
+                raise  # the client is gone, or says nothing
+            self._tell(fault)
+            return problem(500, "a fault of the proxy: see what it has written to standard error"), head
+
+    def _tell(self, fault: Exception) -> None:
+        place = place_of(fault)
+        if place not in self._told:
+            self._told.add(place)
+            report(fault)
 
     def _page(self, head: RequestHead, body: bytes) -> Page:
         if head.form is not TargetForm.ORIGIN:
@@ -168,7 +182,8 @@ class Admin:
         if host not in ("localhost", self._name) and not _is_address(host):
             return f"{host} is not a name of this port; use its address"
         origin = head.fields.text("origin")
-        if origin is not None and urlsplit(origin).netloc != head.fields.text("host"):
+        # scheme "://" host [ ":" port ], or "null".                                     RFC 6454, 7.1
+        if origin is not None and origin.partition("://")[2] != head.fields.text("host"):
             return f"pages of {origin} may not ask here"
         if head.method != "GET" and head.fields.text("sec-fetch-site") in ("cross-site", "same-site"):
             return "pages of other sites may not ask here"

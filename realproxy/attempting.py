@@ -7,6 +7,7 @@ connection is attempted: if it fails it is reported as the fault of a thread wou
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 
 
@@ -23,3 +24,9 @@ def attempt(function: Callable[..., object], *arguments: object) -> bool:
 def report(fault: Exception) -> None:
     """Say what has gone wrong, with its traceback, where the faults of threads are said."""
     threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
+
+
+def place_of(fault: Exception) -> tuple[str, int]:
+    """The file and line that raised it."""
+    frame = traceback.extract_tb(fault.__traceback__)[-1]
+    return frame.filename, frame.lineno or 0

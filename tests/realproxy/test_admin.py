@@ -1,13 +1,14 @@
 """The admin port: says what the proxy does, to whoever may ask."""
 
 import json
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from realproxy import Cache, Forward, Limits, Match, Proxy, Route
+from realproxy import Cache, Forward, Limits, Match, Proxy, Route, pages
 
 ADMIN = "127.0.0.1:0"
 
@@ -177,6 +178,46 @@ def test_a_request_that_is_none_is_refused(shop, wire):
         ("GET /stats HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + "x" * 70_000, 413),
     ]:
         assert wire(port).send(data).answer().status == status
+
+
+ODD = [
+    "http://[", "http://[v1.]", "http://[127.0.0.1]", "http://]", "http://a@127.0.0.1", "http://127.0.0.1/",
+    "//", "127.0.0.1", "http://127.0.0.1:x", "http://\xe9", "http://%31", "http://[::1%25lo]", "", "\xff",
+]  # fmt: skip
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What is said of faults."""
+    faults = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: faults.append(args.exc_type))
+    return faults
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_is_sent_is_answered(told, shop, wire, odd):
+    port = int(shop[0].admin_url.rpartition(":")[2])
+    form = f"url={odd}"
+    for lines, statuses in [
+        (f"GET /stats HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {odd}\r\n\r\n", {403}),
+        (f"GET /stats HTTP/1.1\r\nHost: {odd}\r\n\r\n", {200, 400, 403}),
+        (f"POST /purge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(form)}\r\n\r\n{form}", {200, 400}),
+        (f"POST /purge?{form} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", {200, 400}),
+    ]:
+        assert wire(port).send(lines).answer().status in statuses
+    assert told == []
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError, OSError])
+def test_a_fault_of_a_page_is_answered_and_told_once(told, shop, monkeypatch, fault):
+    def broken(_):
+        raise fault
+
+    monkeypatch.setattr(pages, "_json", broken)
+    assert [refused(shop[0], path) for path in ("/stats", "/stats", "/recent")] == [500] * 3
+    assert told == [fault]
+    monkeypatch.undo()
+    assert get(shop[0], "/stats")
 
 
 def test_one_who_says_nothing_does_not_keep_others_waiting(shop, wire):
