@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 READ = 16 * 2**10
 DONTWAIT = int(socket.MSG_DONTWAIT)
 """A plain number: flags that are an enum cost a microsecond to combine."""
+EMPTY_LINES = 64
+"""Bytes of empty lines that may come before a head. Some old clients send one behind the body of a POST."""
 JOIN_BELOW = 16 * 2**10
 """Bytes: smaller pieces are copied together for one send."""
 
@@ -95,6 +97,11 @@ class Shape(Protocol):
         """Send all of `pieces`; returns their length. Raises `OSError`, or `Cut`."""
 
 
+def begins_head(buffer: bytes) -> bool:
+    """Whether more has arrived than half an empty line."""
+    return buffer not in (b"", b"\r")
+
+
 class Client:
     """A client's connection.
 
@@ -139,9 +146,9 @@ class Client:
     """
 
     __slots__ = (
-        "_limit", "_scanned", "_waits", "address", "arrived", "buffer", "deadline", "ending", "fd",
-        "follower", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state", "trouble",
-        "turn", "unsent", "watched",
+        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
+        "fd", "follower", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state",
+        "trouble", "turn", "unsent", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -153,7 +160,7 @@ class Client:
         self.fd = sock.fileno()
         self.state = State.WAITING
         self.buffer = b""
-        self.head_end = self._scanned = 0
+        self.head_end = self._scanned = self._skipped = 0
         self.trouble: Malformed | None = None
         self.socks: Handshake | None = None
         self.watched = True
@@ -195,11 +202,10 @@ class Client:
         buffer = self.buffer
         if buffer < b"\x06" and self._begins_socks():
             return Arrival.SOCKS
-        while buffer.startswith(b"\r\n"):
-            buffer = self.buffer = buffer[2:]
-            self._scanned = 0
-        end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
         try:
+            if buffer.startswith(b"\r\n"):
+                buffer = self._skip_empty_lines(buffer)
+            end = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
             if end < 0:
                 check_partial(buffer, self._scanned, self._limit)
                 self._scanned = len(buffer)
@@ -212,6 +218,18 @@ class Client:
         self.head_end = end + 4
         return Arrival.HEAD
 
+    def _skip_empty_lines(self, buffer: bytes) -> bytes:
+        """What is behind the empty lines; raises `Malformed` 400 if there is no end of them."""
+        start = 0
+        while start <= EMPTY_LINES and buffer.startswith(b"\r\n", start):
+            start += 2
+        self._skipped += start
+        self._scanned = 0
+        if self._skipped > EMPTY_LINES:
+            raise Malformed(400, "too many empty lines before a request")
+        self.buffer = buffer[start:]
+        return self.buffer
+
     def _begins_socks(self) -> bool:
         """Whether the first byte of the connection is the version of SOCKS, which no HTTP begins with."""
         return self.buffer[:1] in (b"\x04", b"\x05") and not self.arrived
@@ -223,7 +241,7 @@ class Client:
         if self.pace is not None:
             self.pace.restart()
         buffer, end = self.buffer, self.head_end
-        self.head_end = self._scanned = 0
+        self.head_end = self._scanned = self._skipped = 0
         if end == len(buffer):
             self.buffer = b""
             return buffer

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from policies.settings import Limits
-from realproxy.client import Arrival, Client, State
+from realproxy.client import Arrival, Client, State, begins_head
 from realproxy.entrance import ARMED, Entrance
 from realproxy.http1 import Malformed
 from realproxy.socks import Handshake
@@ -274,12 +274,14 @@ class Front:
         if client.socks is not None:
             self._shake_hands(client, now)
             return
-        fresh = not client.buffer
+        before, opening = client.buffer, client.handshaking
         arrival = client.read()
         if arrival is Arrival.HEAD:
             self._serve(client, now)
         elif arrival is Arrival.PART:
-            if fresh and not client.handshaking:
+            # Empty lines are no head: they give nobody more time.
+            begun = begins_head(client.buffer) and not begins_head(before)
+            if begun or (opening and not client.handshaking):
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
         elif arrival is Arrival.SOCKS:
@@ -354,7 +356,7 @@ class Front:
         waiting = client.state is State.WAITING
         if waiting and self.draining and client.read() is Arrival.HEAD:
             self._to_worker(client, now)  # it has arrived just in time
-        elif waiting and client.buffer:
+        elif waiting and begins_head(client.buffer):
             client.trouble = Malformed(408, "the request head took too long")
             self._to_worker(client, now)
         else:

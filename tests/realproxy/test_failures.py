@@ -185,6 +185,39 @@ def test_a_head_that_trickles_in_is_a_408_too(origin, serve, wire):
     assert client.answer().status == 408
 
 
+@pytest.mark.parametrize("before", ["", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PROXY UNKNOWN\r\n"])
+@pytest.mark.parametrize("pieces", [["\r\n"], ["\r", "\n"]], ids=["whole", "halves"])
+def test_empty_lines_do_not_renew_the_time_to_begin_a_request(origin, serve, wire, before, pieces):
+    """RFC 9112, 2.2: they are ignored."""
+    announced = {"proxy_protocol": {"from": ["127.0.0.1"]}} if before.startswith("PROXY") else {}
+    client = wire(serve(origin(), limits=QUICK, **announced)).send(before)
+    if before.startswith("GET"):
+        assert client.answer().body == b"hello"
+    for piece in pieces * 30:
+        if select.select([client.sock], [], [], 0.06 / len(pieces))[0]:
+            break
+        client.send(piece)
+    else:
+        pytest.fail("it was given more and more time")
+    assert client.ended()
+
+
+def test_an_empty_line_does_not_begin_the_time_of_a_head(origin, serve, wire):
+    limits = Limits(header_timeout="100ms", idle_timeout="30s", drain="1s")
+    client = wire(serve(origin(), limits=limits)).send("\r\n\r")
+    time.sleep(0.3)
+    assert client.send("\n").ask().body == b"hello"
+
+
+def test_empty_lines_are_counted_for_each_request(origin, serve, wire):
+    client = wire(serve(origin(), limits=Limits(drain="1s")))
+    for _ in range(3):
+        assert client.send("\r\n" * 32).ask().body == b"hello"
+    client.send("\r\n" * 32)
+    assert client.send("\r\n").answer().status == 400
+    assert client.ended()
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [

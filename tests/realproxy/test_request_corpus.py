@@ -267,6 +267,7 @@ OTHERS = {
     "too many fields": fielded(*[b"X: 1"] * 8_000),
     "target too long": lined(b"GET /" + b"a" * 40_000 + b" HTTP/1.1"),
     "TRACE with a body": framed(b"Content-Length: 5").replace(b"POST", b"TRACE"),  # RFC 9110, 9.3.8
+    "empty lines without end": b"\r\n" * 33 + lined(b"GET / HTTP/1.1"),  # RFC 9112, 2.2
     "Max-Forwards is no number": fielded(b"Max-Forwards: x", line=b"OPTIONS / HTTP/1.1"),
     "CONNECT to a reverse proxy": lined(b"CONNECT shop.test:443 HTTP/1.1"),
 }
@@ -289,6 +290,10 @@ ACCEPTED = {  # what was sent; method, target and body as the origin must see th
     "HTTP/1.0": (lined(b"GET / HTTP/1.0"), b"GET", b"/", b""),
     "HTTP/1.0 without Host": (b"GET / HTTP/1.0\r\n\r\n", b"GET", b"/", b""),
     "empty line first": (b"\r\n" + lined(b"GET / HTTP/1.1"), b"GET", b"/", b""),  # RFC 9112, 2.2
+    "a few empty lines first": (b"\r\n" * 32 + lined(b"GET / HTTP/1.1"), b"GET", b"/", b""),
+    "empty line behind a body": (
+        framed(b"Content-Length: 5", body=FIVE + b"\r\n"), b"POST", b"/framed", FIVE,
+    ),
     "unknown method": (lined(b"BREW /pot HTTP/1.1"), b"BREW", b"/pot", b""),
     "every character of a token": (lined(TOKEN + b" / HTTP/1.1"), TOKEN, b"/", b""),
     "lower-case method": (lined(b"get / HTTP/1.1"), b"get", b"/", b""),  # methods have a case
