@@ -50,12 +50,14 @@ def _other_coding(codings: Sequence[bytes]) -> Malformed:
 
 def response_framing(fields: Fields, minor: int, status: int, method: str) -> int:
     """Length of an answer's body, `CHUNKED` or `UNTIL_CLOSE`; raises `Malformed` 502. RFC 9112, 6.3"""
-    if method == "HEAD" or status < 200 or status in (204, 304):
-        return 0
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
+    # A length goes on to the client, even if no body follows: a bad one must not.
+    size = UNTIL_CLOSE if length is None else _length(length, 502)
+    if method == "HEAD" or status < 200 or status in (204, 304):
+        return 0
     if coding is None:
-        return UNTIL_CLOSE if length is None else _length(length, 502)
+        return size
     if length is not None or minor == 0 or coding.lower() != b"chunked":
         raise Malformed(502, "the upstream sent a body whose end is ambiguous")
     return CHUNKED
@@ -144,7 +146,7 @@ _VALUE = rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?"
 _SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+" + TOKEN + rb"++" + _VALUE + rb")*\r\n"
 _FIRST_SIZE = re.compile(_SIZE)
 _NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # the CRLF before it ends the chunk before
-_SIZE_LINE_LIMIT = 1024
+_SIZE_LINE_LIMIT = 1024  # with its CRLF
 
 
 class ChunkedReader(BodyReader):
@@ -185,7 +187,10 @@ class ChunkedReader(BodyReader):
                 if found is None:
                     self._hold_size_line(bytes(data[at:]))
                     break
-                at = found.end()
+                end = found.end()
+                if end - at > _SIZE_LINE_LIMIT and end - found.start(1) > _SIZE_LINE_LIMIT:
+                    raise Malformed(400, "bad chunk size")
+                at = end
                 self._remaining = int(found[1], 16)
                 self._size = _NEXT_SIZE
                 self._in_trailer = self._remaining == 0
@@ -198,7 +203,7 @@ class ChunkedReader(BodyReader):
             if not b"\r\n".startswith(data[:2]):
                 raise Malformed(400, "a chunk does not end where its size says")
             text = data[2:]
-        if b"\n" in text or len(text) > _SIZE_LINE_LIMIT or not (text[:1] + b"0").isalnum():
+        if b"\n" in text or len(text) >= _SIZE_LINE_LIMIT or not (text[:1] + b"0").isalnum():
             raise Malformed(400, "bad chunk size")
         self._held = data
 

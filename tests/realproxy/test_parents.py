@@ -192,6 +192,7 @@ def listener() -> Iterator[Callable]:
 FAILING = [
     ("http", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 502, b"it answers 403"),
     ("http", b"HTTP/1.1 407 Prove it\r\nContent-Length: 0\r\n\r\n", 502, b"it wants other credentials"),
+    ("http", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", 502, b"bad Content-Length"),
     ("http", b"SSH-2.0-OpenSSH\r\n\r\n", 502, b"the parent http://localhost"),
     ("http", b"x" * 40_000, 502, b"too long"),
     ("http", b"HTTP/1.1 200!", 502, b"closed the connection"),

@@ -248,6 +248,8 @@ CHUNKS = {  # RFC 9112, 7.1
     "extension with an open quote": chunked(b'3;a="b\r\nabc\r\n0\r\n\r\n'),
     "extension without a semicolon": chunked(b"3 a\r\nabc\r\n0\r\n\r\n"),
     "overlong extension": chunked(b"3;" + b"a" * 20_000 + b"\r\nabc\r\n0\r\n\r\n"),
+    "extension a byte too long": chunked(b"3;" + b"a" * 1021 + b"\r\nabc\r\n0\r\n\r\n"),
+    "later extension a byte too long": chunked(b"3\r\nabc\r\n3;" + b"a" * 1021 + b"\r\nabc\r\n0\r\n\r\n"),
     "data longer than the size": chunked(b"3\r\nabcd\r\n0\r\n\r\n"),
     "data shorter than the size": chunked(b"5\r\nabc\r\n0\r\n\r\n"),
     "no end behind the data": chunked(b"3\r\nabc0\r\n\r\n"),
@@ -339,6 +341,10 @@ ACCEPTED = {  # what was sent; method, target and body as the origin must see th
     "size in capitals": (chunked(b"A\r\n0123456789\r\n0\r\n\r\n"), b"POST", b"/framed", b"0123456789"),
     "size with zeros": (chunked(b"00005\r\nhello\r\n000\r\n\r\n"), b"POST", b"/framed", FIVE),
     "extensions": (chunked(b'5;a;b=c ; d = "e\\";\t"\r\nhello\r\n0;f\r\n\r\n'), b"POST", b"/framed", FIVE),
+    "longest extension": (
+        chunked(b"5;" + b"a" * 1020 + b"\r\nhello\r\n0;" + b"a" * 1020 + b"\r\n\r\n"),
+        b"POST", b"/framed", FIVE,
+    ),
     "trailers": (chunked(b"5\r\nhello\r\n0\r\nX: 1\r\nY:2\r\n\r\n"), b"POST", b"/framed", FIVE),
     "framing in trailers": (
         chunked(b"5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n"), b"POST", b"/framed", FIVE,

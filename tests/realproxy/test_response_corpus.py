@@ -69,6 +69,11 @@ BAD_HEADS = {  # RFC 9112, 4, 5 and 6.3
     "hexadecimal length": fielded(b"Content-Length: 0x4", body=b"abcd"),
     "empty length": fielded(b"Content-Length:", body=b"abcd"),
     "huge length": fielded(b"Content-Length: " + b"9" * 30, body=b"abcd"),
+    "bad length of a 304": fielded(b"Content-Length: -5", line=b"HTTP/1.1 304 Not Modified\r\n"),
+    "two lengths of a 304": fielded(THREE, THREE, line=b"HTTP/1.1 304 Not Modified\r\n"),
+    "bad length of a 204": fielded(b"Content-Length: x", line=b"HTTP/1.1 204 No Content\r\n"),
+    "bad length of an interim answer": fielded(b"Content-Length: x", line=b"HTTP/1.1 103 Early\r\n") + EVIL,
+    "overlong extension of a chunk": chunked(b"3;" + b"a" * 1_021 + b"\r\nabc\r\n0\r\n\r\n"),
     "unknown coding": fielded(b"Transfer-Encoding: gzip", body=b"abcd"),
     "chunked twice": fielded(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
     "chunked not last": fielded(b"Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n"),
@@ -193,6 +198,17 @@ def test_an_answer_to_head_has_no_body_whatever_it_says(shop, wire, framing):
     origin.pieces = [fielded(framing, body=EVIL)]
     client = wire(proxy)
     assert client.ask("/case", "HEAD").status == 200
+    assert is_clean(wire, proxy, client)
+
+
+@pytest.mark.parametrize("length", [b"2, 3", b"3, 3", b"-5", b"", b"0x3"])
+def test_an_answer_to_head_with_a_malformed_length_is_a_502(shop, wire, length):
+    """RFC 9112, 6.3: it would go on to the client, and describes no body."""
+    proxy, origin = shop
+    origin.pieces = [fielded(b"Content-Length: " + length)]
+    client = wire(proxy)
+    answer = client.ask("/case", "HEAD")
+    assert (answer.status, answer["Via"]) == (502, None)
     assert is_clean(wire, proxy, client)
 
 

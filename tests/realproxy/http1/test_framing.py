@@ -68,6 +68,8 @@ BAD_CHUNKS = {
     "no CRLF behind it": b"3\r\nabc3\r\nabc\r\n",
     "LF behind it": b"3\r\nabc\n0\r\n\r\n",
     "endless extension": b"3;" + b"a" * 5000,
+    "extension a byte too long": b"3;" + b"a" * 1021 + b"\r\nabc\r\n0\r\n\r\n",
+    "later extension a byte too long": b"3\r\nabc\r\n3;" + b"a" * 1021 + b"\r\nabc\r\n0\r\n\r\n",
     "bad trailer": b"0\r\nX : 1\r\n\r\n",
     "folded trailer": b"0\r\nX: 1\r\n 2\r\n\r\n",
     "endless trailer": b"0\r\nX: " + b"a" * 5000,
@@ -81,6 +83,13 @@ def test_bad_chunks_are_refused_however_they_are_cut(data, cuts):
     with pytest.raises(Malformed) as refusal:
         read(CHUNKED, data, cuts)
     assert refusal.value.status == 400
+
+
+@given(CUTS)
+def test_an_extension_as_long_as_it_may_be_is_passed_over_however_it_is_cut(cuts):
+    line = b";" + b"a" * 1020 + b"\r\n"
+    data = b"5" + line + b"hello\r\n5" + line + b"hello\r\n0" + line + b"\r\n"
+    assert read(CHUNKED, data, [*cuts, *(1020 + cut for cut in cuts)])[0] == b"hellohello"
 
 
 @given(st.binary(max_size=60), CUTS)
