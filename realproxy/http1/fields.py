@@ -50,6 +50,13 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _BLOCK = re.compile(rb"(?:" + TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n)*")
 _SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:[^\r]*[^\r \t])?)[ \t]*+\r\n")
 
+_OF_THIS_HOP = frozenset(
+    {
+        b"connection", b"content-length", b"host", b"keep-alive", b"proxy-authorization", b"proxy-connection",
+        b"te", b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+
 
 class Fields:
     """The field lines of a head, in order, with a look-up by name. Never changes.
@@ -107,6 +114,22 @@ class Fields:
             parts = () if value is None else value.lower().split(b",")
             found = known[name] = tuple([part.strip(b" \t") for part in parts])
         return found
+
+    def without_listed(self) -> Fields:
+        """The same without the lines that Connection lists, before anybody reads them. RFC 9110, 7.6.1
+
+        What belongs to this hop anyway stays, for this hop has to read it.
+        """
+        listed = self.elements(b"connection") if b"connection" in self._values else ()
+        if self._values.keys().isdisjoint(listed):
+            return self
+        return self.without(frozenset(listed) - _OF_THIS_HOP)
+
+    def without(self, names: frozenset[bytes]) -> Fields:
+        """The same without the lines of some names in lower case."""
+        if names.isdisjoint(self._values):
+            return self
+        return Fields(line for name, line in zip(self.names, self.lines, strict=True) if name not in names)
 
     def passed_on(self, drops: frozenset[bytes]) -> list[Line]:
         """The lines that go on to the next hop: all but `drops` and what Connection lists. RFC 9110, 7.6.1"""

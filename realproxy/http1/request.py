@@ -48,7 +48,7 @@ class FieldBlock(NamedTuple):
     Attributes
     ----------
     fields : Fields
-        The lines.
+        The lines, but for those that are to be ignored.
     framing : int
         As `realproxy.http1.framing.request_framing` says.
     host : bytes
@@ -76,7 +76,11 @@ def check_block(fields: Fields, minor: int) -> FieldBlock:
     if authority is None and minor == 1:
         raise Malformed(400, "Host is missing")
     host, port = parse_authority(authority) if authority is not None else (b"", 80)
-    return FieldBlock(fields, framing, host, port, _authority(host, port), lives_on(fields, minor))
+    keeps_alive = lives_on(fields, minor)
+    fields = fields.without_listed()
+    if minor == 0 and b"100-continue" in fields.elements(b"expect"):  # RFC 9110, 10.1.1: to be ignored
+        fields = fields.without(frozenset({b"expect"}))
+    return FieldBlock(fields, framing, host, port, _authority(host, port), keeps_alive)
 
 
 @lru_cache(REMEMBERED)
@@ -105,7 +109,7 @@ class RequestHead:
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above.
     fields : Fields
-        Its field lines.
+        Its field lines, but for those that are to be ignored.
     host : bytes
         Host that is asked for, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
     port : int

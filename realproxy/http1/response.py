@@ -26,7 +26,7 @@ class ResponseHead:
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above (RFC 9110, 2.5).
     fields : Fields
-        Its field lines.
+        Its field lines, but for those that Connection lists.
     framing : int
         As `realproxy.http1.framing.response_framing` says.
     keeps_alive : bool
@@ -41,7 +41,7 @@ class ResponseHead:
         self.status: Final = status
         self.reason: Final = reason
         self.minor: Final = minor
-        self.fields: Final = fields
+        self.fields: Final = fields.without_listed()
         self.framing: Final = response_framing(fields, minor, status, method)
         self.keeps_alive: Final = lives_on(fields, minor)
         self.passed_on: Final[dict[int | None, bytes]] = {}

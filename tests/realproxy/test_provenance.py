@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from realproxy import Forward, Limits, Log, Match, Route, Service
+from realproxy import Forward, Limits, Log, Match, Route, RouteCache, Service
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -18,6 +18,61 @@ def test_a_service_learns_of_the_client_by_custom_and_by_standard(origin, serve,
     assert asked.all("x-forwarded-for") == ["6.6.6.6, 127.0.0.1"]
     assert asked.all("forwarded") == ["for=6.6.6.6, for=127.0.0.1;host=shop.test;proto=http"]
     assert (asked.all("x-forwarded-proto"), asked.all("x-forwarded-host")) == (["http"], ["shop.test"])
+
+
+LISTED = "Connection: X-Forwarded-For, x-forwarded-host, x-forwarded-proto, forwarded, via, traceparent"
+TOLD = [
+    "X-Forwarded-For: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Forwarded-Proto: https", "Via: 1.1 proxytwin",
+    "X-Forwarded-Host: evil.test", f"traceparent: {TRACEPARENT}",
+]  # fmt: skip
+
+
+def test_what_a_client_lists_in_connection_is_not_passed_on_in_our_name(origin, serve, wire):
+    """RFC 9110, 7.6.1: it is gone before anything is appended to it."""
+    server = origin()
+    assert wire(serve(server)).ask("/", "GET", LISTED, *TOLD).status == 200
+    asked = server.asked[0]
+    assert asked.all("x-forwarded-for") == ["127.0.0.1"]
+    assert asked.all("forwarded") == ["for=127.0.0.1;host=shop.test;proto=http"]
+    assert (asked.all("x-forwarded-proto"), asked.all("x-forwarded-host")) == (["http"], ["shop.test"])
+    assert asked.all("via") == ["1.1 proxytwin"]
+    assert TRACEPARENT[:35] not in asked["traceparent"]
+
+
+def test_nor_is_it_on_the_forward_side(origin, serve, wire):
+    server = origin()
+    proxy = serve(forward=Forward(private_targets=True, anonymity="transparent"))
+    assert wire(proxy).ask(f"http://{server.address}/", "GET", LISTED, *TOLD).status == 200
+    asked = server.asked[0]
+    assert asked.all("x-forwarded-for") == ["127.0.0.1"]
+    assert asked.all("forwarded") == ["for=127.0.0.1;proto=http;by=_proxytwin"]
+    assert asked.all("via") == ["1.1 proxytwin"]
+
+
+def test_nor_is_it_believed(origin, serve, wire):
+    route = [Route(when=Match(client="6.6.6.6"), respond=403), Route(to="web")]
+    client = wire(serve(server := origin(), route=route, trusted_hops=1))
+    assert client.ask("/", "GET", LISTED, *TOLD).status == 200
+    assert client.ask("/", "GET", *TOLD).status == 403
+    assert (server.asked[0]["x-forwarded-proto"], server.asked[0]["x-forwarded-host"]) == (
+        "http",
+        "shop.test",
+    )
+
+
+def test_of_an_answer_nothing_is_passed_on_that_its_connection_lists(origin, serve, wire):
+    listed = b"Connection: via, age, date, cache-status\r\nVia: 1.1 a\r\nAge: 50\r\nCache-Status: a;hit\r\n"
+    old = b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: max-age=60\r\n"
+    server = origin(lambda _: b"HTTP/1.1 200 OK\r\n" + listed + old + b"Content-Length: 2\r\n\r\nok")
+    for caching in (None, RouteCache()):
+        client = wire(serve(server, caching=caching))
+        for _ in range(2):
+            answer = client.ask()
+            assert answer.all("via") == ["1.1 proxytwin"]
+            assert len(answer.all("date")) == 1 and "1970" not in answer["date"]
+            assert int(answer["age"] or 0) < 30
+            assert "a;hit" not in answer.all("cache-status")
+    assert len(server.asked) == 3, "it could be stored"
 
 
 def test_of_trusted_proxies_scheme_host_and_client_are_taken(origin, serve, wire, tmp_path, until):

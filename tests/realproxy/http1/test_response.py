@@ -74,5 +74,15 @@ def test_framing_follows_method_status_and_fields(method, status, fields, framin
     assert parse(f"HTTP/1.1 {status} X\r\n{fields}\r\n", method).framing == framing
 
 
+def test_what_connection_lists_is_gone_before_anybody_reads_it():
+    """RFC 9110, 7.6.1"""
+    ours = parse(
+        "HTTP/1.1 200 OK\r\nConnection: Age, via, date, content-length\r\nAge: 9\r\nVia: a\r\n"
+        "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 5\r\nX: 1\r\n\r\n"
+    )
+    assert ours.fields.names == (b"connection", b"content-length", b"x")
+    assert ours.framing == 5
+
+
 def test_a_phrase_and_its_space_may_be_missing():
     assert parse("HTTP/1.1 200\r\n\r\n").reason == b""
