@@ -21,7 +21,7 @@ from realproxy.http1 import Malformed, RequestHead, TargetForm, parse_request
 from realproxy.layers import check_certificates
 from realproxy.listening import host_of
 from realproxy.resolving import Resolver
-from realproxy.sides import asked_of
+from realproxy.sides import asked_of, goes_forward
 from realproxy.site import check_addresses
 from realproxy.targets import split_address
 
@@ -208,7 +208,13 @@ def explain(
                 "refused", None, "405, tunnels are off: no [forward] with 'connect'", "not asked"
             )
         return _forward(settings, head, "tunnel")
-    if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.protocols:
+    try:
+        forwards = head.form is TargetForm.ABSOLUTE and goes_forward(
+            head, forward, b"https" if settings.tls else b"http"
+        )
+    except Malformed as problem:
+        raise BadInput(where, f"{method} {url}", str(problem)) from None
+    if forwards:
         return _forward(settings, head, "forward")
     return _reverse(settings, head, client)
 

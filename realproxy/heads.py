@@ -148,7 +148,8 @@ def forward_request(
             drops |= _REFERER
     target = head.path
     if parent is not None:
-        target = b"http://%b%b" % (head.authority, head.path)
+        # The last proxy of a chain asks for "*", the others for the URI as it came. RFC 9112, 3.2.4
+        target = b"http://%b%b" % (head.authority, b"" if head.path == b"*" else head.path)
         added += parent
     return _request(head, target, head.authority, drops, added, validators, whole)
 

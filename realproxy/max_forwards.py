@@ -9,7 +9,9 @@ from realproxy.http1 import Fields, Malformed, RequestHead
 
 METHODS = frozenset({"TRACE", "OPTIONS"})
 ALLOW = b"GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE"
-_NUMBER = re.compile(rb"[0-9]{1,9}")
+_NUMBER = re.compile(rb"[0-9]++")  # 1*DIGIT: however many
+MOST = 2**63 - 1
+"""The largest that is passed on. RFC 9110, 7.6.2 leaves it to the recipient."""
 # What a client would not want to see repeated to it by somebody else. RFC 9110, 9.3.8
 _SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
@@ -27,12 +29,12 @@ def goes_on(head: RequestHead) -> bool:
         return True
     if _NUMBER.fullmatch(value) is None:
         raise Malformed(400, "bad Max-Forwards")
-    left = int(value)
+    left = int(value.lstrip(b"0")[:20] or b"0")  # who has twenty digits has more than the most
     if left == 0:
         return False
     fields = head.fields
     head.fields = Fields(
-        (line[0], b"%d" % (left - 1)) if name == b"max-forwards" else line
+        (line[0], b"%d" % min(left - 1, MOST)) if name == b"max-forwards" else line
         for name, line in zip(fields.names, fields.lines, strict=True)
     )
     return True

@@ -13,7 +13,7 @@ from functools import partial
 
 from policies.provenance import client_of, told_host, told_proto
 from policies.routing import Asked, normal_path
-from policies.settings import STALE, Route
+from policies.settings import STALE, Forward, Route
 from policies.tracing import follow
 from realproxy.answering import answer_as_last, answer_from_store, answer_oneself
 from realproxy.asking import Asking, Straight
@@ -46,6 +46,31 @@ def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
     """What routes look at."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
     return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
+
+
+def goes_forward(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
+    """Whether a request in absolute-form is for the forward side.
+
+    The reverse side serves what came over TLS as ``https``. To other hosts, only a tunnel may carry it.
+
+    Parameters
+    ----------
+    head : RequestHead
+        Of the request.
+    forward : Forward or None
+        The forward side's settings.
+    scheme : bytes
+        Of the connection that it came on.
+
+    Raises
+    ------
+    Malformed
+        501 for an https target that cannot be served as one.
+    """
+    takes = forward is not None and "http" in forward.protocols
+    if head.names_https and (takes or scheme != b"https"):
+        raise Malformed(501, "scheme https is not supported")
+    return takes
 
 
 class Sides:
@@ -84,9 +109,12 @@ class Sides:
         if head.form is TargetForm.AUTHORITY:
             turn.exchange.side = "tunnel"
             return self._tunnel(turn, forward)
+        elsewhere = head.form is TargetForm.ABSOLUTE and goes_forward(
+            head, None if forward is None else forward.settings, head.scheme
+        )
         if b"max-forwards" in head.fields and not goes_on(head):
             return answer_as_last(turn, self._limits.head)
-        if head.form is TargetForm.ABSOLUTE and forward is not None and "http" in forward.settings.protocols:
+        if elsewhere and forward is not None:
             turn.exchange.side = "forward"
             return self._forward(turn, forward)
         self._trace_back(turn)

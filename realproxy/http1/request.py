@@ -26,6 +26,7 @@ _WITH_RULES = frozenset({"CONNECT", "TRACE"})
 # authority     = uri-host [ ":" port ]; userinfo is refused                           RFC 9110, 4.2.4
 _HOST = rb"(\[[0-9A-Fa-f:.]++\]|[A-Za-z0-9\-._~%!$&'()*+,;=]++)"
 _AUTHORITY = re.compile(_HOST + rb"(?::([0-9]*+))?")
+_WRONG_HOST = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 # absolute-form = absolute-URI                                                         RFC 9112, 3.2.2
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?#]*+)((?:[/?].*+)?)")
 
@@ -117,7 +118,8 @@ class RequestHead:
     authority : bytes
         Host, with port unless it is 80.
     path : bytes
-        Absolute path with query; ``*`` in asterisk-form, empty in authority-form.
+        Absolute path with query; empty in authority-form. ``*`` in asterisk-form, and for OPTIONS of
+        an absolute URI with neither path nor query.
     framing : int
         As `realproxy.http1.framing.request_framing` says.
     keeps_alive : bool
@@ -167,11 +169,19 @@ class RequestHead:
             found = _ABSOLUTE.fullmatch(self.target)
             if found is None:
                 raise Malformed(400, "bad request target")
-            if found[1].lower() != b"http":
+            if found[1].lower() not in (b"http", b"https"):
                 raise Malformed(501, f"scheme {found[1].decode()} is not supported")
             self.form = TargetForm.ABSOLUTE
             self._go_to(found[2])
-            self.path = found[3] if found[3].startswith(b"/") else b"/" + found[3]
+            if self.method == "OPTIONS" and not found[3]:
+                self.path = b"*"  # RFC 9112, 3.2.4
+            else:
+                self.path = found[3] if found[3].startswith(b"/") else b"/" + found[3]
+
+    @property
+    def names_https(self) -> bool:
+        """Whether the target is in absolute-form, and of https: not everywhere can that be served."""
+        return self.form is TargetForm.ABSOLUTE and self.target[:5].lower() == b"https"
 
     def _go_to(self, authority: bytes) -> None:
         """What the target names counts, not what Host says. RFC 9112, 3.2.2"""
@@ -189,6 +199,8 @@ def parse_authority(text: bytes) -> tuple[bytes, int]:
     if found is None:
         raise Malformed(400, "bad host")
     host, digits = found.groups()
+    if b"%" in host and _WRONG_HOST.search(host) is not None:
+        raise Malformed(400, "bad host")
     if host[0] == 91 and not _is_ipv6(host[1:-1]):  # 91 is an opening bracket
         raise Malformed(400, "bad host")
     port = (int(digits) if len(digits) < 6 else 65536) if digits else 80

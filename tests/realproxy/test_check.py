@@ -2,7 +2,7 @@
 
 import pytest
 
-from realproxy import BadInput, Forward, Match, Proxy, Route, Service
+from realproxy import BadInput, Certificate, Forward, Match, Proxy, Route, Service
 from realproxy.check import check, explain
 
 SETTINGS = Proxy(
@@ -142,11 +142,18 @@ def test_private_targets_and_missing_sides_are_explained():
 
 
 @pytest.mark.parametrize(
-    ("method", "url"), [("GET", "nonsense"), ("G ET", "/"), ("CONNECT", "a"), ("GET", "/\u20ac")]
+    ("method", "url"),
+    [("GET", "nonsense"), ("G ET", "/"), ("CONNECT", "a"), ("GET", "/\u20ac"), ("GET", "https://a.test/")],
 )
 def test_what_is_no_request_is_bad_input(method, url):
     with pytest.raises(BadInput):
         explain(SETTINGS, method, url)
+
+
+def test_https_is_explained_where_it_is_served():
+    tls = Certificate(cert="a.pem", key="a.key")
+    settings = Proxy(route=[Route(respond=204)], tls=[tls]).settings
+    assert explain(settings, "GET", "https://a.test/b").answer == "answers 204"
 
 
 GATED = Proxy(

@@ -59,6 +59,24 @@ def test_both_sides_live_on_one_port(origin, serve, wire):
     assert client.ask("/").body == b"ours"
 
 
+def test_options_of_a_host_asks_for_all_of_it(origin, serve, wire):
+    """RFC 9112, 3.2.4: the last proxy of a chain asks for an asterisk."""
+    server, far = origin(), serve(forward=OPEN)
+    near = serve(forward=Forward(private_targets=True, parent=far.url))
+    for proxy in (far, near):
+        for path in ("", "/", "?a"):
+            assert wire(proxy).ask(f"http://{server.address}{path}", "OPTIONS").status == 200
+    assert [asked.target for asked in server.asked] == ["*", "/", "/?a"] * 2
+    assert all(asked.all("Host") == [server.address] for asked in server.asked)
+
+
+@pytest.mark.parametrize("path", ["/", ""])
+def test_https_in_absolute_form_is_not_asked_for_in_clear(origin, serve, wire, path):
+    client = wire(serve(server := origin(), forward=OPEN))
+    assert client.ask(f"https://{server.address}{path}").status == 501
+    assert client.ended() and server.asked == []
+
+
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "0.0.0.0"]
 )

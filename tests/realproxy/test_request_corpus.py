@@ -110,6 +110,9 @@ TARGETS = {  # RFC 9112, 3.2
     "absolute-form with a password": lined(b"GET http://me:secret@shop.test/ HTTP/1.1"),
     "absolute-form with a bad port": lined(b"GET http://shop.test:8x/ HTTP/1.1"),
     "absolute-form with a large port": lined(b"GET http://shop.test:65536/ HTTP/1.1"),
+    "absolute-form with half a percent sign": lined(b"GET http://shop%7/ HTTP/1.1"),
+    "absolute-form with an encoded NUL": lined(b"GET http://shop%00.test/ HTTP/1.1"),
+    "https in absolute-form": lined(b"GET https://shop.test/ HTTP/1.1"),
     "absolute-form with half a bracket": lined(b"GET http://[::1/ HTTP/1.1"),
     "absolute-form with a backslash": lined(b"GET http://shop.test\\@evil.test/ HTTP/1.1"),
     "absolute-form with one slash": lined(b"GET http:/shop.test/ HTTP/1.1"),
@@ -119,6 +122,8 @@ TARGETS = {  # RFC 9112, 3.2
     "CONNECT without a port": lined(b"CONNECT shop.test HTTP/1.1"),
     "CONNECT with an empty port": lined(b"CONNECT shop.test: HTTP/1.1"),
     "CONNECT to a URL": lined(b"CONNECT http://shop.test:443/ HTTP/1.1"),
+    "CONNECT to a bad percent sign": lined(b"CONNECT shop%zz:443 HTTP/1.1"),
+    "CONNECT to an encoded NUL": lined(b"CONNECT shop.test%00:443 HTTP/1.1"),
     "CONNECT to a large port": lined(b"CONNECT shop.test:65536 HTTP/1.1"),
 }
 HOSTS = {  # RFC 9112, 3.2; RFC 9110, 7.2
@@ -150,6 +155,11 @@ HOSTS = {  # RFC 9112, 3.2; RFC 9110, 7.2
     "IPv6 that is none": hosted(b"[1::2::3]"),
     "text behind the bracket": hosted(b"[::1]a"),
     "non-ASCII Host": hosted(b"caf\xc3\xa9.test"),
+    "percent sign at the end of Host": hosted(b"shop.test%"),
+    "percent sign and one digit in Host": hosted(b"shop%a.test"),
+    "percent sign and no digits in Host": hosted(b"shop%zz.test"),
+    "encoded NUL in Host": hosted(b"shop.test%00.evil.test"),
+    "encoded NUL in Host, behind a port": hosted(b"shop%41%00:80"),
     "NUL in Host": hosted(b"shop.test\0.evil.test"),
     "space before Host's colon": b"GET / HTTP/1.1\r\nHost : shop.test\r\n\r\n",
     "folded Host": b"GET / HTTP/1.1\r\nHost: shop.test\r\n .evil.test\r\n\r\n",
@@ -270,11 +280,15 @@ OTHERS = {
     "target too long": lined(b"GET /" + b"a" * 40_000 + b" HTTP/1.1"),
     "TRACE with a body": framed(b"Content-Length: 5").replace(b"POST", b"TRACE"),  # RFC 9110, 9.3.8
     "empty lines without end": b"\r\n" * 33 + lined(b"GET / HTTP/1.1"),  # RFC 9112, 2.2
+    "Max-Forwards is negative": fielded(b"Max-Forwards: -1", line=b"OPTIONS / HTTP/1.1"),
+    "Max-Forwards is empty": fielded(b"Max-Forwards:", line=b"OPTIONS / HTTP/1.1"),
+    "two Max-Forwards": fielded(b"Max-Forwards: 5", b"Max-Forwards: 5", line=b"OPTIONS / HTTP/1.1"),
     "Max-Forwards is no number": fielded(b"Max-Forwards: x", line=b"OPTIONS / HTTP/1.1"),
     "CONNECT to a reverse proxy": lined(b"CONNECT shop.test:443 HTTP/1.1"),
 }
 REFUSED = REQUEST_LINES | TARGETS | HOSTS | FIELDS | LENGTHS | CODINGS | CHUNKS | OTHERS
 STATUS = {
+    "https in absolute-form": 501,
     "HTTP/2 preface": 505,
     "head too long": 431,
     "too many fields": 431,
@@ -312,12 +326,16 @@ ACCEPTED = {  # what was sent; method, target and body as the origin must see th
     "absolute-form without a path": (lined(b"GET http://shop.test HTTP/1.1"), b"GET", b"/", b""),
     "absolute-form with a query alone": (lined(b"GET http://shop.test?a HTTP/1.1"), b"GET", b"/?a", b""),
     "absolute-form in capitals": (lined(b"GET HTTP://SHOP.TEST/A HTTP/1.1"), b"GET", b"/A", b""),
+    "OPTIONS of a host": (lined(b"OPTIONS http://shop.test HTTP/1.1"), b"OPTIONS", b"*", b""),
+    "OPTIONS of a host's root": (lined(b"OPTIONS http://shop.test/ HTTP/1.1"), b"OPTIONS", b"/", b""),
+    "OPTIONS of a query": (lined(b"OPTIONS http://shop.test?a HTTP/1.1"), b"OPTIONS", b"/?a", b""),
     "asterisk-form": (lined(b"OPTIONS * HTTP/1.1"), b"OPTIONS", b"*", b""),
     "port in Host": (hosted(b"shop.test:8080"), b"GET", b"/", b""),
     "empty port in Host": (hosted(b"shop.test:"), b"GET", b"/", b""),
     "IPv4 in Host": (hosted(b"192.0.2.1"), b"GET", b"/", b""),
     "IPv6 in Host": (hosted(b"[2001:db8::1]:80"), b"GET", b"/", b""),
     "Host in capitals": (hosted(b"SHOP.TEST"), b"GET", b"/", b""),
+    "encoded characters in Host": (hosted(b"caf%C3%a9.test"), b"GET", b"/", b""),
     "underscore in Host": (hosted(b"my_shop.test"), b"GET", b"/", b""),
     "spaces around a value": (fielded(b"X: \t a \t "), b"GET", b"/", b""),
     "no space behind the colon": (fielded(b"X:a"), b"GET", b"/", b""),
@@ -327,6 +345,9 @@ ACCEPTED = {  # what was sent; method, target and body as the origin must see th
     "the same field often": (fielded(*[b"X: 1"] * 200), b"GET", b"/", b""),
     "every character of a name": (fielded(TOKEN + b": 1"), b"GET", b"/", b""),
     "unknown expectation": (fielded(b"Expect: rain"), b"GET", b"/", b""),
+    "expectation in HTTP/1.0": (
+        framed(b"Expect: 100-continue", b"Content-Length: 5", body=FIVE, minor=0), b"POST", b"/framed", FIVE,
+    ),
     "length": (framed(b"Content-Length: 5", body=FIVE), b"POST", b"/framed", FIVE),
     "length with zeros": (framed(b"Content-Length: 0005", body=FIVE), b"POST", b"/framed", FIVE),
     "length in spaces": (framed(b"Content-Length: \t5\t ", body=FIVE), b"POST", b"/framed", FIVE),

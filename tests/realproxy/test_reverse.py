@@ -183,6 +183,31 @@ def test_a_client_that_expects_100_continue_gets_it_from_the_upstream(origin, se
     assert client.ask("/", "PUT", "Content-Length: 0").status == 100
 
 
+def test_http_1_0_cannot_expect_to_be_told_to_go_on(origin, serve, wire):
+    """RFC 9110, 10.1.1: it is ignored, and not sent on."""
+
+    def script(asked):
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(asked.body), asked.body)
+
+    client = wire(serve(server := origin(script)))
+    client.send("PUT / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
+    assert client.answer().body == b"body"
+    assert server.asked[0]["Expect"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [("1", "0"), ("4294967296", "4294967295"), ("00002", "1"), ("9" * 5_000, str(2**63 - 1))],
+)
+def test_max_forwards_is_counted_down_however_large_it_is(origin, serve, wire, asked, sent):
+    """RFC 9110, 7.6.2: 1*DIGIT"""
+    client = wire(serve(server := origin()))
+    assert client.ask("/", "OPTIONS", f"Max-Forwards: {asked}").status == 200
+    assert server.asked[0]["Max-Forwards"] == sent
+    assert client.ask("/", "OPTIONS", "Max-Forwards: 000")["Allow"]
+    assert len(server.asked) == 1
+
+
 def test_an_upstream_may_refuse_before_the_body_is_sent(origin, serve, wire):
     def script(asked):
         asked.sock.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")

@@ -50,7 +50,7 @@ REFUSED = {
     "fragment": (f"GET /a#b HTTP/1.1\r\n{HOST}\r\n", 400),
     "non-ASCII target": (f"GET /caf\xe9 HTTP/1.1\r\n{HOST}\r\n", 400),
     "user in the target": (f"GET http://me@shop.test/ HTTP/1.1\r\n{HOST}\r\n", 400),
-    "https in absolute-form": (f"GET https://shop.test/ HTTP/1.1\r\n{HOST}\r\n", 501),
+    "another scheme in absolute-form": (f"GET ftp://shop.test/ HTTP/1.1\r\n{HOST}\r\n", 501),
     "CONNECT without port": (f"CONNECT shop.test HTTP/1.1\r\n{HOST}\r\n", 400),
     "CONNECT to a path": (f"CONNECT / HTTP/1.1\r\n{HOST}\r\n", 400),
     "percent sign that begins nothing": (f"GET /a%zz HTTP/1.1\r\n{HOST}\r\n", 400),
@@ -140,6 +140,8 @@ def test_a_doubtful_head_is_refused(text, status):
             b"/?q",
         ),
         ("CONNECT [::1]:443 HTTP/1.1\r\nHost: x\r\n", TargetForm.AUTHORITY, b"[::1]", 443, b""),
+        ("GET HTTPS://a.test HTTP/1.1\r\nHost: x\r\n", TargetForm.ABSOLUTE, b"a.test", 80, b"/"),
+        ("OPTIONS http://a.test:81 HTTP/1.1\r\nHost: x\r\n", TargetForm.ABSOLUTE, b"a.test", 81, b"*"),
         ("OPTIONS * HTTP/1.1\r\nHost: x\r\n", TargetForm.ASTERISK, b"x", 80, b"*"),
         ("GET / HTTP/1.0\r\n", TargetForm.ORIGIN, b"", 80, b"/"),
     ],
@@ -159,6 +161,26 @@ def test_each_form_of_target_says_host_port_and_path(text, form, host, port, pat
 def test_a_connection_lives_on_as_version_and_options_say(version, connection, keeps):
     line = f"Connection: {connection}\r\n" if connection else ""
     assert parse_request(head(f"GET / HTTP/{version}\r\n{HOST}{line}\r\n")).keeps_alive is keeps
+
+
+@pytest.mark.parametrize("value", ["100-continue", "100-Continue", "rain, 100-continue"])
+def test_only_http_1_1_can_expect_to_be_told_to_go_on(value):
+    """RFC 9110, 10.1.1"""
+    for version, expected in (("1.0", None), ("1.1", value.encode())):
+        asked = parse_request(head(f"PUT / HTTP/{version}\r\n{HOST}Expect: {value}\r\nX: 1\r\n\r\n"))
+        assert (asked.fields.get(b"expect"), asked.fields.get(b"x")) == (expected, b"1")
+    asked = parse_request(head(f"PUT / HTTP/1.0\r\n{HOST}Expect: rain\r\n\r\n"))
+    assert asked.fields.get(b"expect") == b"rain"
+
+
+def test_what_connection_lists_is_gone_before_anybody_reads_it():
+    """RFC 9110, 7.6.1"""
+    text = (
+        f"GET / HTTP/1.1\r\n{HOST}Via: a\r\nConnection: via, X-Forwarded-For, close\r\nx-forwarded-for: b\r\n"
+    )
+    asked = parse_request(head(text + "Upgrade: c\r\nConnection: upgrade, host\r\n\r\n"))
+    assert asked.fields.names == (b"host", b"connection", b"upgrade", b"connection")
+    assert (asked.host, asked.keeps_alive) == (b"shop.test", False)
 
 
 def test_a_later_minor_version_is_read_as_ours():

@@ -30,6 +30,22 @@ def test_a_client_is_served_over_tls_on_one_connection(origin, serve, secure, sh
     assert proxy.stats()["accepted"] == 1
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "http"])
+def test_a_target_in_absolute_form_is_served_under_either_scheme(origin, serve, secure, shop, scheme):
+    server = origin()
+    client = secure(serve(server, tls=shop))
+    for url, path in (("shop.test/a?b", "/a?b"), ("shop.test:443", "/")):
+        assert client.ask(f"{scheme}://{url}").body == b"hello"
+        assert (server.asked[-1].target, server.asked[-1]["X-Forwarded-Proto"]) == (path, "https")
+    assert [asked["Host"] for asked in server.asked] == ["shop.test", "shop.test:443"]
+
+
+def test_https_to_elsewhere_needs_a_tunnel_also_over_tls(origin, serve, secure, shop):
+    client = secure(serve(server := origin(), tls=shop, forward=Forward(private_targets=True)))
+    assert client.ask(f"https://{server.address}/").status == 501
+    assert server.asked == []
+
+
 def test_requests_and_curl_are_served(origin, serve, shop, authority, tmp_path):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     proxy = serve(origin(), tls=shop)
