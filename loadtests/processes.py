@@ -30,7 +30,7 @@ _STOP_S = 5.0
 _TAIL_LINES = 15
 
 
-_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """A command in this process: exit code, standard output, standard error."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in cli.INTERRUPTIONS}
 
     def main(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["proxytwin", *map(str, arguments)])

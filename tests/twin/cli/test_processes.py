@@ -54,6 +54,7 @@ def running(processes: list[psutil.Process]) -> list[psutil.Process]:
         ("confirm", signal.SIGINT, "locust"),
         ("confirm", signal.SIGTERM, "proxy_child"),
         ("loadtest", signal.SIGINT, "proxy_child"),
+        ("loadtest", signal.SIGHUP, "proxy_child"),
     ],
 )
 def test_an_interrupted_command_ends_soon_and_leaves_nothing(

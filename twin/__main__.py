@@ -1,0 +1,5 @@
+"""``python -m twin``: the command line."""
+
+from twin.cli import main
+
+main()
