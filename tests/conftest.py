@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell's background job is born deaf to Ctrl-C, and so would be the processes that tests start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and under nohup to the terminal's end
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Debian puts daemons where only root looks, and those of PostgreSQL where nobody does.
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     further = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
