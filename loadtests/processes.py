@@ -19,45 +19,16 @@ import select
 import signal
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
+
+from scenarios.uninterrupted import uninterrupted
 
 _STOP_S = 5.0
 _TAIL_LINES = 15
-
-
-_INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let interruptions that arrive inside the block happen at its end.
-
-    Python runs signal handlers in the main thread only, so in any other one there is nothing to do.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[tuple[int, FrameType | None]] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        arrived.append((number, frame))
-
-    handlers = {number: signal.getsignal(number) for number in _INTERRUPTIONS}
-    python_handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    try:
-        for number in python_handlers:
-            signal.signal(number, note)
-        yield
-    finally:
-        for number, handler in python_handlers.items():
-            signal.signal(number, handler)
-        for number, frame in arrived:
-            python_handlers[signal.Signals(number)](number, frame)
 
 
 class LoadTestError(RuntimeError):

@@ -9,39 +9,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import signal
 import sys
 from typing import TextIO
 
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C, the wish that this process ends, and the end of its terminal."""
-_CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+from twin.interruption import arrived, hear_at_end, hear_at_start, hear_in_command, say_interrupted
 
-_interruptions: list[int] = []
-"""Numbers of the signals that have come."""
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
     """Run the command line; ends the process with 0, 1, 2, or 130 after an interruption."""
-    for number in INTERRUPTIONS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wishes
-            signal.signal(number, _leave)
-    code = _ending_of_command()
+    hear_at_start()
+    try:
+        code = _ending_of_command()
+        hear_at_end()
+    except KeyboardInterrupt:  # between the two
+        hear_at_end()
+        code = say_interrupted()
     if problem := _flush(sys.stdout):
-        code = code if _interruptions else _say(f"standard output cannot be written: {problem}", 2)
+        code = code if arrived else _say(f"standard output cannot be written: {problem}", 2)
     _flush(sys.stderr)
     sys.exit(code)
-
-
-def _leave(_number: int, _frame: object) -> None:
-    """End at once: nothing was begun yet, and an exception might be lost amid an import."""
-    _say("interrupted")
-    os._exit(130)
-
-
-def _interrupt(number: int, _frame: object) -> None:
-    _interruptions.append(number)
-    raise KeyboardInterrupt
 
 
 def _ending_of_command() -> int:
@@ -50,15 +38,13 @@ def _ending_of_command() -> int:
     from policies.problems import BadInput
     from twin.commands.app import app
 
-    for number in INTERRUPTIONS:
-        if signal.getsignal(number) is _leave:
-            signal.signal(number, _interrupt)
+    hear_in_command()
     try:
         app(standalone_mode=True)
         code = 0
     except SystemExit as end:
         # While it is being interrupted, a pool of processes may fail in ways of its own.
-        code = _say("interrupted", 130) if _interruptions else int(end.code or 0)
+        code = say_interrupted() if arrived else int(end.code or 0)
     except BadInput as mistake:
         code = _say(str(mistake), 2)
     except LoadTestError as failure:
@@ -75,17 +61,36 @@ def _ending_of_command() -> int:
 
 def _ending_by(error: BaseException) -> int | None:
     """The exit code after what no command foresees; None for a fault of the program."""
-    if _interruptions or isinstance(error, KeyboardInterrupt):
-        return _say("interrupted", 130)
-    if isinstance(error, OSError) and error.errno in _CANNOT_BE_WRITTEN:
-        return _say(f"standard output or a temporary file cannot be written: {error.strerror}", 2)
+    if arrived or isinstance(error, KeyboardInterrupt):
+        return say_interrupted()
+    from simulator.spreading import WorkerDied
+
+    if isinstance(error, WorkerDied):
+        return _say(str(error), 1)
+    if isinstance(error, OSError):
+        problem = _trouble_with(sys.stdout) or _trouble_with(sys.stderr)
+        if problem or error.errno in _NO_SPACE:
+            what = "standard output" if problem else error.filename or "a temporary file"
+            return _say(f"{what} cannot be written: {problem or error.strerror}", 2)
     return None
 
 
-def _say(what: str, code: int = 0) -> int:
+def _say(what: str, code: int) -> int:
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(f"proxytwin: {what}", file=sys.stderr, flush=True)
     return code
+
+
+def _trouble_with(stream: TextIO | None) -> str:
+    """Why a stream cannot be written; empty if it can."""
+    if stream is None:
+        return ""
+    try:
+        stream.flush()
+        os.write(stream.fileno(), b"")
+    except OSError as error:
+        return error.strerror or ""  # none of a stream without a descriptor
+    return ""
 
 
 def _flush(stream: TextIO | None) -> str:

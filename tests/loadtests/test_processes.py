@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.processes import Child, LoadTestError, uninterrupted
+from loadtests.processes import Child, LoadTestError
+from scenarios.uninterrupted import uninterrupted
 
 ECHO = "import sys\nprint('{}', flush=True)\nfor line in sys.stdin: print(line, end='', flush=True)"
 

@@ -17,7 +17,7 @@ from scenarios import Records, Scenario, Summary, parse_scenario
 from scenarios.loading import LoadedScenario
 from simulator import Costs, simulate
 from simulator.run import simulate_once
-from twin import cli, compare
+from twin import cli, compare, interruption
 from twin.outcome import Calibration, Confirmation, VariantOutcome
 
 BALANCING: dict[str, Any] = {
@@ -217,7 +217,9 @@ def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
     """A command in this process: exit code, standard output, standard error."""
-    before = {number: signal.getsignal(number) for number in cli.INTERRUPTIONS}
+    numbers = (*interruption.INTERRUPTIONS, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    hook = sys.unraisablehook
 
     def main(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["proxytwin", *map(str, arguments)])
@@ -230,3 +232,4 @@ def run(
     yield main
     for number, handler in before.items():
         signal.signal(number, handler)
+    sys.unraisablehook = hook

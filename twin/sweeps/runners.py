@@ -6,17 +6,11 @@ early. It yields outcomes as they come, in any order. What a cell raises is its 
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
-import os
 import socket
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -24,6 +18,7 @@ from policies import balancing_policies, eviction_policies
 from policies.problems import BadInput
 from scenarios import Scenario, Summary
 from simulator import Costs, simulate
+from simulator.spreading import WorkerDied, spread
 
 Task = tuple[str, Scenario]
 """A cell's key, and what to simulate."""
@@ -107,27 +102,6 @@ def figures(summary: Summary) -> dict[str, float | None]:
     return flat
 
 
-def _cell_of_parent(
-    parent: int, added: Classes, key: str, scenario: Scenario, costs: Costs
-) -> tuple[str, Outcome]:
-    """`simulate_cell` in a worker process, which a killed parent does not leave behind."""
-    if os.getpid() != parent:
-        _end_with(parent)
-    return simulate_cell(added, key, scenario, costs)
-
-
-@functools.cache
-def _end_with(parent: int) -> None:
-    """From now on this process ends when `parent` has."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="ends with the parent", daemon=True).start()
-
-
 def _added() -> Classes:
     return eviction_policies.added(), balancing_policies.added()
 
@@ -154,19 +128,12 @@ class Cores:
 
     def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
         """See `Runner.run`."""
-        import joblib  # which the workers of a cluster do without
-
         added = _added()
-        pool = joblib.Parallel(n_jobs=self._jobs, batch_size=1, return_as="generator_unordered")
-        calls = (
-            joblib.delayed(_cell_of_parent)(os.getpid(), added, key, scenario, costs)
-            for key, scenario in tasks
-        )
+        calls = ((added, key, scenario, costs) for key, scenario in tasks)
         try:
-            with closing(pool(calls)) as outcomes:
-                yield from outcomes
-        except BrokenProcessPool:
-            raise SweepStopped("a worker process died; perhaps it ran out of memory") from None
+            yield from spread(simulate_cell, calls, self._jobs, ordered=False)
+        except WorkerDied as death:
+            raise SweepStopped(str(death)) from None
 
 
 def _hush() -> None:

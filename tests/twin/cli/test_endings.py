@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 OneLine = Callable[[str], str]
+Run = Callable[..., tuple[int, str, str]]
 
 SECONDS = 60.0
 INTERRUPTED_AT_IMPORT = """
@@ -27,9 +33,14 @@ main()
 """
 
 
-def ended(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, *command], stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False, **options
+def ended(*command: str, stdout: int | IO[str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=SECONDS,
+        check=False,
     )
 
 
@@ -60,3 +71,126 @@ def test_an_output_that_cannot_be_written_is_one_line(
     assert done.returncode == 2
     assert "standard output" in one_line(done.stderr)
     assert "No space left on device" in done.stderr
+
+
+def test_an_output_that_is_only_for_reading_is_one_line(one_line: OneLine, proxy_file: Path) -> None:
+    with open("/dev/null") as reading:
+        done = ended("-m", "twin", "check", str(proxy_file), stdout=reading)
+    assert done.returncode == 2
+    assert one_line(done.stderr) == "standard output cannot be written: Bad file descriptor"
+
+
+def test_a_fault_of_ours_is_not_taken_for_an_output_that_cannot_be_written(
+    run: Run, monkeypatch: pytest.MonkeyPatch, proxy_file: Path
+) -> None:
+    def fault(_file: Path) -> None:
+        os.write(2**20, b"to nowhere")
+
+    monkeypatch.setattr("realproxy.check.check", fault)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        run("check", proxy_file)
+
+
+def test_a_full_disk_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, one_line: OneLine, proxy_file: Path
+) -> None:
+    def full(_file: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/somewhere")
+
+    monkeypatch.setattr("realproxy.check.check", full)
+    code, _, said = run("check", proxy_file)
+    assert code == 2
+    assert one_line(said) == "/tmp/somewhere cannot be written: No space left on device"
+
+
+INTERRUPTED_IN_A_FINALIZER = """
+import signal, time
+from twin.interruption import hear_at_start, hear_in_command
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+hear_at_start()
+hear_in_command()
+try:
+    Finalized()
+    time.sleep(30)
+except KeyboardInterrupt:
+    raise SystemExit(130)
+"""
+INTERRUPTED_AT_THE_END = """
+import atexit, signal, sys
+from twin import cli
+
+def interrupt():
+    for _ in range({times}):
+        signal.raise_signal(signal.SIGINT)
+
+def hear_at_end(hear=cli.hear_at_end):
+    hear()
+    atexit.register(interrupt)
+
+cli.hear_at_end = hear_at_end
+sys.argv = ["proxytwin", "--help"]
+cli.main()
+"""
+
+
+def test_an_interruption_that_cannot_be_raised_is_raised_as_soon_as_it_can() -> None:
+    done = ended("-c", INTERRUPTED_IN_A_FINALIZER)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_what_has_ended_is_interrupted_by_the_second_wish() -> None:
+    first, second, third = (
+        ended("-c", INTERRUPTED_AT_THE_END.format(times=times), stdout=subprocess.DEVNULL)
+        for times in (1, 2, 3)
+    )
+    assert (first.returncode, first.stderr) == (0, "")
+    assert (second.returncode, second.stderr) == (130, "proxytwin: interrupted\n")
+    assert (third.returncode, third.stderr) == (130, "proxytwin: interrupted\n")
+
+
+def test_ctrl_c_while_worker_processes_start_is_one_line(one_line: OneLine, scenario: Path) -> None:
+    with simulating(scenario) as process:
+        workers = await_children(process.pid, "popen_loky_posix")
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert one_line(said) == "interrupted"
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def test_a_worker_process_that_dies_is_one_line(one_line: OneLine, scenario: Path) -> None:
+    with simulating(scenario) as process:
+        os.kill(await_children(process.pid, "popen_loky_posix")[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1
+    assert one_line(said) == "a worker process died; perhaps it ran out of memory"
+
+
+@contextmanager
+def simulating(scenario: Path) -> Iterator[subprocess.Popen[str]]:
+    """A long simulation in several processes that are a terminal's foreground group."""
+    options = ("--replications", "400", "--jobs", "2")
+    command = [sys.executable, "-m", "twin", "simulate", str(scenario), *options]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def await_children(parent: int, program: str) -> list[int]:
+    """The process ids of its children in whose command line `program` is, as soon as there are any."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        found = [int(pid) for pid in children if program in Path(f"/proc/{pid}/cmdline").read_text()]
+        if found:
+            return found
+        time.sleep(0.002)
+    raise AssertionError(f"no {program} within {SECONDS:g} s")
