@@ -11,7 +11,7 @@ from policies.problems import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache import cache_key
 from realproxy.check import Explanation, request_of
-from realproxy.http1 import Malformed, parse_response
+from realproxy.http1 import Malformed, ResponseHead, parse_response
 from realproxy.sides import FORWARD_RULES
 
 
@@ -48,6 +48,7 @@ def explain_stored(
         If this is no answer, or none that this proxy may store.
     """
     request = request_of(settings, method, url, dict(headers))
+    answer = _read_answer(text, method, where)
     if taken.side == "forward" and settings.forward is not None and settings.forward.cache:
         service, ttl, stale, targeted = "", FORWARD_RULES.ttl, FORWARD_RULES.stale, FORWARD_RULES.targeted
     else:
@@ -55,13 +56,6 @@ def explain_stored(
         if route is None or route.cache is None or route.to is None:
             return ["stored: no, caching is off for this request"]
         service, ttl, stale, targeted = route.to, route.cache.ttl, route.cache.stale, True
-    lines = text.replace(b"\r\n", b"\n").split(b"\n\n")[0].strip().split(b"\n")
-    if lines[0].startswith((b"HTTP/2", b"HTTP/3")):  # curl says so of answers that came that way
-        lines[0] = b"HTTP/1.1 " + lines[0].partition(b" ")[2].strip() + b" "
-    try:
-        answer = parse_response(b"\r\n".join(lines) + b"\r\n\r\n", method)
-    except Malformed as error:
-        raise BadInput(where, "answer", f"expected a status line and fields as 'curl -i': {error}") from None
     key = cache_key(service, request)
     asked = request.fields.text
     found = explain_answer(
@@ -70,3 +64,14 @@ def explain_stored(
         ttl=ttl, stale=stale, targeted=targeted, now=time.time(), elapsed=elapsed,
     )  # fmt: skip
     return [f"key: {key.decode('latin-1').strip()}", *found]
+
+
+def _read_answer(text: bytes, method: str, where: str) -> ResponseHead:
+    """The status line and fields of an answer in a file; raises `BadInput`."""
+    lines = text.replace(b"\r\n", b"\n").split(b"\n\n")[0].strip().split(b"\n")
+    if lines[0].startswith((b"HTTP/2", b"HTTP/3")):  # curl says so of answers that came that way
+        lines[0] = b"HTTP/1.1 " + lines[0].partition(b" ")[2].strip() + b" "
+    try:
+        return parse_response(b"\r\n".join(lines) + b"\r\n\r\n", method)
+    except Malformed as error:
+        raise BadInput(where, "answer", f"expected a status line and fields as 'curl -i': {error}") from None

@@ -91,7 +91,7 @@ _BOUNDS: dict[str, tuple[Callable[..., bool], str]] = {
         lambda _, phases: phases >= 1 and phases == int(phases),
         "phases must be a whole number from 1",
     ),
-    "hyperexponential": (lambda _, scv: scv > 1, "scv must be above 1"),
+    "hyperexponential": (lambda _, scv: 1 < scv <= 1e6, "scv must be above 1, and at most 1e6"),
     "pareto": (lambda _, alpha: alpha > 1, "alpha must be above 1, or there is no mean"),
 }
 

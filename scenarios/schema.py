@@ -191,7 +191,7 @@ class BackendSettings(_Table):
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
     service_time: DurationDistribution = parse_distribution("exponential(10ms)")
     discipline: Literal["fifo", "ps"] = "fifo"
-    slow: dict[int, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    slow: dict[int, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
     slow_during: dict[int, Spell] = Field(default_factory=dict)
     fail: dict[int, Spell] = Field(default_factory=dict)
     jitter: DurationDistribution | None = None

@@ -26,6 +26,8 @@ _COLUMNS = {
     "hit_ratio": ("hits", "{:.1%}"),
     "error_ratio": ("errors", "{:.1%}"),
 }
+_NARROWEST = 12
+"""Characters of a variant's name that stand in a line however narrow the terminal is."""
 _NOTED = 0.1
 """Share by which fetches must differ from misses to be worth a table."""
 
@@ -60,7 +62,7 @@ def _table(title: str) -> Table:
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
     )
-    table.add_column("variant", overflow="fold")
+    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
     return table
 
 
@@ -143,7 +145,7 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
     if not any(_beyond_hits(summary) for summaries in sides.values() for summary in summaries):
         return None
     table = Table(title="What reached the backends", title_justify="left", title_style="bold")
-    table.add_column("variant", overflow="fold")
+    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
     for heading in ("fetches/s", "per expiry"):
         for side in sides:
             table.add_column(f"{heading}\n{side}", justify="right", no_wrap=True)
@@ -163,7 +165,7 @@ def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) 
     if not proxies:
         return None
     table = Table(title="Whose cache answered", title_justify="left", title_style="bold")
-    table.add_column("variant", overflow="fold")
+    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
     for name in dict.fromkeys(proxies):
         for side in sides:
             table.add_column(f"{name}\n{side}", justify="right", no_wrap=True)

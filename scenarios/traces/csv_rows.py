@@ -68,6 +68,9 @@ class CsvRows:
         missing = set(_NEEDED) - set(self._columns)
         if missing:
             raise BadInput(self._path, "line 1", f"the column {min(missing)!r} is missing")
+        for name in (*_NEEDED, "service_s"):
+            if self._columns.count(name) > 1:
+                raise BadInput(self._path, "line 1", f"the column {name!r} is doubled")
         self._timed = "service_s" in self._columns
         return body
 
@@ -89,6 +92,8 @@ class CsvRows:
                 )  # fmt: skip
         except (ValueError, TypeError, OverflowError, RuntimeWarning, pd.errors.ParserWarning):
             return None
+        if body.count(b",") != (len(self._columns) - 1) * len(frame):
+            return None  # pandas drops surplus fields without a word
         codes, names = pd.factorize(frame["object"].to_numpy())
         if not len(frame) or not all(isinstance(name, str) and name for name in names):
             return None
@@ -111,18 +116,18 @@ class CsvRows:
     def _slow(self, first: int, body: bytes, broken: BrokenLines) -> Block:
         """A piece, line by line; `first` is the number of its first line."""
         lines = io.StringIO(body.decode("utf-8", "surrogateescape"), newline="")
-        reader = csv.DictReader(lines, self._columns)
+        reader = csv.reader(lines)
         rows: list[tuple[float, int, int, float]] = []
         while True:
-            inside = 0  # line ends between quotes: a row is named by its first line
+            number = first + reader.line_num  # a row may go over lines: it is named by its first
             try:
-                row = next(reader)
-                inside = sum(text.count("\n") for text in row.values() if isinstance(text, str))
-                rows.append(self._row(row, rows[-1][0] if rows else self._last))
+                fields = next(reader)
+                if fields:
+                    rows.append(self._row(self._named(fields), rows[-1][0] if rows else self._last))
             except StopIteration:
                 break
             except (csv.Error, ValueError) as error:
-                broken.report(f"line {first - 1 + reader.line_num - inside}", str(error))
+                broken.report(f"line {number}", str(error))
         times, keys, sizes, service = zip(*rows, strict=True) if rows else ((), (), (), ())
         return Block(
             np.array(times, np.float64),
@@ -130,6 +135,13 @@ class CsvRows:
             np.array(sizes, np.int64),
             np.array(service, np.float64) if self._timed else None,
         )
+
+    def _named(self, fields: list[str]) -> dict[str, str]:
+        """The fields of a row by column; those that are not there are empty."""
+        count = len(self._columns)
+        if len(fields) > count:
+            raise ValueError(f"expected {count} fields, not {len(fields)}")
+        return dict(zip(self._columns, fields + [""] * (count - len(fields)), strict=True))
 
     def _row(self, row: dict[str, str], last: float) -> tuple[float, int, int, float]:
         """One request; raises `ValueError` that says what was expected."""

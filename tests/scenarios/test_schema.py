@@ -64,6 +64,10 @@ from scenarios import parse_scenario
             "backend.web.concurrency: input should be greater than or equal to 1, not -1",
         ),
         ({"backend.web.slow": {"3": 2.0}}, "backend.web: slow.3: there is no such replica, they are 0 to 2"),
+        (
+            {"backend.web.slow": {"1": 1e308}},
+            "backend.web.slow.1: input should be less than or equal to 1000000, not 1e+308",
+        ),
         ({"backend.web.slow": {"1": 0}}, "backend.web.slow.1: input should be greater than 0, not 0"),
         (
             {"backend.web.slow": {"x": 2.0}},

@@ -263,6 +263,22 @@ def test_broken_lines_are_counted_if_asked(write: Write) -> None:
     assert (file.skipped, file.first_skipped) == (3, "line 3: expected numbers for time_s and size_bytes")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (HEAD + "0,/a,1\n1,/b,2,3\n", "line 3: expected 3 fields, not 4"),
+        (HEAD + '0,/a,1\n1,"/b,2\n2,/c,3\n', "line 3: expected numbers for time_s and size_bytes"),
+        (
+            "time_s,object,object,size_bytes\n0,/a,/b,1\n",
+            "line 1: the column 'object' is doubled",
+        ),
+    ],
+    ids=["surplus field", "quote that does not end", "column twice"],
+)
+def test_a_row_that_can_be_read_in_two_ways_is_refused(write: Write, text: str, said: str) -> None:
+    assert complaint(write("t.csv", text)) == said
+
+
 def test_a_trace_of_broken_lines_only_is_empty_and_says_why(write: Write) -> None:
     assert complaint(write("t.csv", HEAD + "x,/a,1\ny,/a,1\n"), skip_bad=True) == (
         "the trace holds no requests; broken lines: 2, the first at line 2: "

@@ -63,6 +63,10 @@ def explain(
 
     settings = load_settings(proxy_file)
     try:
+        elapsed = parse_duration(after)
+    except ValueError as error:
+        raise BadInput("--after", after, str(error)) from None
+    try:
         ipaddress.ip_address(client)
     except ValueError:
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
@@ -73,11 +77,9 @@ def explain(
         from realproxy.reasoning import explain_stored
 
         try:
-            text, elapsed = answer.read_bytes(), parse_duration(after)
+            text = answer.read_bytes()
         except OSError as error:
             raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise BadInput("--after", after, str(error)) from None
         lines += explain_stored(settings, explanation, method, url, fields, text, elapsed, str(answer))
     for line in lines:
         print(line)

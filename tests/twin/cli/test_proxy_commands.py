@@ -119,6 +119,17 @@ def test_explain_says_what_the_cache_makes_of_an_answer(
         one_line(err)
 
 
+def test_explain_reads_what_it_is_given_where_nothing_is_cached(
+    one_line: OneLine, run: Run, proxy_file: Path
+) -> None:
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x")
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith("--after: x: ")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--answer", proxy_file)
+    assert (code, out) == (2, "")
+    assert "expected a status line and fields as 'curl -i'" in one_line(err)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
