@@ -69,6 +69,7 @@ def _ending_by(error: BaseException) -> int | None:
         return _say(str(error), 1)
     if isinstance(error, OSError):
         problem = _trouble_with(sys.stdout) or _trouble_with(sys.stderr)
+        _flush(sys.stdout)  # or it would be said twice
         if problem or error.errno in _NO_SPACE:
             what = "standard output" if problem else error.filename or "a temporary file"
             return _say(f"{what} cannot be written: {problem or error.strerror}", 2)
