@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -159,6 +159,7 @@ def test_ctrl_c_while_worker_processes_start_is_one_line(one_line: OneLine, scen
         _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert one_line(said) == "interrupted"
+    time.sleep(0.3)  # what is killed may still have to be reaped; idle workers would stay for minutes
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
 
 
@@ -188,8 +189,11 @@ def await_children(parent: int, program: str) -> list[int]:
     """The process ids of its children in whose command line `program` is, as soon as there are any."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        found = [int(pid) for pid in children if program in Path(f"/proc/{pid}/cmdline").read_text()]
+        found = []
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            with suppress(OSError):  # one that has ended meanwhile
+                if program in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(int(pid))
         if found:
             return found
         time.sleep(0.002)
