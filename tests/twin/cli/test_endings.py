@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ OneLine = Callable[[str], str]
 Run = Callable[..., tuple[int, str, str]]
 
 SECONDS = 60.0
+MOMENT = 1.0
+"""What a killed process has to end; idle workers that nobody ends would stay for minutes."""
 INTERRUPTED_AT_IMPORT = """
 import signal, sys
 from twin.cli import main
@@ -154,13 +157,17 @@ def test_what_has_ended_is_interrupted_by_the_second_wish() -> None:
 
 def test_ctrl_c_while_worker_processes_start_is_one_line(one_line: OneLine, scenario: Path) -> None:
     with simulating(scenario) as process:
-        workers = await_children(process.pid, "popen_loky_posix")
+        worker = os.pidfd_open(await_children(process.pid, "popen_loky_posix")[0])
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert one_line(said) == "interrupted"
-    time.sleep(0.3)  # what is killed may still have to be reaped; idle workers would stay for minutes
-    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    end = select.poll()
+    end.register(worker)
+    try:
+        assert end.poll(MOMENT * 1e3)
+    finally:
+        os.close(worker)
 
 
 def test_a_worker_process_that_dies_is_one_line(one_line: OneLine, scenario: Path) -> None:
