@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from policies.problems import BadInput
 from realproxy.fleet import COMMAND
-from realproxy.garbage import freeze_what_is_there
 from realproxy.proxy import Proxy
+from realproxy.running import freeze_what_is_there
 from realproxy.signals import Signals, serve_until_told
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from realproxy.cache import status_field
+from realproxy.cache_status import status_field
 from realproxy.client import Client
-from realproxy.exchange import Cut, End, Exchange
+from realproxy.errors import Cut, End
+from realproxy.exchange import Exchange
 from realproxy.filebody import Torn
-from realproxy.heads import connection_field, own_answer
+from realproxy.heads import connection_field
 from realproxy.http1 import Malformed, body_reader
+from realproxy.local_reply import own_answer
 from realproxy.max_forwards import final_answer
 from realproxy.proxy_status import unreadable
 from realproxy.stored import Stored

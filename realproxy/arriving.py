@@ -1,7 +1,9 @@
-"""An answer that is given to several clients while it arrives.
+"""An answer that is given to several clients while it arrives, and the requests that wait for it.
 
-Threads. The worker that fetches it adds, the thread that follows it reads: one lock around the
-pieces. `following` is the follower thread's own.
+Threads. The worker that fetches an answer adds, the follow thread reads: one lock around the pieces.
+`Arriving.following` is the follow thread's own. A `Follower` belongs to the worker that enlists it
+until then, and to the follow thread after that; its `flight` is changed under the lock of whoever
+collapses the requests.
 """
 
 from __future__ import annotations
@@ -10,14 +12,21 @@ import threading
 import time
 from bisect import bisect_right
 from enum import Enum
+from typing import Protocol
 
+from policies.coalescing import Flight, Turn
 from policies.directives import Header
 from policies.freshness import Answer, Request
 from policies.reuse import Use, reuse
 from policies.variants import Variant, selects
-from realproxy.exchange import Cut, End
-from realproxy.follower import Follower
+from realproxy.client import Client
+from realproxy.errors import Cut, End, Refusal
+from realproxy.exchange import Exchange
+from realproxy.http1 import RequestHead
 from realproxy.waits import Waits
+
+_PARTLY = (b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
+"""Fields for which an answer may be less than the whole."""
 
 WINDOW = 4 * 2**20
 """Bytes kept of a body that is too long to be stored: who is further behind is cut off."""
@@ -169,3 +178,109 @@ class Arriving:
             found = [memoryview(piece) for piece in self._pieces[first : first + AT_ONCE]]
             found[0] = found[0][at - self._starts[first] :]
             return found, self.arrival
+
+
+class Collapser(Protocol):
+    """Where requests for one object wait for one fetch."""
+
+    collapsed: int
+    """Requests that were answered with what another one fetched; counted by the follow thread."""
+    asked_again: int
+    """Requests that had to be looked at again; counted by the follow thread."""
+
+    def leave(self, follower: Follower) -> bool:
+        """Take a request out of its flight; False if that has landed."""
+
+
+class Follower:
+    """A request that waits for another's fetch.
+
+    Attributes
+    ----------
+    gathering : Collapser
+        Where it waits.
+    client, exchange, head, keep
+        Of its turn: who asks, the record, what is asked, and whether the connection may live on.
+    key : bytes
+        Of its object in the store.
+    request : policies.freshness.Request
+        What it allows.
+    leads : bool
+        Whether what it would fetch may do for others: all of it, and nothing of the client's own.
+    whole_only : bool
+        Whether it can only be answered once all of the body is there: it wants a part of it, has
+        conditions, or cannot be sent chunks.
+    until : float
+        When it has waited long enough, on the monotonic clock.
+    flight : Flight or None
+        What it waits for, or is to fetch for others.
+    failures : int
+        Fetches that it has seen fail.
+    turn : Turn
+        What it is to do next, once it is asked again.
+    refusal : Refusal or None
+        How the last fetch failed.
+    arriving : Arriving or None
+        What it is sent.
+    at : int
+        Bytes of that body that it was given.
+    held : list of memoryview
+        What it was given and has not been sent.
+    answering : bool
+        Whether anything was sent.
+    framing : int
+        Of the body towards the client.
+    active : float
+        When it last took something, on the monotonic clock.
+    watched : bool
+        Whether it is waited for until it reads on.
+    waited_from : float
+        While it is: what its pace has not counted begins here, on the monotonic clock.
+    over : bool
+        Whether the exchange has ended; its client may be another's by then.
+    """
+
+    __slots__ = (
+        "active", "answering", "arriving", "at", "client", "exchange", "failures", "flight", "framing",
+        "gathering", "head", "held", "keep", "key", "leads", "over", "refusal", "request", "turn", "until",
+        "waited_from", "watched", "whole_only",
+    )  # fmt: skip
+
+    placed = False  # a worker that goes on with it needs a place
+    begun = True  # it was let in before it waited
+
+    def __init__(
+        self,
+        gathering: Collapser,
+        client: Client,
+        exchange: Exchange,
+        head: RequestHead,
+        keep: bool,
+        key: bytes,
+        request: Request,
+        until: float,
+    ) -> None:
+        self.client, self.exchange, self.head, self.keep, self.request = client, exchange, head, keep, request
+        partly = any(name in head.fields for name in _PARTLY)
+        self.gathering, self.key, self.until = gathering, key, until
+        self.whole_only = partly or head.minor == 0
+        self.leads = not partly and request.unstorable is None and b"authorization" not in head.fields
+        self.flight: Flight[Follower] | None = None
+        self.failures = 0
+        self.turn = Turn.WAIT
+        self.refusal: Refusal | None = None
+        self.arriving: Arriving | None = None
+        self.at = 0
+        self.answering = False
+        self.held: list[memoryview] = []
+        self.framing = 0
+        self.active = 0.0
+        self.watched = self.over = False
+        self.waited_from = 0.0
+
+    def let_go(self) -> None:
+        """Nothing is given back: those who may wait for it end with the proxy."""
+
+    def suited(self, arriving: Arriving, now: float) -> bool:
+        """Whether it could be given this answer out of the store."""
+        return arriving.suits(self.request, self.head.fields.text, now)

@@ -15,14 +15,15 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from policies.addresses import plain_address
 from realproxy.client import Client
 from realproxy.dialling import Names
-from realproxy.exchange import End, Exchange, Refusal
-from realproxy.forwarding import Forwarding
-from realproxy.site import Site
+from realproxy.errors import End, Refusal
+from realproxy.exchange import Exchange
+from realproxy.resolving import Resolver
 from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
 from realproxy.targets import Address
 from realproxy.tunnel import Relay
@@ -35,6 +36,19 @@ MOST_TARGETS = 256
 """Targets of one association; the oldest is forgotten for the next."""
 MOST_HELD = 16
 """Datagrams that wait for the address of one name."""
+
+
+class Gate(Protocol):
+    """What lets targets through; each raises `Refusal` for what it does not."""
+
+    def admit_socks(self, port: int) -> None:
+        """Whether a port may be asked for."""
+
+    def admit_name(self, host: str) -> None:
+        """Whether a name may be asked for."""
+
+    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+        """Those of the addresses of a host that may be sent to."""
 
 
 class Associations:
@@ -69,12 +83,38 @@ class Associations:
         return len(self._open)
 
     def add(
-        self, client: Client, inner: socket.socket, request: SocksRequest, exchange: Exchange, site: Site
+        self,
+        client: Client,
+        inner: socket.socket,
+        request: SocksRequest,
+        exchange: Exchange,
+        gate: Gate,
+        resolver: Resolver,
+        idle_timeout: float,
     ) -> None:
-        """Begin an association; `inner` is the socket that the client was told of."""
+        """Begin an association.
+
+        Parameters
+        ----------
+        client : Client
+            It lives as long as this connection.
+        inner : socket.socket
+            The one that the client was told of.
+        request : SocksRequest
+            What was asked.
+        exchange : Exchange
+            The record; it is logged when the association has ended.
+        gate : Gate
+            Lets its targets through.
+        resolver : Resolver
+            Looks up their names.
+        idle_timeout : float
+            Seconds without a datagram after which it ends.
+        """
 
         def begin() -> None:
-            self._open.add(Association(self, client, inner, request, exchange, site))
+            names = Names(self.relay, resolver)
+            self._open.add(Association(self, client, inner, request, exchange, gate, names, idle_timeout))
 
         if not self.relay.call(begin):
             inner.close()
@@ -101,13 +141,12 @@ class Association:
         inner: socket.socket,
         request: SocksRequest,
         exchange: Exchange,
-        site: Site,
+        gate: Gate,
+        names: Names,
+        idle_timeout: float,
     ) -> None:
-        assert site.forwarding is not None
         self._owner, self._client, self._inner, self._exchange = owner, client, inner, exchange
-        self._gate: Forwarding = site.forwarding
-        self._names = Names(owner.relay, site.pool.resolver)
-        self._idle_timeout = site.settings.limits.idle_timeout
+        self._gate, self._names, self._idle_timeout = gate, names, idle_timeout
         self._outer: dict[int, socket.socket] = {}
         self._targets: dict[Address, Address | None] = {}
         self._held: dict[Address, list[bytes]] = {}

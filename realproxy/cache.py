@@ -11,20 +11,17 @@ import random
 import threading
 import time
 from collections.abc import Hashable, Iterable
-from functools import lru_cache
-from math import floor
 from typing import NamedTuple
 
 from policies.caching import ObjectCache, build_eviction
 from policies.directives import Header
 from policies.eviction import EvictionPolicy, charged_size
-from policies.freshness import Forwarded, NotStored, Request
+from policies.freshness import Forwarded, Request
 from policies.parts import answers, use_of_part
 from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
 from policies.variants import ANY, MOST_VARIANTS, selects
 from realproxy.disk import Disk
-from realproxy.heads import PSEUDONYM
 from realproxy.http1 import RequestHead
 from realproxy.purging import Changes, Groups, Purge, origin_of
 from realproxy.stored import Stored
@@ -36,28 +33,6 @@ PURGED_AT_ONCE = 1000
 """Keys that a purge drops before hits get their turn."""
 GROUP_OVERHEAD = 256
 """Bytes that each group of an answer is charged: its place in the index."""
-
-HIT = "hit"
-
-
-@lru_cache(maxsize=256)
-def status_field(outcome: str) -> bytes:
-    """The Cache-Status line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``. RFC 9211"""
-    return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
-
-
-def described(outcome: str, key: bytes, fresh_for: float | None) -> str:
-    """An outcome with all that RFC 9211 has a parameter for: ``ttl``, in whole seconds, and ``key``."""
-    name = "".join(
-        chr(byte) if 32 < byte < 127 and byte not in b'"\\%' else f"%{byte:02x}" for byte in key.strip()
-    ).replace("%20", " ")
-    ttl = "" if fresh_for is None else f"; ttl={floor(fresh_for)}"
-    return f'{outcome}{ttl}; key="{name}"'
-
-
-def forwarded(reason: Forwarded, not_stored: NotStored | None) -> str:
-    """The outcome of a request that went upstream."""
-    return f"fwd={reason}; stored" if not_stored is None else f"fwd={reason}; detail={not_stored}"
 
 
 def cache_key(service: str, request: RequestHead) -> bytes:

@@ -15,26 +15,19 @@ import socket
 import struct
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from realproxy.exchange import Cut, End
+from realproxy.errors import Cut, End
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.pacing import Pace
+from realproxy.plain_sockets import DONTWAIT, JOIN_BELOW, behind, send_pieces
 from realproxy.socks import Handshake
 from realproxy.waits import Waits
 
-if TYPE_CHECKING:
-    from realproxy.follower import Follower
-    from realproxy.turn import Turn
-
 READ = 16 * 2**10
-DONTWAIT = int(socket.MSG_DONTWAIT)
-"""A plain number: flags that are an enum cost a microsecond to combine."""
 EMPTY_LINES = 64
 """Bytes of empty lines that may come before a head. Some old clients send one behind the body of a POST."""
-JOIN_BELOW = 16 * 2**10
-"""Bytes: smaller pieces are copied together for one send."""
 
 
 class State(Enum):
@@ -57,37 +50,38 @@ class Arrival(Enum):
     END = "the connection ended"
 
 
-def set_time_limits(sock: socket.socket, receive: float, send: float) -> None:
-    """Let blocking calls on `sock` fail with EAGAIN after so many seconds."""
-    for option, seconds in ((socket.SO_RCVTIMEO, receive), (socket.SO_SNDTIMEO, send)):
-        whole = int(seconds)
-        micro = int((seconds - whole) * 1e6) or (1000 if whole == 0 else 0)  # zero would mean forever
-        sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", whole, micro))
+class Suspended(Protocol):
+    """A request that one thread has begun with, and another is to go on with."""
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has one of the workers' places."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it cannot be refused any more."""
+
+    def let_go(self) -> None:
+        """Give up: nobody will go on with it."""
 
 
-def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-    """Send all of `pieces` on a blocking socket and return their length in bytes."""
-    if len(pieces) == 1:
-        sock.sendall(pieces[0])
-        return len(pieces[0])
-    total = sum(len(piece) for piece in pieces)
-    if total <= JOIN_BELOW:
-        sock.sendall(b"".join(pieces))
-        return total
-    for piece in pieces[:-1]:
-        sock.sendall(piece, socket.MSG_MORE)
-    sock.sendall(pieces[-1])
-    return total
+class Owner(Protocol):
+    """Whoever takes connections back from other threads: the front."""
 
+    aborting: bool
+    """Whether it breaks what is still open."""
 
-def _behind(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
-    """What of `pieces` comes behind their first `size` bytes."""
-    rest: list[bytes | memoryview] = []
-    for piece in pieces:
-        if size < len(piece):
-            rest.append(memoryview(piece)[size:])
-        size = max(0, size - len(piece))
-    return rest
+    def wake(self) -> None:
+        """Have it look round now, for there is something that no event tells of."""
+
+    def give_back(self, client: Client) -> None:
+        """Hand a connection back whose next request may have arrived already."""
+
+    def linger(self, client: Client) -> None:
+        """Close a connection whose client may still be sending, without destroying its last answer."""
+
+    def close(self, client: Client) -> None:
+        """Close a connection."""
 
 
 class Shape(Protocol):
@@ -131,10 +125,9 @@ class Client:
         How fast it must be; None if that does not matter.
     sni : str
         The name that a TLS client asked for; empty if none.
-    follower : Follower or None
-        Its request, if that has waited for another's fetch in vain.
-    turn : Turn or None
-        Its request, if the front thread has begun with it and a worker is to go on.
+    suspended : Suspended or None
+        Its request, if the front thread has begun with it, or it has waited for another's fetch in
+        vain, and a worker is to go on.
     patient : bool
         Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
     ending : bool
@@ -147,8 +140,8 @@ class Client:
 
     __slots__ = (
         "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
-        "fd", "follower", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state",
-        "trouble", "turn", "unsent", "watched",
+        "fd", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state",
+        "suspended", "trouble", "unsent", "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -164,8 +157,7 @@ class Client:
         self.trouble: Malformed | None = None
         self.socks: Handshake | None = None
         self.watched = True
-        self.follower: Follower | None = None
-        self.turn: Turn | None = None
+        self.suspended: Suspended | None = None
         self.patient, self.missed, self.ending = True, False, False
         self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
@@ -326,7 +318,7 @@ class Client:
         except OSError:
             raise Cut from None
         if sent < total:
-            self.unsent = _behind(pieces, sent)
+            self.unsent = behind(pieces, sent)
         return total
 
     def flush(self) -> None:

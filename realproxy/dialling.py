@@ -1,6 +1,6 @@
-"""Connections to upstreams that wait in nobody's way: begun and finished in the relay thread.
+"""Connections: `connect` waits for one; a `Dial` is begun and finished in the thread of a `Loop`.
 
-Threads. A `Dial` and its sockets belong to the relay thread. Names are looked up by the threads of
+Threads. A `Dial` and its sockets belong to that thread. Names are looked up by the threads of
 the `Resolver`, which hand what they found back to it.
 """
 
@@ -14,28 +14,45 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
+from realproxy.errors import End, UpstreamTrouble
 from realproxy.resolving import Resolver, is_literal
 from realproxy.targets import Address
-from realproxy.tunnel import Relay
+
+
+class Loop(Protocol):
+    """The thread in which dials happen, and what they ask of it; `call` may come from any thread."""
+
+    def call(self, function: Callable[[], None]) -> bool:
+        """Have the thread call something soon; returns False, and does not, once it has stopped."""
+
+    def at(self, when: float, function: Callable[[float], None]) -> None:
+        """Have something called with the time, not before `when` on the monotonic clock."""
+
+    def watch(self, sock: socket.socket, events: int, handler: Callable[[int, float], None]) -> None:
+        """Have the handler called with the events of a socket, and the time."""
+
+    def forget(self, sock: socket.socket) -> None:
+        """Wait for nothing of a socket any more; comes before its close."""
 
 
 class Names:
-    """Names to addresses, without holding up the relay thread.
+    """Names to addresses, without holding up the thread of a loop.
 
     Parameters
     ----------
-    relay : Relay
+    loop : Loop
         Whose thread asks, and is told.
     resolver : Resolver
         Looks up.
     """
 
-    def __init__(self, relay: Relay, resolver: Resolver) -> None:
-        self._relay, self._resolver = relay, resolver
+    def __init__(self, loop: Loop, resolver: Resolver) -> None:
+        self._loop, self._resolver = loop, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in the relay thread with where an address leads; empty if too late."""
+        """Have `found` called in that thread with where an address leads; empty if too late."""
         host, port = address
         if is_literal(host):
             found([address])
@@ -48,8 +65,8 @@ class Names:
                 told = True
                 found([(ip, port) for ip in addresses])
 
-        self._relay.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
-        self._resolver.soon(host, lambda addresses: self._relay.call(lambda: tell(addresses)))
+        self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
+        self._resolver.soon(host, lambda addresses: self._loop.call(lambda: tell(addresses)))
 
 
 class Dial:
@@ -57,7 +74,7 @@ class Dial:
 
     Parameters
     ----------
-    relay : Relay
+    loop : Loop
         Whose thread does it, and calls this.
     addresses : sequence of Address
         Resolved.
@@ -71,13 +88,13 @@ class Dial:
 
     def __init__(
         self,
-        relay: Relay,
+        loop: Loop,
         addresses: Sequence[Address],
         timeout: float,
         connected: Callable[[socket.socket], None],
         failed: Callable[[str], None],
     ) -> None:
-        self._relay, self._left, self._timeout = relay, list(addresses), timeout
+        self._loop, self._left, self._timeout = loop, list(addresses), timeout
         self._connected, self._failed = connected, failed
         self._sock: socket.socket | None = None
         self._reason = "its name leads nowhere"
@@ -86,7 +103,7 @@ class Dial:
     def cancel(self) -> None:
         """Give up; nobody is told."""
         if self._sock is not None:
-            self._relay.forget(self._sock)
+            self._loop.forget(self._sock)
             self._sock.close()
             self._sock = None
 
@@ -102,8 +119,8 @@ class Dial:
             code = sock.connect_ex((host, port))
             if code in (0, errno.EINPROGRESS):
                 self._sock = sock
-                self._relay.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
-                self._relay.at(time.monotonic() + self._timeout, partial(self._late, sock))
+                self._loop.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
+                self._loop.at(time.monotonic() + self._timeout, partial(self._late, sock))
                 return
             sock.close()
             self._reason = os.strerror(code).lower()
@@ -117,7 +134,7 @@ class Dial:
             self._reason = os.strerror(code).lower()
             self._try_another()
             return
-        self._relay.forget(sock)
+        self._loop.forget(sock)
         self._sock = None
         with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -131,3 +148,39 @@ class Dial:
     def _try_another(self) -> None:
         self.cancel()
         self._next()
+
+
+def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
+    """A connected socket to the first address that answers; raises `UpstreamTrouble` 502 or 504.
+
+    Parameters
+    ----------
+    addresses : sequence of Address
+        Resolved.
+    timeout : float
+        Seconds for each.
+    """
+    trouble = UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, "the target has no address")
+    for host, port in addresses:
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:  # no descriptors
+            reason = (error.strerror or str(error)).lower()
+            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
+        try:
+            sock.settimeout(max(timeout, 0.001))
+            sock.connect((host, port))
+            sock.settimeout(None)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except TimeoutError:
+            detail = f"no connection to {host}:{port} in time"
+            trouble = UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="connection_timeout")
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            trouble = UpstreamTrouble(
+                502, End.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
+            )
+        else:
+            return sock
+        sock.close()
+    raise trouble

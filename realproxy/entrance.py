@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable
 
 from policies.settings import Limits
-from realproxy.client import Client, set_time_limits
+from realproxy.client import Client
 from realproxy.listening import let_nobody_in
 from realproxy.pacing import STEP, Pace
+from realproxy.plain_sockets import set_time_limits
 from realproxy.turns import Turns
 from realproxy.waits import Waits
 

@@ -11,17 +11,14 @@ Threads. All belongs to the front thread; a turn and its client are a worker's o
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from realproxy.attempting import report
 from realproxy.client import Client, State
-from realproxy.turn import Then, Turn
-from realproxy.upstream import Connection
-from realproxy.workers import Worker, Workers
-
-if TYPE_CHECKING:
-    from realproxy.front import Front
-    from realproxy.serving import Serving
+from realproxy.connection import Connection
+from realproxy.front import Front
+from realproxy.turn import Generation, Then, Turn
+from realproxy.worker import Worker
+from realproxy.workers import Workers
 
 
 class Express:
@@ -33,13 +30,13 @@ class Express:
         Whose thread it is, and who owns the clients that wait.
     workers : Workers
         Who go on with what has to wait.
-    serving : Serving
+    serving : Generation
         Knows what a request needs; may be replaced at any time.
     patience : float
         Seconds that an upstream has to say something; may be changed at any time.
     """
 
-    def __init__(self, front: Front, workers: Workers, serving: Serving, patience: float) -> None:
+    def __init__(self, front: Front, workers: Workers, serving: Generation, patience: float) -> None:
         self._front = front
         self.serving, self.patience = serving, patience
         self._places = workers.places
@@ -69,7 +66,7 @@ class Express:
         if turn is None:
             return
         client = turn.client
-        client.turn = turn
+        client.suspended = turn
         if not self._step(client, turn.serving):
             self._front.hand_on(client)
 
@@ -86,7 +83,7 @@ class Express:
             turn.let_go()
         self._asked.clear()
 
-    def _step(self, client: Client, serving: Serving) -> bool:
+    def _step(self, client: Client, serving: Generation) -> bool:
         """Do what can be done, and see to the client; returns whether no worker is needed for now.
 
         A fault of the program costs this client its connection, as it does in a worker, and not the
@@ -97,21 +94,22 @@ class Express:
             then = serving.at_once(client, self._worker)
         except Exception as fault:  # noqa: BLE001
             then = Then.CLOSE
-            if client.turn is not None:
-                client.turn.let_go()
+            if client.suspended is not None:
+                client.suspended.let_go()
             report(fault)
         client.patient, self._worker.at = True, None
         return self._see_to(client, then)
 
     def _see_to(self, client: Client, then: Then) -> bool:
         """Do what a step has found out; False if a worker must go on."""
-        front, turn = self._front, client.turn
+        front, turn = self._front, client.suspended
+        assert turn is None or isinstance(turn, Turn)
         if then is Then.WORKER:
             if turn is not None:
                 turn.serving.under_way.add(turn)
                 self._forget(turn)
             return False
-        client.turn = None
+        client.suspended = None
         if then is Then.AWAITED and turn is not None and turn.fetch is not None:
             self._await(turn, turn.fetch.awaited)
             return True
@@ -138,7 +136,7 @@ class Express:
         self._forget(turn)
         if turn.fetch is not None:
             turn.fetch.late()
-        turn.client.turn = turn
+        turn.client.suspended = turn
         self._front.hand_on(turn.client)
 
     def _forget(self, turn: Turn) -> None:

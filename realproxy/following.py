@@ -22,15 +22,15 @@ from functools import partial
 from itertools import count
 
 from policies.coalescing import Landing, Turn, after
-from realproxy.arriving import Arrival, Arriving
+from realproxy.arriving import Arrival, Arriving, Follower
 from realproxy.attempting import attempt
-from realproxy.cache import status_field
-from realproxy.client import JOIN_BELOW, Client, State
-from realproxy.exchange import Cut, End, Exchange
-from realproxy.follower import Follower
-from realproxy.front import Front
+from realproxy.cache_status import status_field
+from realproxy.client import Client, Owner, State
+from realproxy.errors import Cut, End
+from realproxy.exchange import Exchange
 from realproxy.heads import connection_field
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
+from realproxy.plain_sockets import JOIN_BELOW
 
 TICK = 0.25
 """Seconds between two sweeps for clients that do not read."""
@@ -46,7 +46,7 @@ class Following:
 
     Parameters
     ----------
-    front : Front
+    owner : Owner
         Takes clients back.
     submit : callable
         Takes a client whose request is to be worked on again.
@@ -63,12 +63,12 @@ class Following:
 
     def __init__(
         self,
-        front: Front,
+        owner: Owner,
         submit: Callable[[Client], None],
         log: Callable[[Exchange], None],
         idle_timeout: float,
     ) -> None:
-        self._front, self._submit, self._log, self.idle_timeout = front, submit, log, idle_timeout
+        self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
         self.tally: Counter[str] = Counter()
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._waiting: list[tuple[float, int, Follower]] = []
@@ -109,7 +109,7 @@ class Following:
     @property
     def closing(self) -> bool:
         """Whether nothing is to be begun any more."""
-        return self._front.aborting
+        return self._owner.aborting
 
     def stop(self) -> None:
         """End the thread; clients that still wait are closed."""
@@ -182,11 +182,11 @@ class Following:
             if self.closing:
                 self._end(follower, End.STOPPED)
                 continue
-            client.follower = follower
+            client.suspended = follower
             client.state = State.WORKING
             follower.gathering.asked_again += 1
             self._submit(client)
-        self._front.wake()  # which starts threads, should they be missing
+        self._owner.wake()  # which starts threads, should they be missing
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -236,7 +236,7 @@ class Following:
 
     def _send_on(self, follower: Follower) -> None:
         try:
-            if not follower.begun:
+            if not follower.answering:
                 self._fill(follower)  # so that a small answer goes as one
             for _ in range(ROUNDS):
                 if not self._send(follower):
@@ -245,7 +245,7 @@ class Following:
                 if not self._fill(follower):
                     return
         except Cut as cut:
-            if follower.begun:
+            if follower.answering:
                 self._end(follower, cut.end)
             else:
                 self._start_over(follower)
@@ -273,7 +273,7 @@ class Following:
                 sent = sock.send(held[0], socket.MSG_DONTWAIT | more)
             except BlockingIOError:
                 return False
-            follower.active, follower.begun = time.monotonic(), True
+            follower.active, follower.answering = time.monotonic(), True
             if pace is not None:
                 pace.moved(sent)
             if sent < len(held[0]):
@@ -342,13 +342,13 @@ class Following:
         self.tally[end] += 1
         self.tally[str(exchange.status)] += 1
         if end is End.DONE and follower.keep:
-            self._front.give_back(client)
+            self._owner.give_back(client)
         elif end is End.DONE:
-            self._front.linger(client)
+            self._owner.linger(client)
         else:
             if follower.framing == UNTIL_CLOSE:
                 client.reset_on_close()
-            self._front.close(client)
+            self._owner.close(client)
         self._log(exchange)
 
 

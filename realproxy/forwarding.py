@@ -15,13 +15,14 @@ from policies.blocking import Blocklist, normal_host
 from policies.credentials import CHALLENGE, is_known, read_basic
 from policies.problems import BadInput
 from policies.settings import Forward, Limits
-from realproxy.exchange import End, Refusal
+from realproxy.dialling import connect
+from realproxy.errors import End, Refusal
 from realproxy.heads import forward_request, trail
 from realproxy.http1 import RequestHead
 from realproxy.parents import ParentProxy
 from realproxy.resolving import Resolver, is_literal, read_address
 from realproxy.socks import Handshake
-from realproxy.targets import Address, connect, is_own
+from realproxy.targets import Address, is_own
 
 
 def read_blocklist(settings: Forward) -> Blocklist:

@@ -19,7 +19,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from policies.settings import Limits
 from realproxy.client import Arrival, Client, State, begins_head
@@ -28,10 +28,6 @@ from realproxy.http1 import Malformed
 from realproxy.socks import Handshake
 from realproxy.turns import YIELD
 from realproxy.waits import Waits
-
-if TYPE_CHECKING:
-    from realproxy.express import Express
-    from realproxy.upstream import Connection
 
 SILENT = int(select.EPOLLET)
 LINGER = 5.0
@@ -46,6 +42,40 @@ DRAIN_TICK = 0.05
 """The same while the proxy stops."""
 END_PATIENCE = 5.0
 """Seconds that the thread has to end."""
+
+
+class FastPath(Protocol):
+    """Answers in the front thread what needs no waiting; all is called by that thread."""
+
+    def takes(self, client: Client) -> bool:
+        """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
+
+    def upstream_spoke(self, fd: int) -> None:
+        """Something has happened on a connection that an answer is awaited on."""
+
+    def sweep(self, now: float) -> None:
+        """See to what has waited too long."""
+
+    def end(self) -> None:
+        """Let go of what is still awaited."""
+
+
+class HasDescriptor(Protocol):
+    """A socket, or what stands for one."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+
+class Watched(Protocol):
+    """A connection to an upstream on which the fast path awaits something."""
+
+    watched: bool
+    """Whether it is in the front's epoll set."""
+
+    @property
+    def sock(self) -> HasDescriptor:
+        """What is watched."""
 
 
 class Front:
@@ -74,7 +104,7 @@ class Front:
         Accepts the clients.
     handshake : callable
         Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
-    express : Express or None
+    express : FastPath or None
         Answers what needs no waiting. Set before the start.
     """
 
@@ -97,7 +127,7 @@ class Front:
         self._handing = threading.Lock()
         self._tick = _tick(limits)
         self._next_sweep = 0.0
-        self.express: Express | None = None
+        self.express: FastPath | None = None
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = self._gone = False
@@ -212,13 +242,13 @@ class Front:
         if self.draining:
             self.wake()
 
-    def watch(self, connection: Connection) -> None:
+    def watch(self, connection: Watched) -> None:
         """Have the express lane told when an upstream says something; called by the front thread."""
         if not connection.watched:
             connection.watched = True
             self._epoll.register(connection.sock.fileno(), ARMED)
 
-    def unwatch(self, connection: Connection) -> None:
+    def unwatch(self, connection: Watched) -> None:
         """Look no more at an upstream; called by its owner."""
         self._epoll.unregister(connection.sock.fileno())
         connection.watched = False

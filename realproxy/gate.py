@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from policies.resilience import BoundedQueue, Precautions
-from realproxy.exchange import End, Refusal
+from realproxy.errors import End, Refusal
 from realproxy.waits import Waits
 
 

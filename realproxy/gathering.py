@@ -18,13 +18,12 @@ from policies.freshness import Answer
 from policies.groups import read_groups
 from policies.reuse import Use
 from policies.variants import Variant
-from realproxy.arriving import Arriving
+from realproxy.arriving import Arriving, Follower
 from realproxy.cache import Found, Store
 from realproxy.client import Client, State
-from realproxy.exchange import Refusal
-from realproxy.follower import Follower
+from realproxy.entry_headers import stored_head
+from realproxy.errors import Refusal
 from realproxy.following import Following
-from realproxy.heads import stored_head
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, Line, ResponseHead
 from realproxy.purging import Purge, origin_of
 from realproxy.waits import Waits
@@ -308,9 +307,16 @@ class Lead:
         follower = self._follower
         self.away = True
         follower.exchange = copy.copy(follower.exchange)  # the fetch goes on with its own
-        follower.held, follower.at, follower.begun = left, arriving.size, True
+        follower.held, follower.at, follower.answering = left, arriving.size, True
         follower.client.state = State.FOLLOWING
         self._gathering.following.take_over(follower, arriving)
+
+
+def gathering_of(follower: Follower) -> Gathering:
+    """Where a request waits."""
+    gathering = follower.gathering
+    assert isinstance(gathering, Gathering)
+    return gathering
 
 
 def send_now(client: Client, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from email.utils import formatdate
 from functools import lru_cache
-from http import HTTPStatus
 
 from policies.addresses import plain_address
 from policies.anonymity import HeaderRules, forwarded_element, is_same_host
 from policies.provenance import forwarded_element as forwarded_by
-from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
-from realproxy.http1 import CHUNKED, Fields, Line, RequestHead, ResponseHead
+from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
 """What this proxy calls itself in Via and Cache-Status."""
@@ -23,33 +21,27 @@ MOST_PASSAGES = 10
 
 VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
 # For this hop only. RFC 9110, 7.6.1; the credentials were for us. RFC 9110, 11.7.2
-_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization", b"te",
         b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
-_HOP_AND_LENGTH = _HOP | {b"content-length"}
-_REQUEST_DROPS = _HOP | {b"host", b"content-length"}
+_HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
+_REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
 _REVERSE_DROPS = _REQUEST_DROPS | {
     b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
 }  # fmt: skip
 _REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
-# What must not be stored. RFC 9111, 3.1; the length is known better, the age changes with each use
-_STORED_DROPS = _HOP | {
-    b"content-length", b"age", b"trailer", b"proxy-authenticate", b"proxy-authentication-info",
-}  # fmt: skip
 # What the store asks by itself, in place of the client. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
-_LENGTH = frozenset({b"content-length"})
 _RANGE = frozenset({b"range", b"if-range"})
 _REFERER = frozenset({b"referer"})
-_NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
-_IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
-_TRAILER_DROPS = _HOP | {b"host", b"content-length", b"trailer"}
+_TRAILER_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"trailer"}
 
 
-def _framing(framing: int) -> bytes:
+def framing_line(framing: int) -> bytes:
+    """The field that says how long a body is, or that it comes in chunks."""
     return b"Transfer-Encoding: chunked\r\n" if framing == CHUNKED else b"Content-Length: %d\r\n" % framing
 
 
@@ -171,7 +163,7 @@ def _request(
     fields = head.fields
     start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), target, host)
     if head.framing != 0 or b"content-length" in fields:
-        added += _framing(head.framing)
+        added += framing_line(head.framing)
     if validators is not None:
         drops |= _CONDITIONS
         added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)
@@ -233,89 +225,11 @@ def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> 
 
 def _passed_on(answer: ResponseHead, framing: int | None) -> bytes:
     """What the client is told of an answer whenever it comes."""
-    kept = answer.fields.joined(_HOP if framing is None else _HOP_AND_LENGTH)
-    told = _framing(framing) if framing is not None and framing >= CHUNKED else b""
+    kept = answer.fields.joined(HOP_BY_HOP if framing is None else _HOP_AND_LENGTH)
+    told = framing_line(framing) if framing is not None and framing >= CHUNKED else b""
     return b"HTTP/1.1 %d %b\r\n%b%b%b" % (answer.status, answer.reason, kept, VIA, told)
-
-
-def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
-    """The fields of an answer that are stored: not those of one hop, nor those in `omitted`."""
-    lines = fields.passed_on(_STORED_DROPS.union(name.encode("latin-1") for name in omitted))
-    lines.append((b"Via", b"1.1 " + PSEUDONYM))
-    if b"date" not in fields:
-        lines.append((b"Date", http_date()))
-    return lines
-
-
-def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:
-    """Stored fields after an answer that confirms them has brought newer ones. RFC 9111, 3.2"""
-    newer = confirmation.passed_on(_STORED_DROPS | _NOT_UPDATED)
-    if b"date" not in confirmation:
-        newer.append((b"Date", http_date()))
-    return stored.passed_on(frozenset(name.lower() for name, _ in newer) | _STORED_DROPS) + newer
-
-
-def stored_head(status: int, reason: bytes, lines: Iterable[Line], length: int) -> bytes:
-    """The head of an answer that is stored: without what changes with each use, and open at its end."""
-    start = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-    framing = b"" if status == 204 else _framing(length)  # RFC 9110, 8.6
-    return b"".join((start, *(b"%b: %b\r\n" % line for line in lines), framing))
-
-
-def not_modified_head(fields: Fields) -> bytes:
-    """The head that tells a client that what it has is what is stored, open at its end."""
-    names = _IN_NOT_MODIFIED if b"etag" in fields else _IN_NOT_MODIFIED | {b"last-modified"}
-    lines = zip(fields.names, fields.lines, strict=True)
-    kept = (b"%b: %b\r\n" % line for name, line in lines if name in names)
-    return b"".join((b"HTTP/1.1 304 Not Modified\r\n", *kept))
-
-
-def partial_head(fields: Fields, part: range, length: int) -> bytes:
-    """The head of a part of what is stored, open at its end. RFC 9110, 15.3.7"""
-    place = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
-    lines = fields.joined(_LENGTH)
-    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", lines, place, _framing(len(part))))
-
-
-def unsatisfiable_head(length: int) -> bytes:
-    """The head for a range beyond the end, open at its end. RFC 9110, 15.5.17"""
-    start = b"HTTP/1.1 416 Range Not Satisfiable\r\nDate: %b\r\n" % http_date()
-    return start + b"Content-Range: bytes */%d\r\nContent-Length: 0\r\n" % length
 
 
 def trailer_lines(trailer: Fields | None) -> bytes:
     """The trailer section that goes on. RFC 9110, 6.5.1"""
     return trailer.joined(_TRAILER_DROPS) if trailer is not None else b""
-
-
-def own_answer(
-    request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
-) -> bytes:
-    """A whole answer of the proxy's own, in plain text.
-
-    Parameters
-    ----------
-    request : RequestHead or None
-        What is answered; None if it could not be read.
-    status : int
-        Its status.
-    detail : str
-        One line for the reader; empty for the status alone.
-    keep : bool
-        Whether the connection lives on.
-    added : bytes
-        Further field lines.
-    """
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = "Status"
-    body = f"{status} {phrase}{': ' if detail else ''}{detail}\n".encode()
-    connection = (
-        (b"" if keep else b"Connection: close\r\n") if request is None else connection_field(request, keep)
-    )
-    start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b%b" % (status, phrase.encode(), http_date(), connection, added)
-    if status in (204, 304):
-        return start + b"\r\n"
-    start += b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(body)
-    return start if request is not None and request.method == "HEAD" else start + body

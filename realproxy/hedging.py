@@ -10,9 +10,10 @@ import time
 from collections.abc import Container, Sequence
 
 from realproxy.asking import Way
-from realproxy.exchange import End, UpstreamTrouble
+from realproxy.connection import Connection
+from realproxy.errors import End, UpstreamTrouble
 from realproxy.tls import TlsSocket
-from realproxy.upstream import Connection, Pool
+from realproxy.upstream import Pool
 
 
 class _Leg:

@@ -13,8 +13,7 @@ from policies.problems import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.certificates import Certificates
 from realproxy.client import READ, Arrival, Client
-from realproxy.proxy_protocol import BadHeader, Endpoint, read_header
-from realproxy.tcp import Trusted
+from realproxy.proxy_protocol import BadHeader, Endpoint, Trusted, read_header
 from realproxy.tls import TlsSocket
 from realproxy.waits import Waits
 

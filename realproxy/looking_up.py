@@ -11,10 +11,11 @@ from policies.coalescing import Landing
 from policies.coalescing import Turn as Next
 from policies.freshness import Request, read_request
 from policies.reuse import Use
-from realproxy.cache import HIT, Found, cache_key, described
-from realproxy.exchange import End, Refusal
-from realproxy.follower import Follower
-from realproxy.gathering import Lead
+from realproxy.arriving import Follower
+from realproxy.cache import Found, cache_key
+from realproxy.cache_status import HIT, described
+from realproxy.errors import End, Refusal
+from realproxy.gathering import Lead, gathering_of
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.site import Site
@@ -117,7 +118,7 @@ class LookUp:
         if follower.turn is Next.FAIL and follower.refusal is not None:
             raise follower.refusal
         if turn.lead is None and follower.turn is Next.WAIT and time.monotonic() < follower.until:
-            found = follower.gathering.enlist(follower)
+            found = gathering_of(follower).enlist(follower)
             if isinstance(found, Found):
                 return found
             if found is Next.WAIT:

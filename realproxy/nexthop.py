@@ -15,13 +15,15 @@ from policies.resilience import is_failure
 from policies.settings import Limits
 from realproxy.asking import Place, Way
 from realproxy.client import Client
-from realproxy.exchange import End, Exchange, Refusal, UpstreamTrouble
+from realproxy.connection import Connection
+from realproxy.errors import End, Refusal, UpstreamTrouble
+from realproxy.exchange import Exchange
 from realproxy.heads import client_response
 from realproxy.hedging import Hedging
 from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, parse_response
 from realproxy.targets import Address
 from realproxy.uploading import Pieces, Upload
-from realproxy.upstream import Connection, Pool
+from realproxy.upstream import Pool
 
 MOST_INTERIM = 64
 """Answers 1xx to one request; more would never end."""

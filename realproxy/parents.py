@@ -16,12 +16,13 @@ from policies.credentials import basic
 from policies.parents import Parent
 from policies.problems import BadInput
 from policies.settings import Limits
-from realproxy.exchange import End, UpstreamTrouble
+from realproxy.dialling import connect
+from realproxy.errors import End, UpstreamTrouble
 from realproxy.http1 import Malformed, ResponseHead, parse_response
 from realproxy.nexthop import NextHop
 from realproxy.resolving import Resolver
 from realproxy.socks import Asking, Refused
-from realproxy.targets import Address, Detour, connect
+from realproxy.targets import Address, Detour
 from realproxy.tls import TlsSocket
 
 READ = 16 * 2**10

@@ -15,8 +15,7 @@ from typing import Any
 
 from policies.problems import BadInput
 from policies.settings import parse_settings
-from realproxy.garbage import freeze_what_is_there
-from realproxy.running import Running
+from realproxy.running import Running, freeze_what_is_there
 from realproxy.sockets import Sockets
 from realproxy.turns import Turns
 

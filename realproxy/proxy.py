@@ -192,7 +192,7 @@ class Proxy:
         -------
         dict
             ``requests``; ``answers`` (by status, 0 where none was sent); ``ends`` (by
-            `realproxy.exchange.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
+            `realproxy.errors.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
             ``misses``, ``collapsed`` (requests that were given what another one fetched),
             ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``,
             ``disk_objects``, ``disk_bytes``;

@@ -11,6 +11,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from policies.settings import ProxyProtocol
+
 Endpoint = tuple[str, int]
 """IP address and port."""
 
@@ -200,3 +202,25 @@ def header_v2(source: Endpoint, target: Endpoint) -> bytes:
 WRITERS = {"v1": header_v1, "v2": header_v2}
 LOCAL = {"v1": b"PROXY UNKNOWN\r\n", "v2": SIGNATURE + bytes((0x20 | _LOCAL, 0, 0, 0))}
 """For connections that a proxy makes for itself, such as health checks."""
+
+
+class Trusted:
+    """Who is believed about whom a connection comes from.
+
+    Parameters
+    ----------
+    settings : ProxyProtocol or None
+        Nobody without it.
+    """
+
+    def __init__(self, settings: ProxyProtocol | None) -> None:
+        self._networks = (
+            [ipaddress.ip_network(text, strict=False) for text in settings.from_] if settings else []
+        )
+
+    def __contains__(self, host: str) -> bool:
+        if not self._networks:
+            return False
+        address = ipaddress.ip_address(host.partition("%")[0])
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any((mapped or address) in network for network in self._networks)

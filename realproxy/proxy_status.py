@@ -8,7 +8,7 @@ from typing import Any
 
 import http_sf
 
-from realproxy.exchange import End, Refusal, UpstreamTrouble
+from realproxy.errors import End, Refusal, UpstreamTrouble
 from realproxy.heads import PSEUDONYM
 
 _OF_END = {  # RFC 9209, 2.3

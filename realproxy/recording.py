@@ -17,9 +17,10 @@ from policies.parts import Part, combine, is_whole, read_part, whole_part
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
 from policies.variants import variant_of
-from realproxy.cache import Store, described, forwarded
+from realproxy.cache import Store
+from realproxy.cache_status import described, forwarded
+from realproxy.entry_headers import storable_lines, updated_lines
 from realproxy.gathering import Gathering, Lead
-from realproxy.heads import storable_lines, updated_lines
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 from realproxy.stored import Stored
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 
 from policies.reuse import REFRESHES_AT_ONCE
 from realproxy.asking import Asking, Straight, Way
-from realproxy.exchange import Cut, Exchange, Refusal
+from realproxy.errors import Cut, Refusal
+from realproxy.exchange import Exchange
 from realproxy.forwarding import asked_host
 from realproxy.heads import upstream_request
 from realproxy.http1 import Malformed, RequestHead
@@ -24,7 +25,7 @@ from realproxy.recording import Recording
 from realproxy.relaying import Fetch
 from realproxy.site import Site
 from realproxy.targets import Address
-from realproxy.workers import Worker
+from realproxy.worker import Worker
 
 END_PATIENCE = 2.0
 """Seconds that a stop waits for jobs whose connections were broken off."""

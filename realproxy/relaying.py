@@ -10,8 +10,9 @@ import time
 from enum import Enum
 
 from policies.freshness import NotStored
-from realproxy.cache import status_field
-from realproxy.exchange import Cut, End, Refusal
+from realproxy.cache_status import status_field
+from realproxy.connection import Connection
+from realproxy.errors import Cut, End, Refusal
 from realproxy.heads import client_response, connection_field
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, BodyReader, Malformed, ResponseHead, body_reader
 from realproxy.nexthop import NextHop
@@ -19,8 +20,7 @@ from realproxy.proxy_status import relayed
 from realproxy.recording import Recording
 from realproxy.stored import Stored
 from realproxy.uploading import Pieces, encode
-from realproxy.upstream import Connection
-from realproxy.workers import Worker
+from realproxy.worker import Worker
 
 
 class Progress(Enum):

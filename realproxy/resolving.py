@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from realproxy.exchange import End, UpstreamTrouble
+from realproxy.errors import End, UpstreamTrouble
 from realproxy.targets import Address
 
 THREADS = 16

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from policies.settings import Service as ServiceSettings
 from policies.settings import UpstreamTls
-from realproxy.exchange import End, UpstreamTrouble
+from realproxy.errors import End, UpstreamTrouble
 from realproxy.proxy_protocol import LOCAL, WRITERS, Endpoint
 from realproxy.targets import Address
 from realproxy.tls import TlsSocket

@@ -12,13 +12,16 @@ import time
 from policies.coalescing import Landing
 from realproxy.accesslog import AccessLog
 from realproxy.answering import answer_oneself, answer_unreadable, unreadable_answer
+from realproxy.arriving import Follower
 from realproxy.associations import Associations
 from realproxy.client import Arrival, Client
-from realproxy.exchange import Cut, End, Exchange, Refusal
+from realproxy.errors import Cut, End, Refusal
+from realproxy.exchange import Exchange
 from realproxy.following import Following
 from realproxy.front import Front
-from realproxy.heads import own_answer
+from realproxy.gathering import gathering_of
 from realproxy.http1 import Malformed, TargetForm, parse_request
+from realproxy.local_reply import own_answer
 from realproxy.metering import Meter
 from realproxy.proxy_status import refused
 from realproxy.refreshing import Refresher
@@ -29,7 +32,7 @@ from realproxy.socks_side import SocksSide
 from realproxy.targets import Address
 from realproxy.tunnel import Relay
 from realproxy.turn import Then, Turn
-from realproxy.workers import Worker
+from realproxy.worker import Worker
 
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
@@ -102,8 +105,8 @@ class Serving:
             self._front.close(client)
             return
         too_many = Refusal(503, End.OVERLOADED, "limits.queue: too many requests wait", fields=RETRY_SOON)
-        turn, client.turn = client.turn, None
-        if turn is not None:
+        turn, client.suspended = client.suspended, None
+        if isinstance(turn, Turn):
             turn.serving.under_way.discard(turn)
             exchange = turn.exchange
         else:
@@ -193,8 +196,8 @@ class Serving:
             ``AWAITED`` if it is to be called again when the upstream has something to say, ``WORKER``
             if a worker has to go on, with `serve`.
         """
-        turn = client.turn
-        if turn is not None:
+        turn = client.suspended
+        if isinstance(turn, Turn):
             return self._settle(turn)
         exchange = Exchange(client.address, client.arrived, time.monotonic())
         try:
@@ -203,25 +206,24 @@ class Serving:
             client.trouble = error
             return Then.WORKER
         worker.tally["requests"] += 1
-        client.turn = turn = self._new_turn(client, worker, exchange)
+        client.suspended = turn = self._new_turn(client, worker, exchange)
         waits = head.framing or head.form is TargetForm.AUTHORITY
         if waits or not _FOR_WORKERS.isdisjoint(head.fields.names):
             return Then.WORKER
         return self._settle(turn)
 
     def _serve_one(self, client: Client, worker: Worker) -> Then:
-        turn, client.turn = client.turn, None
-        if turn is not None:
-            turn.worker = worker
-            return self._settle(turn)
-        follower = client.follower
-        if follower is not None:
-            exchange = follower.exchange
-        else:
-            exchange = Exchange(client.address, client.arrived, time.monotonic())
-            worker.tally["requests"] += 1
+        suspended, client.suspended = client.suspended, None
+        if isinstance(suspended, Turn):
+            suspended.worker = worker
+            return self._settle(suspended)
+        if isinstance(suspended, Follower):
+            return self._settle(self._asked_again(suspended, worker))
+        exchange = Exchange(client.address, client.arrived, time.monotonic())
+        worker.tally["requests"] += 1
         try:
-            turn = self._turn(client, worker, exchange)
+            exchange.head = parse_request(client.take_head())
+            turn = self._new_turn(client, worker, exchange)
         except Malformed as error:
             then = self._unreadable(client, exchange, error)
             self._count(exchange, worker, ended=True)
@@ -278,14 +280,10 @@ class Serving:
                 worker.meter.record(exchange)
             self.log(exchange)
 
-    def _turn(self, client: Client, worker: Worker, exchange: Exchange) -> Turn:
-        follower = client.follower
-        if follower is None:
-            exchange.head = parse_request(client.take_head())
-            return self._new_turn(client, worker, exchange)
-        client.follower = None
-        turn = Turn(self, client, worker, exchange, follower.head, follower.keep)
-        turn.follower, turn.lead = follower, follower.gathering.lead(follower)
+    def _asked_again(self, follower: Follower, worker: Worker) -> Turn:
+        """The turn of a request that has waited for another's fetch in vain."""
+        turn = Turn(self, follower.client, worker, follower.exchange, follower.head, follower.keep)
+        turn.follower, turn.lead = follower, gathering_of(follower).lead(follower)
         return turn
 
     def _new_turn(self, client: Client, worker: Worker, exchange: Exchange) -> Turn:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from realproxy.client import Client
-from realproxy.workers import Worker
+from realproxy.worker import Worker
 
 
 class Shedder:

@@ -12,13 +12,12 @@ import time
 from functools import partial
 
 from policies.provenance import client_of, told_host, told_proto
-from policies.routing import Asked, normal_path
-from policies.settings import STALE, Forward, Route
+from policies.settings import STALE, Route
 from policies.tracing import follow
 from realproxy.answering import answer_as_last, answer_from_store, answer_oneself
 from realproxy.asking import Asking, Straight
 from realproxy.client import State
-from realproxy.exchange import Cut, End, Refusal
+from realproxy.errors import Cut, End, Refusal
 from realproxy.faults import Struck, strike
 from realproxy.forwarding import Forwarding, asked_host
 from realproxy.heads import MOST_PASSAGES, passages, upstream_request
@@ -30,6 +29,7 @@ from realproxy.parents import ParentHop
 from realproxy.recording import Recording, Rules
 from realproxy.refreshing import Refresher
 from realproxy.relaying import Fetch, Progress
+from realproxy.routing import asked_of, goes_forward
 from realproxy.site import Site
 from realproxy.targets import Address
 from realproxy.tunnel import Relay
@@ -40,37 +40,6 @@ FORWARD_RULES = Rules(ttl=None, stale=STALE, targeted=False)
 """For what the forward side stores: the origin alone says how long it is fresh."""
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-
-def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
-    """What routes look at."""
-    host = head.host.decode().removeprefix("[").removesuffix("]")
-    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
-
-
-def goes_forward(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
-    """Whether a request in absolute-form is for the forward side.
-
-    The reverse side serves what came over TLS as ``https``. To other hosts, only a tunnel may carry it.
-
-    Parameters
-    ----------
-    head : RequestHead
-        Of the request.
-    forward : Forward or None
-        The forward side's settings.
-    scheme : bytes
-        Of the connection that it came on.
-
-    Raises
-    ------
-    Malformed
-        501 for an https target that cannot be served as one.
-    """
-    takes = forward is not None and "http" in forward.protocols
-    if head.names_https and (takes or scheme != b"https"):
-        raise Malformed(501, "scheme https is not supported")
-    return takes
 
 
 class Sides:

@@ -13,7 +13,8 @@ import time
 from policies.addresses import plain_address
 from realproxy.associations import Associations
 from realproxy.client import Client, State
-from realproxy.exchange import Cut, End, Exchange, Refusal, UpstreamTrouble
+from realproxy.errors import Cut, End, Refusal, UpstreamTrouble
+from realproxy.exchange import Exchange
 from realproxy.forwarding import Forwarding
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.request import check_block
@@ -125,7 +126,8 @@ class SocksSide:
             raise
         exchange.status = 200
         client.state = State.TUNNEL
-        self._associations.add(client, inner, request, exchange, site)
+        resolver, idle_timeout = site.pool.resolver, site.settings.limits.idle_timeout
+        self._associations.add(client, inner, request, exchange, forwarding, resolver, idle_timeout)
 
 
 def _bound(sock: socket.socket) -> Address:

@@ -15,8 +15,8 @@ from policies.parts import Part
 from policies.ranges import range_applies, select_range
 from policies.validation import not_modified
 from policies.variants import ANY, Variant
+from realproxy.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
 from realproxy.filebody import FileBody
-from realproxy.heads import not_modified_head, partial_head, stored_head, unsatisfiable_head
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 

@@ -1,13 +1,12 @@
-"""Addresses: as text, as this proxy's own, and connected."""
+"""Addresses: as text, and as this proxy's own."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from policies.addresses import IPAddress, meanings, plain_address
-from realproxy.exchange import End, UpstreamTrouble
 
 Address = tuple[str, int]
 """IP address (or a name that is yet to be resolved) and port."""
@@ -77,39 +76,3 @@ def _is_here(host: IPAddress) -> bool:
     except OSError as error:  # also if there are no descriptors: who cannot find out must not connect
         return error.errno not in _NOT_HERE
     return True
-
-
-def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """A connected socket to the first address that answers; raises `UpstreamTrouble` 502 or 504.
-
-    Parameters
-    ----------
-    addresses : sequence of Address
-        Resolved.
-    timeout : float
-        Seconds for each.
-    """
-    trouble = UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, "the target has no address")
-    for host, port in addresses:
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:  # no descriptors
-            reason = (error.strerror or str(error)).lower()
-            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
-        try:
-            sock.settimeout(max(timeout, 0.001))
-            sock.connect((host, port))
-            sock.settimeout(None)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except TimeoutError:
-            detail = f"no connection to {host}:{port} in time"
-            trouble = UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="connection_timeout")
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            trouble = UpstreamTrouble(
-                502, End.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
-            )
-        else:
-            return sock
-        sock.close()
-    raise trouble

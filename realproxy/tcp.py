@@ -8,7 +8,6 @@ one place that closes a client's socket. No connection costs a thread.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import select
 import socket
 import threading
@@ -16,12 +15,13 @@ import time
 from collections.abc import Callable
 
 from policies.problems import BadInput
-from policies.settings import Limits, ProxyProtocol, ProxySettings
+from policies.settings import Limits, ProxySettings
 from policies.settings import Tcp as TcpSettings
 from realproxy.dialling import Dial, Names
-from realproxy.exchange import End, Exchange
+from realproxy.errors import End
+from realproxy.exchange import Exchange
 from realproxy.listening import let_nobody_in, listen
-from realproxy.proxy_protocol import WRITERS, BadHeader, Endpoint, read_header
+from realproxy.proxy_protocol import WRITERS, BadHeader, Endpoint, Trusted, read_header
 from realproxy.resolving import Resolver
 from realproxy.service import Pick, Service
 from realproxy.targets import Address
@@ -29,28 +29,6 @@ from realproxy.tunnel import Relay, Tunnel
 
 RETRY_ACCEPT = 1.0
 """Seconds of rest when the process has no descriptor left."""
-
-
-class Trusted:
-    """Who is believed about whom a connection comes from.
-
-    Parameters
-    ----------
-    settings : ProxyProtocol or None
-        Nobody without it.
-    """
-
-    def __init__(self, settings: ProxyProtocol | None) -> None:
-        self._networks = (
-            [ipaddress.ip_network(text, strict=False) for text in settings.from_] if settings else []
-        )
-
-    def __contains__(self, host: str) -> bool:
-        if not self._networks:
-            return False
-        address = ipaddress.ip_address(host.partition("%")[0])
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._networks)
 
 
 class TcpListener:

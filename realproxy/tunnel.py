@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 from realproxy.attempting import attempt
 from realproxy.client import Client
-from realproxy.exchange import End, Exchange
+from realproxy.errors import End
+from realproxy.exchange import Exchange
 
 BUFFER = 128 * 2**10
 """Bytes read at once, and held at most for one direction of one tunnel."""

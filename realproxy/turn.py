@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from realproxy.arriving import Follower
+from realproxy.client import Client
 from realproxy.exchange import Exchange
+from realproxy.gathering import Lead
 from realproxy.http1 import RequestHead
 from realproxy.recording import Recording
 from realproxy.relaying import Fetch
-from realproxy.workers import Worker
-
-if TYPE_CHECKING:
-    from realproxy.client import Client
-    from realproxy.follower import Follower
-    from realproxy.gathering import Lead
-    from realproxy.serving import Serving
+from realproxy.worker import Worker
 
 
 class Then(Enum):
@@ -30,12 +27,25 @@ class Then(Enum):
     WORKER = "a worker goes on, for something is to be waited for"
 
 
+class Generation(Protocol):
+    """What answers requests by one configuration."""
+
+    under_way: set[Turn]
+    """What the front thread has begun with and is not over."""
+
+    def serve(self, client: Client, worker: Worker) -> None:
+        """Answer what `client` asks; called by a worker."""
+
+    def at_once(self, client: Client, worker: Worker) -> Then:
+        """Do what needs no waiting; called by the front thread."""
+
+
 class Turn:
     """What the phases of one request hand to each other.
 
     Attributes
     ----------
-    serving : Serving
+    serving : Generation
         Where it began, and ends even if another one has taken over meanwhile.
     client : Client
         Who asks.
@@ -70,7 +80,7 @@ class Turn:
 
     def __init__(
         self,
-        serving: Serving,
+        serving: Generation,
         client: Client,
         worker: Worker,
         exchange: Exchange,

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from policies.settings import Limits
 from realproxy.asking import Way
 from realproxy.client import Client
-from realproxy.exchange import End, Exchange, Refusal
+from realproxy.errors import End, Refusal
+from realproxy.exchange import Exchange
 from realproxy.heads import client_response
 from realproxy.http1 import UNTIL_CLOSE, RequestHead, ResponseHead
 from realproxy.nexthop import NextHop

@@ -8,11 +8,11 @@ import time
 
 from policies.settings import Limits
 from realproxy.client import Client
-from realproxy.exchange import End, Refusal, UpstreamTrouble
+from realproxy.connection import Connection
+from realproxy.errors import End, Refusal, UpstreamTrouble
 from realproxy.heads import trailer_lines
 from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
 from realproxy.tls import TlsSocket
-from realproxy.upstream import Connection
 from realproxy.waits import Waits
 
 Pieces = list[bytes | memoryview]

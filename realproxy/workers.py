@@ -23,7 +23,9 @@ from collections.abc import Callable
 from realproxy.client import Client
 from realproxy.metering import Meter
 from realproxy.places import Places
+from realproxy.turn import Turn
 from realproxy.waits import Waits
+from realproxy.worker import Worker
 
 AT_FIRST = 3
 """Threads that are there from the start, and stay."""
@@ -35,38 +37,6 @@ TOO_FEW, TOO_MANY = 1.0, 3.5
 """Workers, on average: fewer that could run, or more that do run, change the number of threads."""
 UNNEEDED = 10.0
 """Seconds in which a thread was never needed before it ends."""
-BUFFER = 256 * 2**10
-"""Bytes that a worker reads at once from a long body."""
-
-
-class Worker:
-    """What one thread has to itself.
-
-    Attributes
-    ----------
-    tally : Counter
-        What it counted: answers by status class, ends.
-    meter : Meter
-        What its exchanges cost; filled only if somebody can ask for it.
-    places : Places or None
-        Of all workers, for who begins with requests that have none yet.
-    at : callable or None
-        What it serves with right now.
-    """
-
-    def __init__(self, places: Places[Client] | None = None) -> None:
-        self.tally: Counter[str] = Counter()
-        self.meter = Meter()
-        self.places = places
-        self.at: Callable[[Client, Worker], None] | None = None
-        self._buffer: memoryview | None = None
-
-    @property
-    def buffer(self) -> memoryview:
-        """Memory for long bodies; reserved at first use."""
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(BUFFER))
-        return self._buffer
 
 
 class Workers:
@@ -133,12 +103,11 @@ class Workers:
 
     def submit(self, client: Client) -> None:
         """Have a client's request answered; never waits."""
-        overflow = self._overflow
-        turn = client.turn
-        if turn is not None and turn.placed:
+        overflow, suspended = self._overflow, client.suspended
+        if suspended is not None and suspended.placed:
             self._queue.put(client)
             return
-        begun = client.follower is not None or (turn is not None and turn.begun)
+        begun = suspended is not None and suspended.begun
         if overflow is None or begun or self.places.waiting < self.most_queued:
             self.places.stand_in_line(client)
         else:
@@ -246,8 +215,8 @@ class Workers:
             while True:
                 rest.append(self._queue.get_nowait())
         for client in rest:
-            if client is not None and client.turn is not None:
-                client.turn.let_go()
+            if client is not None and client.suspended is not None:
+                client.suspended.let_go()
         with self._lock:
             for _ in self._threads:  # those who are late
                 self._queue.put(None)
@@ -294,7 +263,8 @@ class Workers:
 
     def _work(self, client: Client, worker: Worker) -> None:
         handled = False
-        worker.at = serve = self.serve if client.turn is None else client.turn.serving.serve
+        turn = client.suspended
+        worker.at = serve = turn.serving.serve if isinstance(turn, Turn) else self.serve
         try:
             serve(client, worker)
             handled = True

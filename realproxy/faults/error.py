@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.settings.faults import Error
-from realproxy.exchange import End, Refusal
+from realproxy.errors import End, Refusal
 from realproxy.faults.base import Struck, fault
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from policies.settings.faults import Half
 from realproxy.client import Client
-from realproxy.exchange import Cut, End
+from realproxy.errors import Cut, End
 from realproxy.faults.base import Struck, fault
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)

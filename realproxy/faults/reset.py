@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.settings.faults import Reset
-from realproxy.exchange import Cut, End
+from realproxy.errors import Cut, End
 from realproxy.faults.base import Struck, fault
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from realproxy import BadInput, Certificate, Forward, Match, Proxy, Route, Service
-from realproxy.check import check, explain
+from realproxy.check import check
+from realproxy.reasoning import explain
 
 SETTINGS = Proxy(
     route=[

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from realproxy import Forward, Limits, Route, Service
-from realproxy.exchange import End
+from realproxy.errors import End
 
 QUICK = Limits(
     header_timeout="150ms", idle_timeout="300ms", answer_timeout="200ms", connect_timeout="200ms", drain="1s"

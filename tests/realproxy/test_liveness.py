@@ -12,9 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, front, targets, workers
+from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, dialling, front, worker
 from realproxy.client import READ, Client
-from realproxy.exchange import End, Exchange, UpstreamTrouble
+from realproxy.errors import End, UpstreamTrouble
+from realproxy.exchange import Exchange
 from realproxy.resolving import Resolver
 from realproxy.targets import Detour
 from realproxy.tunnel import Relay
@@ -124,7 +125,7 @@ def test_a_client_that_catches_up_with_another_ones_fetch_is_done_once(
     origin, serve, wire, until, monkeypatch
 ):
     """It has not read for long, so its connection was full; then it reads all there is, in small pieces."""
-    monkeypatch.setattr(workers, "BUFFER", 1_000)
+    monkeypatch.setattr(worker, "BUFFER", 1_000)
     gate, size = threading.Event(), 8_000_000
     start = b"HTTP/1.1 200 X\r\nCache-Control: max-age=60\r\nContent-Length: %d\r\n\r\n" % (size + 1)
 
@@ -337,7 +338,7 @@ def test_without_a_descriptor_for_the_upstream_the_client_is_told(origin, serve,
 
     client = wire(proxy)
     with monkeypatch.context() as patch:
-        patch.setattr(targets, "socket", SimpleNamespace(**{**vars(socket), "socket": full}))
+        patch.setattr(dialling, "socket", SimpleNamespace(**{**vars(socket), "socket": full}))
         answer = client.ask()
     assert (answer.status, answer.body) == (503, b"503 Service Unavailable: no socket: too many open files\n")
     assert client.ask().body == b"hello"

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from realproxy.exchange import End, Exchange
+from realproxy.errors import End
+from realproxy.exchange import Exchange
 from realproxy.http1 import Fields, RequestHead, parse_request
 from realproxy.http1.request import check_block
 from realproxy.logline import SHORT, format_combined, format_json

@@ -10,9 +10,8 @@ from policies.freshness import NotStored
 from policies.problems import BadInput
 from policies.settings import parse_settings
 from realproxy import Cache, Log, Route, Service
-from realproxy.cache import described
-from realproxy.check import explain
-from realproxy.reasoning import explain_stored
+from realproxy.cache_status import described
+from realproxy.reasoning import explain, explain_stored
 
 SETTINGS = parse_settings(
     {

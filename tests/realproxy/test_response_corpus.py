@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from realproxy import Limits, Proxy, Route, Service
-from realproxy.exchange import End
+from realproxy.errors import End
 
 OK = b"HTTP/1.1 200 OK\r\n"
 OLD = b"HTTP/1.0 200 OK\r\n"

@@ -152,7 +152,7 @@ def test_who_has_a_place_leaves_the_queue_to_the_others():
     """A burst takes its places sooner than threads take it: it must not be refused, or crowd anybody out."""
     refused = []
     workers = Workers(lambda *_: None, lambda _: None, Waits(), 3, refused.append, most_queued=2)
-    clients = [SimpleNamespace(turn=None, follower=None) for _ in range(7)]
+    clients = [SimpleNamespace(suspended=None) for _ in range(7)]
     for client in clients:
         workers.submit(client)
     assert refused == clients[5:]

@@ -59,7 +59,7 @@ def explain(
     """Say which rule takes a request, and why each earlier one does not; and what is stored, and why."""
     from policies.settings import load_settings
     from policies.units import parse_duration
-    from realproxy.check import explain as explanation_of
+    from realproxy.reasoning import explain as explanation_of
 
     settings = load_settings(proxy_file)
     try:
