@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from policies.eviction import eviction_policies
 from policies.freshness import Request, read_answer
 from policies.settings import Cache
-from realproxy.cache import Store
-from realproxy.stored import Stored
+from realproxy.cache.entry import Stored
+from realproxy.cache.store import Store
 
 LINES = (
     (b"Content-Type", b"text/plain"),

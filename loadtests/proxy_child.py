@@ -11,8 +11,8 @@ from pathlib import Path
 
 from loadtests.descriptors import allow_many_descriptors
 from loadtests.proxy_files import register_classes
-from realproxy import process
 from realproxy.__main__ import main
+from realproxy.control import worker_process as process
 
 if __name__ == "__main__":
     allow_many_descriptors()

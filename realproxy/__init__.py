@@ -23,7 +23,7 @@ from policies.settings import (
     Upstream,
     UpstreamTls,
 )
-from realproxy.proxy import Proxy
+from realproxy.control.proxy import Proxy
 
 __all__ = [
     "BadInput", "Cache", "Certificate", "Disk", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 from policies.problems import BadInput
-from realproxy.fleet import COMMAND
-from realproxy.proxy import Proxy
-from realproxy.running import freeze_what_is_there
-from realproxy.signals import Signals, serve_until_told
+from realproxy.control.fleet import COMMAND
+from realproxy.control.instance import freeze_what_is_there
+from realproxy.control.proxy import Proxy
+from realproxy.control.signals import Signals, serve_until_told
 
 
 def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COMMAND) -> int:

@@ -11,7 +11,9 @@ from simulator.links import Asking, Handle
 
 
 class Turns:
-    """Which worker of a proxy accepts the next connection: one that has the fewest (see `realproxy.turns`).
+    """Which worker of a proxy accepts the next connection: one that has the fewest.
+
+    See `realproxy.server.accept_balance`.
 
     Parameters
     ----------

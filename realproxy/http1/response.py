@@ -32,7 +32,7 @@ class ResponseHead:
     keeps_alive : bool
         Whether the server lets the connection live on. RFC 9112, 9.3
     passed_on : dict of int to bytes
-        What `realproxy.heads` makes of it for clients, by the framing towards them.
+        What `realproxy.messages.headers` makes of it for clients, by the framing towards them.
     """
 
     __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")

@@ -1,9 +1,9 @@
 """SOCKS 4, 4a and 5 without I/O: bytes in; replies and what is asked out. RFC 1928, RFC 1929"""
 
-from realproxy.socks.asking import Asking, Refused
+from realproxy.socks.client import Asking, Refused
 from realproxy.socks.datagrams import Datagram, read_datagram, wrap_datagram
-from realproxy.socks.handshake import Command, Handshake, SocksRequest
 from realproxy.socks.replies import Reply, reply4, reply5
+from realproxy.socks.server import Command, Handshake, SocksRequest
 
 __all__ = [
     "Asking", "Command", "Datagram", "Handshake", "Refused", "Reply", "SocksRequest", "read_datagram",

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.backends import HEALTH_CHECK
 from loadtests.processes import Child
-from realproxy.health import USER_AGENT
+from realproxy.upstream.health_check import USER_AGENT
 
 Takes = Callable[[float, float, Callable[[], object]], None]
 SPEC = {

@@ -11,7 +11,7 @@ from policies.modelled import NOT_OBEYED_YET, NOT_YET, WHY, check_obeyed
 from policies.problems import BadInput
 from policies.settings import parse_settings
 from realproxy import Proxy
-from realproxy.check import check
+from realproxy.control.check import check
 
 SET: dict[str, Any] = {
     "workers": 4,

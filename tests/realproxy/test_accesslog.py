@@ -9,10 +9,11 @@ from datetime import datetime
 
 import pytest
 
-from realproxy import Limits, Log, Proxy, Route, Service, accesslog
-from realproxy.accesslog import AccessLog
-from realproxy.exchange import Exchange
+from realproxy import Limits, Log, Proxy, Route, Service
 from realproxy.http1 import parse_request
+from realproxy.messages.record import Exchange
+from realproxy.observe import access_log as accesslog
+from realproxy.observe.access_log import AccessLog
 
 
 def lines_of(file) -> list[dict]:

@@ -8,7 +8,8 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from realproxy import Cache, Forward, Limits, Match, Proxy, Route, pages
+from realproxy import Cache, Forward, Limits, Match, Proxy, Route
+from realproxy.observe import admin_pages as pages
 
 ADMIN = "127.0.0.1:0"
 
@@ -128,7 +129,7 @@ def test_the_effective_settings_are_shown_with_their_defaults(shop):
 
 
 def test_secrets_are_masked():
-    from realproxy.pages import masked
+    from realproxy.observe.admin_pages import masked
 
     settings = {
         "forward": {"auth": {"alice": "wonder", "bob": None}, "parent": "socks5://u:pass@127.0.0.1:1"},

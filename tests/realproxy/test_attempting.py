@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from realproxy import Cache, Forward, RouteCache
-from realproxy.following import Following
-from realproxy.serving import Serving
-from realproxy.tunnel import Flow
+from realproxy.cache.fanout import Following
+from realproxy.server.http_server import Serving
+from realproxy.tunnel.relay import Flow
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 TUNNEL = "CONNECT 127.0.0.1:{} HTTP/1.1\r\nHost: a:1\r\n\r\n"

@@ -3,8 +3,8 @@
 import pytest
 
 from realproxy import BadInput, Certificate, Forward, Match, Proxy, Route, Service
-from realproxy.check import check
-from realproxy.reasoning import explain
+from realproxy.control.check import check
+from realproxy.control.explain import explain
 
 SETTINGS = Proxy(
     route=[

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from realproxy import Cache, Forward, Limits, Log, Proxy, Route, RouteCache, Service, running
+from realproxy import Cache, Forward, Limits, Log, Proxy, Route, RouteCache, Service
+from realproxy.control import instance as running
 
 KEPT = RouteCache(ttl="1h")
 BIG = 8 * 2**20

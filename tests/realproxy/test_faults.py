@@ -9,7 +9,7 @@ from policies.problems import BadInput
 from policies.settings import parse_settings
 from policies.settings.faults import Bandwidth, Error, Half, Latency, Reset
 from realproxy import Limits, Log, Route, Service
-from realproxy.faults.base import KINDS, Struck, fault
+from realproxy.proxying.faults.base import KINDS, Struck, fault
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from policies.settings import load_settings, parse_settings
 from realproxy import BadInput, Limits, Proxy, Route, Service
-from realproxy.fleet import pause_after
-from realproxy.turns import MOST_YIELDS, Turns
+from realproxy.control.fleet import pause_after
+from realproxy.server.accept_balance import MOST_YIELDS, Turns
 
 ANSWER = Route(respond=204)
 

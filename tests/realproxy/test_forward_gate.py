@@ -12,8 +12,10 @@ import requests
 
 from policies.addresses import is_private
 from policies.credentials import basic
-from realproxy import BadInput, Forward, Limits, Log, Proxy, Service, Tcp, forwarding, resolving
-from realproxy.targets import is_own
+from realproxy import BadInput, Forward, Limits, Log, Proxy, Service, Tcp
+from realproxy.net import resolver as resolving
+from realproxy.net.address import is_own
+from realproxy.proxying import forward_access as forwarding
 
 CLIENT = "127.0.0.1"
 
@@ -211,7 +213,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monke
         return []
 
     proxy = serve(forward=forward(), limits=Limits(connect_timeout="200ms", drain="0s"))
-    monkeypatch.setattr("realproxy.resolving.look_up", hangs)
+    monkeypatch.setattr("realproxy.net.resolver.look_up", hangs)
     start = time.monotonic()
     answers = []
     clients = [

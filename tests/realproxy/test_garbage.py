@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from realproxy import Route, RouteCache, Service
-from realproxy.exchange import Exchange
+from realproxy.messages.record import Exchange
 
 REQUESTS = 40
 

@@ -291,7 +291,9 @@ def test_nobody_waits_longer_than_allowed(origin, serve, wire, until):
 
 def test_a_body_that_turns_out_too_long_is_given_up_without_harm(origin, serve, wire, until, monkeypatch):
     """Those who read on get all of it; nothing is stored, and memory is given back."""
-    monkeypatch.setattr("realproxy.arriving.GRACE", 60.0)  # else who is slow, on a busy machine, is cut off
+    monkeypatch.setattr(
+        "realproxy.cache.shared_response.GRACE", 60.0
+    )  # else who is slow, on a busy machine, is cut off
     size = 12_000_000
 
     def script(asked):

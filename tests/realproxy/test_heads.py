@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realproxy import heads
-from realproxy.heads import client_response, upstream_request
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, parse_request, parse_response
+from realproxy.messages import headers as heads
+from realproxy.messages.headers import client_response, upstream_request
 
 LINES = [
     b"Date: Mon, 23 Nov 2026 11:52:13 GMT", b"X: 1", b"Connection: X, close", b"Connection: keep-alive",

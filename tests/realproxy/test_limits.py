@@ -9,7 +9,7 @@ import pytest
 
 from policies.units import parse_byte_rate
 from realproxy import BadInput, Limits, Log, Proxy, Route, RouteCache, Service
-from realproxy.pacing import GRACE, Pace
+from realproxy.downstream.min_rate import GRACE, Pace
 
 
 def test_beyond_the_queue_requests_are_refused_at_once(origin, serve, wire, until, tmp_path):
@@ -85,7 +85,7 @@ def test_a_request_that_is_late_is_not_tried_elsewhere(origin, serve, wire):
 
 
 def test_a_reader_below_the_rate_is_cut_off(origin, serve, wire, until, monkeypatch):
-    monkeypatch.setattr("realproxy.pacing.GRACE", 0.3)
+    monkeypatch.setattr("realproxy.downstream.min_rate.GRACE", 0.3)
     body = bytes(30_000_000)
     server = origin(lambda _: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     proxy = serve(server, limits=Limits(min_rate="100MB/s", drain="0s"))
@@ -95,7 +95,7 @@ def test_a_reader_below_the_rate_is_cut_off(origin, serve, wire, until, monkeypa
 
 
 def test_a_sender_below_the_rate_is_answered_408(origin, serve, wire, monkeypatch):
-    monkeypatch.setattr("realproxy.pacing.GRACE", 0.3)
+    monkeypatch.setattr("realproxy.downstream.min_rate.GRACE", 0.3)
     proxy = serve(origin(), limits=Limits(min_rate="1MB/s", drain="0s"))
     client = wire(proxy).send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n")
     client.sock.settimeout(0.02)
@@ -156,7 +156,7 @@ def test_who_follows_another_fetch_fast_enough_gets_all_of_it(gathering):
 def test_who_hardly_reads_what_another_fetches_is_cut_off_although_it_never_stops(
     gathering, until, monkeypatch
 ):
-    monkeypatch.setattr("realproxy.pacing.GRACE", 0.3)
+    monkeypatch.setattr("realproxy.downstream.min_rate.GRACE", 0.3)
     proxy, clients = gathering(bytes(30_000_000), "100MB/s")
 
     def cut_off() -> bool:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from realproxy.listening import let_nobody_in, listen
+from realproxy.net.listener import let_nobody_in, listen
 
 
 def test_who_comes_before_the_end_is_let_in_and_who_comes_then_is_refused_and_not_cut_off():

@@ -12,16 +12,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service, dialling, front, worker
-from realproxy.client import READ, Client
+from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service
+from realproxy.downstream.connection import READ, Client
 from realproxy.errors import End, UpstreamTrouble
-from realproxy.exchange import Exchange
-from realproxy.resolving import Resolver
-from realproxy.targets import Detour
-from realproxy.tunnel import Relay
-from realproxy.upstream import Pool
-from realproxy.waits import Waits
-from realproxy.workers import AT_FIRST
+from realproxy.messages.record import Exchange
+from realproxy.net import dial as dialling
+from realproxy.net.address import Detour
+from realproxy.net.resolver import Resolver
+from realproxy.proxying import worker
+from realproxy.runtime.blocking import Waits
+from realproxy.server import connection_loop as front
+from realproxy.server.worker_pool import AT_FIRST
+from realproxy.tunnel.relay import Relay
+from realproxy.upstream.pool import Pool
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -297,8 +300,8 @@ def test_a_stop_waits_only_so_long_for_a_refresh(origin, serve, wire, until, lat
             gate.wait(60)
         return ["127.0.0.1"]
 
-    monkeypatch.setattr("realproxy.resolving.look_up", look_up)
-    monkeypatch.setattr("realproxy.refreshing.END_PATIENCE", 0.1)
+    monkeypatch.setattr("realproxy.net.resolver.look_up", look_up)
+    monkeypatch.setattr("realproxy.proxying.revalidation.END_PATIENCE", 0.1)
     fields = b"Cache-Control: max-age=10, stale-while-revalidate=100\r\nConnection: close\r\n"
     server = origin(lambda _: whole(b"ok", fields))
     proxy = serve(
@@ -358,7 +361,7 @@ def test_a_name_is_looked_up_beside_one_that_hangs_however_the_threads_take_turn
                 go_on.wait(60)
             return item
 
-    monkeypatch.setattr("realproxy.resolving.look_up", lambda _: ["192.0.2.1"])
+    monkeypatch.setattr("realproxy.net.resolver.look_up", lambda _: ["192.0.2.1"])
     resolver = Resolver(1.0)
     resolver._queue = Hesitant()
     resolver.soon("hangs.test", lambda _: None)
@@ -383,7 +386,7 @@ def test_a_stop_tells_those_who_wait_for_a_name(monkeypatch):
         except UpstreamTrouble as trouble:
             told.append(trouble.end)
 
-    monkeypatch.setattr("realproxy.resolving.look_up", look_up)
+    monkeypatch.setattr("realproxy.net.resolver.look_up", look_up)
     resolver = Resolver(1_000.0)
     waiter = threading.Thread(target=wait)
     waiter.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from policies.settings import Service as Settings
-from realproxy.service import Service
+from realproxy.upstream.service import Service
 
 
 def outstanding(load_snapshot: str) -> list[int]:

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realproxy.errors import End
-from realproxy.exchange import Exchange
 from realproxy.http1 import Fields, RequestHead, parse_request
 from realproxy.http1.request import check_block
-from realproxy.logline import SHORT, format_combined, format_json
+from realproxy.messages.record import Exchange
+from realproxy.observe.log_format import SHORT, format_combined, format_json
 
 
 def exchange(head: bytes) -> Exchange:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from realproxy.exchange import Exchange
-from realproxy.metering import LABELS, Meter
+from realproxy.messages.record import Exchange
+from realproxy.observe.metrics import LABELS, Meter
 
 
 @pytest.mark.parametrize(

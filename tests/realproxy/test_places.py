@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realproxy import Limits
-from realproxy.places import Places
+from realproxy.runtime.slots import Places
 
 STEPS = st.lists(
     st.one_of(st.just("come"), st.just("at once"), st.just("go"), st.integers(1, 5)), max_size=60

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realproxy import Limits, Match, Route, Service
-from realproxy.proxy_protocol import (
+from realproxy.net.proxy_protocol import (
     SIGNATURE,
     BadHeader,
     Header,

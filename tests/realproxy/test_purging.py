@@ -9,7 +9,7 @@ import pytest
 
 from policies.problems import BadInput
 from realproxy import Forward, Route, RouteCache, Service
-from realproxy.purging import Changes, Groups, Purge, read_purge
+from realproxy.cache.purge import Changes, Groups, Purge, read_purge
 
 
 def answer(asked, *fields: str) -> bytes:

@@ -10,8 +10,8 @@ from policies.freshness import NotStored
 from policies.problems import BadInput
 from policies.settings import parse_settings
 from realproxy import Cache, Log, Route, Service
-from realproxy.cache_status import described
-from realproxy.reasoning import explain, explain_stored
+from realproxy.cache.cache_status import described
+from realproxy.control.explain import explain, explain_stored
 
 SETTINGS = parse_settings(
     {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from realproxy import BadInput, Cache, Limits, Log, Proxy, Route, RouteCache, Service
-from realproxy.front import LAST_CALL
+from realproxy.server.connection_loop import LAST_CALL
 
 
 def answering(status: int) -> dict:

@@ -14,9 +14,9 @@ from policies.freshness import Answer, Request
 from policies.reuse import Use
 from policies.settings import Cache
 from policies.variants import variant_of
-from realproxy.cache import GROUP_OVERHEAD, Store
-from realproxy.purging import Purge
-from realproxy.stored import Stored
+from realproxy.cache.entry import Stored
+from realproxy.cache.purge import Purge
+from realproxy.cache.store import GROUP_OVERHEAD, Store
 
 KEYS = st.sampled_from([b"web http://a/x/1", b"web http://a/y/1", b"web http://b/x/1"])
 VALUES = st.sampled_from([None, "1", "2", "3"])

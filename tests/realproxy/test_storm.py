@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from realproxy import Proxy
-from realproxy.running import Running
+from realproxy.control.instance import Running
 
 DEADLINE = 30.0
 """Seconds after which a client that has heard nothing has been forgotten."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realproxy.summing import sum_counts
+from realproxy.observe.sum_stats import sum_counts
 
 
 def test_numbers_add_and_tables_join_by_their_texts():

@@ -10,7 +10,7 @@ import pytest
 
 from policies.problems import BadInput
 from realproxy import Limits, Proxy, ProxyProtocol, Service, Tcp
-from realproxy.proxy_protocol import SIGNATURE, Header, header_v1, header_v2, read_header
+from realproxy.net.proxy_protocol import SIGNATURE, Header, header_v1, header_v2, read_header
 
 SECONDS = 30.0
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from realproxy import Limits, Proxy, Route, Service
-from realproxy.waits import Waits
-from realproxy.workers import AT_FIRST, TOO_FEW, Workers
+from realproxy.runtime.blocking import Waits
+from realproxy.server.worker_pool import AT_FIRST, TOO_FEW, Workers
 
 
 def open_files() -> int:

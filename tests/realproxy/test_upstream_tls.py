@@ -13,7 +13,7 @@ import trustme
 
 from policies.problems import BadInput
 from realproxy import Limits, Proxy, Route, Service, UpstreamTls
-from realproxy.proxy_protocol import LOCAL, Header, read_header
+from realproxy.net.proxy_protocol import LOCAL, Header, read_header
 
 SECONDS = 30.0
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from policies.freshness import read_answer, read_request
 from policies.settings import Cache
-from realproxy import cache
-from realproxy.stored import Stored
+from realproxy.cache.entry import Stored
+from realproxy.cache.store import store as cache
 from scenarios.workload import Request
 from simulator.routes import Reply
 from simulator.store import Store

@@ -20,7 +20,7 @@ def serve(proxy_file: ProxyFile) -> None:
     SIGHUP reads the file again without losing a request; SIGUSR1 reopens the log.
     """
     from realproxy import Proxy
-    from realproxy.signals import Signals, serve_until_told
+    from realproxy.control.signals import Signals, serve_until_told
 
     with Signals() as signals, Proxy.load(proxy_file) as proxy:
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
@@ -30,7 +30,7 @@ def serve(proxy_file: ProxyFile) -> None:
 
 def check(proxy_file: ProxyFile) -> None:
     """Say whether a proxy's file is right, and what is wrong with it if not."""
-    from realproxy.check import check as findings_of
+    from realproxy.control.check import check as findings_of
 
     findings = findings_of(proxy_file)
     for finding in findings:
@@ -59,7 +59,7 @@ def explain(
     """Say which rule takes a request, and why each earlier one does not; and what is stored, and why."""
     from policies.settings import load_settings
     from policies.units import parse_duration
-    from realproxy.reasoning import explain as explanation_of
+    from realproxy.control.explain import explain as explanation_of
 
     settings = load_settings(proxy_file)
     try:
@@ -74,7 +74,7 @@ def explain(
     explanation = explanation_of(settings, method, url, fields, client)
     lines = explanation.lines()
     if answer is not None:
-        from realproxy.reasoning import explain_stored
+        from realproxy.control.explain import explain_stored
 
         try:
             text = answer.read_bytes()

@@ -81,12 +81,12 @@ def test_it_says_when_the_proxy_is_gone(origin, browser):
 
 
 def test_it_needs_nothing_from_elsewhere():
-    page = resources.files("realproxy").joinpath("live.html").read_text()
+    page = resources.files("realproxy.observe").joinpath("live.html").read_text()
     assert not re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?:https?:)?//""", page)
 
 
 def test_measurements_have_the_colour_that_they_have_everywhere():
     from twin.look import MEASURED
 
-    page = resources.files("realproxy").joinpath("live.html").read_text()
+    page = resources.files("realproxy.observe").joinpath("live.html").read_text()
     assert f"--measured: {MEASURED};" in page

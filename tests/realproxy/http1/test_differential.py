@@ -14,9 +14,9 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from realproxy.client import Arrival, Client
+from realproxy.downstream.connection import Arrival, Client
 from realproxy.http1 import Malformed, body_reader, parse_request
-from realproxy.waits import Waits
+from realproxy.runtime.blocking import Waits
 
 LIMIT = 4096
 

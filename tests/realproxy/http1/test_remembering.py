@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realproxy.heads import client_response, upstream_request
 from realproxy.http1 import Fields, Malformed, parse_request, parse_response
 from realproxy.http1 import request as requests
 from realproxy.http1 import response as responses
 from realproxy.http1.fields import REMEMBERED, SHORT, parse_fields
 from realproxy.http1.request import check_block
+from realproxy.messages.headers import client_response, upstream_request
 
 LINES = st.sampled_from(
     [

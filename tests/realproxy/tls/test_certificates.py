@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import serialization
 
 from policies.problems import BadInput
 from realproxy import Match, Proxy, Route, Service
-from realproxy.certificates import names_in
-from realproxy.check import check
+from realproxy.control.check import check
+from realproxy.net.certificates import names_in
 
 
 def test_the_certificate_follows_the_name_that_is_asked_for(origin, serve, secure, certified):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from realproxy import Limits, Proxy
-from realproxy.tls import TlsSocket
+from realproxy.net.tls import TlsSocket
 
 SECONDS = 30.0
 

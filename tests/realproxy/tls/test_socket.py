@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from realproxy.tls import TlsSocket
+from realproxy.net.tls import TlsSocket
 
 
 @pytest.fixture
 def pair(shop, context) -> Iterator[tuple[TlsSocket, TlsSocket]]:
-    from realproxy.certificates import Certificates
+    from realproxy.net.certificates import Certificates
 
     one, other = socket.socketpair()
     server = TlsSocket(one, Certificates([shop], "test").context)

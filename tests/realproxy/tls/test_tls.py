@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from realproxy import Forward, ProxyProtocol, RouteCache
-from realproxy.proxy_protocol import header_v2
+from realproxy.net.proxy_protocol import header_v2
 
 SECONDS = 30.0
 

@@ -89,7 +89,7 @@ def test_a_fault_of_ours_is_not_taken_for_an_output_that_cannot_be_written(
     def fault(_file: Path) -> None:
         os.write(2**20, b"to nowhere")
 
-    monkeypatch.setattr("realproxy.check.check", fault)
+    monkeypatch.setattr("realproxy.control.check.check", fault)
     with pytest.raises(OSError, match="Bad file descriptor"):
         run("check", proxy_file)
 
@@ -100,7 +100,7 @@ def test_a_full_disk_is_one_line(
     def full(_file: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/tmp/somewhere")
 
-    monkeypatch.setattr("realproxy.check.check", full)
+    monkeypatch.setattr("realproxy.control.check.check", full)
     code, _, said = run("check", proxy_file)
     assert code == 2
     assert one_line(said) == "/tmp/somewhere cannot be written: No space left on device"

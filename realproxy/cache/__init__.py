@@ -1,0 +1,1 @@
+"""What is stored, who fetches it, who waits."""

@@ -1,0 +1,31 @@
+"""Cache-Status: what the store had to say to a request. RFC 9211"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import floor
+
+from policies.freshness import Forwarded, NotStored
+from realproxy.messages.headers import PSEUDONYM
+
+HIT = "hit"
+
+
+@lru_cache(maxsize=256)
+def status_field(outcome: str) -> bytes:
+    """The Cache-Status line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``. RFC 9211"""
+    return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
+
+
+def described(outcome: str, key: bytes, fresh_for: float | None) -> str:
+    """An outcome with all that RFC 9211 has a parameter for: ``ttl``, in whole seconds, and ``key``."""
+    name = "".join(
+        chr(byte) if 32 < byte < 127 and byte not in b'"\\%' else f"%{byte:02x}" for byte in key.strip()
+    ).replace("%20", " ")
+    ttl = "" if fresh_for is None else f"; ttl={floor(fresh_for)}"
+    return f'{outcome}{ttl}; key="{name}"'
+
+
+def forwarded(reason: Forwarded, not_stored: NotStored | None) -> str:
+    """The outcome of a request that went upstream."""
+    return f"fwd={reason}; stored" if not_stored is None else f"fwd={reason}; detail={not_stored}"

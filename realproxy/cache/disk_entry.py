@@ -1,0 +1,131 @@
+"""A stored answer as a file: a header with checksums, then the body.
+
+The header's line says how long it is and its CRC-32; the header itself, in JSON, holds all that a
+`Stored` knows, and the CRC-32 of the body. A file is written under another name and then renamed:
+whoever finds it finds all of it, unless the machine fell, which the checksums tell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from policies.freshness import Answer
+from policies.variants import Variant
+from realproxy.cache.entry import Stored
+from realproxy.cache.file_body import FileBody, Torn
+
+MAGIC = b"proxytwin-answer-1 "
+_FIRST = len(MAGIC) + 18
+
+
+class Entry(NamedTuple):
+    """What is known of an answer on disk without reading its body.
+
+    Attributes
+    ----------
+    path : Path
+        Of its file.
+    size : int
+        Bytes of the file.
+    at : int
+        Where its body begins.
+    crc : int
+        Of the body.
+    key : bytes
+        In the store.
+    plain : Stored
+        The answer without its body.
+    """
+
+    path: Path
+    size: int
+    at: int
+    crc: int
+    key: bytes
+    plain: Stored
+
+
+def encode(key: bytes, stored: Stored, body: bytes) -> bytes:
+    """The header of a file."""
+    answer = {**asdict(stored.answer), "omitted": sorted(stored.answer.omitted)}
+    fields: dict[str, Any] = {
+        "key": key.decode("latin-1"),
+        "status": stored.status,
+        "reason": stored.reason.decode("latin-1"),
+        "head": stored.head.decode("latin-1"),
+        "answer": answer,
+        "born": time.time() - (time.monotonic() - stored.born),
+        "fields": stored.variant.fields,
+        "language": stored.variant.language,
+        "groups": stored.groups,
+        "length": len(body),
+        "crc": zlib.crc32(body),
+    }
+    header = json.dumps(fields).encode()
+    return b"%b%08x %08x\n%b" % (MAGIC, len(header), zlib.crc32(header), header)
+
+
+def write(path: Path, head: bytes, body: bytes) -> None:
+    """Write a file; raises `OSError`."""
+    with path.open("wb") as file:
+        file.write(head)
+        file.write(body)
+
+
+def read_entry(path: Path) -> Entry:
+    """What a file says of itself; raises `Torn` or `OSError`."""
+    with path.open("rb") as file:
+        first = file.read(_FIRST)
+        if len(first) != _FIRST or not first.startswith(MAGIC):
+            raise Torn
+        try:
+            length, crc = (int(part, 16) for part in first[len(MAGIC) :].split())
+        except ValueError:
+            raise Torn from None
+        header = file.read(length)
+        size = os.fstat(file.fileno()).st_size
+    if len(header) != length or zlib.crc32(header) != crc:
+        raise Torn
+    fields = json.loads(header)
+    if size != _FIRST + length + fields["length"]:
+        raise Torn
+    return Entry(path, size, _FIRST + length, fields["crc"], fields["key"].encode("latin-1"), _plain(fields))
+
+
+def _plain(fields: dict[str, Any]) -> Stored:
+    answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
+    variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
+    born = time.monotonic() - max(0.0, time.time() - fields["born"])
+    return Stored.restored(
+        fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
+        answer, born, variant, tuple(fields["groups"]),
+    )  # fmt: skip
+
+
+def read_body(fd: int, entry: Entry) -> bytes:
+    """The whole body; raises `Torn` or `OSError`."""
+    body = FileBody(fd, entry.at, entry.size - entry.at)
+    pieces, at = [], 0
+    while at < len(body):
+        pieces.append(body.read(at))
+        at += len(pieces[-1])
+    whole = b"".join(pieces)
+    if zlib.crc32(whole) != entry.crc:
+        raise Torn
+    return whole
+
+
+def check_body(fd: int, entry: Entry) -> None:
+    """Read the body through, a chunk at a time; raises `Torn` or `OSError`."""
+    body, at, crc = FileBody(fd, entry.at, entry.size - entry.at), 0, 0
+    while at < len(body):
+        data = body.read(at)
+        crc, at = zlib.crc32(data, crc), at + len(data)
+    if crc != entry.crc:
+        raise Torn

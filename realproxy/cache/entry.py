@@ -1,0 +1,184 @@
+"""A stored answer, and what is sent of it: all, a part, or the word that nothing has changed.
+
+Threads. A `Stored` never changes, so any thread may read it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from policies.freshness import Answer
+from policies.parts import Part
+from policies.ranges import range_applies, select_range
+from policies.validation import not_modified
+from policies.variants import ANY, Variant
+from realproxy.cache.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
+from realproxy.cache.file_body import FileBody
+from realproxy.http1 import Fields, RequestHead
+from realproxy.http1.fields import parse_fields
+
+_CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
+
+
+@lru_cache(maxsize=4096)
+def _shared(answer: Answer) -> Answer:
+    """One object for all that are equal, as those of a site mostly are: 200 bytes less for each."""
+    return answer
+
+
+class Stored:
+    """An answer in the store.
+
+    Attributes
+    ----------
+    head : bytes
+        Open at its end, without Age, Cache-Status and Connection.
+    body : bytes
+        The whole body, or the bytes of its part; empty if it is in a file.
+    file : FileBody or None
+        The body on disk.
+    status : int
+        Of the answer; of its whole if this is a part.
+    reason : bytes
+        Its phrase.
+    born : float
+        When its age was zero, on the monotonic clock.
+    answer : policies.freshness.Answer
+        How long it is fresh, and how it may be used; its age is in `born`.
+    variant : policies.variants.Variant
+        Which requests select it.
+    groups : tuple of str
+        What it belongs to. RFC 9875
+    part : Part or None
+        Which bytes `body` is, if it is not the whole.
+    """
+
+    __slots__ = ("answer", "body", "born", "file", "groups", "head", "part", "reason", "status", "variant")
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        lines: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        answer: Answer,
+        born: float,
+        variant: Variant = ANY,
+        groups: tuple[str, ...] = (),
+        part: Part | None = None,
+    ) -> None:
+        self.status, self.reason, self.body = status, reason, body
+        self.file: FileBody | None = None
+        self.answer = _shared(replace(answer, age=0.0))
+        self.head = stored_head(status, reason, lines, len(body))
+        self.born, self.variant, self.groups = born, variant, groups
+        self.part = part
+
+    @classmethod
+    def restored(
+        cls,
+        status: int,
+        reason: bytes,
+        head: bytes,
+        answer: Answer,
+        born: float,
+        variant: Variant,
+        groups: tuple[str, ...],
+    ) -> Stored:
+        """One that was stored before, from its head; without its body."""
+        stored = cls(status, reason, (), b"", answer, born, variant, groups)
+        stored.head = head
+        return stored
+
+    def with_body(self, body: bytes | FileBody) -> Stored:
+        """The same answer with another body, in memory or on disk."""
+        other = Stored.restored(
+            self.status, self.reason, self.head, self.answer, self.born, self.variant, self.groups
+        )
+        if isinstance(body, bytes):
+            other.body = body
+        else:
+            other.file = body
+        return other
+
+    def release(self) -> None:
+        """Close the file, if its body is in one."""
+        if self.file is not None:
+            self.file.close()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole body."""
+        if self.part is not None:
+            return self.part.complete
+        return len(self.body) if self.file is None else len(self.file)
+
+    @property
+    def fields(self) -> Fields:
+        """Its fields, read anew from the head: seldom needed, and memory is what a cache is short of."""
+        return parse_fields(self.head, self.head.index(b"\r\n") + 2, len(self.head))
+
+    def age(self, now: float) -> float:
+        """Seconds of age at `now` on the monotonic clock."""
+        age = now - self.born
+        return age if age > 0.0 else 0.0
+
+    def respond(self, request: RequestHead, added: bytes, now: float) -> tuple[int, list[bytes]]:
+        """What to send to a client.
+
+        Parameters
+        ----------
+        request : RequestHead
+            What it asked.
+        added : bytes
+            Further field lines.
+        now : float
+            On the monotonic clock.
+
+        Returns
+        -------
+        status : int
+        pieces : list of bytes
+        """
+        status, head, body = self.status, self.head, self.body
+        if not _CONDITIONAL.isdisjoint(request.fields.names):
+            status, head, part = self._conditionally(request)
+            if len(part) != len(body):
+                first = self.part.at.start if self.part is not None else 0
+                body = body[part.start - first : part.stop - first]
+        head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
+        return status, [head, body] if request.method != "HEAD" and body else [head]
+
+    def respond_from_file(
+        self, request: RequestHead, added: bytes, now: float
+    ) -> tuple[int, bytes, FileBody | None]:
+        """The same if the body is in a file: status, head, and what of the file is to be sent."""
+        assert self.file is not None
+        status, head, part = self.status, self.head, range(len(self.file))
+        if not _CONDITIONAL.isdisjoint(request.fields.names):
+            status, head, part = self._conditionally(request)
+        head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
+        if request.method == "HEAD" or not part:
+            return status, head, None
+        return status, head, self.file[part.start : part.stop]
+
+    def _conditionally(self, request: RequestHead) -> tuple[int, bytes, range]:
+        """Status, open head and part of the body for conditions or a range. RFC 9110, 13.2.2"""
+        whole, nothing = (self.status, self.head, range(self.length)), range(0)
+        if not 200 <= self.status < 300:  # conditions are for what would succeed. RFC 9110, 13.2.1
+            return whole
+        asked, fields, now = request.fields.text, self.fields, time.time()
+        if not_modified(asked, fields.text, now):
+            return 304, not_modified_head(fields), nothing
+        wanted = asked("range") if request.method == "GET" and self.status == 200 else None
+        if wanted is None or not range_applies(asked, fields.text, now):
+            return whole
+        part, length = select_range(wanted, self.length), self.length
+        if part is None:
+            return whole
+        if not part:
+            return 416, unsatisfiable_head(length), nothing
+        return 206, partial_head(fields, part, length), part

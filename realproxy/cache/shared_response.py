@@ -1,0 +1,286 @@
+"""An answer that is given to several clients while it arrives, and the requests that wait for it.
+
+Threads. The worker that fetches an answer adds, the follow thread reads: one lock around the pieces.
+`Arriving.following` is the follow thread's own. A `Follower` belongs to the worker that enlists it
+until then, and to the follow thread after that; its `flight` is changed under the lock of whoever
+collapses the requests.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from enum import Enum
+from typing import Protocol
+
+from policies.coalescing import Flight, Turn
+from policies.directives import Header
+from policies.freshness import Answer, Request
+from policies.reuse import Use, reuse
+from policies.variants import Variant, selects
+from realproxy.downstream.connection import Client
+from realproxy.errors import Cut, End, Refusal
+from realproxy.http1 import RequestHead
+from realproxy.messages.record import Exchange
+from realproxy.runtime.blocking import Waits
+
+_PARTLY = (b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
+"""Fields for which an answer may be less than the whole."""
+
+WINDOW = 4 * 2**20
+"""Bytes kept of a body that is too long to be stored: who is further behind is cut off."""
+GRACE = 1.0
+"""Seconds, over the whole of such a body, in which the others wait for those who are behind."""
+AT_ONCE = 32
+"""Pieces that are read at once."""
+
+
+class Arrival(Enum):
+    """How far a body has come."""
+
+    ON_ITS_WAY = "more will come"
+    WHOLE = "all of it is there"
+    BROKEN = "no more will come"
+
+
+class Arriving:
+    """An answer on its way, for all who may be given it.
+
+    Parameters
+    ----------
+    key : bytes
+        In the store.
+    status : int
+        Of the answer.
+    head : bytes
+        Open at its end, without Age, Cache-Status and Connection.
+    framing : int
+        The length of the body or `CHUNKED`.
+    answer : policies.freshness.Answer
+        How it may be used.
+    variant : policies.variants.Variant
+        Which requests select it.
+    born : float
+        When its age was zero, on the monotonic clock.
+    patience : float
+        Seconds in which the fastest client must read on, where the body is too long to be kept.
+    waits : Waits
+        Where the worker that fetches it is counted while it waits for clients.
+
+    Attributes
+    ----------
+    groups : tuple of str
+        What it belongs to. RFC 9875
+    following : set
+        Clients that have been sent all that is there.
+    """
+
+    def __init__(
+        self, key: bytes, status: int, head: bytes, framing: int, answer: Answer, variant: Variant,
+        born: float, patience: float, waits: Waits,
+    ) -> None:  # fmt: skip
+        self._waits = waits
+        self.key, self.status, self.head, self.framing, self.answer = key, status, head, framing, answer
+        self.variant, self.born, self._patience = variant, born, patience
+        self.groups: tuple[str, ...] = ()
+        self.following: set[Follower] = set()
+        self._changed = threading.Condition()
+        self._pieces: list[bytes] = []
+        self._starts: list[int] = []
+        self._places: dict[Follower, int] = {}
+        self._grace = GRACE
+        self._sliding = False
+        self.size = 0
+        self.arrival = Arrival.ON_ITS_WAY
+
+    def suits(self, request: Request, asked: Header, now: float) -> bool:
+        """Whether a request could be given it out of the store."""
+        if not selects(self.variant, asked):
+            return False
+        return reuse(self.answer, request, max(0.0, now - self.born)) in (Use.FRESH, Use.STALE)
+
+    # --- the worker that fetches it -------------------------------------------------------------
+
+    def add(self, piece: bytes) -> None:
+        """More of the body; raises `Cut` if it is too long to be kept and nobody reads on."""
+        with self._changed:
+            self._starts.append(self.size)
+            self._pieces.append(piece)
+            self.size += len(piece)
+            if self._sliding:
+                with self._waits.unknown():
+                    self._slide()
+
+    def give_up_keeping(self) -> None:
+        """It is too long to be stored: from now on only a window of it is kept."""
+        with self._changed:
+            self._sliding = True
+
+    def finish(self) -> bytes:
+        """All of it has come; returns the body."""
+        with self._changed:
+            self.arrival = Arrival.WHOLE
+            if not self._sliding:
+                self._pieces, self._starts = [b"".join(self._pieces)], [0]
+            return self._pieces[0] if self._pieces else b""
+
+    def fail(self) -> None:
+        """No more will come; does nothing once it is whole."""
+        with self._changed:
+            if self.arrival is Arrival.ON_ITS_WAY:
+                self.arrival = Arrival.BROKEN
+
+    def _slide(self) -> None:
+        """Drop what lies behind the window, once all have read it, or the fastest and time is up."""
+        start, begun = self.size - WINDOW, time.monotonic()
+        places = self._places
+        self._changed.wait_for(lambda: min(places.values(), default=start) >= start, self._grace)
+        self._grace = max(0.0, self._grace - (time.monotonic() - begun))
+        if not self._changed.wait_for(lambda: max(places.values(), default=start) >= start, self._patience):
+            raise Cut(End.CLIENT_SLOW)
+        if not places:
+            raise Cut
+        gone = bisect_right(self._starts, start) - 1
+        if gone > 0:
+            del self._pieces[:gone], self._starts[:gone]
+
+    # --- those who send it on -------------------------------------------------------------------
+
+    def enter(self, reader: Follower) -> None:
+        """One more client reads."""
+        with self._changed:
+            self._places[reader] = 0
+
+    def leave(self, reader: Follower) -> None:
+        """A client reads no longer."""
+        with self._changed:
+            self._places.pop(reader, None)
+            self._changed.notify()
+
+    def reach(self, reader: Follower, at: int) -> None:
+        """A client that is sent the body by the worker itself has come to byte `at`."""
+        with self._changed:
+            self._places[reader] = at
+
+    def read(self, reader: Follower) -> tuple[list[memoryview], Arrival]:
+        """What comes next for a client, at most `AT_ONCE` pieces; raises `Cut` if it is gone."""
+        at = reader.at
+        with self._changed:
+            self._places[reader] = at
+            if self._sliding:
+                self._changed.notify()
+            if at == self.size:
+                return [], self.arrival
+            first = bisect_right(self._starts, at) - 1
+            if first < 0:
+                raise Cut(End.CLIENT_SLOW)
+            found = [memoryview(piece) for piece in self._pieces[first : first + AT_ONCE]]
+            found[0] = found[0][at - self._starts[first] :]
+            return found, self.arrival
+
+
+class Collapser(Protocol):
+    """Where requests for one object wait for one fetch."""
+
+    collapsed: int
+    """Requests that were answered with what another one fetched; counted by the follow thread."""
+    asked_again: int
+    """Requests that had to be looked at again; counted by the follow thread."""
+
+    def leave(self, follower: Follower) -> bool:
+        """Take a request out of its flight; False if that has landed."""
+
+
+class Follower:
+    """A request that waits for another's fetch.
+
+    Attributes
+    ----------
+    gathering : Collapser
+        Where it waits.
+    client, exchange, head, keep
+        Of its turn: who asks, the record, what is asked, and whether the connection may live on.
+    key : bytes
+        Of its object in the store.
+    request : policies.freshness.Request
+        What it allows.
+    leads : bool
+        Whether what it would fetch may do for others: all of it, and nothing of the client's own.
+    whole_only : bool
+        Whether it can only be answered once all of the body is there: it wants a part of it, has
+        conditions, or cannot be sent chunks.
+    until : float
+        When it has waited long enough, on the monotonic clock.
+    flight : Flight or None
+        What it waits for, or is to fetch for others.
+    failures : int
+        Fetches that it has seen fail.
+    turn : Turn
+        What it is to do next, once it is asked again.
+    refusal : Refusal or None
+        How the last fetch failed.
+    arriving : Arriving or None
+        What it is sent.
+    at : int
+        Bytes of that body that it was given.
+    held : list of memoryview
+        What it was given and has not been sent.
+    answering : bool
+        Whether anything was sent.
+    framing : int
+        Of the body towards the client.
+    active : float
+        When it last took something, on the monotonic clock.
+    watched : bool
+        Whether it is waited for until it reads on.
+    waited_from : float
+        While it is: what its pace has not counted begins here, on the monotonic clock.
+    over : bool
+        Whether the exchange has ended; its client may be another's by then.
+    """
+
+    __slots__ = (
+        "active", "answering", "arriving", "at", "client", "exchange", "failures", "flight", "framing",
+        "gathering", "head", "held", "keep", "key", "leads", "over", "refusal", "request", "turn", "until",
+        "waited_from", "watched", "whole_only",
+    )  # fmt: skip
+
+    placed = False  # a worker that goes on with it needs a place
+    begun = True  # it was let in before it waited
+
+    def __init__(
+        self,
+        gathering: Collapser,
+        client: Client,
+        exchange: Exchange,
+        head: RequestHead,
+        keep: bool,
+        key: bytes,
+        request: Request,
+        until: float,
+    ) -> None:
+        self.client, self.exchange, self.head, self.keep, self.request = client, exchange, head, keep, request
+        partly = any(name in head.fields for name in _PARTLY)
+        self.gathering, self.key, self.until = gathering, key, until
+        self.whole_only = partly or head.minor == 0
+        self.leads = not partly and request.unstorable is None and b"authorization" not in head.fields
+        self.flight: Flight[Follower] | None = None
+        self.failures = 0
+        self.turn = Turn.WAIT
+        self.refusal: Refusal | None = None
+        self.arriving: Arriving | None = None
+        self.at = 0
+        self.answering = False
+        self.held: list[memoryview] = []
+        self.framing = 0
+        self.active = 0.0
+        self.watched = self.over = False
+        self.waited_from = 0.0
+
+    def let_go(self) -> None:
+        """Nothing is given back: those who may wait for it end with the proxy."""
+
+    def suited(self, arriving: Arriving, now: float) -> bool:
+        """Whether it could be given this answer out of the store."""
+        return arriving.suits(self.request, self.head.fields.text, now)

@@ -1,0 +1,372 @@
+"""The store of answers: `policies.caching` behind one lock, with the bytes to send as its values.
+
+One object of the index is a URI: all variants of it, the latest first, live and go together.
+
+Threads. `Store` has one lock around its index, counters, budget and claims.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple
+
+from policies.caching import ObjectCache, build_eviction
+from policies.directives import Header
+from policies.eviction import EvictionPolicy, charged_size
+from policies.freshness import Forwarded, Request
+from policies.parts import answers, use_of_part
+from policies.reuse import Use, asking, reuse
+from policies.settings import Cache as CacheSettings
+from policies.variants import ANY, MOST_VARIANTS, selects
+from realproxy.cache.disk_store import Disk
+from realproxy.cache.entry import Stored
+from realproxy.cache.purge import Changes, Groups, Purge, origin_of
+from realproxy.http1 import RequestHead
+
+IN_FLIGHT = 64 * 2**20
+"""Bytes of bodies that may be recorded at once, if the capacity is not larger."""
+
+PURGED_AT_ONCE = 1000
+"""Keys that a purge drops before hits get their turn."""
+GROUP_OVERHEAD = 256
+"""Bytes that each group of an answer is charged: its place in the index."""
+
+
+def cache_key(service: str, request: RequestHead) -> bytes:
+    """What an answer is stored under.
+
+    The absolute URI, behind the service: the forward side must never be answered with what a
+    reverse route made of the same name, nor one service with what another one said. On the forward
+    side the scheme is that of the target, whatever the way to this proxy.
+    """
+    scheme = request.scheme if service else b"http"
+    return b"%b %b://%b%b" % (service.encode(), scheme, request.authority, request.path)
+
+
+class Found(NamedTuple):
+    """What the store has for a request.
+
+    Attributes
+    ----------
+    use : Use
+        What to do with it.
+    stored : Stored or None
+        What the request selects.
+    why : Forwarded
+        Why the origin is asked, if it is.
+    """
+
+    use: Use
+    stored: Stored | None
+    why: Forwarded
+
+
+class _Index(ObjectCache[tuple[Stored, ...]]):
+    """The index, with the groups of what is in it."""
+
+    def __init__(self, eviction: EvictionPolicy) -> None:
+        super().__init__(eviction)
+        self.groups = Groups()
+
+    def all_keys(self) -> list[bytes]:
+        """All keys."""
+        return list(map(_as_key, self._entries))
+
+    def store(
+        self,
+        key: Hashable,
+        value: tuple[Stored, ...],
+        size: int,
+        fresh_until: float,
+        now: float,
+        kept_until: float | None = None,
+    ) -> bool:
+        """See `ObjectCache.store`."""
+        kept = super().store(key, value, size, fresh_until, now, kept_until)
+        if kept:
+            for stored in value:
+                self.groups.add(_as_key(key), stored.groups)
+        return kept
+
+    def _left(self, key: Hashable, value: tuple[Stored, ...]) -> None:
+        for stored in value:
+            if stored.groups:
+                self.groups.remove(_as_key(key), stored.groups)
+
+
+def _as_key(key: Hashable) -> bytes:
+    assert isinstance(key, bytes)
+    return key
+
+
+class Store:
+    """Stored answers under an eviction policy.
+
+    Parameters
+    ----------
+    settings : policies.settings.Cache
+        Its table.
+    rng : random.Random
+        For the eviction policy.
+    """
+
+    def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
+        self.disk = Disk(settings.disk) if settings.disk is not None else None
+        self._lock = threading.Lock()
+        self.capacity = settings.capacity
+        self._index = _Index(build_eviction(settings, rng))
+        self._budget = max(IN_FLIGHT, settings.capacity)
+        self._hits = self._misses = 0
+        self._claims: set[bytes] = set()
+        self._changes = Changes()
+        self._services: set[bytes] = set()
+
+    def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Found:
+        """What is stored for a request, and whether it may be sent.
+
+        Parameters
+        ----------
+        key : bytes
+            From `cache_key`.
+        request : policies.freshness.Request
+            What the request allows.
+        asked : callable
+            Its header.
+        again : bool
+            Whether it was a miss just now.
+        """
+        with self._lock:
+            now = time.monotonic()
+            # Another method, or a body, is no question about what is stored.
+            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
+            variants = () if apart else self._index.peek(key, now) or ()
+            stored = _select(variants, asked)
+            answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
+            use = Use.ASK if answer is None else reuse(answer, request, age)
+            lacks = False
+            if stored is not None and stored.part is not None:
+                lacks = not answers(stored.part, request, asked)
+                use = use_of_part(use, not lacks)
+                stored = stored if use is not Use.ASK else None
+            if use is Use.ASK:
+                self._misses += not again
+            else:
+                self._misses -= again
+                self._hits += 1
+                self._index.touch(key, now)
+        if use is Use.FRESH:
+            return Found(use, stored, Forwarded.REQUEST)
+        return Found(use, stored, asking(request, answer, age, bool(variants), lacks))
+
+    def fresh(self, key: bytes, request: Request, asked: Header) -> Stored | None:
+        """What may be sent without a further thought; None, and nothing counted, if `lookup` must decide."""
+        if request.forward is not None:
+            return None
+        with self._lock:
+            now = time.monotonic()
+            stored = _select(self._index.peek(key, now) or (), asked)
+            if stored is None or stored.part is not None:
+                return None
+            if reuse(stored.answer, request, stored.age(now)) is not Use.FRESH:
+                return None
+            self._hits += 1
+            self._index.touch(key, now)
+        return stored
+
+    def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+        """Keep an answer.
+
+        Parameters
+        ----------
+        key : bytes
+            From `cache_key`.
+        stored : Stored
+            The answer.
+        asked : callable
+            Header of the request that it answers.
+        since : float
+            When that request was made, on the monotonic clock. What was invalidated later than
+            that is not kept: the answer may be from before the change.
+
+        Returns
+        -------
+        bool
+            Whether it was kept.
+        """
+        if self.disk is not None and stored.part is not None:
+            self.disk.discard(key)  # parts are not written; what is there may be another version
+        kept = self._keep(key, stored, asked, since)
+        if kept and self.disk is not None and stored.part is None:
+            self.disk.put(key, stored)
+        return kept
+
+    def selected(self, key: bytes, asked: Header) -> Stored | None:
+        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
+        with self._lock:
+            return _select(self._index.peek(key, time.monotonic()) or (), asked)
+
+    def recall(self, key: bytes, request: Request, asked: Header) -> Found | None:
+        """What the disk has for a request that memory could not answer; None if nothing that may be sent.
+
+        What is small is in memory afterwards.
+        """
+        if self.disk is None or request.forward is not None:
+            return None
+        begun = time.monotonic()
+        entry = self.disk.find(key, asked)
+        use = Use.ASK if entry is None else reuse(entry.plain.answer, request, entry.plain.age(begun))
+        if entry is None or use is Use.ASK:
+            return None
+        stored = self.disk.open(entry, large=use is not Use.BEHIND)
+        if stored is None:
+            return None
+        if stored.file is None:
+            self._keep(key, stored, asked, begun)
+        with self._lock:
+            self._misses -= 1
+            self._hits += 1
+        return Found(use, stored, Forwarded.STALE)
+
+    def close(self) -> None:
+        """End the disk's thread."""
+        if self.disk is not None:
+            self.disk.stop()
+
+    def _keep(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            if self._changes.overtook(key, stored.groups, since):
+                return False
+            self._services.add(key[: key.index(b" ")])
+            variants = [stored]
+            if stored.variant is not ANY:
+                others = self._index.peek(key, now) or ()
+                variants += [other for other in others if not selects(other.variant, asked)]
+            del variants[MOST_VARIANTS:]
+            while len(variants) > 1 and _size(key, variants) > self.capacity:
+                variants.pop()
+            fresh = max(one.born + one.answer.lifetime for one in variants)
+            kept = max(one.born + one.answer.kept for one in variants)
+            return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
+
+    def discard(self, key: bytes) -> bool:
+        """Drop what is stored under `key`; returns whether there was anything."""
+        with self._lock:
+            was = self._index.discard(key)
+        return (self.disk is not None and self.disk.discard(key)) or was
+
+    def invalidate(self, key: bytes) -> None:
+        """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
+
+        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn.
+        """
+        on_disk = self.disk.groups_of(key) if self.disk is not None else set()
+        with self._lock:
+            now = time.monotonic()
+            groups = {group for stored in self._index.peek(key, now) or () for group in stored.groups}
+            groups |= on_disk
+            self._fell(key, now)
+            for group in groups:
+                self._group_fell(key, group, now)
+        if self.disk is not None:
+            self.disk.drop_groups(key, groups)
+            self.disk.discard(key)
+
+    def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
+        """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
+        with self._lock:
+            now = time.monotonic()
+            for group in groups:
+                self._group_fell(key, group, now)
+        if self.disk is not None:
+            self.disk.drop_groups(key, groups)
+
+    def _group_fell(self, key: bytes, group: str, now: float) -> None:
+        member = origin_of(key), group
+        self._changes.fell(member, now)
+        for other in self._index.groups.keys(member):
+            self._index.discard(other)
+
+    def _fell(self, key: bytes, now: float) -> None:
+        self._changes.fell(key, now)
+        self._index.discard(key)
+
+    def purge(self, purge: Purge) -> int:
+        """Drop what an operator names, and what is on its way there; returns how many URIs were stored.
+
+        The index is not locked while it is searched for a prefix: hits go on.
+        """
+        with self._lock:
+            self._changes.purged(purge, time.monotonic())
+            if purge.tag is not None:
+                found = self._index.groups.tagged(purge.tag)
+            elif purge.url is not None:
+                found = [b"%b %b" % (service, purge.url) for service in self._services]
+            else:
+                found = self._index.all_keys()
+        if purge.prefix is not None:
+            found = [key for key in found if purge.takes(key, ())]
+        gone = self.disk.purge(purge) if self.disk is not None else set()
+        for start in range(0, len(found), PURGED_AT_ONCE):
+            with self._lock:
+                gone.update(filter(self._index.discard, found[start : start + PURGED_AT_ONCE]))
+        return len(gone)
+
+    def reserve(self, size: int) -> bool:
+        """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
+        with self._lock:
+            if size > self._budget:
+                return False
+            self._budget -= size
+            return True
+
+    def claim(self, key: bytes) -> bool:
+        """Whether the caller is to revalidate `key`: nobody else is at it. Ends with `disclaim`."""
+        with self._lock:
+            if key in self._claims:
+                return False
+            self._claims.add(key)
+            return True
+
+    def disclaim(self, key: bytes) -> None:
+        """The revalidation of `key` is over."""
+        with self._lock:
+            self._claims.discard(key)
+
+    def contents(self) -> dict[bytes, tuple[Stored, ...]]:
+        """All that is stored, the latest variant of each key first."""
+        with self._lock:
+            now = time.monotonic()
+            return {key: self._index.peek(key, now) or () for key in self._index.all_keys()}
+
+    def counts(self) -> dict[str, int]:
+        """Hits and misses so far; objects and charged bytes now."""
+        with self._lock:
+            return {
+                "hits": self._hits,
+                "misses": self._misses,
+                "objects": len(self._index),
+                "bytes": self._index.eviction.used,
+            }
+
+
+def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
+    """The latest of the answers that a request selects. RFC 9111, 4.1"""
+    for stored in variants:
+        if stored.variant is ANY or selects(stored.variant, asked):
+            return stored
+    return None
+
+
+def charge(key: bytes, stored: Stored) -> int:
+    """Bytes that an answer counts: body, groups, and head, key and what selects it, these at least 512."""
+    selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
+    size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
+    return size + GROUP_OVERHEAD * len(stored.groups)
+
+
+def _size(key: bytes, variants: list[Stored]) -> int:
+    return sum(charge(key, stored) for stored in variants)

@@ -1,0 +1,1 @@
+"""Start, reload, stop; one process or several; check and explain."""

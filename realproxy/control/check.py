@@ -1,0 +1,113 @@
+"""What is wrong with a proxy's file, found without a running proxy."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from policies.modelled import check_obeyed
+from policies.problems import BadInput
+from policies.settings import Match, ProxySettings, load_settings
+from realproxy.net.address import split_address
+from realproxy.net.listener import host_of
+from realproxy.net.resolver import Resolver
+from realproxy.proxying.forward_access import Forwarding
+from realproxy.proxying.snapshot import check_addresses
+from realproxy.server.handshake import check_certificates
+
+
+def check(path: str | Path) -> list[BadInput]:
+    """All that is wrong with a proxy's file; an empty list if it can be served.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file. Of what its schema forbids only the first finding is known.
+    """
+    where = str(path)
+    try:
+        settings = load_settings(path)
+    except BadInput as problem:
+        return [problem]
+    found = check_addresses(settings, where)
+    return [
+        *check_obeyed(settings, where),
+        *found,
+        *_check_listen(settings, where),
+        *([] if found else _check_names(settings, where)),
+        *_check_log(settings, where),
+        *_check_disk(settings, where),
+        *check_certificates(settings, where),
+        *_check_reach(settings, where),
+        *_check_forward(settings, where),
+    ]
+
+
+def _check_listen(settings: ProxySettings, where: str) -> list[BadInput]:
+    found = []
+    listeners = [("listen", settings.listen), ("admin", settings.admin)]
+    listeners += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
+    for key, text in listeners:
+        try:
+            socket.getaddrinfo(host_of(text or ""), 0, type=socket.SOCK_STREAM)
+        except OSError:
+            found.append(BadInput(where, key, f"cannot resolve {host_of(text or '')!r}"))
+    return found
+
+
+def _check_names(settings: ProxySettings, where: str) -> list[BadInput]:
+    found = []
+    for name, service in settings.service.items():
+        for number, upstream in enumerate(service.upstreams):
+            host, port = split_address(upstream.address)
+            try:
+                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                key = f"service.{name}.upstreams.{number}.address"
+                found.append(BadInput(where, key, f"cannot resolve {host!r}"))
+    return found
+
+
+def _check_log(settings: ProxySettings, where: str) -> list[BadInput]:
+    if settings.log is None or settings.log.file == "-":
+        return []
+    file = Path(settings.log.file)
+    if not file.parent.is_dir():
+        return [BadInput(where, "log.file", f"there is no folder {str(file.parent)!r}")]
+    if file.is_dir() or not os.access(file if file.exists() else file.parent, os.W_OK):
+        return [BadInput(where, "log.file", f"{str(file)!r} cannot be written")]
+    return []
+
+
+def _check_disk(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Whether the disk tier's folder could be used; it is not made, for this only looks."""
+    if settings.cache.disk is None:
+        return []
+    key, folder = "cache.disk.folder", Path(settings.cache.disk.folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
+    if not there.is_dir():
+        return [BadInput(where, key, f"{str(there)!r} is not a folder")]
+    if not os.access(there, os.W_OK | os.X_OK):
+        return [BadInput(where, key, f"{str(there)!r} cannot be written")]
+    return []
+
+
+def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Routes behind one that takes everything."""
+    for number, route in enumerate(settings.route[:-1]):
+        if route.when == Match():
+            problem = f"is never reached: route.{number} takes everything"
+            return [BadInput(where, f"route.{number + 1}", problem)]
+    return []
+
+
+def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Hosts files and certificates that cannot be read."""
+    if settings.forward is None:
+        return []
+    try:
+        Forwarding(settings.forward, Resolver(0.0), settings.limits)
+    except BadInput as problem:
+        return [BadInput(where, problem.where, problem.problem)]
+    return []

@@ -1,0 +1,58 @@
+"""The listening sockets of a proxy, which several processes may share."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import NamedTuple
+
+from policies.settings import ProxySettings
+from realproxy.net.address import Address
+from realproxy.net.listener import listen
+from realproxy.server.accept_balance import Turns
+from realproxy.server.tcp_proxy import open_listeners
+
+
+class Sockets(NamedTuple):
+    """What a proxy accepts on.
+
+    Attributes
+    ----------
+    proxy : socket.socket
+        For HTTP.
+    tcp : list of socket.socket
+        One for each raw TCP listener.
+    admin : socket.socket or None
+        Of the admin port.
+    admin_address : Address or None
+        Where the admin port is, in this process or in the parent.
+    turns : Turns or None
+        Whose turn it is to accept, where other processes accept on them, too.
+    """
+
+    proxy: socket.socket
+    tcp: list[socket.socket]
+    admin: socket.socket | None
+    turns: Turns | None = None
+    admin_address: Address | None = None
+
+    def close(self) -> None:
+        """Close all of them."""
+        for sock in (self.proxy, *self.tcp, self.admin):
+            if sock is not None:
+                sock.close()
+        if self.turns is not None:
+            self.turns.close()
+
+
+def open_sockets(settings: ProxySettings, where: str) -> Sockets:
+    """Listen on all that the settings name; raises `BadInput` and leaves nothing open."""
+    with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
+        proxy = opened.enter_context(listen(settings.listen, where))
+        tcp = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
+        admin = None
+        if settings.admin is not None:
+            admin = opened.enter_context(listen(settings.admin, where, "admin"))
+        opened.pop_all()
+    address = admin.getsockname()[:2] if admin is not None else None
+    return Sockets(proxy, tcp, admin, admin_address=address)

@@ -1,9 +1,0 @@
-"""Faults that a route injects: one file a kind, each a class with one method, registered by its name.
-
-Whether a fault strikes is `policies.faults`' decision; here is what it then does to a request.
-"""
-
-from realproxy.faults import bandwidth, error, half, latency, reset
-from realproxy.faults.base import Struck, strike
-
-__all__ = ["Struck", "bandwidth", "error", "half", "latency", "reset", "strike"]

@@ -1,0 +1,1 @@
+"""What is said from hop to hop, and what is written down of it."""

@@ -1,0 +1,41 @@
+"""Answers of the proxy's own."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from realproxy.http1 import RequestHead
+from realproxy.messages.headers import connection_field, http_date
+
+
+def own_answer(
+    request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
+) -> bytes:
+    """A whole answer of the proxy's own, in plain text.
+
+    Parameters
+    ----------
+    request : RequestHead or None
+        What is answered; None if it could not be read.
+    status : int
+        Its status.
+    detail : str
+        One line for the reader; empty for the status alone.
+    keep : bool
+        Whether the connection lives on.
+    added : bytes
+        Further field lines.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = "Status"
+    body = f"{status} {phrase}{': ' if detail else ''}{detail}\n".encode()
+    connection = (
+        (b"" if keep else b"Connection: close\r\n") if request is None else connection_field(request, keep)
+    )
+    start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b%b" % (status, phrase.encode(), http_date(), connection, added)
+    if status in (204, 304):
+        return start + b"\r\n"
+    start += b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return start if request is not None and request.method == "HEAD" else start + body

@@ -1,0 +1,1 @@
+"""Sockets below HTTP: addresses, names, dialling, TLS, the PROXY protocol."""

@@ -1,0 +1,125 @@
+"""The certificates that this proxy shows: read from files, chosen by the name that a client asks for.
+
+Threads. A `Certificates` never changes; a reload makes another one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from policies.problems import BadInput
+from policies.settings import Certificate
+from realproxy.net.tls import NamedTls, server_context
+
+# Object identifier of subjectAltName, 2.5.29.17, in DER. RFC 5280, 4.2.1.6
+_SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))
+_SEQUENCE, _OCTETS, _OID, _EXTENSIONS, _DNS_NAME, _ADDRESS = 0x30, 0x04, 0x06, 0xA3, 0x82, 0x87
+
+
+class Certificates:
+    """All certificates of a listener.
+
+    Parameters
+    ----------
+    settings : sequence of Certificate
+        The first is shown to clients that ask for no name, or for one that no certificate has.
+    where : str
+        What messages call the source of the settings.
+
+    Raises
+    ------
+    BadInput
+        If a file cannot be used, in one line.
+
+    Attributes
+    ----------
+    context : ssl.SSLContext
+        For `realproxy.net.tls.TlsSocket`.
+    """
+
+    def __init__(self, settings: Sequence[Certificate], where: str) -> None:
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        contexts = []
+        for number, certificate in enumerate(settings):
+            context = _load(certificate, where, "tls" if len(settings) == 1 else f"tls.{number}")
+            contexts.append(context)
+            for name in certificate.names or names_in(Path(certificate.cert).read_text(encoding="latin-1")):
+                self._by_name.setdefault(name.lower(), context)
+        self.context = contexts[0]
+        self.context.sni_callback = self._choose
+
+    def named(self, name: str) -> ssl.SSLContext:
+        """The context whose certificate has a name: exactly, or by a wildcard (RFC 9525, 6.3)."""
+        exact = self._by_name.get(name)
+        return exact or self._by_name.get("*." + name.partition(".")[2]) or self.context
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        if name is not None:
+            wanted = name.lower().removesuffix(".")
+            connection.context = self.named(wanted)
+            if isinstance(connection, NamedTls):
+                connection.asked_name = wanted
+
+
+def _load(certificate: Certificate, where: str, key: str) -> ssl.SSLContext:
+    def encrypted() -> str:
+        raise BadInput(
+            where, f"{key}.key", f"{certificate.key!r} is encrypted; expected a key without password"
+        )
+
+    _check_file(certificate.cert, "CERTIFICATE", where, f"{key}.cert")
+    _check_file(certificate.key, "PRIVATE KEY", where, f"{key}.key")
+    context = server_context()
+    try:
+        context.load_cert_chain(certificate.cert, certificate.key, encrypted)
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        if "mismatch" in reason:
+            problem = f"{certificate.key!r} is not the key of {certificate.cert!r}"
+            raise BadInput(where, f"{key}.key", problem) from None
+        raise BadInput(where, f"{key}.cert", f"{certificate.cert!r} cannot be used: {reason}") from None
+    return context
+
+
+def _check_file(path: str, kind: str, where: str, key: str) -> None:
+    try:
+        text = Path(path).read_text(encoding="latin-1")
+    except OSError as error:
+        raise BadInput(where, key, f"{path!r} cannot be read: {(error.strerror or '').lower()}") from None
+    if f"{kind}-----" not in text:
+        raise BadInput(where, key, f"{path!r} holds no {kind.lower()} in PEM form")
+
+
+def names_in(pem: str) -> list[str]:
+    """The names and addresses of the first certificate in a PEM file (subjectAltName), lower case."""
+    start = pem.index("-----BEGIN CERTIFICATE-----")
+    end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+    der = ssl.PEM_cert_to_DER_cert(pem[start:end])
+    ((_, certificate),) = _items(der)
+    _, signed = next(_items(certificate))
+    names = []
+    for extensions in (value for tag, value in _items(signed) if tag == _EXTENSIONS):
+        for _, extension in _items(next(_items(extensions))[1]):
+            parts = list(_items(extension))
+            if parts[0] == (_OID, _SUBJECT_ALT_NAME):
+                names += [
+                    str(ipaddress.ip_address(value)) if tag == _ADDRESS else value.decode("latin-1").lower()
+                    for tag, value in _items(next(_items(parts[-1][1]))[1])
+                    if tag in (_DNS_NAME, _ADDRESS)
+                ]
+    return names
+
+
+def _items(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each element in a row. ITU-T X.690, 8.1"""
+    at = 0
+    while at < len(der):
+        tag, size, at = der[at], der[at + 1], at + 2
+        if size & 0x80:
+            count = size & 0x7F
+            size, at = int.from_bytes(der[at : at + count]), at + count
+        yield tag, der[at : at + size]
+        at += size

@@ -1,0 +1,221 @@
+"""Names to addresses, with a time limit: the system's resolver has none.
+
+Threads. A look-up that hangs cannot be ended, only left alone: it runs in a thread of this file's
+pool, and who asked waits no longer than he wants to. `_lock` guards the pool's numbers, the look-ups
+under way and those that are remembered. All that ask for one name share one look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+from realproxy.errors import End, UpstreamTrouble
+from realproxy.net.address import Address
+
+THREADS = 16
+"""Look-ups at once; more wait for one of these."""
+WAITING = 1024
+"""Look-ups that may wait for a thread."""
+REMEMBERED = 1.0
+"""Seconds that an answer is used again. The system does not say how long it may be."""
+SOON = 0.1
+"""Seconds for which what is known must still be known for `knows`."""
+MOST_REMEMBERED = 4096
+IDLE = 10.0
+"""Seconds without work after which a thread ends."""
+
+
+class _Lookup:
+    """One look-up, and who waits for it."""
+
+    __slots__ = ("addresses", "callbacks", "done", "until")
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.callbacks: list[Callable[[], object]] = []
+        self.done = threading.Event()
+        self.until = 0.0
+
+
+@lru_cache(1024)
+def is_literal(host: str) -> bool:
+    """Whether `host` is an IP address as it is usually written, which needs no look-up."""
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def read_address(host: str) -> str | None:
+    """The IP address that `host` is, however the system lets it be written (``127.1``); None for a name."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        return None
+    return str(found[0][4][0])
+
+
+class Resolver:
+    """Looks names up in threads of its own.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that `resolve` waits.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._known: dict[str, _Lookup] = {}
+        self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
+        self._threads = self._unfinished = 0
+        self._stopped = False
+
+    @property
+    def threads(self) -> int:
+        """Threads that are there now."""
+        return self._threads
+
+    def resolve(self, address: Address) -> list[Address]:
+        """The IP addresses that a target leads to.
+
+        Raises
+        ------
+        UpstreamTrouble
+            502 if there is none, 504 if the answer takes too long.
+        """
+        host = address[0]
+        if is_literal(host):
+            return [address]
+        lookup = self._lookup(host)
+        if not lookup.done.wait(self.timeout):
+            detail = f"the name {host} was not resolved in time"
+            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="dns_timeout")
+        if self._stopped and not lookup.addresses:
+            raise _stopping()
+        return self.found(address, lookup.addresses)
+
+    def knows(self, host: str) -> bool:
+        """Whether `resolve` will answer at once, now and for a moment to come."""
+        if is_literal(host):
+            return True
+        lookup = self._known.get(host)
+        return lookup is not None and lookup.done.is_set() and lookup.until > time.monotonic() + SOON
+
+    def soon(self, host: str, callback: Callable[[list[str]], object]) -> None:
+        """Look a name up without waiting.
+
+        Parameters
+        ----------
+        host : str
+            A name or an address.
+        callback : callable
+            Gets the addresses, none if there are none; called by any thread, perhaps at once.
+        """
+        if is_literal(host):
+            callback([host])
+            return
+        try:
+            lookup = self._lookup(host)
+        except UpstreamTrouble:
+            callback([])
+            return
+        with self._lock:
+            if not lookup.done.is_set():
+                lookup.callbacks.append(lambda: callback(lookup.addresses))
+                return
+        callback(lookup.addresses)
+
+    def found(self, address: Address, addresses: list[str]) -> list[Address]:
+        """What was found for `address`; raises `UpstreamTrouble` 502 if that is nothing."""
+        host, port = address
+        if not addresses:
+            detail = f"cannot resolve {host}"
+            raise UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
+        return [(found, port) for found in addresses]
+
+    def stop(self) -> None:
+        """Take no more, let the threads end, and nobody wait for one that hangs in the system."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            threads = self._threads
+            for lookup in self._known.values():
+                lookup.done.set()  # who still waits is told that there is nothing
+        with contextlib.suppress(queue.Full):
+            for _ in range(threads):
+                self._queue.put_nowait(None)
+
+    def _lookup(self, host: str) -> _Lookup:
+        now = time.monotonic()
+        with self._lock:
+            lookup = self._known.get(host)
+            if lookup is not None and not (lookup.done.is_set() and lookup.until < now):
+                return lookup
+            if self._stopped:
+                raise _stopping()
+            if len(self._known) >= MOST_REMEMBERED:
+                self._forget(now)
+            lookup = _Lookup()
+            try:
+                self._queue.put_nowait(host)
+            except queue.Full:
+                raise UpstreamTrouble(503, End.UPSTREAM_SLOW, "too many names wait to be resolved") from None
+            self._known[host] = lookup
+            self._unfinished += 1
+            if self._threads < min(self._unfinished, THREADS):
+                self._threads += 1
+                threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
+        return lookup
+
+    def _forget(self, now: float) -> None:
+        for host, lookup in list(self._known.items()):
+            if lookup.done.is_set() and lookup.until < now:
+                del self._known[host]
+
+    def _run(self) -> None:
+        while (host := self._next()) is not None:
+            addresses = look_up(host)
+            with self._lock:
+                self._unfinished -= 1
+                lookup = self._known[host]
+                lookup.addresses = addresses
+                lookup.until = time.monotonic() + REMEMBERED
+                callbacks, lookup.callbacks = lookup.callbacks, []
+                lookup.done.set()
+            for callback in callbacks:
+                callback()
+
+    def _next(self) -> str | None:
+        while True:
+            try:
+                host = self._queue.get(timeout=IDLE)
+            except queue.Empty:
+                host = None
+            with self._lock:
+                if host is None and not self._stopped and not self._queue.empty():
+                    continue  # it came just now, for a thread that seemed to be idle
+                self._threads -= host is None
+            return host
+
+
+def _stopping() -> UpstreamTrouble:
+    return UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+
+
+def look_up(host: str) -> list[str]:
+    """The addresses of a name, as the system says; none if it knows none. May take long."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -1,0 +1,1 @@
+"""Logs, counts, the admin port."""

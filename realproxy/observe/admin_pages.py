@@ -1,0 +1,112 @@
+"""What the admin port serves: counts, settings, the live page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, Protocol
+
+from policies.pac import CONTENT_TYPE, pac_text
+from policies.problems import BadInput
+from policies.settings import ProxySettings
+from realproxy.net.address import Address
+from realproxy.observe.admin_server import Page, Pages, Question, problem
+
+SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
+"""Keys of the settings below which every value is masked."""
+MASK = "***"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:"
+)
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+
+
+class Counted(Protocol):
+    """Whose counts are served: a proxy, or several added up."""
+
+    @property
+    def settings(self) -> ProxySettings:
+        """In force now."""
+
+    @property
+    def address(self) -> Address:
+        """Where the proxy listens."""
+
+    def stats(self) -> dict[str, Any]:
+        """As `realproxy.Proxy.stats`."""
+
+    def recent(self) -> list[dict[str, Any]]:
+        """The last exchanges."""
+
+    def purge(self, **what: str | None) -> int:
+        """As `realproxy.Proxy.purge`."""
+
+
+def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
+    """The pages that every proxy has."""
+
+    def prometheus(_: Question) -> Page:
+        from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
+        from realproxy.observe.prometheus import metrics  # only who is scraped needs the library
+
+        return Page(metrics(counted.stats()), METRICS_TYPE)
+
+    return {
+        ("GET", "/"): lambda _: _live_page(),
+        ("GET", "/metrics"): prometheus,
+        ("GET", "/stats"): lambda _: _json(counted.stats()),
+        ("GET", "/recent"): lambda _: _json(counted.recent()),
+        ("POST", "/purge"): lambda question: _purge(counted, question),
+        ("GET", "/proxy.pac"): lambda question: _pac(counted, question),
+        ("GET", "/config"): lambda _: _json(masked(counted.settings.model_dump(mode="json", by_alias=True))),
+    }
+
+
+def _json(data: Any) -> Page:
+    return Page(json.dumps(data).encode() + b"\n", "application/json")
+
+
+def _purge(counted: Counted, question: Question) -> Page:
+    """Drop what ``url``, ``prefix`` or ``tag`` names from the store."""
+    known = {"url", "prefix", "tag"}
+    if unknown := sorted(set(question.parameters) - known):
+        return problem(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
+    try:
+        return _json({"purged": counted.purge(**question.parameters)})
+    except BadInput as error:
+        return problem(400, str(error))
+
+
+def _live_page() -> Page:
+    body = resources.files("realproxy.observe").joinpath("live.html").read_bytes()
+    return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": _POLICY})
+
+
+def _pac(counted: Counted, question: Question) -> Page:
+    """The file that tells a browser to use this proxy, under the name by which it reached this port."""
+    forward = counted.settings.forward
+    if forward is None:
+        return Page(b"there is no [forward] table, so no proxy to configure\n", status=404)
+    host, port = counted.address
+    if host in ("0.0.0.0", "::"):
+        host = question.host.rpartition(":")[0] if question.host[-1:].isdigit() else question.host
+    elif ":" in host:
+        host = f"[{host}]"
+    return Page(pac_text(forward, f"{host}:{port}").encode(), CONTENT_TYPE)
+
+
+def masked(data: Any, *, hidden: bool = False) -> Any:
+    """Settings as plain data, with `MASK` in place of what nobody should read over a shoulder."""
+    if isinstance(data, dict):
+        return {key: masked(value, hidden=hidden or key in SECRET_KEYS) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [masked(value, hidden=hidden) for value in data]
+    if data is None or not hidden:
+        return _CREDENTIALS.sub(MASK, data) if isinstance(data, str) else data
+    return MASK
+
+
+__all__ = ["Counted", "Pages", "masked", "pages_of"]

@@ -1,0 +1,140 @@
+"""A line of the access log, as JSON or in the combined format.
+
+The log thread shares the interpreter with those who serve, so a line is put together from as few
+pieces as can be: what is the same within a second, or for a user agent, is made once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _json
+
+from realproxy.messages.record import Exchange
+
+Format = Callable[[Exchange, float], str]
+"""Makes a line of an exchange and the time of its end, in seconds since 1970."""
+
+SHORT = 256
+"""Characters: what is longer is not remembered for further lines."""
+
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
+
+
+def format_json(exchange: Exchange, wall: float) -> str:
+    """One JSON object: who asked what, what came of it, and where the time went (milliseconds)."""
+    head, arrived, started = exchange.head, exchange.arrived, exchange.asked
+    asked, target, origin = _NOBODY, "null", _NOWHERE
+    if head is not None:
+        write = _asked if len(head.authority) < SHORT else _asked.__wrapped__
+        asked, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
+        value = head.fields.get
+        origin = f'"referer": {_field(value(b"referer"))}, "user_agent": {_field(value(b"user-agent"))}'
+    short = len(exchange.upstream) + len(exchange.detail) < SHORT
+    course = (_course if short else _course.__wrapped__)(
+        exchange.route, exchange.service, exchange.upstream, exchange.attempts, exchange.fault,
+        exchange.reused, exchange.cache, exchange.end, exchange.detail, exchange.user,
+    )  # fmt: skip
+    return (
+        f'{{"time": "{_iso_time(wall)}", "client": {_json(exchange.client)}, "side": {_json(exchange.side)}, '
+        f'{asked}, "target": {target}, "status": {exchange.status or "null"}, "bytes": {exchange.sent}, '
+        f'"received": {exchange.received}, {course}, "trace": {_word(exchange.trace)}, '
+        f'"queue_ms": {_ms(exchange.picked - arrived) if arrived and exchange.picked else "null"}, '
+        f'"connect_ms": {_ms(exchange.connecting) if started else "null"}, '
+        f'"first_byte_ms": {_ms(exchange.answered - started) if started and exchange.answered else "null"}, '
+        f'"total_ms": {_ms(exchange.ended - arrived) if arrived and exchange.ended else "null"}, {origin}}}\n'
+    )
+
+
+_NOBODY = '"method": null, "host": null'
+_NOWHERE = '"referer": null, "user_agent": null'
+
+
+@lru_cache(256)
+def _asked(method: str, authority: bytes) -> str:
+    return f'"method": {_json(method)}, "host": {_json(authority.decode("latin-1"))}'
+
+
+@lru_cache(256)
+def _course(
+    route: int | None, service: str, upstream: str, attempts: int, fault: str,
+    reused: bool, cache: str, end: str, detail: str, user: str,
+) -> str:  # fmt: skip
+    """What is the same for many requests."""
+    return (
+        f'"route": {"null" if route is None else route}, "service": {_word(service)}, '
+        f'"upstream": {_word(upstream)}, "attempts": {attempts}, "fault": {_word(fault)}, '
+        f'"reused": {"true" if reused else "false"}, "cache": {_word(cache)}, "end": {_json(end)}, '
+        f'"detail": {_word(detail)}, "user": {_word(user)}'
+    )
+
+
+def _word(value: str) -> str:
+    return _json(value) if value else "null"
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds, with three decimals at most, as JSON has them: 12.5, 3.0."""
+    text = f"{seconds * 1000:.3f}"
+    if text[-1] != "0":
+        return text
+    text = text.rstrip("0")
+    return text + "0" if text[-1] == "." else text
+
+
+@lru_cache(256)
+def _short_field(value: bytes | None) -> str:
+    return "null" if value is None else _json(value.decode("latin-1"))
+
+
+def _field(value: bytes | None) -> str:
+    return _short_field(value) if value is None or len(value) < SHORT else _short_field.__wrapped__(value)
+
+
+def _iso_time(wall: float) -> str:
+    """As in 2026-01-31T23:59:59.123+00:00."""
+    second = int(wall)
+    micros = round((wall - second) * 1e6)
+    if micros == 1_000_000:
+        second, micros = second + 1, 0
+    return f"{_iso_second(second)}.{_MILLIS[micros // 1000]}+00:00"
+
+
+_MILLIS = tuple(f"{number:03d}" for number in range(1000))
+
+
+@lru_cache(4)
+def _iso_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+def format_combined(exchange: Exchange, wall: float) -> str:
+    """The combined format of Apache and nginx."""
+    head = exchange.head
+    line, origin = "-", '"-" "-"'
+    if head is not None:
+        line = f"{head.method} {_quoted(head.target)} HTTP/1.{head.minor}"
+        value = head.fields.get
+        origin = f'"{_quoted(value(b"referer"))}" "{_quoted(value(b"user-agent"))}"'
+    user = _quoted(exchange.user.encode()) if exchange.user else "-"
+    return (
+        f'{exchange.client} - {user} [{_apache_second(int(wall))}] "{line}" {exchange.status or "-"} '
+        f"{exchange.sent} {origin}\n"
+    )
+
+
+@lru_cache(4)
+def _apache_second(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+
+
+def _quoted(value: bytes | None) -> str:
+    if not value:
+        return "-"
+    if _PLAIN.fullmatch(value) is not None:
+        return value.decode("ascii")
+    return "".join(
+        chr(byte) if 32 <= byte < 127 and byte not in (34, 92) else f"\\x{byte:02x}" for byte in value
+    )

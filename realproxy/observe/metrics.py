@@ -1,0 +1,161 @@
+"""What requests cost, counted while they are served: for /metrics, /stats and the live page.
+
+Threads. A `Meter` is written by one thread. Reading another's is safe at any time: rows are only
+added, and the copy of a row is one operation of the interpreter; it may be one request behind.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from realproxy.messages.record import Exchange
+
+BOUNDS = (
+    0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05,
+    0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 30.0, 60.0,
+)  # fmt: skip
+"""Upper bounds of a histogram's buckets, in seconds."""
+TIMERS = ("queue", "connect", "first_byte", "total")
+"""What is timed, as in the access log."""
+LABELS = ("side", "route", "service", "upstream", "status", "cache")
+MOST_ROWS = 2000
+"""Combinations of labels that are told apart; further ones are counted together."""
+RECENT = 64
+"""Exchanges that each thread remembers."""
+
+_NAMES = [*map(str, BOUNDS), "inf"]
+_WIDTH = 1 + len(_NAMES)
+_QUEUE, _CONNECT, _FIRST_BYTE, _TOTAL = (2 + number * _WIDTH for number in range(len(TIMERS)))
+_OTHER = ("other", None, "", "", 0, "")
+
+Key = tuple[str, int | None, str, str, int, str]
+
+
+class Meter:
+    """Counts exchanges by who answered them and how.
+
+    Attributes
+    ----------
+    recent : deque of Exchange
+        The last ones.
+    """
+
+    __slots__ = ("_rows", "recent")
+
+    def __init__(self) -> None:
+        self._rows: dict[Key, list[float]] = {}
+        self.recent: deque[Exchange] = deque(maxlen=RECENT)
+
+    def record(self, exchange: Exchange) -> None:
+        """Count an exchange that has ended."""
+        reverse = exchange.side == "reverse"  # elsewhere clients name the upstream: no end of them
+        cache = exchange.cache
+        key = (
+            exchange.side, exchange.route, exchange.service, exchange.upstream if reverse else "",
+            exchange.status, _outcome(cache) if cache else "",
+        )  # fmt: skip
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, _new_row())
+        row[0] += 1
+        row[1] += exchange.sent
+        arrived, asked, answered = exchange.arrived, exchange.asked, exchange.answered
+        _note(row, _QUEUE, exchange.picked - arrived)
+        if asked:
+            _note(row, _CONNECT, exchange.connecting)
+            if answered:
+                _note(row, _FIRST_BYTE, answered - asked)
+        _note(row, _TOTAL, exchange.ended - arrived)
+        self.recent.append(exchange)
+
+    def rows(self) -> dict[Key, list[float]]:
+        """A copy of all counts."""
+        return {key: row.copy() for key, row in self._rows.copy().items()}
+
+    def absorb(self, other: Meter) -> None:
+        """Take over the counts of a meter that nobody writes to any more."""
+        for key, row in other.rows().items():
+            mine = self._rows.get(key)
+            self._rows[key] = row if mine is None else [a + b for a, b in zip(mine, row, strict=True)]
+        self.recent.extend(other.recent)
+
+
+def _outcome(cache: str) -> str:
+    """A value of Cache-Status in one word."""
+    if cache.startswith("hit"):
+        return "hit"
+    return "collapsed" if "; collapsed" in cache else "miss"
+
+
+def _new_row() -> list[float]:
+    return [0] * (2 + len(TIMERS) * _WIDTH)
+
+
+def _note(row: list[float], place: int, seconds: float) -> None:
+    row[place] += seconds
+    row[place + 1 + bisect_left(BOUNDS, seconds)] += 1
+
+
+def traffic(meters: Iterable[Meter]) -> list[dict[str, Any]]:
+    """What the meters have counted, as plain data.
+
+    Returns
+    -------
+    list of dict
+        A row for each combination of `LABELS` (texts): ``count``, ``bytes`` of bodies sent to
+        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``: how
+        many took at most so many seconds and more than the bound before; empty ones are left out.
+    """
+    together = Meter()
+    for meter in meters:
+        together.absorb(meter)
+    return [
+        {
+            **{label: "" if part is None else str(part) for label, part in zip(LABELS, key, strict=True)},
+            "count": row[0],
+            "bytes": row[1],
+            **{timer: _histogram(row, 2 + number * _WIDTH) for number, timer in enumerate(TIMERS)},
+        }
+        for key, row in together.rows().items()
+    ]
+
+
+def _histogram(row: list[float], place: int) -> dict[str, Any]:
+    counts = row[place + 1 : place + _WIDTH]
+    buckets = {name: count for name, count in zip(_NAMES, counts, strict=True) if count}
+    return {"count": sum(counts), "sum": row[place], "buckets": buckets}
+
+
+def recent(meters: Iterable[Meter], wall: float) -> list[dict[str, Any]]:
+    """The last exchanges, the latest first, as plain data.
+
+    Parameters
+    ----------
+    meters : iterable of Meter
+        Of all threads.
+    wall : float
+        What to add to the monotonic clock for seconds since 1970.
+    """
+    exchanges = [exchange for meter in meters for exchange in meter.recent.copy()]
+    exchanges.sort(key=lambda exchange: -exchange.ended)
+    return [
+        {
+            "time": round(wall + exchange.ended, 3),
+            "client": exchange.client,
+            "side": exchange.side,
+            "method": exchange.head.method if exchange.head else "",
+            "host": exchange.head.authority.decode("latin-1") if exchange.head else "",
+            "target": exchange.head.target.decode("latin-1")[:200] if exchange.head else "",
+            "status": exchange.status,
+            "bytes": exchange.sent,
+            "service": exchange.service,
+            "upstream": exchange.upstream,
+            "cache": exchange.cache,
+            "end": exchange.end,
+            "total_ms": round((exchange.ended - exchange.arrived) * 1000, 3),
+        }
+        for exchange in exchanges[:RECENT]
+    ]

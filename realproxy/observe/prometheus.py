@@ -1,0 +1,120 @@
+"""The proxy's counts in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from realproxy.observe.metrics import BOUNDS, LABELS, TIMERS
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_TEXT = {
+    "queue": "from a whole request head to a worker taking it",
+    "connect": "until there was a connection to the upstream",
+    "first_byte": "from asking the upstream to the head of its answer",
+    "total": "from a whole request head to the last byte of the answer",
+}
+_GAUGES = {
+    "connections": "Client connections that are open.",
+    "tunnels": "Tunnels that are open.",
+    "associations": "SOCKS5 UDP associations that are open.",
+    "threads": "Threads that answer requests.",
+    "queued": "Requests that wait for a thread.",
+    "awaiting": "Requests whose upstream is awaited without a thread.",
+    "upstream_idle": "Unused connections to upstreams.",
+    "cache_objects": "Objects in the store.",
+    "cache_bytes": "Bytes in the store, as charged to its capacity.",
+}
+_COUNTERS = {
+    "accepted": "Client connections accepted.",
+    "at_once": "Requests that needed no thread of their own.",
+    "hits": "Requests answered from the store.",
+    "misses": "Requests that the store could not answer.",
+    "log_dropped": "Lines of the access log that were lost.",
+    "cpu_seconds": "Processor time used.",
+}
+
+
+def metrics(stats: dict[str, Any]) -> bytes:
+    """`Proxy.stats` in Prometheus' text format.
+
+    Parameters
+    ----------
+    stats : dict
+        With ``traffic``.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Snapshot(stats))
+    return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    def __init__(self, stats: dict[str, Any]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, from one snapshot."""
+        stats = self._stats
+        for name, text in _GAUGES.items():
+            if name in stats:
+                yield GaugeMetricFamily(f"proxytwin_{name}", text, value=stats[name])
+        for name, text in _COUNTERS.items():
+            if name in stats:
+                yield CounterMetricFamily(f"proxytwin_{name}", text, value=stats[name])
+        yield _by(stats["ends"], "ends", "end", "Exchanges by how they ended.")
+        yield from _upstreams(stats)
+        yield from _traffic(stats.get("traffic", []))
+
+
+def _by(counts: dict[str, float], name: str, label: str, text: str) -> Metric:
+    family = CounterMetricFamily(f"proxytwin_{name}", text, labels=[label])
+    for key, count in counts.items():
+        family.add_metric([key], count)
+    return family
+
+
+def _upstreams(stats: dict[str, Any]) -> Iterator[Metric]:
+    labels = ["service", "upstream"]
+    requests = CounterMetricFamily("proxytwin_upstream_requests", "Requests sent upstream.", labels=labels)
+    outstanding = GaugeMetricFamily("proxytwin_upstream_outstanding", "Requests under way.", labels=labels)
+    for service, upstreams in stats["upstreams"].items():
+        for upstream in upstreams:
+            requests.add_metric([service, upstream["address"]], upstream["requests"])
+            outstanding.add_metric([service, upstream["address"]], upstream["outstanding"])
+    yield from (requests, outstanding)
+
+
+def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("proxytwin_requests", "Requests by who answered and how.", labels=LABELS)
+    sent = CounterMetricFamily("proxytwin_sent_bytes", "Bytes of bodies sent to clients.", labels=LABELS)
+    timers = {
+        timer: HistogramMetricFamily(f"proxytwin_{timer}_seconds", f"Time {_TEXT[timer]}.", labels=LABELS)
+        for timer in TIMERS
+    }
+    for row in rows:
+        values = [row[label] for label in LABELS]
+        requests.add_metric(values, row["count"])
+        sent.add_metric(values, row["bytes"])
+        for timer, family in timers.items():
+            if row[timer]["count"]:
+                family.add_metric(values, _cumulative(row[timer]["buckets"]), row[timer]["sum"])
+    yield from (requests, sent, *timers.values())
+
+
+def _cumulative(buckets: dict[str, float]) -> list[tuple[str, float]]:
+    """Buckets in Prometheus' way: each holds all that took at most so long."""
+    found, total = [], 0.0
+    for bound in [*map(str, BOUNDS), "inf"]:
+        total += buckets.get(bound, 0)
+        found.append(("+Inf" if bound == "inf" else bound, total))
+    return found

@@ -1,0 +1,42 @@
+"""Bandwidth: the answer goes out no faster than at a rate."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+
+from policies.settings.faults import Bandwidth
+from realproxy.proxying.faults.base import Struck, fault
+from realproxy.runtime.blocking import Waits
+
+STEP = 0.02
+"""Seconds from one part to the next."""
+
+
+@fault("bandwidth")
+class InjectedBandwidth:
+    """Sends in small parts, each at its time."""
+
+    def __init__(self, settings: Bandwidth) -> None:
+        self._rate = settings.rate
+        self._sent = 0
+        self._since = 0.0
+        self._waits: Waits
+
+    def strike(self, struck: Struck) -> None:
+        """See `realproxy.proxying.faults.base.Injected`."""
+        self._waits = struck.waits
+        struck.client.shapes.append(self)
+
+    def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
+        """Send all of `pieces`; returns their length. Raises `OSError`."""
+        data = memoryview(b"".join(pieces))
+        self._since = self._since or time.monotonic()
+        part = max(1, int(self._rate * STEP))
+        for start in range(0, len(data), part):
+            with self._waits.unknown():
+                time.sleep(max(0.0, self._since + self._sent / self._rate - time.monotonic()))
+            sock.sendall(data[start : start + part])
+            self._sent += len(data[start : start + part])
+        return len(data)

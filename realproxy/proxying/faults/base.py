@@ -1,0 +1,65 @@
+"""What every fault is, and how those of a route strike a request.
+
+Runs in the worker that owns the client.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from policies.faults import struck_by
+from policies.settings.faults import Fault
+from realproxy.downstream.connection import Client
+from realproxy.messages.record import Exchange
+from realproxy.runtime.blocking import Waits
+
+
+class Struck:
+    """A request that a fault has struck.
+
+    Attributes
+    ----------
+    client : Client
+        Who asks.
+    exchange : Exchange
+        The record.
+    waits : Waits
+        Where a worker that waits is counted.
+    rng : random.Random
+        Where further chance comes from.
+    """
+
+    __slots__ = ("client", "exchange", "rng", "waits")
+
+    def __init__(self, client: Client, exchange: Exchange, waits: Waits, rng: random.Random) -> None:
+        self.client, self.exchange, self.waits, self.rng = client, exchange, waits, rng
+
+
+class Injected(Protocol):
+    """A kind of fault, made from its settings."""
+
+    def strike(self, struck: Struck) -> None:
+        """Do it: wait, end the request by `Refusal` or `Cut`, or change how its answer is sent."""
+
+
+KINDS: dict[str, Callable[[Any], Injected]] = {}
+
+
+def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
+    """A class decorator: `kind` in the settings is this class, which is made from the fault's table."""
+
+    def remember(injected: type[Any]) -> type[Any]:
+        KINDS[kind] = injected
+        return injected
+
+    return remember
+
+
+def strike(faults: Sequence[Fault], struck: Struck) -> None:
+    """Let the faults of a route strike a request, as chance has it; the log names those that did."""
+    for chosen in struck_by(faults, struck.rng):
+        exchange = struck.exchange
+        exchange.fault = f"{exchange.fault}+{chosen.kind}" if exchange.fault else chosen.kind
+        KINDS[chosen.kind](chosen).strike(struck)

@@ -1,0 +1,51 @@
+"""Half an answer: its body is cut off in the middle, and the connection reset."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+
+from policies.settings.faults import Half
+from realproxy.downstream.connection import Client
+from realproxy.errors import Cut, End
+from realproxy.proxying.faults.base import Struck, fault
+
+_LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
+
+
+@fault("half")
+class InjectedHalf:
+    """Passes a share of the body, and then cuts the client off."""
+
+    def __init__(self, settings: Half) -> None:
+        self._share = settings.share
+        self._left = -1
+        self._client: Client
+
+    def strike(self, struck: Struck) -> None:
+        """See `realproxy.proxying.faults.base.Injected`."""
+        self._client = struck.client
+        struck.client.shapes.append(self)
+
+    def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
+        """Send as much of `pieces` as may come; returns their length. Raises `Cut` at the cut."""
+        data = b"".join(pieces)
+        if self._left < 0:
+            if data.startswith(b"HTTP/1.1 1"):
+                sock.sendall(data)
+                return len(data)
+            self._left = self._limit(data)
+        sock.sendall(data[: self._left])
+        self._left -= min(len(data), self._left)
+        if self._left == 0:
+            self._client.reset_on_close()
+            raise Cut(End.FAULT)
+        return len(data)
+
+    def _limit(self, data: bytes) -> int:
+        """Bytes that may come, of an answer that begins with `data`."""
+        head = data.find(b"\r\n\r\n") + 4
+        said = _LENGTH.search(data, 0, head)
+        length = int(said[1]) if said is not None else len(data) - head
+        return head + int(length * self._share)

@@ -1,0 +1,22 @@
+"""Latency: the request waits before anything is done for it."""
+
+from __future__ import annotations
+
+import time
+
+from policies.faults import delay_of
+from policies.settings.faults import Latency
+from realproxy.proxying.faults.base import Struck, fault
+
+
+@fault("latency")
+class InjectedLatency:
+    """Waits, in the worker's thread: as with any slow request, the thread is taken meanwhile."""
+
+    def __init__(self, settings: Latency) -> None:
+        self._settings = settings
+
+    def strike(self, struck: Struck) -> None:
+        """See `realproxy.proxying.faults.base.Injected`."""
+        with struck.waits.unknown():
+            time.sleep(delay_of(self._settings, struck.rng))

@@ -1,0 +1,20 @@
+"""Reset: the connection ends with RST instead of an answer."""
+
+from __future__ import annotations
+
+from policies.settings.faults import Reset
+from realproxy.errors import Cut, End
+from realproxy.proxying.faults.base import Struck, fault
+
+
+@fault("reset")
+class InjectedReset:
+    """Cuts the client off."""
+
+    def __init__(self, _settings: Reset) -> None:
+        return
+
+    def strike(self, struck: Struck) -> None:
+        """See `realproxy.proxying.faults.base.Injected`."""
+        struck.client.reset_on_close()
+        raise Cut(End.FAULT)

@@ -1,0 +1,1 @@
+"""Loops, slots, waits: what threads have in common; nothing of HTTP."""

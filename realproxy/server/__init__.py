@@ -1,0 +1,1 @@
+"""Who accepts, waits for heads, and runs the phases."""

@@ -1,0 +1,345 @@
+"""Raw TCP services: whatever a connection speaks, it leads to an upstream of a service.
+
+Threads. Everything here happens in the relay thread, but for the making, `drain` and `counts`.
+It owns the listeners, and every connection until its tunnel has ended; `_Connection.close` is the
+one place that closes a client's socket. No connection costs a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from policies.problems import BadInput
+from policies.settings import Limits, ProxySettings
+from policies.settings import Tcp as TcpSettings
+from realproxy.errors import End
+from realproxy.messages.record import Exchange
+from realproxy.net.address import Address
+from realproxy.net.dial import Dial, Names
+from realproxy.net.listener import let_nobody_in, listen
+from realproxy.net.proxy_protocol import WRITERS, BadHeader, Endpoint, Trusted, read_header
+from realproxy.net.resolver import Resolver
+from realproxy.tunnel.relay import Relay, Tunnel
+from realproxy.upstream.service import Pick, Service
+
+RETRY_ACCEPT = 1.0
+"""Seconds of rest when the process has no descriptor left."""
+
+
+class TcpListener:
+    """One raw TCP listener.
+
+    Parameters
+    ----------
+    settings : policies.settings.Tcp
+        Its table.
+    sock : socket.socket
+        Bound and listening; closed here.
+    service : Service
+        Where connections go.
+    relay : Relay
+        Whose thread does everything.
+    names : Names
+        For upstreams that are named.
+    limits : Limits
+        From the settings; `connections` is for each listener.
+    logged : callable
+        Takes the exchange of a connection that has ended.
+    """
+
+    def __init__(
+        self,
+        settings: TcpSettings,
+        sock: socket.socket,
+        service: Service,
+        relay: Relay,
+        names: Names,
+        limits: Limits,
+        logged: Callable[[Exchange], None],
+    ) -> None:
+        self.settings, self.service, self.relay, self.names = settings, service, relay, names
+        self.limits, self.logged = limits, logged
+        self.trusted = Trusted(settings.proxy_protocol)
+        self.address: Address = sock.getsockname()[:2]
+        self._sock = sock
+        self._open: set[_Connection] = set()
+        self._accepted = self._failed = self._sent = self._received = 0
+        self.empty = threading.Event()
+        sock.setblocking(False)
+        relay.at_stop.append(self._stop)
+        relay.call(lambda: self._listen(True))
+
+    def counts(self) -> dict[str, str | int]:
+        """Its address and service, connections (open, accepted, failed), bytes both ways."""
+        living = [c.tunnel for c in list(self._open) if c.tunnel is not None]
+        return {
+            "listen": f"{self.address[0]}:{self.address[1]}",
+            "service": self.service.name,
+            "open": len(self._open),
+            "accepted": self._accepted,
+            "failed": self._failed,
+            "sent": self._sent + sum(tunnel.down.count for tunnel in living),
+            "received": self._received + sum(tunnel.up.count for tunnel in living),
+        }
+
+    def drain(self) -> None:
+        """Accept no more; `empty` is set when the last connection has ended."""
+        self.relay.call(self._drain)
+
+    def ended(self, connection: _Connection) -> None:
+        """A connection is closed."""
+        exchange = connection.exchange
+        self._open.discard(connection)
+        self._sent += exchange.sent
+        self._received += exchange.received
+        self._failed += exchange.end not in (End.DONE, End.IDLE, End.STOPPED)
+        self.logged(exchange)
+        self._listen(True)
+
+    def _drain(self) -> None:
+        if self._sock.fileno() >= 0:
+            let_nobody_in(self._sock)
+            self._accept()  # who is in the kernel's queue was let in before
+            self.relay.forget(self._sock)
+            self._sock.close()
+        if not self._open:
+            self.empty.set()
+
+    def _stop(self) -> None:
+        self._drain()
+        for connection in [c for c in self._open if c.tunnel is None]:
+            connection.fail(End.STOPPED)
+
+    def _listen(self, on: bool) -> None:
+        if self._sock.fileno() >= 0:
+            self.relay.watch(self._sock, select.EPOLLIN if on else 0, self._ready)
+        elif not self._open:
+            self.empty.set()
+
+    def _ready(self, _: int, __: float) -> None:
+        self._accept()
+
+    def _accept(self) -> None:
+        for _ in range(64):
+            if len(self._open) >= self.limits.connections:
+                self._listen(False)  # the kernel's queue holds further ones until one ends
+                return
+            try:
+                sock, peer = self._sock.accept()
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                continue  # that client is gone already
+            except OSError:
+                self._listen(False)
+                self.relay.at(time.monotonic() + RETRY_ACCEPT, lambda _: self._listen(True))
+                return
+            self._accepted += 1
+            connection = _Connection(self, sock, peer[:2])
+            self._open.add(connection)
+            connection.begin()
+
+
+class _Connection:
+    """A client's connection, from its acceptance to its end: who is it, then where to, then a tunnel."""
+
+    __slots__ = (
+        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "exchange",
+        "tunnel",
+    )  # fmt: skip
+
+    def __init__(self, owner: TcpListener, sock: socket.socket, peer: Endpoint) -> None:
+        self._owner, self._sock, self._peer = owner, sock, peer
+        self._read = self._header = b""
+        self._pick: Pick | None = None
+        self._dial: Dial | None = None
+        self._failed: list[int] = []
+        self.tunnel: Tunnel | None = None
+        now = time.monotonic()
+        self.exchange = Exchange(peer[0], now, now)
+        self._service = owner.service
+        self.exchange.side, self.exchange.service = "tcp", self._service.name
+
+    def begin(self) -> None:
+        owner, sock = self._owner, self._sock
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):  # it is gone already, which its first event will tell
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self._peer[0] in owner.trusted:
+            owner.relay.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
+            owner.relay.at(time.monotonic() + owner.limits.header_timeout, lambda _: self._too_late())
+        else:
+            self._find_upstream()
+
+    def fail(self, end: End) -> None:
+        """End it before there is a tunnel."""
+        if self._dial is not None:
+            self._dial.cancel()
+        self._close(end)
+
+    # --- who is it ------------------------------------------------------------------------------
+
+    def _read_header(self) -> None:
+        try:
+            data = self._sock.recv(4096)
+            self._read += data
+            header = read_header(self._read) if data else None
+        except BlockingIOError:
+            return
+        except OSError:
+            self.fail(End.CLIENT_GONE)
+            return
+        except BadHeader:
+            self.fail(End.CLIENT_BAD)
+            return
+        if header is not None:
+            self._peer = header.source or self._peer
+            self.exchange.client = self._peer[0]
+            self._read = self._read[header.size :]
+            self._owner.relay.forget(self._sock)
+            self._find_upstream()
+        elif not data:
+            self.fail(End.CLIENT_GONE)
+
+    def _too_late(self) -> None:
+        if self._pick is None and self._sock.fileno() >= 0:
+            self.fail(End.CLIENT_SLOW)
+
+    # --- where to -------------------------------------------------------------------------------
+
+    def _find_upstream(self) -> None:
+        """Take the next upstream: nothing was sent to the ones before, so any may be asked."""
+        owner = self._owner
+        pick = self._pick = self._service.start(self._peer[0], self._failed)
+        if pick.index in self._failed:
+            self.fail(End.UPSTREAM_UNREACHABLE)
+            return
+        self.exchange.upstream = pick.name
+        owner.names.resolve(pick.address, self._connect)
+
+    def _connect(self, addresses: list[Address]) -> None:
+        owner = self._owner
+        if self._sock.fileno() >= 0:  # else it was stopped while the name was resolved
+            self._dial = Dial(
+                owner.relay, addresses, owner.limits.connect_timeout, self._connected, self._unreachable
+            )
+
+    def _unreachable(self, _: str) -> None:
+        self._dial = None
+        assert self._pick is not None
+        self._failed.append(self._pick.index)
+        self._pick.finish(True)
+        if self._service.settings.failover and len(self._failed) < len(self._service.names):
+            self._find_upstream()
+        else:
+            self.fail(End.UPSTREAM_UNREACHABLE)
+
+    def _connected(self, upstream: socket.socket) -> None:
+        owner, exchange = self._owner, self.exchange
+        self._dial = None
+        exchange.asked = exchange.answered = time.monotonic()
+        exchange.connecting = exchange.asked - exchange.arrived
+        try:
+            upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if self._service.proxy_protocol is not None:
+                self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
+        except OSError:  # the client is gone
+            upstream.close()
+            self.fail(End.CLIENT_GONE)
+            return
+        first = self._header + self._read
+        self.tunnel = Tunnel(self._sock, upstream, first, b"", owner.settings.idle_timeout, self._ended)
+        owner.relay.begin(self.tunnel)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _ended(self, tunnel: Tunnel, end: End) -> None:
+        self.exchange.sent = tunnel.down.count
+        self.exchange.received = max(0, tunnel.up.count - len(self._header))
+        self._close(end)
+
+    def _close(self, end: End) -> None:
+        self.exchange.end, self.exchange.ended = end, time.monotonic()
+        self._owner.relay.forget(self._sock)
+        self._sock.close()
+        if self._pick is not None:
+            self._pick.finish(False if self.exchange.asked else None)
+        self._owner.ended(self)
+
+
+def open_listeners(settings: ProxySettings, where: str) -> list[socket.socket]:
+    """A listening socket for each raw TCP listener; raises `BadInput` and leaves none open."""
+    socks: list[socket.socket] = []
+    try:
+        for number, tcp in enumerate(settings.tcp):
+            socks.append(listen(tcp.listen, where, f"tcp.{number}.listen"))
+    except BadInput:
+        for sock in socks:
+            sock.close()
+        raise
+    return socks
+
+
+class TcpServices:
+    """All raw TCP listeners of a proxy.
+
+    Parameters
+    ----------
+    settings : ProxySettings
+        Of the whole proxy.
+    socks : list of socket.socket
+        One for each of its raw TCP listeners, see `open_listeners`.
+    services : dict of str to Service
+        By name.
+    relay : Relay
+        Whose thread does everything.
+    resolver : Resolver
+        For upstreams that are named.
+    logged : callable
+        Takes the exchange of a connection that has ended.
+    """
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        socks: list[socket.socket],
+        services: dict[str, Service],
+        relay: Relay,
+        resolver: Resolver,
+        logged: Callable[[Exchange], None],
+    ) -> None:
+        names = Names(relay, resolver)
+        self._listeners = [
+            TcpListener(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
+            for tcp, sock in zip(settings.tcp, socks, strict=True)
+        ]
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where they listen, in the order of the settings."""
+        return [listener.address for listener in self._listeners]
+
+    def counts(self) -> list[dict[str, str | int]]:
+        """See `TcpListener.counts`."""
+        return [listener.counts() for listener in self._listeners]
+
+    def adopt(self, services: dict[str, Service]) -> None:
+        """Lead further connections to other services of the same names."""
+        for listener in self._listeners:
+            listener.service = services[listener.settings.to]
+
+    def drain(self) -> None:
+        """Accept no more."""
+        for listener in self._listeners:
+            listener.drain()
+
+    def wait(self, until: float) -> None:
+        """Wait for the last connection to end, but not beyond `until` on the monotonic clock."""
+        for listener in self._listeners:
+            listener.empty.wait(max(0.0, until - time.monotonic()))

@@ -1,0 +1,275 @@
+"""The workers: threads that answer requests, as many as help.
+
+Threads. The places, the queue and the waits are all that the front and the workers share; who is in
+the queue has a place. The front thread alone starts workers, in `adjust`; a worker ends itself under
+the lock. What a worker counts is its own; `Workers.tally` may read it at any time.
+
+How many? One interpreter runs one thread at a time: two or three that could run keep it busy,
+more only add switching. So what is kept steady is not the number of threads but of those that
+could run. While requests wait and hardly a worker could run, all others being stuck with
+upstreams or slow clients, more are started, up to the limit. When more run than help, or some
+have not been needed for long, they are let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from realproxy.downstream.connection import Client
+from realproxy.observe.metrics import Meter
+from realproxy.proxying.context import Turn
+from realproxy.proxying.worker import Worker
+from realproxy.runtime.blocking import Waits
+from realproxy.runtime.slots import Places
+
+AT_FIRST = 3
+"""Threads that are there from the start, and stay."""
+SAMPLE = 0.001
+"""Seconds between two looks at what the workers do."""
+SAMPLES = 5
+"""Looks that one decision is taken from."""
+TOO_FEW, TOO_MANY = 1.0, 3.5
+"""Workers, on average: fewer that could run, or more that do run, change the number of threads."""
+UNNEEDED = 10.0
+"""Seconds in which a thread was never needed before it ends."""
+
+
+class Workers:
+    """A pool of workers.
+
+    Parameters
+    ----------
+    serve : callable
+        Answers the requests of a client; ends by handing the client on or closing it.
+    abandon : callable
+        Closes a client whose `serve` failed.
+    waits : Waits
+        What the workers wait for.
+    limit : int
+        Threads at most.
+    overflow : callable, optional
+        Takes the clients that are too many.
+    most_queued : int
+        Requests that may wait for a place, if there is an `overflow`.
+
+    Attributes
+    ----------
+    serve : callable
+        As given; may be replaced at any time.
+    places : Places
+        For the requests that are worked on: as many as there may be threads, its limit.
+    most_queued : int
+        As given; may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Client, Worker], None],
+        abandon: Callable[[Client], None],
+        waits: Waits,
+        limit: int,
+        overflow: Callable[[Client], None] | None = None,
+        most_queued: int = 0,
+    ) -> None:
+        self.serve, self._abandon, self._waits = serve, abandon, waits
+        self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
+        self.places: Places[Client] = Places(limit, self._queue.put)
+        self._overflow, self.most_queued = overflow, most_queued
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._workers: list[Worker] = []
+        self._retired: Counter[str] = Counter()
+        self._retired_meter = Meter()
+        self._idle: set[int] = set()
+        self._looks: list[tuple[int, int]] = []
+        self._least_idle = self._surplus = 0
+        self._next_look = self._next_review = 0.0
+        self._stopped = False
+
+    def count_with(self, worker: Worker) -> None:
+        """Count what another thread counts with `worker` among the rest, as long as the proxy runs."""
+        with self._lock:
+            self._workers.append(worker)
+
+    def start(self) -> None:
+        """Start the first threads."""
+        for _ in range(min(AT_FIRST, self.places.limit)):
+            self._start_one()
+
+    def submit(self, client: Client) -> None:
+        """Have a client's request answered; never waits."""
+        overflow, suspended = self._overflow, client.suspended
+        if suspended is not None and suspended.placed:
+            self._queue.put(client)
+            return
+        begun = suspended is not None and suspended.begun
+        if overflow is None or begun or self.places.waiting < self.most_queued:
+            self.places.stand_in_line(client)
+        else:
+            overflow(client)
+
+    @property
+    def count(self) -> int:
+        """Threads now."""
+        return len(self._threads)
+
+    def tally(self) -> Counter[str]:
+        """What all workers have counted."""
+        with self._lock:
+            return sum((Counter(dict(worker.tally)) for worker in self._workers), Counter(self._retired))
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a place, or with one for a thread."""
+        return self._queue.qsize() + self.places.waiting
+
+    def meters(self) -> list[Meter]:
+        """The meters of all workers, and one of those that have ended."""
+        with self._lock:
+            return [self._retired_meter, *(worker.meter for worker in self._workers)]
+
+    def adjust(self, now: float) -> float | None:
+        """Start or let go threads as needed; called by the front thread, often.
+
+        Parameters
+        ----------
+        now : float
+            Monotonic seconds.
+
+        Returns
+        -------
+        float or None
+            Seconds until it must be called again, or None if there is no need.
+        """
+        waiting, threads = self._queue.qsize(), len(self._threads)
+        if not waiting and threads <= AT_FIRST:
+            self._looks.clear()
+            return None
+        if now >= self._next_look:
+            self._next_look = now + SAMPLE
+            idle = len(self._idle)
+            self._least_idle = min(self._least_idle, idle)
+            self._looks.append((threads - self._waits.stuck(), idle))
+            if len(self._looks) == SAMPLES:
+                could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._looks, strict=True))
+                self._looks.clear()
+                for _ in range(self.lacking(could_run, waiting, threads)):
+                    self._start_one()
+                if could_run - idle_mean > TOO_MANY:
+                    self._surplus = max(self._surplus, 1)
+            if now >= self._next_review:
+                self._surplus = max(self._surplus, self._least_idle)
+                self._next_review, self._least_idle = now + UNNEEDED, threads
+        return self._next_look - now if waiting else None
+
+    def lacking(self, could_run: float, waiting: int, threads: int) -> int:
+        """How many threads to start.
+
+        Parameters
+        ----------
+        could_run : float
+            Workers that could run, on average.
+        waiting : int
+            Requests in the queue.
+        threads : int
+            Threads that there are.
+        """
+        if could_run >= TOO_FEW and threads > 0:
+            return 0
+        # Twice as many while hardly one could run: a burst of slow requests must not wait long.
+        step = max(1, threads) if could_run < TOO_FEW / 2 else 1
+        return max(0, min(waiting, step, self.places.limit - threads))
+
+    def busy_with(self, serve: Callable[[Client, Worker], None]) -> bool:
+        """Whether a worker still runs `serve`."""
+        with self._lock:
+            return any(worker.at == serve for worker in self._workers)
+
+    def stop(self, patience: float) -> None:
+        """Let every thread finish what it does, and end.
+
+        Parameters
+        ----------
+        patience : float
+            Seconds for all of them; who needs longer ends later, or with the process.
+        """
+        with self._lock:
+            self._stopped = True
+            threads = list(self._threads)
+        for _ in threads:
+            self._queue.put(None)
+        deadline = time.monotonic() + patience
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self.let_go()
+
+    def let_go(self) -> None:
+        """After the stop: give up what waits, for nobody will work on it."""
+        rest: list[Client | None] = [*self.places.dismiss()]
+        with contextlib.suppress(queue.Empty):
+            while True:
+                rest.append(self._queue.get_nowait())
+        for client in rest:
+            if client is not None and client.suspended is not None:
+                client.suspended.let_go()
+        with self._lock:
+            for _ in self._threads:  # those who are late
+                self._queue.put(None)
+
+    def _start_one(self) -> None:
+        thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
+        with self._lock:
+            if not self._stopped:
+                self._threads.add(thread)
+                thread.start()
+
+    def _run(self) -> None:
+        worker = Worker()
+        with self._lock:
+            self._workers.append(worker)
+        try:
+            while (client := self._next()) is not None:
+                self._work(client, worker)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+                self._workers.remove(worker)
+                self._retired += worker.tally
+                self._retired_meter.absorb(worker.meter)
+
+    def _next(self) -> Client | None:
+        if self._surplus and self._leave():
+            return None
+        me = threading.get_ident()
+        self._idle.add(me)
+        client = self._queue.get()
+        self._idle.discard(me)
+        return client
+
+    def _leave(self) -> bool:
+        """Whether the calling worker is to end."""
+        with self._lock:
+            if self._surplus == 0 or len(self._threads) <= AT_FIRST:
+                self._surplus = 0
+                return False
+            self._surplus -= 1
+            self._threads.discard(threading.current_thread())
+            return True
+
+    def _work(self, client: Client, worker: Worker) -> None:
+        handled = False
+        turn = client.suspended
+        worker.at = serve = turn.serving.serve if isinstance(turn, Turn) else self.serve
+        try:
+            serve(client, worker)
+            handled = True
+        finally:
+            self.places.give()
+            worker.at = None
+            if not handled:
+                self._abandon(client)

@@ -1,0 +1,111 @@
+"""The client's side of a handshake of version 5: asking a parent proxy. RFC 1928, RFC 1929"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realproxy.socks.addresses import BadAddress, read_address, write_address
+from realproxy.socks.replies import Reply
+from realproxy.socks.server import NO_AUTHENTICATION, USER_PASSWORD, Command
+
+
+class Refused(Exception):
+    """The parent does not do what it was asked.
+
+    Parameters
+    ----------
+    problem : str
+        Why, in words.
+    code : Reply
+        What a client of our own may be told.
+    """
+
+    def __init__(self, problem: str, code: Reply = Reply.GENERAL_FAILURE) -> None:
+        super().__init__(problem)
+        self.problem, self.code = problem, code
+
+
+class Asking:
+    """One request for a connection.
+
+    Parameters
+    ----------
+    host : str
+        Name or address to connect to; a name is resolved by the parent.
+    port : int
+        Its port.
+    user, password : str
+        Shown if the parent wants them; empty if there are none.
+
+    Attributes
+    ----------
+    done : bool
+        Whether the connection is there.
+    rest : bytes
+        What arrived behind the reply: the first bytes of the target.
+    """
+
+    def __init__(self, host: str, port: int, user: str = "", password: str = "") -> None:
+        self._request = bytes([5, Command.CONNECT, 0]) + write_address(host, port)
+        self._user, self._password = user.encode(), password.encode()
+        self._step: Callable[[], bytes | None] = self._method
+        self.done = False
+        self.rest = b""
+
+    def start(self) -> bytes:
+        """What to send first."""
+        methods = [NO_AUTHENTICATION, USER_PASSWORD] if self._user else [NO_AUTHENTICATION]
+        return bytes([5, len(methods), *methods])
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived; returns what to send. Raises `Refused`."""
+        self.rest += data
+        out = b""
+        while not self.done and (answer := self._step()) is not None:
+            out += answer
+        return out
+
+    def _take(self, end: int) -> bytes:
+        taken, self.rest = self.rest[:end], self.rest[end:]
+        return taken
+
+    def _method(self) -> bytes | None:
+        if len(self.rest) < 2:
+            return None
+        version, method = self._take(2)
+        if version != 5:
+            raise Refused("it does not speak SOCKS5")
+        if method == NO_AUTHENTICATION:
+            self._step = self._reply
+            return self._request
+        if method == USER_PASSWORD and self._user:
+            self._step = self._verdict
+            user, password = self._user, self._password
+            return bytes([1, len(user)]) + user + bytes([len(password)]) + password
+        raise Refused("it wants a user and a password" if not self._user else "it wants other credentials")
+
+    def _verdict(self) -> bytes | None:
+        if len(self.rest) < 2:
+            return None
+        if self._take(2)[1] != 0:
+            raise Refused("it does not accept the user or the password")
+        self._step = self._reply
+        return self._request
+
+    def _reply(self) -> bytes | None:
+        data = self.rest
+        if data and data[0] != 5:
+            raise Refused("its reply is not of version 5")
+        if len(data) > 1 and data[1] != Reply.SUCCEEDED:
+            known = data[1] in set(Reply)
+            code = Reply(data[1]) if known else Reply.GENERAL_FAILURE
+            raise Refused(code.meaning if known else f"reply {data[1]}", code)
+        try:
+            found = read_address(data, 3)
+        except BadAddress:
+            raise Refused("its reply is malformed") from None
+        if found is None:
+            return None
+        self._take(found[2])
+        self.done = True
+        return b""

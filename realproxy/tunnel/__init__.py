@@ -1,0 +1,1 @@
+"""Bytes both ways: CONNECT, Upgrade, SOCKS; datagrams."""

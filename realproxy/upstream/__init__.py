@@ -1,0 +1,1 @@
+"""Services and connections to them: pick, connect, send, retry, hedge, check."""

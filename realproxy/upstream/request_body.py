@@ -1,0 +1,161 @@
+"""The body of a request on its way upstream. Runs in the worker that owns both connections."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+
+from policies.settings import Limits
+from realproxy.downstream.connection import Client
+from realproxy.errors import End, Refusal, UpstreamTrouble
+from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
+from realproxy.messages.headers import trailer_lines
+from realproxy.net.tls import TlsSocket
+from realproxy.runtime.blocking import Waits
+from realproxy.upstream.connection import Connection
+
+Pieces = list[bytes | memoryview]
+
+READ = 128 * 2**10
+KEEP = 64 * 2**10
+"""Bytes of a body that are kept as long as the request may have to be sent again."""
+
+
+def encode(framing: int, pieces: Pieces, reader: BodyReader) -> Pieces:
+    """What to send for `pieces` of a body, with its end if `reader` has met it."""
+    if framing != CHUNKED:
+        return pieces
+    size = sum(len(piece) for piece in pieces)
+    coded: Pieces = [b"%x\r\n" % size, *pieces, b"\r\n"] if size else []
+    if reader.done:
+        coded.append(b"0\r\n%b\r\n" % trailer_lines(reader.trailer))
+    return coded
+
+
+class Upload:
+    """The body of a request on its way upstream.
+
+    While it is under way, `until_answer` waits for both sides, so that an upstream may answer
+    before it has read everything. Memory is bounded by one read and `KEEP`.
+
+    Parameters
+    ----------
+    client : Client
+        Where it comes from.
+    head : RequestHead
+        Says how it is framed.
+    limits : Limits
+        From the settings.
+    waits : Waits
+        Where waiting workers are counted.
+    until : float or None
+        When all of the exchange must be over, on the monotonic clock.
+    """
+
+    def __init__(
+        self, client: Client, head: RequestHead, limits: Limits, waits: Waits, until: float | None = None
+    ) -> None:
+        self._client, self._framing, self._limits, self._waits = client, head.framing, limits, waits
+        self._reader = body_reader(head.framing, limits.head)
+        self._held = memoryview(b"")
+        self._given_up = False
+        self._until, self._pace = until, client.pace.another() if client.pace is not None else None
+        self._kept: Pieces | None = []
+        self._kept_size = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was sent."""
+        return self._reader.done and not self._held
+
+    def first(self) -> Pieces:
+        """What had arrived together with the head."""
+        data, self._client.buffer = self._client.buffer, b""
+        return self._read(data) if data else []
+
+    def skip(self) -> bool:
+        """Drop what has arrived of the rest; returns whether that was all. Raises `Malformed`."""
+        if not self._reader.done:
+            self.first()
+        return self._reader.done
+
+    def _read(self, data: bytes) -> Pieces:
+        pieces = encode(self._framing, self._reader.feed(data), self._reader)
+        if self._reader.done:
+            self._client.buffer = self._reader.rest
+        if self._kept is not None:
+            self._kept_size += len(data)
+            self._kept = [*self._kept, *pieces] if self._kept_size <= KEEP else None
+        return pieces
+
+    def again(self) -> Pieces | None:
+        """Begin anew, for another upstream: what to send first; None if too much of it is gone."""
+        self._held, self._given_up = memoryview(b""), False
+        return self._kept
+
+    def until_answer(self, connection: Connection) -> None:
+        """Go on sending until the upstream has something to say, or all is sent.
+
+        Raises
+        ------
+        Refusal, Malformed, Cut
+            504 if the upstream does not read on, 408, 400 or nothing if the client fails.
+        """
+        while not (self.done or self._given_up):
+            if self._wait(connection.sock):
+                return
+            if self._held:
+                self._send(connection.sock)
+            else:
+                data = self._client.receive(READ)
+                if self._pace is not None:
+                    self._pace.moved(len(data))
+                self._held = memoryview(b"".join(self._read(data)))
+
+    def _wait(self, upstream: socket.socket) -> bool:
+        """Wait until there is something to do; returns whether the upstream can be read."""
+        poller = select.poll()
+        poller.register(upstream, select.POLLIN | (select.POLLOUT if self._held else 0))
+        if not self._held:
+            poller.register(self._client.sock, select.POLLIN)
+        limits = self._limits
+        seconds = limits.answer_timeout if self._held else limits.idle_timeout
+        if self._pace is not None and not self._held:
+            seconds = max(0.0, min(seconds, self._pace.left))
+        if self._until is not None:
+            seconds = max(0.0, min(seconds, self._until - time.monotonic()))
+        before = time.monotonic()
+        try:
+            with self._waits.unknown():
+                return self._first_news(poller, upstream, before + seconds)
+        finally:
+            if self._pace is not None and not self._held:
+                self._pace.waited(time.monotonic() - before)
+
+    def _first_news(self, poller: select.poll, upstream: socket.socket, until: float) -> bool:
+        """Wait until then for something that is not TLS's own; returns whether it is of the upstream."""
+        while True:
+            ready = dict(poller.poll(max(0.0, 1000 * (until - time.monotonic()))))
+            if not ready and self._held:
+                raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
+            if not ready:
+                raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
+            of_upstream = ready.pop(upstream.fileno(), 0)
+            if of_upstream & ~select.POLLOUT and _has_news(upstream):
+                return True
+            if of_upstream & select.POLLOUT or (ready and _has_news(self._client.sock)):
+                return False
+
+    def _send(self, upstream: socket.socket) -> None:
+        try:
+            self._held = self._held[upstream.send(self._held, socket.MSG_DONTWAIT) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._given_up = True  # it does not read on; its answer may be there all the same
+
+
+def _has_news(sock: socket.socket) -> bool:
+    """Whether a read from a socket that something has come to would not wait."""
+    return not isinstance(sock, TlsSocket) or sock.has_news()
