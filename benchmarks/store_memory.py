@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from policies.eviction import eviction_policies
 from policies.freshness import Request, read_answer
 from policies.settings import Cache
-from realproxy.cache.entry import Stored
-from realproxy.cache.store import Store
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.store import CacheStore
 
 LINES = (
     (b"Content-Type", b"text/plain"),
@@ -39,12 +39,12 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def fill(store: Store, objects: int) -> None:
+def fill(store: CacheStore, objects: int) -> None:
     """Store small answers, each as it would come from an origin."""
     header = {name.decode().lower(): value.decode() for name, value in LINES}.get
     for number in range(objects):
         answer = read_answer(200, header, Request(), False, None, time.time(), 0.01)
-        stored = Stored(200, b"OK", LINES, b"%0*d" % (BODY, number), answer, time.monotonic())
+        stored = CacheEntry(200, b"OK", LINES, b"%0*d" % (BODY, number), answer, time.monotonic())
         key = b"web http://shop.test/objects/%d" % number
         if not store.put(key, stored, lambda _: None, time.monotonic()):
             raise SystemExit(f"object {number} is not stored")
@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--policy", default="s3_fifo", choices=eviction_policies.names())
     options = parser.parse_args()
-    store = Store(Cache(policy=options.policy, capacity=2**50), random.Random(1))
+    store = CacheStore(Cache(policy=options.policy, capacity=2**50), random.Random(1))
     before, start = resident(), time.perf_counter()
     fill(store, options.objects)
     seconds = time.perf_counter() - start

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from policies.problems import BadInput
 from realproxy.control.fleet import COMMAND
-from realproxy.control.instance import freeze_what_is_there
+from realproxy.control.instance import gc_freeze
 from realproxy.control.proxy import Proxy
 from realproxy.control.signals import Signals, serve_until_told
 
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
             if proxy.admin_url:
                 ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
-            freeze_what_is_there()
+            gc_freeze()
             serve_until_told(proxy, options.file, signals)
         finally:
             proxy.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class End(StrEnum):
+class Termination(StrEnum):
     """How an exchange ended."""
 
     DONE = "done"
@@ -29,22 +29,22 @@ class End(StrEnum):
     BREAKER_OPEN = "breaker-open"
 
 
-class Cut(Exception):
+class Aborted(Exception):
     """The exchange is cut off: nothing more can be sent to the client."""
 
-    def __init__(self, end: End = End.CLIENT_GONE) -> None:
+    def __init__(self, end: Termination = Termination.CLIENT_GONE) -> None:
         super().__init__(end)
         self.end = end
 
 
-class Refusal(Exception):
+class LocalReply(Exception):
     """The exchange ends with an answer of the proxy's own.
 
     Parameters
     ----------
     status : int
         Of the answer.
-    end : End
+    end : Termination
         For the log.
     detail : str
         One line for the client and the log.
@@ -54,12 +54,14 @@ class Refusal(Exception):
         What Proxy-Status calls it, if `end` does not say it well enough.
     """
 
-    def __init__(self, status: int, end: End, detail: str, *, fields: bytes = b"", fault: str = "") -> None:
+    def __init__(
+        self, status: int, end: Termination, detail: str, *, fields: bytes = b"", fault: str = ""
+    ) -> None:
         super().__init__(detail)
         self.status, self.end, self.detail, self.fields, self.fault = status, end, detail, fields, fault
 
 
-class UpstreamTrouble(Refusal):
+class UpstreamError(LocalReply):
     """An upstream failed before its answer began.
 
     Parameters
@@ -73,7 +75,7 @@ class UpstreamTrouble(Refusal):
     def __init__(
         self,
         status: int,
-        end: End,
+        end: Termination,
         detail: str,
         *,
         retry_safe: bool = False,

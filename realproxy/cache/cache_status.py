@@ -17,7 +17,7 @@ def status_field(outcome: str) -> bytes:
     return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
 
 
-def described(outcome: str, key: bytes, fresh_for: float | None) -> str:
+def describe(outcome: str, key: bytes, fresh_for: float | None) -> str:
     """An outcome with all that RFC 9211 has a parameter for: ``ttl``, in whole seconds, and ``key``."""
     name = "".join(
         chr(byte) if 32 < byte < 127 and byte not in b'"\\%' else f"%{byte:02x}" for byte in key.strip()
@@ -26,6 +26,6 @@ def described(outcome: str, key: bytes, fresh_for: float | None) -> str:
     return f'{outcome}{ttl}; key="{name}"'
 
 
-def forwarded(reason: Forwarded, not_stored: NotStored | None) -> str:
+def forwarded_outcome(reason: Forwarded, not_stored: NotStored | None) -> str:
     """The outcome of a request that went upstream."""
     return f"fwd={reason}; stored" if not_stored is None else f"fwd={reason}; detail={not_stored}"

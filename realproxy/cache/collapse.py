@@ -1,7 +1,7 @@
 """Requests for one object, gathered around one fetch. The decisions are `policies.coalescing`'s.
 
-Threads. `Gathering` has one lock around its flights and the answers that arrive; the store's lock
-may be taken inside it. A `Lead` belongs to the worker that fetches.
+Threads. `Collapser` has one lock around its flights and the answers that arrive; the store's lock
+may be taken inside it. A `CollapsedWriter` belongs to the worker that fetches.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from policies.groups import read_groups
 from policies.reuse import Use
 from policies.variants import Variant
 from realproxy.cache.entry_headers import stored_head
-from realproxy.cache.fanout import Following
+from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
-from realproxy.cache.shared_response import Arriving, Follower
-from realproxy.cache.store import Found, Store
-from realproxy.downstream.connection import Client, State
-from realproxy.errors import Refusal
+from realproxy.cache.shared_response import Reader, SharedResponse
+from realproxy.cache.store import CacheStore, Lookup
+from realproxy.downstream.connection import DownstreamConnection, State
+from realproxy.errors import LocalReply
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, Line, ResponseHead
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 
 
-class Gathering:
+class Collapser:
     """Who fetches what, and who waits for it.
 
     Parameters
     ----------
-    store : Store
+    store : CacheStore
         Where answers go.
     patience : float
         Seconds in which the fastest client must read on, where a body is too long to be stored.
-    waits : Waits
+    waits : BlockedThreads
         Where workers that wait for clients are counted.
 
     Attributes
@@ -48,23 +48,23 @@ class Gathering:
         counted by the follow thread.
     """
 
-    following: Following
+    following: Fanout
 
-    def __init__(self, store: Store, patience: float, waits: Waits) -> None:
+    def __init__(self, store: CacheStore, patience: float, waits: BlockedThreads) -> None:
         self._store, self.patience, self.waits = store, patience, waits
         self._lock = threading.Lock()
-        self._flights: Flights[Follower] = Flights()
-        self._arriving: dict[bytes, list[Arriving]] = {}
+        self._flights: Flights[Reader] = Flights()
+        self._arriving: dict[bytes, list[SharedResponse]] = {}
         self.collapsed = self.asked_again = 0
 
-    def enlist(self, follower: Follower) -> Lead | Found | Turn:
+    def enlist(self, follower: Reader) -> CollapsedWriter | Lookup | Turn:
         """What a request does whose object is not stored, or not fit for use.
 
         Returns
         -------
-        Lead
+        CollapsedWriter
             It fetches for all.
-        Found
+        Lookup
             It has been stored meanwhile.
         Turn
             ``ALONE``; or ``WAIT``, and then the client is not the caller's any more.
@@ -83,12 +83,12 @@ class Gathering:
             self.following.wait(follower)
             return turn
         follower.client.state = State.WORKING
-        return Lead(self, flight, follower) if flight is not None else turn
+        return CollapsedWriter(self, flight, follower) if flight is not None else turn
 
-    def lead(self, follower: Follower) -> Lead | None:
+    def lead(self, follower: Reader) -> CollapsedWriter | None:
         """What a request that has waited fetches for others, if it is its turn to."""
         flight, follower.flight = follower.flight, None
-        return Lead(self, flight, follower) if flight is not None else None
+        return CollapsedWriter(self, flight, follower) if flight is not None else None
 
     @property
     def waiting(self) -> int:
@@ -96,7 +96,7 @@ class Gathering:
         with self._lock:
             return self._flights.waiting
 
-    def leave(self, follower: Follower) -> bool:
+    def leave(self, follower: Reader) -> bool:
         """Take a request out of its flight; False if that has landed."""
         with self._lock:
             flight = follower.flight
@@ -139,12 +139,16 @@ class Gathering:
             self._flights.shareable(key)
 
     def land(
-        self, flight: Flight[Follower], ended: Landing, arriving: Arriving | None, refusal: Refusal | None
+        self,
+        flight: Flight[Reader],
+        ended: Landing,
+        arriving: SharedResponse | None,
+        refusal: LocalReply | None,
     ) -> None:
         """A fetch has ended, or its answer has begun, for those who wait for it."""
-        fits: list[Follower] = []
-        rest: list[Follower] = []
-        again: dict[Turn, list[Follower]] = {turn: [] for turn in Turn}
+        fits: list[Reader] = []
+        rest: list[Reader] = []
+        again: dict[Turn, list[Reader]] = {turn: [] for turn in Turn}
         now = time.monotonic()
         with self._lock:
             newest = self._flights.is_newest(flight)
@@ -166,7 +170,7 @@ class Gathering:
             if followers:
                 self.following.ask_again(followers, turn)
 
-    def _after(self, follower: Follower, ended: Landing, arriving: Arriving | None, now: float) -> Turn:
+    def _after(self, follower: Reader, ended: Landing, arriving: SharedResponse | None, now: float) -> Turn:
         """What a request does next that cannot be given what it waited for."""
         if self.following.closing:
             return Turn.FAIL
@@ -177,7 +181,7 @@ class Gathering:
             turn, follower.flight = self._flights.ask(follower.key, follower, now, leads=follower.leads)
         return turn
 
-    def _follow(self, follower: Follower, now: float) -> bool:
+    def _follow(self, follower: Reader, now: float) -> bool:
         """Have a request answered with what is on its way, if that does for it."""
         for arriving in self._arriving.get(follower.key, ()):
             if follower.suited(arriving, now):
@@ -185,7 +189,7 @@ class Gathering:
                 return True
         return False
 
-    def forget(self, arriving: Arriving) -> None:
+    def forget(self, arriving: SharedResponse) -> None:
         """An answer has arrived, or will not: nobody else is to follow it."""
         with self._lock:
             others = self._arriving.get(arriving.key, [])
@@ -195,15 +199,15 @@ class Gathering:
                     del self._arriving[arriving.key]
 
 
-class Lead:
+class CollapsedWriter:
     """The one fetch for all who ask; takes the place of its client as the receiver of the answer.
 
     Parameters
     ----------
-    gathering : Gathering
+    gathering : Collapser
     flight : Flight
         What it ends.
-    follower : Follower
+    follower : Reader
         Its own client: if that does not read as fast as the answer arrives, it goes on as one who
         follows.
 
@@ -211,15 +215,15 @@ class Lead:
     ----------
     away : bool
         Whether the client belongs to the follow thread now.
-    arriving : Arriving or None
+    arriving : SharedResponse or None
         The answer, once it may be shared.
     """
 
-    def __init__(self, gathering: Gathering, flight: Flight[Follower], follower: Follower) -> None:
+    def __init__(self, gathering: Collapser, flight: Flight[Reader], follower: Reader) -> None:
         self._gathering, self._flight, self._follower = gathering, flight, follower
         self._landed = False
         self.away = False
-        self.arriving: Arriving | None = None
+        self.arriving: SharedResponse | None = None
 
     # --- for the recording ----------------------------------------------------------------------
 
@@ -229,7 +233,7 @@ class Lead:
         """The answer's head is there, and may be given to others as soon as anything of it comes."""
         start = stored_head(head.status, head.reason, lines, head.framing)
         patience, waits = self._gathering.patience, self._gathering.waits
-        self.arriving = Arriving(
+        self.arriving = SharedResponse(
             self._follower.key, head.status, start, head.framing, answer, variant, born, patience, waits
         )
         self.arriving.groups = read_groups(head.fields.text("cache-groups"))
@@ -269,7 +273,7 @@ class Lead:
             if arriving.following:
                 self._gathering.following.more(arriving)
 
-    def land(self, ended: Landing, refusal: Refusal | None = None) -> None:
+    def land(self, ended: Landing, refusal: LocalReply | None = None) -> None:
         """It is known how this ends for those who wait; only the first call counts."""
         if not self._landed:
             self._landed = True
@@ -295,7 +299,7 @@ class Lead:
 
     @property
     def leaving(self) -> bool:
-        """See `Client`."""
+        """See `DownstreamConnection`."""
         return self._follower.client.leaving
 
     def reset_on_close(self) -> None:
@@ -303,7 +307,7 @@ class Lead:
         if not self.away:
             self._follower.client.reset_on_close()
 
-    def _hand_over(self, left: list[memoryview], arriving: Arriving) -> None:
+    def _hand_over(self, left: list[memoryview], arriving: SharedResponse) -> None:
         follower = self._follower
         self.away = True
         follower.exchange = copy.copy(follower.exchange)  # the fetch goes on with its own
@@ -312,14 +316,14 @@ class Lead:
         self._gathering.following.take_over(follower, arriving)
 
 
-def gathering_of(follower: Follower) -> Gathering:
+def gathering_of(follower: Reader) -> Collapser:
     """Where a request waits."""
     gathering = follower.gathering
-    assert isinstance(gathering, Gathering)
+    assert isinstance(gathering, Collapser)
     return gathering
 
 
-def send_now(client: Client, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
+def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
     """Send what a client takes without waiting; returns a copy of the rest."""
     left = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     total = len(left)

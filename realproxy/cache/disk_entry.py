@@ -1,7 +1,7 @@
 """A stored answer as a file: a header with checksums, then the body.
 
 The header's line says how long it is and its CRC-32; the header itself, in JSON, holds all that a
-`Stored` knows, and the CRC-32 of the body. A file is written under another name and then renamed:
+`CacheEntry` knows, and the CRC-32 of the body. A file is written under another name and then renamed:
 whoever finds it finds all of it, unless the machine fell, which the checksums tell.
 """
 
@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from policies.freshness import Answer
 from policies.variants import Variant
-from realproxy.cache.entry import Stored
-from realproxy.cache.file_body import FileBody, Torn
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.file_body import CorruptFile, FileBody
 
 MAGIC = b"proxytwin-answer-1 "
 _FIRST = len(MAGIC) + 18
 
 
-class Entry(NamedTuple):
+class DiskEntry(NamedTuple):
     """What is known of an answer on disk without reading its body.
 
     Attributes
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
         Of the body.
     key : bytes
         In the store.
-    plain : Stored
+    plain : CacheEntry
         The answer without its body.
     """
 
@@ -48,10 +48,10 @@ class Entry(NamedTuple):
     at: int
     crc: int
     key: bytes
-    plain: Stored
+    plain: CacheEntry
 
 
-def encode(key: bytes, stored: Stored, body: bytes) -> bytes:
+def encode(key: bytes, stored: CacheEntry, body: bytes) -> bytes:
     """The header of a file."""
     answer = {**asdict(stored.answer), "omitted": sorted(stored.answer.omitted)}
     fields: dict[str, Any] = {
@@ -78,38 +78,40 @@ def write(path: Path, head: bytes, body: bytes) -> None:
         file.write(body)
 
 
-def read_entry(path: Path) -> Entry:
-    """What a file says of itself; raises `Torn` or `OSError`."""
+def read_entry(path: Path) -> DiskEntry:
+    """What a file says of itself; raises `CorruptFile` or `OSError`."""
     with path.open("rb") as file:
         first = file.read(_FIRST)
         if len(first) != _FIRST or not first.startswith(MAGIC):
-            raise Torn
+            raise CorruptFile
         try:
             length, crc = (int(part, 16) for part in first[len(MAGIC) :].split())
         except ValueError:
-            raise Torn from None
+            raise CorruptFile from None
         header = file.read(length)
         size = os.fstat(file.fileno()).st_size
     if len(header) != length or zlib.crc32(header) != crc:
-        raise Torn
+        raise CorruptFile
     fields = json.loads(header)
     if size != _FIRST + length + fields["length"]:
-        raise Torn
-    return Entry(path, size, _FIRST + length, fields["crc"], fields["key"].encode("latin-1"), _plain(fields))
+        raise CorruptFile
+    return DiskEntry(
+        path, size, _FIRST + length, fields["crc"], fields["key"].encode("latin-1"), _plain(fields)
+    )
 
 
-def _plain(fields: dict[str, Any]) -> Stored:
+def _plain(fields: dict[str, Any]) -> CacheEntry:
     answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
     variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
     born = time.monotonic() - max(0.0, time.time() - fields["born"])
-    return Stored.restored(
+    return CacheEntry.restored(
         fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
         answer, born, variant, tuple(fields["groups"]),
     )  # fmt: skip
 
 
-def read_body(fd: int, entry: Entry) -> bytes:
-    """The whole body; raises `Torn` or `OSError`."""
+def read_body(fd: int, entry: DiskEntry) -> bytes:
+    """The whole body; raises `CorruptFile` or `OSError`."""
     body = FileBody(fd, entry.at, entry.size - entry.at)
     pieces, at = [], 0
     while at < len(body):
@@ -117,15 +119,15 @@ def read_body(fd: int, entry: Entry) -> bytes:
         at += len(pieces[-1])
     whole = b"".join(pieces)
     if zlib.crc32(whole) != entry.crc:
-        raise Torn
+        raise CorruptFile
     return whole
 
 
-def check_body(fd: int, entry: Entry) -> None:
-    """Read the body through, a chunk at a time; raises `Torn` or `OSError`."""
+def check_body(fd: int, entry: DiskEntry) -> None:
+    """Read the body through, a chunk at a time; raises `CorruptFile` or `OSError`."""
     body, at, crc = FileBody(fd, entry.at, entry.size - entry.at), 0, 0
     while at < len(body):
         data = body.read(at)
         crc, at = zlib.crc32(data, crc), at + len(data)
     if crc != entry.crc:
-        raise Torn
+        raise CorruptFile

@@ -26,10 +26,10 @@ from policies.eviction import EvictionPolicy, eviction_policies
 from policies.problems import BadInput
 from policies.settings import Disk as DiskSettings
 from policies.variants import MOST_VARIANTS, selects
-from realproxy.cache.disk_entry import Entry, check_body, encode, read_body, read_entry, write
-from realproxy.cache.entry import Stored
-from realproxy.cache.file_body import FileBody, Torn
-from realproxy.cache.purge import Changes, Purge, origin_of
+from realproxy.cache.disk_entry import DiskEntry, check_body, encode, read_body, read_entry, write
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.file_body import CorruptFile, FileBody
+from realproxy.cache.purge import InvalidationLog, Purge, origin_of
 
 QUEUED = 64 * 2**20
 """Bytes of bodies that wait to be written, at most."""
@@ -43,30 +43,30 @@ _ROOM = b" "
 """Stands in the index for the file that is being written."""
 
 
-class _Files(ObjectCache[tuple[Entry, ...]]):
+class _Files(ObjectCache[tuple[DiskEntry, ...]]):
     """The index; what leaves it leaves the disk."""
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         super().__init__(eviction)
         self.staying: frozenset[Path] = frozenset()
 
-    def all(self) -> dict[Hashable, tuple[Entry, ...]]:
+    def all(self) -> dict[Hashable, tuple[DiskEntry, ...]]:
         """All entries."""
         return {key: entry[0] for key, entry in self._entries.items()}
 
-    def _left(self, key: Hashable, value: tuple[Entry, ...]) -> None:
+    def _left(self, key: Hashable, value: tuple[DiskEntry, ...]) -> None:
         for entry in value:
             if entry.path not in self.staying:
                 with contextlib.suppress(OSError):
                     entry.path.unlink()
 
 
-class Disk:
+class DiskStore:
     """Stored answers in a folder.
 
     Parameters
     ----------
-    settings : policies.settings.Disk
+    settings : policies.settings.DiskStore
         Its table.
 
     Raises
@@ -78,7 +78,7 @@ class Disk:
     def __init__(self, settings: DiskSettings) -> None:
         self._folder, self.capacity = Path(settings.folder), settings.capacity
         self._lock = threading.Lock()
-        self._changes = Changes()
+        self._changes = InvalidationLog()
         self._files = _Files(eviction_policies["lru"](settings.capacity))
         self._checked: set[Path] = set()
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -110,14 +110,14 @@ class Disk:
         for path in files:
             try:
                 entry = read_entry(path)
-            except (Torn, OSError, KeyError, TypeError, ValueError):
+            except (CorruptFile, OSError, KeyError, TypeError, ValueError):
                 path.unlink(missing_ok=True)
                 continue
             self._add(entry, time.monotonic())
 
     # --- called by the store --------------------------------------------------------------------
 
-    def put(self, key: bytes, stored: Stored) -> None:
+    def put(self, key: bytes, stored: CacheEntry) -> None:
         """Have an answer written, unless too much waits for that already."""
         with self._lock:
             if self._queued + len(stored.body) > QUEUED:
@@ -125,7 +125,7 @@ class Disk:
             self._queued += len(stored.body)
         self._queue.put(partial(self._write, key, stored, time.monotonic()))
 
-    def find(self, key: bytes, asked: Header) -> Entry | None:
+    def find(self, key: bytes, asked: Header) -> DiskEntry | None:
         """What a request selects."""
         with self._lock:
             now = time.monotonic()
@@ -141,10 +141,10 @@ class Disk:
             entries = self._files.peek(key, time.monotonic()) or ()
             return {group for entry in entries for group in entry.plain.groups}
 
-    def open(self, entry: Entry, *, large: bool = True) -> Stored | None:
+    def open(self, entry: DiskEntry, *, large: bool = True) -> CacheEntry | None:
         """An answer with its body, in memory or, if it is long, still on disk; None if it is gone or torn.
 
-        What is still on disk has an open file, see `Stored.release`; it is None if `large` is not wanted.
+        What is still on disk has an open file, see `CacheEntry.release`; it is None if `large` is not wanted.
         """
         if not large and entry.size - entry.at > PROMOTED:
             return None
@@ -161,7 +161,7 @@ class Disk:
                 self._checked.add(entry.path)
             body, fd = FileBody(fd, entry.at, entry.size - entry.at), -1
             return entry.plain.with_body(body)
-        except (Torn, OSError):
+        except (CorruptFile, OSError):
             self.discard(entry.key)
             return None
         finally:
@@ -222,13 +222,13 @@ class Disk:
         while (job := self._queue.get()) is not None:
             job()
 
-    def _write(self, key: bytes, stored: Stored, since: float) -> None:
+    def _write(self, key: bytes, stored: CacheEntry, since: float) -> None:
         head = encode(key, stored, stored.body)
         name = hashlib.sha256(key + repr(stored.variant).encode()).hexdigest()
         path, beside = self._folder / f"{name}.answer", self._folder / f"{name}.new"
         size = len(head) + len(stored.body)
         plain = stored.with_body(b"")
-        entry = Entry(path, size, len(head), zlib.crc32(stored.body), key, plain)
+        entry = DiskEntry(path, size, len(head), zlib.crc32(stored.body), key, plain)
         with self._lock:
             self._queued -= len(stored.body)
             # Room is made first, so that not even the file that is being written exceeds the capacity.
@@ -247,10 +247,10 @@ class Disk:
             beside.rename(path)
             self._add(entry, time.monotonic())
 
-    def _outdated(self, entry: Entry, since: float) -> bool:
+    def _outdated(self, entry: DiskEntry, since: float) -> bool:
         return self._changes.overtook(entry.key, entry.plain.groups, since)
 
-    def _add(self, entry: Entry, now: float) -> None:
+    def _add(self, entry: DiskEntry, now: float) -> None:
         """Take a file that is there into the index, beside the other variants of its key."""
         others = [other for other in self._files.peek(entry.key, now) or () if other.path != entry.path]
         entries = (entry, *others)[:MOST_VARIANTS]

@@ -1,6 +1,6 @@
 """A stored answer, and what is sent of it: all, a part, or the word that nothing has changed.
 
-Threads. A `Stored` never changes, so any thread may read it.
+Threads. A `CacheEntry` never changes, so any thread may read it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _shared(answer: Answer) -> Answer:
     return answer
 
 
-class Stored:
+class CacheEntry:
     """An answer in the store.
 
     Attributes
@@ -87,15 +87,15 @@ class Stored:
         born: float,
         variant: Variant,
         groups: tuple[str, ...],
-    ) -> Stored:
+    ) -> CacheEntry:
         """One that was stored before, from its head; without its body."""
         stored = cls(status, reason, (), b"", answer, born, variant, groups)
         stored.head = head
         return stored
 
-    def with_body(self, body: bytes | FileBody) -> Stored:
+    def with_body(self, body: bytes | FileBody) -> CacheEntry:
         """The same answer with another body, in memory or on disk."""
-        other = Stored.restored(
+        other = CacheEntry.restored(
             self.status, self.reason, self.head, self.answer, self.born, self.variant, self.groups
         )
         if isinstance(body, bytes):

@@ -1,6 +1,6 @@
 """Clients that wait for another's fetch, and are sent what it brings while it arrives.
 
-Threads. A client in state FOLLOWING belongs to the one thread of `Following`, from the moment in
+Threads. A client in state FOLLOWING belongs to the one thread of `Fanout`, from the moment in
 which a worker has enlisted it; it goes back to the workers (`_ask_again`) or to the front. Other
 threads only put messages into the queue. Nothing here waits but for the epoll set, so however
 many wait, no worker is held, and who reads slowly delays nobody.
@@ -23,13 +23,13 @@ from itertools import count
 
 from policies.coalescing import Landing, Turn, after
 from realproxy.cache.cache_status import status_field
-from realproxy.cache.shared_response import Arrival, Arriving, Follower
-from realproxy.downstream.connection import Client, Owner, State
-from realproxy.errors import Cut, End
+from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
+from realproxy.downstream.connection import DownstreamConnection, Owner, State
+from realproxy.errors import Aborted, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.messages.headers import connection_field
-from realproxy.messages.record import Exchange
-from realproxy.runtime.isolation import attempt
+from realproxy.messages.record import RequestRecord
+from realproxy.runtime.isolation import isolated
 from realproxy.runtime.sockets import JOIN_BELOW
 
 TICK = 0.25
@@ -41,7 +41,7 @@ END_PATIENCE = 5.0
 """Seconds that the thread has to end."""
 
 
-class Following:
+class Fanout:
     """The thread that sends answers to those who waited for another's fetch.
 
     Parameters
@@ -64,17 +64,17 @@ class Following:
     def __init__(
         self,
         owner: Owner,
-        submit: Callable[[Client], None],
-        log: Callable[[Exchange], None],
+        submit: Callable[[DownstreamConnection], None],
+        log: Callable[[RequestRecord], None],
         idle_timeout: float,
     ) -> None:
         self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
         self.tally: Counter[str] = Counter()
         self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._waiting: list[tuple[float, int, Follower]] = []
+        self._waiting: list[tuple[float, int, Reader]] = []
         self._numbers = count()
-        self._blocked: dict[int, Follower] = {}
-        self._ready: deque[Follower] = deque()
+        self._blocked: dict[int, Reader] = {}
+        self._ready: deque[Reader] = deque()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
@@ -86,23 +86,23 @@ class Following:
 
     # --- called by workers ----------------------------------------------------------------------
 
-    def wait(self, follower: Follower) -> None:
+    def wait(self, follower: Reader) -> None:
         """A client waits for a flight."""
         self._put(partial(self._wait, follower))
 
-    def give(self, followers: Sequence[Follower], arriving: Arriving) -> None:
+    def give(self, followers: Sequence[Reader], arriving: SharedResponse) -> None:
         """An answer has begun that does for these."""
         self._put(partial(self._begin, followers, arriving))
 
-    def take_over(self, follower: Follower, arriving: Arriving) -> None:
+    def take_over(self, follower: Reader, arriving: SharedResponse) -> None:
         """Go on with a client that does not read as fast as the body arrives."""
         self._put(partial(self._continue, follower, arriving))
 
-    def more(self, arriving: Arriving) -> None:
+    def more(self, arriving: SharedResponse) -> None:
         """More of a body has come, or its end."""
         self._put(partial(self._more, arriving))
 
-    def ask_again(self, followers: Sequence[Follower], turn: Turn) -> None:
+    def ask_again(self, followers: Sequence[Reader], turn: Turn) -> None:
         """Have workers look at requests once more."""
         self._put(partial(self._ask_again, followers, turn))
 
@@ -142,22 +142,22 @@ class Following:
                     self._push(follower)
             for _ in range(len(self._ready)):
                 self._push(self._ready.popleft())
-            attempt(self._time_out, time.monotonic())
+            isolated(self._time_out, time.monotonic())
             if now >= next_sweep:
                 next_sweep = now + TICK
-                attempt(self._sweep, time.monotonic())
+                isolated(self._sweep, time.monotonic())
         self._take_messages()
         waiting = [follower for _, _, follower in self._waiting if follower.gathering.leave(follower)]
         for follower in [*self._blocked.values(), *self._ready, *waiting]:
-            attempt(self._end, follower, End.STOPPED)
+            isolated(self._end, follower, Termination.STOPPED)
 
     def _take_messages(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         for _ in range(self._messages.qsize()):
-            attempt(self._messages.get())
+            isolated(self._messages.get())
 
-    def _wait(self, follower: Follower) -> None:
+    def _wait(self, follower: Reader) -> None:
         heapq.heappush(self._waiting, (follower.until, next(self._numbers), follower))
 
     def _time_out(self, now: float) -> None:
@@ -173,14 +173,14 @@ class Following:
             _count_wait(follower, now)
             pace = follower.client.pace
             if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
-                self._end(follower, End.CLIENT_SLOW)
+                self._end(follower, Termination.CLIENT_SLOW)
 
-    def _ask_again(self, followers: Iterable[Follower], turn: Turn) -> None:
+    def _ask_again(self, followers: Iterable[Reader], turn: Turn) -> None:
         for follower in followers:
             follower.turn, follower.arriving = turn, None
             client = follower.client
             if self.closing:
-                self._end(follower, End.STOPPED)
+                self._end(follower, Termination.STOPPED)
                 continue
             client.suspended = follower
             client.state = State.WORKING
@@ -190,7 +190,7 @@ class Following:
 
     # --- sending --------------------------------------------------------------------------------
 
-    def _begin(self, followers: Iterable[Follower], arriving: Arriving) -> None:
+    def _begin(self, followers: Iterable[Reader], arriving: SharedResponse) -> None:
         now = time.monotonic()
         for follower in followers:
             if follower.whole_only:
@@ -209,19 +209,19 @@ class Following:
             follower.gathering.collapsed += 1
             self._push(follower)
 
-    def _wait_for_end(self, follower: Follower, arriving: Arriving) -> None:
+    def _wait_for_end(self, follower: Reader, arriving: SharedResponse) -> None:
         arriving.following.add(follower)
-        if arriving.arrival is not Arrival.ON_ITS_WAY:
+        if arriving.arrival is not BodyState.ON_ITS_WAY:
             arriving.following.discard(follower)
-            follower.failures += arriving.arrival is Arrival.BROKEN
-            ended = Landing.SHARED if arriving.arrival is Arrival.WHOLE else Landing.FAILED
+            follower.failures += arriving.arrival is BodyState.BROKEN
+            ended = Landing.SHARED if arriving.arrival is BodyState.WHOLE else Landing.FAILED
             self._ask_again([follower], after(ended, follower.failures))
 
-    def _continue(self, follower: Follower, arriving: Arriving) -> None:
+    def _continue(self, follower: Reader, arriving: SharedResponse) -> None:
         follower.arriving, follower.active = arriving, time.monotonic()
         self._push(follower)
 
-    def _more(self, arriving: Arriving) -> None:
+    def _more(self, arriving: SharedResponse) -> None:
         following, arriving.following = arriving.following, set()
         for follower in following:
             if follower.arriving is None:
@@ -229,12 +229,12 @@ class Following:
             else:
                 self._push(follower)
 
-    def _push(self, follower: Follower) -> None:
+    def _push(self, follower: Reader) -> None:
         """Send what there is, as long as the client takes it."""
-        if not attempt(self._send_on, follower) and not follower.over:
-            attempt(self._end, follower, End.UPSTREAM_BROKEN)
+        if not isolated(self._send_on, follower) and not follower.over:
+            isolated(self._end, follower, Termination.UPSTREAM_BROKEN)
 
-    def _send_on(self, follower: Follower) -> None:
+    def _send_on(self, follower: Reader) -> None:
         try:
             if not follower.answering:
                 self._fill(follower)  # so that a small answer goes as one
@@ -244,18 +244,18 @@ class Following:
                     return
                 if not self._fill(follower):
                     return
-        except Cut as cut:
+        except Aborted as cut:
             if follower.answering:
                 self._end(follower, cut.end)
             else:
                 self._start_over(follower)
         except OSError:
-            self._end(follower, End.CLIENT_GONE)
+            self._end(follower, Termination.CLIENT_GONE)
         else:
             self._watch(follower, False)  # or it would be pushed twice, and ended twice
             self._ready.append(follower)
 
-    def _start_over(self, follower: Follower) -> None:
+    def _start_over(self, follower: Reader) -> None:
         """The fetch has failed, but the client has not seen anything of it."""
         self._watch(follower, False)
         if follower.arriving is not None:
@@ -264,7 +264,7 @@ class Following:
         follower.failures += 1
         self._ask_again([follower], after(Landing.FAILED, follower.failures))
 
-    def _send(self, follower: Follower) -> bool:
+    def _send(self, follower: Reader) -> bool:
         """Send what is held; returns whether all of it could be."""
         held, sock, pace = follower.held, follower.client.sock, follower.client.pace
         while held:
@@ -282,7 +282,7 @@ class Following:
                 del held[0]
         return True
 
-    def _fill(self, follower: Follower) -> bool:
+    def _fill(self, follower: Reader) -> bool:
         """Take more of the body; returns whether there is something to send."""
         arriving, held = follower.arriving, follower.held
         assert arriving is not None
@@ -295,30 +295,30 @@ class Following:
             held += pieces
             if len(held) > 1 and sum(map(len, held)) <= JOIN_BELOW:
                 follower.held = [memoryview(b"".join(held))]
-        elif arrival is Arrival.BROKEN:
-            raise Cut(End.UPSTREAM_BROKEN)
-        elif arrival is Arrival.WHOLE and follower.framing == CHUNKED:
+        elif arrival is BodyState.BROKEN:
+            raise Aborted(Termination.UPSTREAM_BROKEN)
+        elif arrival is BodyState.WHOLE and follower.framing == CHUNKED:
             held.append(memoryview(b"0\r\n\r\n"))
             follower.framing = 0
         elif held:
             return True
-        elif arrival is Arrival.WHOLE:
-            self._end(follower, End.DONE)
+        elif arrival is BodyState.WHOLE:
+            self._end(follower, Termination.DONE)
             return False
         else:
             return self._await_more(follower, arriving)
         return True
 
-    def _await_more(self, follower: Follower, arriving: Arriving) -> bool:
+    def _await_more(self, follower: Reader, arriving: SharedResponse) -> bool:
         """Have a client told of what comes next; returns whether it has come just now."""
         self._watch(follower, False)
         arriving.following.add(follower)
-        if arriving.arrival is Arrival.ON_ITS_WAY and arriving.size == follower.at:
+        if arriving.arrival is BodyState.ON_ITS_WAY and arriving.size == follower.at:
             return False
         arriving.following.discard(follower)
         return True
 
-    def _watch(self, follower: Follower, on: bool) -> None:
+    def _watch(self, follower: Reader, on: bool) -> None:
         fd = follower.client.fd
         if on and not follower.watched:
             self._epoll.register(fd, select.EPOLLOUT)
@@ -329,7 +329,7 @@ class Following:
             del self._blocked[fd]
         follower.watched = on
 
-    def _end(self, follower: Follower, end: End) -> None:
+    def _end(self, follower: Reader, end: Termination) -> None:
         """The exchange is over, well or not; its client goes back to the front."""
         follower.over = True
         self._watch(follower, False)
@@ -341,9 +341,9 @@ class Following:
         exchange.sent = max(0, follower.at - sum(map(len, follower.held)))
         self.tally[end] += 1
         self.tally[str(exchange.status)] += 1
-        if end is End.DONE and follower.keep:
+        if end is Termination.DONE and follower.keep:
             self._owner.give_back(client)
-        elif end is End.DONE:
+        elif end is Termination.DONE:
             self._owner.linger(client)
         else:
             if follower.framing == UNTIL_CLOSE:
@@ -352,7 +352,7 @@ class Following:
         self._log(exchange)
 
 
-def _count_wait(follower: Follower, now: float) -> None:
+def _count_wait(follower: Reader, now: float) -> None:
     """Tell the pace of a client how long it was waited for."""
     if follower.client.pace is not None:
         follower.client.pace.waited(now - follower.waited_from)

@@ -8,7 +8,7 @@ CHUNK = 256 * 2**10
 """Bytes that are read at once."""
 
 
-class Torn(Exception):
+class CorruptFile(Exception):
     """A file that is not whole, or not what was written."""
 
 
@@ -36,10 +36,10 @@ class FileBody:
         return FileBody(self.fd, self.start + start, max(0, stop - start))
 
     def read(self, at: int) -> bytes:
-        """Some bytes from `at` on; raises `Torn` if there are none."""
+        """Some bytes from `at` on; raises `CorruptFile` if there are none."""
         data = os.pread(self.fd, min(CHUNK, self.length - at), self.start + at)
         if not data:
-            raise Torn
+            raise CorruptFile
         return data
 
     def close(self) -> None:

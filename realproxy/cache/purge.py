@@ -72,7 +72,7 @@ def read_purge(url: str | None = None, prefix: str | None = None, tag: str | Non
     return Purge(url=wanted) if url else Purge(prefix=wanted)
 
 
-class Groups:
+class TagIndex:
     """Which keys have answers of a group."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class Groups:
         return len(self._keys)
 
 
-class Changes:
+class InvalidationLog:
     """What has fallen lately: an answer that was asked for before must not be stored after it."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """An answer that is given to several clients while it arrives, and the requests that wait for it.
 
 Threads. The worker that fetches an answer adds, the follow thread reads: one lock around the pieces.
-`Arriving.following` is the follow thread's own. A `Follower` belongs to the worker that enlists it
+`SharedResponse.following` is the follow thread's own. A `Reader` belongs to the worker that enlists it
 until then, and to the follow thread after that; its `flight` is changed under the lock of whoever
 collapses the requests.
 """
@@ -19,11 +19,11 @@ from policies.directives import Header
 from policies.freshness import Answer, Request
 from policies.reuse import Use, reuse
 from policies.variants import Variant, selects
-from realproxy.downstream.connection import Client
-from realproxy.errors import Cut, End, Refusal
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import RequestHead
-from realproxy.messages.record import Exchange
-from realproxy.runtime.blocking import Waits
+from realproxy.messages.record import RequestRecord
+from realproxy.runtime.blocking import BlockedThreads
 
 _PARTLY = (b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
 """Fields for which an answer may be less than the whole."""
@@ -36,7 +36,7 @@ AT_ONCE = 32
 """Pieces that are read at once."""
 
 
-class Arrival(Enum):
+class BodyState(Enum):
     """How far a body has come."""
 
     ON_ITS_WAY = "more will come"
@@ -44,7 +44,7 @@ class Arrival(Enum):
     BROKEN = "no more will come"
 
 
-class Arriving:
+class SharedResponse:
     """An answer on its way, for all who may be given it.
 
     Parameters
@@ -65,7 +65,7 @@ class Arriving:
         When its age was zero, on the monotonic clock.
     patience : float
         Seconds in which the fastest client must read on, where the body is too long to be kept.
-    waits : Waits
+    waits : BlockedThreads
         Where the worker that fetches it is counted while it waits for clients.
 
     Attributes
@@ -78,21 +78,21 @@ class Arriving:
 
     def __init__(
         self, key: bytes, status: int, head: bytes, framing: int, answer: Answer, variant: Variant,
-        born: float, patience: float, waits: Waits,
+        born: float, patience: float, waits: BlockedThreads,
     ) -> None:  # fmt: skip
         self._waits = waits
         self.key, self.status, self.head, self.framing, self.answer = key, status, head, framing, answer
         self.variant, self.born, self._patience = variant, born, patience
         self.groups: tuple[str, ...] = ()
-        self.following: set[Follower] = set()
+        self.following: set[Reader] = set()
         self._changed = threading.Condition()
         self._pieces: list[bytes] = []
         self._starts: list[int] = []
-        self._places: dict[Follower, int] = {}
+        self._places: dict[Reader, int] = {}
         self._grace = GRACE
         self._sliding = False
         self.size = 0
-        self.arrival = Arrival.ON_ITS_WAY
+        self.arrival = BodyState.ON_ITS_WAY
 
     def suits(self, request: Request, asked: Header, now: float) -> bool:
         """Whether a request could be given it out of the store."""
@@ -103,7 +103,7 @@ class Arriving:
     # --- the worker that fetches it -------------------------------------------------------------
 
     def add(self, piece: bytes) -> None:
-        """More of the body; raises `Cut` if it is too long to be kept and nobody reads on."""
+        """More of the body; raises `Aborted` if it is too long to be kept and nobody reads on."""
         with self._changed:
             self._starts.append(self.size)
             self._pieces.append(piece)
@@ -120,7 +120,7 @@ class Arriving:
     def finish(self) -> bytes:
         """All of it has come; returns the body."""
         with self._changed:
-            self.arrival = Arrival.WHOLE
+            self.arrival = BodyState.WHOLE
             if not self._sliding:
                 self._pieces, self._starts = [b"".join(self._pieces)], [0]
             return self._pieces[0] if self._pieces else b""
@@ -128,8 +128,8 @@ class Arriving:
     def fail(self) -> None:
         """No more will come; does nothing once it is whole."""
         with self._changed:
-            if self.arrival is Arrival.ON_ITS_WAY:
-                self.arrival = Arrival.BROKEN
+            if self.arrival is BodyState.ON_ITS_WAY:
+                self.arrival = BodyState.BROKEN
 
     def _slide(self) -> None:
         """Drop what lies behind the window, once all have read it, or the fastest and time is up."""
@@ -138,33 +138,33 @@ class Arriving:
         self._changed.wait_for(lambda: min(places.values(), default=start) >= start, self._grace)
         self._grace = max(0.0, self._grace - (time.monotonic() - begun))
         if not self._changed.wait_for(lambda: max(places.values(), default=start) >= start, self._patience):
-            raise Cut(End.CLIENT_SLOW)
+            raise Aborted(Termination.CLIENT_SLOW)
         if not places:
-            raise Cut
+            raise Aborted
         gone = bisect_right(self._starts, start) - 1
         if gone > 0:
             del self._pieces[:gone], self._starts[:gone]
 
     # --- those who send it on -------------------------------------------------------------------
 
-    def enter(self, reader: Follower) -> None:
+    def enter(self, reader: Reader) -> None:
         """One more client reads."""
         with self._changed:
             self._places[reader] = 0
 
-    def leave(self, reader: Follower) -> None:
+    def leave(self, reader: Reader) -> None:
         """A client reads no longer."""
         with self._changed:
             self._places.pop(reader, None)
             self._changed.notify()
 
-    def reach(self, reader: Follower, at: int) -> None:
+    def reach(self, reader: Reader, at: int) -> None:
         """A client that is sent the body by the worker itself has come to byte `at`."""
         with self._changed:
             self._places[reader] = at
 
-    def read(self, reader: Follower) -> tuple[list[memoryview], Arrival]:
-        """What comes next for a client, at most `AT_ONCE` pieces; raises `Cut` if it is gone."""
+    def read(self, reader: Reader) -> tuple[list[memoryview], BodyState]:
+        """What comes next for a client, at most `AT_ONCE` pieces; raises `Aborted` if it is gone."""
         at = reader.at
         with self._changed:
             self._places[reader] = at
@@ -174,13 +174,13 @@ class Arriving:
                 return [], self.arrival
             first = bisect_right(self._starts, at) - 1
             if first < 0:
-                raise Cut(End.CLIENT_SLOW)
+                raise Aborted(Termination.CLIENT_SLOW)
             found = [memoryview(piece) for piece in self._pieces[first : first + AT_ONCE]]
             found[0] = found[0][at - self._starts[first] :]
             return found, self.arrival
 
 
-class Collapser(Protocol):
+class Collapsing(Protocol):
     """Where requests for one object wait for one fetch."""
 
     collapsed: int
@@ -188,16 +188,16 @@ class Collapser(Protocol):
     asked_again: int
     """Requests that had to be looked at again; counted by the follow thread."""
 
-    def leave(self, follower: Follower) -> bool:
+    def leave(self, follower: Reader) -> bool:
         """Take a request out of its flight; False if that has landed."""
 
 
-class Follower:
+class Reader:
     """A request that waits for another's fetch.
 
     Attributes
     ----------
-    gathering : Collapser
+    gathering : Collapsing
         Where it waits.
     client, exchange, head, keep
         Of its turn: who asks, the record, what is asked, and whether the connection may live on.
@@ -218,9 +218,9 @@ class Follower:
         Fetches that it has seen fail.
     turn : Turn
         What it is to do next, once it is asked again.
-    refusal : Refusal or None
+    refusal : LocalReply or None
         How the last fetch failed.
-    arriving : Arriving or None
+    arriving : SharedResponse or None
         What it is sent.
     at : int
         Bytes of that body that it was given.
@@ -251,9 +251,9 @@ class Follower:
 
     def __init__(
         self,
-        gathering: Collapser,
-        client: Client,
-        exchange: Exchange,
+        gathering: Collapsing,
+        client: DownstreamConnection,
+        exchange: RequestRecord,
         head: RequestHead,
         keep: bool,
         key: bytes,
@@ -265,11 +265,11 @@ class Follower:
         self.gathering, self.key, self.until = gathering, key, until
         self.whole_only = partly or head.minor == 0
         self.leads = not partly and request.unstorable is None and b"authorization" not in head.fields
-        self.flight: Flight[Follower] | None = None
+        self.flight: Flight[Reader] | None = None
         self.failures = 0
         self.turn = Turn.WAIT
-        self.refusal: Refusal | None = None
-        self.arriving: Arriving | None = None
+        self.refusal: LocalReply | None = None
+        self.arriving: SharedResponse | None = None
         self.at = 0
         self.answering = False
         self.held: list[memoryview] = []
@@ -281,6 +281,6 @@ class Follower:
     def let_go(self) -> None:
         """Nothing is given back: those who may wait for it end with the proxy."""
 
-    def suited(self, arriving: Arriving, now: float) -> bool:
+    def suited(self, arriving: SharedResponse, now: float) -> bool:
         """Whether it could be given this answer out of the store."""
         return arriving.suits(self.request, self.head.fields.text, now)

@@ -2,7 +2,7 @@
 
 One object of the index is a URI: all variants of it, the latest first, live and go together.
 
-Threads. `Store` has one lock around its index, counters, budget and claims.
+Threads. `CacheStore` has one lock around its index, counters, budget and claims.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from policies.parts import answers, use_of_part
 from policies.reuse import Use, asking, reuse
 from policies.settings import Cache as CacheSettings
 from policies.variants import ANY, MOST_VARIANTS, selects
-from realproxy.cache.disk_store import Disk
-from realproxy.cache.entry import Stored
-from realproxy.cache.purge import Changes, Groups, Purge, origin_of
+from realproxy.cache.disk_store import DiskStore
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
 
 IN_FLIGHT = 64 * 2**20
@@ -46,30 +46,30 @@ def cache_key(service: str, request: RequestHead) -> bytes:
     return b"%b %b://%b%b" % (service.encode(), scheme, request.authority, request.path)
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What the store has for a request.
 
     Attributes
     ----------
     use : Use
         What to do with it.
-    stored : Stored or None
+    stored : CacheEntry or None
         What the request selects.
     why : Forwarded
         Why the origin is asked, if it is.
     """
 
     use: Use
-    stored: Stored | None
+    stored: CacheEntry | None
     why: Forwarded
 
 
-class _Index(ObjectCache[tuple[Stored, ...]]):
+class _Index(ObjectCache[tuple[CacheEntry, ...]]):
     """The index, with the groups of what is in it."""
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         super().__init__(eviction)
-        self.groups = Groups()
+        self.groups = TagIndex()
 
     def all_keys(self) -> list[bytes]:
         """All keys."""
@@ -78,7 +78,7 @@ class _Index(ObjectCache[tuple[Stored, ...]]):
     def store(
         self,
         key: Hashable,
-        value: tuple[Stored, ...],
+        value: tuple[CacheEntry, ...],
         size: int,
         fresh_until: float,
         now: float,
@@ -91,7 +91,7 @@ class _Index(ObjectCache[tuple[Stored, ...]]):
                 self.groups.add(_as_key(key), stored.groups)
         return kept
 
-    def _left(self, key: Hashable, value: tuple[Stored, ...]) -> None:
+    def _left(self, key: Hashable, value: tuple[CacheEntry, ...]) -> None:
         for stored in value:
             if stored.groups:
                 self.groups.remove(_as_key(key), stored.groups)
@@ -102,7 +102,7 @@ def _as_key(key: Hashable) -> bytes:
     return key
 
 
-class Store:
+class CacheStore:
     """Stored answers under an eviction policy.
 
     Parameters
@@ -114,17 +114,17 @@ class Store:
     """
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
-        self.disk = Disk(settings.disk) if settings.disk is not None else None
+        self.disk = DiskStore(settings.disk) if settings.disk is not None else None
         self._lock = threading.Lock()
         self.capacity = settings.capacity
         self._index = _Index(build_eviction(settings, rng))
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
         self._claims: set[bytes] = set()
-        self._changes = Changes()
+        self._changes = InvalidationLog()
         self._services: set[bytes] = set()
 
-    def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Found:
+    def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Lookup:
         """What is stored for a request, and whether it may be sent.
 
         Parameters
@@ -158,10 +158,10 @@ class Store:
                 self._hits += 1
                 self._index.touch(key, now)
         if use is Use.FRESH:
-            return Found(use, stored, Forwarded.REQUEST)
-        return Found(use, stored, asking(request, answer, age, bool(variants), lacks))
+            return Lookup(use, stored, Forwarded.REQUEST)
+        return Lookup(use, stored, asking(request, answer, age, bool(variants), lacks))
 
-    def fresh(self, key: bytes, request: Request, asked: Header) -> Stored | None:
+    def fresh(self, key: bytes, request: Request, asked: Header) -> CacheEntry | None:
         """What may be sent without a further thought; None, and nothing counted, if `lookup` must decide."""
         if request.forward is not None:
             return None
@@ -176,14 +176,14 @@ class Store:
             self._index.touch(key, now)
         return stored
 
-    def put(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+    def put(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         """Keep an answer.
 
         Parameters
         ----------
         key : bytes
             From `cache_key`.
-        stored : Stored
+        stored : CacheEntry
             The answer.
         asked : callable
             Header of the request that it answers.
@@ -203,12 +203,12 @@ class Store:
             self.disk.put(key, stored)
         return kept
 
-    def selected(self, key: bytes, asked: Header) -> Stored | None:
+    def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
         """What a request selects, fresh or not, for a part to be combined with. No use of it."""
         with self._lock:
             return _select(self._index.peek(key, time.monotonic()) or (), asked)
 
-    def recall(self, key: bytes, request: Request, asked: Header) -> Found | None:
+    def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
         """What the disk has for a request that memory could not answer; None if nothing that may be sent.
 
         What is small is in memory afterwards.
@@ -228,14 +228,14 @@ class Store:
         with self._lock:
             self._misses -= 1
             self._hits += 1
-        return Found(use, stored, Forwarded.STALE)
+        return Lookup(use, stored, Forwarded.STALE)
 
     def close(self) -> None:
         """End the disk's thread."""
         if self.disk is not None:
             self.disk.stop()
 
-    def _keep(self, key: bytes, stored: Stored, asked: Header, since: float) -> bool:
+    def _keep(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
             if self._changes.overtook(key, stored.groups, since):
@@ -336,7 +336,7 @@ class Store:
         with self._lock:
             self._claims.discard(key)
 
-    def contents(self) -> dict[bytes, tuple[Stored, ...]]:
+    def contents(self) -> dict[bytes, tuple[CacheEntry, ...]]:
         """All that is stored, the latest variant of each key first."""
         with self._lock:
             now = time.monotonic()
@@ -353,7 +353,7 @@ class Store:
             }
 
 
-def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
+def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | None:
     """The latest of the answers that a request selects. RFC 9111, 4.1"""
     for stored in variants:
         if stored.variant is ANY or selects(stored.variant, asked):
@@ -361,12 +361,12 @@ def _select(variants: tuple[Stored, ...], asked: Header) -> Stored | None:
     return None
 
 
-def charge(key: bytes, stored: Stored) -> int:
+def charge(key: bytes, stored: CacheEntry) -> int:
     """Bytes that an answer counts: body, groups, and head, key and what selects it, these at least 512."""
     selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
     size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
     return size + GROUP_OVERHEAD * len(stored.groups)
 
 
-def _size(key: bytes, variants: list[Stored]) -> int:
+def _size(key: bytes, variants: list[CacheEntry]) -> int:
     return sum(charge(key, stored) for stored in variants)

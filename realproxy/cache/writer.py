@@ -1,6 +1,6 @@
 """An answer on its way to a client, and what the store learns from it.
 
-Threads. A `Recording` belongs to the worker that relays the answer.
+Threads. A `CacheWriter` belongs to the worker that relays the answer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from policies.parts import Part, combine, is_whole, read_part, whole_part
 from policies.reuse import ERROR_STATUSES, stands_in
 from policies.validation import head_agrees, validators
 from policies.variants import variant_of
-from realproxy.cache.cache_status import described, forwarded
-from realproxy.cache.collapse import Gathering, Lead
-from realproxy.cache.entry import Stored
+from realproxy.cache.cache_status import describe, forwarded_outcome
+from realproxy.cache.collapse import CollapsedWriter, Collapser
+from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_lines, updated_lines
-from realproxy.cache.store import Store
+from realproxy.cache.store import CacheStore
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CacheRules:
     """What the settings say about storing.
 
     Parameters
@@ -44,12 +44,12 @@ class Rules:
     targeted: bool
 
 
-class Recording:
+class CacheWriter:
     """An answer that may be stored, recorded while it is relayed.
 
     Parameters
     ----------
-    store : Store
+    store : CacheStore
         Where it will go.
     key : bytes
         From `realproxy.cache.store.cache_key`.
@@ -59,16 +59,16 @@ class Recording:
         What it allows.
     why : Forwarded
         Why it goes upstream.
-    rules : Rules
+    rules : CacheRules
         From the settings.
-    candidate : Stored or None
+    candidate : CacheEntry or None
         What the request selects, but needs the origin's word.
 
     Attributes
     ----------
-    lead : Lead or None
+    lead : CollapsedWriter or None
         Those who wait for this answer.
-    gathering : Gathering or None
+    gathering : Collapser or None
         Where they gather.
     explains : bool
         Whether `outcome` tells all that it can.
@@ -86,18 +86,18 @@ class Recording:
 
     def __init__(
         self,
-        store: Store,
+        store: CacheStore,
         key: bytes,
         head: RequestHead,
         request: Request,
         why: Forwarded,
-        rules: Rules,
-        candidate: Stored | None = None,
+        rules: CacheRules,
+        candidate: CacheEntry | None = None,
     ) -> None:
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._candidate = rules, candidate
-        self.lead: Lead | None = None
-        self.gathering: Gathering | None = None
+        self.lead: CollapsedWriter | None = None
+        self.gathering: Collapser | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
@@ -115,13 +115,15 @@ class Recording:
     @property
     def outcome(self) -> str:
         """What Cache-Status says of it. RFC 9211"""
-        found = forwarded(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
+        found = (
+            forwarded_outcome(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
+        )
         if not self.explains:
             return found
         kept = self.reason is None and not self._told
-        return described(found, self._key, self._answer.lifetime - self._answer.age if kept else None)
+        return describe(found, self._key, self._answer.lifetime - self._answer.age if kept else None)
 
-    def begin(self, head: ResponseHead, delay: float) -> Stored | None:
+    def begin(self, head: ResponseHead, delay: float) -> CacheEntry | None:
         """The answer's head is there, `delay` seconds after it was asked for.
 
         Returns
@@ -146,7 +148,7 @@ class Recording:
             self._share(self.lead, head)
         return None
 
-    def _share(self, lead: Lead, head: ResponseHead) -> None:
+    def _share(self, lead: CollapsedWriter, head: ResponseHead) -> None:
         """Let those who wait have this answer, if it is for others too."""
         if self.reason is not None or self._part is not None or not shareable(self._answer):
             lead.land(landing(head.status, usable=False))
@@ -155,7 +157,7 @@ class Recording:
         variant = variant_of(head.fields.text, self._head.fields.text)
         lead.begin(head, lines, self._answer, variant, self._born)
 
-    def stand_in(self) -> Stored | None:
+    def stand_in(self) -> CacheEntry | None:
         """What may be sent because the origin fails."""
         candidate = self._candidate
         if candidate is None or candidate.status >= 500:
@@ -222,7 +224,7 @@ class Recording:
         self._part = found
         return self._read(200, head.fields, delay)
 
-    def _confirm(self, candidate: Stored, head: ResponseHead, delay: float) -> Stored:
+    def _confirm(self, candidate: CacheEntry, head: ResponseHead, delay: float) -> CacheEntry:
         """The origin says that what is stored still holds: keep it on, with the new fields (4.3.4)."""
         renewed, answer = self._renewed(candidate, head, delay, candidate.body, None)
         self.reason = answer.reason
@@ -235,8 +237,8 @@ class Recording:
         return renewed
 
     def _renewed(
-        self, stored: Stored, head: ResponseHead, delay: float, body: bytes, part: Part | None
-    ) -> tuple[Stored, Answer]:
+        self, stored: CacheEntry, head: ResponseHead, delay: float, body: bytes, part: Part | None
+    ) -> tuple[CacheEntry, Answer]:
         """What is stored, with the fields of a newer answer (RFC 9111, 3.2) and perhaps more of the body."""
         lines = updated_lines(stored.fields, head.fields)
         age = head.fields.get(b"age")
@@ -245,10 +247,12 @@ class Recording:
         lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
         born = time.monotonic() - answer.age
         groups = read_groups(fields.text("cache-groups"))
-        kept = Stored(stored.status, stored.reason, lines, body, answer, born, stored.variant, groups, part)
+        kept = CacheEntry(
+            stored.status, stored.reason, lines, body, answer, born, stored.variant, groups, part
+        )
         return kept, answer
 
-    def _update_by_head(self, candidate: Stored, head: ResponseHead, delay: float) -> None:
+    def _update_by_head(self, candidate: CacheEntry, head: ResponseHead, delay: float) -> None:
         """What an answer to HEAD says of the stored answer to GET. RFC 9111, 4.3.5"""
         if head_agrees(candidate.fields.text, head.fields.text, len(candidate.body)):
             self._confirm(candidate, head, delay)
@@ -314,7 +318,7 @@ class Recording:
         elif self.gathering is not None and stored.part is None and shareable(self._answer):
             self.gathering.shareable(self._key)
 
-    def _alone(self, head: ResponseHead, body: bytes) -> Stored:
+    def _alone(self, head: ResponseHead, body: bytes) -> CacheEntry:
         """What is kept of this answer."""
         variant = variant_of(head.fields.text, self._head.fields.text)
         groups, part = read_groups(head.fields.text("cache-groups")), self._part
@@ -323,9 +327,9 @@ class Recording:
             status, reason, omitted = 200, b"OK", omitted | {"content-range"}
             part = None if is_whole(part) else part
         lines = storable_lines(head.fields, omitted)
-        return Stored(status, reason, lines, body, self._answer, self._born, variant, groups, part)
+        return CacheEntry(status, reason, lines, body, self._answer, self._born, variant, groups, part)
 
-    def _combined(self, head: ResponseHead, body: bytes, part: Part) -> Stored | NotStored:
+    def _combined(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry | NotStored:
         """A part together with what is stored (RFC 9111, 3.4).
 
         If that is of another version, or there is a gap, the part replaces it, unless it is younger.
@@ -347,6 +351,6 @@ class Recording:
         return NotStored.REFUSED if before.born > self._since else self._alone(head, body)
 
     @property
-    def _shared(self) -> Lead | None:
+    def _shared(self) -> CollapsedWriter | None:
         """Those who are sent what is recorded while it arrives."""
         return self.lead if self.lead is not None and self.lead.arriving is not None else None

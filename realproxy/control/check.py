@@ -12,7 +12,7 @@ from policies.settings import Match, ProxySettings, load_settings
 from realproxy.net.address import split_address
 from realproxy.net.listener import host_of
 from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import Forwarding
+from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import check_addresses
 from realproxy.server.handshake import check_certificates
 
@@ -107,7 +107,7 @@ def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
     if settings.forward is None:
         return []
     try:
-        Forwarding(settings.forward, Resolver(0.0), settings.limits)
+        ForwardAccess(settings.forward, Resolver(0.0), settings.limits)
     except BadInput as problem:
         return [BadInput(where, problem.where, problem.problem)]
     return []

@@ -14,10 +14,10 @@ from policies.problems import BadInput
 from policies.routing import Routes, Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
-from realproxy.errors import Refusal
+from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, TargetForm, parse_request, parse_response
 from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import Forwarding, asked_host
+from realproxy.proxying.forward_access import ForwardAccess, asked_host
 from realproxy.proxying.pipeline import FORWARD_RULES
 from realproxy.proxying.routing import asked_of, goes_forward
 
@@ -143,14 +143,14 @@ def _forward(settings: ProxySettings, head: RequestHead, side: str) -> Explanati
     notes = _notes(forward, head, side)
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        gate = Forwarding(forward, resolver, settings.limits)
+        gate = ForwardAccess(forward, resolver, settings.limits)
         if side == "tunnel":
             gate.admit_tunnel(head)
         elif side != "forward":
             gate.admit_socks(head.port)
         gate.admit_name(host)
         address = gate.addresses(host, head.port, ("0.0.0.0", 0))[0][0]
-    except Refusal as refusal:
+    except LocalReply as refusal:
         return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache, notes=notes)
     finally:
         resolver.stop()

@@ -4,7 +4,7 @@ The parent binds the sockets and accepts nothing on them. One spare process has 
 and waits for its turn, so that one that dies is replaced at once.
 
 Threads. `_crew` is changed under `_lock`, by the watching thread and at the start and the stop.
-A `Process` has a lock of its own, for one question and its answer. Every wait has a limit.
+A `WorkerHandle` has a lock of its own, for one question and its answer. Every wait has a limit.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from policies.settings import ProxySettings
 from policies.workers import worker_seed
 from realproxy.cache.purge import read_purge
 from realproxy.control.instance import check_fixed
-from realproxy.control.listeners import Sockets, open_sockets
+from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.net.address import Address
 from realproxy.net.listener import host_of
-from realproxy.observe.admin_pages import pages_of
-from realproxy.observe.admin_server import Admin
-from realproxy.observe.sum_stats import sum_counts
-from realproxy.server.accept_balance import Turns
+from realproxy.observe.admin_pages import admin_pages
+from realproxy.observe.admin_server import AdminServer
+from realproxy.observe.sum_stats import sum_stats
+from realproxy.server.accept_balance import AcceptBalance
 
 COMMAND = (sys.executable, "-m", "realproxy.control.worker_process")
 """What starts a worker; the descriptor of its control socket is appended."""
@@ -64,18 +64,18 @@ class Gone(Exception):
     """A worker does not answer: it has died, or hangs."""
 
 
-class Process:
+class WorkerHandle:
     """One worker process, seen from its parent.
 
     Parameters
     ----------
     command : sequence of str
         What starts it.
-    sockets : Sockets
+    sockets : Listeners
         What it inherits.
     """
 
-    def __init__(self, command: Sequence[str], sockets: Sockets) -> None:
+    def __init__(self, command: Sequence[str], sockets: Listeners) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         assert sockets.turns is not None
@@ -186,13 +186,13 @@ class Fleet:
         self._restarts = 0
         self._due: dict[int, float] = {}
         self._deaths: dict[int, int] = {}
-        self._crew: dict[int, Process] = {}
+        self._crew: dict[int, WorkerHandle] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._sockets = open_sockets(settings, where)._replace(turns=Turns.create(settings.workers))
+        self._sockets = bind_listeners(settings, where)._replace(turns=AcceptBalance.create(settings.workers))
         self.address: Address = self._sockets.proxy.getsockname()[:2]
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in self._sockets.tcp]
-        self.admin: Admin | None = None
-        self._spare: Process | None = None
+        self.admin: AdminServer | None = None
+        self._spare: WorkerHandle | None = None
         try:
             self._start()
         except BadInput:
@@ -201,7 +201,7 @@ class Fleet:
         self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
         self._thread.start()
         if self._sockets.admin is not None:
-            self.admin = Admin(self._sockets.admin, host_of(settings.admin or ""), pages_of(self))
+            self.admin = AdminServer(self._sockets.admin, host_of(settings.admin or ""), admin_pages(self))
 
     # --- starting and watching ------------------------------------------------------------------
 
@@ -209,14 +209,14 @@ class Fleet:
         answers = {}
         try:
             for slot in range(self.settings.workers):
-                self._crew[slot] = Process(self._command, self._sockets)
+                self._crew[slot] = WorkerHandle(self._command, self._sockets)
                 answers[slot] = self._begin(slot)
             for slot, number in answers.items():
                 self._crew[slot].await_answer(number, START_PATIENCE)
         except Gone:
             problem = "a worker process ended before it served"
             raise BadInput(self._where, "workers", problem) from None
-        self._spare = Process(self._command, self._sockets)
+        self._spare = WorkerHandle(self._command, self._sockets)
 
     def _begin(self, slot: int) -> int:
         """Tell the process of a slot to serve; returns the number of its answer."""
@@ -280,22 +280,22 @@ class Fleet:
         for slot in [slot for slot, due in self._due.items() if due <= now]:
             del self._due[slot]
             if slot >= 0:
-                process, self._spare = self._spare or Process(self._command, self._sockets), None
+                process, self._spare = self._spare or WorkerHandle(self._command, self._sockets), None
                 process.since = now
                 self._crew[slot] = process
                 self._restarts += 1
                 with contextlib.suppress(Gone):
                     self._begin(slot)
             if self._spare is None:
-                self._spare = Process(self._command, self._sockets)
+                self._spare = WorkerHandle(self._command, self._sockets)
 
     # --- what `Running` does, too ---------------------------------------------------------------
 
-    def _all(self) -> list[Process]:
+    def _all(self) -> list[WorkerHandle]:
         with self._lock:
             return [self._crew[slot] for slot in sorted(self._crew)]
 
-    def _gather(self, wish: str, **more: Any) -> list[tuple[Process, Any]]:
+    def _gather(self, wish: str, **more: Any) -> list[tuple[WorkerHandle, Any]]:
         """What every worker says; one that cannot answer is left out."""
         asked, found = [], []
         for process in self._all():
@@ -316,7 +316,7 @@ class Fleet:
             for process, stats in found
         ]
         return {
-            **sum_counts(stats for _, stats in found),
+            **sum_stats(stats for _, stats in found),
             "processes": processes,
             "restarts": self._restarts,
         }
@@ -329,7 +329,7 @@ class Fleet:
     def reload(self, settings: ProxySettings, where: str) -> None:
         """See `realproxy.Proxy.reload`; a worker that refuses takes the others back to what was."""
         check_fixed(self.settings, settings, where)
-        told: list[Process] = []
+        told: list[WorkerHandle] = []
         for process in self._all():
             try:
                 process.ask("reload", settings=self._share(settings), where=where)

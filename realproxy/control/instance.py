@@ -12,29 +12,29 @@ from typing import Any, NamedTuple
 
 from policies.problems import BadInput
 from policies.settings import ProxySettings
-from realproxy.cache.fanout import Following
+from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
-from realproxy.control.listeners import Sockets, open_sockets
-from realproxy.downstream.connection import Client
-from realproxy.errors import End
-from realproxy.messages.record import Exchange
+from realproxy.control.listeners import Listeners, bind_listeners
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import Termination
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
 from realproxy.net.listener import host_of
 from realproxy.observe.access_log import AccessLog
-from realproxy.observe.admin_pages import pages_of
-from realproxy.observe.admin_server import Admin
-from realproxy.observe.metrics import Meter, recent, traffic
-from realproxy.proxying.snapshot import Site
-from realproxy.proxying.worker import Worker
-from realproxy.server.connection_loop import Front
-from realproxy.server.fast_path import Express
-from realproxy.server.handshake import Welcome
-from realproxy.server.http_server import Serving
+from realproxy.observe.admin_pages import admin_pages
+from realproxy.observe.admin_server import AdminServer
+from realproxy.observe.metrics import Metrics, recent, traffic
+from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.proxying.worker import ThreadState
+from realproxy.server.connection_loop import ConnectionLoop
+from realproxy.server.fast_path import FastPath
+from realproxy.server.handshake import ConnectionFactory
+from realproxy.server.http_server import HttpServer
 from realproxy.server.shedding import Shedder
-from realproxy.server.tcp_proxy import TcpServices
-from realproxy.server.worker_pool import Workers
-from realproxy.tunnel.relay import Relay
-from realproxy.tunnel.udp_associate import Associations
+from realproxy.server.tcp_proxy import TcpProxies
+from realproxy.server.worker_pool import WorkerPool
+from realproxy.tunnel.relay import TunnelRelay
+from realproxy.tunnel.udp_associate import UdpAssociations
 from realproxy.upstream.health_check import HealthChecker
 
 SWITCH_INTERVAL = 0.0005
@@ -43,7 +43,12 @@ ABORT_PATIENCE = 2.0
 """Seconds that workers have to notice that their connections were broken off."""
 
 _UPSTREAM_ENDS = frozenset(
-    {End.UPSTREAM_UNREACHABLE, End.UPSTREAM_SLOW, End.UPSTREAM_BAD, End.UPSTREAM_BROKEN}
+    {
+        Termination.UPSTREAM_UNREACHABLE,
+        Termination.UPSTREAM_SLOW,
+        Termination.UPSTREAM_BAD,
+        Termination.UPSTREAM_BROKEN,
+    }
 )
 
 
@@ -82,12 +87,12 @@ class Generation(NamedTuple):
     """What one configuration made; requests that began under it keep it to their end."""
 
     settings: ProxySettings
-    site: Site
-    serving: Serving
+    site: ConfigSnapshot
+    serving: HttpServer
     log: AccessLog | None
 
 
-class Running:
+class Instance:
     """The parts of a proxy that serves; exists from a successful start until the end of the stop.
 
     Threads. `reload` and `stop` are for one thread at a time; `_now` is replaced as a whole, so
@@ -95,37 +100,35 @@ class Running:
     """
 
     def __init__(
-        self, settings: ProxySettings, seed: int | None, where: str, sockets: Sockets | None = None
+        self, settings: ProxySettings, seed: int | None, where: str, sockets: Listeners | None = None
     ) -> None:
         self._seed = seed
-        sockets = open_sockets(settings, where) if sockets is None else sockets
+        sockets = bind_listeners(settings, where) if sockets is None else sockets
         self._admin_address = sockets.admin_address
         self._tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            welcome = Welcome(settings, where)
+            welcome = ConnectionFactory(settings, where)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
             raise
         limits, waits, pool = settings.limits, now.site.waits, now.site.pool
         self._shedder = Shedder(self._shed, self._abandon)
-        self._workers = Workers(
+        self._workers = WorkerPool(
             now.serving.serve, self._abandon, waits, limits.threads, self._shedder.submit, limits.queue
         )
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._front = Front(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
+        self._front = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
         self._front.entrance.turns = sockets.turns
-        self._express = Express(self._front, self._workers, now.serving, limits.answer_timeout)
+        self._express = FastPath(self._front, self._workers, now.serving, limits.answer_timeout)
         self._front.express, pool.unwatch = self._express, self._front.unwatch
-        self._relay = Relay(limits.idle_timeout, self._front.close, self._tunnel_ended)
-        self.tcp = TcpServices(
+        self._relay = TunnelRelay(limits.idle_timeout, self._front.close, self._tunnel_ended)
+        self.tcp = TcpProxies(
             settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended
         )
-        self._following = Following(
-            self._front, self._workers.submit, self._follower_ended, limits.idle_timeout
-        )
-        self._associations = Associations(self.address, self._front.close, self._relay, self._tunnel_ended)
+        self._following = Fanout(self._front, self._workers.submit, self._follower_ended, limits.idle_timeout)
+        self._associations = UdpAssociations(self.address, self._front.close, self._relay, self._tunnel_ended)
         now.serving.attach(self._front, self._relay, self._associations, self._following)
         self._retiring: list[threading.Thread] = []
         self._dropped_before = 0  # lines of logs that are closed
@@ -135,9 +138,9 @@ class Running:
         self._workers.start()
         self._front.start()
         self._health.start()
-        self.admin: Admin | None = None
+        self.admin: AdminServer | None = None
         if sockets.admin is not None:
-            self.admin = Admin(sockets.admin, host_of(settings.admin or ""), pages_of(self))
+            self.admin = AdminServer(sockets.admin, host_of(settings.admin or ""), admin_pages(self))
 
     @property
     def settings(self) -> ProxySettings:
@@ -152,7 +155,7 @@ class Running:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
         try:
-            site = Site(settings, self._seed, before.site if before is not None else None)
+            site = ConfigSnapshot(settings, self._seed, before.site if before is not None else None)
         except BadInput as mistake:  # which knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
@@ -167,25 +170,25 @@ class Running:
                 if before is None:
                     site.store.close()
                 raise
-        return Generation(settings, site, Serving(site, self.address, log), log)
+        return Generation(settings, site, HttpServer(site, self.address, log), log)
 
-    def _abandon(self, client: Client) -> None:
+    def _abandon(self, client: DownstreamConnection) -> None:
         self._front.close(client)
 
-    def _shed(self, client: Client, worker: Worker) -> None:
+    def _shed(self, client: DownstreamConnection, worker: ThreadState) -> None:
         self._now.serving.shed(client, worker)
 
-    def _tunnel_ended(self, exchange: Exchange) -> None:
+    def _tunnel_ended(self, exchange: RequestRecord) -> None:
         self._now.serving.tunnel_ended(exchange)
 
-    def _follower_ended(self, exchange: Exchange) -> None:
+    def _follower_ended(self, exchange: RequestRecord) -> None:
         self._now.serving.follower_ended(exchange)
 
     def reload(self, settings: ProxySettings, where: str) -> None:
         """See `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.settings, settings, where)
-        welcome = Welcome(settings, where)
+        welcome = ConnectionFactory(settings, where)
         now = self._generation(settings, where, before)
         now.serving.attach(self._front, self._relay, self._associations, self._following)
         now.serving.tunnel_meter = before.serving.tunnel_meter
@@ -315,7 +318,7 @@ class Running:
         """The last exchanges, the latest first."""
         return recent(self._meters(), time.time() - time.monotonic())
 
-    def _meters(self) -> list[Meter]:
+    def _meters(self) -> list[Metrics]:
         return [
             *self._workers.meters(),
             self._shedder.worker.meter,
@@ -340,7 +343,7 @@ def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:
         raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
 
 
-def freeze_what_is_there() -> None:
+def gc_freeze() -> None:
     """Have collections look no more at what a start has made: it stays to the end.
 
     A whole collection would go through all of it, and all requests would wait for 20 ms.

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from policies.settings import ProxySettings
 from realproxy.net.address import Address
 from realproxy.net.listener import listen
-from realproxy.server.accept_balance import Turns
+from realproxy.server.accept_balance import AcceptBalance
 from realproxy.server.tcp_proxy import open_listeners
 
 
-class Sockets(NamedTuple):
+class Listeners(NamedTuple):
     """What a proxy accepts on.
 
     Attributes
@@ -26,14 +26,14 @@ class Sockets(NamedTuple):
         Of the admin port.
     admin_address : Address or None
         Where the admin port is, in this process or in the parent.
-    turns : Turns or None
+    turns : AcceptBalance or None
         Whose turn it is to accept, where other processes accept on them, too.
     """
 
     proxy: socket.socket
     tcp: list[socket.socket]
     admin: socket.socket | None
-    turns: Turns | None = None
+    turns: AcceptBalance | None = None
     admin_address: Address | None = None
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class Sockets(NamedTuple):
             self.turns.close()
 
 
-def open_sockets(settings: ProxySettings, where: str) -> Sockets:
+def bind_listeners(settings: ProxySettings, where: str) -> Listeners:
     """Listen on all that the settings name; raises `BadInput` and leaves nothing open."""
     with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
         proxy = opened.enter_context(listen(settings.listen, where))
@@ -55,4 +55,4 @@ def open_sockets(settings: ProxySettings, where: str) -> Sockets:
             admin = opened.enter_context(listen(settings.admin, where, "admin"))
         opened.pop_all()
     address = admin.getsockname()[:2] if admin is not None else None
-    return Sockets(proxy, tcp, admin, admin_address=address)
+    return Listeners(proxy, tcp, admin, admin_address=address)

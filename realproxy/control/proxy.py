@@ -10,7 +10,7 @@ from typing import Any
 from policies.modelled import check_obeyed
 from policies.settings import ProxySettings, load_settings, parse_settings
 from realproxy.control.fleet import COMMAND, Fleet
-from realproxy.control.instance import Running
+from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
 from realproxy.proxying.snapshot import check_addresses
@@ -65,7 +65,7 @@ class Proxy:
         self._where, self._worker_command = where, worker_command
         if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
             raise problems[0]
-        self._running: Running | Fleet | None = None
+        self._running: Instance | Fleet | None = None
 
     @classmethod
     def load(
@@ -87,7 +87,7 @@ class Proxy:
             if self.settings.workers > 1:
                 self._running = Fleet(self.settings, self.seed, self._where, self._worker_command)
             else:
-                self._running = Running(self.settings, self.seed, self._where)
+                self._running = Instance(self.settings, self.seed, self._where)
 
     def stop(self) -> None:
         """Stop: finish what is under way for ``limits.drain`` at most, then end all threads."""

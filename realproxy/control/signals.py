@@ -17,7 +17,7 @@ from policies.settings import load_settings
 from realproxy.control.proxy import Proxy
 
 
-class Wish(Enum):
+class Command(Enum):
     """What was asked for."""
 
     END = "finish what is under way, and end"
@@ -26,10 +26,10 @@ class Wish(Enum):
 
 
 WISHES = {
-    signal.SIGTERM: Wish.END,
-    signal.SIGINT: Wish.END,
-    signal.SIGHUP: Wish.RELOAD,
-    signal.SIGUSR1: Wish.REOPEN,
+    signal.SIGTERM: Command.END,
+    signal.SIGINT: Command.END,
+    signal.SIGHUP: Command.RELOAD,
+    signal.SIGUSR1: Command.REOPEN,
 }
 
 
@@ -47,7 +47,7 @@ class Signals:
     def __init__(self, *, until_eof: bool = False) -> None:
         self._until_eof = until_eof
         self._before: dict[int, Any] = {}
-        self._wishes: deque[Wish] = deque()
+        self._wishes: deque[Command] = deque()
 
     def __enter__(self) -> Self:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
@@ -62,12 +62,12 @@ class Signals:
 
     def _at_signal(self, number: int, _: object) -> None:
         wish = WISHES[signal.Signals(number)]
-        if wish is Wish.END:
+        if wish is Command.END:
             signal.signal(number, signal.SIG_DFL)
         self._wishes.append(wish)
         os.eventfd_write(self._wake, 1)
 
-    def wishes(self) -> Iterator[Wish]:
+    def wishes(self) -> Iterator[Command]:
         """What is asked for, as it comes; stops at the wish to end."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
@@ -81,7 +81,7 @@ class Signals:
                     return
             while self._wishes:
                 wish = self._wishes.popleft()
-                if wish is Wish.END:
+                if wish is Command.END:
                     return
                 yield wish
 
@@ -92,7 +92,7 @@ def serve_until_told(proxy: Proxy, file: Path | str, signals: Signals) -> None:
     A file that is wrong is refused in one line on standard error; the former settings stay.
     """
     for wish in signals.wishes():
-        if wish is Wish.RELOAD:
+        if wish is Command.RELOAD:
             try:
                 proxy.reload(load_settings(file))
             except BadInput as problem:

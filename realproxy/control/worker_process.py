@@ -15,25 +15,25 @@ from typing import Any
 
 from policies.problems import BadInput
 from policies.settings import parse_settings
-from realproxy.control.instance import Running, freeze_what_is_there
-from realproxy.control.listeners import Sockets
-from realproxy.server.accept_balance import Turns
+from realproxy.control.instance import Instance, gc_freeze
+from realproxy.control.listeners import Listeners
+from realproxy.server.accept_balance import AcceptBalance
 
 Message = dict[str, Any]
 
 
-class Member:
+class WorkerProcess:
     """What a worker process serves, once it was told."""
 
     def __init__(self) -> None:
-        self._running: Running | None = None
+        self._running: Instance | None = None
 
     def do(self, message: Message) -> Any:
         """Obey one message; raises `BadInput`."""
         wish = message["do"]
         if wish == "serve":
             self._running = _serve(message)
-            freeze_what_is_there()
+            gc_freeze()
             return None
         running = self._running
         if running is None:
@@ -52,13 +52,13 @@ class Member:
             self._running.stop()
 
 
-def _serve(message: Message) -> Running:
+def _serve(message: Message) -> Instance:
     where = message["where"]
     settings = parse_settings(message["settings"], where)
     admin = tuple(message["admin"]) if message["admin"] is not None else None
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    return Running(
-        settings, message["seed"], where, Sockets(proxy, tcp, None, Turns(*message["turns"]), admin)
+    return Instance(
+        settings, message["seed"], where, Listeners(proxy, tcp, None, AcceptBalance(*message["turns"]), admin)
     )
 
 
@@ -74,7 +74,7 @@ def messages(control: socket.socket) -> Iterator[Message]:
 
 def main(arguments: list[str]) -> int:
     """Serve as told over the socket whose descriptor is the only argument."""
-    member = Member()
+    member = WorkerProcess()
     with socket.socket(fileno=int(arguments[0])) as control:
         try:
             for message in messages(control):

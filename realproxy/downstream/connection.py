@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
-from realproxy.downstream.min_rate import Pace
-from realproxy.errors import Cut, End
+from realproxy.downstream.min_rate import MinRate
+from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, behind, send_pieces
-from realproxy.socks import Handshake
+from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
 EMPTY_LINES = 64
@@ -41,7 +41,7 @@ class State(Enum):
     FOLLOWING = "follow thread, until it has what another one fetches"
 
 
-class Arrival(Enum):
+class ReadResult(Enum):
     """What one read from a client brought."""
 
     HEAD = "a whole head, or one that must be refused"
@@ -74,21 +74,21 @@ class Owner(Protocol):
     def wake(self) -> None:
         """Have it look round now, for there is something that no event tells of."""
 
-    def give_back(self, client: Client) -> None:
+    def give_back(self, client: DownstreamConnection) -> None:
         """Hand a connection back whose next request may have arrived already."""
 
-    def linger(self, client: Client) -> None:
+    def linger(self, client: DownstreamConnection) -> None:
         """Close a connection whose client may still be sending, without destroying its last answer."""
 
-    def close(self, client: Client) -> None:
+    def close(self, client: DownstreamConnection) -> None:
         """Close a connection."""
 
 
-class Shape(Protocol):
+class SendFilter(Protocol):
     """Another way to send an answer, such as slowly."""
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send all of `pieces`; returns their length. Raises `OSError`, or `Cut`."""
+        """Send all of `pieces`; returns their length. Raises `OSError`, or `Aborted`."""
 
 
 def begins_head(buffer: bytes) -> bool:
@@ -96,7 +96,7 @@ def begins_head(buffer: bytes) -> bool:
     return buffer not in (b"", b"\r")
 
 
-class Client:
+class DownstreamConnection:
     """A client's connection.
 
     Attributes
@@ -111,7 +111,7 @@ class Client:
         When the head at the front was whole, on the monotonic clock.
     deadline : float
         When the owner gives up waiting, while the front thread owns it.
-    socks : Handshake or None
+    socks : ServerHandshake or None
         The handshake that has begun on it.
     watched : bool
         Whether the socket is in the front's epoll set.
@@ -119,9 +119,9 @@ class Client:
         Whether something is still to come before HTTP, see `realproxy.server.handshake`.
     scheme : bytes
         ``http`` or ``https``.
-    shapes : list of Shape
+    shapes : list of SendFilter
         How the present answer is sent, if not as usual; the last one counts.
-    pace : Pace or None
+    pace : MinRate or None
         How fast it must be; None if that does not matter.
     sni : str
         The name that a TLS client asked for; empty if none.
@@ -148,21 +148,21 @@ class Client:
     scheme = b"http"
     sni = ""
 
-    def __init__(self, sock: socket.socket, address: str, limit: int, waits: Waits) -> None:
+    def __init__(self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
         self.fd = sock.fileno()
         self.state = State.WAITING
         self.buffer = b""
         self.head_end = self._scanned = self._skipped = 0
         self.trouble: Malformed | None = None
-        self.socks: Handshake | None = None
+        self.socks: ServerHandshake | None = None
         self.watched = True
         self.suspended: Suspended | None = None
         self.patient, self.missed, self.ending = True, False, False
         self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
-        self.pace: Pace | None = None
-        self.shapes: list[Shape] = []
+        self.pace: MinRate | None = None
+        self.shapes: list[SendFilter] = []
 
     @property
     def is_simple(self) -> bool:
@@ -174,26 +174,26 @@ class Client:
         """Whether the answer under way is the last: the proxy ends, and no other request has arrived."""
         return self.ending and not self.buffer
 
-    def read(self) -> Arrival:
+    def read(self) -> ReadResult:
         """Read once without waiting."""
         try:
             data = self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
-            return Arrival.PART
+            return ReadResult.PART
         except OSError:
-            return Arrival.END
+            return ReadResult.END
         if not data:
-            return Arrival.END
+            return ReadResult.END
         if len(data) == READ:
             self.missed = True
         self.buffer = self.buffer + data if self.buffer else data
         return self.look()
 
-    def look(self) -> Arrival:
+    def look(self) -> ReadResult:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
         if buffer < b"\x06" and self._begins_socks():
-            return Arrival.SOCKS
+            return ReadResult.SOCKS
         try:
             if buffer.startswith(b"\r\n"):
                 buffer = self._skip_empty_lines(buffer)
@@ -201,14 +201,14 @@ class Client:
             if end < 0:
                 check_partial(buffer, self._scanned, self._limit)
                 self._scanned = len(buffer)
-                return Arrival.PART
+                return ReadResult.PART
             if end + 4 > self._limit:
                 raise too_long(buffer[: self._limit])
         except Malformed as error:
             self.trouble = error
-            return Arrival.HEAD
+            return ReadResult.HEAD
         self.head_end = end + 4
-        return Arrival.HEAD
+        return ReadResult.HEAD
 
     def _skip_empty_lines(self, buffer: bytes) -> bytes:
         """What is behind the empty lines; raises `Malformed` 400 if there is no end of them."""
@@ -240,7 +240,7 @@ class Client:
         self.buffer = buffer[end:]
         return buffer[:end]
 
-    def handshake(self) -> Arrival:
+    def handshake(self) -> ReadResult:
         """Go on with what comes before HTTP; called by a worker while `handshaking`."""
         raise NotImplementedError
 
@@ -273,19 +273,19 @@ class Client:
         return self.peer(), (host, port)
 
     def receive(self, size: int) -> bytes:
-        """Wait for more of a body; raises `Cut`."""
+        """Wait for more of a body; raises `Aborted`."""
         try:
             data = self.sock.recv(size)
         except BlockingIOError:
-            raise Cut(End.CLIENT_SLOW) from None
+            raise Aborted(Termination.CLIENT_SLOW) from None
         except OSError:
-            raise Cut from None
+            raise Aborted from None
         if not data:
-            raise Cut
+            raise Aborted
         return data
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send all of `pieces`; returns their length in bytes, raises `Cut`."""
+        """Send all of `pieces`; returns their length in bytes, raises `Aborted`."""
         if not self.patient:
             return self._send_some(pieces)
         self._waits[self.fd] = select.POLLOUT
@@ -296,9 +296,9 @@ class Client:
                 return self.pace.send(self.sock, pieces)
             return send_pieces(self.sock, pieces)
         except BlockingIOError:
-            raise Cut(End.CLIENT_SLOW) from None
+            raise Aborted(Termination.CLIENT_SLOW) from None
         except OSError:
-            raise Cut from None
+            raise Aborted from None
         finally:
             del self._waits[self.fd]
 
@@ -316,25 +316,25 @@ class Client:
         except BlockingIOError:
             sent = 0
         except OSError:
-            raise Cut from None
+            raise Aborted from None
         if sent < total:
             self.unsent = behind(pieces, sent)
         return total
 
     def flush(self) -> None:
-        """Send what is left of earlier answers; raises `Cut`."""
+        """Send what is left of earlier answers; raises `Aborted`."""
         if self.unsent:
             pieces, self.unsent = self.unsent, []
             self.send(pieces)
 
     def offer(self, data: bytes) -> None:
-        """Send `data` if all of it can be sent at once; raises `Cut` if not."""
+        """Send `data` if all of it can be sent at once; raises `Aborted` if not."""
         try:
             sent = self.sock.send(data, DONTWAIT)
         except OSError:
-            raise Cut from None
+            raise Aborted from None
         if sent < len(data):
-            raise Cut
+            raise Aborted
 
     def reset_on_close(self) -> None:
         """Let the close be seen as an error: the only sign of a cut body that ends with the connection."""

@@ -1,6 +1,6 @@
 """A client that hardly gives or takes anything holds a thread for as long as it likes: not below a rate.
 
-Only the time in which the client keeps us waiting counts. A `Pace` belongs to the client's owner.
+Only the time in which the client keeps us waiting counts. A `MinRate` belongs to the client's owner.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STEP = 1.0
 """Seconds after which a write that is stuck looks at the clock."""
 
 
-class Pace:
+class MinRate:
     """What a client has moved of one message, and how long it was waited for.
 
     Parameters
@@ -32,9 +32,9 @@ class Pace:
         self._rate, self._patience = rate, patience
         self._moved, self._waited = 0, 0.0
 
-    def another(self) -> Pace:
+    def another(self) -> MinRate:
         """One for another message of the same client."""
-        return Pace(self._rate, self._patience)
+        return MinRate(self._rate, self._patience)
 
     def restart(self) -> None:
         """Another message begins."""

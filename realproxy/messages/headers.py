@@ -172,7 +172,7 @@ def _request(
     return b"%b%b%b\r\n" % (start, fields.joined(drops), added)
 
 
-def trail(head: RequestHead | None, rules: HeaderRules) -> bytes:
+def connect_via(head: RequestHead | None, rules: HeaderRules) -> bytes:
     """The Via of a CONNECT to a parent; `head` asked for the tunnel, if HTTP did. RFC 9110, 7.6.3"""
     if not rules.via:
         return b""
@@ -180,7 +180,7 @@ def trail(head: RequestHead | None, rules: HeaderRules) -> bytes:
     return b"Via: %b\r\n" % _listed(before, f"1.1 {PSEUDONYM.decode()}")
 
 
-def passages(fields: Fields) -> int:
+def via_count(fields: Fields) -> int:
     """How often a request says to have come through a proxy of this kind."""
     return sum(part.split()[-1:] == [PSEUDONYM] for part in fields.elements(b"via"))
 

@@ -8,7 +8,7 @@ from realproxy.http1 import RequestHead
 from realproxy.messages.headers import connection_field, http_date
 
 
-def own_answer(
+def local_reply(
     request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
 ) -> bytes:
     """A whole answer of the proxy's own, in plain text.

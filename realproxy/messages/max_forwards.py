@@ -16,7 +16,7 @@ MOST = 2**63 - 1
 _SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 
-def goes_on(head: RequestHead) -> bool:
+def decrement(head: RequestHead) -> bool:
     """Whether a request may be passed on; if so, its Max-Forwards is one less afterwards.
 
     Raises

@@ -8,23 +8,23 @@ from typing import Any
 
 import http_sf
 
-from realproxy.errors import End, Refusal, UpstreamTrouble
+from realproxy.errors import LocalReply, Termination, UpstreamError
 from realproxy.messages.headers import PSEUDONYM
 
 _OF_END = {  # RFC 9209, 2.3
-    End.CLIENT_BAD: "http_request_error",
-    End.CLIENT_SLOW: "http_request_error",
-    End.REFUSED: "http_request_denied",
-    End.UNAUTHENTICATED: "http_request_denied",
-    End.NO_ROUTE: "destination_not_found",
-    End.RATE_LIMITED: "http_request_denied",
-    End.BREAKER_OPEN: "destination_unavailable",
-    End.OVERLOADED: "connection_limit_reached",
-    End.LOOP: "proxy_loop_detected",
-    End.UPSTREAM_UNREACHABLE: "destination_unavailable",
-    End.UPSTREAM_SLOW: "connection_read_timeout",
-    End.UPSTREAM_BAD: "http_protocol_error",
-    End.UPSTREAM_BROKEN: "connection_terminated",
+    Termination.CLIENT_BAD: "http_request_error",
+    Termination.CLIENT_SLOW: "http_request_error",
+    Termination.REFUSED: "http_request_denied",
+    Termination.UNAUTHENTICATED: "http_request_denied",
+    Termination.NO_ROUTE: "destination_not_found",
+    Termination.RATE_LIMITED: "http_request_denied",
+    Termination.BREAKER_OPEN: "destination_unavailable",
+    Termination.OVERLOADED: "connection_limit_reached",
+    Termination.LOOP: "proxy_loop_detected",
+    Termination.UPSTREAM_UNREACHABLE: "destination_unavailable",
+    Termination.UPSTREAM_SLOW: "connection_read_timeout",
+    Termination.UPSTREAM_BAD: "http_protocol_error",
+    Termination.UPSTREAM_BROKEN: "connection_terminated",
 }
 _OF_ERRNO = {
     errno.ECONNREFUSED: "connection_refused",
@@ -36,11 +36,9 @@ LONGEST = 200
 _OTHERWISE = "proxy_internal_response"
 
 
-def refused(refusal: Refusal) -> bytes:
+def proxy_status(refusal: LocalReply) -> bytes:
     """The field line for an answer of the proxy's own."""
-    fault = refusal.fault or (
-        _OF_ERRNO.get(refusal.errno, "") if isinstance(refusal, UpstreamTrouble) else ""
-    )
+    fault = refusal.fault or (_OF_ERRNO.get(refusal.errno, "") if isinstance(refusal, UpstreamError) else "")
     return _line(fault or _OF_END.get(refusal.end, _OTHERWISE), refusal.detail[:LONGEST])
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from realproxy.errors import End
+from realproxy.errors import Termination
 from realproxy.http1 import RequestHead
 
-_DONE = End.DONE  # to name a member by its class is slow before Python 3.12
+_DONE = Termination.DONE  # to name a member by its class is slow before Python 3.12
 
 
-class Exchange:
+class RequestRecord:
     """One request and what became of it.
 
     Attributes
@@ -42,7 +42,7 @@ class Exchange:
         Whether the upstream connection had been used before.
     cache : str
         Value of Cache-Status; empty where caching is off.
-    end : End
+    end : Termination
         How it ended.
     detail : str
         Why, if the proxy refused or gave up: the rule, or what went wrong.

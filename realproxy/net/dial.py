@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address
 from realproxy.net.resolver import Resolver, is_literal
 
@@ -37,7 +37,7 @@ class Loop(Protocol):
         """Wait for nothing of a socket any more; comes before its close."""
 
 
-class Names:
+class AsyncResolver:
     """Names to addresses, without holding up the thread of a loop.
 
     Parameters
@@ -151,7 +151,7 @@ class Dial:
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """A connected socket to the first address that answers; raises `UpstreamTrouble` 502 or 504.
+    """A connected socket to the first address that answers; raises `UpstreamError` 502 or 504.
 
     Parameters
     ----------
@@ -160,13 +160,13 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
     timeout : float
         Seconds for each.
     """
-    trouble = UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, "the target has no address")
+    trouble = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
     for host, port in addresses:
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:  # no descriptors
             reason = (error.strerror or str(error)).lower()
-            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
+            raise UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}") from None
         try:
             sock.settimeout(max(timeout, 0.001))
             sock.connect((host, port))
@@ -174,11 +174,11 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:
             detail = f"no connection to {host}:{port} in time"
-            trouble = UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="connection_timeout")
+            trouble = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            trouble = UpstreamTrouble(
-                502, End.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
+            trouble = UpstreamError(
+                502, Termination.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
             )
         else:
             return sock

@@ -58,7 +58,7 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
     return listener
 
 
-def let_nobody_in(listener: socket.socket) -> None:
+def refuse_new_connections(listener: socket.socket) -> None:
     """Have the kernel complete no further connection, so that none is cut off when the listener is closed.
 
     Who asks for one is not answered, asks again after a second, and is refused by then.

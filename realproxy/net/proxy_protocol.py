@@ -204,7 +204,7 @@ LOCAL = {"v1": b"PROXY UNKNOWN\r\n", "v2": SIGNATURE + bytes((0x20 | _LOCAL, 0, 
 """For connections that a proxy makes for itself, such as health checks."""
 
 
-class Trusted:
+class TrustedPeers:
     """Who is believed about whom a connection comes from.
 
     Parameters

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address
 
 THREADS = 16
@@ -89,7 +89,7 @@ class Resolver:
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             502 if there is none, 504 if the answer takes too long.
         """
         host = address[0]
@@ -98,7 +98,7 @@ class Resolver:
         lookup = self._lookup(host)
         if not lookup.done.wait(self.timeout):
             detail = f"the name {host} was not resolved in time"
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, detail, fault="dns_timeout")
+            raise UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="dns_timeout")
         if self._stopped and not lookup.addresses:
             raise _stopping()
         return self.found(address, lookup.addresses)
@@ -125,7 +125,7 @@ class Resolver:
             return
         try:
             lookup = self._lookup(host)
-        except UpstreamTrouble:
+        except UpstreamError:
             callback([])
             return
         with self._lock:
@@ -135,11 +135,11 @@ class Resolver:
         callback(lookup.addresses)
 
     def found(self, address: Address, addresses: list[str]) -> list[Address]:
-        """What was found for `address`; raises `UpstreamTrouble` 502 if that is nothing."""
+        """What was found for `address`; raises `UpstreamError` 502 if that is nothing."""
         host, port = address
         if not addresses:
             detail = f"cannot resolve {host}"
-            raise UpstreamTrouble(502, End.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
+            raise UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
         return [(found, port) for found in addresses]
 
     def stop(self) -> None:
@@ -169,7 +169,9 @@ class Resolver:
             try:
                 self._queue.put_nowait(host)
             except queue.Full:
-                raise UpstreamTrouble(503, End.UPSTREAM_SLOW, "too many names wait to be resolved") from None
+                raise UpstreamError(
+                    503, Termination.UPSTREAM_SLOW, "too many names wait to be resolved"
+                ) from None
             self._known[host] = lookup
             self._unfinished += 1
             if self._threads < min(self._unfinished, THREADS):
@@ -208,8 +210,8 @@ class Resolver:
             return host
 
 
-def _stopping() -> UpstreamTrouble:
-    return UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+def _stopping() -> UpstreamError:
+    return UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
 
 
 def look_up(host: str) -> list[str]:

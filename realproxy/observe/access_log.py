@@ -19,7 +19,7 @@ from collections import deque
 from enum import Enum
 
 from policies.settings import Log
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.observe.log_format import format_combined, format_json
 
 MOST_WAITING = 100_000
@@ -64,7 +64,7 @@ class AccessLog:
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
-        self._waiting: deque[Exchange | Order] = deque()
+        self._waiting: deque[RequestRecord | Order] = deque()
         self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._asleep = False
@@ -76,7 +76,7 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
         self._thread.start()
 
-    def write(self, exchange: Exchange) -> None:
+    def write(self, exchange: RequestRecord) -> None:
         """Queue a line for an exchange that has ended; never waits, never fails."""
         waiting = self._waiting
         if len(waiting) < MOST_WAITING:
@@ -106,7 +106,7 @@ class AccessLog:
         count = len(self._in_hand)
         with contextlib.suppress(IndexError):
             while True:
-                count += isinstance(self._waiting.popleft(), Exchange)
+                count += isinstance(self._waiting.popleft(), RequestRecord)
         self._tell(Order.END)
         return count
 

@@ -45,14 +45,14 @@ class Counted(Protocol):
         """As `realproxy.Proxy.purge`."""
 
 
-def pages_of(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
+def admin_pages(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
     """The pages that every proxy has."""
 
     def prometheus(_: Question) -> Page:
         from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
-        from realproxy.observe.prometheus import metrics  # only who is scraped needs the library
+        from realproxy.observe.prometheus import to_prometheus  # only who is scraped needs the library
 
-        return Page(metrics(counted.stats()), METRICS_TYPE)
+        return Page(to_prometheus(counted.stats()), METRICS_TYPE)
 
     return {
         ("GET", "/"): lambda _: _live_page(),
@@ -109,4 +109,4 @@ def masked(data: Any, *, hidden: bool = False) -> Any:
     return MASK
 
 
-__all__ = ["Counted", "Pages", "masked", "pages_of"]
+__all__ = ["Counted", "Pages", "admin_pages", "masked"]

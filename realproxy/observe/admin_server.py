@@ -85,7 +85,7 @@ def problem(status: int, text: str) -> Page:
     return Page(f"{status} {HTTPStatus(status).phrase}: {text}\n".encode(), status=status)
 
 
-class Admin:
+class AdminServer:
     """Serves pages on a listening socket.
 
     Parameters

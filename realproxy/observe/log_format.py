@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _json
 
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 
-Format = Callable[[Exchange, float], str]
+Format = Callable[[RequestRecord, float], str]
 """Makes a line of an exchange and the time of its end, in seconds since 1970."""
 
 SHORT = 256
@@ -23,7 +23,7 @@ SHORT = 256
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 
 
-def format_json(exchange: Exchange, wall: float) -> str:
+def format_json(exchange: RequestRecord, wall: float) -> str:
     """One JSON object: who asked what, what came of it, and where the time went (milliseconds)."""
     head, arrived, started = exchange.head, exchange.arrived, exchange.asked
     asked, target, origin = _NOBODY, "null", _NOWHERE
@@ -110,7 +110,7 @@ def _iso_second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-def format_combined(exchange: Exchange, wall: float) -> str:
+def format_combined(exchange: RequestRecord, wall: float) -> str:
     """The combined format of Apache and nginx."""
     head = exchange.head
     line, origin = "-", '"-" "-"'

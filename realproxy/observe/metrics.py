@@ -1,6 +1,6 @@
 """What requests cost, counted while they are served: for /metrics, /stats and the live page.
 
-Threads. A `Meter` is written by one thread. Reading another's is safe at any time: rows are only
+Threads. A `Metrics` is written by one thread. Reading another's is safe at any time: rows are only
 added, and the copy of a row is one operation of the interpreter; it may be one request behind.
 """
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 
 BOUNDS = (
     0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.007, 0.01, 0.015, 0.02, 0.03, 0.05,
@@ -34,12 +34,12 @@ _OTHER = ("other", None, "", "", 0, "")
 Key = tuple[str, int | None, str, str, int, str]
 
 
-class Meter:
+class Metrics:
     """Counts exchanges by who answered them and how.
 
     Attributes
     ----------
-    recent : deque of Exchange
+    recent : deque of RequestRecord
         The last ones.
     """
 
@@ -47,9 +47,9 @@ class Meter:
 
     def __init__(self) -> None:
         self._rows: dict[Key, list[float]] = {}
-        self.recent: deque[Exchange] = deque(maxlen=RECENT)
+        self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
 
-    def record(self, exchange: Exchange) -> None:
+    def record(self, exchange: RequestRecord) -> None:
         """Count an exchange that has ended."""
         reverse = exchange.side == "reverse"  # elsewhere clients name the upstream: no end of them
         cache = exchange.cache
@@ -75,7 +75,7 @@ class Meter:
         """A copy of all counts."""
         return {key: row.copy() for key, row in self._rows.copy().items()}
 
-    def absorb(self, other: Meter) -> None:
+    def absorb(self, other: Metrics) -> None:
         """Take over the counts of a meter that nobody writes to any more."""
         for key, row in other.rows().items():
             mine = self._rows.get(key)
@@ -99,7 +99,7 @@ def _note(row: list[float], place: int, seconds: float) -> None:
     row[place + 1 + bisect_left(BOUNDS, seconds)] += 1
 
 
-def traffic(meters: Iterable[Meter]) -> list[dict[str, Any]]:
+def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
     """What the meters have counted, as plain data.
 
     Returns
@@ -109,7 +109,7 @@ def traffic(meters: Iterable[Meter]) -> list[dict[str, Any]]:
         clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``: how
         many took at most so many seconds and more than the bound before; empty ones are left out.
     """
-    together = Meter()
+    together = Metrics()
     for meter in meters:
         together.absorb(meter)
     return [
@@ -129,12 +129,12 @@ def _histogram(row: list[float], place: int) -> dict[str, Any]:
     return {"count": sum(counts), "sum": row[place], "buckets": buckets}
 
 
-def recent(meters: Iterable[Meter], wall: float) -> list[dict[str, Any]]:
+def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
     """The last exchanges, the latest first, as plain data.
 
     Parameters
     ----------
-    meters : iterable of Meter
+    meters : iterable of Metrics
         Of all threads.
     wall : float
         What to add to the monotonic clock for seconds since 1970.

@@ -45,7 +45,7 @@ _COUNTERS = {
 }
 
 
-def metrics(stats: dict[str, Any]) -> bytes:
+def to_prometheus(stats: dict[str, Any]) -> bytes:
     """`Proxy.stats` in Prometheus' text format.
 
     Parameters

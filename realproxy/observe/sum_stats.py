@@ -9,7 +9,7 @@ from typing import Any
 Counts = dict[str, Any]
 
 
-def sum_counts(parts: Iterable[Counts]) -> Counts:
+def sum_stats(parts: Iterable[Counts]) -> Counts:
     """The sum of plain data with the same meaning.
 
     Numbers are added, tables key by key. Lists of tables are joined: tables that agree in all

@@ -11,34 +11,34 @@ from policies.coalescing import Landing
 from policies.coalescing import Turn as Next
 from policies.freshness import Request, read_request
 from policies.reuse import Use
-from realproxy.cache.cache_status import HIT, described
-from realproxy.cache.collapse import Lead, gathering_of
-from realproxy.cache.entry import Stored
-from realproxy.cache.shared_response import Follower
-from realproxy.cache.store import Found, cache_key
-from realproxy.cache.writer import Recording, Rules
-from realproxy.errors import End, Refusal
-from realproxy.proxying.context import Turn
-from realproxy.proxying.revalidation import Refresher
-from realproxy.proxying.snapshot import Site
+from realproxy.cache.cache_status import HIT, describe
+from realproxy.cache.collapse import CollapsedWriter, gathering_of
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.shared_response import Reader
+from realproxy.cache.store import Lookup, cache_key
+from realproxy.cache.writer import CacheRules, CacheWriter
+from realproxy.errors import LocalReply, Termination
+from realproxy.proxying.context import RequestContext
+from realproxy.proxying.revalidation import BackgroundRevalidation
+from realproxy.proxying.snapshot import ConfigSnapshot
 
 
-class LookUp:
+class CachePhase:
     """Asks the store.
 
     Parameters
     ----------
-    site : Site
+    site : ConfigSnapshot
         What the settings say.
-    refresher : Refresher
+    refresher : BackgroundRevalidation
         Fetches what was used although it is stale.
     """
 
-    def __init__(self, site: Site, refresher: Refresher) -> None:
+    def __init__(self, site: ConfigSnapshot, refresher: BackgroundRevalidation) -> None:
         self._site, self._refresher = site, refresher
         self._explains = site.settings.cache.explain
 
-    def fresh(self, turn: Turn, service: str) -> Stored | None:
+    def fresh(self, turn: RequestContext, service: str) -> CacheEntry | None:
         """The stored answer if it is fresh and in memory; None if there is more to decide."""
         head, store = turn.head, self._site.store
         if store.disk is not None:
@@ -49,15 +49,17 @@ class LookUp:
             turn.exchange.cache = self._explained(HIT, key, stored)
         return stored
 
-    def find(self, turn: Turn, service: str, rules: Rules, wait: float) -> Stored | Recording | None:
+    def find(
+        self, turn: RequestContext, service: str, rules: CacheRules, wait: float
+    ) -> CacheEntry | CacheWriter | None:
         """The stored answer, or the recording of the one that has to be fetched; None if it waits for one.
 
         Parameters
         ----------
-        turn : Turn
+        turn : RequestContext
         service : str
             Of the reverse side; empty for the forward side.
-        rules : Rules
+        rules : CacheRules
             From the settings.
         wait : float
             Seconds for which it may wait for another's fetch.
@@ -71,39 +73,45 @@ class LookUp:
         if found.use is Use.ASK:
             if request.only_if_cached:
                 turn.exchange.cache = "detail=not-cached"
-                raise Refusal(504, End.NOT_CACHED, "not stored, and nothing else was wanted")
+                raise LocalReply(504, Termination.NOT_CACHED, "not stored, and nothing else was wanted")
             turn.exchange.cache = f"fwd={found.why}"
-            recording = Recording(store, key, head, request, found.why, rules, found.stored)
+            recording = CacheWriter(store, key, head, request, found.why, rules, found.stored)
             recording.gathering, recording.explains = self._site.gathering, self._explains
             if not wait:
                 return recording
             gathered = self._gather(turn, key, request, recording, wait)
-            if not isinstance(gathered, Found):
+            if not isinstance(gathered, Lookup):
                 return gathered
             found = gathered
         return self._hit(turn, key, service, request, rules, found)
 
     def _hit(
-        self, turn: Turn, key: bytes, service: str, request: Request, rules: Rules, found: Found
-    ) -> Stored | None:
+        self,
+        turn: RequestContext,
+        key: bytes,
+        service: str,
+        request: Request,
+        rules: CacheRules,
+        found: Lookup,
+    ) -> CacheEntry | None:
         head, use, stored = turn.head, found.use, found.stored
         if turn.lead is not None:
             turn.lead.land(Landing.SHARED)
         outcome = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
         turn.exchange.cache = outcome if stored is None else self._explained(outcome, key, stored)
         if use is Use.BEHIND and head.method == "GET":
-            recording = Recording(self._site.store, key, head, request, found.why, rules, stored)
+            recording = CacheWriter(self._site.store, key, head, request, found.why, rules, stored)
             self._refresher.refresh(key, service, head, turn.client.address, recording)
         return stored
 
-    def _explained(self, outcome: str, key: bytes, stored: Stored) -> str:
+    def _explained(self, outcome: str, key: bytes, stored: CacheEntry) -> str:
         if not self._explains:
             return outcome
-        return described(outcome, key, stored.answer.lifetime - stored.age(time.monotonic()))
+        return describe(outcome, key, stored.answer.lifetime - stored.age(time.monotonic()))
 
     def _gather(
-        self, turn: Turn, key: bytes, request: Request, recording: Recording, wait: float
-    ) -> Found | Stored | Recording | None:
+        self, turn: RequestContext, key: bytes, request: Request, recording: CacheWriter, wait: float
+    ) -> Lookup | CacheEntry | CacheWriter | None:
         """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
         head, follower = turn.head, turn.follower
         if head.method != "GET" or request.forward is not None:
@@ -111,7 +119,7 @@ class LookUp:
         if follower is None:
             until = time.monotonic() + wait
             gathering = self._site.gathering
-            follower = Follower(gathering, turn.client, turn.exchange, head, turn.keep, key, request, until)
+            follower = Reader(gathering, turn.client, turn.exchange, head, turn.keep, key, request, until)
         elif follower.failures and (stored := recording.stand_in()) is not None:
             turn.exchange.cache = recording.outcome
             return stored
@@ -119,10 +127,10 @@ class LookUp:
             raise follower.refusal
         if turn.lead is None and follower.turn is Next.WAIT and time.monotonic() < follower.until:
             found = gathering_of(follower).enlist(follower)
-            if isinstance(found, Found):
+            if isinstance(found, Lookup):
                 return found
             if found is Next.WAIT:
                 return None
-            turn.lead = found if isinstance(found, Lead) else None
+            turn.lead = found if isinstance(found, CollapsedWriter) else None
         recording.lead = turn.lead
         return recording

@@ -5,17 +5,17 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
-from realproxy.cache.collapse import Lead
-from realproxy.cache.shared_response import Follower
-from realproxy.cache.writer import Recording
-from realproxy.downstream.connection import Client
+from realproxy.cache.collapse import CollapsedWriter
+from realproxy.cache.shared_response import Reader
+from realproxy.cache.writer import CacheWriter
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.http1 import RequestHead
-from realproxy.messages.record import Exchange
-from realproxy.proxying.response import Fetch
-from realproxy.proxying.worker import Worker
+from realproxy.messages.record import RequestRecord
+from realproxy.proxying.response import ResponseForwarder
+from realproxy.proxying.worker import ThreadState
 
 
-class Then(Enum):
+class Outcome(Enum):
     """What becomes of the client's connection."""
 
     NEXT = "it may carry another request"
@@ -30,44 +30,44 @@ class Then(Enum):
 class Generation(Protocol):
     """What answers requests by one configuration."""
 
-    under_way: set[Turn]
+    under_way: set[RequestContext]
     """What the front thread has begun with and is not over."""
 
-    def serve(self, client: Client, worker: Worker) -> None:
+    def serve(self, client: DownstreamConnection, worker: ThreadState) -> None:
         """Answer what `client` asks; called by a worker."""
 
-    def at_once(self, client: Client, worker: Worker) -> Then:
+    def at_once(self, client: DownstreamConnection, worker: ThreadState) -> Outcome:
         """Do what needs no waiting; called by the front thread."""
 
 
-class Turn:
+class RequestContext:
     """What the phases of one request hand to each other.
 
     Attributes
     ----------
     serving : Generation
         Where it began, and ends even if another one has taken over meanwhile.
-    client : Client
+    client : DownstreamConnection
         Who asks.
-    worker : Worker
+    worker : ThreadState
         Who answers: it may begin in the front thread and go on in a worker.
-    exchange : Exchange
+    exchange : RequestRecord
         The record.
     head : RequestHead
         What is asked.
     keep : bool
         Whether the client's connection may live on.
-    follower : Follower or None
+    follower : Reader or None
         What it was while it waited for another's fetch.
-    lead : Lead or None
+    lead : CollapsedWriter or None
         Those who wait for what it fetches.
-    fetch : Fetch or None
+    fetch : ResponseForwarder or None
         The request upstream, once there is one.
-    recording : Recording or None
+    recording : CacheWriter or None
         Of its answer.
     placed : bool
         Whether it has one of the workers' places; whoever ends it gives that back.
-    then : Then or None
+    then : Outcome or None
         What becomes of the client once it has taken all that was sent; None while that is open.
     until : float
         When the upstream has had its time, on the monotonic clock, while it is awaited.
@@ -81,20 +81,20 @@ class Turn:
     def __init__(
         self,
         serving: Generation,
-        client: Client,
-        worker: Worker,
-        exchange: Exchange,
+        client: DownstreamConnection,
+        worker: ThreadState,
+        exchange: RequestRecord,
         head: RequestHead,
         keep: bool,
     ) -> None:
         self.serving, self.client, self.worker = serving, client, worker
         self.exchange, self.head, self.keep = exchange, head, keep
-        self.follower: Follower | None = None
-        self.lead: Lead | None = None
-        self.fetch: Fetch | None = None
-        self.recording: Recording | None = None
+        self.follower: Reader | None = None
+        self.lead: CollapsedWriter | None = None
+        self.fetch: ResponseForwarder | None = None
+        self.recording: CacheWriter | None = None
         self.placed = False
-        self.then: Then | None = None
+        self.then: Outcome | None = None
         self.until = 0.0
 
     @property

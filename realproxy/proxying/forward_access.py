@@ -15,13 +15,13 @@ from policies.blocking import Blocklist, normal_host
 from policies.credentials import CHALLENGE, is_known, read_basic
 from policies.problems import BadInput
 from policies.settings import Forward, Limits
-from realproxy.errors import End, Refusal
+from realproxy.errors import LocalReply, Termination
 from realproxy.http1 import RequestHead
-from realproxy.messages.headers import forward_request, trail
+from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, read_address
-from realproxy.socks import Handshake
+from realproxy.socks import ServerHandshake
 from realproxy.upstream.parent_proxy import ParentProxy
 
 
@@ -46,7 +46,7 @@ def asked_host(head: RequestHead) -> str:
     return head.host.decode().removeprefix("[").removesuffix("]")
 
 
-class Forwarding:
+class ForwardAccess:
     """What the settings of the forward side allow.
 
     Parameters
@@ -89,7 +89,7 @@ class Forwarding:
     # --- who ------------------------------------------------------------------------------------
 
     def authorise(self, head: RequestHead) -> str:
-        """The user who asks, empty if none is needed; raises `Refusal` 407. RFC 9110, 11.7"""
+        """The user who asks, empty if none is needed; raises `LocalReply` 407. RFC 9110, 11.7"""
         users = self.settings.auth
         if not users:
             return ""
@@ -97,8 +97,11 @@ class Forwarding:
         if found is not None and is_known(users, *found):
             return found[0]
         challenge = f"Proxy-Authenticate: {CHALLENGE}\r\n".encode()
-        raise Refusal(
-            407, End.UNAUTHENTICATED, "forward.auth: this proxy wants a user and a password", fields=challenge
+        raise LocalReply(
+            407,
+            Termination.UNAUTHENTICATED,
+            "forward.auth: this proxy wants a user and a password",
+            fields=challenge,
         )
 
     def is_user(self, user: str, password: str) -> bool:
@@ -118,30 +121,32 @@ class Forwarding:
         """What the log calls the upstream: the parent, or else the target."""
         return target if self.parent is None else self.parent.parent.name
 
-    def handshake(self) -> Handshake | None:
+    def handshake(self) -> ServerHandshake | None:
         """For a client that speaks SOCKS; None if that is off."""
         if not self._socks:
             return None
-        return Handshake(self._socks, self.is_user if self.settings.auth else None)
+        return ServerHandshake(self._socks, self.is_user if self.settings.auth else None)
 
     # --- where ----------------------------------------------------------------------------------
 
     def admit_tunnel(self, head: RequestHead) -> None:
         """Refuse CONNECT to a port that it must not lead to."""
         if head.port not in self._tunnel_ports:
-            raise Refusal(403, End.REFUSED, f"forward.connect_ports: {head.port} is not among them")
+            raise LocalReply(
+                403, Termination.REFUSED, f"forward.connect_ports: {head.port} is not among them"
+            )
 
     def admit_socks(self, port: int) -> None:
         """Refuse SOCKS to a port that it must not lead to."""
         ports = self.settings.socks_ports
         if ports is not None and port not in ports:
-            raise Refusal(403, End.REFUSED, f"forward.socks_ports: {port} is not among them")
+            raise LocalReply(403, Termination.REFUSED, f"forward.socks_ports: {port} is not among them")
 
     def admit_name(self, host: str) -> None:
         """Refuse what is blocked by its name."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
-            raise Refusal(403, End.REFUSED, f"{rule} blocks {host}")
+            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}")
 
     def addresses(self, host: str, port: int, own: Address) -> list[Address]:
         """Where a request may be sent: addresses that were looked up and checked, to be dialled as they are.
@@ -160,7 +165,7 @@ class Forwarding:
 
         Raises
         ------
-        Refusal
+        LocalReply
             403 with the rule, 502 or 504 if the name leads nowhere.
         """
         if self.parent is not None and not is_literal(host):
@@ -187,27 +192,29 @@ class Forwarding:
         """
         addresses = self.addresses(host, port, own)
         if self.parent is not None:
-            return self.parent.open(*addresses[0], trail(head, self._rules))
+            return self.parent.open(*addresses[0], connect_via(head, self._rules))
         return connect(addresses, self._limits.connect_timeout), b""
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
-        """Those of the resolved addresses that may be dialled; raises `Refusal` 403 if there is none."""
+        """Those of the resolved addresses that may be dialled; raises `LocalReply` 403 if there is none."""
         listening = (own, *self.tcp)
         others = [address for address in found if not any(is_own(address, one) for one in listening)]
         if not others:
-            raise Refusal(403, End.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
+            raise LocalReply(403, Termination.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
         if self.admin is not None and any(is_own(address, self.admin) for address in others):
-            raise Refusal(403, End.REFUSED, f"the target {host}:{found[0][1]} is this proxy's admin port")
+            raise LocalReply(
+                403, Termination.REFUSED, f"the target {host}:{found[0][1]} is this proxy's admin port"
+            )
         if not self.settings.private_targets:
             public = [address for address in others if not is_private(address[0])]
             if not public:
                 detail = f"forward.private_targets: {host} leads to {others[0][0]}, which is private"
-                raise Refusal(403, End.REFUSED, detail)
+                raise LocalReply(403, Termination.REFUSED, detail)
             others = public
         free = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
         if not free:
             rule = self._blocked.rule_for_address(others[0][0])
-            raise Refusal(403, End.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
+            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
         return free
 
     # --- what is told ---------------------------------------------------------------------------

@@ -5,34 +5,34 @@ from __future__ import annotations
 import time
 
 from realproxy.cache.cache_status import status_field
-from realproxy.cache.entry import Stored
-from realproxy.cache.file_body import Torn
-from realproxy.downstream.connection import Client
-from realproxy.errors import Cut, End
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.file_body import CorruptFile
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed, body_reader
 from realproxy.messages.headers import connection_field
-from realproxy.messages.local_reply import own_answer
+from realproxy.messages.local_reply import local_reply
 from realproxy.messages.max_forwards import final_answer
 from realproxy.messages.proxy_status import unreadable
-from realproxy.messages.record import Exchange
-from realproxy.proxying.context import Then, Turn
+from realproxy.messages.record import RequestRecord
+from realproxy.proxying.context import Outcome, RequestContext
 
 
-def answer_from_store(turn: Turn, stored: Stored, head_limit: int) -> Then:
+def send_cached(turn: RequestContext, stored: CacheEntry, head_limit: int) -> Outcome:
     """Send what is stored."""
     head, exchange = turn.head, turn.exchange
-    keep = skip_body(turn, head_limit)
+    keep = drain_body(turn, head_limit)
     added = status_field(exchange.cache) + connection_field(head, keep)
     if stored.file is not None:
         _send_file(turn, stored, added)
-        return Then.NEXT if keep else Then.LINGER
+        return Outcome.NEXT if keep else Outcome.LINGER
     exchange.status, pieces = stored.respond(head, added, time.monotonic())
     turn.client.send(pieces)
     exchange.sent = len(pieces[1]) if len(pieces) > 1 else 0
-    return Then.NEXT if keep else Then.LINGER
+    return Outcome.NEXT if keep else Outcome.LINGER
 
 
-def _send_file(turn: Turn, stored: Stored, added: bytes) -> None:
+def _send_file(turn: RequestContext, stored: CacheEntry, added: bytes) -> None:
     """Send a body that is on disk, a chunk at a time."""
     exchange = turn.exchange
     try:
@@ -40,45 +40,47 @@ def _send_file(turn: Turn, stored: Stored, added: bytes) -> None:
         turn.client.send([start])
         while body is not None and exchange.sent < len(body):
             exchange.sent += turn.client.send([body.read(exchange.sent)])
-    except (Torn, OSError):
-        raise Cut(End.UPSTREAM_BROKEN) from None
+    except (CorruptFile, OSError):
+        raise Aborted(Termination.UPSTREAM_BROKEN) from None
     finally:
         stored.release()
 
 
-def answer_oneself(turn: Turn, status: int, detail: str, head_limit: int, fields: bytes = b"") -> Then:
+def send_local_reply(
+    turn: RequestContext, status: int, detail: str, head_limit: int, fields: bytes = b""
+) -> Outcome:
     """Answer with a status of the proxy's own."""
     exchange = turn.exchange
-    keep = skip_body(turn, head_limit)
+    keep = drain_body(turn, head_limit)
     exchange.status = status
     added = status_field(exchange.cache) if exchange.cache else b""
-    turn.client.send([own_answer(turn.head, status, detail, keep, added + fields)])
-    return Then.NEXT if keep else Then.LINGER
+    turn.client.send([local_reply(turn.head, status, detail, keep, added + fields)])
+    return Outcome.NEXT if keep else Outcome.LINGER
 
 
-def answer_as_last(turn: Turn, head_limit: int) -> Then:
+def answer_as_last(turn: RequestContext, head_limit: int) -> Outcome:
     """Answer what may go no further. RFC 9110, 7.6.2"""
-    keep = skip_body(turn, head_limit)
+    keep = drain_body(turn, head_limit)
     turn.exchange.status = 200
     turn.client.send([final_answer(turn.head, keep)])
-    return Then.NEXT if keep else Then.LINGER
+    return Outcome.NEXT if keep else Outcome.LINGER
 
 
-def answer_unreadable(client: Client, exchange: Exchange, error: Malformed) -> Then:
+def answer_unreadable(client: DownstreamConnection, exchange: RequestRecord, error: Malformed) -> Outcome:
     """Answer a head that must be refused."""
-    client.send([unreadable_answer(exchange, error)])
-    return Then.LINGER
+    client.send([unreadable_reply(exchange, error)])
+    return Outcome.LINGER
 
 
-def unreadable_answer(exchange: Exchange, error: Malformed) -> bytes:
+def unreadable_reply(exchange: RequestRecord, error: Malformed) -> bytes:
     """What a head that must be refused is answered with; fills in the record."""
-    exchange.end = End.CLIENT_SLOW if error.status == 408 else End.CLIENT_BAD
+    exchange.end = Termination.CLIENT_SLOW if error.status == 408 else Termination.CLIENT_BAD
     exchange.status = error.status
     added = unreadable(error.problem)
-    return own_answer(None, error.status, error.problem, keep=False, added=added)
+    return local_reply(None, error.status, error.problem, keep=False, added=added)
 
 
-def skip_body(turn: Turn, head_limit: int) -> bool:
+def drain_body(turn: RequestContext, head_limit: int) -> bool:
     """Drop the body of a request that is not passed on.
 
     Returns
@@ -97,7 +99,7 @@ def skip_body(turn: Turn, head_limit: int) -> bool:
         return False
 
 
-def _skip_all(turn: Turn, head_limit: int) -> bool:
+def _skip_all(turn: RequestContext, head_limit: int) -> bool:
     reader = body_reader(turn.head.framing, head_limit)
     reader.feed(turn.client.buffer)
     turn.client.buffer = reader.rest

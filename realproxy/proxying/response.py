@@ -11,19 +11,19 @@ from enum import Enum
 
 from policies.freshness import NotStored
 from realproxy.cache.cache_status import status_field
-from realproxy.cache.entry import Stored
-from realproxy.cache.writer import Recording
-from realproxy.errors import Cut, End, Refusal
+from realproxy.cache.entry import CacheEntry
+from realproxy.cache.writer import CacheWriter
+from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, BodyReader, Malformed, ResponseHead, body_reader
 from realproxy.messages.headers import client_response, connection_field
 from realproxy.messages.proxy_status import relayed
-from realproxy.proxying.worker import Worker
-from realproxy.upstream.connection import Connection
+from realproxy.proxying.worker import ThreadState
+from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.request_body import Pieces, encode
-from realproxy.upstream.round_trip import NextHop
+from realproxy.upstream.round_trip import RoundTrip
 
 
-class Progress(Enum):
+class ReadProgress(Enum):
     """How far an answer has come without a wait."""
 
     NOTHING_YET = "nothing has arrived"
@@ -31,14 +31,14 @@ class Progress(Enum):
     DONE = "all of it was sent on"
 
 
-class Fetch:
+class ResponseForwarder:
     """One request to an upstream and its answer back to the client.
 
     Parameters
     ----------
-    hop : NextHop
+    hop : RoundTrip
         Who is asked, and for whom.
-    recording : Recording or None
+    recording : CacheWriter or None
         For an answer that may be stored.
     keep : bool
         Whether the client's connection may live on as far as the client is concerned.
@@ -54,7 +54,7 @@ class Fetch:
         "keep",
     )  # fmt: skip
 
-    def __init__(self, hop: NextHop, recording: Recording | None, keep: bool) -> None:
+    def __init__(self, hop: RoundTrip, recording: CacheWriter | None, keep: bool) -> None:
         self._hop, self._recording = hop, recording
         self._client, self._exchange, self._head = hop.client, hop.exchange, hop.head
         self._reader: BodyReader | None = None
@@ -72,23 +72,23 @@ class Fetch:
         return self._hop.skip_body()
 
     @property
-    def awaited(self) -> Connection | None:
+    def awaited(self) -> UpstreamConnection | None:
         """The connection that an answer is awaited on."""
         return self._hop.connection
 
-    def run(self, worker: Worker) -> None:
+    def run(self, worker: ThreadState) -> None:
         """Do it, or what is left of it, and wait for whatever it takes.
 
         Parameters
         ----------
-        worker : Worker
+        worker : ThreadState
             Has memory for long bodies.
 
         Raises
         ------
-        Refusal, Malformed
+        LocalReply, Malformed
             While nothing was sent to the client.
-        Cut
+        Aborted
             When nothing more can be sent to it.
         """
         try:
@@ -109,10 +109,10 @@ class Fetch:
     # --- without waiting ------------------------------------------------------------------------
 
     def ask_at_once(self) -> bool:
-        """Send the request if that needs no wait; if not, `run` goes on from here. See `NextHop`."""
+        """Send the request if that needs no wait; if not, `run` goes on from here. See `RoundTrip`."""
         return self._hop.ask_at_once()
 
-    def answer_at_once(self) -> Progress:
+    def answer_at_once(self) -> ReadProgress:
         """Pass on as much of the answer as has arrived; `run` goes on from here if there is more to it.
 
         Raises
@@ -123,10 +123,10 @@ class Fetch:
         connection = self._hop.connection
         assert connection is not None
         if not connection.receive_at_once():
-            return Progress.NOTHING_YET
+            return ReadProgress.NOTHING_YET
         answer = self._hop.head_at_once(connection)
         if answer is None:
-            return Progress.MORE_TO_IT
+            return ReadProgress.MORE_TO_IT
         over = True
         try:
             self._relay(answer, connection.buffer)
@@ -134,7 +134,7 @@ class Fetch:
         finally:
             if over:
                 self._end()
-        return Progress.DONE if over else Progress.MORE_TO_IT
+        return ReadProgress.DONE if over else ReadProgress.MORE_TO_IT
 
     # --- the way back ---------------------------------------------------------------------------
 
@@ -165,7 +165,7 @@ class Fetch:
         self._client.send([client_response(answer, framing, added), *out])
         exchange.sent = sum(map(len, pieces))
 
-    def _relay_rest(self, worker: Worker) -> None:
+    def _relay_rest(self, worker: ThreadState) -> None:
         """Send on what is still to come of the body."""
         answer, reader, framing = self._given, self._reader, self._onward
         if answer is None or reader is None:
@@ -175,7 +175,7 @@ class Fetch:
             self._client.send(encode(framing or 0, pieces, reader) or [b""])
             self._exchange.sent += sum(map(len, pieces))
 
-    def send_stored(self, stored: Stored) -> None:
+    def send_stored(self, stored: CacheEntry) -> None:
         """Answer from the store: what the upstream has confirmed, or what stands in for it."""
         exchange, recording = self._exchange, self._recording
         assert recording is not None
@@ -204,7 +204,7 @@ class Fetch:
             pieces = reader.feed(data) if len(data) or not reader.done else []
         except Malformed as error:
             if self._begun:
-                raise self._cut(End.UPSTREAM_BAD) from None
+                raise self._cut(Termination.UPSTREAM_BAD) from None
             raise Malformed(502, f"the upstream sent a {error.problem}") from None
         if self._recording is not None:
             self._recording.add(pieces)
@@ -220,20 +220,20 @@ class Fetch:
         try:
             size = self._hop.more(buffer)
         except BlockingIOError:
-            raise self._cut(End.UPSTREAM_SLOW, framing) from None
+            raise self._cut(Termination.UPSTREAM_SLOW, framing) from None
         except OSError:
-            raise self._cut(End.UPSTREAM_BROKEN, framing) from None
-        except (Refusal, Malformed):
-            raise self._cut(End.CLIENT_BAD, framing) from None
+            raise self._cut(Termination.UPSTREAM_BROKEN, framing) from None
+        except (LocalReply, Malformed):
+            raise self._cut(Termination.CLIENT_BAD, framing) from None
         if size == 0 and not reader.end():
-            raise self._cut(End.UPSTREAM_BROKEN, framing)
+            raise self._cut(Termination.UPSTREAM_BROKEN, framing)
         return buffer[:size]
 
-    def _cut(self, end: End, framing: int | None = None) -> Cut:
-        self._hop.failed = end is not End.CLIENT_BAD
+    def _cut(self, end: Termination, framing: int | None = None) -> Aborted:
+        self._hop.failed = end is not Termination.CLIENT_BAD
         if framing == UNTIL_CLOSE:
             self._client.reset_on_close()
-        return Cut(end)
+        return Aborted(end)
 
     def _end(self) -> None:
         self.keep = self.keep and self.all_read

@@ -14,18 +14,18 @@ import time
 from collections.abc import Callable, Sequence
 
 from policies.reuse import REFRESHES_AT_ONCE
-from realproxy.cache.writer import Recording
-from realproxy.errors import Cut, Refusal
+from realproxy.cache.writer import CacheWriter
+from realproxy.errors import Aborted, LocalReply
 from realproxy.http1 import Malformed, RequestHead
 from realproxy.messages.headers import upstream_request
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
 from realproxy.proxying.forward_access import asked_host
-from realproxy.proxying.response import Fetch
-from realproxy.proxying.snapshot import Site
-from realproxy.proxying.worker import Worker
-from realproxy.upstream.round_trip import NextHop
-from realproxy.upstream.target import Asking, Straight, Way
+from realproxy.proxying.response import ResponseForwarder
+from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.proxying.worker import ThreadState
+from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.target import FixedTarget, ServiceTarget, UpstreamTarget
 
 END_PATIENCE = 2.0
 """Seconds that a stop waits for jobs whose connections were broken off."""
@@ -43,18 +43,18 @@ class _Nobody:
         return
 
 
-class Refresher:
+class BackgroundRevalidation:
     """Fetches answers again for the store alone.
 
     Parameters
     ----------
-    site : Site
+    site : ConfigSnapshot
         What the settings say.
     own : Address
         Where this proxy listens.
     """
 
-    def __init__(self, site: Site, own: Address) -> None:
+    def __init__(self, site: ConfigSnapshot, own: Address) -> None:
         self._site, self._own = site, own
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
@@ -62,7 +62,9 @@ class Refresher:
         self._unfinished = 0
         self._ended = False
 
-    def refresh(self, key: bytes, service: str, head: RequestHead, client: str, recording: Recording) -> None:
+    def refresh(
+        self, key: bytes, service: str, head: RequestHead, client: str, recording: CacheWriter
+    ) -> None:
         """Have a key revalidated soon, unless that is under way.
 
         Parameters
@@ -75,7 +77,7 @@ class Refresher:
             The request that was answered stale.
         client : str
             Who sent it.
-        recording : Recording
+        recording : CacheWriter
             For the new answer.
         """
         store = self._site.store
@@ -141,35 +143,39 @@ class Refresher:
             with self._lock:
                 self._threads.remove(threading.current_thread())
 
-    def _fetch(self, service: str, head: RequestHead, client: str, recording: Recording) -> None:
+    def _fetch(self, service: str, head: RequestHead, client: str, recording: CacheWriter) -> None:
         now = time.monotonic()
-        exchange = Exchange(client, now, now)
+        exchange = RequestRecord(client, now, now)
         exchange.head = head
-        with contextlib.suppress(Refusal, Malformed, Cut):  # what is stored stays until it is too stale
+        with contextlib.suppress(
+            LocalReply, Malformed, Aborted
+        ):  # what is stored stays until it is too stale
             if service:
                 self._from_service(service, head, exchange, recording)
             else:
                 self._from_anywhere(head, exchange, recording)
 
     def _from_service(
-        self, service: str, head: RequestHead, exchange: Exchange, recording: Recording
+        self, service: str, head: RequestHead, exchange: RequestRecord, recording: CacheWriter
     ) -> None:
         def head_for(upstream: str) -> bytes:
             host = head.authority if head.host else upstream.encode()
             return upstream_request(head, host, exchange.client, recording.validators or (), whole=True)
 
         asked, waits = self._site.services[service], self._site.waits
-        self._run(Asking(asked, exchange.client, exchange, head_for, waits), head, exchange, recording)
+        self._run(ServiceTarget(asked, exchange.client, exchange, head_for, waits), head, exchange, recording)
 
-    def _from_anywhere(self, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
+    def _from_anywhere(self, head: RequestHead, exchange: RequestRecord, recording: CacheWriter) -> None:
         forwarding = self._site.forwarding
         assert forwarding is not None
         addresses = forwarding.places(asked_host(head), head.port, self._own)
         request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
-        self._run(Straight(addresses, request), head, exchange, recording)
+        self._run(FixedTarget(addresses, request), head, exchange, recording)
 
-    def _run(self, way: Way, head: RequestHead, exchange: Exchange, recording: Recording) -> None:
+    def _run(
+        self, way: UpstreamTarget, head: RequestHead, exchange: RequestRecord, recording: CacheWriter
+    ) -> None:
         site = self._site
-        hop = NextHop(site.pool, site.settings.limits, _Nobody(), exchange, head, way)
-        fetch = Fetch(hop, recording, keep=True)
-        fetch.run(Worker())
+        hop = RoundTrip(site.pool, site.settings.limits, _Nobody(), exchange, head, way)
+        fetch = ResponseForwarder(hop, recording, keep=True)
+        fetch.run(ThreadState())

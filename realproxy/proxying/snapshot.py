@@ -8,17 +8,17 @@ import ssl
 from policies.problems import BadInput
 from policies.routing import Routes
 from policies.settings import ProxySettings
-from realproxy.cache.collapse import Gathering
-from realproxy.cache.store import Store
+from realproxy.cache.collapse import Collapser
+from realproxy.cache.store import CacheStore
 from realproxy.net.address import split_address
-from realproxy.proxying.forward_access import Forwarding
-from realproxy.runtime.blocking import Waits
-from realproxy.upstream.pool import Pool
+from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
 from realproxy.upstream.transport import client_context
 
 
-class Site:
+class ConfigSnapshot:
     """The routes, services, store and upstream connections of a proxy.
 
     Parameters
@@ -28,7 +28,7 @@ class Site:
     seed : int or None
         Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
         and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
-    before : Site or None
+    before : ConfigSnapshot or None
         The site that this one takes over from. What its settings say in the same words lives on:
         services with all they know about their upstreams, the store with all that is in it.
 
@@ -42,15 +42,15 @@ class Site:
         The chance of injected faults.
     services : dict of str to Service
         By name.
-    store : Store
+    store : CacheStore
         Of answers.
-    gathering : Gathering
+    gathering : Collapser
         Of requests for what is not there yet.
-    pool : Pool
+    pool : ConnectionPool
         Of upstream connections.
-    forwarding : Forwarding or None
+    forwarding : ForwardAccess or None
         What the forward side allows; None if it is off.
-    waits : Waits
+    waits : BlockedThreads
         What the workers wait for.
 
     Raises
@@ -59,16 +59,18 @@ class Site:
         If a hosts file of the forward side cannot be read.
     """
 
-    def __init__(self, settings: ProxySettings, seed: int | None = None, before: Site | None = None) -> None:
+    def __init__(
+        self, settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
+    ) -> None:
         self.settings = settings
         self.services: dict[str, Service]
-        self.store: Store
-        self.gathering: Gathering
-        self.waits: Waits
-        self.pool: Pool
+        self.store: CacheStore
+        self.gathering: Collapser
+        self.waits: BlockedThreads
+        self.pool: ConnectionPool
         self.routes = Routes(settings.route)
         self.fault_rng = _rng(seed, "faults")
-        self.waits = Waits() if before is None else before.waits
+        self.waits = BlockedThreads() if before is None else before.waits
         kept = before.services if before is not None else {}
         same = {
             name
@@ -88,11 +90,11 @@ class Site:
                 raise BadInput(
                     "settings", "cache", "cannot change while the proxy runs, for it has a disk tier"
                 )
-            self.store = Store(settings.cache, _rng(seed, "cache"))
-            self.gathering = Gathering(self.store, settings.limits.idle_timeout, self.waits)
-        self.pool = Pool(settings.limits, self.waits) if before is None else before.pool
+            self.store = CacheStore(settings.cache, _rng(seed, "cache"))
+            self.gathering = Collapser(self.store, settings.limits.idle_timeout, self.waits)
+        self.pool = ConnectionPool(settings.limits, self.waits) if before is None else before.pool
         self.forwarding = (
-            Forwarding(settings.forward, self.pool.resolver, settings.limits)
+            ForwardAccess(settings.forward, self.pool.resolver, settings.limits)
             if settings.forward is not None
             else None
         )

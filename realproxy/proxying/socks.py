@@ -11,17 +11,17 @@ import socket
 import time
 
 from policies.addresses import plain_address
-from realproxy.downstream.connection import Client, State
-from realproxy.errors import Cut, End, Refusal, UpstreamTrouble
+from realproxy.downstream.connection import DownstreamConnection, State
+from realproxy.errors import Aborted, LocalReply, Termination, UpstreamError
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.request import check_block
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.proxying.forward_access import Forwarding
-from realproxy.proxying.snapshot import Site
-from realproxy.socks import Command, Handshake, Reply, SocksRequest
-from realproxy.tunnel.relay import Relay
-from realproxy.tunnel.udp_associate import Associations
+from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.socks import Command, Reply, ServerHandshake, SocksRequest
+from realproxy.tunnel.relay import TunnelRelay
+from realproxy.tunnel.udp_associate import UdpAssociations
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Reply.CONNECTION_REFUSED,
@@ -30,45 +30,57 @@ _BY_ERRNO = {
 }
 
 
-def reply_code(refusal: Refusal) -> Reply:
+def reply_code(refusal: LocalReply) -> Reply:
     """What a client is told. RFC 1928, 6"""
     if refusal.status == 501:
         return Reply.COMMAND_NOT_SUPPORTED
-    if refusal.end in (End.REFUSED, End.LOOP):
+    if refusal.end in (Termination.REFUSED, Termination.LOOP):
         return Reply.NOT_ALLOWED
-    code = _BY_ERRNO.get(refusal.errno) if isinstance(refusal, UpstreamTrouble) else None
+    code = _BY_ERRNO.get(refusal.errno) if isinstance(refusal, UpstreamError) else None
     return code or Reply.HOST_UNREACHABLE
 
 
-class SocksSide:
+class SocksRequests:
     """Answers what clients ask by SOCKS.
 
     Parameters
     ----------
     own : Address
         Where this proxy listens.
-    relay : Relay
+    relay : TunnelRelay
         Takes tunnels.
-    associations : Associations
+    associations : UdpAssociations
         Take who wants to send datagrams.
     """
 
-    def __init__(self, own: Address, relay: Relay, associations: Associations) -> None:
+    def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
         self._own, self._relay, self._associations = own, relay, associations
 
-    def answer(self, client: Client, shake: Handshake, exchange: Exchange, site: Site) -> bool:
+    def answer(
+        self,
+        client: DownstreamConnection,
+        shake: ServerHandshake,
+        exchange: RequestRecord,
+        site: ConfigSnapshot,
+    ) -> bool:
         """Do what was asked, or say why not; returns whether the relay thread has taken the client over."""
         exchange.side = f"socks{shake.version}"
         try:
             return self._answer(client, shake, exchange, site)
-        except Cut as cut:
+        except Aborted as cut:
             exchange.end = cut.end
             return False
 
-    def _answer(self, client: Client, shake: Handshake, exchange: Exchange, site: Site) -> bool:
+    def _answer(
+        self,
+        client: DownstreamConnection,
+        shake: ServerHandshake,
+        exchange: RequestRecord,
+        site: ConfigSnapshot,
+    ) -> bool:
         request, forwarding = shake.request, site.forwarding
         if request is None or forwarding is None:  # the client has its answer already
-            exchange.end = End.UNAUTHENTICATED if shake.bad_credentials else End.CLIENT_BAD
+            exchange.end = Termination.UNAUTHENTICATED if shake.bad_credentials else Termination.CLIENT_BAD
             exchange.status = 407 if shake.bad_credentials else 400
             exchange.detail = shake.problem
             return False
@@ -81,14 +93,19 @@ class SocksSide:
             else:
                 exchange.side = "udp"
                 self._associate(client, request, exchange, site, forwarding)
-        except Refusal as refusal:
+        except LocalReply as refusal:
             exchange.end, exchange.detail, exchange.status = refusal.end, refusal.detail, refusal.status
             client.send([request.reply(reply_code(refusal))])
             return False
         return True
 
     def _connect(
-        self, client: Client, request: SocksRequest, exchange: Exchange, site: Site, forwarding: Forwarding
+        self,
+        client: DownstreamConnection,
+        request: SocksRequest,
+        exchange: RequestRecord,
+        site: ConfigSnapshot,
+        forwarding: ForwardAccess,
     ) -> None:
         forwarding.admit_socks(request.port)
         forwarding.admit_name(request.host)
@@ -99,7 +116,7 @@ class SocksSide:
         exchange.connecting = exchange.asked - start
         try:
             client.send([request.reply(Reply.SUCCEEDED, *_bound(target))])
-        except Cut:
+        except Aborted:
             target.close()
             raise
         exchange.status = 200
@@ -107,15 +124,20 @@ class SocksSide:
         self._relay.add(client, target, exchange, first)
 
     def _associate(
-        self, client: Client, request: SocksRequest, exchange: Exchange, site: Site, forwarding: Forwarding
+        self,
+        client: DownstreamConnection,
+        request: SocksRequest,
+        exchange: RequestRecord,
+        site: ConfigSnapshot,
+        forwarding: ForwardAccess,
     ) -> None:
         if forwarding.settings.parent is not None:
-            raise Refusal(501, End.REFUSED, "forward.parent: datagrams do not go through a parent")
+            raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:
             here = client.sock.getsockname()[0]
             inner = socket.socket(client.sock.family, socket.SOCK_DGRAM)
         except OSError as error:
-            raise Refusal(503, End.REFUSED, f"no socket for datagrams: {error.strerror}") from None
+            raise LocalReply(503, Termination.REFUSED, f"no socket for datagrams: {error.strerror}") from None
         try:
             inner.setblocking(False)
             inner.bind((here, 0))

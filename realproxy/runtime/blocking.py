@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Waits:
+class BlockedThreads:
     """The waits of all workers.
 
     Attributes

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 
 
-def attempt(function: Callable[..., object], *arguments: object) -> bool:
+def isolated(function: Callable[..., object], *arguments: object) -> bool:
     """Call a function; returns whether it came to its end."""
     try:
         function(*arguments)

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 Guest = TypeVar("Guest")
 
 
-class Places(Generic[Guest]):
+class Slots(Generic[Guest]):
     """Places for requests, taken in the order in which they were asked for.
 
     Parameters

@@ -20,7 +20,7 @@ ABSENT = 2**63
 """What is written for a process that accepts nothing."""
 
 
-class Turns:
+class AcceptBalance:
     """The numbers of connections of all processes.
 
     Parameters
@@ -40,7 +40,7 @@ class Turns:
         self._yields = 0
 
     @classmethod
-    def create(cls, slots: int) -> Turns:
+    def create(cls, slots: int) -> AcceptBalance:
         """Memory for so many processes, none of which is there yet."""
         fd = os.memfd_create("proxytwin-turns", os.MFD_CLOEXEC)
         os.ftruncate(fd, 8 * slots)

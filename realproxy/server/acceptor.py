@@ -14,12 +14,12 @@ import threading
 from collections.abc import Callable
 
 from policies.settings import Limits
-from realproxy.downstream.connection import Client
-from realproxy.downstream.min_rate import STEP, Pace
-from realproxy.net.listener import let_nobody_in
-from realproxy.runtime.blocking import Waits
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.downstream.min_rate import STEP, MinRate
+from realproxy.net.listener import refuse_new_connections
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import set_time_limits
-from realproxy.server.accept_balance import Turns
+from realproxy.server.accept_balance import AcceptBalance
 
 ACCEPT_AT_ONCE = 64
 """Clients that are accepted before others are looked at."""
@@ -28,7 +28,7 @@ ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Entrance:
+class Acceptor:
     """Accepts clients.
 
     Parameters
@@ -39,7 +39,7 @@ class Entrance:
         Where the front thread waits, for the listener and for who was let in.
     limits : Limits
         From the settings.
-    waits : Waits
+    waits : BlockedThreads
         Where workers that wait for clients are counted.
     clients : dict
         All clients, by descriptor.
@@ -52,7 +52,7 @@ class Entrance:
         Descriptor of the listener; -1 once it is shut.
     accepted : int
         Clients that were let in.
-    turns : Turns or None
+    turns : AcceptBalance or None
         Whose turn it is, if other processes accept from the same listener.
     welcome : callable
         As given; may be replaced at any time.
@@ -65,13 +65,13 @@ class Entrance:
         listener: socket.socket,
         epoll: select.epoll,
         limits: Limits,
-        waits: Waits,
-        clients: dict[int, Client],
-        welcome: Callable[[socket.socket, str, Waits], Client],
+        waits: BlockedThreads,
+        clients: dict[int, DownstreamConnection],
+        welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
         self._listener, self._epoll, self._limits, self._waits = listener, epoll, limits, waits
         self._clients, self.welcome, self.fd = clients, welcome, listener.fileno()
-        self.turns: Turns | None = None
+        self.turns: AcceptBalance | None = None
         self.accepted = 0
         self.yielding = self._full = self._no_room = False
         self._pausing = threading.Lock()
@@ -137,7 +137,7 @@ class Entrance:
         """Accept no more, but for who is in the listener's queue. Later calls do nothing."""
         if self._listener.fileno() >= 0:
             self._epoll.unregister(self.fd)
-            let_nobody_in(self._listener)
+            refuse_new_connections(self._listener)
             self.admit(now, last=True)
             self.fd = -1  # another connection has this number next
             self._listener.close()
@@ -154,7 +154,7 @@ class Entrance:
         client = self.welcome(sock, address, self._waits)
         client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
         if limits.min_rate is not None:
-            client.pace = Pace(limits.min_rate, patience)
+            client.pace = MinRate(limits.min_rate, patience)
         self._clients[client.fd] = client
         self.accepted += 1
         if self.turns is not None:

@@ -22,12 +22,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from policies.settings import Limits
-from realproxy.downstream.connection import Arrival, Client, State, begins_head
+from realproxy.downstream.connection import DownstreamConnection, ReadResult, State, begins_head
 from realproxy.http1 import Malformed
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server.accept_balance import YIELD
-from realproxy.server.acceptor import ARMED, Entrance
-from realproxy.socks import Handshake
+from realproxy.server.acceptor import ARMED, Acceptor
+from realproxy.socks import ServerHandshake
 
 SILENT = int(select.EPOLLET)
 LINGER = 5.0
@@ -44,10 +44,10 @@ END_PATIENCE = 5.0
 """Seconds that the thread has to end."""
 
 
-class FastPath(Protocol):
+class InlineHandler(Protocol):
     """Answers in the front thread what needs no waiting; all is called by that thread."""
 
-    def takes(self, client: Client) -> bool:
+    def takes(self, client: DownstreamConnection) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
 
     def upstream_spoke(self, fd: int) -> None:
@@ -78,7 +78,7 @@ class Watched(Protocol):
         """What is watched."""
 
 
-class Front:
+class ConnectionLoop:
     """Has clients accepted, and waits for their heads.
 
     Parameters
@@ -87,7 +87,7 @@ class Front:
         Bound and listening; the front closes it.
     limits : Limits
         From the settings.
-    waits : Waits
+    waits : BlockedThreads
         Where workers that wait for clients are counted.
     submit : callable
         Takes a client whose head is whole, or must be refused.
@@ -100,11 +100,11 @@ class Front:
 
     Attributes
     ----------
-    entrance : Entrance
+    entrance : Acceptor
         Accepts the clients.
     handshake : callable
         Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
-    express : FastPath or None
+    express : InlineHandler or None
         Answers what needs no waiting. Set before the start.
     """
 
@@ -112,22 +112,22 @@ class Front:
         self,
         listener: socket.socket,
         limits: Limits,
-        waits: Waits,
-        submit: Callable[[Client], None],
+        waits: BlockedThreads,
+        submit: Callable[[DownstreamConnection], None],
         chores: list[Callable[[float], None]],
         hurry: Callable[[float], float | None],
-        welcome: Callable[[socket.socket, str, Waits], Client],
+        welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
         self._limits, self.submit, self._chores, self._hurry = limits, submit, chores, hurry
-        self.handshake: Callable[[], Handshake | None] = _no_socks
-        self._clients: dict[int, Client] = {}
+        self.handshake: Callable[[], ServerHandshake | None] = _no_socks
+        self._clients: dict[int, DownstreamConnection] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.entrance = Entrance(listener, self._epoll, limits, waits, self._clients, welcome)
+        self.entrance = Acceptor(listener, self._epoll, limits, waits, self._clients, welcome)
         self._handing = threading.Lock()
         self._tick = _tick(limits)
         self._next_sweep = 0.0
-        self.express: FastPath | None = None
+        self.express: InlineHandler | None = None
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = self._gone = False
@@ -188,20 +188,20 @@ class Front:
 
     # --- called by whoever owns the client ------------------------------------------------------
 
-    def resume(self, client: Client) -> None:
+    def resume(self, client: DownstreamConnection) -> None:
         """Hand a connection back, to wait for its next request."""
         limits = self._limits
         wait = limits.header_timeout if client.buffer else limits.idle_timeout
         client.deadline = time.monotonic() + wait
         self._hand_over(client, State.WAITING)
 
-    def await_more(self, client: Client) -> None:
+    def await_more(self, client: DownstreamConnection) -> None:
         """Hand a connection back that goes on waiting, not beyond the deadline that it has."""
         self._hand_over(client, State.WAITING)
 
-    def stay(self, client: Client) -> None:
+    def stay(self, client: DownstreamConnection) -> None:
         """Wait for the next request of a client that was never handed on; called by the front thread."""
-        if client.buffer and client.look() is Arrival.HEAD:
+        if client.buffer and client.look() is ReadResult.HEAD:
             self._to_worker(client, time.monotonic())
         elif client.missed:
             self.resume(client)
@@ -213,14 +213,14 @@ class Front:
             if self.draining:
                 self.wake()
 
-    def give_back(self, client: Client) -> None:
+    def give_back(self, client: DownstreamConnection) -> None:
         """Hand a connection back whose next request may have arrived already."""
-        if client.buffer and client.look() is Arrival.HEAD:
+        if client.buffer and client.look() is ReadResult.HEAD:
             self._to_worker(client, time.monotonic())
         else:
             self.resume(client)
 
-    def linger(self, client: Client) -> None:
+    def linger(self, client: DownstreamConnection) -> None:
         """Close a connection whose client may still be sending, without destroying its last answer.
 
         Closing with unread bytes would reset the connection (RFC 9112, 9.6): say that nothing
@@ -234,7 +234,7 @@ class Front:
         client.deadline = time.monotonic() + (LAST_LINGER if self.draining else LINGER)
         self._hand_over(client, State.LINGERING)
 
-    def close(self, client: Client) -> None:
+    def close(self, client: DownstreamConnection) -> None:
         """Close a connection: the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
@@ -253,7 +253,7 @@ class Front:
         self._epoll.unregister(connection.sock.fileno())
         connection.watched = False
 
-    def _hand_over(self, client: Client, state: State) -> None:
+    def _hand_over(self, client: DownstreamConnection, state: State) -> None:
         with self._handing:
             client.state, client.missed = state, False
             if client.watched:
@@ -292,7 +292,7 @@ class Front:
             if now >= self._next_sweep:
                 self._sweep(now)
 
-    def _read(self, client: Client, now: float) -> None:
+    def _read(self, client: DownstreamConnection, now: float) -> None:
         with self._handing:  # who hands a client over has set its state a moment before it is armed
             state = client.state
             if state is not State.WAITING and state is not State.LINGERING:
@@ -306,20 +306,20 @@ class Front:
             return
         before, opening = client.buffer, client.handshaking
         arrival = client.read()
-        if arrival is Arrival.HEAD:
+        if arrival is ReadResult.HEAD:
             self._serve(client, now)
-        elif arrival is Arrival.PART:
+        elif arrival is ReadResult.PART:
             # Empty lines are no head: they give nobody more time.
             begun = begins_head(client.buffer) and not begins_head(before)
             if begun or (opening and not client.handshaking):
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
-        elif arrival is Arrival.SOCKS:
+        elif arrival is ReadResult.SOCKS:
             self._shake_hands(client, now)
         else:
             self.close(client)
 
-    def _shake_hands(self, client: Client, now: float) -> None:
+    def _shake_hands(self, client: DownstreamConnection, now: float) -> None:
         """Go on with SOCKS. Its replies are few bytes: who has no room for them is not waited for."""
         if client.socks is None:
             client.socks = self.handshake()
@@ -340,7 +340,7 @@ class Front:
         else:
             self._epoll.modify(client.fd, ARMED)
 
-    def _discard(self, client: Client) -> None:
+    def _discard(self, client: DownstreamConnection) -> None:
         try:
             gone = not client.sock.recv(64 * 2**10, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -381,10 +381,10 @@ class Front:
         if not self._clients:
             self.empty.set()
 
-    def _part_with(self, client: Client, now: float) -> None:
+    def _part_with(self, client: DownstreamConnection, now: float) -> None:
         """Close a connection that was taken because its time is over."""
         waiting = client.state is State.WAITING
-        if waiting and self.draining and client.read() is Arrival.HEAD:
+        if waiting and self.draining and client.read() is ReadResult.HEAD:
             self._to_worker(client, now)  # it has arrived just in time
         elif waiting and begins_head(client.buffer):
             client.trouble = Malformed(408, "the request head took too long")
@@ -392,7 +392,7 @@ class Front:
         else:
             self.close(client)
 
-    def _take(self, client: Client) -> bool:
+    def _take(self, client: DownstreamConnection) -> bool:
         """Take a connection out of the epoll set, if the front owns it.
 
         One that is to be closed or handed on without an event is still armed, and a hang-up would
@@ -405,16 +405,16 @@ class Front:
             client.watched = False
             return True
 
-    def _serve(self, client: Client, now: float) -> None:
+    def _serve(self, client: DownstreamConnection, now: float) -> None:
         client.arrived = now
         if self.express is None or not self.express.takes(client):
             self.hand_on(client)
 
-    def _to_worker(self, client: Client, now: float) -> None:
+    def _to_worker(self, client: DownstreamConnection, now: float) -> None:
         client.arrived = now
         self.hand_on(client)
 
-    def hand_on(self, client: Client) -> None:
+    def hand_on(self, client: DownstreamConnection) -> None:
         """Have a worker go on; called by the front thread, or by whoever owns the client."""
         if client.watched:
             self._epoll.modify(client.fd, SILENT)
@@ -427,5 +427,5 @@ def _tick(limits: Limits) -> float:
     return max(0.01, min(TICK, min(limits.header_timeout, limits.idle_timeout, limits.answer_timeout) / 4))
 
 
-def _no_socks() -> Handshake | None:
+def _no_socks() -> ServerHandshake | None:
     return None

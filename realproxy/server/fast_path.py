@@ -12,23 +12,23 @@ from __future__ import annotations
 
 import time
 
-from realproxy.downstream.connection import Client, State
-from realproxy.proxying.context import Generation, Then, Turn
-from realproxy.proxying.worker import Worker
+from realproxy.downstream.connection import DownstreamConnection, State
+from realproxy.proxying.context import Generation, Outcome, RequestContext
+from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.isolation import report
-from realproxy.server.connection_loop import Front
-from realproxy.server.worker_pool import Workers
-from realproxy.upstream.connection import Connection
+from realproxy.server.connection_loop import ConnectionLoop
+from realproxy.server.worker_pool import WorkerPool
+from realproxy.upstream.connection import UpstreamConnection
 
 
-class Express:
+class FastPath:
     """Answers requests in the front thread.
 
     Parameters
     ----------
-    front : Front
+    front : ConnectionLoop
         Whose thread it is, and who owns the clients that wait.
-    workers : Workers
+    workers : WorkerPool
         Who go on with what has to wait.
     serving : Generation
         Knows what a request needs; may be replaced at any time.
@@ -36,12 +36,14 @@ class Express:
         Seconds that an upstream has to say something; may be changed at any time.
     """
 
-    def __init__(self, front: Front, workers: Workers, serving: Generation, patience: float) -> None:
+    def __init__(
+        self, front: ConnectionLoop, workers: WorkerPool, serving: Generation, patience: float
+    ) -> None:
         self._front = front
         self.serving, self.patience = serving, patience
         self._places = workers.places
-        self._worker = Worker(self._places)
-        self._asked: dict[int, Turn] = {}
+        self._worker = ThreadState(self._places)
+        self._asked: dict[int, RequestContext] = {}
         workers.count_with(self._worker)
 
     @property
@@ -54,7 +56,7 @@ class Express:
         """Requests whose upstream is awaited, without a thread."""
         return len(self._asked)
 
-    def takes(self, client: Client) -> bool:
+    def takes(self, client: DownstreamConnection) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
         if client.trouble is not None or not client.is_simple:
             return False
@@ -83,7 +85,7 @@ class Express:
             turn.let_go()
         self._asked.clear()
 
-    def _step(self, client: Client, serving: Generation) -> bool:
+    def _step(self, client: DownstreamConnection, serving: Generation) -> bool:
         """Do what can be done, and see to the client; returns whether no worker is needed for now.
 
         A fault of the program costs this client its connection, as it does in a worker, and not the
@@ -93,37 +95,37 @@ class Express:
         try:
             then = serving.at_once(client, self._worker)
         except Exception as fault:  # noqa: BLE001
-            then = Then.CLOSE
+            then = Outcome.CLOSE
             if client.suspended is not None:
                 client.suspended.let_go()
             report(fault)
         client.patient, self._worker.at = True, None
         return self._see_to(client, then)
 
-    def _see_to(self, client: Client, then: Then) -> bool:
+    def _see_to(self, client: DownstreamConnection, then: Outcome) -> bool:
         """Do what a step has found out; False if a worker must go on."""
         front, turn = self._front, client.suspended
-        assert turn is None or isinstance(turn, Turn)
-        if then is Then.WORKER:
+        assert turn is None or isinstance(turn, RequestContext)
+        if then is Outcome.WORKER:
             if turn is not None:
                 turn.serving.under_way.add(turn)
                 self._forget(turn)
             return False
         client.suspended = None
-        if then is Then.AWAITED and turn is not None and turn.fetch is not None:
+        if then is Outcome.AWAITED and turn is not None and turn.fetch is not None:
             self._await(turn, turn.fetch.awaited)
             return True
         if turn is not None and turn.placed:
             self._places.give()
-        if then is Then.NEXT:
+        if then is Outcome.NEXT:
             front.stay(client)
-        elif then is Then.LINGER:
+        elif then is Outcome.LINGER:
             front.linger(client)
         else:
             front.close(client)
         return True
 
-    def _await(self, turn: Turn, connection: Connection | None) -> None:
+    def _await(self, turn: RequestContext, connection: UpstreamConnection | None) -> None:
         """Have the front report when the upstream says something."""
         assert connection is not None
         self._asked[connection.sock.fileno()] = turn
@@ -131,7 +133,7 @@ class Express:
         turn.until = turn.until or time.monotonic() + self.patience
         self._front.watch(connection)
 
-    def _hand_on(self, turn: Turn) -> None:
+    def _hand_on(self, turn: RequestContext) -> None:
         """The upstream had its time: a worker says so."""
         self._forget(turn)
         if turn.fetch is not None:
@@ -139,7 +141,7 @@ class Express:
         turn.client.suspended = turn
         self._front.hand_on(turn.client)
 
-    def _forget(self, turn: Turn) -> None:
+    def _forget(self, turn: RequestContext) -> None:
         """Look no more at the upstream of a turn, which a worker will wait for."""
         if turn.fetch is not None and turn.fetch.awaited is not None:
             self._front.unwatch(turn.fetch.awaited)

@@ -11,14 +11,14 @@ import socket
 
 from policies.problems import BadInput
 from policies.settings import Limits, ProxySettings
-from realproxy.downstream.connection import READ, Arrival, Client
+from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.net.certificates import Certificates
-from realproxy.net.proxy_protocol import BadHeader, Endpoint, Trusted, read_header
+from realproxy.net.proxy_protocol import BadHeader, Endpoint, TrustedPeers, read_header
 from realproxy.net.tls import TlsSocket
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 
 
-class LayeredClient(Client):
+class HandshakingConnection(DownstreamConnection):
     """A client whose connection does not begin with HTTP.
 
     Parameters
@@ -29,7 +29,7 @@ class LayeredClient(Client):
         Where it comes from.
     limits : Limits
         From the settings.
-    waits : Waits
+    waits : BlockedThreads
         Where workers that wait for clients are counted.
     announced : bool
         Whether a PROXY protocol header comes first.
@@ -38,7 +38,7 @@ class LayeredClient(Client):
     __slots__ = ("_header", "_peer", "handshaking", "scheme", "sni")
 
     def __init__(
-        self, sock: socket.socket, address: str, limits: Limits, waits: Waits, *, announced: bool
+        self, sock: socket.socket, address: str, limits: Limits, waits: BlockedThreads, *, announced: bool
     ) -> None:
         super().__init__(sock, address, limits.head, waits)
         self._header: bytes | None = b"" if announced else None
@@ -49,10 +49,10 @@ class LayeredClient(Client):
 
     @property
     def is_simple(self) -> bool:
-        """See `Client.is_simple`: what TLS encrypts may not all go out at once."""
+        """See `DownstreamConnection.is_simple`: what TLS encrypts may not all go out at once."""
         return self.pace is None and not self.handshaking and not isinstance(self.sock, TlsSocket)
 
-    def read(self) -> Arrival:
+    def read(self) -> ReadResult:
         """Read once without waiting; a handshake is reported like a head, for a worker to go on with."""
         if not self.handshaking:
             return super().read()
@@ -60,16 +60,16 @@ class LayeredClient(Client):
             arrival = self._read_header()
             if self._header is not None or not isinstance(self.sock, TlsSocket):
                 return arrival
-        return Arrival.HEAD
+        return ReadResult.HEAD
 
-    def handshake(self) -> Arrival:
+    def handshake(self) -> ReadResult:
         """Go on with the handshake as far as it goes without waiting, and then read."""
         assert isinstance(self.sock, TlsSocket)
         try:
             if not self.sock.handshake():
-                return Arrival.PART
+                return ReadResult.PART
         except OSError:
-            return Arrival.END
+            return ReadResult.END
         self.handshaking, self.sni = False, self.sock.asked_name
         return super().read()
 
@@ -83,7 +83,7 @@ class LayeredClient(Client):
             self.sock.abrupt = True
         super().reset_on_close()
 
-    def _read_header(self) -> Arrival:
+    def _read_header(self) -> ReadResult:
         assert self._header is not None
         sock = self.sock
         try:
@@ -93,22 +93,22 @@ class LayeredClient(Client):
             self.missed = len(data) == READ
             header = read_header(self._header) if data else None
         except BlockingIOError:
-            return Arrival.PART
+            return ReadResult.PART
         except (OSError, BadHeader):
-            return Arrival.END
+            return ReadResult.END
         if header is None:
-            return Arrival.PART if data else Arrival.END
+            return ReadResult.PART if data else ReadResult.END
         rest, self._header = self._header[header.size :], None
         if header.source is not None:
             self._peer, self.address = header.source, header.source[0]
         if isinstance(sock, TlsSocket):
             sock.feed(rest)
-            return Arrival.HEAD
+            return ReadResult.HEAD
         self.handshaking, self.buffer = False, rest
-        return self.look() if rest else Arrival.PART
+        return self.look() if rest else ReadResult.PART
 
 
-class Welcome:
+class ConnectionFactory:
     """Makes a client of every connection that is accepted.
 
     Parameters
@@ -126,18 +126,18 @@ class Welcome:
 
     def __init__(self, settings: ProxySettings, where: str) -> None:
         self._limits = settings.limits
-        self._trusted = Trusted(settings.proxy_protocol)
+        self._trusted = TrustedPeers(settings.proxy_protocol)
         self._certificates = Certificates(settings.tls, where) if settings.tls else None
 
-    def __call__(self, sock: socket.socket, address: str, waits: Waits) -> Client:
+    def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The client of a socket that was accepted from an address."""
         announced = address in self._trusted
         certificates = self._certificates
         if certificates is not None:
             sock = TlsSocket(sock, certificates.context)
         elif not announced:
-            return Client(sock, address, self._limits.head, waits)
-        return LayeredClient(sock, address, self._limits, waits, announced=announced)
+            return DownstreamConnection(sock, address, self._limits.head, waits)
+        return HandshakingConnection(sock, address, self._limits, waits, announced=announced)
 
 
 def check_certificates(settings: ProxySettings, where: str) -> list[BadInput]:

@@ -10,8 +10,8 @@ import queue
 import threading
 from collections.abc import Callable
 
-from realproxy.downstream.connection import Client
-from realproxy.proxying.worker import Worker
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.proxying.worker import ThreadState
 
 
 class Shedder:
@@ -26,18 +26,22 @@ class Shedder:
 
     Attributes
     ----------
-    worker : Worker
+    worker : ThreadState
         Where it counts.
     """
 
-    def __init__(self, shed: Callable[[Client, Worker], None], abandon: Callable[[Client], None]) -> None:
+    def __init__(
+        self,
+        shed: Callable[[DownstreamConnection, ThreadState], None],
+        abandon: Callable[[DownstreamConnection], None],
+    ) -> None:
         self._shed, self._abandon = shed, abandon
-        self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[DownstreamConnection | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self.worker = Worker()
+        self.worker = ThreadState()
 
-    def submit(self, client: Client) -> None:
+    def submit(self, client: DownstreamConnection) -> None:
         """Have a request refused; never waits."""
         self._queue.put(client)
         with self._lock:

@@ -17,21 +17,21 @@ from collections.abc import Callable
 from policies.problems import BadInput
 from policies.settings import Limits, ProxySettings
 from policies.settings import Tcp as TcpSettings
-from realproxy.errors import End
-from realproxy.messages.record import Exchange
+from realproxy.errors import Termination
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.net.dial import Dial, Names
-from realproxy.net.listener import let_nobody_in, listen
-from realproxy.net.proxy_protocol import WRITERS, BadHeader, Endpoint, Trusted, read_header
+from realproxy.net.dial import AsyncResolver, Dial
+from realproxy.net.listener import listen, refuse_new_connections
+from realproxy.net.proxy_protocol import WRITERS, BadHeader, Endpoint, TrustedPeers, read_header
 from realproxy.net.resolver import Resolver
-from realproxy.tunnel.relay import Relay, Tunnel
-from realproxy.upstream.service import Pick, Service
+from realproxy.tunnel.relay import Tunnel, TunnelRelay
+from realproxy.upstream.service import PickedUpstream, Service
 
 RETRY_ACCEPT = 1.0
 """Seconds of rest when the process has no descriptor left."""
 
 
-class TcpListener:
+class TcpProxy:
     """One raw TCP listener.
 
     Parameters
@@ -42,9 +42,9 @@ class TcpListener:
         Bound and listening; closed here.
     service : Service
         Where connections go.
-    relay : Relay
+    relay : TunnelRelay
         Whose thread does everything.
-    names : Names
+    names : AsyncResolver
         For upstreams that are named.
     limits : Limits
         From the settings; `connections` is for each listener.
@@ -57,14 +57,14 @@ class TcpListener:
         settings: TcpSettings,
         sock: socket.socket,
         service: Service,
-        relay: Relay,
-        names: Names,
+        relay: TunnelRelay,
+        names: AsyncResolver,
         limits: Limits,
-        logged: Callable[[Exchange], None],
+        logged: Callable[[RequestRecord], None],
     ) -> None:
         self.settings, self.service, self.relay, self.names = settings, service, relay, names
         self.limits, self.logged = limits, logged
-        self.trusted = Trusted(settings.proxy_protocol)
+        self.trusted = TrustedPeers(settings.proxy_protocol)
         self.address: Address = sock.getsockname()[:2]
         self._sock = sock
         self._open: set[_Connection] = set()
@@ -97,13 +97,13 @@ class TcpListener:
         self._open.discard(connection)
         self._sent += exchange.sent
         self._received += exchange.received
-        self._failed += exchange.end not in (End.DONE, End.IDLE, End.STOPPED)
+        self._failed += exchange.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
         self.logged(exchange)
         self._listen(True)
 
     def _drain(self) -> None:
         if self._sock.fileno() >= 0:
-            let_nobody_in(self._sock)
+            refuse_new_connections(self._sock)
             self._accept()  # who is in the kernel's queue was let in before
             self.relay.forget(self._sock)
             self._sock.close()
@@ -113,7 +113,7 @@ class TcpListener:
     def _stop(self) -> None:
         self._drain()
         for connection in [c for c in self._open if c.tunnel is None]:
-            connection.fail(End.STOPPED)
+            connection.fail(Termination.STOPPED)
 
     def _listen(self, on: bool) -> None:
         if self._sock.fileno() >= 0:
@@ -153,15 +153,15 @@ class _Connection:
         "tunnel",
     )  # fmt: skip
 
-    def __init__(self, owner: TcpListener, sock: socket.socket, peer: Endpoint) -> None:
+    def __init__(self, owner: TcpProxy, sock: socket.socket, peer: Endpoint) -> None:
         self._owner, self._sock, self._peer = owner, sock, peer
         self._read = self._header = b""
-        self._pick: Pick | None = None
+        self._pick: PickedUpstream | None = None
         self._dial: Dial | None = None
         self._failed: list[int] = []
         self.tunnel: Tunnel | None = None
         now = time.monotonic()
-        self.exchange = Exchange(peer[0], now, now)
+        self.exchange = RequestRecord(peer[0], now, now)
         self._service = owner.service
         self.exchange.side, self.exchange.service = "tcp", self._service.name
 
@@ -177,7 +177,7 @@ class _Connection:
         else:
             self._find_upstream()
 
-    def fail(self, end: End) -> None:
+    def fail(self, end: Termination) -> None:
         """End it before there is a tunnel."""
         if self._dial is not None:
             self._dial.cancel()
@@ -193,10 +193,10 @@ class _Connection:
         except BlockingIOError:
             return
         except OSError:
-            self.fail(End.CLIENT_GONE)
+            self.fail(Termination.CLIENT_GONE)
             return
         except BadHeader:
-            self.fail(End.CLIENT_BAD)
+            self.fail(Termination.CLIENT_BAD)
             return
         if header is not None:
             self._peer = header.source or self._peer
@@ -205,11 +205,11 @@ class _Connection:
             self._owner.relay.forget(self._sock)
             self._find_upstream()
         elif not data:
-            self.fail(End.CLIENT_GONE)
+            self.fail(Termination.CLIENT_GONE)
 
     def _too_late(self) -> None:
         if self._pick is None and self._sock.fileno() >= 0:
-            self.fail(End.CLIENT_SLOW)
+            self.fail(Termination.CLIENT_SLOW)
 
     # --- where to -------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class _Connection:
         owner = self._owner
         pick = self._pick = self._service.start(self._peer[0], self._failed)
         if pick.index in self._failed:
-            self.fail(End.UPSTREAM_UNREACHABLE)
+            self.fail(Termination.UPSTREAM_UNREACHABLE)
             return
         self.exchange.upstream = pick.name
         owner.names.resolve(pick.address, self._connect)
@@ -238,7 +238,7 @@ class _Connection:
         if self._service.settings.failover and len(self._failed) < len(self._service.names):
             self._find_upstream()
         else:
-            self.fail(End.UPSTREAM_UNREACHABLE)
+            self.fail(Termination.UPSTREAM_UNREACHABLE)
 
     def _connected(self, upstream: socket.socket) -> None:
         owner, exchange = self._owner, self.exchange
@@ -251,7 +251,7 @@ class _Connection:
                 self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
         except OSError:  # the client is gone
             upstream.close()
-            self.fail(End.CLIENT_GONE)
+            self.fail(Termination.CLIENT_GONE)
             return
         first = self._header + self._read
         self.tunnel = Tunnel(self._sock, upstream, first, b"", owner.settings.idle_timeout, self._ended)
@@ -259,12 +259,12 @@ class _Connection:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _ended(self, tunnel: Tunnel, end: End) -> None:
+    def _ended(self, tunnel: Tunnel, end: Termination) -> None:
         self.exchange.sent = tunnel.down.count
         self.exchange.received = max(0, tunnel.up.count - len(self._header))
         self._close(end)
 
-    def _close(self, end: End) -> None:
+    def _close(self, end: Termination) -> None:
         self.exchange.end, self.exchange.ended = end, time.monotonic()
         self._owner.relay.forget(self._sock)
         self._sock.close()
@@ -286,7 +286,7 @@ def open_listeners(settings: ProxySettings, where: str) -> list[socket.socket]:
     return socks
 
 
-class TcpServices:
+class TcpProxies:
     """All raw TCP listeners of a proxy.
 
     Parameters
@@ -297,7 +297,7 @@ class TcpServices:
         One for each of its raw TCP listeners, see `open_listeners`.
     services : dict of str to Service
         By name.
-    relay : Relay
+    relay : TunnelRelay
         Whose thread does everything.
     resolver : Resolver
         For upstreams that are named.
@@ -310,13 +310,13 @@ class TcpServices:
         settings: ProxySettings,
         socks: list[socket.socket],
         services: dict[str, Service],
-        relay: Relay,
+        relay: TunnelRelay,
         resolver: Resolver,
-        logged: Callable[[Exchange], None],
+        logged: Callable[[RequestRecord], None],
     ) -> None:
-        names = Names(relay, resolver)
+        names = AsyncResolver(relay, resolver)
         self._listeners = [
-            TcpListener(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
+            TcpProxy(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
             for tcp, sock in zip(settings.tcp, socks, strict=True)
         ]
 
@@ -326,7 +326,7 @@ class TcpServices:
         return [listener.address for listener in self._listeners]
 
     def counts(self) -> list[dict[str, str | int]]:
-        """See `TcpListener.counts`."""
+        """See `TcpProxy.counts`."""
         return [listener.counts() for listener in self._listeners]
 
     def adopt(self, services: dict[str, Service]) -> None:

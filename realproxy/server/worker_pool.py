@@ -2,7 +2,7 @@
 
 Threads. The places, the queue and the waits are all that the front and the workers share; who is in
 the queue has a place. The front thread alone starts workers, in `adjust`; a worker ends itself under
-the lock. What a worker counts is its own; `Workers.tally` may read it at any time.
+the lock. What a worker counts is its own; `WorkerPool.tally` may read it at any time.
 
 How many? One interpreter runs one thread at a time: two or three that could run keep it busy,
 more only add switching. So what is kept steady is not the number of threads but of those that
@@ -20,12 +20,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from realproxy.downstream.connection import Client
-from realproxy.observe.metrics import Meter
-from realproxy.proxying.context import Turn
-from realproxy.proxying.worker import Worker
-from realproxy.runtime.blocking import Waits
-from realproxy.runtime.slots import Places
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.observe.metrics import Metrics
+from realproxy.proxying.context import RequestContext
+from realproxy.proxying.worker import ThreadState
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.slots import Slots
 
 AT_FIRST = 3
 """Threads that are there from the start, and stay."""
@@ -39,7 +39,7 @@ UNNEEDED = 10.0
 """Seconds in which a thread was never needed before it ends."""
 
 
-class Workers:
+class WorkerPool:
     """A pool of workers.
 
     Parameters
@@ -48,7 +48,7 @@ class Workers:
         Answers the requests of a client; ends by handing the client on or closing it.
     abandon : callable
         Closes a client whose `serve` failed.
-    waits : Waits
+    waits : BlockedThreads
         What the workers wait for.
     limit : int
         Threads at most.
@@ -61,7 +61,7 @@ class Workers:
     ----------
     serve : callable
         As given; may be replaced at any time.
-    places : Places
+    places : Slots
         For the requests that are worked on: as many as there may be threads, its limit.
     most_queued : int
         As given; may be changed at any time.
@@ -69,29 +69,29 @@ class Workers:
 
     def __init__(
         self,
-        serve: Callable[[Client, Worker], None],
-        abandon: Callable[[Client], None],
-        waits: Waits,
+        serve: Callable[[DownstreamConnection, ThreadState], None],
+        abandon: Callable[[DownstreamConnection], None],
+        waits: BlockedThreads,
         limit: int,
-        overflow: Callable[[Client], None] | None = None,
+        overflow: Callable[[DownstreamConnection], None] | None = None,
         most_queued: int = 0,
     ) -> None:
         self.serve, self._abandon, self._waits = serve, abandon, waits
-        self._queue: queue.SimpleQueue[Client | None] = queue.SimpleQueue()
-        self.places: Places[Client] = Places(limit, self._queue.put)
+        self._queue: queue.SimpleQueue[DownstreamConnection | None] = queue.SimpleQueue()
+        self.places: Slots[DownstreamConnection] = Slots(limit, self._queue.put)
         self._overflow, self.most_queued = overflow, most_queued
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._workers: list[Worker] = []
+        self._workers: list[ThreadState] = []
         self._retired: Counter[str] = Counter()
-        self._retired_meter = Meter()
+        self._retired_meter = Metrics()
         self._idle: set[int] = set()
         self._looks: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
         self._next_look = self._next_review = 0.0
         self._stopped = False
 
-    def count_with(self, worker: Worker) -> None:
+    def count_with(self, worker: ThreadState) -> None:
         """Count what another thread counts with `worker` among the rest, as long as the proxy runs."""
         with self._lock:
             self._workers.append(worker)
@@ -101,7 +101,7 @@ class Workers:
         for _ in range(min(AT_FIRST, self.places.limit)):
             self._start_one()
 
-    def submit(self, client: Client) -> None:
+    def submit(self, client: DownstreamConnection) -> None:
         """Have a client's request answered; never waits."""
         overflow, suspended = self._overflow, client.suspended
         if suspended is not None and suspended.placed:
@@ -128,7 +128,7 @@ class Workers:
         """Requests that wait for a place, or with one for a thread."""
         return self._queue.qsize() + self.places.waiting
 
-    def meters(self) -> list[Meter]:
+    def meters(self) -> list[Metrics]:
         """The meters of all workers, and one of those that have ended."""
         with self._lock:
             return [self._retired_meter, *(worker.meter for worker in self._workers)]
@@ -185,7 +185,7 @@ class Workers:
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
         return max(0, min(waiting, step, self.places.limit - threads))
 
-    def busy_with(self, serve: Callable[[Client, Worker], None]) -> bool:
+    def busy_with(self, serve: Callable[[DownstreamConnection, ThreadState], None]) -> bool:
         """Whether a worker still runs `serve`."""
         with self._lock:
             return any(worker.at == serve for worker in self._workers)
@@ -210,7 +210,7 @@ class Workers:
 
     def let_go(self) -> None:
         """After the stop: give up what waits, for nobody will work on it."""
-        rest: list[Client | None] = [*self.places.dismiss()]
+        rest: list[DownstreamConnection | None] = [*self.places.dismiss()]
         with contextlib.suppress(queue.Empty):
             while True:
                 rest.append(self._queue.get_nowait())
@@ -229,7 +229,7 @@ class Workers:
                 thread.start()
 
     def _run(self) -> None:
-        worker = Worker()
+        worker = ThreadState()
         with self._lock:
             self._workers.append(worker)
         try:
@@ -242,7 +242,7 @@ class Workers:
                 self._retired += worker.tally
                 self._retired_meter.absorb(worker.meter)
 
-    def _next(self) -> Client | None:
+    def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():
             return None
         me = threading.get_ident()
@@ -261,10 +261,10 @@ class Workers:
             self._threads.discard(threading.current_thread())
             return True
 
-    def _work(self, client: Client, worker: Worker) -> None:
+    def _work(self, client: DownstreamConnection, worker: ThreadState) -> None:
         handled = False
         turn = client.suspended
-        worker.at = serve = turn.serving.serve if isinstance(turn, Turn) else self.serve
+        worker.at = serve = turn.serving.serve if isinstance(turn, RequestContext) else self.serve
         try:
             serve(client, worker)
             handled = True

@@ -1,11 +1,20 @@
 """SOCKS 4, 4a and 5 without I/O: bytes in; replies and what is asked out. RFC 1928, RFC 1929"""
 
-from realproxy.socks.client import Asking, Refused
+from realproxy.socks.client import ClientHandshake, Refused
 from realproxy.socks.datagrams import Datagram, read_datagram, wrap_datagram
 from realproxy.socks.replies import Reply, reply4, reply5
-from realproxy.socks.server import Command, Handshake, SocksRequest
+from realproxy.socks.server import Command, ServerHandshake, SocksRequest
 
 __all__ = [
-    "Asking", "Command", "Datagram", "Handshake", "Refused", "Reply", "SocksRequest", "read_datagram",
-    "reply4", "reply5", "wrap_datagram",
+    "ClientHandshake",
+    "Command",
+    "Datagram",
+    "Refused",
+    "Reply",
+    "ServerHandshake",
+    "SocksRequest",
+    "read_datagram",
+    "reply4",
+    "reply5",
+    "wrap_datagram",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ class Refused(Exception):
         self.problem, self.code = problem, code
 
 
-class Asking:
+class ClientHandshake:
     """One request for a connection.
 
     Parameters

@@ -75,7 +75,7 @@ class _Refused(Exception):
         self.problem, self.answer = problem, answer
 
 
-class Handshake:
+class ServerHandshake:
     """One handshake.
 
     Parameters

@@ -1,6 +1,6 @@
 """Tunnels: bytes both ways between two sockets, all of them in one thread.
 
-Threads. `Relay.add` and `Relay.call` may be called by any thread; all else happens in the relay
+Threads. `TunnelRelay.add` and `TunnelRelay.call` may be called by any thread; all else happens in the relay
 thread, which owns both sockets of every tunnel and closes the target's; what becomes of the
 client's is said by whoever added it. Nothing here waits but for the epoll set: a side that does
 not read stops the reading of the other side, so one tunnel holds `BUFFER` bytes a direction at most.
@@ -19,10 +19,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from realproxy.downstream.connection import Client
-from realproxy.errors import End
-from realproxy.messages.record import Exchange
-from realproxy.runtime.isolation import attempt
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import Termination
+from realproxy.messages.record import RequestRecord
+from realproxy.runtime.isolation import isolated
 
 BUFFER = 128 * 2**10
 """Bytes read at once, and held at most for one direction of one tunnel."""
@@ -34,7 +34,7 @@ Handler = Callable[[int, float], None]
 """Takes the events of a descriptor and the time, on the monotonic clock."""
 
 
-class Flow:
+class OneWay:
     """One direction of a tunnel.
 
     Attributes
@@ -106,21 +106,21 @@ class Tunnel:
         up: bytes,
         down: bytes,
         idle_timeout: float,
-        ended: Callable[[Tunnel, End], None],
+        ended: Callable[[Tunnel, Termination], None],
     ) -> None:
         self.client, self.target, self.idle_timeout, self.ended = client, target, idle_timeout, ended
-        self.up, self.down = Flow(client, target, up), Flow(target, client, down)
+        self.up, self.down = OneWay(client, target, up), OneWay(target, client, down)
         self.active = time.monotonic()
         self.moved: Handler
 
 
-def _wanted(inward: Flow, outward: Flow) -> int:
+def _wanted(inward: OneWay, outward: OneWay) -> int:
     """The events to wait for on the socket that `inward` reads and `outward` writes."""
     reads = select.EPOLLIN if not inward.ended and not inward.held else 0
     return reads | (select.EPOLLOUT if outward.held else 0)
 
 
-class Relay:
+class TunnelRelay:
     """The thread that moves the bytes of all tunnels, and runs what else must never wait.
 
     Parameters
@@ -134,7 +134,10 @@ class Relay:
     """
 
     def __init__(
-        self, idle_timeout: float, release: Callable[[Client], None], logged: Callable[[Exchange], None]
+        self,
+        idle_timeout: float,
+        release: Callable[[DownstreamConnection], None],
+        logged: Callable[[RequestRecord], None],
     ) -> None:
         self.idle_timeout, self._release, self._logged = idle_timeout, release, logged
         self._epoll = select.epoll()
@@ -162,9 +165,9 @@ class Relay:
 
     def add(
         self,
-        client: Client,
+        client: DownstreamConnection,
         target: socket.socket,
-        exchange: Exchange,
+        exchange: RequestRecord,
         first: bytes = b"",
         done: Callable[[], None] | None = None,
     ) -> None:
@@ -172,11 +175,11 @@ class Relay:
 
         Parameters
         ----------
-        client : Client
+        client : DownstreamConnection
             What it has sent already goes to the target first.
         target : socket.socket
             Connected.
-        exchange : Exchange
+        exchange : RequestRecord
             The record; it is logged when the tunnel has ended.
         first : bytes
             What goes to the client first.
@@ -184,7 +187,7 @@ class Relay:
             Called when the tunnel has ended.
         """
 
-        def ended(tunnel: Tunnel, end: End) -> None:
+        def ended(tunnel: Tunnel, end: Termination) -> None:
             exchange.sent, exchange.received = tunnel.down.count, tunnel.up.count
             exchange.end, exchange.ended = end, time.monotonic()
             self._release(client)
@@ -195,7 +198,7 @@ class Relay:
         tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, ended)
         if not self.call(lambda: self.begin(tunnel)):
             target.close()
-            ended(tunnel, End.STOPPED)
+            ended(tunnel, Termination.STOPPED)
 
     def call(self, function: Callable[[], None]) -> bool:
         """Have the relay thread call something soon; returns False, and does not, once it has stopped."""
@@ -220,8 +223,8 @@ class Relay:
         tunnel.target.setblocking(False)
         tunnel.moved = lambda _, now: self._move(tunnel, now)
         self._tunnels.add(tunnel)
-        if not attempt(self._move, tunnel, time.monotonic()):
-            attempt(self._end, tunnel, End.UPSTREAM_BROKEN)
+        if not isolated(self._move, tunnel, time.monotonic()):
+            isolated(self._end, tunnel, Termination.UPSTREAM_BROKEN)
 
     def watch(self, sock: socket.socket, events: int, handler: Handler) -> None:
         """Wait for events; for none it must not even be known, as a hang-up always reports."""
@@ -254,16 +257,16 @@ class Relay:
             for fd, happened in events:
                 known = self._handlers.get(fd)
                 if known is not None:
-                    if not attempt(known[1], happened, now):
+                    if not isolated(known[1], happened, now):
                         self._drop(fd)
                 elif fd == self._wake:
                     self._answer_calls()
             while self._timers and self._timers[0][0] <= now:
-                attempt(heapq.heappop(self._timers)[2], now)
+                isolated(heapq.heappop(self._timers)[2], now)
             if now >= next_sweep:
                 next_sweep = now + TICK
                 for tunnel in [t for t in self._tunnels if now - t.active > t.idle_timeout]:
-                    attempt(self._end, tunnel, End.IDLE)
+                    isolated(self._end, tunnel, Termination.IDLE)
         self._close_all()
 
     def _drop(self, fd: int) -> None:
@@ -272,25 +275,25 @@ class Relay:
             with contextlib.suppress(OSError):  # it may be closed
                 self._epoll.unregister(fd)
         for tunnel in [t for t in self._tunnels if fd in (t.client.fileno(), t.target.fileno())]:
-            attempt(self._end, tunnel, End.UPSTREAM_BROKEN)
+            isolated(self._end, tunnel, Termination.UPSTREAM_BROKEN)
 
     def _close_all(self) -> None:
         with self._waking:
             os.close(self._wake)
             self._wake = -1  # who calls from now on is told that it is too late
         while not self._calls.empty():
-            attempt(self._calls.get())
+            isolated(self._calls.get())
         for close in self.at_stop:
-            attempt(close)
+            isolated(close)
         for tunnel in list(self._tunnels):
-            attempt(self._end, tunnel, End.STOPPED)
+            isolated(self._end, tunnel, Termination.STOPPED)
         self._epoll.close()
 
     def _answer_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while not self._calls.empty():
-            attempt(self._calls.get())
+            isolated(self._calls.get())
 
     def _move(self, tunnel: Tunnel, now: float) -> None:
         tunnel.active = now
@@ -299,15 +302,15 @@ class Relay:
             up.move(self._buffer)
             down.move(self._buffer)
         except OSError:
-            self._end(tunnel, End.CLIENT_GONE if not up.ended else End.DONE)
+            self._end(tunnel, Termination.CLIENT_GONE if not up.ended else Termination.DONE)
             return
         if up.shut and down.shut:
-            self._end(tunnel, End.DONE)
+            self._end(tunnel, Termination.DONE)
             return
         self.watch(tunnel.client, _wanted(up, down), tunnel.moved)
         self.watch(tunnel.target, _wanted(down, up), tunnel.moved)
 
-    def _end(self, tunnel: Tunnel, end: End) -> None:
+    def _end(self, tunnel: Tunnel, end: Termination) -> None:
         self._tunnels.discard(tunnel)
         self.forget(tunnel.client)
         self.forget(tunnel.target)

@@ -1,6 +1,6 @@
 """UDP ASSOCIATE: datagrams between a SOCKS5 client and the targets that it names. RFC 1928, 7
 
-Threads. `Associations.add` may be called by any thread; all else happens in the relay thread, which
+Threads. `UdpAssociations.add` may be called by any thread; all else happens in the relay thread, which
 owns the sockets of every association. The client's connection goes back to be closed when it ends.
 
 An association lives as long as its TCP connection, and no longer than the idle time-out after its
@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from policies.addresses import plain_address
-from realproxy.downstream.connection import Client
-from realproxy.errors import End, Refusal
-from realproxy.messages.record import Exchange
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import LocalReply, Termination
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.net.dial import Names
+from realproxy.net.dial import AsyncResolver
 from realproxy.net.resolver import Resolver
 from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
-from realproxy.tunnel.relay import Relay
+from realproxy.tunnel.relay import TunnelRelay
 
 LARGEST = 65_535
 """Bytes of a datagram."""
@@ -38,8 +38,8 @@ MOST_HELD = 16
 """Datagrams that wait for the address of one name."""
 
 
-class Gate(Protocol):
-    """What lets targets through; each raises `Refusal` for what it does not."""
+class AccessCheck(Protocol):
+    """What lets targets through; each raises `LocalReply` for what it does not."""
 
     def admit_socks(self, port: int) -> None:
         """Whether a port may be asked for."""
@@ -51,7 +51,7 @@ class Gate(Protocol):
         """Those of the addresses of a host that may be sent to."""
 
 
-class Associations:
+class UdpAssociations:
     """All associations of a proxy.
 
     Parameters
@@ -60,7 +60,7 @@ class Associations:
         Where this proxy listens.
     release : callable
         Takes the client back to close it.
-    relay : Relay
+    relay : TunnelRelay
         Whose thread does everything.
     logged : callable
         Takes the exchange of an association that has ended.
@@ -69,12 +69,12 @@ class Associations:
     def __init__(
         self,
         own: Address,
-        release: Callable[[Client], None],
-        relay: Relay,
-        logged: Callable[[Exchange], None],
+        release: Callable[[DownstreamConnection], None],
+        relay: TunnelRelay,
+        logged: Callable[[RequestRecord], None],
     ) -> None:
         self.own, self.release, self.relay, self.logged = own, release, relay, logged
-        self._open: set[Association] = set()
+        self._open: set[UdpAssociation] = set()
         relay.at_stop.append(self._stop)
 
     @property
@@ -84,11 +84,11 @@ class Associations:
 
     def add(
         self,
-        client: Client,
+        client: DownstreamConnection,
         inner: socket.socket,
         request: SocksRequest,
-        exchange: Exchange,
-        gate: Gate,
+        exchange: RequestRecord,
+        gate: AccessCheck,
         resolver: Resolver,
         idle_timeout: float,
     ) -> None:
@@ -96,15 +96,15 @@ class Associations:
 
         Parameters
         ----------
-        client : Client
+        client : DownstreamConnection
             It lives as long as this connection.
         inner : socket.socket
             The one that the client was told of.
         request : SocksRequest
             What was asked.
-        exchange : Exchange
+        exchange : RequestRecord
             The record; it is logged when the association has ended.
-        gate : Gate
+        gate : AccessCheck
             Lets its targets through.
         resolver : Resolver
             Looks up their names.
@@ -113,36 +113,36 @@ class Associations:
         """
 
         def begin() -> None:
-            names = Names(self.relay, resolver)
-            self._open.add(Association(self, client, inner, request, exchange, gate, names, idle_timeout))
+            names = AsyncResolver(self.relay, resolver)
+            self._open.add(UdpAssociation(self, client, inner, request, exchange, gate, names, idle_timeout))
 
         if not self.relay.call(begin):
             inner.close()
-            exchange.end, exchange.ended = End.STOPPED, time.monotonic()
+            exchange.end, exchange.ended = Termination.STOPPED, time.monotonic()
             self.release(client)
             self.logged(exchange)
 
-    def discard(self, association: Association) -> None:
+    def discard(self, association: UdpAssociation) -> None:
         """It has ended."""
         self._open.discard(association)
 
     def _stop(self) -> None:
         for association in list(self._open):
-            association.end(End.STOPPED)
+            association.end(Termination.STOPPED)
 
 
-class Association:
+class UdpAssociation:
     """One association; all of it happens in the relay thread."""
 
     def __init__(
         self,
-        owner: Associations,
-        client: Client,
+        owner: UdpAssociations,
+        client: DownstreamConnection,
         inner: socket.socket,
         request: SocksRequest,
-        exchange: Exchange,
-        gate: Gate,
-        names: Names,
+        exchange: RequestRecord,
+        gate: AccessCheck,
+        names: AsyncResolver,
         idle_timeout: float,
     ) -> None:
         self._owner, self._client, self._inner, self._exchange = owner, client, inner, exchange
@@ -171,18 +171,18 @@ class Association:
         except OSError:
             ended = True
         if ended:
-            self.end(End.DONE)
+            self.end(Termination.DONE)
 
     def _check_idle(self, now: float) -> None:
         if self._ended:
             return
         until = self._active + self._idle_timeout
         if until <= now:
-            self.end(End.IDLE)
+            self.end(Termination.IDLE)
         else:
             self._owner.relay.at(until, self._check_idle)
 
-    def end(self, end: End) -> None:
+    def end(self, end: Termination) -> None:
         """Close everything."""
         self._ended = True
         for sock in (self._inner, *self._outer.values()):
@@ -233,7 +233,7 @@ class Association:
         try:
             self._gate.admit_socks(datagram.port)
             self._gate.admit_name(datagram.host)
-        except Refusal as refusal:
+        except LocalReply as refusal:
             self._settle(target, None, refusal.detail)
             return
         self._names.resolve(target, lambda found: self._resolved(target, found))
@@ -248,7 +248,7 @@ class Association:
             admitted = self._gate.admit_addresses(target[0], found, self._owner.own)
             # No handshake will tell whether an address works: IPv4 first.
             address = min(admitted, key=lambda one: ":" in one[0])
-        except Refusal as refusal:
+        except LocalReply as refusal:
             self._settle(target, None, refusal.detail)
         else:
             self._settle(target, address)

@@ -13,11 +13,11 @@ import time
 from typing import Any
 
 from policies.resilience import BoundedQueue, Precautions
-from realproxy.errors import End, Refusal
-from realproxy.runtime.blocking import Waits
+from realproxy.errors import LocalReply, Termination
+from realproxy.runtime.blocking import BlockedThreads
 
 
-class Gate:
+class AdmissionControl:
     """The gate of one service.
 
     Parameters
@@ -33,7 +33,7 @@ class Gate:
     def __init__(self, name: str, decisions: Precautions, lock: threading.Lock) -> None:
         self._name, self._decisions, self._lock = name, decisions, lock
 
-    def enter(self, waits: Waits) -> float:
+    def enter(self, waits: BlockedThreads) -> float:
         """Pass, perhaps after a wait; `leave` must follow.
 
         Returns
@@ -43,7 +43,7 @@ class Gate:
 
         Raises
         ------
-        Refusal
+        LocalReply
             429 above the rate, 503 if the queue is full or the breaker open; with Retry-After
             (RFC 9110, 10.2.3).
         """
@@ -53,7 +53,7 @@ class Gate:
             with self._lock:
                 passes, wait = rate.allows(now), rate.retry_after(now)
             if not passes:
-                raise self._refusal(429, End.RATE_LIMITED, "too many requests", wait)
+                raise self._refusal(429, Termination.RATE_LIMITED, "too many requests", wait)
         if queue is not None:
             self._wait_for_turn(queue, waits)
         if breaker is not None:
@@ -62,7 +62,9 @@ class Gate:
                 passes, wait = breaker.allows(now), breaker.retry_after(now)
             if not passes:
                 self._make_room()
-                raise self._refusal(503, End.BREAKER_OPEN, "failing, and left alone for a while", wait)
+                raise self._refusal(
+                    503, Termination.BREAKER_OPEN, "failing, and left alone for a while", wait
+                )
         return now
 
     def leave(self, failed: bool | None, entered: float) -> None:
@@ -73,7 +75,7 @@ class Gate:
                 breaker.ended(failed, entered, time.monotonic())
         self._make_room()
 
-    def _wait_for_turn(self, queue: BoundedQueue[Any], waits: Waits) -> None:
+    def _wait_for_turn(self, queue: BoundedQueue[Any], waits: BlockedThreads) -> None:
         ticket = threading.Lock()
         ticket.acquire()
         with self._lock:
@@ -87,7 +89,7 @@ class Gate:
             with self._lock:
                 if not queue.give_up(ticket):
                     return  # the turn came in the last moment
-        raise self._refusal(503, End.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
+        raise self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
 
     def _make_room(self) -> None:
         queue = self._decisions.queue
@@ -97,6 +99,6 @@ class Gate:
             if ticket is not None:
                 ticket.release()
 
-    def _refusal(self, status: int, end: End, why: str, wait: float) -> Refusal:
+    def _refusal(self, status: int, end: Termination, why: str, wait: float) -> LocalReply:
         fields = b"Retry-After: %d\r\n" % max(1, math.ceil(wait))
-        return Refusal(status, end, f"service {self._name}: {why}", fields=fields)
+        return LocalReply(status, end, f"service {self._name}: {why}", fields=fields)

@@ -10,18 +10,18 @@ import socket
 import time
 from collections.abc import Sequence
 
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed
 from realproxy.net.address import Address
 from realproxy.net.tls import TlsSocket
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, send_pieces, set_time_limits
 
 READ = 64 * 2**10
 PEEK = DONTWAIT | int(socket.MSG_PEEK)
 
 
-class Connection:
+class UpstreamConnection:
     """One connection to an upstream.
 
     Attributes
@@ -48,7 +48,7 @@ class Connection:
         "_waits", "address", "buffer", "idle_since", "patience", "reused", "sock", "until", "watched",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: Address, waits: Waits) -> None:
+    def __init__(self, sock: socket.socket, address: Address, waits: BlockedThreads) -> None:
         self.sock, self.address, self._waits = sock, address, waits.events
         self.reused = self.watched = False
         self.until: float | None = None
@@ -57,18 +57,20 @@ class Connection:
         self.buffer = b""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Send all of `pieces`; raises `UpstreamTrouble`."""
+        """Send all of `pieces`; raises `UpstreamError`."""
         try:
             if self.until is not None:
                 self._tighten(self.until)
             send_pieces(self.sock, pieces)
         except BlockingIOError:
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request") from None
+            raise UpstreamError(
+                504, Termination.UPSTREAM_SLOW, "the upstream does not take the request"
+            ) from None
         except OSError:
             raise self._broken() from None
 
     def receive(self) -> None:
-        """Wait for something to read, and append it to `buffer`; raises `UpstreamTrouble`."""
+        """Wait for something to read, and append it to `buffer`; raises `UpstreamError`."""
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
@@ -76,7 +78,9 @@ class Connection:
                 self._tighten(self.until)
             data = self.sock.recv(READ)
         except BlockingIOError:
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time") from None
+            raise UpstreamError(
+                504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time"
+            ) from None
         except OSError:
             raise self._broken() from None
         finally:
@@ -133,7 +137,7 @@ class Connection:
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             504 when late, 502 when the connection ends.
         Malformed
             502 for a head that is too long.
@@ -160,12 +164,12 @@ class Connection:
         finally:
             del self._waits[fd]
         if not in_time:
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream's head took too long")
+            raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream's head took too long")
 
-    def _broken(self) -> UpstreamTrouble:
-        return UpstreamTrouble(
+    def _broken(self) -> UpstreamError:
+        return UpstreamError(
             502,
-            End.UPSTREAM_BROKEN,
+            Termination.UPSTREAM_BROKEN,
             "the upstream closed the connection instead of answering",
             retry_safe=self.reused and not self.buffer,
         )

@@ -9,20 +9,20 @@ import select
 import time
 from collections.abc import Container, Sequence
 
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.net.tls import TlsSocket
-from realproxy.upstream.connection import Connection
-from realproxy.upstream.pool import Pool
-from realproxy.upstream.target import Way
+from realproxy.upstream.connection import UpstreamConnection
+from realproxy.upstream.pool import ConnectionPool
+from realproxy.upstream.target import UpstreamTarget
 
 
-class _Leg:
+class _Try:
     """One of two requests, on a connection that may not be there yet.
 
     Parameters
     ----------
-    connection : Connection
-        Closed by `Hedging`, unless it wins.
+    connection : UpstreamConnection
+        Closed by `HedgedWait`, unless it wins.
     until : float
         When it is too late for an answer, on the monotonic clock.
     request : bytes
@@ -31,7 +31,7 @@ class _Leg:
 
     __slots__ = ("connection", "request", "until")
 
-    def __init__(self, connection: Connection, until: float, request: bytes = b"") -> None:
+    def __init__(self, connection: UpstreamConnection, until: float, request: bytes = b"") -> None:
         self.connection, self.until, self.request = connection, until, request
 
     def ready(self, events: Container[int]) -> bool:
@@ -41,7 +41,7 @@ class _Leg:
             return False
         return bool(self.request) or not isinstance(sock, TlsSocket) or sock.has_news()
 
-    def step(self, pool: Pool, ready: bool) -> bool:
+    def step(self, pool: ConnectionPool, ready: bool) -> bool:
         """What was waited for has come, or (not `ready`) the time is over.
 
         Returns
@@ -51,11 +51,11 @@ class _Leg:
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             When it has failed.
         """
         if not ready:
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time")
+            raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
         if not self.request:
             self.connection.receive()
             return True
@@ -65,45 +65,45 @@ class _Leg:
         return False
 
 
-class Hedging:
+class HedgedWait:
     """The wait for the first answer of two.
 
     Parameters
     ----------
-    pool : Pool
+    pool : ConnectionPool
         Of upstream connections.
-    way : Way
+    way : UpstreamTarget
         Knows where else to ask, and is told what came of it.
     timeout : float
         Seconds that each upstream has for the first bytes of its answer.
     """
 
-    def __init__(self, pool: Pool, way: Way, timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, way: UpstreamTarget, timeout: float) -> None:
         self._pool, self._way, self._timeout = pool, way, timeout
-        self._legs: list[_Leg] = []
+        self._legs: list[_Try] = []
 
-    def first_answer(self, first: Connection, after: float) -> Connection:
+    def first_answer(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
         """Wait for the first bytes of an answer.
 
         Parameters
         ----------
-        first : Connection
+        first : UpstreamConnection
             Has been sent the request.
         after : float
             Seconds that it has alone.
 
         Returns
         -------
-        Connection
+        UpstreamConnection
             The one with the answer; the other is closed.
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             If neither answers; both are closed.
         """
         now = time.monotonic()
-        leg = _Leg(first, now + self._timeout)
+        leg = _Try(first, now + self._timeout)
         self._legs = [leg]
         try:
             if not any(ready for _, ready in self._wait(now + min(after, self._timeout))):
@@ -120,18 +120,18 @@ class Hedging:
         addresses, request = self._way.hedge()
         try:
             connection = self._pool.begin(addresses)
-        except UpstreamTrouble:
+        except UpstreamError:
             self._way.drop(True)
             return
-        self._legs.append(_Leg(connection, time.monotonic() + self._timeout, request))
+        self._legs.append(_Try(connection, time.monotonic() + self._timeout, request))
 
-    def _step(self, leg: _Leg, ready: bool) -> bool:
-        """Let a leg go on; returns whether it has won. Raises `UpstreamTrouble` if it was the last one."""
+    def _step(self, leg: _Try, ready: bool) -> bool:
+        """Let a leg go on; returns whether it has won. Raises `UpstreamError` if it was the last one."""
         is_first = leg is self._legs[0]
         try:
             if not leg.step(self._pool, ready):
                 return False
-        except UpstreamTrouble:
+        except UpstreamError:
             if len(self._legs) == 1:
                 raise
             self._legs.remove(leg)
@@ -150,7 +150,7 @@ class Hedging:
         else:
             self._way.drop(failed)
 
-    def _wait(self, until: float) -> Sequence[tuple[_Leg, bool]]:
+    def _wait(self, until: float) -> Sequence[tuple[_Try, bool]]:
         """Wait for something to do; returns the legs that can go on, and those whose time is over."""
         poller = select.poll()
         for leg in self._legs:

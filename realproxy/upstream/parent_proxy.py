@@ -16,14 +16,14 @@ from policies.credentials import basic
 from policies.parents import Parent
 from policies.problems import BadInput
 from policies.settings import Limits
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed, ResponseHead, parse_response
 from realproxy.net.address import Address, Detour
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket
-from realproxy.socks import Asking, Refused
-from realproxy.upstream.round_trip import NextHop
+from realproxy.socks import ClientHandshake, Refused
+from realproxy.upstream.round_trip import RoundTrip
 
 READ = 16 * 2**10
 
@@ -77,14 +77,14 @@ class ParentProxy:
         sock, rest = self.open(host, port)
         if rest:
             sock.close()
-            raise self._trouble("something came before the request", end=End.UPSTREAM_BAD)
+            raise self._trouble("something came before the request", end=Termination.UPSTREAM_BAD)
         return sock
 
     def connect(self) -> socket.socket:
-        """A connection to the parent itself; raises `UpstreamTrouble`."""
+        """A connection to the parent itself; raises `UpstreamError`."""
         try:
             sock = connect(self._resolver.resolve(self.address), self._limits.connect_timeout)
-        except UpstreamTrouble as trouble:
+        except UpstreamError as trouble:
             raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
@@ -100,7 +100,7 @@ class ParentProxy:
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             502 or 504, naming the parent.
         """
         sock = self.connect()
@@ -120,15 +120,17 @@ class ParentProxy:
             yield
         except TimeoutError:
             sock.close()
-            raise self._trouble("no answer in time", 504, End.UPSTREAM_SLOW) from None
+            raise self._trouble("no answer in time", 504, Termination.UPSTREAM_SLOW) from None
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-            raise self._trouble(reason.lower().replace("_", " "), end=End.UPSTREAM_BAD) from None
+            raise self._trouble(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._trouble((error.strerror or str(error)).lower(), end=End.UPSTREAM_BROKEN) from None
-        except UpstreamTrouble:
+            raise self._trouble(
+                (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
+            ) from None
+        except UpstreamError:
             sock.close()
             raise
 
@@ -143,27 +145,29 @@ class ParentProxy:
                     raise TimeoutError
         return sock
 
-    def refused(self, status: int) -> UpstreamTrouble:
+    def refused(self, status: int) -> UpstreamError:
         """What a refusal by the parent means to a client of this proxy."""
         if status == 508:
-            return self._trouble("the request goes in circles behind it", 508, End.LOOP)
+            return self._trouble("the request goes in circles behind it", 508, Termination.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
-        return self._trouble(reason, end=End.UPSTREAM_BAD)
+        return self._trouble(reason, end=Termination.UPSTREAM_BAD)
 
     def _trouble(
-        self, reason: str, status: int = 502, end: End = End.UPSTREAM_UNREACHABLE
-    ) -> UpstreamTrouble:
-        return UpstreamTrouble(status, end, f"the parent {self.parent.name}: {reason}")
+        self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
+    ) -> UpstreamError:
+        return UpstreamError(status, end, f"the parent {self.parent.name}: {reason}")
 
     def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._trouble("it closed the connection instead of answering", end=End.UPSTREAM_BROKEN)
+            raise self._trouble(
+                "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
+            )
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
-        asking = Asking(host, port, self.parent.user, self.parent.password)
+        asking = ClientHandshake(host, port, self.parent.user, self.parent.password)
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.sendall(asking.start())
         try:
@@ -172,7 +176,7 @@ class ParentProxy:
                 if answer:
                     sock.sendall(answer)
         except Refused as refused:
-            raise self._trouble(refused.problem, end=End.UPSTREAM_BAD) from None
+            raise self._trouble(refused.problem, end=Termination.UPSTREAM_BAD) from None
         return asking.rest
 
     def _ask_connect(
@@ -186,25 +190,25 @@ class ParentProxy:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > self._limits.head:
-                raise self._trouble("the head of its answer is too long", end=End.UPSTREAM_BAD)
+                raise self._trouble("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
             data += self._receive(sock, deadline)
         try:
             # As after HEAD, no body follows and no length counts. RFC 9112, 6.3
             answer = parse_response(data[: end + 4], "HEAD")
         except Malformed as error:
-            raise self._trouble(error.problem, end=End.UPSTREAM_BAD) from None
+            raise self._trouble(error.problem, end=Termination.UPSTREAM_BAD) from None
         if answer.status == 101 or not 200 <= answer.status < 300:
             raise self.refused(answer.status)
         return data[end + 4 :]
 
 
-class ParentHop(NextHop):
+class ParentRoundTrip(RoundTrip):
     """A request to a parent: when that asks for credentials, it means this proxy and not the client."""
 
     def _final_answer(self) -> tuple[ResponseHead, bytes]:
         answer, rest = super()._final_answer()
         if answer.status == 407:  # RFC 9110, 15.5.8
-            raise UpstreamTrouble(502, End.UPSTREAM_BAD, "the parent: it wants other credentials")
+            raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
         return answer, rest
 
 

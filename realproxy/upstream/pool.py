@@ -14,27 +14,27 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from policies.settings import Limits
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address, Detour
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import set_time_limits
-from realproxy.upstream.connection import Connection
+from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.transport import Beginning
 
 MOST_IDLE = 256
 """Connections to one address that are kept while unused."""
 
 
-class Pool:
+class ConnectionPool:
     """Connections to upstreams, kept for the next request; the last one used goes first.
 
     Parameters
     ----------
     limits : Limits
         From the settings.
-    waits : Waits
+    waits : BlockedThreads
         Where waiting workers are counted.
 
     Attributes
@@ -45,20 +45,20 @@ class Pool:
         Has the front look no more at a connection that it took by `take_kept` before.
     """
 
-    def __init__(self, limits: Limits, waits: Waits) -> None:
+    def __init__(self, limits: Limits, waits: BlockedThreads) -> None:
         self._limits, self.waits = limits, waits
         self.resolver = Resolver(limits.connect_timeout)
-        self._idle: dict[Address, deque[Connection]] = {}
-        self._in_use: set[Connection] = set()
+        self._idle: dict[Address, deque[UpstreamConnection]] = {}
+        self._in_use: set[UpstreamConnection] = set()
         self._closed = False
-        self.unwatch: Callable[[Connection], None] = _not_watched
+        self.unwatch: Callable[[UpstreamConnection], None] = _not_watched
 
     def adopt(self, limits: Limits) -> None:
         """Keep other limits from now on."""
         self._limits = limits
         self.resolver.timeout = limits.connect_timeout
 
-    def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> Connection:
+    def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> UpstreamConnection:
         """A connection, idle or new.
 
         Parameters
@@ -71,28 +71,28 @@ class Pool:
 
         Raises
         ------
-        UpstreamTrouble
+        UpstreamError
             502 if it cannot be reached, 504 if not in time, 503 after `close_all`.
         """
         if self._closed:
-            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+            raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
         kept = None if fresh else self._take_unwatched(addresses[0])
         if kept is not None:
             return kept
         with self.waits.unknown():
             sock = self._dial(addresses)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
-        return self._use(Connection(sock, addresses[0], self.waits))
+        return self._use(UpstreamConnection(sock, addresses[0], self.waits))
 
-    def _use(self, connection: Connection) -> Connection:
-        """Take note of a new connection; raises `UpstreamTrouble` if no more are taken by now."""
+    def _use(self, connection: UpstreamConnection) -> UpstreamConnection:
+        """Take note of a new connection; raises `UpstreamError` if no more are taken by now."""
         self._in_use.add(connection)
         if self._closed:  # meanwhile: `abort` may not have met it
             self.close(connection)
-            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+            raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
         return connection
 
-    def _take_idle(self, address: Address) -> Connection | None:
+    def _take_idle(self, address: Address) -> UpstreamConnection | None:
         idle = self._idle.get(address)
         oldest = time.monotonic() - self._limits.upstream_idle
         while idle:
@@ -107,17 +107,17 @@ class Pool:
             connection.sock.close()
         return None
 
-    def _take_unwatched(self, address: Address) -> Connection | None:
+    def _take_unwatched(self, address: Address) -> UpstreamConnection | None:
         connection = self._take_idle(address)
         if connection is not None and connection.watched:
             self.unwatch(connection)
         return connection
 
-    def take_kept(self, address: Address) -> Connection | None:
+    def take_kept(self, address: Address) -> UpstreamConnection | None:
         """An idle connection, if there is one that needs no more than its socket; for the front thread."""
         return None if self._closed or isinstance(address, (Beginning, Detour)) else self._take_idle(address)
 
-    def begin(self, addresses: Sequence[Address]) -> Connection:
+    def begin(self, addresses: Sequence[Address]) -> UpstreamConnection:
         """Like `take`, but a new connection is not waited for: it can be written to once it is there.
 
         Before anything is sent on it, `connected` must be called.
@@ -125,7 +125,7 @@ class Pool:
         if isinstance(addresses[0], (Beginning, Detour)):
             return self.take(addresses)  # there is more to it than a connection
         if self._closed:
-            raise UpstreamTrouble(503, End.STOPPED, "the proxy is stopping")
+            raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
         kept = self._take_unwatched(addresses[0])
         if kept is not None:
             return kept
@@ -135,19 +135,19 @@ class Pool:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:  # no descriptors
             reason = (error.strerror or str(error)).lower()
-            raise UpstreamTrouble(503, End.OVERLOADED, f"no socket: {reason}") from None
+            raise UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}") from None
         sock.setblocking(False)
         sock.connect_ex((host, port))  # what is wrong is known when it can be written to
-        return self._use(Connection(sock, addresses[0], self.waits))
+        return self._use(UpstreamConnection(sock, addresses[0], self.waits))
 
-    def connected(self, connection: Connection) -> None:
-        """A connection that was begun can be written to; raises `UpstreamTrouble` if it has failed."""
+    def connected(self, connection: UpstreamConnection) -> None:
+        """A connection that was begun can be written to; raises `UpstreamError` if it has failed."""
         sock = connection.sock
         try:
             sock.getpeername()
         except OSError:
-            raise UpstreamTrouble(
-                502, End.UPSTREAM_UNREACHABLE, f"{connection.address[0]}: unreachable"
+            raise UpstreamError(
+                502, Termination.UPSTREAM_UNREACHABLE, f"{connection.address[0]}: unreachable"
             ) from None
         sock.setblocking(True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -161,7 +161,7 @@ class Pool:
             return first.begin(self._dial([first.address]), self._limits.connect_timeout)
         return connect([*self.resolver.resolve(first), *addresses[1:]], self._limits.connect_timeout)
 
-    def put_back(self, connection: Connection) -> None:
+    def put_back(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose answer was read to its end."""
         if isinstance(connection.address, Beginning) and not connection.address.kept:
             self.close(connection)
@@ -180,12 +180,12 @@ class Pool:
         else:
             idle.append(connection)
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: UpstreamConnection) -> None:
         """Close a connection that cannot carry another request."""
         self._in_use.discard(connection)
         connection.sock.close()
 
-    def give_away(self, connection: Connection) -> socket.socket:
+    def give_away(self, connection: UpstreamConnection) -> socket.socket:
         """Let a connection go to a new owner, who closes it; returns its socket."""
         self._in_use.discard(connection)
         return connection.sock
@@ -228,5 +228,5 @@ class Pool:
                 idle.pop().sock.close()
 
 
-def _not_watched(connection: Connection) -> None:
+def _not_watched(connection: UpstreamConnection) -> None:
     """Nobody watches: there is no front."""

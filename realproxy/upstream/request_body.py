@@ -7,13 +7,13 @@ import socket
 import time
 
 from policies.settings import Limits
-from realproxy.downstream.connection import Client
-from realproxy.errors import End, Refusal, UpstreamTrouble
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import LocalReply, Termination, UpstreamError
 from realproxy.http1 import CHUNKED, BodyReader, RequestHead, body_reader
 from realproxy.messages.headers import trailer_lines
 from realproxy.net.tls import TlsSocket
-from realproxy.runtime.blocking import Waits
-from realproxy.upstream.connection import Connection
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.upstream.connection import UpstreamConnection
 
 Pieces = list[bytes | memoryview]
 
@@ -33,7 +33,7 @@ def encode(framing: int, pieces: Pieces, reader: BodyReader) -> Pieces:
     return coded
 
 
-class Upload:
+class RequestBody:
     """The body of a request on its way upstream.
 
     While it is under way, `until_answer` waits for both sides, so that an upstream may answer
@@ -41,20 +41,25 @@ class Upload:
 
     Parameters
     ----------
-    client : Client
+    client : DownstreamConnection
         Where it comes from.
     head : RequestHead
         Says how it is framed.
     limits : Limits
         From the settings.
-    waits : Waits
+    waits : BlockedThreads
         Where waiting workers are counted.
     until : float or None
         When all of the exchange must be over, on the monotonic clock.
     """
 
     def __init__(
-        self, client: Client, head: RequestHead, limits: Limits, waits: Waits, until: float | None = None
+        self,
+        client: DownstreamConnection,
+        head: RequestHead,
+        limits: Limits,
+        waits: BlockedThreads,
+        until: float | None = None,
     ) -> None:
         self._client, self._framing, self._limits, self._waits = client, head.framing, limits, waits
         self._reader = body_reader(head.framing, limits.head)
@@ -94,7 +99,7 @@ class Upload:
         self._held, self._given_up = memoryview(b""), False
         return self._kept
 
-    def until_answer(self, connection: Connection) -> None:
+    def until_answer(self, connection: UpstreamConnection) -> None:
         """Go on sending until the upstream has something to say, or all is sent.
 
         Raises
@@ -138,9 +143,9 @@ class Upload:
         while True:
             ready = dict(poller.poll(max(0.0, 1000 * (until - time.monotonic()))))
             if not ready and self._held:
-                raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream does not take the request")
+                raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream does not take the request")
             if not ready:
-                raise Refusal(408, End.CLIENT_SLOW, "the request body took too long")
+                raise LocalReply(408, Termination.CLIENT_SLOW, "the request body took too long")
             of_upstream = ready.pop(upstream.fileno(), 0)
             if of_upstream & ~select.POLLOUT and _has_news(upstream):
                 return True

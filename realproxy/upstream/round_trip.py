@@ -13,28 +13,28 @@ from typing import Protocol
 
 from policies.resilience import is_failure
 from policies.settings import Limits
-from realproxy.downstream.connection import Client
-from realproxy.errors import End, Refusal, UpstreamTrouble
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import LocalReply, Termination, UpstreamError
 from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, parse_response
 from realproxy.messages.headers import client_response
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.upstream.connection import Connection
-from realproxy.upstream.hedging import Hedging
-from realproxy.upstream.pool import Pool
-from realproxy.upstream.request_body import Pieces, Upload
-from realproxy.upstream.target import Place, Way
+from realproxy.upstream.connection import UpstreamConnection
+from realproxy.upstream.hedging import HedgedWait
+from realproxy.upstream.pool import ConnectionPool
+from realproxy.upstream.request_body import Pieces, RequestBody
+from realproxy.upstream.target import Place, UpstreamTarget
 
 MOST_INTERIM = 64
 """Answers 1xx to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
-_OWN = (End.STOPPED, End.OVERLOADED)
+_OWN = (Termination.STOPPED, Termination.OVERLOADED)
 """What no upstream is to blame for."""
 _PLAIN = frozenset({b"2", b"3", b"4"})
 """First digits of a status that is passed on as it comes."""
 
 
-class Receiver(Protocol):
+class Sink(Protocol):
     """Who gets an answer."""
 
     @property
@@ -48,27 +48,27 @@ class Receiver(Protocol):
         """Let the end be seen as an error."""
 
 
-class NextHop:
+class RoundTrip:
     """One request's way to an upstream that answers it.
 
     Parameters
     ----------
-    pool : Pool
+    pool : ConnectionPool
         Of upstream connections.
     limits : Limits
         From the settings.
-    client : Client or Receiver
-        Who gets the answer; a `Client` if the request has a body.
-    exchange : Exchange
+    client : DownstreamConnection or Sink
+        Who gets the answer; a `DownstreamConnection` if the request has a body.
+    exchange : RequestRecord
         The record to fill in.
     head : RequestHead
         What is asked.
-    way : Way
+    way : UpstreamTarget
         Where it goes, and where next if that fails.
 
     Attributes
     ----------
-    connection : Connection or None
+    connection : UpstreamConnection or None
         To the upstream that is asked.
     failed : bool or None
         How it ends for the upstream, or ended; None: nobody knows.
@@ -81,12 +81,12 @@ class NextHop:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: ConnectionPool,
         limits: Limits,
-        client: Client | Receiver,
-        exchange: Exchange,
+        client: DownstreamConnection | Sink,
+        exchange: RequestRecord,
         head: RequestHead,
-        way: Way,
+        way: UpstreamTarget,
     ) -> None:
         self.limits, self.client, self.exchange, self.head = limits, client, exchange, head
         self._pool, self._way = pool, way
@@ -94,10 +94,10 @@ class NextHop:
         self._until: float | None = None
         if limits.request_timeout is not None:
             self._until = exchange.arrived + limits.request_timeout
-        self._upload: Upload | None = None
-        if head.framing and isinstance(client, Client):
-            self._upload = Upload(client, head, limits, pool.waits, self._until)
-        self.connection: Connection | None = None
+        self._upload: RequestBody | None = None
+        if head.framing and isinstance(client, DownstreamConnection):
+            self._upload = RequestBody(client, head, limits, pool.waits, self._until)
+        self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._body: Pieces | None = None
         self._sent = self._late = False
@@ -109,7 +109,7 @@ class NextHop:
         return self._upload is None or self._upload.done
 
     def skip_body(self) -> bool:
-        """Drop what has arrived of the request's body and was not sent on; see `Upload.skip`."""
+        """Drop what has arrived of the request's body and was not sent on; see `RequestBody.skip`."""
         return self._upload is None or self._upload.skip()
 
     # --- without waiting ------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class NextHop:
 
         Raises
         ------
-        Refusal
+        LocalReply
             If it may not go on.
         """
         self._place = addresses, request = self._way.begin()
@@ -133,7 +133,7 @@ class NextHop:
         self.exchange.asked, self.exchange.reused = time.monotonic(), True
         return True
 
-    def head_at_once(self, connection: Connection) -> ResponseHead | None:
+    def head_at_once(self, connection: UpstreamConnection) -> ResponseHead | None:
         """The head of an answer that needs no second thought; its body is left in the connection's buffer."""
         buffer = connection.buffer
         end = buffer.find(b"\r\n\r\n")
@@ -158,7 +158,7 @@ class NextHop:
 
         Raises
         ------
-        Refusal, Malformed
+        LocalReply, Malformed
             If there is none.
         Cut
             When the client is gone.
@@ -168,7 +168,7 @@ class NextHop:
             try:
                 self._ask(*place)
                 answer, rest = self._final_answer()
-            except (Refusal, Malformed) as trouble:
+            except (LocalReply, Malformed) as trouble:
                 elsewhere = self._elsewhere(trouble)
                 if elsewhere is None:
                     raise
@@ -196,7 +196,7 @@ class NextHop:
             if self.connection is None:
                 self._send(addresses, first, fresh=False)
             self._await()
-        except UpstreamTrouble as trouble:
+        except UpstreamError as trouble:
             if not (trouble.retry_safe and self.head.method in IDEMPOTENT and self._upload is None):
                 raise
             self._disconnect()
@@ -223,34 +223,36 @@ class NextHop:
         assert connection is not None
         if self._late:
             self._late = False
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, "the upstream did not answer in time")
+            raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
         if self._upload is not None:
             self._upload.until_answer(connection)
         if self._hedge_after is not None:
             self.connection = None  # until one has won
-            hedging = Hedging(self._pool, self._way, self._patience())
+            hedging = HedgedWait(self._pool, self._way, self._patience())
             self.connection = hedging.first_answer(connection, self._hedge_after)
         elif not connection.buffer:
             connection.receive()
 
     def _patience(self) -> float:
-        """Seconds that an upstream has for the head of its answer; raises `Refusal` if it has none."""
+        """Seconds that an upstream has for the head of its answer; raises `LocalReply` if it has none."""
         if self._until is None:
             return self.limits.answer_timeout
         left = self._until - time.monotonic()
         if left <= 0:
-            raise Refusal(504, End.UPSTREAM_SLOW, "limits.request_timeout is over")
+            raise LocalReply(504, Termination.UPSTREAM_SLOW, "limits.request_timeout is over")
         return min(left, self.limits.answer_timeout)
 
-    def _elsewhere(self, trouble: Refusal | Malformed) -> Place | None:
+    def _elsewhere(self, trouble: LocalReply | Malformed) -> Place | None:
         """Where to go after trouble: nowhere if the client or this proxy is the cause."""
-        if trouble.status < 500 or (isinstance(trouble, Refusal) and trouble.end in _OWN):
+        if trouble.status < 500 or (isinstance(trouble, LocalReply) and trouble.end in _OWN):
             self.failed = None
             return None
         self.failed = True
         if self._until is not None and time.monotonic() >= self._until:
             return None
-        return self._next(refused=isinstance(trouble, Refusal) and trouble.end is End.UPSTREAM_UNREACHABLE)
+        return self._next(
+            refused=isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
+        )
 
     def _next(self, *, refused: bool) -> Place | None:
         """Where to ask after a failure, with the body ready to be sent again."""
@@ -280,11 +282,11 @@ class NextHop:
                 self.client.send([client_response(answer, UNTIL_CLOSE, b"")])
             if self._upload is not None and not connection.buffer:
                 self._upload.until_answer(connection)
-        raise Refusal(502, End.UPSTREAM_BAD, f"{MOST_INTERIM} interim answers and no final one")
+        raise LocalReply(502, Termination.UPSTREAM_BAD, f"{MOST_INTERIM} interim answers and no final one")
 
     def _switch(self, answer: ResponseHead) -> None:
         """The upstream speaks another protocol from here on; raises."""
-        raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched protocols without being asked")
+        raise LocalReply(502, Termination.UPSTREAM_BAD, "the upstream switched protocols without being asked")
 
     # --- the connection -------------------------------------------------------------------------
 

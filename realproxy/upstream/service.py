@@ -16,11 +16,11 @@ from policies.balancing import Dispatch
 from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
 from realproxy.net.address import split_address
-from realproxy.upstream.admission_control import Gate
-from realproxy.upstream.transport import Securing
+from realproxy.upstream.admission_control import AdmissionControl
+from realproxy.upstream.transport import UpstreamTransport
 
 
-class Pick:
+class PickedUpstream:
     """The upstream of one request; counted as outstanding there until `finish`.
 
     Attributes
@@ -72,7 +72,7 @@ class Service:
         As given.
     proxy_protocol : str or None
         The version that connections to upstreams begin with.
-    securing : Securing or None
+    securing : UpstreamTransport or None
         How connections for requests begin; None if there is nothing before them.
     names : list of str
         Of the upstreams, as in the settings.
@@ -80,14 +80,14 @@ class Service:
         Of the upstreams.
     decisions : policies.resilience.Precautions
         To be asked under the lock, except for what never changes.
-    gate : Gate or None
+    gate : AdmissionControl or None
         What requests pass first; None if there is neither a rate limit nor a queue or breaker.
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
         begins = settings.tls is not None or settings.proxy_protocol is not None
-        self.securing = Securing(settings) if begins else None
+        self.securing = UpstreamTransport(settings) if begins else None
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
         weight = [upstream.weight for upstream in settings.upstreams]
@@ -97,7 +97,7 @@ class Service:
         self._lock = threading.Lock()
         decisions = self.decisions = Precautions(settings, self._dispatch.upstreams)
         gated = decisions.rate or decisions.queue or decisions.breaker
-        self.gate = Gate(name, decisions, self._lock) if gated else None
+        self.gate = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
 
     @property
@@ -108,9 +108,9 @@ class Service:
     def read_files(self) -> None:
         """Read what its settings name again, for the connections to come; raises `OSError`."""
         if self.securing is not None:
-            self.securing = Securing(self.settings)
+            self.securing = UpstreamTransport(self.settings)
 
-    def start(self, client: str, failed: Collection[int] = ()) -> Pick:
+    def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
         """Pick the upstream for a request of `client` and count it as outstanding there.
 
         Parameters
@@ -126,10 +126,10 @@ class Service:
                 self.decisions.refresh(now)
             index = self._dispatch.start(client, now, failed)
             self._requests[index] += 1
-        return Pick(self, index, now)
+        return PickedUpstream(self, index, now)
 
-    def finish(self, pick: Pick, failed: bool | None) -> None:
-        """See `Pick.finish`."""
+    def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
+        """See `PickedUpstream.finish`."""
         now = time.monotonic()
         with self._lock:
             self._dispatch.finish(pick.index, now - pick.started, now, failed is True)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.runtime.blocking import Waits
-from realproxy.upstream.service import Pick, Service
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.upstream.service import PickedUpstream, Service
 from realproxy.upstream.transport import Ends
 
 Place = tuple[Sequence[Address], bytes]
 """Addresses (further ones are for when the first cannot be reached), and the head to send there."""
 
 
-class Way(Protocol):
+class UpstreamTarget(Protocol):
     """Where a request goes, and where next if that fails.
 
     `begin` comes first and `finished` last. In between comes `failed` for every attempt that failed.
@@ -52,7 +52,7 @@ class Way(Protocol):
         """How it ends is known, but the upstream goes on: it switched protocols."""
 
 
-class Straight:
+class FixedTarget:
     """The way to one place, without any choice.
 
     Parameters
@@ -70,34 +70,34 @@ class Straight:
         self._place = addresses, request
 
     def begin(self) -> Place:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return self._place
 
     def failed(self, *, refused: bool, repeatable: bool) -> Place | None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return None
 
     def finished(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return
 
     def hedge(self) -> Place:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return self._place
 
     def swap(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return
 
     def drop(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         return
 
     def settled(self, failed: bool) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
 
 
-class Asking:
+class ServiceTarget:
     """The way to a service.
 
     Parameters
@@ -106,11 +106,11 @@ class Asking:
         Whose upstreams are asked.
     key : str
         What balancers with affinity hash by.
-    exchange : Exchange
+    exchange : RequestRecord
         The record to fill in.
     head_for : callable
         Makes the head to send, of the upstream's name.
-    waits : Waits
+    waits : BlockedThreads
         Where a request that waits in the service's queue is counted.
     ends : callable, optional
         Of the client's connection, for upstreams that are told of it.
@@ -125,9 +125,9 @@ class Asking:
         self,
         service: Service,
         key: str,
-        exchange: Exchange,
+        exchange: RequestRecord,
         head_for: Callable[[str], bytes],
-        waits: Waits,
+        waits: BlockedThreads,
         ends: Ends | None = None,
     ) -> None:
         self._service, self._key, self._exchange, self._head_for = service, key, exchange, head_for
@@ -135,8 +135,8 @@ class Asking:
         self.hedge_after = service.decisions.hedge_after
         self._attempts = service.attempts()
         self._entered: float | None = None
-        self._hedge: Pick | None = None
-        self._pick: Pick | None = None
+        self._hedge: PickedUpstream | None = None
+        self._pick: PickedUpstream | None = None
 
     def begin(self) -> Place:
         """Pass the service's gate, if it has one, and pick an upstream."""
@@ -150,12 +150,12 @@ class Asking:
         self._exchange.attempts += 1
         return [self._address(pick)], self._head_for(pick.name)
 
-    def _address(self, pick: Pick) -> Address:
+    def _address(self, pick: PickedUpstream) -> Address:
         securing = self._service.securing
         return pick.address if securing is None else securing.place(pick.address, self._ends)
 
     def failed(self, *, refused: bool, repeatable: bool) -> Place | None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         assert self._pick is not None
         self._over(self._pick, True)
         if not self._service.again(self._attempts, refused=refused, repeatable=repeatable):
@@ -163,13 +163,13 @@ class Asking:
         return self._go()
 
     def finished(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         if self._pick is not None:
             self._pick.finish(failed)
         self._leave(failed)
 
     def settled(self, failed: bool) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         self._leave(failed)
 
     def _leave(self, failed: bool | None) -> None:
@@ -178,14 +178,14 @@ class Asking:
             self._service.gate.leave(failed, entered)
 
     def hedge(self) -> Place:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         assert self._pick is not None
         pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
         self._exchange.attempts += 1
         return [self._address(pick)], self._head_for(pick.name)
 
     def swap(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         assert self._pick is not None
         assert self._hedge is not None
         self._over(self._pick, failed)
@@ -193,12 +193,12 @@ class Asking:
         self._exchange.upstream = self._pick.name
 
     def drop(self, failed: bool | None) -> None:
-        """See `Way`."""
+        """See `UpstreamTarget`."""
         assert self._hedge is not None
         self._over(self._hedge, failed)
         self._hedge = None
 
-    def _over(self, pick: Pick, failed: bool | None) -> None:
+    def _over(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
             self._attempts.failed.append(pick.index)
         pick.finish(failed)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from policies.settings import Service as ServiceSettings
 from policies.settings import UpstreamTls
-from realproxy.errors import End, UpstreamTrouble
+from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address
 from realproxy.net.proxy_protocol import LOCAL, WRITERS, Endpoint
 from realproxy.net.tls import TlsSocket
@@ -36,7 +36,7 @@ class Beginning(tuple[str, int]):
         What is dialled.
     begin : callable
         Takes the connected socket and the seconds it may take; returns the one to use, or raises
-        `UpstreamTrouble`.
+        `UpstreamError`.
     kept : bool
         Whether connections may be kept for other requests.
     """
@@ -46,7 +46,7 @@ class Beginning(tuple[str, int]):
     kept: bool
 
 
-class Securing:
+class UpstreamTransport:
     """The beginning of connections to one service.
 
     Parameters
@@ -107,16 +107,18 @@ class Securing:
                 shake_hands(secured, time.monotonic() + timeout)
         except TimeoutError:
             sock.close()
-            raise UpstreamTrouble(504, End.UPSTREAM_SLOW, f"no TLS handshake with {host} in time") from None
+            raise UpstreamError(
+                504, Termination.UPSTREAM_SLOW, f"no TLS handshake with {host} in time"
+            ) from None
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
             problem = f"TLS with {host}: {reason.lower().replace('_', ' ')}"
-            raise UpstreamTrouble(502, End.UPSTREAM_BAD, problem) from None
+            raise UpstreamError(502, Termination.UPSTREAM_BAD, problem) from None
         except OSError as error:
             sock.close()
             problem = f"{host}: {(error.strerror or str(error)).lower()}"
-            raise UpstreamTrouble(502, End.UPSTREAM_BROKEN, problem) from None
+            raise UpstreamError(502, Termination.UPSTREAM_BROKEN, problem) from None
         return sock
 
 

@@ -10,14 +10,14 @@ import socket
 from collections.abc import Sequence
 
 from policies.settings import Limits
-from realproxy.downstream.connection import Client
-from realproxy.errors import End, Refusal
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import LocalReply, Termination
 from realproxy.http1 import UNTIL_CLOSE, RequestHead, ResponseHead
 from realproxy.messages.headers import client_response
-from realproxy.messages.record import Exchange
-from realproxy.upstream.pool import Pool
-from realproxy.upstream.round_trip import NextHop
-from realproxy.upstream.target import Way
+from realproxy.messages.record import RequestRecord
+from realproxy.upstream.pool import ConnectionPool
+from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.target import UpstreamTarget
 
 # HTTP/2 would carry further requests past every route and rule; TLS would hide them.
 NEVER_OFFERED = frozenset({b"h2c", b"h2", b"tls"})
@@ -60,7 +60,7 @@ def offering(request: bytes, protocols: list[bytes]) -> bytes:
     return request[:-2] + _fields(protocols) + b"\r\n"
 
 
-class UpgradeHop(NextHop):
+class UpgradeRoundTrip(RoundTrip):
     """One request that offers other protocols; raises `Switched` if the upstream takes one.
 
     Parameters
@@ -71,13 +71,13 @@ class UpgradeHop(NextHop):
 
     def __init__(
         self,
-        pool: Pool,
+        pool: ConnectionPool,
         limits: Limits,
-        client: Client,
-        exchange: Exchange,
+        client: DownstreamConnection,
+        exchange: RequestRecord,
         head: RequestHead,
         protocols: list[bytes],
-        way: Way,
+        way: UpstreamTarget,
     ) -> None:
         super().__init__(pool, limits, client, exchange, head, way)
         self._hedge_after = None
@@ -87,7 +87,9 @@ class UpgradeHop(NextHop):
     def _switch(self, answer: ResponseHead) -> None:
         chosen = answer.fields.elements(b"upgrade")
         if not chosen or not set(chosen) <= set(self._protocols):  # RFC 9110, 7.8
-            raise Refusal(502, End.UPSTREAM_BAD, "the upstream switched to a protocol that was not offered")
+            raise LocalReply(
+                502, Termination.UPSTREAM_BAD, "the upstream switched to a protocol that was not offered"
+            )
         connection = self.connection
         assert connection is not None
         self.exchange.status = 101
@@ -97,6 +99,6 @@ class UpgradeHop(NextHop):
         raise Switched(self._pool.give_away(connection), connection.buffer)
 
     def release(self, reusable: bool) -> None:
-        """See `NextHop`."""
+        """See `RoundTrip`."""
         if not self._switched:  # otherwise the upstream is done when the tunnel ends
             super().release(reusable)

@@ -11,7 +11,7 @@ import pytest
 
 from realproxy import Limits, Log, Proxy, Route, Service
 from realproxy.http1 import parse_request
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.observe import access_log as accesslog
 from realproxy.observe.access_log import AccessLog
 
@@ -228,8 +228,8 @@ def test_lines_that_a_former_log_lost_stay_counted(stuck, serve, wire, until, tm
     assert client.ask().status == 204
 
 
-def exchange(head: bytes) -> Exchange:
-    record = Exchange("203.0.113.7", 1.0, 1.001)
+def exchange(head: bytes) -> RequestRecord:
+    record = RequestRecord("203.0.113.7", 1.0, 1.001)
     record.head = parse_request(head)
     record.status, record.sent, record.ended = 200, 12, 1.5
     return record
@@ -242,7 +242,7 @@ def test_every_line_of_a_crowd_of_writers_is_written_once(tmp_path):
 
     def write(client: str) -> None:
         for number, record in enumerate(records):
-            mine = Exchange(client, 1.0, 1.0)
+            mine = RequestRecord(client, 1.0, 1.0)
             mine.head, mine.ended = record.head, record.ended
             log.write(mine)
             if number % 500 == 0:

@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from realproxy import Cache, Forward, RouteCache
-from realproxy.cache.fanout import Following
-from realproxy.server.http_server import Serving
-from realproxy.tunnel.relay import Flow
+from realproxy.cache.fanout import Fanout
+from realproxy.server.http_server import HttpServer
+from realproxy.tunnel.relay import OneWay
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 TUNNEL = "CONNECT 127.0.0.1:{} HTTP/1.1\r\nHost: a:1\r\n\r\n"
@@ -25,14 +25,14 @@ def test_in_the_front_thread(origin, serve, wire, monkeypatch, told):
     proxy = serve(origin())
     good, bad = wire(proxy), wire(proxy)
     assert good.ask().body == b"hello"
-    settle = Serving._settle
+    settle = HttpServer._settle
 
     def broken(self, turn):
         if turn.head.target == b"/bad":
             raise ZeroDivisionError
         return settle(self, turn)
 
-    monkeypatch.setattr(Serving, "_settle", broken)
+    monkeypatch.setattr(HttpServer, "_settle", broken)
     assert bad.send(GET.format("/bad")).ended()
     assert told == [ZeroDivisionError]
     assert good.ask().body == b"hello"
@@ -44,14 +44,14 @@ def test_in_the_relay_thread(origin, serve, wire, until, monkeypatch, told, when
     proxy = serve(forward=Forward(private_targets=True, connect_ports=[server.port]))
     good = wire(proxy).send(TUNNEL.format(server.port))
     assert good.head().status == 200
-    deliver = Flow._deliver
+    deliver = OneWay._deliver
 
     def broken(self, data):
         if b"/bad" in bytes(data):
             raise ZeroDivisionError
         deliver(self, data)
 
-    monkeypatch.setattr(Flow, "_deliver", broken)
+    monkeypatch.setattr(OneWay, "_deliver", broken)
     bad, bad_news = wire(proxy), GET.format("/bad")
     if when == "at the start":
         bad.send(TUNNEL.format(server.port) + bad_news)
@@ -76,14 +76,14 @@ def test_in_the_follow_thread(origin, serve, wire, until, monkeypatch, told):
 
     caching = RouteCache(coalesce=True, wait="60s")
     proxy = serve(server := origin(script), caching=caching, cache=Cache(policy="lru", capacity="1MB"))
-    fill = Following._fill
+    fill = Fanout._fill
 
     def broken(self, follower):
         if b"x-bad" in follower.head.fields:
             raise ZeroDivisionError
         return fill(self, follower)
 
-    monkeypatch.setattr(Following, "_fill", broken)
+    monkeypatch.setattr(Fanout, "_fill", broken)
     leader = wire(proxy).send(GET.format("/"))
     until(lambda: server.asked)
     good = wire(proxy).send(GET.format("/"))

@@ -12,9 +12,9 @@ from policies.problems import BadInput
 from policies.settings import Cache as CacheSettings
 from policies.settings import Disk, parse_settings
 from realproxy import Cache, Proxy, Route, RouteCache, Service
+from realproxy.cache import disk_store as disk_module
 from realproxy.cache.disk_entry import read_entry
 from realproxy.cache.disk_store import PROMOTED
-from realproxy.cache.store import disk_store as disk_module
 
 
 def fresh(body: bytes, *fields: str) -> bytes:

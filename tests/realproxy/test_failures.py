@@ -9,7 +9,7 @@ import time
 import pytest
 
 from realproxy import Forward, Limits, Route, Service
-from realproxy.errors import End
+from realproxy.errors import Termination
 
 QUICK = Limits(
     header_timeout="150ms", idle_timeout="300ms", answer_timeout="200ms", connect_timeout="200ms", drain="1s"
@@ -20,7 +20,7 @@ def requests_of(server) -> list[tuple[str, str, bytes]]:
     return [(asked.method, asked.target, asked.body) for asked in server.asked]
 
 
-def ends(proxy, end: End) -> int:
+def ends(proxy, end: Termination) -> int:
     return proxy.stats()["ends"].get(end, 0)
 
 
@@ -109,7 +109,7 @@ def test_an_upstream_that_dies_in_mid_body_cuts_the_client_off(origin, serve, wi
         rest = client.reader.read()
         assert rest in (b"abc", b"3\r\nabc\r\n")
     assert len(server.asked) == 2
-    until(lambda: ends(proxy, End.UPSTREAM_BROKEN) == 2)
+    until(lambda: ends(proxy, Termination.UPSTREAM_BROKEN) == 2)
 
 
 def test_a_cut_body_for_a_1_0_client_ends_in_a_reset(origin, serve, wire):
@@ -129,7 +129,7 @@ def test_a_body_that_stalls_is_cut_off(origin, serve, wire):
     proxy = serve(origin(stall), limits=Limits(answer_timeout="1s", drain="1s"))
     answer = wire(proxy).ask()
     assert (answer.body, answer.missing) == (b"abc", 97)
-    assert ends(proxy, End.UPSTREAM_SLOW) == 1
+    assert ends(proxy, Termination.UPSTREAM_SLOW) == 1
 
 
 def test_a_kept_connection_that_has_ended_costs_no_request(origin, serve, wire):
@@ -334,7 +334,7 @@ def test_a_client_that_leaves_in_mid_answer_frees_its_worker(origin, serve, wire
     client = wire(proxy).send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     client.head()
     client.close()
-    until(lambda: ends(proxy, End.CLIENT_GONE) == 1)
+    until(lambda: ends(proxy, Termination.CLIENT_GONE) == 1)
     until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 0)
 
 
@@ -349,4 +349,4 @@ def test_a_client_that_leaves_in_mid_upload_ends_the_request_upstream(origin, se
     until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 1)
     client.close()
     until(lambda: seen == [3])
-    until(lambda: ends(proxy, End.CLIENT_GONE) == 1)
+    until(lambda: ends(proxy, Termination.CLIENT_GONE) == 1)

@@ -9,7 +9,7 @@ from policies.problems import BadInput
 from policies.settings import parse_settings
 from policies.settings.faults import Bandwidth, Error, Half, Latency, Reset
 from realproxy import Limits, Log, Route, Service
-from realproxy.proxying.faults.base import KINDS, Struck, fault
+from realproxy.proxying.faults.base import KINDS, FaultTarget, fault
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_kind_can_be_replaced_by_another_plug_in(faulty, wire, monkeypatch):
         def __init__(self, settings):
             self.delay = settings.delay
 
-        def strike(self, struck: Struck) -> None:
+        def inject(self, struck: FaultTarget) -> None:
             heard.append(self.delay)
 
     proxy, _, _ = faulty({"kind": "latency", "delay": "60s"})

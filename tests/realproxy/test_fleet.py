@@ -16,7 +16,7 @@ import pytest
 from policies.settings import load_settings, parse_settings
 from realproxy import BadInput, Limits, Proxy, Route, Service
 from realproxy.control.fleet import pause_after
-from realproxy.server.accept_balance import MOST_YIELDS, Turns
+from realproxy.server.accept_balance import MOST_YIELDS, AcceptBalance
 
 ANSWER = Route(respond=204)
 
@@ -69,8 +69,8 @@ def test_connections_are_spread_evenly(fleet, wire, until):
 
 
 def test_who_has_the_fewest_connections_accepts():
-    parent = Turns.create(3)
-    first, second = (Turns(os.dup(parent.fd), 3, slot) for slot in (0, 1))
+    parent = AcceptBalance.create(3)
+    first, second = (AcceptBalance(os.dup(parent.fd), 3, slot) for slot in (0, 1))
     first.note(2)
     second.note(1)  # the third is not there
     assert [second.is_mine() for _ in range(3)] == [True] * 3

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from realproxy import Route, RouteCache, Service
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 
 REQUESTS = 40
 
@@ -61,7 +61,7 @@ def test_a_request_that_is_over_leaves_nothing_behind(origin, serve, wire, until
         assert client.answer(method).status == status
 
     def left() -> int:
-        return sum(isinstance(thing, Exchange) for thing in gc.get_objects())
+        return sum(isinstance(thing, RequestRecord) for thing in gc.get_objects())
 
     ask(0)
     gc.collect()

@@ -9,7 +9,7 @@ import pytest
 
 from policies.units import parse_byte_rate
 from realproxy import BadInput, Limits, Log, Proxy, Route, RouteCache, Service
-from realproxy.downstream.min_rate import GRACE, Pace
+from realproxy.downstream.min_rate import GRACE, MinRate
 
 
 def test_beyond_the_queue_requests_are_refused_at_once(origin, serve, wire, until, tmp_path):
@@ -170,7 +170,7 @@ def test_who_hardly_reads_what_another_fetches_is_cut_off_although_it_never_stop
 
 
 def test_a_pace_counts_only_the_time_that_it_is_waited_for():
-    pace = Pace(rate=100, patience=60)
+    pace = MinRate(rate=100, patience=60)
     assert pace.left == GRACE
     pace.moved(1000)
     assert pace.left == GRACE + 10

@@ -6,14 +6,14 @@ import socket
 
 import pytest
 
-from realproxy.net.listener import let_nobody_in, listen
+from realproxy.net.listener import listen, refuse_new_connections
 
 
 def test_who_comes_before_the_end_is_let_in_and_who_comes_then_is_refused_and_not_cut_off():
     with listen("127.0.0.1:0", "test") as listener:
         address = listener.getsockname()
         early = socket.create_connection(address, timeout=30)
-        let_nobody_in(listener)
+        refuse_new_connections(listener)
         late = socket.socket()
         late.setblocking(False)
         late.connect_ex(address)

@@ -13,18 +13,18 @@ from types import SimpleNamespace
 import pytest
 
 from realproxy import Cache, Limits, Proxy, Route, RouteCache, Service
-from realproxy.downstream.connection import READ, Client
-from realproxy.errors import End, UpstreamTrouble
-from realproxy.messages.record import Exchange
+from realproxy.downstream.connection import READ, DownstreamConnection
+from realproxy.errors import Termination, UpstreamError
+from realproxy.messages.record import RequestRecord
 from realproxy.net import dial as dialling
 from realproxy.net.address import Detour
 from realproxy.net.resolver import Resolver
 from realproxy.proxying import worker
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server import connection_loop as front
 from realproxy.server.worker_pool import AT_FIRST
-from realproxy.tunnel.relay import Relay
-from realproxy.upstream.pool import Pool
+from realproxy.tunnel.relay import TunnelRelay
+from realproxy.upstream.pool import ConnectionPool
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -272,12 +272,12 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
         assert opened.wait(30)
         return ours
 
-    pool, told = Pool(Limits(), Waits()), []
+    pool, told = ConnectionPool(Limits(), BlockedThreads()), []
 
     def take() -> None:
         try:
             pool.take([Detour.by("elsewhere", 1, dial)])
-        except UpstreamTrouble as trouble:
+        except UpstreamError as trouble:
             told.append(trouble.end)
 
     thread = threading.Thread(target=take)
@@ -287,7 +287,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
     opened.set()
     thread.join(30)
     with theirs:
-        assert told == [End.STOPPED]
+        assert told == [Termination.STOPPED]
         assert theirs.recv(1) == b"", "it is closed"
 
 
@@ -383,7 +383,7 @@ def test_a_stop_tells_those_who_wait_for_a_name(monkeypatch):
     def wait() -> None:
         try:
             resolver.resolve(("hangs.test", 80))
-        except UpstreamTrouble as trouble:
+        except UpstreamError as trouble:
             told.append(trouble.end)
 
     monkeypatch.setattr("realproxy.net.resolver.look_up", look_up)
@@ -393,21 +393,21 @@ def test_a_stop_tells_those_who_wait_for_a_name(monkeypatch):
     assert asked.wait(30)
     resolver.stop()
     waiter.join(30)
-    assert told == [End.STOPPED]
+    assert told == [Termination.STOPPED]
     gate.set()
 
 
 def test_a_tunnel_that_comes_too_late_is_closed():
     """A worker has made it while the proxy was stopping."""
     released, logged = [], []
-    relay = Relay(60.0, released.append, logged.append)
+    relay = TunnelRelay(60.0, released.append, logged.append)
     relay.stop()
     (ours, client_end), (target, target_end) = socket.socketpair(), socket.socketpair()
-    client = Client(ours, "192.0.2.1", 1_000, Waits())
-    relay.add(client, target, Exchange("192.0.2.1", 0.0, 0.0))
+    client = DownstreamConnection(ours, "192.0.2.1", 1_000, BlockedThreads())
+    relay.add(client, target, RequestRecord("192.0.2.1", 0.0, 0.0))
     with ours, client_end, target_end:
         assert released == [client]
-        assert [exchange.end for exchange in logged] == [End.STOPPED]
+        assert [exchange.end for exchange in logged] == [Termination.STOPPED]
         assert target_end.recv(1) == b"", "it is closed"
         assert relay.count == 0
 

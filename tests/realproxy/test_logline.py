@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from realproxy.errors import End
+from realproxy.errors import Termination
 from realproxy.http1 import Fields, RequestHead, parse_request
 from realproxy.http1.request import check_block
-from realproxy.messages.record import Exchange
+from realproxy.messages.record import RequestRecord
 from realproxy.observe.log_format import SHORT, format_combined, format_json
 
 
-def exchange(head: bytes) -> Exchange:
-    record = Exchange("203.0.113.7", 1.0, 1.001)
+def exchange(head: bytes) -> RequestRecord:
+    record = RequestRecord("203.0.113.7", 1.0, 1.001)
     record.head = parse_request(head)
     record.status, record.sent, record.ended = 200, 12, 1.5
     return record
@@ -31,7 +31,9 @@ def test_the_combined_format_is_that_of_apache():
         '203.0.113.7 - - [01/Jan/1970:00:00:00 +0000] "GET /a?b HTTP/1.1" 200 12 '
         '"http://x/" "cu\\x22rl\\xff"\n'
     )
-    assert re.fullmatch(r'\S+ - - \[.+\] "-" - 0 "-" "-"\n', format_combined(Exchange("::1", 1.0, 1.0), 0.0))
+    assert re.fullmatch(
+        r'\S+ - - \[.+\] "-" - 0 "-" "-"\n', format_combined(RequestRecord("::1", 1.0, 1.0), 0.0)
+    )
 
 
 def test_no_field_can_forge_a_line():
@@ -52,7 +54,7 @@ def text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def plain_json(record: Exchange, wall: float) -> str:
+def plain_json(record: RequestRecord, wall: float) -> str:
     head = record.head
     fields = {
         "time": datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds"),
@@ -93,7 +95,7 @@ def quoted(value: bytes | None) -> str:
     )
 
 
-def plain_combined(record: Exchange, wall: float) -> str:
+def plain_combined(record: RequestRecord, wall: float) -> str:
     when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(wall))
     head = record.head
     line = f"{head.method} {quoted(head.target)} HTTP/1.{head.minor}" if head else "-"
@@ -118,7 +120,7 @@ COUNT = st.just(0) | st.integers(0, 2**40)
 
 @st.composite
 def exchanges(draw):
-    record = Exchange(draw(WORD), draw(SECONDS), draw(SECONDS))
+    record = RequestRecord(draw(WORD), draw(SECONDS), draw(SECONDS))
     if draw(st.booleans()):
         lines = [(b"Host", draw(st.sampled_from([b"a.test", b"a.test:81", b"[::1]:8080", b"a" * SHORT])))]
         for name in (b"Referer", b"User-Agent"):
@@ -136,7 +138,7 @@ def exchanges(draw):
     for name in ("status", "sent", "received", "attempts"):
         setattr(record, name, draw(COUNT))
     record.route, record.reused = draw(st.none() | COUNT), draw(st.booleans())
-    record.end, record.side = draw(st.sampled_from(End)), draw(st.sampled_from(["reverse", "socks5"]))
+    record.end, record.side = draw(st.sampled_from(Termination)), draw(st.sampled_from(["reverse", "socks5"]))
     return record
 
 

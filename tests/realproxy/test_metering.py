@@ -2,8 +2,8 @@
 
 import pytest
 
-from realproxy.messages.record import Exchange
-from realproxy.observe.metrics import LABELS, Meter
+from realproxy.messages.record import RequestRecord
+from realproxy.observe.metrics import LABELS, Metrics
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from realproxy.observe.metrics import LABELS, Meter
     ],
 )
 def test_what_the_cache_did_is_counted_in_one_word(told, counted):
-    meter, exchange = Meter(), Exchange("192.0.2.1", 1.0, 1.0)
+    meter, exchange = Metrics(), RequestRecord("192.0.2.1", 1.0, 1.0)
     exchange.cache, exchange.ended = told, 2.0
     meter.record(exchange)
     ((key, _),) = meter.rows().items()

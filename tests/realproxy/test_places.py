@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realproxy import Limits
-from realproxy.runtime.slots import Places
+from realproxy.runtime.slots import Slots
 
 STEPS = st.lists(
     st.one_of(st.just("come"), st.just("at once"), st.just("go"), st.integers(1, 5)), max_size=60
@@ -19,7 +19,7 @@ STEPS = st.lists(
 def test_places_are_given_in_the_order_of_asking_and_none_twice(steps):
     """Beside a model: who is in, who waits, in which order they were let in."""
     seated: list[int] = []
-    places: Places[int] = Places(2, seated.append)
+    places: Slots[int] = Slots(2, seated.append)
     limit, inside, line, expected = 2, 0, deque(), []
 
     def let_in() -> None:
@@ -58,7 +58,7 @@ def test_places_are_counted_right_by_many_threads_at_once():
             wrong.append(guest)
         seated.append(guest)
 
-    places: Places[int] = Places(3, come_in)
+    places: Slots[int] = Slots(3, come_in)
 
     def leave() -> bool:
         try:

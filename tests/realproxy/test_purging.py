@@ -9,7 +9,7 @@ import pytest
 
 from policies.problems import BadInput
 from realproxy import Forward, Route, RouteCache, Service
-from realproxy.cache.purge import Changes, Groups, Purge, read_purge
+from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, read_purge
 
 
 def answer(asked, *fields: str) -> bytes:
@@ -170,7 +170,7 @@ def test_a_wrong_purge_is_told_in_one_line(what, problem):
 
 
 def test_what_has_fallen_is_remembered_or_everything_older_is_refused():
-    changes = Changes()
+    changes = InvalidationLog()
     for number in range(5_000):
         changes.fell(b"web http://a/%d" % number, float(number))
     assert changes.overtook(b"web http://a/4999", (), since=4_998.5)
@@ -184,7 +184,7 @@ def test_what_has_fallen_is_remembered_or_everything_older_is_refused():
 
 
 def test_the_index_of_groups_keeps_nothing_of_what_is_gone():
-    groups = Groups()
+    groups = TagIndex()
     groups.add(b"web http://a/1", ("x", "y"))
     groups.add(b"web http://a/2", ("x",))
     groups.remove(b"web http://a/1", ("x", "y"))

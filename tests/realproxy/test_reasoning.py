@@ -10,7 +10,7 @@ from policies.freshness import NotStored
 from policies.problems import BadInput
 from policies.settings import parse_settings
 from realproxy import Cache, Log, Route, Service
-from realproxy.cache.cache_status import described
+from realproxy.cache.cache_status import describe
 from realproxy.control.explain import explain, explain_stored
 
 SETTINGS = parse_settings(
@@ -114,7 +114,7 @@ def test_every_reason_that_head_and_settings_can_give_has_its_rule():
 
 
 def test_a_key_is_told_as_a_string_whatever_is_in_it():
-    value = described("hit", b'web http://a/"b\\%\xff c', 1.9)
+    value = describe("hit", b'web http://a/"b\\%\xff c', 1.9)
     assert value == 'hit; ttl=1; key="web http://a/%22b%5c%25%ff c"'
 
 

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from realproxy import Limits, Proxy, Route, Service
-from realproxy.errors import End
+from realproxy.errors import Termination
 
 OK = b"HTTP/1.1 200 OK\r\n"
 OLD = b"HTTP/1.0 200 OK\r\n"
@@ -154,14 +154,14 @@ def test_a_malformed_answer_is_a_502(shop, wire, name):
 def test_a_cut_answer_is_cut_for_the_client_too(shop, wire, name):
     proxy, origin = shop
     origin.pieces = [CUT[name]]
-    before = proxy.stats()["ends"].get(End.UPSTREAM_BROKEN, 0)
+    before = proxy.stats()["ends"].get(Termination.UPSTREAM_BROKEN, 0)
     client = wire(proxy).send("GET /case HTTP/1.1\r\nHost: a\r\n\r\n")
     assert client.head().status == 200
     rest = client.reader.read()
     assert b"abc" in rest
     assert not rest.endswith(b"0\r\n\r\n")
     assert len(rest) < 10
-    assert proxy.stats()["ends"][End.UPSTREAM_BROKEN] == before + 1
+    assert proxy.stats()["ends"][Termination.UPSTREAM_BROKEN] == before + 1
     assert is_clean(wire, proxy, wire(proxy))
 
 

@@ -14,9 +14,9 @@ from policies.freshness import Answer, Request
 from policies.reuse import Use
 from policies.settings import Cache
 from policies.variants import variant_of
-from realproxy.cache.entry import Stored
+from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import Purge
-from realproxy.cache.store import GROUP_OVERHEAD, Store
+from realproxy.cache.store import GROUP_OVERHEAD, CacheStore
 
 KEYS = st.sampled_from([b"web http://a/x/1", b"web http://a/y/1", b"web http://b/x/1"])
 VALUES = st.sampled_from([None, "1", "2", "3"])
@@ -27,7 +27,7 @@ CAPACITY = 5_000
 class Known:
     """An answer that the model has."""
 
-    def __init__(self, key: bytes, stored: Stored, value: str | None, varies: bool) -> None:
+    def __init__(self, key: bytes, stored: CacheEntry, value: str | None, varies: bool) -> None:
         self.key, self.stored, self.value, self.varies = key, stored, value, varies
         self.origin = key.split(b"/")[2]
 
@@ -40,7 +40,7 @@ class StoreBesideModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = Store(Cache(policy="lru", capacity=CAPACITY), random.Random(0))
+        self.store = CacheStore(Cache(policy="lru", capacity=CAPACITY), random.Random(0))
         self.known: list[Known] = []
         self.count = 0
 
@@ -54,7 +54,7 @@ class StoreBesideModel(RuleBasedStateMachine):
         said = {"vary": "foo" if varies else None}.get
         answer, body = Answer(None, 2.0**40, kept=2.0**40), b"%d:" % self.count + bytes(size)
         lines = [(b"X", bytes(random.Random(size).randint(0, 900)))]
-        stored = Stored(200, b"OK", lines, body, answer, 0.0, variant_of(said, asked), groups)
+        stored = CacheEntry(200, b"OK", lines, body, answer, 0.0, variant_of(said, asked), groups)
         self.fall(lambda one: one.key == key and (not varies or one.fits(value)))
         if self.store.put(key, stored, asked, since=2.0**40):
             self.known.append(Known(key, stored, value, varies))
@@ -64,7 +64,7 @@ class StoreBesideModel(RuleBasedStateMachine):
     @rule(key=KEYS)
     def what_was_asked_for_before_a_change_is_not_stored_after_it(self, key: bytes) -> None:
         self.invalidate(key)
-        stored = Stored(200, b"OK", [], b"old", Answer(None, 2.0**40, kept=2.0**40), 0.0)
+        stored = CacheEntry(200, b"OK", [], b"old", Answer(None, 2.0**40, kept=2.0**40), 0.0)
         assert not self.store.put(key, stored, {}.get, since=0.0)
 
     @rule(key=KEYS)
@@ -141,7 +141,7 @@ def test_a_stored_object_costs_less_than_a_kibibyte_beyond_its_body():
     spec = importlib.util.spec_from_file_location("store_memory", path)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    store, objects = Store(Cache(capacity=2**50), random.Random(1)), 1_500
+    store, objects = CacheStore(Cache(capacity=2**50), random.Random(1)), 1_500
     benchmark.fill(store, 1)
     gc.collect()
     tracemalloc.start()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from realproxy import Proxy
-from realproxy.control.instance import Running
+from realproxy.control.instance import Instance
 
 DEADLINE = 30.0
 """Seconds after which a client that has heard nothing has been forgotten."""
@@ -275,7 +275,7 @@ def proxy_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("proxy-")}
 
 
-def held(running: Running) -> dict[str, object]:
+def held(running: Instance) -> dict[str, object]:
     """What somebody holds, or waits for."""
     now, stats = running._now, running.stats()
     gathering, store = now.site.gathering, now.site.store
@@ -313,7 +313,7 @@ class Storm:
         self.threads_before, self.files_before = set(threading.enumerate()), open_files()
         self.proxy = Proxy(**settings(self.rng, self.addresses), seed=seed)
         self.proxy.start()
-        assert isinstance(self.proxy._running, Running)
+        assert isinstance(self.proxy._running, Instance)
         self.running = self.proxy._running
         self.visitors = [
             Visitor(wires, self.proxy.port, self.addresses[0], random.Random(f"{seed}/{number}"), rounds)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realproxy.observe.sum_stats import sum_counts
+from realproxy.observe.sum_stats import sum_stats
 
 
 def test_numbers_add_and_tables_join_by_their_texts():
@@ -13,7 +13,7 @@ def test_numbers_add_and_tables_join_by_their_texts():
         "answers": {"200": 1, "404": 2},
         "upstreams": {"web": [{"address": "a", "requests": 1}]},
     }
-    assert sum_counts([one, other]) == {
+    assert sum_stats([one, other]) == {
         "requests": 5,
         "answers": {"200": 3, "404": 2},
         "upstreams": {"web": [{"address": "a", "requests": 3}]},
@@ -21,7 +21,7 @@ def test_numbers_add_and_tables_join_by_their_texts():
 
 
 def test_nothing_adds_up_to_nothing():
-    assert sum_counts([]) == {}
+    assert sum_stats([]) == {}
 
 
 rows = st.lists(
@@ -36,8 +36,8 @@ def test_every_row_counts_once_whatever_the_order(parts):
     tables = [
         [{"side": side, "status": status, "count": count} for side, status, count in part] for part in parts
     ]
-    total = sum_counts({"traffic": table} for table in tables).get("traffic", [])
+    total = sum_stats({"traffic": table} for table in tables).get("traffic", [])
     assert sum(row["count"] for row in total) == sum(row["count"] for table in tables for row in table)
     assert len({(row["side"], row["status"]) for row in total}) == len(total)
-    backwards = sum_counts({"traffic": table} for table in reversed(tables)).get("traffic", [])
+    backwards = sum_stats({"traffic": table} for table in reversed(tables)).get("traffic", [])
     assert sorted(map(str, total)) == sorted(map(str, backwards))

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from realproxy import Limits, Proxy, Route, Service
-from realproxy.runtime.blocking import Waits
-from realproxy.server.worker_pool import AT_FIRST, TOO_FEW, Workers
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.server.worker_pool import AT_FIRST, TOO_FEW, WorkerPool
 
 
 def open_files() -> int:
@@ -144,14 +144,14 @@ def test_a_fast_upstream_is_served_by_few_threads(origin, serve, wire):
     ],
 )
 def test_threads_are_started_as_far_as_they_help(could_run, waiting, threads, started):
-    workers = Workers(lambda *_: None, lambda _: None, Waits(), 32)
+    workers = WorkerPool(lambda *_: None, lambda _: None, BlockedThreads(), 32)
     assert workers.lacking(could_run, waiting, threads) == started
 
 
 def test_who_has_a_place_leaves_the_queue_to_the_others():
     """A burst takes its places sooner than threads take it: it must not be refused, or crowd anybody out."""
     refused = []
-    workers = Workers(lambda *_: None, lambda _: None, Waits(), 3, refused.append, most_queued=2)
+    workers = WorkerPool(lambda *_: None, lambda _: None, BlockedThreads(), 3, refused.append, most_queued=2)
     clients = [SimpleNamespace(suspended=None) for _ in range(7)]
     for client in clients:
         workers.submit(client)
@@ -160,7 +160,7 @@ def test_who_has_a_place_leaves_the_queue_to_the_others():
 
 
 def test_a_wait_counts_until_there_is_something_to_read():
-    waits = Waits()
+    waits = BlockedThreads()
     left, right = socket.socketpair()
     with left, right, waits.unknown():
         waits.events[left.fileno()] = 1
@@ -313,7 +313,7 @@ def test_there_are_few_threads_at_first():
 
 def test_waits_can_be_counted_while_they_change():
     """Garbage collection may let another thread run between any two new objects."""
-    waits = Waits()
+    waits = BlockedThreads()
     waits.events.update(dict.fromkeys(range(-5000, 0), 0))
 
     def another_thread(*_):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from policies.freshness import read_answer, read_request
 from policies.settings import Cache
-from realproxy.cache.entry import Stored
-from realproxy.cache.store import store as cache
+from realproxy.cache import store as cache
+from realproxy.cache.entry import CacheEntry
 from scenarios.workload import Request
 from simulator.routes import Reply
 from simulator.store import Store
@@ -39,10 +39,10 @@ def test_both_stores_say_the_same_at_any_time(said: str, gaps: list[float]) -> N
     answer = read_answer(200, header(said), plain, False, 2.0, now, 0.0, stale=3.0, targeted=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache.time, "monotonic", lambda: now)
-        real = cache.Store(Cache(policy="lru"), random.Random(1))
+        real = cache.CacheStore(Cache(policy="lru"), random.Random(1))
         model = Store(Cache(policy="lru"), random.Random(1))
         if answer.reason is None:
-            real.put(KEY, Stored(200, b"OK", [], b"x" * 10, answer, now), header(""), now)
+            real.put(KEY, CacheEntry(200, b"OK", [], b"x" * 10, answer, now), header(""), now)
             model.put(Request(0.0, 7, 10, (), "127.0.0.1"), answer, Reply(200), now)
         for gap in gaps:
             now += gap

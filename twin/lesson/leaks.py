@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from realproxy import Forward, Log, Proxy
-from realproxy.socks import Asking, wrap_datagram
+from realproxy.socks import ClientHandshake, wrap_datagram
 from twin.lesson.disguises import BROWSER, CLIENT, fetch, quickly
 from twin.lesson.showing import table
 from twin.lesson.small_web import SmallWeb
@@ -143,7 +143,7 @@ def _connect(proxy: Proxy, host: str, port: int) -> socket.socket:
 
 
 def _socks(proxy: Proxy, host: str, port: int) -> socket.socket:
-    sock, asking = _dial(proxy), Asking(host, port)
+    sock, asking = _dial(proxy), ClientHandshake(host, port)
     sock.sendall(asking.start())
     while not asking.done:
         sock.sendall(asking.feed(sock.recv(1000)))

@@ -4,6 +4,6 @@ Whether a fault strikes is `policies.faults`' decision; here is what it then doe
 """
 
 from realproxy.proxying.faults import bandwidth, error, half, latency, reset
-from realproxy.proxying.faults.base import Struck, strike
+from realproxy.proxying.faults.base import FaultTarget, inject
 
-__all__ = ["Struck", "bandwidth", "error", "half", "latency", "reset", "strike"]
+__all__ = ["FaultTarget", "bandwidth", "error", "half", "inject", "latency", "reset"]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from policies.settings.faults import Bandwidth
-from realproxy.proxying.faults.base import Struck, fault
-from realproxy.runtime.blocking import Waits
+from realproxy.proxying.faults.base import FaultTarget, fault
+from realproxy.runtime.blocking import BlockedThreads
 
 STEP = 0.02
 """Seconds from one part to the next."""
@@ -22,9 +22,9 @@ class InjectedBandwidth:
         self._rate = settings.rate
         self._sent = 0
         self._since = 0.0
-        self._waits: Waits
+        self._waits: BlockedThreads
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
         self._waits = struck.waits
         struck.client.shapes.append(self)

@@ -11,21 +11,21 @@ from typing import Any, Protocol
 
 from policies.faults import struck_by
 from policies.settings.faults import Fault
-from realproxy.downstream.connection import Client
-from realproxy.messages.record import Exchange
-from realproxy.runtime.blocking import Waits
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.messages.record import RequestRecord
+from realproxy.runtime.blocking import BlockedThreads
 
 
-class Struck:
+class FaultTarget:
     """A request that a fault has struck.
 
     Attributes
     ----------
-    client : Client
+    client : DownstreamConnection
         Who asks.
-    exchange : Exchange
+    exchange : RequestRecord
         The record.
-    waits : Waits
+    waits : BlockedThreads
         Where a worker that waits is counted.
     rng : random.Random
         Where further chance comes from.
@@ -33,14 +33,16 @@ class Struck:
 
     __slots__ = ("client", "exchange", "rng", "waits")
 
-    def __init__(self, client: Client, exchange: Exchange, waits: Waits, rng: random.Random) -> None:
+    def __init__(
+        self, client: DownstreamConnection, exchange: RequestRecord, waits: BlockedThreads, rng: random.Random
+    ) -> None:
         self.client, self.exchange, self.waits, self.rng = client, exchange, waits, rng
 
 
 class Injected(Protocol):
     """A kind of fault, made from its settings."""
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """Do it: wait, end the request by `Refusal` or `Cut`, or change how its answer is sent."""
 
 
@@ -57,9 +59,9 @@ def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
     return remember
 
 
-def strike(faults: Sequence[Fault], struck: Struck) -> None:
+def inject(faults: Sequence[Fault], struck: FaultTarget) -> None:
     """Let the faults of a route strike a request, as chance has it; the log names those that did."""
     for chosen in struck_by(faults, struck.rng):
         exchange = struck.exchange
         exchange.fault = f"{exchange.fault}+{chosen.kind}" if exchange.fault else chosen.kind
-        KINDS[chosen.kind](chosen).strike(struck)
+        KINDS[chosen.kind](chosen).inject(struck)

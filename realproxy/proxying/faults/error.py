@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from policies.settings.faults import Error
-from realproxy.errors import End, Refusal
-from realproxy.proxying.faults.base import Struck, fault
+from realproxy.errors import LocalReply, Termination
+from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("error")
@@ -14,6 +14,6 @@ class InjectedError:
     def __init__(self, settings: Error) -> None:
         self._settings = settings
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        raise Refusal(self._settings.status, End.FAULT, "an injected fault")
+        raise LocalReply(self._settings.status, Termination.FAULT, "an injected fault")

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Sequence
 
 from policies.settings.faults import Half
-from realproxy.downstream.connection import Client
-from realproxy.errors import Cut, End
-from realproxy.proxying.faults.base import Struck, fault
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import Aborted, Termination
+from realproxy.proxying.faults.base import FaultTarget, fault
 
 _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
@@ -21,15 +21,15 @@ class InjectedHalf:
     def __init__(self, settings: Half) -> None:
         self._share = settings.share
         self._left = -1
-        self._client: Client
+        self._client: DownstreamConnection
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
         self._client = struck.client
         struck.client.shapes.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send as much of `pieces` as may come; returns their length. Raises `Cut` at the cut."""
+        """Send as much of `pieces` as may come; returns their length. Raises `Aborted` at the cut."""
         data = b"".join(pieces)
         if self._left < 0:
             if data.startswith(b"HTTP/1.1 1"):
@@ -40,7 +40,7 @@ class InjectedHalf:
         self._left -= min(len(data), self._left)
         if self._left == 0:
             self._client.reset_on_close()
-            raise Cut(End.FAULT)
+            raise Aborted(Termination.FAULT)
         return len(data)
 
     def _limit(self, data: bytes) -> int:

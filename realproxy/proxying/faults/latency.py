@@ -6,7 +6,7 @@ import time
 
 from policies.faults import delay_of
 from policies.settings.faults import Latency
-from realproxy.proxying.faults.base import Struck, fault
+from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("latency")
@@ -16,7 +16,7 @@ class InjectedLatency:
     def __init__(self, settings: Latency) -> None:
         self._settings = settings
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
         with struck.waits.unknown():
             time.sleep(delay_of(self._settings, struck.rng))

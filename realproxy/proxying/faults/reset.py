@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from policies.settings.faults import Reset
-from realproxy.errors import Cut, End
-from realproxy.proxying.faults.base import Struck, fault
+from realproxy.errors import Aborted, Termination
+from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("reset")
@@ -14,7 +14,7 @@ class InjectedReset:
     def __init__(self, _settings: Reset) -> None:
         return
 
-    def strike(self, struck: Struck) -> None:
+    def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
         struck.client.reset_on_close()
-        raise Cut(End.FAULT)
+        raise Aborted(Termination.FAULT)

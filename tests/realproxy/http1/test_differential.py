@@ -14,9 +14,9 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from realproxy.downstream.connection import Arrival, Client
+from realproxy.downstream.connection import DownstreamConnection, ReadResult
 from realproxy.http1 import Malformed, body_reader, parse_request
-from realproxy.runtime.blocking import Waits
+from realproxy.runtime.blocking import BlockedThreads
 
 LIMIT = 4096
 
@@ -92,11 +92,11 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 def ours(pieces: list[bytes]) -> Message | None:
     """What ours reads; None for what is refused or not whole."""
-    client = Client(Socket(pieces), "", LIMIT, Waits())
-    arrival = Arrival.PART
-    while arrival is Arrival.PART:
+    client = DownstreamConnection(Socket(pieces), "", LIMIT, BlockedThreads())
+    arrival = ReadResult.PART
+    while arrival is ReadResult.PART:
         arrival = client.read()
-    if arrival is Arrival.END:
+    if arrival is ReadResult.END:
         return None
     try:
         head = parse_request(client.take_head())

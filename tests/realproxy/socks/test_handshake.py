@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realproxy.socks import Asking, Command, Handshake, Refused, Reply, SocksRequest, reply5
+from realproxy.socks import ClientHandshake, Command, Refused, Reply, ServerHandshake, SocksRequest, reply5
 from realproxy.socks.addresses import write_address
 
 USERS = {"alice": "secret"}
@@ -16,8 +16,8 @@ def is_user(user: str, password: str) -> bool:
     return USERS.get(user) == password
 
 
-def shaken(pieces, versions=(4, 5), users=False) -> tuple[Handshake, bytes]:
-    shake = Handshake(versions, is_user if users else None)
+def shaken(pieces, versions=(4, 5), users=False) -> tuple[ServerHandshake, bytes]:
+    shake = ServerHandshake(versions, is_user if users else None)
     out = b""
     for piece in pieces:
         if shake.ended:
@@ -151,7 +151,7 @@ def test_whatever_arrives_the_pieces_do_not_matter(data, users, cuts):
 # --- both sides against each other -------------------------------------------------------------
 
 
-def talk(asking: Asking, shake: Handshake) -> None:
+def talk(asking: ClientHandshake, shake: ServerHandshake) -> None:
     """Let both sides speak until one of them is done."""
     to_server, turns = asking.start(), 0
     while not shake.ended and turns < 10:
@@ -161,8 +161,8 @@ def talk(asking: Asking, shake: Handshake) -> None:
 
 @given(hosts, ports, st.booleans())
 def test_a_client_is_understood_by_the_server(host, port, users):
-    asking = Asking(host, port, "alice", "secret") if users else Asking(host, port)
-    shake = Handshake((5,), is_user if users else None)
+    asking = ClientHandshake(host, port, "alice", "secret") if users else ClientHandshake(host, port)
+    shake = ServerHandshake((5,), is_user if users else None)
     talk(asking, shake)
     user = "alice" if users else ""
     assert shake.request == SocksRequest(5, Command.CONNECT, socket_text(host), port, user)
@@ -172,7 +172,7 @@ def test_a_client_is_understood_by_the_server(host, port, users):
 
 @pytest.mark.parametrize("code", [reply for reply in Reply if reply])
 def test_a_refusal_is_told_in_words(code):
-    asking = Asking("a.test", 80)
+    asking = ClientHandshake("a.test", 80)
     with pytest.raises(Refused, match=code.meaning) as refused:
         asking.feed(b"\x05\x00" + reply5(code))
     assert refused.value.code is code
@@ -190,13 +190,13 @@ def test_a_refusal_is_told_in_words(code):
 )
 def test_a_parent_that_talks_nonsense_is_told_in_words(data, problem):
     with pytest.raises(Refused, match=problem):
-        Asking("a.test", 80).feed(data)
+        ClientHandshake("a.test", 80).feed(data)
 
 
 def test_a_parent_that_does_not_know_the_user_is_told_in_words():
-    asking = Asking("a.test", 80, "alice", "wrong")
+    asking = ClientHandshake("a.test", 80, "alice", "wrong")
     with pytest.raises(Refused, match="does not accept the user"):
-        talk(asking, shake := Handshake((5,), is_user))
+        talk(asking, shake := ServerHandshake((5,), is_user))
     assert shake.bad_credentials
     with pytest.raises(Refused, match="wants other credentials"):
-        Asking("a.test", 80, "alice", "secret").feed(b"\x05\xff")
+        ClientHandshake("a.test", 80, "alice", "secret").feed(b"\x05\xff")
