@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies.eviction import eviction_policies
-from policies.freshness import Request, read_answer
+from policies.http_cache.freshness import Request, read_answer
 from policies.settings import Cache
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.store import CacheStore

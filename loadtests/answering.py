@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from policies.routing import Asked, Routes
+from policies.reverse.routing import Asked, Routes
 from policies.settings import Route
 from scenarios.schema import Scenario
 from scenarios.workload import client_address

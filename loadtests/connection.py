@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gevent.monkey import get_original
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 _POLL = get_original("select", "poll")
 _BLOCK = 256 * 1024

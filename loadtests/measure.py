@@ -19,7 +19,7 @@ from loadtests.processes import Child, LoadTestError
 from loadtests.proxies import READY_S, Proxies
 from loadtests.run_folder import RunFolder
 from loadtests.validity import reasons_void
-from policies.directives import parse_cache_control
+from policies.http_cache.directives import parse_cache_control
 from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real

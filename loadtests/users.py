@@ -22,7 +22,7 @@ from locust.runners import LocalRunner
 
 from loadtests.connection import Exchange, host_and_port
 from loadtests.replay import Replay
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
 

@@ -4,9 +4,9 @@ Pure: no I/O but reading a settings file, no clock, no chance but what is handed
 """
 
 from policies.admission import Admission, admission_policies, admission_policy
+from policies.bad_input import BadInput
 from policies.balancing import Balancer, balancing_policies, balancing_policy
 from policies.eviction import EvictionPolicy, eviction_policies, eviction_policy
-from policies.problems import BadInput
 
 __all__ = [
     "Admission", "BadInput", "Balancer", "EvictionPolicy", "admission_policies", "admission_policy",

@@ -5,7 +5,7 @@ One front thread accepts and waits for heads (`front`), workers answer requests 
 without I/O; what is decided is decided in `policies`.
 """
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import (
     Cache,
     Certificate,

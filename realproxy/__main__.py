@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from realproxy.control.fleet import COMMAND
 from realproxy.control.instance import gc_freeze
 from realproxy.control.proxy import Proxy

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policies.problems import BadInput, read_toml, validate
+from policies.bad_input import BadInput, read_toml, validate
 from policies.registry import nearest
 from scenarios.schema import Scenario
 from scenarios.shipped import shipped_scenarios

@@ -16,9 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from policies.modelled import check_obeyed
 from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
+from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
 from scenarios.chance import own_work
 from scenarios.distributions import (
@@ -69,7 +69,7 @@ ONLY_MODELLED = (
     "link.proxy",
     "backend.*.discipline",
 )
-"""Keys that real runs do not obey, see `policies.modelled`."""
+"""Keys that real runs do not obey, see `policies.settings.unsupported`."""
 
 NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
 """Keys of a proxy that lie below HTTP: the simulator knows nothing of them."""

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from policies.bad_input import BadInput
 from policies.eviction import EvictionPolicy, eviction_policies, next_uses, offline_policies
-from policies.problems import BadInput
 from policies.units import format_size
 from scenarios.traces import Block
 from simulator.spreading import spread

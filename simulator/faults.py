@@ -7,8 +7,8 @@ from collections.abc import Generator, Sequence
 
 from simpy import Environment, Event
 
-from policies.faults import delay_of, struck_by
-from policies.problems import BadInput
+from policies.bad_input import BadInput
+from policies.reverse.faults import delay_of, struck_by
 from policies.settings.faults import Error, Fault, Latency
 from scenarios.schema import Scenario
 from simulator.routes import Reply

@@ -11,8 +11,8 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.coalescing import Flight, Flights, Landing, Turn, after, landing, shareable
-from policies.reuse import REFRESHES_AT_ONCE, Use
+from policies.http_cache.collapsing import Flight, Flights, Landing, Turn, after, landing, shareable
+from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
@@ -169,7 +169,11 @@ class Proxy:
         self._store.disclaim(request.object)
 
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
-        """Fetch, or wait for who does, as `policies.coalescing` says; who waits holds no thread."""
+        """Fetch, or wait for another fetch, as `policies.http_cache.collapsing` says.
+
+        A request that waits holds no thread. `realproxy.cache.collapse` follows the same policy in the
+        real proxy; only the waiting itself is written twice.
+        """
         env, failures, patience = self._env, 0, now + plan.wait
         while True:
             ended = env.event()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from policies.directives import Header
-from policies.freshness import Answer, read_answer, read_request
-from policies.routing import Asked, Routes
+from policies.http_cache.directives import Header
+from policies.http_cache.freshness import Answer, read_answer, read_request
+from policies.reverse.routing import Asked, Routes
 from policies.settings import Fault, Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from policies.caching import ObjectCache, build_cache
 from policies.eviction import charged_size
-from policies.freshness import Answer, read_request
-from policies.reuse import Use, reuse, stands_in
+from policies.http_cache.freshness import Answer, read_request
+from policies.http_cache.index import ObjectCache, build_cache
+from policies.http_cache.reuse import Use, reuse, stands_in
 from policies.settings import Cache
 from scenarios.workload import Request
 from simulator.routes import Reply

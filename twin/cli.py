@@ -35,7 +35,7 @@ def main() -> None:
 def _ending_of_command() -> int:
     """The exit code of the command, after what is to be said of its end."""
     from loadtests import LoadTestError
-    from policies.problems import BadInput
+    from policies.bad_input import BadInput
     from twin.commands.app import app
 
     hear_in_command()

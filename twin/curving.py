@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, offline_policies
-from policies.problems import BadInput
 from policies.registry import nearest
 from policies.units import parse_size
 from scenarios.traces import TraceFile

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 
 def check_writable(path: Path | None, option: str) -> None:

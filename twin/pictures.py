@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.output import check_writable, write_whole
 
 if TYPE_CHECKING:  # takes longer to load than a table to make

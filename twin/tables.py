@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.output import check_writable, write_whole
 
 _CSV, _PARQUET = (".csv", ""), (".parquet", ".pq")

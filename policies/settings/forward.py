@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from policies.anonymity import Level
-from policies.blocking import check_rule
-from policies.credentials import check_password, check_user
-from policies.parents import Parent, parse_parent
+from policies.forward.anonymity import Level
+from policies.forward.basic_auth import check_password, check_user
+from policies.forward.blocking import check_rule
+from policies.forward.parent import Parent, parse_parent
 from policies.settings.base import Settings
 from policies.units import Duration
 
@@ -42,7 +42,7 @@ class Forward(Settings):
         Whether loopback, link-local and private addresses may be reached. The address that is
         dialled is what counts, not the name.
     anonymity : str
-        ``transparent``, ``anonymous`` or ``elite``, see `policies.anonymity.TABLE`.
+        ``transparent``, ``anonymous`` or ``elite``, see `policies.forward.anonymity.TABLE`.
     parent : str, optional
         The next proxy of a chain: ``http://``, ``https://`` or ``socks5://``, with ``user:password@``
         if it asks for that. Names are then resolved there and not here.

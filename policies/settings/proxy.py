@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from policies.problems import read_toml, validate
+from policies.bad_input import read_toml, validate
 from policies.registry import nearest
 from policies.settings.base import Listen, Settings
 from policies.settings.forward import Forward

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from math import floor
 
-from policies.freshness import Forwarded, NotStored
+from policies.http_cache.freshness import Forwarded, NotStored
 from realproxy.messages.headers import PSEUDONYM
 
 HIT = "hit"

@@ -1,4 +1,4 @@
-"""Requests for one object, gathered around one fetch. The decisions are `policies.coalescing`'s.
+"""Requests for one object, gathered around one fetch. The decisions are `policies.http_cache.collapsing`'s.
 
 Threads. `Collapser` has one lock around its flights and the answers that arrive; the store's lock
 may be taken inside it. A `CollapsedWriter` belongs to the worker that fetches.
@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from policies.coalescing import Flight, Flights, Landing, Turn, after
-from policies.freshness import Answer
-from policies.groups import read_groups
-from policies.reuse import Use
-from policies.variants import Variant
+from policies.http_cache.collapsing import Flight, Flights, Landing, Turn, after
+from policies.http_cache.freshness import Answer
+from policies.http_cache.groups import read_groups
+from policies.http_cache.reuse import Use
+from policies.http_cache.vary import Variant
 from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of

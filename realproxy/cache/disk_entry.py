@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from policies.freshness import Answer
-from policies.variants import Variant
+from policies.http_cache.freshness import Answer
+from policies.http_cache.vary import Variant
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.file_body import CorruptFile, FileBody
 

@@ -20,12 +20,12 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from pathlib import Path
 
-from policies.caching import ObjectCache
-from policies.directives import FOREVER, Header
+from policies.bad_input import BadInput
 from policies.eviction import EvictionPolicy, eviction_policies
-from policies.problems import BadInput
+from policies.http_cache.directives import FOREVER, Header
+from policies.http_cache.index import ObjectCache
+from policies.http_cache.vary import MOST_VARIANTS, selects
 from policies.settings import Disk as DiskSettings
-from policies.variants import MOST_VARIANTS, selects
 from realproxy.cache.disk_entry import DiskEntry, check_body, encode, read_body, read_entry, write
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.file_body import CorruptFile, FileBody

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from policies.freshness import Answer
-from policies.parts import Part
-from policies.ranges import range_applies, select_range
-from policies.validation import not_modified
-from policies.variants import ANY, Variant
+from policies.http_cache.freshness import Answer
+from policies.http_cache.partial import Part
+from policies.http_cache.ranges import range_applies, select_range
+from policies.http_cache.validation import not_modified
+from policies.http_cache.vary import ANY, Variant
 from realproxy.cache.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
 from realproxy.cache.file_body import FileBody
 from realproxy.http1 import Fields, RequestHead
@@ -46,9 +46,9 @@ class CacheEntry:
         Its phrase.
     born : float
         When its age was zero, on the monotonic clock.
-    answer : policies.freshness.Answer
+    answer : policies.http_cache.freshness.Answer
         How long it is fresh, and how it may be used; its age is in `born`.
-    variant : policies.variants.Variant
+    variant : policies.http_cache.vary.Variant
         Which requests select it.
     groups : tuple of str
         What it belongs to. RFC 9875

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policies.validation import IN_NOT_MODIFIED, NOT_UPDATED
+from policies.http_cache.validation import IN_NOT_MODIFIED, NOT_UPDATED
 from realproxy.http1 import Fields, Line
 from realproxy.messages.headers import HOP_BY_HOP, PSEUDONYM, framing_line, http_date
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
 
-from policies.coalescing import Landing, Turn, after
+from policies.http_cache.collapsing import Landing, Turn, after
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.downstream.connection import DownstreamConnection, Owner, State

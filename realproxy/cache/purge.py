@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 MOST_REMEMBERED = 4096
 """Changes that are remembered, for answers that were asked for before them."""

@@ -14,11 +14,11 @@ from bisect import bisect_right
 from enum import Enum
 from typing import Protocol
 
-from policies.coalescing import Flight, Turn
-from policies.directives import Header
-from policies.freshness import Answer, Request
-from policies.reuse import Use, reuse
-from policies.variants import Variant, selects
+from policies.http_cache.collapsing import Flight, Turn
+from policies.http_cache.directives import Header
+from policies.http_cache.freshness import Answer, Request
+from policies.http_cache.reuse import Use, reuse
+from policies.http_cache.vary import Variant, selects
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import RequestHead
@@ -57,9 +57,9 @@ class SharedResponse:
         Open at its end, without Age, Cache-Status and Connection.
     framing : int
         The length of the body or `CHUNKED`.
-    answer : policies.freshness.Answer
+    answer : policies.http_cache.freshness.Answer
         How it may be used.
-    variant : policies.variants.Variant
+    variant : policies.http_cache.vary.Variant
         Which requests select it.
     born : float
         When its age was zero, on the monotonic clock.
@@ -203,7 +203,7 @@ class Reader:
         Of its turn: who asks, the record, what is asked, and whether the connection may live on.
     key : bytes
         Of its object in the store.
-    request : policies.freshness.Request
+    request : policies.http_cache.freshness.Request
         What it allows.
     leads : bool
         Whether what it would fetch may do for others: all of it, and nothing of the client's own.

@@ -1,4 +1,4 @@
-"""The store of answers: `policies.caching` behind one lock, with the bytes to send as its values.
+"""The store of answers: `policies.http_cache.index` behind one lock, with the bytes to send as its values.
 
 One object of the index is a URI: all variants of it, the latest first, live and go together.
 
@@ -13,14 +13,14 @@ import time
 from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
-from policies.caching import ObjectCache, build_eviction
-from policies.directives import Header
 from policies.eviction import EvictionPolicy, charged_size
-from policies.freshness import Forwarded, Request
-from policies.parts import answers, use_of_part
-from policies.reuse import Use, asking, reuse
+from policies.http_cache.directives import Header
+from policies.http_cache.freshness import Forwarded, Request
+from policies.http_cache.index import ObjectCache, build_eviction
+from policies.http_cache.partial import answers, use_of_part
+from policies.http_cache.reuse import Use, asking, reuse
+from policies.http_cache.vary import ANY, MOST_VARIANTS, selects
 from policies.settings import Cache as CacheSettings
-from policies.variants import ANY, MOST_VARIANTS, selects
 from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
@@ -131,7 +131,7 @@ class CacheStore:
         ----------
         key : bytes
             From `cache_key`.
-        request : policies.freshness.Request
+        request : policies.http_cache.freshness.Request
             What the request allows.
         asked : callable
             Its header.

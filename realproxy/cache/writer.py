@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policies.coalescing import landing, shareable
-from policies.freshness import Answer, Forwarded, NotStored, Request, read_answer
-from policies.groups import read_groups
-from policies.invalidation import invalidated, invalidates, stands_for_get
-from policies.parts import Part, combine, is_whole, read_part, whole_part
-from policies.reuse import ERROR_STATUSES, stands_in
-from policies.validation import head_agrees, validators
-from policies.variants import variant_of
+from policies.http_cache.collapsing import landing, shareable
+from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.http_cache.groups import read_groups
+from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
+from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
+from policies.http_cache.reuse import ERROR_STATUSES, stands_in
+from policies.http_cache.validation import head_agrees, validators
+from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
@@ -55,7 +55,7 @@ class CacheWriter:
         From `realproxy.cache.store.cache_key`.
     head : RequestHead
         Of the request.
-    request : policies.freshness.Request
+    request : policies.http_cache.freshness.Request
         What it allows.
     why : Forwarded
         Why it goes upstream.

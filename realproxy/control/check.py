@@ -6,9 +6,9 @@ import os
 import socket
 from pathlib import Path
 
-from policies.modelled import check_obeyed
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import Match, ProxySettings, load_settings
+from policies.settings.unsupported import check_obeyed
 from realproxy.net.address import split_address
 from realproxy.net.listener import host_of
 from realproxy.net.resolver import Resolver

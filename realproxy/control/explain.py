@@ -7,11 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policies.anonymity import changes
-from policies.explaining import explain_answer
-from policies.freshness import Forwarded, read_request
-from policies.problems import BadInput
-from policies.routing import Routes, Verdict
+from policies.bad_input import BadInput
+from policies.forward.anonymity import changes
+from policies.http_cache.explain import explain_answer
+from policies.http_cache.freshness import Forwarded, read_request
+from policies.reverse.routing import Routes, Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
 from realproxy.errors import LocalReply

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from policies.workers import worker_seed
 from realproxy.cache.purge import read_purge

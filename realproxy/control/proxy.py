@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from policies.modelled import check_obeyed
 from policies.settings import ProxySettings, load_settings, parse_settings
+from policies.settings.unsupported import check_obeyed
 from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address

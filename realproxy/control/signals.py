@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import load_settings
 from realproxy.control.proxy import Proxy
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import parse_settings
 from realproxy.control.instance import Instance, gc_freeze
 from realproxy.control.listeners import Listeners

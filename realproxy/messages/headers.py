@@ -8,8 +8,8 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from policies.addresses import plain_address
-from policies.anonymity import HeaderRules, forwarded_element, is_same_host
-from policies.provenance import forwarded_element as forwarded_by
+from policies.forward.anonymity import HeaderRules, forwarded_element, is_same_host
+from policies.reverse.forwarded import forwarded_element as forwarded_by
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"

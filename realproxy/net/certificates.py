@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import Certificate
 from realproxy.net.tls import NamedTls, server_context
 

@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 BACKLOG = 1024
 """Clients that the kernel holds while none are accepted."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any, Protocol
 
+from policies.bad_input import BadInput
 from policies.pac import CONTENT_TYPE, pac_text
-from policies.problems import BadInput
 from policies.settings import ProxySettings
 from realproxy.net.address import Address
 from realproxy.observe.admin_server import Page, Pages, Question, problem

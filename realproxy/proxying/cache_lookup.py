@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 
-from policies.coalescing import Landing
-from policies.coalescing import Turn as Next
-from policies.freshness import Request, read_request
-from policies.reuse import Use
+from policies.http_cache.collapsing import Landing
+from policies.http_cache.collapsing import Turn as Next
+from policies.http_cache.freshness import Request, read_request
+from policies.http_cache.reuse import Use
 from realproxy.cache.cache_status import HIT, describe
 from realproxy.cache.collapse import CollapsedWriter, gathering_of
 from realproxy.cache.entry import CacheEntry

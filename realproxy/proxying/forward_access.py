@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policies.addresses import is_local_name, is_private
-from policies.anonymity import header_rules
-from policies.blocking import Blocklist, normal_host
-from policies.credentials import CHALLENGE, is_known, read_basic
-from policies.problems import BadInput
+from policies.bad_input import BadInput
+from policies.forward.anonymity import header_rules
+from policies.forward.basic_auth import CHALLENGE, is_known, read_basic
+from policies.forward.blocking import Blocklist, normal_host
 from policies.settings import Forward, Limits
 from realproxy.errors import LocalReply, Termination
 from realproxy.http1 import RequestHead

@@ -11,9 +11,9 @@ import random
 import time
 from functools import partial
 
-from policies.provenance import client_of, told_host, told_proto
+from policies.reverse.forwarded import client_of, told_host, told_proto
+from policies.reverse.trace_context import follow
 from policies.settings import STALE, Route
-from policies.tracing import follow
 from realproxy.cache.writer import CacheRules, CacheWriter
 from realproxy.downstream.connection import State
 from realproxy.errors import Aborted, LocalReply, Termination

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from enum import Enum
 
-from policies.freshness import NotStored
+from policies.http_cache.freshness import NotStored
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.writer import CacheWriter

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from policies.reuse import REFRESHES_AT_ONCE
+from policies.http_cache.reuse import REFRESHES_AT_ONCE
 from realproxy.cache.writer import CacheWriter
 from realproxy.errors import Aborted, LocalReply
 from realproxy.http1 import Malformed, RequestHead

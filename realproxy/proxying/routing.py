@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies.routing import Asked, normal_path
+from policies.reverse.routing import Asked, normal_path
 from policies.settings import Forward
 from realproxy.http1 import Malformed, RequestHead
 

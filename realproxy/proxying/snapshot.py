@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import ssl
 
-from policies.problems import BadInput
-from policies.routing import Routes
+from policies.bad_input import BadInput
+from policies.reverse.routing import Routes
 from policies.settings import ProxySettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.store import CacheStore

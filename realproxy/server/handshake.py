@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.net.certificates import Certificates

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from policies.coalescing import Landing
+from policies.http_cache.collapsing import Landing
 from realproxy.cache.collapse import gathering_of
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.shared_response import Reader

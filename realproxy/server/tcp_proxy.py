@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from policies.settings import Tcp as TcpSettings
 from realproxy.errors import Termination

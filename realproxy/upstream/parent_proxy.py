@@ -12,9 +12,9 @@ import ssl
 import time
 from collections.abc import Iterator
 
-from policies.credentials import basic
-from policies.parents import Parent
-from policies.problems import BadInput
+from policies.bad_input import BadInput
+from policies.forward.basic_auth import basic
+from policies.forward.parent import Parent
 from policies.settings import Limits
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed, ResponseHead, parse_response

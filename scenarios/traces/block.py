@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 BLOCK_BYTES = 2**23
 """How much of a file is read at a time."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios.traces.block import Block, BrokenLines, Names, whole_lines
 
 _NEEDED = ("time_s", "object", "size_bytes")

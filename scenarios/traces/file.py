@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.registry import nearest
 from scenarios.traces.access_log import LOG_LINE, AccessLog
 from scenarios.traces.block import Block, BrokenLines

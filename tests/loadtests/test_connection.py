@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from loadtests.connection import Connection, host_and_port
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nProxytwin-Upstream: web/1\r\n\r\nok"

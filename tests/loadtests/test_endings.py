@@ -16,7 +16,7 @@ import pytest
 from loadtests import LoadTestError, Measurement, Stage
 from loadtests.processes import Child
 from loadtests.run_folder import RunFolder
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, load_scenario
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from policies.anonymity import LEVELS, TABLE, Rule, changes, forwarded_element, header_rules, is_same_host
+from policies.forward.anonymity import (
+    LEVELS,
+    TABLE,
+    Rule,
+    changes,
+    forwarded_element,
+    header_rules,
+    is_same_host,
+)
 
 TELLS_THE_ADDRESS = [
     "X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "Client-IP", "True-Client-IP",

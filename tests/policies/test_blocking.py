@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.blocking import Blocklist, check_rule, read_hosts
+from policies.forward.blocking import Blocklist, check_rule, read_hosts
 
 HOSTS = """# a list
 127.0.0.1 localhost

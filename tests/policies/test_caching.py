@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.caching import ObjectCache
 from policies.eviction import Fifo, Lru, eviction_policies
+from policies.http_cache.index import ObjectCache
 
 
 @pytest.fixture

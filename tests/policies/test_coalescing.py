@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.coalescing import (
+from policies.http_cache.collapsing import (
     HIT_FOR_MISS,
     MOST_FAILURES,
     MOST_REMEMBERED,
@@ -18,7 +18,7 @@ from policies.coalescing import (
     landing,
     shareable,
 )
-from policies.freshness import Answer, NotStored
+from policies.http_cache.freshness import Answer, NotStored
 
 
 def ask(flights: Flights[str], key: str, waiter: str, now: float = 0.0, *, leads: bool = True) -> Turn:

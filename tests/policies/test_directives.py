@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.directives import (
+from policies.http_cache.directives import (
     FOREVER,
     delta_seconds,
     field_names,

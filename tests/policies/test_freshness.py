@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.directives import FOREVER
-from policies.freshness import (
+from policies.http_cache.directives import FOREVER
+from policies.http_cache.freshness import (
     HEURISTIC_LIMIT,
     Forwarded,
     NotStored,

@@ -5,8 +5,8 @@ from email.utils import formatdate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.freshness import Request, read_answer
-from policies.reuse import Use, reuse
+from policies.http_cache.freshness import Request, read_answer
+from policies.http_cache.reuse import Use, reuse
 
 NOW = 1_700_000_000
 SECONDS = st.integers(0, 100_000)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.groups import LONGEST, MOST_GROUPS, read_groups
+from policies.http_cache.groups import LONGEST, MOST_GROUPS, read_groups
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.invalidation import invalidated, invalidates, stands_for_get
+from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
 
 URI = "http://shop.test:8080/a/b?c=1"
 

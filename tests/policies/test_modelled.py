@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from policies.modelled import NOT_OBEYED_YET, NOT_YET, WHY, check_obeyed
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import parse_settings
+from policies.settings.unsupported import NOT_OBEYED_YET, NOT_YET, WHY, check_obeyed
 from realproxy import Proxy
 from realproxy.control.check import check
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.parents import parse_parent
+from policies.forward.parent import parse_parent
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.freshness import NotStored, Request, read_request
-from policies.parts import MOST_COMBINED, Part, answers, combine, is_whole, read_part, use_of_part, whole_part
-from policies.reuse import Use
+from policies.http_cache.freshness import NotStored, Request, read_request
+from policies.http_cache.partial import (
+    MOST_COMBINED,
+    Part,
+    answers,
+    combine,
+    is_whole,
+    read_part,
+    use_of_part,
+    whole_part,
+)
+from policies.http_cache.reuse import Use
 
 RANGE = {"range": "bytes=2-4"}
 SAID = {"etag": '"a"', "content-range": "bytes 2-4/10"}

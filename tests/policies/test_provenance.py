@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.provenance import client_of, forwarded_element, told_host, told_proto
+from policies.reverse.forwarded import client_of, forwarded_element, told_host, told_proto
 
 PEER = "10.0.0.1"
 

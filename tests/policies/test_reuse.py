@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.freshness import Answer, Forwarded, Request, current_age, read_answer
-from policies.reuse import Use, asking, reuse, stands_in
+from policies.http_cache.freshness import Answer, Forwarded, Request, current_age, read_answer
+from policies.http_cache.reuse import Use, asking, reuse, stands_in
 
 HOUR = Answer(None, lifetime=3600.0)
 

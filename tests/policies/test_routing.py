@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.routing import Asked, Routes, normal_path
+from policies.reverse.routing import Asked, Routes, normal_path
 from policies.settings import Match, Route
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from policies.problems import BadInput, read_toml, validate
+from policies.bad_input import BadInput, read_toml, validate
 from policies.settings import Limits, ProxySettings, load_settings, parse_settings
 
 SMALL = 'route = [{ to = "web" }]\n[service.web]\nupstreams = "127.0.0.1:9001"\n'

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from policies.tracing import follow, new_trace, trace_of
+from policies.reverse.trace_context import follow, new_trace, trace_of
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.validation import head_agrees, not_modified, tag_listed, validators
+from policies.http_cache.validation import head_agrees, not_modified, tag_listed, validators
 
 NOW = 784_111_777.0
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

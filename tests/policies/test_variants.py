@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.variants import ANY, normal_value, preferred_language, selects, variant_of
+from policies.http_cache.vary import ANY, normal_value, preferred_language, selects, variant_of
 
 
 def header(**fields):

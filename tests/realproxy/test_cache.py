@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from policies.caching import ObjectCache
 from policies.eviction import charged_size, eviction_policies
+from policies.http_cache.index import ObjectCache
 from realproxy import Cache, Match, Route, RouteCache, Service
 
 HIT = "proxytwin; hit"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.variants import MOST_VARIANTS
+from policies.http_cache.vary import MOST_VARIANTS
 from realproxy import Cache, Route, Service
 from realproxy.cache.store import cache_key
 from realproxy.http1 import parse_request

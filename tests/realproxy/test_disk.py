@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import Cache as CacheSettings
 from policies.settings import Disk, parse_settings
 from realproxy import Cache, Proxy, Route, RouteCache, Service

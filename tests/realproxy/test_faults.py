@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.settings import parse_settings
 from policies.settings.faults import Bandwidth, Error, Half, Latency, Reset
 from realproxy import Limits, Log, Route, Service

@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from realproxy import Forward, Route, RouteCache, Service
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, read_purge
 

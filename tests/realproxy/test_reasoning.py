@@ -5,9 +5,9 @@ import json
 import http_sf
 import pytest
 
-from policies.explaining import RULES
-from policies.freshness import NotStored
-from policies.problems import BadInput
+from policies.bad_input import BadInput
+from policies.http_cache.explain import RULES
+from policies.http_cache.freshness import NotStored
 from policies.settings import parse_settings
 from realproxy import Cache, Log, Route, Service
 from realproxy.cache.cache_status import describe

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from policies.freshness import Answer, Request
-from policies.reuse import Use
+from policies.http_cache.freshness import Answer, Request
+from policies.http_cache.reuse import Use
+from policies.http_cache.vary import variant_of
 from policies.settings import Cache
-from policies.variants import variant_of
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import Purge
 from realproxy.cache.store import GROUP_OVERHEAD, CacheStore

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from realproxy import Limits, Proxy, ProxyProtocol, Service, Tcp
 from realproxy.net.proxy_protocol import SIGNATURE, Header, header_v1, header_v2, read_header
 

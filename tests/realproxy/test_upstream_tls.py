@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from realproxy import Limits, Proxy, Route, Service, UpstreamTls
 from realproxy.net.proxy_protocol import LOCAL, Header, read_header
 

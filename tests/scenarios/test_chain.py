@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, parse_scenario
 from scenarios.schema import check_real
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import load_scenario, parse_scenario, shipped_scenarios
 from scenarios.workload import Workload
 

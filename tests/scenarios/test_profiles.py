@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, Workload, parse_scenario
 from scenarios.profiles import parse_profile
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import parse_scenario
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Request, Workload
 from scenarios.workload import read_trace
 

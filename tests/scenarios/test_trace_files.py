@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, Workload
 from scenarios.traces import TraceFile, block, read_trace
 from scenarios.traces.csv_rows import CsvRows

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from policies.bad_input import BadInput
 from policies.balancing import balancing_policies
-from policies.problems import BadInput
 from scenarios import Records, Scenario, Workload, parse_scenario
 from simulator import Costs, simulate
 

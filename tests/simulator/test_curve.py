@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, eviction_policy
 from policies.eviction.lru import Lru
-from policies.problems import BadInput
 from scenarios.traces import Block
 from simulator import curve as module
 from simulator.curve import check_capacities, curve, spatial_hash, take_samples

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Records, Scenario, parse_scenario
 from simulator import Costs, simulate
 

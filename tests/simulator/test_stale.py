@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from policies.reuse import REFRESHES_AT_ONCE
+from policies.http_cache.reuse import REFRESHES_AT_ONCE
 from scenarios import Records, Scenario, Workload, parse_scenario
 from simulator import Costs, simulate
 from simulator.statistics import estimate

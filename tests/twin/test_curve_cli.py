@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from policies.bad_input import BadInput
 from policies.eviction import eviction_policies
-from policies.problems import BadInput
 from twin.curving import curves_of
 
 Run = Callable[..., tuple[int, str, str]]

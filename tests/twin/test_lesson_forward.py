@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from policies.anonymity import TABLE
+from policies.forward.anonymity import TABLE
 from twin.lesson import (
     CLIENT,
     EACH,

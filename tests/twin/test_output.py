@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.output import check_writable, write_json, write_whole
 
 

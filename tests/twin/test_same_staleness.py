@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.freshness import read_answer, read_request
+from policies.http_cache.freshness import read_answer, read_request
 from policies.settings import Cache
 from realproxy.cache import store as cache
 from realproxy.cache.entry import CacheEntry

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.commands.experiments import confirm, loadtest, simulate
 from twin.commands.proxy import check, explain, serve
 from twin.commands.tables import curve, sweep

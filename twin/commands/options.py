@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import shipped_scenarios
 
 _SCENARIO_HELP = f"A scenario file, or a shipped one: {', '.join(shipped_scenarios())}."

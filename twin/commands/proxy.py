@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="A proxy's settings.")]
 

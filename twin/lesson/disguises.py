@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Mapping
 
-from policies.anonymity import LEVELS, TABLE
+from policies.forward.anonymity import LEVELS, TABLE
 from realproxy import Forward, Limits, Proxy
 from twin.lesson.showing import table
 from twin.lesson.small_web import Seen, SmallWeb
@@ -25,7 +25,7 @@ BROWSER = {
 
 
 class LevelsTable:
-    """The table of header rules, `policies.anonymity.TABLE`, as a notebook shows it."""
+    """The table of header rules, `policies.forward.anonymity.TABLE`, as a notebook shows it."""
 
     def _repr_html_(self) -> str:
         return table(["field", *LEVELS], self.rows())

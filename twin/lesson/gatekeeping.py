@@ -74,7 +74,7 @@ def visit(urls: Sequence[str], block: Sequence[str] = ()) -> Visits:
     urls : sequence of str
         Pages, ``http://host/path``; or ``host:port`` for a tunnel, as https asks for it.
     block : sequence of str
-        The rules, see `policies.blocking`.
+        The rules, see `policies.forward.blocking`.
     """
     with SmallWeb() as web, tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "access.log"

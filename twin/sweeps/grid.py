@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, load_scenario
 from scenarios.loading import LoadedScenario, parse_scenario, read_overrides
 

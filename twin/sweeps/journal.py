@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 _HEAD = ["cell", "outcome"]
 

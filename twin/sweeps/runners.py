@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from policies import balancing_policies, eviction_policies
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios import Scenario, Summary
 from simulator import Costs, simulate
 from simulator.spreading import WorkerDied, spread

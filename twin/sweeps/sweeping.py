@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from policies import balancing_policies, eviction_policies
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from scenarios.traces import read_trace
 from simulator import Costs
 from twin.progress import Quiet, Reporter

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.table import Table
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from policies.registry import nearest
 from policies.units import format_size
 from twin.look import TITLES

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from policies.faults import struck_by
+from policies.reverse.faults import struck_by
 from policies.settings.faults import Fault
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord

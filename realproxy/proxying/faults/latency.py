@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from policies.faults import delay_of
+from policies.reverse.faults import delay_of
 from policies.settings.faults import Latency
 from realproxy.proxying.faults.base import FaultTarget, fault
 

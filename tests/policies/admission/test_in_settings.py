@@ -5,9 +5,9 @@ import random
 import pytest
 
 from policies.admission import Gated
-from policies.caching import build_cache
+from policies.bad_input import BadInput
 from policies.eviction import Lru
-from policies.problems import BadInput
+from policies.http_cache.index import build_cache
 from policies.settings import Cache, parse_settings
 
 

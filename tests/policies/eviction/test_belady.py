@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies.bad_input import BadInput
 from policies.eviction import Belady, check_online, eviction_policies, next_uses, offline_policies
-from policies.problems import BadInput
 from policies.settings import parse_settings
 
 TRACES = st.lists(st.integers(0, 5), min_size=1, max_size=16)

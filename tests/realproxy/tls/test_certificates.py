@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from realproxy import Match, Proxy, Route, Service
 from realproxy.control.check import check
 from realproxy.net.certificates import names_in

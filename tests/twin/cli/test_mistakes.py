@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from policies.modelled import NOT_YET, WHY
+from policies.settings.unsupported import NOT_YET, WHY
 
 Run = Callable[..., tuple[int, str, str]]
 OneLine = Callable[[str], str]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from policies.bad_input import BadInput
 from policies.eviction import eviction_policies
 from policies.eviction.lru import Lru
-from policies.problems import BadInput
 from twin.sweeps import runners
 from twin.sweeps.runners import Cluster, SweepStopped
 from twin.sweeps.sweeping import journal_of, sweep

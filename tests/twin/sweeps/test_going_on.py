@@ -13,8 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from policies.bad_input import BadInput
 from policies.eviction import EvictionPolicy, eviction_policies
-from policies.problems import BadInput
 from simulator import Costs
 from twin.sweeps import runners
 from twin.sweeps.journal import Journal

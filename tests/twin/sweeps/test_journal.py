@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.sweeps.journal import Journal
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from twin.sweeps.grid import read_vary
 from twin.sweeps.sweeping import journal_of, sweep
 

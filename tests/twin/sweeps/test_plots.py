@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 from simulator.statistics import student_t95
 from twin.look import PREDICTED
 from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import twin
+from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, eviction_policy
 from policies.eviction.lru import Lru
-from policies.problems import BadInput
 from scenarios import Summary, load_scenario
 from simulator import Costs, simulate
 from twin.sweeps import runners

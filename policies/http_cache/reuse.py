@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from policies.freshness import Answer, Forwarded, Request
+from policies.http_cache.freshness import Answer, Forwarded, Request
 
 
 class Use(Enum):

@@ -5,14 +5,14 @@ The decisions are those of `read_answer` and `reuse`; here are the rules behind 
 
 from __future__ import annotations
 
-from policies.directives import FOREVER, Header, read_directives
-from policies.freshness import HEURISTIC_SHARE, Answer, NotStored, Request, read_answer
-from policies.groups import read_groups
-from policies.invalidation import invalidated, invalidates
-from policies.parts import Part, answers, is_whole, read_part, use_of_part
-from policies.reuse import Use, reuse, stands_in
-from policies.validation import validators
-from policies.variants import variant_of
+from policies.http_cache.directives import FOREVER, Header, read_directives
+from policies.http_cache.freshness import HEURISTIC_SHARE, Answer, NotStored, Request, read_answer
+from policies.http_cache.groups import read_groups
+from policies.http_cache.invalidation import invalidated, invalidates
+from policies.http_cache.partial import Part, answers, is_whole, read_part, use_of_part
+from policies.http_cache.reuse import Use, reuse, stands_in
+from policies.http_cache.validation import validators
+from policies.http_cache.vary import variant_of
 
 RULES = {
     NotStored.METHOD: "only answers to GET are, or to a POST that stands for it (RFC 9110, 9.3.3)",

@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import Generic, TypeVar
 
-from policies.freshness import Answer
-from policies.reuse import ERROR_STATUSES
+from policies.http_cache.freshness import Answer
+from policies.http_cache.reuse import ERROR_STATUSES
 
 Waiter = TypeVar("Waiter")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from policies.dates import parse_http_date
-from policies.directives import (
+from policies.http_cache.dates import parse_http_date
+from policies.http_cache.directives import (
     FOREVER,
     Directives,
     Header,
@@ -27,7 +27,7 @@ HEURISTIC_LIMIT = 86_400.0
 
 # Statuses that may be stored without explicit freshness. RFC 9110, 15.1
 HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
-# A part is no whole (see `policies.parts`), and a 304 belongs to the answer that it confirms.
+# A part is no whole (see `policies.http_cache.partial`), and a 304 belongs to the answer that it confirms.
 NEVER_STORED_STATUSES = frozenset({206, 304})
 # Whose caching requirements are understood here, for must-understand. RFC 9110, 15
 UNDERSTOOD_STATUSES = frozenset(

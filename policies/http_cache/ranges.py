@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from policies.dates import parse_http_date
-from policies.directives import Header
+from policies.http_cache.dates import parse_http_date
+from policies.http_cache.directives import Header
 
 # ranges-specifier = "bytes" "=" ( first-pos "-" [ last-pos ] / "-" suffix-length )    RFC 9110, 14.1.1
 _RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))[ \t]*", re.ASCII | re.IGNORECASE)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from policies.directives import Header
-from policies.freshness import NotStored, Request
-from policies.ranges import select_range
-from policies.reuse import Use
+from policies.http_cache.directives import Header
+from policies.http_cache.freshness import NotStored, Request
+from policies.http_cache.ranges import select_range
+from policies.http_cache.reuse import Use
 
 # range-resp = first-pos "-" last-pos "/" complete-length; an unknown length ("*") does not do    14.4
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)

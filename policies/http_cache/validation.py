@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from policies.dates import parse_http_date
-from policies.directives import Header
+from policies.http_cache.dates import parse_http_date
+from policies.http_cache.directives import Header
 
 # entity-tag = [ weak ] opaque-tag                                            RFC 9110, 8.8.3
 # What lacks its quotes is taken as one piece: servers send such tags, and they compare as well.

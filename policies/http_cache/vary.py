@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from policies.directives import Header
+from policies.http_cache.directives import Header
 
 MOST_VARIANTS = 32
 """Answers kept for one URI: an origin that varies on everything must not fill the index."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from policies.directives import Header
+from policies.http_cache.directives import Header
 
 _NOT_ZERO = 1 << 64 | 1
 """A bit of the trace-id and one of the parent-id behind it: neither may be all zeros."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from policies.problems import BadInput
+from policies.bad_input import BadInput
 
 NOT_OBEYED_YET = ("cache.hit_lock",)
 """Dotted keys of the proxy's file; ``*`` stands for any name, or any number in a list."""

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from functools import lru_cache
 
-from policies.directives import Header
+from policies.http_cache.directives import Header
 
 # Forwarded         = 1#forwarded-element                                              RFC 7239, 4
 # forwarded-element = [ forwarded-pair ] *( ";" [ forwarded-pair ] )
