@@ -109,7 +109,7 @@ class SharedResponse:
             self._pieces.append(piece)
             self.size += len(piece)
             if self._sliding:
-                with self._waits.unknown():
+                with self._waits.blocking():
                     self._slide()
 
     def give_up_keeping(self) -> None:
