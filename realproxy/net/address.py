@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
 
 from policies.addresses import IPAddress, meanings, plain_address
 
@@ -12,23 +11,9 @@ Address = tuple[str, int]
 """IP address (or a name that is yet to be resolved) and port."""
 
 
-class Detour(tuple[str, int]):
-    """An address that is not dialled but reached in another way; kept connections go by its name.
-
-    Attributes
-    ----------
-    dial : callable
-        Makes the connection; raises `UpstreamTrouble`.
-    """
-
-    dial: Callable[[], socket.socket]
-
-    @classmethod
-    def by(cls, name: str, port: int, dial: Callable[[], socket.socket]) -> Detour:
-        """One whose name no host has, so that no plain connection is taken for it."""
-        detour = cls((name, port))
-        detour.dial = dial
-        return detour
+def family_of(host: str) -> socket.AddressFamily:
+    """The address family of an IP address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def split_address(text: str) -> Address:
@@ -69,9 +54,7 @@ def _is_here(host: IPAddress) -> bool:
     if host.is_loopback:
         return True
     try:
-        with socket.socket(
-            socket.AF_INET if host.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
-        ) as sock:
+        with socket.socket(family_of(str(host)), socket.SOCK_DGRAM) as sock:
             sock.bind((str(host), 0))
     except OSError as error:  # also if there are no descriptors: who cannot find out must not connect
         return error.errno not in _NOT_HERE

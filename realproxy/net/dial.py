@@ -17,7 +17,7 @@ from functools import partial
 from typing import Protocol
 
 from realproxy.errors import Termination, UpstreamError
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 from realproxy.net.resolver import Resolver, is_literal
 
 
@@ -111,13 +111,11 @@ class Dial:
         while self._left:
             host, port = self._left.pop(0)
             try:
-                sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+                sock, code = start_connect((host, port))
             except OSError as error:
                 self._reason = (error.strerror or str(error)).lower()
                 continue
-            sock.setblocking(False)
-            code = sock.connect_ex((host, port))
-            if code in (0, errno.EINPROGRESS):
+            if not code:
                 self._sock = sock
                 self._loop.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
                 self._loop.at(time.monotonic() + self._timeout, partial(self._late, sock))
@@ -150,8 +148,33 @@ class Dial:
         self._next()
 
 
+def start_connect(address: Address) -> tuple[socket.socket, int]:
+    """Begin a connection without waiting for it.
+
+    Parameters
+    ----------
+    address : Address
+        Resolved.
+
+    Returns
+    -------
+    tuple of socket.socket and int
+        The socket, which does not block, and the errno if the connection has failed at once, else 0.
+        A later failure shows when the socket becomes writable.
+
+    Raises
+    ------
+    OSError
+        If there are no descriptors.
+    """
+    sock = socket.socket(family_of(address[0]))
+    sock.setblocking(False)
+    code = sock.connect_ex(address)
+    return sock, 0 if code == errno.EINPROGRESS else code
+
+
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """A connected socket to the first address that answers; raises `UpstreamError` 502 or 504.
+    """Connect to the first address that answers.
 
     Parameters
     ----------
@@ -159,14 +182,18 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
         Resolved.
     timeout : float
         Seconds for each.
+
+    Raises
+    ------
+    UpstreamError
+        502 if none can be reached, 504 if the last one does not answer in time, 503 without descriptors.
     """
-    trouble = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
+    failure: UpstreamError | None = None
     for host, port in addresses:
         try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:  # no descriptors
-            reason = (error.strerror or str(error)).lower()
-            raise UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}") from None
+            sock = socket.socket(family_of(host))
+        except OSError as error:
+            raise no_socket(error) from None
         try:
             sock.settimeout(max(timeout, 0.001))
             sock.connect((host, port))
@@ -174,13 +201,18 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:
             detail = f"no connection to {host}:{port} in time"
-            trouble = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
+            failure = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            trouble = UpstreamError(
-                502, Termination.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
-            )
+            detail = f"{host}:{port}: {(error.strerror or str(error)).lower()}"
+            code = error.errno or 0
+            failure = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, errno=code)
         else:
             return sock
         sock.close()
-    raise trouble
+    raise failure or UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
+
+
+def no_socket(error: OSError) -> UpstreamError:
+    """The proxy has no descriptor for a connection to an upstream."""
+    reason = (error.strerror or str(error)).lower()
+    return UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}")

@@ -12,9 +12,7 @@ import re
 from dataclasses import dataclass
 
 from policies.settings import ProxyProtocol
-
-Endpoint = tuple[str, int]
-"""IP address and port."""
+from realproxy.net.address import Address
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 V1_MOST = 107
@@ -47,12 +45,12 @@ class Header:
     ----------
     size : int
         Bytes of it; what follows belongs to the connection.
-    source : Endpoint or None
+    source : Address or None
         Who the client is; None if that is who the connection comes from.
     """
 
     size: int
-    source: Endpoint | None
+    source: Address | None
 
 
 def read_header(data: bytes) -> Header | None:
@@ -159,7 +157,7 @@ def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return str(mapped or address)
 
 
-def _pair(source: Endpoint, target: Endpoint) -> tuple[int, bytes, bytes]:
+def _pair(source: Address, target: Address) -> tuple[int, bytes, bytes]:
     """The IP version of a connection, and both its addresses in that version."""
     ends = [
         ipaddress.ip_address(_text(ipaddress.ip_address(host.partition("%")[0])))
@@ -171,14 +169,14 @@ def _pair(source: Endpoint, target: Endpoint) -> tuple[int, bytes, bytes]:
     return 6, wide[0], wide[1]
 
 
-def header_v1(source: Endpoint, target: Endpoint) -> bytes:
+def header_v1(source: Address, target: Address) -> bytes:
     """The line that tells the next server who the client is.
 
     Parameters
     ----------
-    source : Endpoint
+    source : Address
         The client.
-    target : Endpoint
+    target : Address
         What it connected to.
 
     Examples
@@ -191,7 +189,7 @@ def header_v1(source: Endpoint, target: Endpoint) -> bytes:
     return f"PROXY TCP{version} {hosts} {source[1]} {target[1]}\r\n".encode()
 
 
-def header_v2(source: Endpoint, target: Endpoint) -> bytes:
+def header_v2(source: Address, target: Address) -> bytes:
     """The same in the binary form of version 2."""
     version, one, other = _pair(source, target)
     addresses = one + other + source[1].to_bytes(2) + target[1].to_bytes(2)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from realproxy.errors import Termination, UpstreamError
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 
 THREADS = 16
 """Look-ups at once; more wait for one of these."""
@@ -47,7 +47,7 @@ class _Lookup:
 def is_literal(host: str) -> bool:
     """Whether `host` is an IP address as it is usually written, which needs no look-up."""
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        socket.inet_pton(family_of(host), host)
     except (OSError, ValueError):
         return False
     return True

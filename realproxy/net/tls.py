@@ -12,8 +12,10 @@ Owner: as of the socket that it stands for; see `realproxy.downstream.connection
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
+import time
 from typing import Any
 
 RECORD = 16 * 2**10
@@ -258,6 +260,21 @@ class TlsSocket(socket.socket):
             self._flush_some()
 
 
+def shake_hands(sock: TlsSocket, deadline: float) -> None:
+    """Complete a handshake; the caller's thread waits until `deadline` on the monotonic clock.
+
+    Raises
+    ------
+    OSError
+        `TimeoutError` after the deadline; `ssl.SSLError` and others if the handshake fails.
+    """
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    while not sock.handshake():
+        if not poller.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            raise TimeoutError
+
+
 def server_context() -> ssl.SSLContext:
     """A context for accepting connections, without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -265,4 +282,29 @@ def server_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.sslobject_class = NamedTls
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context(authorities: str | None, *, verify: bool = True) -> ssl.SSLContext:
+    """A context for connections to servers.
+
+    Parameters
+    ----------
+    authorities : str or None
+        PEM file of the authorities that may have signed the server's certificate; None for those that
+        this machine trusts.
+    verify : bool
+        Whether the certificate is checked at all.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be used; `ssl.SSLError` if it holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=authorities)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context

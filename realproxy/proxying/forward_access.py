@@ -22,6 +22,7 @@ from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, read_address
 from realproxy.socks import ServerHandshake
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.parent_proxy import ParentProxy
 
 
@@ -178,10 +179,10 @@ class ForwardAccess:
             return [(name, port)]
         return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
 
-    def places(self, host: str, port: int, own: Address) -> list[Address]:
+    def endpoint(self, host: str, port: int, own: Address) -> Endpoint:
         """Where to send a plain request; raises like `addresses`."""
         addresses = self.addresses(host, port, own)
-        return addresses if self.parent is None else [self.parent.endpoint(*addresses[0])]
+        return Endpoint(addresses) if self.parent is None else self.parent.endpoint(*addresses[0])
 
     def open(
         self, host: str, port: int, own: Address, head: RequestHead | None = None

@@ -31,6 +31,7 @@ from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.routing import asked_of, goes_forward
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.tunnel.relay import TunnelRelay
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.parent_proxy import ParentRoundTrip
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import FixedTarget, ServiceTarget
@@ -239,10 +240,10 @@ class Pipeline:
         if not patient and not (self._prompt and forward.is_prompt(asked_host(head))):
             return Outcome.WORKER
         recording = turn.recording
-        addresses = self._permitted(head, forward)
+        endpoint = self._permitted(head, forward)
         turn.exchange.upstream = forward.upstream(head.authority.decode())
         validators = recording.validators if recording is not None else None
-        way = FixedTarget(addresses, forward.request(head, turn.client.address, validators))
+        way = FixedTarget(endpoint, forward.request(head, turn.client.address, validators))
         kind = ParentRoundTrip if forward.asks_parent else RoundTrip
         receiver = turn.lead or turn.client
         hop = kind(self._site.pool, self._limits, receiver, turn.exchange, head, way)
@@ -274,9 +275,9 @@ class Pipeline:
         self.relay.add(client, target, exchange, first)
         return Outcome.TUNNEL
 
-    def _permitted(self, head: RequestHead, forward: ForwardAccess) -> list[Address]:
+    def _permitted(self, head: RequestHead, forward: ForwardAccess) -> Endpoint:
         with self._site.waits.blocking():
-            return forward.places(asked_host(head), head.port, self._own)
+            return forward.endpoint(asked_host(head), head.port, self._own)
 
 
 def _stand_in(turn: RequestContext, fetch: ResponseForwarder, refusal: LocalReply) -> bool:

@@ -168,9 +168,9 @@ class BackgroundRevalidation:
     def _from_anywhere(self, head: RequestHead, exchange: RequestRecord, recording: CacheWriter) -> None:
         forwarding = self._site.forwarding
         assert forwarding is not None
-        addresses = forwarding.places(asked_host(head), head.port, self._own)
+        endpoint = forwarding.endpoint(asked_host(head), head.port, self._own)
         request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
-        self._run(FixedTarget(addresses, request), head, exchange, recording)
+        self._run(FixedTarget(endpoint, request), head, exchange, recording)
 
     def _run(
         self, way: UpstreamTarget, head: RequestHead, exchange: RequestRecord, recording: CacheWriter

@@ -11,11 +11,11 @@ from policies.settings import ProxySettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.store import CacheStore
 from realproxy.net.address import split_address
+from realproxy.net.tls import client_context
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
-from realproxy.upstream.transport import client_context
 
 
 class ConfigSnapshot:
@@ -118,7 +118,7 @@ def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
                 found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
         if service.tls is not None:
             try:
-                client_context(service.tls)
+                client_context(service.tls.ca)
             except OSError as error:
                 reason = (error.strerror or "").lower()
                 problem = (

@@ -12,8 +12,9 @@ import socket
 from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
+from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
-from realproxy.net.proxy_protocol import BadHeader, Endpoint, TrustedPeers, read_header
+from realproxy.net.proxy_protocol import BadHeader, TrustedPeers, read_header
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
 
@@ -42,7 +43,7 @@ class HandshakingConnection(DownstreamConnection):
     ) -> None:
         super().__init__(sock, address, limits.head, waits)
         self._header: bytes | None = b"" if announced else None
-        self._peer: Endpoint | None = None
+        self._peer: Address | None = None
         self.handshaking = True
         self.scheme = b"https" if isinstance(sock, TlsSocket) else b"http"
         self.sni = ""
@@ -73,7 +74,7 @@ class HandshakingConnection(DownstreamConnection):
         self.handshaking, self.sni = False, self.sock.asked_name
         return super().read()
 
-    def peer(self) -> Endpoint:
+    def peer(self) -> Address:
         """IP address and port that it comes from, as the PROXY protocol says."""
         return self._peer or super().peer()
 

@@ -22,7 +22,7 @@ from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver, Dial
 from realproxy.net.listener import listen, refuse_new_connections
-from realproxy.net.proxy_protocol import WRITERS, BadHeader, Endpoint, TrustedPeers, read_header
+from realproxy.net.proxy_protocol import WRITERS, BadHeader, TrustedPeers, read_header
 from realproxy.net.resolver import Resolver
 from realproxy.tunnel.relay import Tunnel, TunnelRelay
 from realproxy.upstream.service import PickedUpstream, Service
@@ -153,7 +153,7 @@ class _Connection:
         "tunnel",
     )  # fmt: skip
 
-    def __init__(self, owner: TcpProxy, sock: socket.socket, peer: Endpoint) -> None:
+    def __init__(self, owner: TcpProxy, sock: socket.socket, peer: Address) -> None:
         self._owner, self._sock, self._peer = owner, sock, peer
         self._read = self._header = b""
         self._pick: PickedUpstream | None = None

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed
-from realproxy.net.address import Address
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, send_pieces, set_time_limits
+from realproxy.upstream.endpoint import Endpoint
 
 READ = 64 * 2**10
 PEEK = DONTWAIT | int(socket.MSG_PEEK)
@@ -28,8 +28,8 @@ class UpstreamConnection:
     ----------
     sock : socket.socket
         Blocking, with the time limits of the kernel.
-    address : Address
-        What it was taken for.
+    endpoint : Endpoint
+        Where it leads.
     reused : bool
         Whether it has carried a request before.
     idle_since : float
@@ -45,11 +45,11 @@ class UpstreamConnection:
     """
 
     __slots__ = (
-        "_waits", "address", "buffer", "deadline", "idle_since", "reused", "sock", "timeout", "watched",
+        "_waits", "buffer", "deadline", "endpoint", "idle_since", "reused", "sock", "timeout", "watched",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: Address, waits: BlockedThreads) -> None:
-        self.sock, self.address, self._waits = sock, address, waits.events
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, waits: BlockedThreads) -> None:
+        self.sock, self.endpoint, self._waits = sock, endpoint, waits.events
         self.reused = self.watched = False
         self.deadline: float | None = None
         self.timeout = 0.0

@@ -117,9 +117,9 @@ class HedgedWait:
                 self._pool.close(leg.connection)
 
     def _begin_second(self) -> None:
-        addresses, request = self._way.hedge()
+        endpoint, request = self._way.hedge()
         try:
-            connection = self._pool.connect_async(addresses)
+            connection = self._pool.connect_async(endpoint)
         except UpstreamError:
             self._way.drop(True)
             return

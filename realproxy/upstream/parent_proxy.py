@@ -6,7 +6,6 @@ Runs in the worker that owns the client. What goes wrong with the parent is a 50
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import ssl
 import time
@@ -18,11 +17,12 @@ from policies.forward.parent import Parent
 from policies.settings import Limits
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed, ResponseHead, parse_response
-from realproxy.net.address import Address, Detour
+from realproxy.net.address import Address
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
-from realproxy.net.tls import TlsSocket
+from realproxy.net.tls import TlsSocket, client_context, shake_hands
 from realproxy.socks import ClientHandshake, Refused
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.round_trip import RoundTrip
 
 READ = 16 * 2**10
@@ -66,12 +66,14 @@ class ParentProxy:
         """Whether plain requests are sent to it as they are; else each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
-    def endpoint(self, host: str, port: int) -> Detour:
+    def endpoint(self, host: str, port: int) -> Endpoint:
         """Where to send a plain request for `host`."""
-        name = self.parent.name
+        name = self.parent.name  # holds a scheme, so no plain connection has the same key
         if self.takes_requests:
-            return Detour.by(name, self.parent.port, self.connect)
-        return Detour.by(f"{name} {host}", port, lambda: self._socket_to(host, port))
+            key = (name, self.parent.port)
+            return Endpoint([self.address], key=key, dialer=lambda *_: self.connect())
+        key = (f"{name} {host}", port)
+        return Endpoint([(host, port)], key=key, dialer=lambda *_: self._socket_to(host, port))
 
     def _socket_to(self, host: str, port: int) -> socket.socket:
         sock, rest = self.open(host, port)
@@ -138,11 +140,7 @@ class ParentProxy:
         sock = TlsSocket(plain, context, self.parent.host)
         deadline = time.monotonic() + self._limits.connect_timeout
         with self._closing(sock):
-            poller = select.poll()
-            poller.register(sock, select.POLLIN)
-            while not sock.handshake():
-                if not poller.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
-                    raise TimeoutError
+            shake_hands(sock, deadline)
         return sock
 
     def refused(self, status: int) -> UpstreamError:
@@ -214,9 +212,7 @@ class ParentRoundTrip(RoundTrip):
 
 def _context(authorities: str | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=authorities)
+        return client_context(authorities)
     except OSError as error:
         reason = "no certificate in it" if isinstance(error, ssl.SSLError) else (error.strerror or "").lower()
         raise BadInput("forward.parent_ca", "", f"{authorities}: {reason}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

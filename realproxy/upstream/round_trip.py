@@ -18,8 +18,8 @@ from realproxy.errors import LocalReply, Termination, UpstreamError
 from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, parse_response
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
 from realproxy.upstream.connection import UpstreamConnection
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.hedging import HedgedWait
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
@@ -122,8 +122,8 @@ class RoundTrip:
         LocalReply
             If it may not go on.
         """
-        self._place = addresses, request = self._way.begin()
-        connection = self._pool.acquire_idle(addresses[0])
+        self._place = endpoint, request = self._way.begin()
+        connection = self._pool.acquire_idle(endpoint)
         if connection is None:
             return False
         if not connection.try_send(request):
@@ -187,28 +187,28 @@ class RoundTrip:
             self._upload.until_answer(connection)
         return connection.receive_into(buffer)
 
-    def _ask(self, addresses: Sequence[Address], request: bytes) -> None:
+    def _ask(self, endpoint: Endpoint, request: bytes) -> None:
         """Send the request, and once more if a kept connection proves to have ended."""
         if self._upload is not None and self._body is None:
             self._body = self._upload.first()
         first: Pieces = [request, *self._body] if self._body else [request]
         try:
             if self.connection is None:
-                self._send(addresses, first, fresh=False)
+                self._send(endpoint, first, fresh=False)
             self._await()
         except UpstreamError as trouble:
             if not (trouble.retry_safe and self.head.method in IDEMPOTENT and self._upload is None):
                 raise
             self._disconnect()
-            self._send(addresses, first, fresh=True)
+            self._send(endpoint, first, fresh=True)
             self._await()
 
-    def _send(self, addresses: Sequence[Address], first: Pieces, *, fresh: bool) -> None:
+    def _send(self, endpoint: Endpoint, first: Pieces, *, fresh: bool) -> None:
         """Send what there is."""
         exchange = self.exchange
         self._patience()
         start = time.monotonic()
-        connection = self.connection = self._pool.acquire(addresses, fresh=fresh)
+        connection = self.connection = self._pool.acquire(endpoint, fresh=fresh)
         if self._until is not None:
             connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
         exchange.asked = time.monotonic()

@@ -17,7 +17,8 @@ from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
 from realproxy.net.address import split_address
 from realproxy.upstream.admission_control import AdmissionControl
-from realproxy.upstream.transport import UpstreamTransport
+from realproxy.upstream.endpoint import Endpoint
+from realproxy.upstream.transport import Ends, UpstreamTransport
 
 
 class PickedUpstream:
@@ -90,6 +91,7 @@ class Service:
         self.transport = UpstreamTransport(settings) if begins else None
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
+        self._endpoints = [Endpoint([address]) for address in self.addresses]
         weight = [upstream.weight for upstream in settings.upstreams]
         self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         self._requests = [0] * len(self.names)
@@ -104,6 +106,12 @@ class Service:
     def prompt(self) -> bool:
         """Whether asking it takes no more than a connection: no gate, no hedge, nothing before HTTP."""
         return self.admission is None and self.transport is None and self.decisions.hedge_after is None
+
+    def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
+        """Where to send a request for an upstream; see `UpstreamTransport.endpoint` for `ends`."""
+        if self.transport is None:
+            return self._endpoints[index]
+        return self.transport.endpoint(self.addresses[index], ends)
 
     def read_files(self) -> None:
         """Read what its settings name again, for the connections to come; raises `OSError`."""

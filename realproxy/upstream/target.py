@@ -6,17 +6,17 @@ lock of the service; here is who is told of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.service import PickedUpstream, Service
 from realproxy.upstream.transport import Ends
 
-Place = tuple[Sequence[Address], bytes]
-"""Addresses (further ones are for when the first cannot be reached), and the head to send there."""
+Place = tuple[Endpoint, bytes]
+"""Where a request goes, and the head to send there."""
 
 
 class UpstreamTarget(Protocol):
@@ -57,8 +57,8 @@ class FixedTarget:
 
     Parameters
     ----------
-    addresses : sequence of Address
-        Where it is; further ones are for when the first cannot be reached.
+    endpoint : Endpoint
+        Where it is.
     request : bytes
         The head to send.
     """
@@ -66,8 +66,8 @@ class FixedTarget:
     __slots__ = ("_place",)
     hedge_after = None
 
-    def __init__(self, addresses: Sequence[Address], request: bytes) -> None:
-        self._place = addresses, request
+    def __init__(self, endpoint: Endpoint, request: bytes) -> None:
+        self._place = endpoint, request
 
     def begin(self) -> Place:
         """See `UpstreamTarget`."""
@@ -148,11 +148,7 @@ class ServiceTarget:
         pick = self._pick = self._service.start(self._key, self._attempts.failed)
         self._exchange.upstream = pick.name
         self._exchange.attempts += 1
-        return [self._address(pick)], self._head_for(pick.name)
-
-    def _address(self, pick: PickedUpstream) -> Address:
-        transport = self._service.transport
-        return pick.address if transport is None else transport.endpoint(pick.address, self._ends)
+        return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def failed(self, *, refused: bool, repeatable: bool) -> Place | None:
         """See `UpstreamTarget`."""
@@ -182,7 +178,7 @@ class ServiceTarget:
         assert self._pick is not None
         pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
         self._exchange.attempts += 1
-        return [self._address(pick)], self._head_for(pick.name)
+        return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def swap(self, failed: bool | None) -> None:
         """See `UpstreamTarget`."""

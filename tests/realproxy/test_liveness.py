@@ -17,13 +17,13 @@ from realproxy.downstream.connection import READ, DownstreamConnection
 from realproxy.errors import Termination, UpstreamError
 from realproxy.messages.record import RequestRecord
 from realproxy.net import dial as dialling
-from realproxy.net.address import Detour
 from realproxy.net.resolver import Resolver
 from realproxy.proxying import worker
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server import connection_loop as front
 from realproxy.server.worker_pool import AT_FIRST
 from realproxy.tunnel.relay import TunnelRelay
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.pool import ConnectionPool
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -267,7 +267,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
     dialling, opened = threading.Event(), threading.Event()
     ours, theirs = socket.socketpair()
 
-    def dial():
+    def dial(resolver, timeout):
         dialling.set()
         assert opened.wait(30)
         return ours
@@ -276,7 +276,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
 
     def take() -> None:
         try:
-            pool.acquire([Detour.by("elsewhere", 1, dial)])
+            pool.acquire(Endpoint([("elsewhere", 1)], dialer=dial))
         except UpstreamError as trouble:
             told.append(trouble.end)
 
