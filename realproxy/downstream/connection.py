@@ -22,7 +22,7 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, behind, send_pieces
+from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, send_pieces, skip_bytes
 from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
@@ -318,7 +318,7 @@ class DownstreamConnection:
         except OSError:
             raise Aborted from None
         if sent < total:
-            self.unsent = behind(pieces, sent)
+            self.unsent = skip_bytes(pieces, sent)
         return total
 
     def flush(self) -> None:

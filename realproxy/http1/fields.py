@@ -115,7 +115,7 @@ class Fields:
             found = known[name] = tuple([part.strip(b" \t") for part in parts])
         return found
 
-    def without_listed(self) -> Fields:
+    def without_connection_options(self) -> Fields:
         """The same without the lines that Connection lists, before anybody reads them. RFC 9110, 7.6.1
 
         What belongs to this hop anyway stays, for this hop has to read it.

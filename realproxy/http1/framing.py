@@ -63,7 +63,7 @@ def response_framing(fields: Fields, minor: int, status: int, method: str) -> in
     return CHUNKED
 
 
-def lives_on(fields: Fields, minor: int) -> bool:
+def is_persistent(fields: Fields, minor: int) -> bool:
     """Whether the sender of a message lets the connection live on. RFC 9112, 9.3"""
     if b"connection" not in fields:
         return minor == 1

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from realproxy.http1.fields import REMEMBERED, SHORT, TOKEN, Fields, Malformed, parse_fields
-from realproxy.http1.framing import lives_on, request_framing
+from realproxy.http1.framing import is_persistent, request_framing
 
 # request-line = method SP request-target SP HTTP-version                              RFC 9112, 3
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT                                         RFC 9112, 2.3
@@ -77,8 +77,8 @@ def check_block(fields: Fields, minor: int) -> FieldBlock:
     if authority is None and minor == 1:
         raise Malformed(400, "Host is missing")
     host, port = parse_authority(authority) if authority is not None else (b"", 80)
-    keeps_alive = lives_on(fields, minor)
-    fields = fields.without_listed()
+    keeps_alive = is_persistent(fields, minor)
+    fields = fields.without_connection_options()
     if minor == 0 and b"100-continue" in fields.elements(b"expect"):  # RFC 9110, 10.1.1: to be ignored
         fields = fields.without(frozenset({b"expect"}))
     return FieldBlock(fields, framing, host, port, _authority(host, port), keeps_alive)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from realproxy.http1.fields import REMEMBERED, SHORT, Fields, Malformed, parse_fields
-from realproxy.http1.framing import lives_on, response_framing
+from realproxy.http1.framing import is_persistent, response_framing
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]                       RFC 9112, 4
 # The last space may be missing: many servers leave it out together with the phrase.
@@ -41,9 +41,9 @@ class ResponseHead:
         self.status: Final = status
         self.reason: Final = reason
         self.minor: Final = minor
-        self.fields: Final = fields.without_listed()
+        self.fields: Final = fields.without_connection_options()
         self.framing: Final = response_framing(fields, minor, status, method)
-        self.keeps_alive: Final = lives_on(fields, minor)
+        self.keeps_alive: Final = is_persistent(fields, minor)
         self.passed_on: Final[dict[int | None, bytes]] = {}
 
 

@@ -40,7 +40,7 @@ def decrement(head: RequestHead) -> bool:
     return True
 
 
-def final_answer(head: RequestHead, keep: bool) -> bytes:
+def final_response(head: RequestHead, keep: bool) -> bytes:
     """What the last recipient answers: to TRACE, the request as it came; to OPTIONS, what is understood."""
     start = b"HTTP/1.1 200 OK\r\nDate: %b\r\n%b" % (http_date(), connection_field(head, keep))
     if head.method == "OPTIONS":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from policies.bad_input import BadInput
 from policies.settings import Certificate
-from realproxy.net.tls import NamedTls, server_context
+from realproxy.net.tls import ServerTls, server_context
 
 # Object identifier of subjectAltName, 2.5.29.17, in DER. RFC 5280, 4.2.1.6
 _SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))
@@ -51,7 +51,7 @@ class Certificates:
         self.context = contexts[0]
         self.context.sni_callback = self._choose
 
-    def named(self, name: str) -> ssl.SSLContext:
+    def context_for(self, name: str) -> ssl.SSLContext:
         """The context whose certificate has a name: exactly, or by a wildcard (RFC 9525, 6.3)."""
         exact = self._by_name.get(name)
         return exact or self._by_name.get("*." + name.partition(".")[2]) or self.context
@@ -59,9 +59,9 @@ class Certificates:
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         if name is not None:
             wanted = name.lower().removesuffix(".")
-            connection.context = self.named(wanted)
-            if isinstance(connection, NamedTls):
-                connection.asked_name = wanted
+            connection.context = self.context_for(wanted)
+            if isinstance(connection, ServerTls):
+                connection.sni = wanted
 
 
 def _load(certificate: Certificate, where: str, key: str) -> ssl.SSLContext:

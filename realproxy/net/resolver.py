@@ -53,7 +53,7 @@ def is_literal(host: str) -> bool:
     return True
 
 
-def read_address(host: str) -> str | None:
+def parse_ip(host: str) -> str | None:
     """The IP address that `host` is, however the system lets it be written (``127.1``); None for a name."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)

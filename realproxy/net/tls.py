@@ -30,16 +30,16 @@ class Truncated(ConnectionError):
     """The connection ended without a close_notify: what was read may not be all (RFC 8446, 6.1)."""
 
 
-class NamedTls(ssl.SSLObject):
+class ServerTls(ssl.SSLObject):
     """The server's side of a connection.
 
     Attributes
     ----------
-    asked_name : str
+    sni : str
         What the client asked for (SNI, RFC 6066, 3); empty if it named nothing.
     """
 
-    asked_name = ""
+    sni = ""
 
 
 class TlsSocket(socket.socket):
@@ -73,9 +73,9 @@ class TlsSocket(socket.socket):
         self.abrupt = False
 
     @property
-    def asked_name(self) -> str:
+    def sni(self) -> str:
         """What the client asked for, in lower case; empty if it named nothing."""
-        return self._tls.asked_name if isinstance(self._tls, NamedTls) else ""
+        return self._tls.sni if isinstance(self._tls, ServerTls) else ""
 
     @property
     def version(self) -> str | None:
@@ -153,11 +153,11 @@ class TlsSocket(socket.socket):
         return fits
 
     @property
-    def has_text(self) -> bool:
+    def has_plaintext(self) -> bool:
         """Whether something is decrypted that nobody has taken: the network says nothing more of it."""
         return bool(self._text)
 
-    def has_news(self) -> bool:
+    def is_readable(self) -> bool:
         """Whether a read would not wait: of what arrives, some is for TLS alone, such as session tickets."""
         try:
             self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -280,7 +280,7 @@ def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.sslobject_class = NamedTls
+    context.sslobject_class = ServerTls
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -1,4 +1,4 @@
-"""The access log: one line an exchange, written by a thread of its own.
+"""The access log: one line an record, written by a thread of its own.
 
 Threads. Who has served a request only appends to a deque, so that no disk can hold up or fail it;
 the log thread formats, writes, owns the file and closes it. While there are lines it looks for more every
@@ -36,7 +36,7 @@ IDLE = 60.0
 """Seconds that the thread waits to be woken."""
 
 
-class Order(Enum):
+class _Order(Enum):
     """What the log thread is told between lines."""
 
     REOPEN = "look for the file again"
@@ -64,7 +64,7 @@ class AccessLog:
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
-        self._waiting: deque[RequestRecord | Order] = deque()
+        self._waiting: deque[RequestRecord | _Order] = deque()
         self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._asleep = False
@@ -76,11 +76,11 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
         self._thread.start()
 
-    def write(self, exchange: RequestRecord) -> None:
-        """Queue a line for an exchange that has ended; never waits, never fails."""
+    def write(self, record: RequestRecord) -> None:
+        """Queue a line for an record that has ended; never waits, never fails."""
         waiting = self._waiting
         if len(waiting) < MOST_WAITING:
-            waiting.append(exchange)
+            waiting.append(record)
             if self._asleep:
                 self._asleep = False
                 self._wake.set()
@@ -89,11 +89,11 @@ class AccessLog:
 
     def reopen(self) -> None:
         """Go on in the file that has the name now."""
-        self._tell(Order.REOPEN)
+        self._tell(_Order.REOPEN)
 
     def close(self) -> None:
         """Write what is waiting, for `CLOSE_PATIENCE` at most, end the thread, and say what was lost."""
-        self._tell(Order.END)
+        self._tell(_Order.END)
         self._thread.join(CLOSE_PATIENCE)
         if self._thread.is_alive():  # the disk hangs
             self.dropped += self._take_away()
@@ -107,10 +107,10 @@ class AccessLog:
         with contextlib.suppress(IndexError):
             while True:
                 count += isinstance(self._waiting.popleft(), RequestRecord)
-        self._tell(Order.END)
+        self._tell(_Order.END)
         return count
 
-    def _tell(self, order: Order) -> None:
+    def _tell(self, order: _Order) -> None:
         self._waiting.append(order)
         self._wake.set()
         self._hurry.set()
@@ -136,20 +136,20 @@ class AccessLog:
         """Write all that waits; returns whether that was to be the end."""
         while self._waiting:
             lines, order = self._gather()
-            self._follow_name(now=order is Order.REOPEN)
+            self._follow_name(now=order is _Order.REOPEN)
             self._flush(lines)
             self._in_hand = []
-            if order is Order.END:
+            if order is _Order.END:
                 return True
         return False
 
-    def _gather(self) -> tuple[list[str], Order | None]:
+    def _gather(self) -> tuple[list[str], _Order | None]:
         """The next lines, up to an order or as many as are written at once."""
         lines = self._in_hand
         waiting, wall = self._waiting, time.time() - time.monotonic()
         while waiting and len(lines) < AT_ONCE:
             item = waiting.popleft()
-            if isinstance(item, Order):
+            if isinstance(item, _Order):
                 return lines, item
             lines.append(self._format(item, wall + item.ended))
         return lines, None

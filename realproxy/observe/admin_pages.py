@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 from policies.pac import CONTENT_TYPE, pac_text
 from policies.settings import ProxySettings
 from realproxy.net.address import Address
-from realproxy.observe.admin_server import Page, Pages, Question, problem
+from realproxy.observe.admin_server import Page, PageRequest, Pages, error_page
 
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
 """Keys of the settings below which every value is masked."""
@@ -24,7 +24,7 @@ _POLICY = (
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-class Counted(Protocol):
+class StatsSource(Protocol):
     """Whose counts are served: a proxy, or several added up."""
 
     @property
@@ -45,23 +45,23 @@ class Counted(Protocol):
         """As `realproxy.Proxy.purge`."""
 
 
-def admin_pages(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
+def admin_pages(source: StatsSource) -> dict[tuple[str, str], Callable[[PageRequest], Page]]:
     """The pages that every proxy has."""
 
-    def prometheus(_: Question) -> Page:
+    def prometheus(_: PageRequest) -> Page:
         from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
         from realproxy.observe.prometheus import to_prometheus  # only who is scraped needs the library
 
-        return Page(to_prometheus(counted.stats()), METRICS_TYPE)
+        return Page(to_prometheus(source.stats()), METRICS_TYPE)
 
     return {
         ("GET", "/"): lambda _: _live_page(),
         ("GET", "/metrics"): prometheus,
-        ("GET", "/stats"): lambda _: _json(counted.stats()),
-        ("GET", "/recent"): lambda _: _json(counted.recent()),
-        ("POST", "/purge"): lambda question: _purge(counted, question),
-        ("GET", "/proxy.pac"): lambda question: _pac(counted, question),
-        ("GET", "/config"): lambda _: _json(masked(counted.settings.model_dump(mode="json", by_alias=True))),
+        ("GET", "/stats"): lambda _: _json(source.stats()),
+        ("GET", "/recent"): lambda _: _json(source.recent()),
+        ("POST", "/purge"): lambda request: _purge(source, request),
+        ("GET", "/proxy.pac"): lambda request: _pac(source, request),
+        ("GET", "/config"): lambda _: _json(masked(source.settings.model_dump(mode="json", by_alias=True))),
     }
 
 
@@ -69,15 +69,15 @@ def _json(data: Any) -> Page:
     return Page(json.dumps(data).encode() + b"\n", "application/json")
 
 
-def _purge(counted: Counted, question: Question) -> Page:
+def _purge(source: StatsSource, request: PageRequest) -> Page:
     """Drop what ``url``, ``prefix`` or ``tag`` names from the store."""
     known = {"url", "prefix", "tag"}
-    if unknown := sorted(set(question.parameters) - known):
-        return problem(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
+    if unknown := sorted(set(request.parameters) - known):
+        return error_page(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
     try:
-        return _json({"purged": counted.purge(**question.parameters)})
+        return _json({"purged": source.purge(**request.parameters)})
     except BadInput as error:
-        return problem(400, str(error))
+        return error_page(400, str(error))
 
 
 def _live_page() -> Page:
@@ -85,14 +85,14 @@ def _live_page() -> Page:
     return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": _POLICY})
 
 
-def _pac(counted: Counted, question: Question) -> Page:
+def _pac(source: StatsSource, request: PageRequest) -> Page:
     """The file that tells a browser to use this proxy, under the name by which it reached this port."""
-    forward = counted.settings.forward
+    forward = source.settings.forward
     if forward is None:
         return Page(b"there is no [forward] table, so no proxy to configure\n", status=404)
-    host, port = counted.address
+    host, port = source.address
     if host in ("0.0.0.0", "::"):
-        host = question.host.rpartition(":")[0] if question.host[-1:].isdigit() else question.host
+        host = request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host
     elif ":" in host:
         host = f"[{host}]"
     return Page(pac_text(forward, f"{host}:{port}").encode(), CONTENT_TYPE)
@@ -109,4 +109,4 @@ def masked(data: Any, *, hidden: bool = False) -> Any:
     return MASK
 
 
-__all__ = ["Counted", "Pages", "admin_pages", "masked"]
+__all__ = ["Pages", "StatsSource", "admin_pages", "masked"]

@@ -22,7 +22,7 @@ from urllib.parse import parse_qs
 
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 from realproxy.messages.headers import http_date
-from realproxy.runtime.isolation import place_of, report
+from realproxy.runtime.isolation import location_of, report
 
 PATIENCE = 5.0
 """Seconds for a whole request, and for each write of its answer."""
@@ -33,7 +33,7 @@ MOST_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PageRequest:
     """What a page is asked.
 
     Parameters
@@ -76,11 +76,11 @@ class Page:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-Pages = Mapping[tuple[str, str], Callable[[Question], Page]]
+Pages = Mapping[tuple[str, str], Callable[[PageRequest], Page]]
 """The pages by method and path, such as ``("GET", "/stats")``."""
 
 
-def problem(status: int, text: str) -> Page:
+def error_page(status: int, text: str) -> Page:
     """An answer that says in one line what is wrong."""
     return Page(f"{status} {HTTPStatus(status).phrase}: {text}\n".encode(), status=status)
 
@@ -146,35 +146,35 @@ class AdminServer:
             head, body = _receive(sock)
             return self._page(head, body), head
         except Malformed as error:
-            return problem(error.status, error.problem), head
+            return error_page(error.status, error.problem), head
         except Exception as fault:
             if head is None and isinstance(fault, OSError):
                 raise  # the client is gone, or says nothing
             self._tell(fault)
-            return problem(500, "a fault of the proxy: see what it has written to standard error"), head
+            return error_page(500, "a fault of the proxy: see what it has written to standard error"), head
 
     def _tell(self, fault: Exception) -> None:
-        place = place_of(fault)
+        place = location_of(fault)
         if place not in self._told:
             self._told.add(place)
             report(fault)
 
     def _page(self, head: RequestHead, body: bytes) -> Page:
         if head.form is not TargetForm.ORIGIN:
-            return problem(400, "this is the admin port, not the proxy")
+            return error_page(400, "this is the admin port, not the proxy")
         if (refused := self._refused(head)) is not None:
-            return problem(403, refused)
+            return error_page(403, refused)
         path, _, query = head.path.decode("latin-1").partition("?")
         method = "GET" if head.method == "HEAD" else head.method
         handler = self._pages.get((method, path))
         if handler is None:
             others = [known for known, where in self._pages if where == path]
             if others:
-                return problem(405, f"{path} takes {', '.join(others)}")
-            return problem(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
+                return error_page(405, f"{path} takes {', '.join(others)}")
+            return error_page(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
         given = parse_qs(f"{query}&{body.decode('latin-1')}", keep_blank_values=True)
         parameters = {name: values[-1] for name, values in given.items()}
-        return handler(Question(method, path, parameters, head.authority.decode()))
+        return handler(PageRequest(method, path, parameters, head.authority.decode()))
 
     def _refused(self, head: RequestHead) -> str | None:
         """Why a request may be the doing of a web site."""

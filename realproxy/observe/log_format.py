@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii as _json
 from realproxy.messages.record import RequestRecord
 
 Format = Callable[[RequestRecord, float], str]
-"""Makes a line of an exchange and the time of its end, in seconds since 1970."""
+"""Makes a line of an record and the time of its end, in seconds since 1970."""
 
 SHORT = 256
 """Characters: what is longer is not remembered for further lines."""
@@ -23,28 +23,28 @@ SHORT = 256
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 
 
-def format_json(exchange: RequestRecord, wall: float) -> str:
+def format_json(record: RequestRecord, wall: float) -> str:
     """One JSON object: who asked what, what came of it, and where the time went (milliseconds)."""
-    head, arrived, started = exchange.head, exchange.arrived, exchange.asked
+    head, arrived, started = record.head, record.arrived, record.asked
     asked, target, origin = _NOBODY, "null", _NOWHERE
     if head is not None:
         write = _asked if len(head.authority) < SHORT else _asked.__wrapped__
         asked, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
         value = head.fields.get
         origin = f'"referer": {_field(value(b"referer"))}, "user_agent": {_field(value(b"user-agent"))}'
-    short = len(exchange.upstream) + len(exchange.detail) < SHORT
+    short = len(record.upstream) + len(record.detail) < SHORT
     course = (_course if short else _course.__wrapped__)(
-        exchange.route, exchange.service, exchange.upstream, exchange.attempts, exchange.fault,
-        exchange.reused, exchange.cache, exchange.end, exchange.detail, exchange.user,
+        record.route, record.service, record.upstream, record.attempts, record.fault,
+        record.reused, record.cache, record.end, record.detail, record.user,
     )  # fmt: skip
     return (
-        f'{{"time": "{_iso_time(wall)}", "client": {_json(exchange.client)}, "side": {_json(exchange.side)}, '
-        f'{asked}, "target": {target}, "status": {exchange.status or "null"}, "bytes": {exchange.sent}, '
-        f'"received": {exchange.received}, {course}, "trace": {_word(exchange.trace)}, '
-        f'"queue_ms": {_ms(exchange.picked - arrived) if arrived and exchange.picked else "null"}, '
-        f'"connect_ms": {_ms(exchange.connecting) if started else "null"}, '
-        f'"first_byte_ms": {_ms(exchange.answered - started) if started and exchange.answered else "null"}, '
-        f'"total_ms": {_ms(exchange.ended - arrived) if arrived and exchange.ended else "null"}, {origin}}}\n'
+        f'{{"time": "{_iso_time(wall)}", "client": {_json(record.client)}, "side": {_json(record.side)}, '
+        f'{asked}, "target": {target}, "status": {record.status or "null"}, "bytes": {record.sent}, '
+        f'"received": {record.received}, {course}, "trace": {_word(record.trace)}, '
+        f'"queue_ms": {_ms(record.picked - arrived) if arrived and record.picked else "null"}, '
+        f'"connect_ms": {_ms(record.connecting) if started else "null"}, '
+        f'"first_byte_ms": {_ms(record.answered - started) if started and record.answered else "null"}, '
+        f'"total_ms": {_ms(record.ended - arrived) if arrived and record.ended else "null"}, {origin}}}\n'
     )
 
 
@@ -110,18 +110,18 @@ def _iso_second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-def format_combined(exchange: RequestRecord, wall: float) -> str:
+def format_combined(record: RequestRecord, wall: float) -> str:
     """The combined format of Apache and nginx."""
-    head = exchange.head
+    head = record.head
     line, origin = "-", '"-" "-"'
     if head is not None:
         line = f"{head.method} {_quoted(head.target)} HTTP/1.{head.minor}"
         value = head.fields.get
         origin = f'"{_quoted(value(b"referer"))}" "{_quoted(value(b"user-agent"))}"'
-    user = _quoted(exchange.user.encode()) if exchange.user else "-"
+    user = _quoted(record.user.encode()) if record.user else "-"
     return (
-        f'{exchange.client} - {user} [{_apache_second(int(wall))}] "{line}" {exchange.status or "-"} '
-        f"{exchange.sent} {origin}\n"
+        f'{record.client} - {user} [{_apache_second(int(wall))}] "{line}" {record.status or "-"} '
+        f"{record.sent} {origin}\n"
     )
 
 

@@ -35,7 +35,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts exchanges by who answered them and how.
+    """Counts records by who answered them and how.
 
     Attributes
     ----------
@@ -49,33 +49,33 @@ class Metrics:
         self._rows: dict[Key, list[float]] = {}
         self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
 
-    def record(self, exchange: RequestRecord) -> None:
-        """Count an exchange that has ended."""
-        reverse = exchange.side == "reverse"  # elsewhere clients name the upstream: no end of them
-        cache = exchange.cache
+    def record(self, record: RequestRecord) -> None:
+        """Count an record that has ended."""
+        reverse = record.side == "reverse"  # elsewhere clients name the upstream: no end of them
+        cache = record.cache
         key = (
-            exchange.side, exchange.route, exchange.service, exchange.upstream if reverse else "",
-            exchange.status, _outcome(cache) if cache else "",
+            record.side, record.route, record.service, record.upstream if reverse else "",
+            record.status, _outcome(cache) if cache else "",
         )  # fmt: skip
         row = self._rows.get(key)
         if row is None:
             row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, _new_row())
         row[0] += 1
-        row[1] += exchange.sent
-        arrived, asked, answered = exchange.arrived, exchange.asked, exchange.answered
-        _note(row, _QUEUE, exchange.picked - arrived)
+        row[1] += record.sent
+        arrived, asked, answered = record.arrived, record.asked, record.answered
+        _note(row, _QUEUE, record.picked - arrived)
         if asked:
-            _note(row, _CONNECT, exchange.connecting)
+            _note(row, _CONNECT, record.connecting)
             if answered:
                 _note(row, _FIRST_BYTE, answered - asked)
-        _note(row, _TOTAL, exchange.ended - arrived)
-        self.recent.append(exchange)
+        _note(row, _TOTAL, record.ended - arrived)
+        self.recent.append(record)
 
     def rows(self) -> dict[Key, list[float]]:
         """A copy of all counts."""
         return {key: row.copy() for key, row in self._rows.copy().items()}
 
-    def absorb(self, other: Metrics) -> None:
+    def merge(self, other: Metrics) -> None:
         """Take over the counts of a meter that nobody writes to any more."""
         for key, row in other.rows().items():
             mine = self._rows.get(key)
@@ -111,7 +111,7 @@ def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
     """
     together = Metrics()
     for meter in meters:
-        together.absorb(meter)
+        together.merge(meter)
     return [
         {
             **{label: "" if part is None else str(part) for label, part in zip(LABELS, key, strict=True)},
@@ -130,7 +130,7 @@ def _histogram(row: list[float], place: int) -> dict[str, Any]:
 
 
 def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
-    """The last exchanges, the latest first, as plain data.
+    """The last records, the latest first, as plain data.
 
     Parameters
     ----------
@@ -139,23 +139,23 @@ def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
     wall : float
         What to add to the monotonic clock for seconds since 1970.
     """
-    exchanges = [exchange for meter in meters for exchange in meter.recent.copy()]
-    exchanges.sort(key=lambda exchange: -exchange.ended)
+    records = [record for meter in meters for record in meter.recent.copy()]
+    records.sort(key=lambda record: -record.ended)
     return [
         {
-            "time": round(wall + exchange.ended, 3),
-            "client": exchange.client,
-            "side": exchange.side,
-            "method": exchange.head.method if exchange.head else "",
-            "host": exchange.head.authority.decode("latin-1") if exchange.head else "",
-            "target": exchange.head.target.decode("latin-1")[:200] if exchange.head else "",
-            "status": exchange.status,
-            "bytes": exchange.sent,
-            "service": exchange.service,
-            "upstream": exchange.upstream,
-            "cache": exchange.cache,
-            "end": exchange.end,
-            "total_ms": round((exchange.ended - exchange.arrived) * 1000, 3),
+            "time": round(wall + record.ended, 3),
+            "client": record.client,
+            "side": record.side,
+            "method": record.head.method if record.head else "",
+            "host": record.head.authority.decode("latin-1") if record.head else "",
+            "target": record.head.target.decode("latin-1")[:200] if record.head else "",
+            "status": record.status,
+            "bytes": record.sent,
+            "service": record.service,
+            "upstream": record.upstream,
+            "cache": record.cache,
+            "end": record.end,
+            "total_ms": round((record.ended - record.arrived) * 1000, 3),
         }
-        for exchange in exchanges[:RECENT]
+        for record in records[:RECENT]
     ]

@@ -20,7 +20,7 @@ from realproxy.http1 import RequestHead
 from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
-from realproxy.net.resolver import Resolver, is_literal, read_address
+from realproxy.net.resolver import Resolver, is_literal, parse_ip
 from realproxy.socks import ServerHandshake
 from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.parent_proxy import ParentProxy
@@ -174,7 +174,7 @@ class ForwardAccess:
             if is_local_name(name):
                 for loopback in ("127.0.0.1", "::1"):
                     self.admit_addresses(host, [(loopback, port)], own)
-            elif written := read_address(name):
+            elif written := parse_ip(name):
                 return self.admit_addresses(host, [(written, port)], own)
             return [(name, port)]
         return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
@@ -193,7 +193,7 @@ class ForwardAccess:
         """
         addresses = self.addresses(host, port, own)
         if self.parent is not None:
-            return self.parent.open(*addresses[0], connect_via(head, self._rules))
+            return self.parent.open_tunnel(*addresses[0], connect_via(head, self._rules))
         return connect(addresses, self._limits.connect_timeout), b""
 
     def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:

@@ -12,7 +12,7 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed, body_reader
 from realproxy.messages.headers import connection_field
 from realproxy.messages.local_reply import local_reply
-from realproxy.messages.max_forwards import final_answer
+from realproxy.messages.max_forwards import final_response
 from realproxy.messages.proxy_status import unreadable
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
@@ -62,7 +62,7 @@ def answer_as_last(turn: RequestContext, head_limit: int) -> Outcome:
     """Answer what may go no further. RFC 9110, 7.6.2"""
     keep = drain_body(turn, head_limit)
     turn.exchange.status = 200
-    turn.client.send([final_answer(turn.head, keep)])
+    turn.client.send([final_response(turn.head, keep)])
     return Outcome.NEXT if keep else Outcome.LINGER
 
 

@@ -26,7 +26,7 @@ def report(fault: Exception) -> None:
     threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
 
 
-def place_of(fault: Exception) -> tuple[str, int]:
+def location_of(fault: Exception) -> tuple[str, int]:
     """The file and line that raised it."""
     frame = traceback.extract_tb(fault.__traceback__)[-1]
     return frame.filename, frame.lineno or 0

@@ -35,7 +35,7 @@ def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> in
     return total
 
 
-def behind(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
+def skip_bytes(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
     """What of `pieces` comes behind their first `size` bytes."""
     rest: list[bytes | memoryview] = []
     for piece in pieces:

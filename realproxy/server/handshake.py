@@ -71,7 +71,7 @@ class HandshakingConnection(DownstreamConnection):
                 return ReadResult.PART
         except OSError:
             return ReadResult.END
-        self.handshaking, self.sni = False, self.sock.asked_name
+        self.handshaking, self.sni = False, self.sock.sni
         return super().read()
 
     def peer(self) -> Address:

@@ -240,7 +240,7 @@ class WorkerPool:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired += worker.tally
-                self._retired_meter.absorb(worker.meter)
+                self._retired_meter.merge(worker.meter)
 
     def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():

@@ -153,7 +153,7 @@ class UpstreamConnection:
         return head
 
     def _wait(self, seconds: float) -> None:
-        if isinstance(self.sock, TlsSocket) and self.sock.has_text:
+        if isinstance(self.sock, TlsSocket) and self.sock.has_plaintext:
             return
         fd = self.sock.fileno()
         poller = select.poll()

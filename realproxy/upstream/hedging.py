@@ -39,7 +39,7 @@ class _Try:
         sock = self.connection.sock
         if sock.fileno() not in events:
             return False
-        return bool(self.request) or not isinstance(sock, TlsSocket) or sock.has_news()
+        return bool(self.request) or not isinstance(sock, TlsSocket) or sock.is_readable()
 
     def step(self, pool: ConnectionPool, ready: bool) -> bool:
         """What was waited for has come, or (not `ready`) the time is over.
@@ -82,7 +82,7 @@ class HedgedWait:
         self._pool, self._way, self._timeout = pool, way, timeout
         self._legs: list[_Try] = []
 
-    def first_answer(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
+    def first_response(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
         """Wait for the first bytes of an answer.
 
         Parameters

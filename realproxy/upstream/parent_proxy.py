@@ -76,7 +76,7 @@ class ParentProxy:
         return Endpoint([(host, port)], key=key, dialer=lambda *_: self._socket_to(host, port))
 
     def _socket_to(self, host: str, port: int) -> socket.socket:
-        sock, rest = self.open(host, port)
+        sock, rest = self.open_tunnel(host, port)
         if rest:
             sock.close()
             raise self._trouble("something came before the request", end=Termination.UPSTREAM_BAD)
@@ -90,7 +90,7 @@ class ParentProxy:
             raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
-    def open(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
+    def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
         """A connection to the target through the parent, and the first bytes that came from there.
 
         Parameters

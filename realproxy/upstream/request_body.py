@@ -163,4 +163,4 @@ class RequestBody:
 
 def _has_news(sock: socket.socket) -> bool:
     """Whether a read from a socket that something has come to would not wait."""
-    return not isinstance(sock, TlsSocket) or sock.has_news()
+    return not isinstance(sock, TlsSocket) or sock.is_readable()

@@ -229,7 +229,7 @@ class RoundTrip:
         if self._hedge_after is not None:
             self.connection = None  # until one has won
             hedging = HedgedWait(self._pool, self._way, self._patience())
-            self.connection = hedging.first_answer(connection, self._hedge_after)
+            self.connection = hedging.first_response(connection, self._hedge_after)
         elif not connection.buffer:
             connection.receive()
 
