@@ -1,4 +1,4 @@
-"""Addresses: as text, and as this proxy's own."""
+"""Addresses: how they are written, and which are this proxy's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from policies.addresses import IPAddress, meanings, plain_address
 
 Address = tuple[str, int]
-"""IP address (or a name that is yet to be resolved) and port."""
+"""IP address, or a name before it is resolved, and port."""
 
 
 def family_of(host: str) -> socket.AddressFamily:
@@ -17,12 +17,9 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def split_address(text: str) -> Address:
-    """Host and port of ``host:port``; IPv6 addresses stand in brackets.
+    """Host and port of ``host:port``, with IPv6 addresses in brackets.
 
-    Raises
-    ------
-    ValueError
-        If the port is missing or out of range.
+    Raises `ValueError` if the port is missing or out of range.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
@@ -34,9 +31,9 @@ _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 
 
 def is_own(address: Address, own: Address) -> bool:
-    """Whether a resolved address leads to where this proxy listens, however it is written.
+    """Whether a connection to a resolved address would reach this proxy, which listens on `own`.
 
-    One that listens on 0.0.0.0 or :: listens on every address of this machine.
+    A proxy that listens on 0.0.0.0 or :: listens on every address of this machine.
     """
     if address[1] != own[1]:
         return False
@@ -47,15 +44,15 @@ def is_own(address: Address, own: Address) -> bool:
 
 
 def _is_here(host: IPAddress) -> bool:
-    """Whether an address is one of this machine's: if so, a socket can be bound to it.
+    """Whether an address is one of this machine's: only then can a socket be bound to it.
 
-    It is asked anew each time, for addresses come and go; that takes some microseconds.
+    Addresses come and go, so the result is not kept. The test takes some microseconds.
     """
     if host.is_loopback:
         return True
     try:
         with socket.socket(family_of(str(host)), socket.SOCK_DGRAM) as sock:
             sock.bind((str(host), 0))
-    except OSError as error:  # also if there are no descriptors: who cannot find out must not connect
+    except OSError as error:  # without descriptors nobody knows: then better no connection
         return error.errno not in _NOT_HERE
     return True

@@ -1,7 +1,7 @@
-"""Connections: `connect` waits for one; a `Dial` is begun and finished in the thread of a `Loop`.
+"""Connections: `connect` waits, `start_connect` does not, and a `Dial` runs in the thread of a `Loop`.
 
-Threads. A `Dial` and its sockets belong to that thread. Names are looked up by the threads of
-the `Resolver`, which hand what they found back to it.
+Threads. A `Dial` and its socket belong to the loop's thread. The `Resolver` looks names up in its
+own threads and passes the addresses back to the loop.
 """
 
 from __future__ import annotations
@@ -22,37 +22,29 @@ from realproxy.net.resolver import Resolver, is_literal
 
 
 class Loop(Protocol):
-    """The thread in which dials happen, and what they ask of it; `call` may come from any thread."""
+    """An event loop; only `call` may be used from other threads."""
 
     def call(self, function: Callable[[], None]) -> bool:
-        """Have the thread call something soon; returns False, and does not, once it has stopped."""
+        """Have the loop call a function soon; False if the loop has stopped and does not call it."""
 
     def at(self, when: float, function: Callable[[float], None]) -> None:
-        """Have something called with the time, not before `when` on the monotonic clock."""
+        """Have a function called with the time, not before `when` on the monotonic clock."""
 
     def watch(self, sock: socket.socket, events: int, handler: Callable[[int, float], None]) -> None:
-        """Have the handler called with the events of a socket, and the time."""
+        """Have the handler called with the events of a socket and the time."""
 
     def forget(self, sock: socket.socket) -> None:
-        """Wait for nothing of a socket any more; comes before its close."""
+        """Stop watching a socket; to be called before its close."""
 
 
 class AsyncResolver:
-    """Names to addresses, without holding up the thread of a loop.
-
-    Parameters
-    ----------
-    loop : Loop
-        Whose thread asks, and is told.
-    resolver : Resolver
-        Looks up.
-    """
+    """Resolves names for the thread of a loop, which does not wait."""
 
     def __init__(self, loop: Loop, resolver: Resolver) -> None:
         self._loop, self._resolver = loop, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in that thread with where an address leads; empty if too late."""
+        """Have `found` called in the loop's thread; without addresses after the resolver's timeout."""
         host, port = address
         if is_literal(host):
             found([address])
@@ -70,20 +62,19 @@ class AsyncResolver:
 
 
 class Dial:
-    """One connection that is being made to the first of several addresses that answers.
+    """Connects to the first of several addresses that answers; used in the loop's thread only.
 
     Parameters
     ----------
     loop : Loop
-        Whose thread does it, and calls this.
+        Watches the socket.
     addresses : sequence of Address
         Resolved.
     timeout : float
         Seconds for each.
-    connected : callable
-        Takes the socket, which does not block.
-    failed : callable
-        Takes the reason. Either is called once, unless the dial is cancelled.
+    connected, failed : callable
+        One of them is called once, unless the dial is cancelled: with the socket, which does not
+        block, or with the reason.
     """
 
     def __init__(
@@ -101,7 +92,7 @@ class Dial:
         self._next()
 
     def cancel(self) -> None:
-        """Give up; nobody is told."""
+        """Give up; no function is called."""
         if self._sock is not None:
             self._loop.forget(self._sock)
             self._sock.close()
@@ -134,7 +125,7 @@ class Dial:
             return
         self._loop.forget(sock)
         self._sock = None
-        with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
+        with contextlib.suppress(OSError):  # closed already: its first event says so
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected(sock)
 
@@ -149,12 +140,7 @@ class Dial:
 
 
 def start_connect(address: Address) -> tuple[socket.socket, int]:
-    """Begin a connection without waiting for it.
-
-    Parameters
-    ----------
-    address : Address
-        Resolved.
+    """Begin a connection to a resolved address without waiting for it.
 
     Returns
     -------
