@@ -1,7 +1,7 @@
-"""Connections: `connect` waits, `start_connect` does not, and a `Dial` runs in the thread of a `Loop`.
+"""Connections: `connect` waits for one; a `Dial` is begun and finished in the thread of a `Loop`.
 
-Threads. A `Dial` and its socket belong to the loop's thread. The `Resolver` looks names up in its
-own threads and passes the addresses back to the loop.
+Threads. A `Dial` and its sockets belong to that thread. Names are looked up by the threads of
+the `Resolver`, which hand what they found back to it.
 """
 
 from __future__ import annotations
@@ -22,29 +22,37 @@ from realproxy.net.resolver import Resolver, is_literal
 
 
 class Loop(Protocol):
-    """An event loop; only `call` may be used from other threads."""
+    """The thread in which dials happen, and what they ask of it; `call` may come from any thread."""
 
     def call(self, function: Callable[[], None]) -> bool:
-        """Have the loop call a function soon; False if the loop has stopped and does not call it."""
+        """Have the thread call something soon; returns False, and does not, once it has stopped."""
 
     def at(self, when: float, function: Callable[[float], None]) -> None:
-        """Have a function called with the time, not before `when` on the monotonic clock."""
+        """Have something called with the time, not before `when` on the monotonic clock."""
 
     def watch(self, sock: socket.socket, events: int, handler: Callable[[int, float], None]) -> None:
-        """Have the handler called with the events of a socket and the time."""
+        """Have the handler called with the events of a socket, and the time."""
 
     def forget(self, sock: socket.socket) -> None:
-        """Stop watching a socket; to be called before its close."""
+        """Wait for nothing of a socket any more; comes before its close."""
 
 
 class AsyncResolver:
-    """Resolves names for the thread of a loop, which does not wait."""
+    """Names to addresses, without holding up the thread of a loop.
+
+    Parameters
+    ----------
+    loop : Loop
+        Whose thread asks, and is told.
+    resolver : Resolver
+        Looks up.
+    """
 
     def __init__(self, loop: Loop, resolver: Resolver) -> None:
         self._loop, self._resolver = loop, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in the loop's thread; without addresses after the resolver's timeout."""
+        """Have `found` called in that thread with where an address leads; empty if too late."""
         host, port = address
         if is_literal(host):
             found([address])
@@ -62,19 +70,20 @@ class AsyncResolver:
 
 
 class Dial:
-    """Connects to the first of several addresses that answers; used in the loop's thread only.
+    """One connection that is being made to the first of several addresses that answers.
 
     Parameters
     ----------
     loop : Loop
-        Watches the socket.
+        Whose thread does it, and calls this.
     addresses : sequence of Address
         Resolved.
     timeout : float
         Seconds for each.
-    connected, failed : callable
-        One of them is called once, unless the dial is cancelled: with the socket, which does not
-        block, or with the reason.
+    connected : callable
+        Takes the socket, which does not block.
+    failed : callable
+        Takes the reason. Either is called once, unless the dial is cancelled.
     """
 
     def __init__(
@@ -92,7 +101,7 @@ class Dial:
         self._next()
 
     def cancel(self) -> None:
-        """Give up; no function is called."""
+        """Give up; nobody is told."""
         if self._sock is not None:
             self._loop.forget(self._sock)
             self._sock.close()
@@ -102,11 +111,13 @@ class Dial:
         while self._left:
             host, port = self._left.pop(0)
             try:
-                sock, code = start_connect((host, port))
+                sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             except OSError as error:
                 self._reason = (error.strerror or str(error)).lower()
                 continue
-            if not code:
+            sock.setblocking(False)
+            code = sock.connect_ex((host, port))
+            if code in (0, errno.EINPROGRESS):
                 self._sock = sock
                 self._loop.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
                 self._loop.at(time.monotonic() + self._timeout, partial(self._late, sock))
@@ -125,7 +136,7 @@ class Dial:
             return
         self._loop.forget(sock)
         self._sock = None
-        with contextlib.suppress(OSError):  # closed already: its first event says so
+        with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected(sock)
 
@@ -137,26 +148,6 @@ class Dial:
     def _try_another(self) -> None:
         self.cancel()
         self._next()
-
-
-def start_connect(address: Address) -> tuple[socket.socket, int]:
-    """Begin a connection to a resolved address without waiting for it.
-
-    Returns
-    -------
-    tuple of socket.socket and int
-        The socket, which does not block, and the errno if the connection has failed at once, else 0.
-        A later failure shows when the socket becomes writable.
-
-    Raises
-    ------
-    OSError
-        If there are no descriptors.
-    """
-    sock = socket.socket(family_of(address[0]))
-    sock.setblocking(False)
-    code = sock.connect_ex(address)
-    return sock, 0 if code == errno.EINPROGRESS else code
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
@@ -196,6 +187,26 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             return sock
         sock.close()
     raise failure or UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
+
+
+def start_connect(address: Address) -> tuple[socket.socket, int]:
+    """Begin a connection to a resolved address without waiting for it.
+
+    Returns
+    -------
+    tuple of socket.socket and int
+        The socket, which does not block, and the errno if the connection has failed at once, else 0.
+        A later failure shows when the socket becomes writable.
+
+    Raises
+    ------
+    OSError
+        If there are no descriptors.
+    """
+    sock = socket.socket(family_of(address[0]))
+    sock.setblocking(False)
+    code = sock.connect_ex(address)
+    return sock, 0 if code == errno.EINPROGRESS else code
 
 
 def no_socket(error: OSError) -> UpstreamError:

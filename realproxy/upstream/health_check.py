@@ -12,6 +12,7 @@ import heapq
 import os
 import queue
 import select
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -19,7 +20,6 @@ from collections.abc import Iterable
 from policies.settings import Health
 from realproxy.http1 import Malformed, parse_response
 from realproxy.net.address import Address
-from realproxy.net.dial import start_connect
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket
 from realproxy.upstream.service import Service
@@ -63,7 +63,9 @@ class Probe:
         self._head = b""
         self._begun = service.transport is None
         self._shaking = False
-        self.sock, _ = start_connect(address)  # a failure shows when it can be written to
+        self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        self.sock.setblocking(False)
+        self.sock.connect_ex(address)  # what is wrong is known when it can be written to
 
     @property
     def events(self) -> int:
@@ -97,11 +99,11 @@ class Probe:
 
     def _begin(self) -> bool:
         """Say what comes before HTTP, as far as possible without waiting; returns whether that is done."""
-        transport = self.service.transport
-        assert transport is not None
+        securing = self.service.transport
+        assert securing is not None
         if not self._shaking:
-            self.sock.send(transport.header(None))
-            self.sock = transport.wrap(self.sock, self.service.addresses[self.index][0]) or self.sock
+            self.sock.send(securing.header(None))
+            self.sock = securing.wrap(self.sock, self.service.addresses[self.index][0]) or self.sock
             self._shaking = True
         self._begun = not isinstance(self.sock, TlsSocket) or self.sock.handshake()
         self._shaking = not self._begun
