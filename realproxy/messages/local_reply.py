@@ -1,4 +1,4 @@
-"""Answers of the proxy's own."""
+"""Replies that the proxy makes itself."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from realproxy.messages.headers import connection_field, http_date
 def local_reply(
     request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
 ) -> bytes:
-    """A whole answer of the proxy's own, in plain text.
+    """A whole response in plain text.
 
     Parameters
     ----------
     request : RequestHead or None
-        What is answered; None if it could not be read.
+        None if the request could not be read.
     status : int
-        Its status.
+        Of the response.
     detail : str
-        One line for the reader; empty for the status alone.
+        One line behind the status in the body; may be empty.
     keep : bool
-        Whether the connection lives on.
+        Whether the connection is kept open.
     added : bytes
         Further field lines.
     """
