@@ -1,4 +1,4 @@
-"""What the admin port serves: counts, settings, the live page."""
+"""The pages of the admin port: counts, settings, the live page."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 class StatsSource(Protocol):
-    """Whose counts are served: a proxy, or several added up."""
+    """Whose counts are served: one proxy, or a fleet."""
 
     @property
     def settings(self) -> ProxySettings:
-        """In force now."""
+        """The settings in force."""
 
     @property
     def address(self) -> Address:
@@ -39,7 +39,7 @@ class StatsSource(Protocol):
         """As `realproxy.Proxy.stats`."""
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last exchanges."""
+        """The last requests."""
 
     def purge(self, **what: str | None) -> int:
         """As `realproxy.Proxy.purge`."""
@@ -49,8 +49,9 @@ def admin_pages(source: StatsSource) -> dict[tuple[str, str], Callable[[PageRequ
     """The pages that every proxy has."""
 
     def prometheus(_: PageRequest) -> Page:
+        # Only a scrape needs the library.
         from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
-        from realproxy.observe.prometheus import to_prometheus  # only who is scraped needs the library
+        from realproxy.observe.prometheus import to_prometheus
 
         return Page(to_prometheus(source.stats()), METRICS_TYPE)
 
@@ -70,7 +71,7 @@ def _json(data: Any) -> Page:
 
 
 def _purge(source: StatsSource, request: PageRequest) -> Page:
-    """Drop what ``url``, ``prefix`` or ``tag`` names from the store."""
+    """Remove from the cache what ``url``, ``prefix`` or ``tag`` selects."""
     known = {"url", "prefix", "tag"}
     if unknown := sorted(set(request.parameters) - known):
         return error_page(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
@@ -86,10 +87,10 @@ def _live_page() -> Page:
 
 
 def _pac(source: StatsSource, request: PageRequest) -> Page:
-    """The file that tells a browser to use this proxy, under the name by which it reached this port."""
+    """The PAC file for browsers; the host of this request names a proxy that listens everywhere."""
     forward = source.settings.forward
     if forward is None:
-        return Page(b"there is no [forward] table, so no proxy to configure\n", status=404)
+        return Page(b"there is no [forward] table, so there is no proxy to configure\n", status=404)
     host, port = source.address
     if host in ("0.0.0.0", "::"):
         host = request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host
@@ -99,7 +100,7 @@ def _pac(source: StatsSource, request: PageRequest) -> Page:
 
 
 def masked(data: Any, *, hidden: bool = False) -> Any:
-    """Settings as plain data, with `MASK` in place of what nobody should read over a shoulder."""
+    """Settings as plain data, with `MASK` in place of secrets."""
     if isinstance(data, dict):
         return {key: masked(value, hidden=hidden or key in SECRET_KEYS) for key, value in data.items()}
     if isinstance(data, (list, tuple)):

@@ -1,7 +1,7 @@
-"""What requests cost, counted while they are served: for /metrics, /stats and the live page.
+"""Counts and times of requests, kept while they are served: for /metrics, /stats and the live page.
 
-Threads. A `Metrics` is written by one thread. Reading another's is safe at any time: rows are only
-added, and the copy of a row is one operation of the interpreter; it may be one request behind.
+Threads. One thread writes a `Metrics`; any thread may read it. Rows are only added, and the copy of
+a row is one operation of the interpreter. A copy may be one request behind.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ BOUNDS = (
 )  # fmt: skip
 """Upper bounds of a histogram's buckets, in seconds."""
 TIMERS = ("queue", "connect", "first_byte", "total")
-"""What is timed, as in the access log."""
+"""The times that are counted, as in the access log."""
 LABELS = ("side", "route", "service", "upstream", "status", "cache")
 MOST_ROWS = 2000
-"""Combinations of labels that are told apart; further ones are counted together."""
+"""Combinations of labels that have their own row; further ones share one."""
 RECENT = 64
-"""Exchanges that each thread remembers."""
+"""Records that each thread keeps."""
 
 _NAMES = [*map(str, BOUNDS), "inf"]
 _WIDTH = 1 + len(_NAMES)
@@ -35,13 +35,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts records by who answered them and how.
-
-    Attributes
-    ----------
-    recent : deque of RequestRecord
-        The last ones.
-    """
+    """Counts requests by who answered them and how; `recent` holds the last records."""
 
     __slots__ = ("_rows", "recent")
 
@@ -50,8 +44,8 @@ class Metrics:
         self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
 
     def record(self, record: RequestRecord) -> None:
-        """Count an record that has ended."""
-        reverse = record.side == "reverse"  # elsewhere clients name the upstream: no end of them
+        """Count a request that has ended."""
+        reverse = record.side == "reverse"  # elsewhere clients choose the upstream, without limit
         cache = record.cache
         key = (
             record.side, record.route, record.service, record.upstream if reverse else "",
@@ -76,7 +70,7 @@ class Metrics:
         return {key: row.copy() for key, row in self._rows.copy().items()}
 
     def merge(self, other: Metrics) -> None:
-        """Take over the counts of a meter that nobody writes to any more."""
+        """Add the counts of a thread that has ended."""
         for key, row in other.rows().items():
             mine = self._rows.get(key)
             self._rows[key] = row if mine is None else [a + b for a, b in zip(mine, row, strict=True)]
@@ -84,7 +78,7 @@ class Metrics:
 
 
 def _outcome(cache: str) -> str:
-    """A value of Cache-Status in one word."""
+    """A value of Cache-Status as one word."""
     if cache.startswith("hit"):
         return "hit"
     return "collapsed" if "; collapsed" in cache else "miss"
@@ -94,20 +88,20 @@ def _new_row() -> list[float]:
     return [0] * (2 + len(TIMERS) * _WIDTH)
 
 
-def _note(row: list[float], place: int, seconds: float) -> None:
-    row[place] += seconds
-    row[place + 1 + bisect_left(BOUNDS, seconds)] += 1
+def _note(row: list[float], column: int, seconds: float) -> None:
+    row[column] += seconds
+    row[column + 1 + bisect_left(BOUNDS, seconds)] += 1
 
 
 def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
-    """What the meters have counted, as plain data.
+    """The sums of several threads, as plain data.
 
     Returns
     -------
     list of dict
         A row for each combination of `LABELS` (texts): ``count``, ``bytes`` of bodies sent to
-        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``: how
-        many took at most so many seconds and more than the bound before; empty ones are left out.
+        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``. A
+        bucket counts times up to its bound and above the one before; empty buckets are left out.
     """
     together = Metrics()
     for meter in meters:
@@ -123,21 +117,16 @@ def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
     ]
 
 
-def _histogram(row: list[float], place: int) -> dict[str, Any]:
-    counts = row[place + 1 : place + _WIDTH]
+def _histogram(row: list[float], column: int) -> dict[str, Any]:
+    counts = row[column + 1 : column + _WIDTH]
     buckets = {name: count for name, count in zip(_NAMES, counts, strict=True) if count}
-    return {"count": sum(counts), "sum": row[place], "buckets": buckets}
+    return {"count": sum(counts), "sum": row[column], "buckets": buckets}
 
 
 def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
-    """The last records, the latest first, as plain data.
+    """The last requests of all threads, the latest first, as plain data.
 
-    Parameters
-    ----------
-    meters : iterable of Metrics
-        Of all threads.
-    wall : float
-        What to add to the monotonic clock for seconds since 1970.
+    `wall` plus the monotonic clock is the time in seconds since 1970.
     """
     records = [record for meter in meters for record in meter.recent.copy()]
     records.sort(key=lambda record: -record.ended)
