@@ -1,6 +1,6 @@
-"""Asking the next proxy of a chain: by CONNECT or SOCKS5, with credentials that only it gets.
+"""A parent proxy: the next proxy of a chain, by HTTP, HTTPS or SOCKS5, with credentials for it alone.
 
-Runs in the worker that owns the client. What goes wrong with the parent is a 502 or 504 that names it.
+Runs in the worker that owns the client. A failure of the parent is a 502 or 504 that names it.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ class ParentProxy:
     Parameters
     ----------
     parent : Parent
-        Where it is, and what it wants to know.
+        Its URL.
     authorities : str or None
-        File of the certificates that its own must be signed by; the system's without it.
+        PEM file of the authorities for its certificate; the system's by default.
     resolver : Resolver
-        Finds it.
+        For its name.
     limits : Limits
-        From the settings: ``connect_timeout`` to reach it, ``answer_timeout`` for its answer, which
-        includes its own way to the target.
+        From the settings: ``connect_timeout`` is for the connection to it, ``answer_timeout`` for its
+        response, which includes its connection to the target.
 
     Raises
     ------
     BadInput
-        If the file of certificates cannot be used.
+        If the file of authorities cannot be used.
 
     Attributes
     ----------
     fields : bytes
-        Field lines with credentials for each request that it gets.
+        Field lines with the credentials, for each request to it.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
@@ -63,11 +63,11 @@ class ParentProxy:
 
     @property
     def takes_requests(self) -> bool:
-        """Whether plain requests are sent to it as they are; else each needs a tunnel."""
+        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
     def endpoint(self, host: str, port: int) -> Endpoint:
-        """Where to send a plain request for `host`."""
+        """Where to send a plain request for a target."""
         name = self.parent.name  # holds a scheme, so no plain connection has the same key
         if self.takes_requests:
             key = (name, self.parent.port)
@@ -79,35 +79,25 @@ class ParentProxy:
         sock, rest = self.open_tunnel(host, port)
         if rest:
             sock.close()
-            raise self._trouble("something came before the request", end=Termination.UPSTREAM_BAD)
+            raise self._error("something came before the request", end=Termination.UPSTREAM_BAD)
         return sock
 
     def connect(self) -> socket.socket:
         """A connection to the parent itself; raises `UpstreamError`."""
         try:
             sock = connect(self._resolver.resolve(self.address), self._limits.connect_timeout)
-        except UpstreamError as trouble:
-            raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
+        except UpstreamError as error:
+            raise self._error(error.detail, error.status, error.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
     def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
-        """A connection to the target through the parent, and the first bytes that came from there.
+        """A connection to the target through the parent, and the first bytes from there.
 
-        Parameters
-        ----------
-        host, port
-            The target.
-        fields : bytes, optional
-            Lines for a parent that is asked by HTTP.
-
-        Raises
-        ------
-        UpstreamError
-            502 or 504, naming the parent.
+        `fields` are further lines for a CONNECT. Raises `UpstreamError` 502 or 504.
         """
         sock = self.connect()
         deadline = time.monotonic() + self._limits.answer_timeout
-        with self._closing(sock):
+        with self._close_on_error(sock):
             if self.parent.scheme == "socks5":
                 rest = self._ask_socks(sock, host, port, deadline)
             else:
@@ -116,20 +106,19 @@ class ParentProxy:
         return sock, rest
 
     @contextlib.contextmanager
-    def _closing(self, sock: socket.socket) -> Iterator[None]:
-        """Close it if something goes wrong, and say what."""
+    def _close_on_error(self, sock: socket.socket) -> Iterator[None]:
         try:
             yield
         except TimeoutError:
             sock.close()
-            raise self._trouble("no answer in time", 504, Termination.UPSTREAM_SLOW) from None
+            raise self._error("no answer in time", 504, Termination.UPSTREAM_SLOW) from None
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-            raise self._trouble(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
+            raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._trouble(
+            raise self._error(
                 (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
             ) from None
         except UpstreamError:
@@ -139,18 +128,18 @@ class ParentProxy:
     def _secured(self, plain: socket.socket, context: ssl.SSLContext) -> socket.socket:
         sock = TlsSocket(plain, context, self.parent.host)
         deadline = time.monotonic() + self._limits.connect_timeout
-        with self._closing(sock):
+        with self._close_on_error(sock):
             shake_hands(sock, deadline)
         return sock
 
     def refused(self, status: int) -> UpstreamError:
-        """What a refusal by the parent means to a client of this proxy."""
+        """The error for a client of this proxy if the parent refuses its request."""
         if status == 508:
-            return self._trouble("the request goes in circles behind it", 508, Termination.LOOP)
+            return self._error("the request goes in circles behind it", 508, Termination.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
-        return self._trouble(reason, end=Termination.UPSTREAM_BAD)
+        return self._error(reason, end=Termination.UPSTREAM_BAD)
 
-    def _trouble(
+    def _error(
         self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
     ) -> UpstreamError:
         return UpstreamError(status, end, f"the parent {self.parent.name}: {reason}")
@@ -159,23 +148,23 @@ class ParentProxy:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._trouble(
+            raise self._error(
                 "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
             )
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
-        asking = ClientHandshake(host, port, self.parent.user, self.parent.password)
+        handshake = ClientHandshake(host, port, self.parent.user, self.parent.password)
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        sock.sendall(asking.start())
+        sock.sendall(handshake.start())
         try:
-            while not asking.done:
-                answer = asking.feed(self._receive(sock, deadline))
-                if answer:
-                    sock.sendall(answer)
+            while not handshake.done:
+                reply = handshake.feed(self._receive(sock, deadline))
+                if reply:
+                    sock.sendall(reply)
         except Refused as refused:
-            raise self._trouble(refused.problem, end=Termination.UPSTREAM_BAD) from None
-        return asking.rest
+            raise self._error(refused.problem, end=Termination.UPSTREAM_BAD) from None
+        return handshake.rest
 
     def _ask_connect(
         self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
@@ -188,15 +177,15 @@ class ParentProxy:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > self._limits.head:
-                raise self._trouble("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
+                raise self._error("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
             data += self._receive(sock, deadline)
         try:
-            # As after HEAD, no body follows and no length counts. RFC 9112, 6.3
-            answer = parse_response(data[: end + 4], "HEAD")
+            # No body follows, whatever the length fields say: the same as after HEAD. RFC 9112, 6.3
+            response = parse_response(data[: end + 4], "HEAD")
         except Malformed as error:
-            raise self._trouble(error.problem, end=Termination.UPSTREAM_BAD) from None
-        if answer.status == 101 or not 200 <= answer.status < 300:
-            raise self.refused(answer.status)
+            raise self._error(error.problem, end=Termination.UPSTREAM_BAD) from None
+        if response.status == 101 or not 200 <= response.status < 300:
+            raise self.refused(response.status)
         return data[end + 4 :]
 
 

@@ -1,7 +1,7 @@
-"""A service: its upstreams, who is asked next, and what is known of those that fail.
+"""A service: its upstreams, the balancer that picks one, and what is known of failures.
 
-Threads. One lock a service: the balancer and all decisions of its resilience are called under it,
-by workers, the health checks and the admin port. It is never held while anything waits.
+Threads. Each service has one lock. Workers, health checks and the admin port call the balancer and
+all decisions of `policies.resilience` under it. It is never held during a wait.
 """
 
 from __future__ import annotations
@@ -22,17 +22,14 @@ from realproxy.upstream.transport import Ends, UpstreamTransport
 
 
 class PickedUpstream:
-    """The upstream of one request; counted as outstanding there until `finish`.
+    """The upstream of one request, which counts as outstanding there until `finish`.
 
     Attributes
     ----------
     index : int
-        Which of the service's upstreams it is.
-    address : Address
+        The upstream's number in the service.
     name : str
         As in the settings.
-    done : bool
-        Whether it is finished.
     """
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
@@ -43,12 +40,9 @@ class PickedUpstream:
         self.done = False
 
     def finish(self, failed: bool | None = False) -> None:
-        """The upstream is done with the request; only the first call counts.
+        """End the request at the upstream; only the first call counts.
 
-        Parameters
-        ----------
-        failed : bool or None
-            Whether it has failed it; None if that is not known, as of a request that was cancelled.
+        `failed` is None if the outcome is not known, as for a cancelled request.
         """
         if not self.done:
             self.done = True
@@ -56,33 +50,20 @@ class PickedUpstream:
 
 
 class Service:
-    """The upstreams of one service, their balancer, and what is decided when they fail.
-
-    Parameters
-    ----------
-    name : str
-        From the settings.
-    settings : policies.settings.Service
-        Its table.
-    rng : random.Random
-        For the balancer.
+    """The upstreams of one service, their balancer, and the decisions about failures.
 
     Attributes
     ----------
-    settings : policies.settings.Service
-        As given.
     proxy_protocol : str or None
-        The version that connections to upstreams begin with.
+        The version of the PROXY header on connections to upstreams.
     transport : UpstreamTransport or None
-        How connections for requests begin; None if there is nothing before them.
-    names : list of str
-        Of the upstreams, as in the settings.
-    addresses : list of Address
-        Of the upstreams.
+        None if connections start with HTTP.
+    names, addresses : list of str, list of Address
+        Of the upstreams; names as in the settings.
     decisions : policies.resilience.Precautions
-        To be asked under the lock, except for what never changes.
+        To be called under the lock, except for what never changes.
     admission : AdmissionControl or None
-        What requests pass first; None if there is neither a rate limit nor a queue or breaker.
+        None without a rate limit, queue or breaker.
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
@@ -104,7 +85,7 @@ class Service:
 
     @property
     def prompt(self) -> bool:
-        """Whether asking it takes no more than a connection: no gate, no hedge, nothing before HTTP."""
+        """Whether a request needs only a plain connection: no admission, no hedge, no transport."""
         return self.admission is None and self.transport is None and self.decisions.hedge_after is None
 
     def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
@@ -114,19 +95,19 @@ class Service:
         return self.transport.endpoint(self.addresses[index], ends)
 
     def read_files(self) -> None:
-        """Read what its settings name again, for the connections to come; raises `OSError`."""
+        """Read the files of the settings again, for new connections; raises `OSError`."""
         if self.transport is not None:
             self.transport = UpstreamTransport(self.settings)
 
     def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
-        """Pick the upstream for a request of `client` and count it as outstanding there.
+        """Pick the upstream for a request, which then counts as outstanding there.
 
         Parameters
         ----------
         client : str
-            What balancers with affinity hash by.
+            The key for balancers with affinity.
         failed : collection of int
-            Upstreams that have failed this request already.
+            Upstreams at which this request has failed.
         """
         now = time.monotonic()
         with self._lock:
@@ -137,7 +118,7 @@ class Service:
         return PickedUpstream(self, index, now)
 
     def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
-        """See `PickedUpstream.finish`."""
+        """End a request at its upstream; called by `PickedUpstream.finish`."""
         now = time.monotonic()
         with self._lock:
             self._dispatch.finish(pick.index, now - pick.started, now, failed is True)
@@ -147,24 +128,24 @@ class Service:
                     self.decisions.ended(pick.index, failed, now)
 
     def attempts(self) -> Attempts:
-        """Those of a new request."""
+        """The attempts of a new request."""
         if self.settings.retry is None:
             return self.decisions.attempts()  # shares nothing
         with self._lock:
             return self.decisions.attempts()
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
-        """Whether a request that failed goes on to another upstream, see `Attempts.again`."""
+        """Whether a failed request may go to another upstream; see `Attempts.again`."""
         with self._lock:
             return self.decisions.again(attempts, refused=refused, repeatable=repeatable)
 
     def probed(self, index: int, good: bool) -> None:
-        """A health check of an upstream has ended."""
+        """Take note of the result of a health check."""
         with self._lock:
             self.decisions.probed(index, good, time.monotonic())
 
     def counts(self) -> list[dict[str, Any]]:
-        """Of every upstream: requests so far, failed and outstanding ones; 1 where it is left alone."""
+        """For each upstream: requests, failures, outstanding requests, and 1 for each reason to avoid it."""
         with self._lock:
             return [
                 {
@@ -178,7 +159,7 @@ class Service:
             ]
 
     def state(self) -> dict[str, int]:
-        """How many wait in the queue, and 1 if the breaker is not closed."""
+        """The requests in the queue, and 1 if the breaker is not closed."""
         now = time.monotonic()
         with self._lock:
             queue, breaker = self.decisions.queue, self.decisions.breaker
