@@ -142,7 +142,7 @@ class HedgedWait:
             self._target.drop(failed)
 
     def _wait(self, deadline: float) -> Sequence[tuple[_Try, bool]]:
-        """Wait until `deadline` at most; returns tries that are ready (True) or past their deadline (False)."""
+        """Wait until `deadline` at most; returns tries that are ready (True) or out of time (False)."""
         poller = select.poll()
         for one in self._tries:
             poller.register(one.connection.sock, select.POLLOUT if one.request else select.POLLIN)
