@@ -22,15 +22,7 @@ Line = tuple[bytes, bytes]
 
 
 class Malformed(ValueError):
-    """A message that must be refused.
-
-    Parameters
-    ----------
-    status : int
-        For the client; always 502 for a malformed response of an upstream.
-    problem : str
-        What is wrong with the message.
-    """
+    """A message that must be refused; a malformed response of an upstream has status 502."""
 
     def __init__(self, status: int, problem: str) -> None:
         super().__init__(problem)

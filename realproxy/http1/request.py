@@ -218,19 +218,8 @@ _WRONG = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
 def check_partial(data: bytes, start: int, limit: int) -> None:
     """Refuse an incomplete head that can never become a good one.
 
-    Parameters
-    ----------
-    data : bytes
-        Everything that has arrived.
-    start : int
-        Bytes that were checked before.
-    limit : int
-        Bytes that a head may have.
-
-    Raises
-    ------
-    Malformed
-        400 for garbage; 414 or 431 if it is too long.
+    The first `start` bytes were checked before. Raises `Malformed`: 400 for garbage, 414 or 431 for
+    a head of more than `limit` bytes.
     """
     if _WRONG.search(data, max(0, start - 1)) is not None:
         raise Malformed(400, "not an HTTP/1.1 request")

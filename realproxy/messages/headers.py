@@ -57,8 +57,6 @@ def upstream_request(
 
     Parameters
     ----------
-    head : RequestHead
-        From the client.
     host : bytes
         For the Host field.
     client : str
@@ -110,18 +108,12 @@ def forward_request(
     parent: bytes | None = None,
     whole: bool = False,
 ) -> bytes:
-    """The head of a forward request, for its origin or for a parent proxy.
+    """The head of a forward request; see `upstream_request` for `client`, `validators` and `whole`.
 
     Parameters
     ----------
-    head : RequestHead
-        From the client.
     rules : HeaderRules
         What the origin may learn.
-    client : str
-        The client's address.
-    validators, whole
-        As of `upstream_request`.
     parent : bytes or None
         Further field lines for a parent proxy, which gets absolute-form; None for the origin.
     """
@@ -201,17 +193,10 @@ def connection_field(request: RequestHead, keep: bool) -> bytes:
 
 
 def client_response(response: ResponseHead, framing: int | None, added: bytes) -> bytes:
-    """The head to send to the client.
+    """The head to send to the client, with the field lines `added`.
 
-    Parameters
-    ----------
-    response : ResponseHead
-        From the upstream.
-    framing : int or None
-        Of the body towards the client; None keeps the origin's Content-Length, for responses to HEAD
-        and for 304.
-    added : bytes
-        Further field lines.
+    `framing` is that of the body towards the client. None keeps the origin's Content-Length, for
+    responses to HEAD and for 304.
     """
     start = response.passed_on.get(framing)
     if start is None:

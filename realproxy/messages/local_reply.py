@@ -11,20 +11,10 @@ from realproxy.messages.headers import connection_field, http_date
 def local_reply(
     request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
 ) -> bytes:
-    """A whole response in plain text.
+    """A whole response in plain text, with `detail` behind the status in its body.
 
-    Parameters
-    ----------
-    request : RequestHead or None
-        None if the request could not be read.
-    status : int
-        Of the response.
-    detail : str
-        One line behind the status in the body; may be empty.
-    keep : bool
-        Whether the connection is kept open.
-    added : bytes
-        Further field lines.
+    `request` is None if it could not be read, `keep` tells whether the connection is kept open, and
+    `added` are further field lines.
     """
     try:
         phrase = HTTPStatus(status).phrase

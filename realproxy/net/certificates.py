@@ -19,22 +19,8 @@ _SEQUENCE, _OCTETS, _OID, _EXTENSIONS, _DNS_NAME, _ADDRESS = 0x30, 0x04, 0x06, 0
 class Certificates:
     """All certificates of a listener. Never changes: a reload makes another one.
 
-    Parameters
-    ----------
-    settings : sequence of Certificate
-        A client that sends no server name, or an unknown one, gets the first.
-    where : str
-        What messages call the source of the settings.
-
-    Raises
-    ------
-    BadInput
-        If a file cannot be used.
-
-    Attributes
-    ----------
-    context : ssl.SSLContext
-        For `realproxy.net.tls.TlsSocket`.
+    A client that sends no server name, or an unknown one, gets the first. `context` is for a
+    `realproxy.net.tls.TlsSocket`. Raises `BadInput` if a file cannot be used.
     """
 
     def __init__(self, settings: Sequence[Certificate], where: str) -> None:

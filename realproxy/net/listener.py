@@ -26,19 +26,9 @@ _NO_SYN = b"".join(
 
 
 def listen(text: str, where: str, key: str = "listen") -> socket.socket:
-    """A listening TCP socket.
+    """A listening TCP socket for ``host:port``; an empty host is 127.0.0.1.
 
-    Parameters
-    ----------
-    text : str
-        ``host:port``; an empty host is 127.0.0.1.
-    where, key : str
-        What messages call the source of the settings, and the key in them.
-
-    Raises
-    ------
-    BadInput
-        If the proxy cannot listen there.
+    Raises `BadInput`, with the source and the key of the setting, if the proxy cannot listen there.
     """
     host, port = host_of(text), text.rpartition(":")[2]
     try:

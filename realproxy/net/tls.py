@@ -258,20 +258,9 @@ def server_context() -> ssl.SSLContext:
 
 
 def client_context(authorities: str | None, *, verify: bool = True) -> ssl.SSLContext:
-    """A context for the client's side.
+    """A context for the client's side; `authorities` is a PEM file, by default the system's.
 
-    Parameters
-    ----------
-    authorities : str or None
-        PEM file of the authorities that may have signed the server's certificate; None for those that
-        this machine trusts.
-    verify : bool
-        Whether the certificate is checked at all.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read; `ssl.SSLError` if it holds no certificate.
+    Raises `OSError` if the file cannot be read, `ssl.SSLError` if it holds no certificate.
     """
     context = ssl.create_default_context(cafile=authorities)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

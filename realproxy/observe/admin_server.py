@@ -34,18 +34,9 @@ MOST_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a page.
+    """A request for a page, with the parameters of its query and of a form in its body.
 
-    Parameters
-    ----------
-    method : str
-        ``GET``, also for HEAD, or ``POST``.
-    path : str
-        Without the query.
-    parameters : dict of str to str
-        From the query and from a form in the body.
-    host : str
-        Host, and port unless it is 80, as the client named them.
+    `method` is ``GET`` also for HEAD. `host` has the port unless that is 80.
     """
 
     method: str
@@ -74,17 +65,7 @@ def error_page(status: int, text: str) -> Page:
 
 
 class AdminServer:
-    """Serves pages on a listening socket.
-
-    Parameters
-    ----------
-    listener : socket.socket
-        Closed by `stop`.
-    name : str
-        The host in the settings, which is allowed in Host.
-    pages : Pages
-        The table of pages.
-    """
+    """Serves pages on a listening socket, which `stop` closes; `name` is allowed in Host."""
 
     def __init__(self, listener: socket.socket, name: str, pages: Pages) -> None:
         self._listener, self._name, self._pages = listener, name.lower(), pages

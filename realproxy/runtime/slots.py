@@ -17,15 +17,7 @@ Item = TypeVar("Item")
 
 
 class Slots(Generic[Item]):
-    """A number of slots, which are granted in the order of the queue.
-
-    Parameters
-    ----------
-    limit : int
-        How many slots there are.
-    granted : callable
-        Gets an item of the queue together with its slot; must not wait.
-    """
+    """Slots, granted in the order of the queue; `granted` gets an item with its slot and must not wait."""
 
     def __init__(self, limit: int, granted: Callable[[Item], None]) -> None:
         self._limit, self._taken, self._granted = limit, 0, granted

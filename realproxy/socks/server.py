@@ -26,19 +26,7 @@ class Command(IntEnum):
 
 @dataclass(frozen=True)
 class SocksRequest:
-    """A client's request.
-
-    Parameters
-    ----------
-    version : int
-        4 or 5.
-    command : Command
-        CONNECT, or in version 5 UDP ASSOCIATE.
-    host, port : str, int
-        The target, by name or IP address.
-    user : str
-        Empty without authentication.
-    """
+    """A client's request, with version 4 or 5; `user` is empty without authentication."""
 
     version: int
     command: Command
@@ -47,15 +35,7 @@ class SocksRequest:
     user: str = ""
 
     def reply(self, code: Reply, host: str = "0.0.0.0", port: int = 0) -> bytes:
-        """The reply in the client's version.
-
-        Parameters
-        ----------
-        code : Reply
-            Version 4 only has success and failure.
-        host, port : str, int
-            The proxy's address on the connection to the target.
-        """
+        """The reply in the client's version; host and port are the proxy's address towards the target."""
         if self.version == 4:
             return reply4(granted=code is Reply.SUCCEEDED)
         return reply5(code, host, port)

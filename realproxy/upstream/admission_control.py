@@ -24,18 +24,10 @@ class AdmissionControl:
         self._name, self._decisions, self._lock = name, decisions, lock
 
     def enter(self, waits: BlockedThreads) -> float:
-        """Let a request in, perhaps after a wait in the queue; `leave` must follow.
+        """Let a request in, perhaps after a wait in the queue; `leave` must follow, with the time returned.
 
-        Returns
-        -------
-        float
-            The time on the monotonic clock, for `leave`.
-
-        Raises
-        ------
-        LocalReply
-            429 above the rate, 503 if the queue is full or the breaker open; with Retry-After
-            (RFC 9110, 10.2.3).
+        Raises `LocalReply`: 429 above the rate, 503 if the queue is full or the breaker open, each with
+        Retry-After (RFC 9110, 10.2.3).
         """
         rate, queue, breaker = self._decisions.rate, self._decisions.queue, self._decisions.breaker
         now = time.monotonic()

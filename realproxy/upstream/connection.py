@@ -126,21 +126,10 @@ class UpstreamConnection:
         set_time_limits(self.sock, left, left)
 
     def read_head(self, limit: int, timeout: float) -> bytes:
-        """Wait for a whole response head; data after it stays in `buffer`.
+        """Wait for a whole response head, of `limit` bytes at most; data after it stays in `buffer`.
 
-        Parameters
-        ----------
-        limit : int
-            Bytes that the head may have.
-        timeout : float
-            Seconds for the whole head.
-
-        Raises
-        ------
-        UpstreamError
-            504 after the timeout, 502 if the connection ends.
-        Malformed
-            502 if the head is too long.
+        Raises `UpstreamError` 504 if the head takes longer than `timeout` seconds, 502 if the connection
+        ends, and `Malformed` 502 if the head is too long.
         """
         deadline = 0.0
         while (end := self.buffer.find(b"\r\n\r\n")) < 0 and len(self.buffer) <= limit:

@@ -23,17 +23,14 @@ class Endpoint:
     ----------
     addresses : sequence of Address
         The target, and further addresses for when the first cannot be reached.
-    key : tuple of str and int, optional
-        The first address by default; see below.
-    kept : bool
-        See below.
     dialer : callable, optional
-        Makes the connection if a plain TCP connection to the addresses does not suffice.
+        Makes the connection if TCP alone does not suffice.
 
     Attributes
     ----------
     key : tuple of str and int
-        Idle connections are kept under it: endpoints with one key share them.
+        Idle connections are kept under it: endpoints with one key share them. By default the first
+        address.
     kept : bool
         Whether a connection may be kept for other requests.
     plain : bool

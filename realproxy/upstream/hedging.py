@@ -60,14 +60,8 @@ class _Try:
 class HedgedWait:
     """The wait for the first of two responses.
 
-    Parameters
-    ----------
-    pool : ConnectionPool
-        Of upstream connections.
-    target : UpstreamTarget
-        Picks the second upstream, and is told of both outcomes.
-    timeout : float
-        Seconds that each upstream has for the first bytes of its response.
+    `target` picks the second upstream and is told of both outcomes. Each upstream has `timeout`
+    seconds for the first bytes of its response.
     """
 
     def __init__(self, pool: ConnectionPool, target: UpstreamTarget, timeout: float) -> None:
@@ -87,12 +81,7 @@ class HedgedWait:
         Returns
         -------
         UpstreamConnection
-            The one with the response; the other is closed.
-
-        Raises
-        ------
-        UpstreamError
-            If both fail; both are closed.
+            The one with the response. The other is closed; both are if this raises `UpstreamError`.
         """
         now = time.monotonic()
         self._tries = [_Try(first, now + self._timeout)]

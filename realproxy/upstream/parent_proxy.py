@@ -31,27 +31,9 @@ READ = 16 * 2**10
 class ParentProxy:
     """The next proxy.
 
-    Parameters
-    ----------
-    parent : Parent
-        Its URL.
-    authorities : str or None
-        PEM file of the authorities for its certificate; the system's by default.
-    resolver : Resolver
-        For its name.
-    limits : Limits
-        From the settings: ``connect_timeout`` is for the connection to it, ``answer_timeout`` for its
-        response, which includes its connection to the target.
-
-    Raises
-    ------
-    BadInput
-        If the file of authorities cannot be used.
-
-    Attributes
-    ----------
-    fields : bytes
-        Field lines with the credentials, for each request to it.
+    ``limits.answer_timeout`` is for its response, which includes its connection to the target.
+    `fields` are the lines with credentials for each request to it. Raises `BadInput` if the file of
+    `authorities` cannot be used.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:

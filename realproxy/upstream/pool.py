@@ -32,13 +32,6 @@ MOST_KEYS = 1024
 class ConnectionPool:
     """Connections to upstreams; the one that was released last is used first.
 
-    Parameters
-    ----------
-    limits : Limits
-        From the settings.
-    waits : BlockedThreads
-        Where waiting workers are counted.
-
     Attributes
     ----------
     resolver : Resolver
@@ -61,19 +54,10 @@ class ConnectionPool:
         self.resolver.timeout = limits.connect_timeout
 
     def acquire(self, endpoint: Endpoint, *, fresh: bool = False) -> UpstreamConnection:
-        """A connection, idle or new.
+        """A connection, idle or new; always a new one if `fresh`.
 
-        Parameters
-        ----------
-        endpoint : Endpoint
-            Where to.
-        fresh : bool
-            Never an idle one.
-
-        Raises
-        ------
-        UpstreamError
-            502 if it cannot be reached, 504 if not in time, 503 after `abort` or `close_all`.
+        Raises `UpstreamError`: 502 if the endpoint cannot be reached, 504 if not in time, 503 after
+        `abort` or `close_all`.
         """
         self._check_open()
         idle = None if fresh else self._pop_unwatched(endpoint)

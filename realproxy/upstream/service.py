@@ -22,15 +22,7 @@ from realproxy.upstream.transport import Ends, UpstreamTransport
 
 
 class PickedUpstream:
-    """The upstream of one request, which counts as outstanding there until `finish`.
-
-    Attributes
-    ----------
-    index : int
-        The upstream's number in the service.
-    name : str
-        As in the settings.
-    """
+    """The upstream of one request, which counts as outstanding there until `finish`."""
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
 
@@ -102,12 +94,7 @@ class Service:
     def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
         """Pick the upstream for a request, which then counts as outstanding there.
 
-        Parameters
-        ----------
-        client : str
-            The key for balancers with affinity.
-        failed : collection of int
-            Upstreams at which this request has failed.
+        `client` is the key for balancers with affinity. The request has `failed` at these upstreams.
         """
         now = time.monotonic()
         with self._lock:

@@ -31,15 +31,7 @@ _numbers = itertools.count()
 class UpstreamTransport:
     """How connections to the upstreams of one service start.
 
-    Parameters
-    ----------
-    settings : policies.settings.Service
-        Its table.
-
-    Raises
-    ------
-    OSError
-        If its file of authorities cannot be used.
+    Raises `OSError` if the service's file of authorities cannot be used.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -49,15 +41,7 @@ class UpstreamTransport:
         self._mark = f"secured-{next(_numbers)}"
 
     def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
-        """The endpoint for one request.
-
-        Parameters
-        ----------
-        address : Address
-            Of the upstream.
-        ends : callable or None
-            Of the client's connection; None if the proxy itself makes the request.
-        """
+        """The endpoint of an upstream for one request; `ends` is None for requests of the proxy itself."""
         header = self.header(ends)
 
         def dial(resolver: Resolver, timeout: float) -> socket.socket:
