@@ -4,7 +4,7 @@ Reading order: `request` (request line, target, Host), `response` (the status li
 lines), `framing` (where a body ends, and readers of bodies).
 
 Owners. `Fields` and `ResponseHead` never change; several requests and threads may share one. A
-`RequestHead` and a `BodyReader` belong to whoever serves the request. Everything malformed raises
+`RequestHead` and a `BodyReader` belong to the thread that serves the request. Everything malformed raises
 `Malformed` with the status for the client.
 """
 

@@ -3,7 +3,7 @@
 Reading order: `server` (the handshake with a client of this proxy), `client` (the handshake with a
 parent proxy), `replies`, `addresses` (the format of addresses), `datagrams` (UDP ASSOCIATE).
 
-Owners. A handshake belongs to whoever reads its connection. Everything else never changes.
+Owners. A handshake belongs to the thread that reads its connection. Everything else never changes.
 """
 
 from realproxy.socks.client import ClientHandshake, Refused

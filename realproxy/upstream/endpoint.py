@@ -13,7 +13,7 @@ from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
 
 Dialer = Callable[[Resolver, float], socket.socket]
-"""Makes a connection; takes who resolves names and the seconds for each step, raises `UpstreamError`."""
+"""Makes a connection; takes a resolver and the seconds for each step, raises `UpstreamError`."""
 
 
 class Endpoint:

@@ -129,7 +129,7 @@ class ConnectionPool:
         connection.sock.close()
 
     def detach(self, connection: UpstreamConnection) -> socket.socket:
-        """Give a connection's socket to a new owner, who closes it."""
+        """Give a connection's socket to a new owner, which closes it."""
         self._in_use.discard(connection)
         return connection.sock
 
