@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 from realproxy.control.fleet import COMMAND
 from realproxy.control.instance import gc_freeze
 from realproxy.control.proxy import Proxy
-from realproxy.control.signals import Signals, serve_until_told
+from realproxy.control.signals import Signals, serve_until_stopped
 
 
 def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COMMAND) -> int:
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
                 ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
             gc_freeze()
-            serve_until_told(proxy, options.file, signals)
+            serve_until_stopped(proxy, options.file, signals)
         finally:
             proxy.stop()
     return 0

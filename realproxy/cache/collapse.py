@@ -120,7 +120,7 @@ class Collapser:
 
     def purged(self, purge: Purge) -> None:
         """Something was purged."""
-        self._overtake(lambda key, of: purge.takes(key, of or ()) or (of is None and purge.tag is not None))
+        self._overtake(lambda key, of: purge.matches(key, of or ()) or (of is None and purge.tag is not None))
 
     def _overtake(self, falls: Callable[[bytes, Sequence[str] | None], bool]) -> None:
         """Overtake what falls, by key and groups; those of what has not begun to arrive are not known."""

@@ -60,7 +60,7 @@ def encode(key: bytes, stored: CacheEntry, body: bytes) -> bytes:
         "reason": stored.reason.decode("latin-1"),
         "head": stored.head.decode("latin-1"),
         "answer": answer,
-        "born": time.time() - (time.monotonic() - stored.born),
+        "born": time.time() - (time.monotonic() - stored.time_zero),
         "fields": stored.variant.fields,
         "language": stored.variant.language,
         "groups": stored.groups,
@@ -103,10 +103,10 @@ def read_entry(path: Path) -> DiskEntry:
 def _plain(fields: dict[str, Any]) -> CacheEntry:
     answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
     variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
-    born = time.monotonic() - max(0.0, time.time() - fields["born"])
+    time_zero = time.monotonic() - max(0.0, time.time() - fields["born"])
     return CacheEntry.restored(
         fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
-        answer, born, variant, tuple(fields["groups"]),
+        answer, time_zero, variant, tuple(fields["groups"]),
     )  # fmt: skip
 
 

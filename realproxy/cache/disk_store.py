@@ -171,7 +171,7 @@ class DiskStore:
     def discard(self, key: bytes) -> bool:
         """Drop a key; returns whether it was there."""
         with self._lock:
-            self._changes.fell(key, time.monotonic())
+            self._changes.record(key, time.monotonic())
             return self._files.discard(key)
 
     def drop_groups(self, key: bytes, groups: Iterable[str]) -> None:
@@ -180,7 +180,7 @@ class DiskStore:
         with self._lock:
             now = time.monotonic()
             for group in names:
-                self._changes.fell((origin, group), now)
+                self._changes.record((origin, group), now)
             for other, entries in self._files.all().items():
                 shares = any(not names.isdisjoint(entry.plain.groups) for entry in entries)
                 if shares and isinstance(other, bytes) and origin_of(other) == origin:
@@ -189,11 +189,11 @@ class DiskStore:
     def purge(self, purge: Purge) -> set[bytes]:
         """Drop what an operator names; returns the keys."""
         with self._lock:
-            self._changes.purged(purge, time.monotonic())
+            self._changes.record_purge(purge, time.monotonic())
             gone = {
                 key
                 for key, entries in self._files.all().items()
-                if isinstance(key, bytes) and any(purge.takes(key, entry.plain.groups) for entry in entries)
+                if isinstance(key, bytes) and any(purge.matches(key, entry.plain.groups) for entry in entries)
             }
             for key in gone:
                 self._files.discard(key)
@@ -248,14 +248,14 @@ class DiskStore:
             self._add(entry, time.monotonic())
 
     def _outdated(self, entry: DiskEntry, since: float) -> bool:
-        return self._changes.overtook(entry.key, entry.plain.groups, since)
+        return self._changes.invalidated_since(entry.key, entry.plain.groups, since)
 
     def _add(self, entry: DiskEntry, now: float) -> None:
         """Take a file that is there into the index, beside the other variants of its key."""
         others = [other for other in self._files.peek(entry.key, now) or () if other.path != entry.path]
         entries = (entry, *others)[:MOST_VARIANTS]
-        fresh = max(one.plain.born + one.plain.answer.lifetime for one in entries)
-        kept = max(one.plain.born + one.plain.answer.kept for one in entries)
+        fresh = max(one.plain.time_zero + one.plain.answer.lifetime for one in entries)
+        kept = max(one.plain.time_zero + one.plain.answer.kept for one in entries)
         self._files.staying = frozenset(one.path for one in entries)
         stays = self._files.store(entry.key, entries, sum(one.size for one in entries), fresh, now, kept)
         self._files.staying = frozenset()

@@ -44,10 +44,10 @@ class CacheEntry:
         Of the answer; of its whole if this is a part.
     reason : bytes
         Its phrase.
-    born : float
+    time_zero : float
         When its age was zero, on the monotonic clock.
     answer : policies.http_cache.freshness.Answer
-        How long it is fresh, and how it may be used; its age is in `born`.
+        How long it is fresh, and how it may be used; its age is in `time_zero`.
     variant : policies.http_cache.vary.Variant
         Which requests select it.
     groups : tuple of str
@@ -56,7 +56,18 @@ class CacheEntry:
         Which bytes `body` is, if it is not the whole.
     """
 
-    __slots__ = ("answer", "body", "born", "file", "groups", "head", "part", "reason", "status", "variant")
+    __slots__ = (
+        "answer",
+        "body",
+        "file",
+        "groups",
+        "head",
+        "part",
+        "reason",
+        "status",
+        "time_zero",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -65,7 +76,7 @@ class CacheEntry:
         lines: Sequence[tuple[bytes, bytes]],
         body: bytes,
         answer: Answer,
-        born: float,
+        time_zero: float,
         variant: Variant = ANY,
         groups: tuple[str, ...] = (),
         part: Part | None = None,
@@ -74,7 +85,7 @@ class CacheEntry:
         self.file: FileBody | None = None
         self.answer = _shared(replace(answer, age=0.0))
         self.head = stored_head(status, reason, lines, len(body))
-        self.born, self.variant, self.groups = born, variant, groups
+        self.time_zero, self.variant, self.groups = time_zero, variant, groups
         self.part = part
 
     @classmethod
@@ -84,19 +95,19 @@ class CacheEntry:
         reason: bytes,
         head: bytes,
         answer: Answer,
-        born: float,
+        time_zero: float,
         variant: Variant,
         groups: tuple[str, ...],
     ) -> CacheEntry:
         """One that was stored before, from its head; without its body."""
-        stored = cls(status, reason, (), b"", answer, born, variant, groups)
+        stored = cls(status, reason, (), b"", answer, time_zero, variant, groups)
         stored.head = head
         return stored
 
     def with_body(self, body: bytes | FileBody) -> CacheEntry:
         """The same answer with another body, in memory or on disk."""
         other = CacheEntry.restored(
-            self.status, self.reason, self.head, self.answer, self.born, self.variant, self.groups
+            self.status, self.reason, self.head, self.answer, self.time_zero, self.variant, self.groups
         )
         if isinstance(body, bytes):
             other.body = body
@@ -123,7 +134,7 @@ class CacheEntry:
 
     def age(self, now: float) -> float:
         """Seconds of age at `now` on the monotonic clock."""
-        age = now - self.born
+        age = now - self.time_zero
         return age if age > 0.0 else 0.0
 
     def respond(self, request: RequestHead, added: bytes, now: float) -> tuple[int, list[bytes]]:

@@ -172,7 +172,7 @@ class Fanout:
         for follower in list(self._blocked.values()):
             _count_wait(follower, now)
             pace = follower.client.pace
-            if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
+            if now - follower.active > self.idle_timeout or (pace is not None and pace.time_left <= 0):
                 self._end(follower, Termination.CLIENT_SLOW)
 
     def _ask_again(self, followers: Iterable[Reader], turn: Turn) -> None:

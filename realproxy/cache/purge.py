@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from policies.bad_input import BadInput
 
-MOST_REMEMBERED = 4096
+MAX_REMEMBERED = 4096
 """Changes that are remembered, for answers that were asked for before them."""
 
 Member = tuple[bytes, str]
@@ -41,7 +41,7 @@ class Purge(NamedTuple):
     prefix: bytes | None = None
     tag: str | None = None
 
-    def takes(self, key: bytes, groups: Iterable[str]) -> bool:
+    def matches(self, key: bytes, groups: Iterable[str]) -> bool:
         """Whether an answer goes."""
         if self.tag is not None:
             return self.tag in groups
@@ -112,21 +112,21 @@ class InvalidationLog:
         self._purges: deque[tuple[float, Purge]] = deque()
         self._forgotten = 0.0
 
-    def fell(self, what: bytes | Member, now: float) -> None:
+    def record(self, what: bytes | Member, now: float) -> None:
         """A key, or a group of one origin, has become invalid."""
         self._fallen.pop(what, None)
         self._fallen[what] = now
-        if len(self._fallen) > MOST_REMEMBERED:
+        if len(self._fallen) > MAX_REMEMBERED:
             oldest = next(iter(self._fallen))
             self._forgotten = max(self._forgotten, self._fallen.pop(oldest))
 
-    def purged(self, purge: Purge, now: float) -> None:
+    def record_purge(self, purge: Purge, now: float) -> None:
         """Something was purged."""
         self._purges.append((now, purge))
-        if len(self._purges) > MOST_REMEMBERED // 64:
+        if len(self._purges) > MAX_REMEMBERED // 64:
             self._forgotten = max(self._forgotten, self._purges.popleft()[0])
 
-    def overtook(self, key: bytes, groups: tuple[str, ...], since: float) -> bool:
+    def invalidated_since(self, key: bytes, groups: tuple[str, ...], since: float) -> bool:
         """Whether an answer that was asked for at `since` may be from before a change."""
         if self._forgotten > since or self._fallen.get(key, since) > since:
             return True
@@ -134,4 +134,4 @@ class InvalidationLog:
             origin = origin_of(key)
             if any(self._fallen.get((origin, group), since) > since for group in groups):
                 return True
-        return any(at > since and purge.takes(key, groups) for at, purge in self._purges)
+        return any(at > since and purge.matches(key, groups) for at, purge in self._purges)

@@ -238,7 +238,7 @@ class CacheStore:
     def _keep(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
-            if self._changes.overtook(key, stored.groups, since):
+            if self._changes.invalidated_since(key, stored.groups, since):
                 return False
             self._services.add(key[: key.index(b" ")])
             variants = [stored]
@@ -248,8 +248,8 @@ class CacheStore:
             del variants[MOST_VARIANTS:]
             while len(variants) > 1 and _size(key, variants) > self.capacity:
                 variants.pop()
-            fresh = max(one.born + one.answer.lifetime for one in variants)
-            kept = max(one.born + one.answer.kept for one in variants)
+            fresh = max(one.time_zero + one.answer.lifetime for one in variants)
+            kept = max(one.time_zero + one.answer.kept for one in variants)
             return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
     def discard(self, key: bytes) -> bool:
@@ -286,12 +286,12 @@ class CacheStore:
 
     def _group_fell(self, key: bytes, group: str, now: float) -> None:
         member = origin_of(key), group
-        self._changes.fell(member, now)
+        self._changes.record(member, now)
         for other in self._index.groups.keys(member):
             self._index.discard(other)
 
     def _fell(self, key: bytes, now: float) -> None:
-        self._changes.fell(key, now)
+        self._changes.record(key, now)
         self._index.discard(key)
 
     def purge(self, purge: Purge) -> int:
@@ -300,7 +300,7 @@ class CacheStore:
         The index is not locked while it is searched for a prefix: hits go on.
         """
         with self._lock:
-            self._changes.purged(purge, time.monotonic())
+            self._changes.record_purge(purge, time.monotonic())
             if purge.tag is not None:
                 found = self._index.groups.tagged(purge.tag)
             elif purge.url is not None:
@@ -308,7 +308,7 @@ class CacheStore:
             else:
                 found = self._index.all_keys()
         if purge.prefix is not None:
-            found = [key for key in found if purge.takes(key, ())]
+            found = [key for key in found if purge.matches(key, ())]
         gone = self.disk.purge(purge) if self.disk is not None else set()
         for start in range(0, len(found), PURGED_AT_ONCE):
             with self._lock:

@@ -348,7 +348,7 @@ class CacheWriter:
                 delay = time.monotonic() - self._asked
                 renewed, answer = self._renewed(before, head, delay, held, rest)
                 return renewed if answer.reason is None else answer.reason
-        return NotStored.REFUSED if before.born > self._since else self._alone(head, body)
+        return NotStored.REFUSED if before.time_zero > self._since else self._alone(head, body)
 
     @property
     def _shared(self) -> CollapsedWriter | None:

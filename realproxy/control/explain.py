@@ -17,9 +17,9 @@ from realproxy.cache.store import cache_key
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, TargetForm, parse_request, parse_response
 from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import ForwardAccess, asked_host
+from realproxy.proxying.forward_access import ForwardAccess, target_host
 from realproxy.proxying.pipeline import FORWARD_RULES
-from realproxy.proxying.routing import asked_of, goes_forward
+from realproxy.proxying.routing import is_forward_request, request_attributes
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def explain(
             )
         return _forward(settings, head, "tunnel")
     try:
-        forwards = head.form is TargetForm.ABSOLUTE and goes_forward(
+        forwards = head.form is TargetForm.ABSOLUTE and is_forward_request(
             head, forward, b"https" if settings.tls else b"http"
         )
     except Malformed as problem:
@@ -138,18 +138,18 @@ def _forward(settings: ProxySettings, head: RequestHead, side: str) -> Explanati
     """Who may ask, what is refused, where it goes and what is told there."""
     forward = settings.forward
     assert forward is not None
-    host, target = asked_host(head), f"{head.host.decode()}:{head.port}"
+    host, target = target_host(head), f"{head.host.decode()}:{head.port}"
     cache = _cache(head, "what the origin says") if side == "forward" and forward.cache else "off"
     notes = _notes(forward, head, side)
     resolver = Resolver(settings.limits.connect_timeout)
     try:
         gate = ForwardAccess(forward, resolver, settings.limits)
         if side == "tunnel":
-            gate.admit_tunnel(head)
+            gate.check_tunnel_port(head)
         elif side != "forward":
-            gate.admit_socks(head.port)
-        gate.admit_name(host)
-        address = gate.addresses(host, head.port, ("0.0.0.0", 0))[0][0]
+            gate.check_socks_port(head.port)
+        gate.check_name(host)
+        address = gate.resolve_allowed(host, head.port, ("0.0.0.0", 0))[0][0]
     except LocalReply as refusal:
         return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache, notes=notes)
     finally:
@@ -175,7 +175,7 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
 
 def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explanation:
     verdicts = Routes(settings.route).explain(
-        asked_of(head, client, head.host.decode() if settings.tls else "")
+        request_attributes(head, client, head.host.decode() if settings.tls else "")
     )
     if not verdicts or not verdicts[-1].taken:
         return Explanation("refused", None, "404, no route takes it", "not asked", verdicts)

@@ -78,8 +78,8 @@ class WorkerHandle:
     def __init__(self, command: Sequence[str], sockets: Listeners) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
-        assert sockets.turns is not None
-        self.turns = sockets.turns.fd
+        assert sockets.balance is not None
+        self.turns = sockets.balance.fd
         self.listeners = [sock.fileno() for sock in (sockets.proxy, *sockets.tcp)]
         path = os.pathsep.join(entry for entry in sys.path if entry)
         with theirs:
@@ -96,22 +96,22 @@ class WorkerHandle:
         self._number = 0
         self._unread = b""
 
-    def tell(self, wish: str, **more: Any) -> int:
+    def send(self, wish: str, **more: Any) -> int:
         """Say what to do, without waiting for the answer; returns its number. Raises `Gone`."""
         with self._lock:
-            return self._tell(wish, more)
+            return self._send(wish, more)
 
-    def ask(self, wish: str, patience: float = ANSWER_PATIENCE, **more: Any) -> Any:
+    def call(self, wish: str, patience: float = ANSWER_PATIENCE, **more: Any) -> Any:
         """Say what to do and wait for the result; raises `Gone`, or `BadInput` as the worker does."""
         with self._lock:
-            return self._await(self._tell(wish, more), patience)
+            return self._await(self._send(wish, more), patience)
 
     def await_answer(self, number: int, patience: float) -> Any:
-        """The result of what was told; raises like `ask`."""
+        """The result of what was told; raises like `call`."""
         with self._lock:
             return self._await(number, patience)
 
-    def _tell(self, wish: str, more: dict[str, Any]) -> int:
+    def _send(self, wish: str, more: dict[str, Any]) -> int:
         self._number += 1
         line = json.dumps({"id": self._number, "do": wish, **more}).encode() + b"\n"
         try:
@@ -188,7 +188,9 @@ class Fleet:
         self._deaths: dict[int, int] = {}
         self._crew: dict[int, WorkerHandle] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._sockets = bind_listeners(settings, where)._replace(turns=AcceptBalance.create(settings.workers))
+        self._sockets = bind_listeners(settings, where)._replace(
+            balance=AcceptBalance.create(settings.workers)
+        )
         self.address: Address = self._sockets.proxy.getsockname()[:2]
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in self._sockets.tcp]
         self.admin: AdminServer | None = None
@@ -222,7 +224,7 @@ class Fleet:
         """Tell the process of a slot to serve; returns the number of its answer."""
         process = self._crew[slot]
         seed = None if self._seed is None else worker_seed(self._seed, slot)
-        return process.tell(
+        return process.send(
             "serve", settings=self._share(self.settings), seed=seed, where=self._where,
             listeners=process.listeners, turns=[process.turns, self.settings.workers, slot],
             admin=self._sockets.admin_address,
@@ -258,7 +260,7 @@ class Fleet:
 
     def _bury(self) -> None:
         """Note who has died, and when it is to be replaced."""
-        now, turns = time.monotonic(), self._sockets.turns
+        now, turns = time.monotonic(), self._sockets.balance
         assert turns is not None
         if self._spare is not None and self._spare.ended():
             self._spare.close(0.0)
@@ -269,7 +271,7 @@ class Fleet:
                 continue
             del self._crew[slot]
             process.close(0.0)
-            turns.absent(slot)
+            turns.clear(slot)
             short = now - process.since < SHORT_LIFE
             deaths = self._deaths[slot] = self._deaths.get(slot, 0) + 1 if short else 1
             self._due[slot] = now + pause_after(deaths)
@@ -300,7 +302,7 @@ class Fleet:
         asked, found = [], []
         for process in self._all():
             with contextlib.suppress(Gone):
-                asked.append((process, process.tell(wish, **more)))
+                asked.append((process, process.send(wish, **more)))
         for process, number in asked:
             with contextlib.suppress(Gone):
                 result = process.await_answer(number, ANSWER_PATIENCE)
@@ -332,20 +334,20 @@ class Fleet:
         told: list[WorkerHandle] = []
         for process in self._all():
             try:
-                process.ask("reload", settings=self._share(settings), where=where)
+                process.call("reload", settings=self._share(settings), where=where)
                 told.append(process)
             except Gone:
                 continue  # its successor gets the settings that are in force then
             except BadInput:
                 for other in told:
                     with contextlib.suppress(Gone, BadInput):
-                        other.ask("reload", settings=self._share(self.settings), where=where)
+                        other.call("reload", settings=self._share(self.settings), where=where)
                 raise
         self.settings = settings
         for process in self._all():
             if process not in told:  # it was started meanwhile, by the former settings
                 with contextlib.suppress(Gone):
-                    process.ask("reload", settings=self._share(settings), where=where)
+                    process.call("reload", settings=self._share(settings), where=where)
 
     def purge(self, **what: str | None) -> int:
         """See `realproxy.Proxy.purge`; the sum over all workers, each of which has a store of its own."""
@@ -371,7 +373,7 @@ class Fleet:
             everyone = [*self._crew.values(), *([self._spare] if self._spare is not None else [])]
             for process in everyone:
                 with contextlib.suppress(Gone):
-                    process.tell("stop")
+                    process.send("stop")
             deadline = time.monotonic() + self.settings.limits.drain + END_PATIENCE
             for process in everyone:
                 process.close(deadline - time.monotonic())

@@ -120,7 +120,7 @@ class Instance:
         )
         submit, adjust = self._workers.submit, self._workers.adjust
         self._front = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
-        self._front.entrance.turns = sockets.turns
+        self._front.entrance.balance = sockets.balance
         self._express = FastPath(self._front, self._workers, now.serving, limits.answer_timeout)
         self._front.express, pool.unwatch = self._express, self._front.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._front.close, self._tunnel_ended)
@@ -195,7 +195,7 @@ class Instance:
         now.serving.follow_meter = before.serving.follow_meter
         for part in (now.site.pool, self._front):
             part.adopt(settings.limits)
-        self._front.entrance.welcome = welcome
+        self._front.entrance.make_connection = welcome
         self.tcp.adopt(now.site.services)
         self._health.stop()
         self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
@@ -262,7 +262,7 @@ class Instance:
         self._front.end()
         self._workers.let_go()  # of what the front has still handed on
         entrance = self._front.entrance
-        turns, entrance.turns = entrance.turns, None
+        turns, entrance.balance = entrance.balance, None
         if turns is not None:
             turns.close()
         now.site.pool.close_all()

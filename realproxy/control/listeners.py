@@ -26,14 +26,14 @@ class Listeners(NamedTuple):
         Of the admin port.
     admin_address : Address or None
         Where the admin port is, in this process or in the parent.
-    turns : AcceptBalance or None
+    balance : AcceptBalance or None
         Whose turn it is to accept, where other processes accept on them, too.
     """
 
     proxy: socket.socket
     tcp: list[socket.socket]
     admin: socket.socket | None
-    turns: AcceptBalance | None = None
+    balance: AcceptBalance | None = None
     admin_address: Address | None = None
 
     def close(self) -> None:
@@ -41,8 +41,8 @@ class Listeners(NamedTuple):
         for sock in (self.proxy, *self.tcp, self.admin):
             if sock is not None:
                 sock.close()
-        if self.turns is not None:
-            self.turns.close()
+        if self.balance is not None:
+            self.balance.close()
 
 
 def bind_listeners(settings: ProxySettings, where: str) -> Listeners:

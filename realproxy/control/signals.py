@@ -86,7 +86,7 @@ class Signals:
                 yield wish
 
 
-def serve_until_told(proxy: Proxy, file: Path | str, signals: Signals) -> None:
+def serve_until_stopped(proxy: Proxy, file: Path | str, signals: Signals) -> None:
     """Obey the signals to a proxy that serves what `file` describes, until one asks to end.
 
     A file that is wrong is refused in one line on standard error; the former settings stay.

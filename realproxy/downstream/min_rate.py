@@ -32,7 +32,7 @@ class MinRate:
         self._rate, self._patience = rate, patience
         self._moved, self._waited = 0, 0.0
 
-    def another(self) -> MinRate:
+    def fresh(self) -> MinRate:
         """One for another message of the same client."""
         return MinRate(self._rate, self._patience)
 
@@ -49,7 +49,7 @@ class MinRate:
         self._waited += seconds
 
     @property
-    def left(self) -> float:
+    def time_left(self) -> float:
         """Seconds that the client may still keep us waiting, if nothing moves."""
         return min(self._patience, GRACE + self._moved / self._rate - self._waited)
 
@@ -84,6 +84,6 @@ class MinRate:
             self.waited(now - before)
             self.moved(sent)
             data = data[sent:]
-            if data and (self.left <= 0 or now - stuck > self._patience):
+            if data and (self.time_left <= 0 or now - stuck > self._patience):
                 raise BlockingIOError
         return total

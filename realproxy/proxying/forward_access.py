@@ -41,7 +41,7 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def asked_host(head: RequestHead) -> str:
+def target_host(head: RequestHead) -> str:
     """The host that a request asks for, without brackets."""
     return head.host.decode().removeprefix("[").removesuffix("]")
 
@@ -109,7 +109,7 @@ class ForwardAccess:
         return is_known(self.settings.auth, user, password)
 
     @property
-    def asks_parent(self) -> bool:
+    def sends_to_parent(self) -> bool:
         """Whether plain requests go to a parent as they are."""
         return self.parent is not None and self.parent.takes_requests
 
@@ -117,11 +117,11 @@ class ForwardAccess:
         """Whether a request for `host` needs no parent and no look-up, and so no waiting."""
         return self.parent is None and self._resolver.knows(host)
 
-    def upstream(self, target: str) -> str:
+    def upstream_name(self, target: str) -> str:
         """What the log calls the upstream: the parent, or else the target."""
         return target if self.parent is None else self.parent.parent.name
 
-    def handshake(self) -> ServerHandshake | None:
+    def socks_handshake(self) -> ServerHandshake | None:
         """For a client that speaks SOCKS; None if that is off."""
         if not self._socks:
             return None
@@ -129,26 +129,26 @@ class ForwardAccess:
 
     # --- where ----------------------------------------------------------------------------------
 
-    def admit_tunnel(self, head: RequestHead) -> None:
+    def check_tunnel_port(self, head: RequestHead) -> None:
         """Refuse CONNECT to a port that it must not lead to."""
         if head.port not in self._tunnel_ports:
             raise LocalReply(
                 403, Termination.REFUSED, f"forward.connect_ports: {head.port} is not among them"
             )
 
-    def admit_socks(self, port: int) -> None:
+    def check_socks_port(self, port: int) -> None:
         """Refuse SOCKS to a port that it must not lead to."""
         ports = self.settings.socks_ports
         if ports is not None and port not in ports:
             raise LocalReply(403, Termination.REFUSED, f"forward.socks_ports: {port} is not among them")
 
-    def admit_name(self, host: str) -> None:
+    def check_name(self, host: str) -> None:
         """Refuse what is blocked by its name."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
             raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}")
 
-    def addresses(self, host: str, port: int, own: Address) -> list[Address]:
+    def resolve_allowed(self, host: str, port: int, own: Address) -> list[Address]:
         """Where a request may be sent: addresses that were looked up and checked, to be dialled as they are.
 
         Behind a parent a name is not looked up but left to the parent, unless it is an address or this
@@ -157,7 +157,7 @@ class ForwardAccess:
         Parameters
         ----------
         host : str
-            Name or address, admitted by `admit_name`.
+            Name or address, admitted by `check_name`.
         port : int
             Of the target.
         own : Address
@@ -172,30 +172,30 @@ class ForwardAccess:
             name = normal_host(host)
             if is_local_name(name):
                 for loopback in ("127.0.0.1", "::1"):
-                    self.admit_addresses(host, [(loopback, port)], own)
+                    self.check_addresses(host, [(loopback, port)], own)
             elif written := read_address(name):
-                return self.admit_addresses(host, [(written, port)], own)
+                return self.check_addresses(host, [(written, port)], own)
             return [(name, port)]
-        return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
+        return self.check_addresses(host, self._resolver.resolve((host, port)), own)
 
-    def places(self, host: str, port: int, own: Address) -> list[Address]:
-        """Where to send a plain request; raises like `addresses`."""
-        addresses = self.addresses(host, port, own)
+    def endpoints(self, host: str, port: int, own: Address) -> list[Address]:
+        """Where to send a plain request; raises like `resolve_allowed`."""
+        addresses = self.resolve_allowed(host, port, own)
         return addresses if self.parent is None else [self.parent.place(*addresses[0])]
 
-    def open(
+    def open_tunnel(
         self, host: str, port: int, own: Address, head: RequestHead | None = None
     ) -> tuple[socket.socket, bytes]:
-        """A connection for a tunnel, and the first bytes that came; raises like `addresses`.
+        """A connection for a tunnel, and the first bytes that came; raises like `resolve_allowed`.
 
         `head` is that of the CONNECT which asks for it, if one does.
         """
-        addresses = self.addresses(host, port, own)
+        addresses = self.resolve_allowed(host, port, own)
         if self.parent is not None:
             return self.parent.open(*addresses[0], connect_via(head, self._rules))
         return connect(addresses, self._limits.connect_timeout), b""
 
-    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+    def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Those of the resolved addresses that may be dialled; raises `LocalReply` 403 if there is none."""
         listening = (own, *self.tcp)
         others = [address for address in found if not any(is_own(address, one) for one in listening)]
@@ -219,7 +219,7 @@ class ForwardAccess:
 
     # --- what is told ---------------------------------------------------------------------------
 
-    def request(
+    def request_head(
         self,
         head: RequestHead,
         client: str,
@@ -228,5 +228,5 @@ class ForwardAccess:
         whole: bool = False,
     ) -> bytes:
         """The head to send on, see `realproxy.messages.headers.forward_request`."""
-        parent = self.parent.fields if self.parent is not None and self.asks_parent else None
+        parent = self.parent.fields if self.parent is not None and self.sends_to_parent else None
         return forward_request(head, self._rules, client, validators, parent=parent, whole=whole)

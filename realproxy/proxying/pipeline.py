@@ -24,11 +24,11 @@ from realproxy.net.address import Address
 from realproxy.proxying.cache_lookup import CachePhase
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.faults import FaultTarget, inject
-from realproxy.proxying.forward_access import ForwardAccess, asked_host
+from realproxy.proxying.forward_access import ForwardAccess, target_host
 from realproxy.proxying.reply import answer_as_last, send_cached, send_local_reply
 from realproxy.proxying.response import ReadProgress, ResponseForwarder
 from realproxy.proxying.revalidation import BackgroundRevalidation
-from realproxy.proxying.routing import asked_of, goes_forward
+from realproxy.proxying.routing import is_forward_request, request_attributes
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.upstream.parent_proxy import ParentRoundTrip
@@ -78,7 +78,7 @@ class Pipeline:
         if head.form is TargetForm.AUTHORITY:
             turn.exchange.side = "tunnel"
             return self._tunnel(turn, forward)
-        elsewhere = head.form is TargetForm.ABSOLUTE and goes_forward(
+        elsewhere = head.form is TargetForm.ABSOLUTE and is_forward_request(
             head, None if forward is None else forward.settings, head.scheme
         )
         if b"max-forwards" in head.fields and not decrement(head):
@@ -150,7 +150,9 @@ class Pipeline:
 
     def _reverse(self, turn: RequestContext) -> Outcome:
         site, head, exchange = self._site, turn.head, turn.exchange
-        number = exchange.route = site.routes.match(asked_of(head, exchange.client, turn.client.sni))
+        number = exchange.route = site.routes.match(
+            request_attributes(head, exchange.client, turn.client.sni)
+        )
         if number is None:
             raise LocalReply(404, Termination.NO_ROUTE, "no route takes this request")
         route = site.settings.route[number]
@@ -227,7 +229,7 @@ class Pipeline:
     def _forward(self, turn: RequestContext, forward: ForwardAccess) -> Outcome:
         head, patient = turn.head, turn.client.patient
         turn.exchange.user = forward.authorise(head)
-        forward.admit_name(asked_host(head))
+        forward.check_name(target_host(head))
         if forward.settings.cache:
             if not patient:
                 return self._from_memory(turn, "")
@@ -236,14 +238,14 @@ class Pipeline:
             if not isinstance(found, CacheWriter):
                 return send_cached(turn, found, self._limits.head) if found is not None else Outcome.AWAY
             turn.recording = found
-        if not patient and not (self._prompt and forward.is_prompt(asked_host(head))):
+        if not patient and not (self._prompt and forward.is_prompt(target_host(head))):
             return Outcome.WORKER
         recording = turn.recording
         addresses = self._permitted(head, forward)
-        turn.exchange.upstream = forward.upstream(head.authority.decode())
+        turn.exchange.upstream = forward.upstream_name(head.authority.decode())
         validators = recording.validators if recording is not None else None
-        way = FixedTarget(addresses, forward.request(head, turn.client.address, validators))
-        kind = ParentRoundTrip if forward.asks_parent else RoundTrip
+        way = FixedTarget(addresses, forward.request_head(head, turn.client.address, validators))
+        kind = ParentRoundTrip if forward.sends_to_parent else RoundTrip
         receiver = turn.lead or turn.client
         hop = kind(self._site.pool, self._limits, receiver, turn.exchange, head, way)
         turn.fetch = ResponseForwarder(hop, recording, turn.keep)
@@ -256,12 +258,12 @@ class Pipeline:
         exchange.user = forward.authorise(head)
         if head.framing:
             raise LocalReply(400, Termination.CLIENT_BAD, "CONNECT with a body")
-        forward.admit_tunnel(head)
-        forward.admit_name(asked_host(head))
-        exchange.upstream = forward.upstream(head.target.decode())
+        forward.check_tunnel_port(head)
+        forward.check_name(target_host(head))
+        exchange.upstream = forward.upstream_name(head.target.decode())
         start = time.monotonic()
         with self._site.waits.unknown():
-            target, first = forward.open(asked_host(head), head.port, self._own, head)
+            target, first = forward.open_tunnel(target_host(head), head.port, self._own, head)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
         try:
@@ -276,7 +278,7 @@ class Pipeline:
 
     def _permitted(self, head: RequestHead, forward: ForwardAccess) -> list[Address]:
         with self._site.waits.unknown():
-            return forward.places(asked_host(head), head.port, self._own)
+            return forward.endpoints(target_host(head), head.port, self._own)
 
 
 def _stand_in(turn: RequestContext, fetch: ResponseForwarder, refusal: LocalReply) -> bool:

@@ -20,7 +20,7 @@ from realproxy.http1 import Malformed, RequestHead
 from realproxy.messages.headers import upstream_request
 from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.proxying.forward_access import asked_host
+from realproxy.proxying.forward_access import target_host
 from realproxy.proxying.response import ResponseForwarder
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
@@ -168,8 +168,8 @@ class BackgroundRevalidation:
     def _from_anywhere(self, head: RequestHead, exchange: RequestRecord, recording: CacheWriter) -> None:
         forwarding = self._site.forwarding
         assert forwarding is not None
-        addresses = forwarding.places(asked_host(head), head.port, self._own)
-        request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
+        addresses = forwarding.endpoints(target_host(head), head.port, self._own)
+        request = forwarding.request_head(head, exchange.client, recording.validators or (), whole=True)
         self._run(FixedTarget(addresses, request), head, exchange, recording)
 
     def _run(

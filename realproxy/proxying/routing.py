@@ -7,13 +7,13 @@ from policies.settings import Forward
 from realproxy.http1 import Malformed, RequestHead
 
 
-def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
+def request_attributes(head: RequestHead, client: str, sni: str = "") -> Asked:
     """What routes look at."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
     return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
 
 
-def goes_forward(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
+def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
     """Whether a request in absolute-form is for the forward side.
 
     The reverse side serves what came over TLS as ``https``. To other hosts, only a tunnel may carry it.

@@ -60,41 +60,41 @@ class SocksRequests:
         self,
         client: DownstreamConnection,
         shake: ServerHandshake,
-        exchange: RequestRecord,
+        record: RequestRecord,
         site: ConfigSnapshot,
     ) -> bool:
         """Do what was asked, or say why not; returns whether the relay thread has taken the client over."""
-        exchange.side = f"socks{shake.version}"
+        record.side = f"socks{shake.version}"
         try:
-            return self._answer(client, shake, exchange, site)
+            return self._answer(client, shake, record, site)
         except Aborted as cut:
-            exchange.end = cut.end
+            record.end = cut.end
             return False
 
     def _answer(
         self,
         client: DownstreamConnection,
         shake: ServerHandshake,
-        exchange: RequestRecord,
+        record: RequestRecord,
         site: ConfigSnapshot,
     ) -> bool:
         request, forwarding = shake.request, site.forwarding
         if request is None or forwarding is None:  # the client has its answer already
-            exchange.end = Termination.UNAUTHENTICATED if shake.bad_credentials else Termination.CLIENT_BAD
-            exchange.status = 407 if shake.bad_credentials else 400
-            exchange.detail = shake.problem
+            record.end = Termination.UNAUTHENTICATED if shake.bad_credentials else Termination.CLIENT_BAD
+            record.status = 407 if shake.bad_credentials else 400
+            record.detail = shake.problem
             return False
-        exchange.user, exchange.head = request.user, _as_head(request)
-        exchange.upstream = forwarding.upstream(exchange.head.target.decode("latin-1"))
+        record.user, record.head = request.user, _as_head(request)
+        record.upstream = forwarding.upstream_name(record.head.target.decode("latin-1"))
         client.buffer = shake.rest
         try:
             if request.command is Command.CONNECT:
-                self._connect(client, request, exchange, site, forwarding)
+                self._connect(client, request, record, site, forwarding)
             else:
-                exchange.side = "udp"
-                self._associate(client, request, exchange, site, forwarding)
+                record.side = "udp"
+                self._associate(client, request, record, site, forwarding)
         except LocalReply as refusal:
-            exchange.end, exchange.detail, exchange.status = refusal.end, refusal.detail, refusal.status
+            record.end, record.detail, record.status = refusal.end, refusal.detail, refusal.status
             client.send([request.reply(reply_code(refusal))])
             return False
         return True
@@ -103,31 +103,31 @@ class SocksRequests:
         self,
         client: DownstreamConnection,
         request: SocksRequest,
-        exchange: RequestRecord,
+        record: RequestRecord,
         site: ConfigSnapshot,
         forwarding: ForwardAccess,
     ) -> None:
-        forwarding.admit_socks(request.port)
-        forwarding.admit_name(request.host)
+        forwarding.check_socks_port(request.port)
+        forwarding.check_name(request.host)
         start = time.monotonic()
         with site.waits.unknown():
-            target, first = forwarding.open(request.host, request.port, self._own)
-        exchange.asked = exchange.answered = time.monotonic()
-        exchange.connecting = exchange.asked - start
+            target, first = forwarding.open_tunnel(request.host, request.port, self._own)
+        record.asked = record.answered = time.monotonic()
+        record.connecting = record.asked - start
         try:
             client.send([request.reply(Reply.SUCCEEDED, *_bound(target))])
         except Aborted:
             target.close()
             raise
-        exchange.status = 200
+        record.status = 200
         client.state = State.TUNNEL
-        self._relay.add(client, target, exchange, first)
+        self._relay.add(client, target, record, first)
 
     def _associate(
         self,
         client: DownstreamConnection,
         request: SocksRequest,
-        exchange: RequestRecord,
+        record: RequestRecord,
         site: ConfigSnapshot,
         forwarding: ForwardAccess,
     ) -> None:
@@ -141,15 +141,15 @@ class SocksRequests:
         try:
             inner.setblocking(False)
             inner.bind((here, 0))
-            exchange.asked = exchange.answered = time.monotonic()
+            record.asked = record.answered = time.monotonic()
             client.send([request.reply(Reply.SUCCEEDED, *_bound(inner))])
         except BaseException:
             inner.close()
             raise
-        exchange.status = 200
+        record.status = 200
         client.state = State.TUNNEL
         resolver, idle_timeout = site.pool.resolver, site.settings.limits.idle_timeout
-        self._associations.add(client, inner, request, exchange, forwarding, resolver, idle_timeout)
+        self._associations.add(client, inner, request, record, forwarding, resolver, idle_timeout)
 
 
 def _bound(sock: socket.socket) -> Address:

@@ -14,7 +14,7 @@ import os
 
 YIELD = 0.001
 """Seconds for which a process leaves new connections to the others."""
-MOST_YIELDS = 5
+MAX_YIELDS = 5
 """Times in a row that it does so: the others may be stuck."""
 ABSENT = 2**63
 """What is written for a process that accepts nothing."""
@@ -46,20 +46,20 @@ class AcceptBalance:
         os.ftruncate(fd, 8 * slots)
         turns = cls(fd, slots, -1)
         for slot in range(slots):
-            turns.absent(slot)
+            turns.clear(slot)
         return turns
 
-    def absent(self, slot: int) -> None:
+    def clear(self, slot: int) -> None:
         """A process accepts nothing any more."""
         self._counts[slot] = ABSENT
 
-    def note(self, connections: int) -> None:
+    def publish(self, connections: int) -> None:
         """The caller has so many connections now."""
         self._counts[self._slot] = connections
 
-    def is_mine(self) -> bool:
+    def may_accept(self) -> bool:
         """Whether the caller is to accept, as nobody has fewer connections, or nobody else does."""
-        if self._counts[self._slot] <= min(self._counts) or self._yields >= MOST_YIELDS:
+        if self._counts[self._slot] <= min(self._counts) or self._yields >= MAX_YIELDS:
             self._yields = 0
             return True
         self._yields += 1

@@ -1,7 +1,8 @@
-"""The entrance: accepts clients, up to the cap, and in turn with the other processes.
+"""Accepts clients, up to the limit, and in balance with the other processes.
 
-Threads. All belongs to the front thread, but `left`, which whoever closes a connection calls, and
-`adopt`. `clients` is changed by single dict operations only, which the interpreter makes atomic.
+Threads. Everything belongs to the front thread, except `connection_closed`, which the thread that closes
+a connection calls, and `adopt`. `clients` is changed only by single dict operations, which the
+interpreter makes atomic.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Acceptor:
     Parameters
     ----------
     listener : socket.socket
-        Bound and listening; `shut` closes it.
+        Bound and listening; `close` closes it.
     epoll : select.epoll
         Where the front thread waits, for the listener and for who was let in.
     limits : Limits
@@ -52,7 +53,7 @@ class Acceptor:
         Descriptor of the listener; -1 once it is shut.
     accepted : int
         Clients that were let in.
-    turns : AcceptBalance or None
+    balance : AcceptBalance or None
         Whose turn it is, if other processes accept from the same listener.
     welcome : callable
         As given; may be replaced at any time.
@@ -70,8 +71,8 @@ class Acceptor:
         welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
         self._listener, self._epoll, self._limits, self._waits = listener, epoll, limits, waits
-        self._clients, self.welcome, self.fd = clients, welcome, listener.fileno()
-        self.turns: AcceptBalance | None = None
+        self._clients, self.make_connection, self.fd = clients, welcome, listener.fileno()
+        self.balance: AcceptBalance | None = None
         self.accepted = 0
         self.yielding = self._full = self._no_room = False
         self._pausing = threading.Lock()
@@ -79,8 +80,8 @@ class Acceptor:
 
     def open(self) -> None:
         """Begin to look for clients."""
-        if self.turns is not None:
-            self.turns.note(0)
+        if self.balance is not None:
+            self.balance.publish(0)
         self._listener.setblocking(False)
         self._epoll.register(self.fd, select.EPOLLIN)
 
@@ -91,10 +92,10 @@ class Acceptor:
             if self._full:
                 self._listen(True)
 
-    def admit(self, now: float, *, last: bool = False) -> None:
+    def accept(self, now: float, *, last: bool = False) -> None:
         """Accept those who wait: some of them, or (`last`) as many as there may be, whosever turn it is."""
         for _ in range(self._limits.connections if last else ACCEPT_AT_ONCE):
-            if self.turns is not None and not last and not self.turns.is_mine():
+            if self.balance is not None and not last and not self.balance.may_accept():
                 self.yielding = True
                 self._listen(False)
                 return
@@ -107,38 +108,38 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno in _NO_ROOM:
-                    self._listen(False)  # until `try_again`
+                    self._listen(False)  # until `retry`
                     self._no_room = True
                     return
                 continue  # that client is gone already
             self._let_in(sock, address[0], now)
 
-    def left(self) -> None:
+    def connection_closed(self) -> None:
         """A connection was closed."""
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
+        if self.balance is not None:
+            self.balance.publish(len(self._clients))
         if self._full:
             with self._pausing:
                 if self._full and len(self._clients) < self._limits.connections:
                     self._listen(True)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Look for clients again after `yielding`."""
         self.yielding = False
         self._listen(True)
 
-    def try_again(self) -> None:
+    def retry(self) -> None:
         """Look for clients again if there was no room for them a while ago."""
         if self._no_room:
             self._no_room = False
             self._listen(True)
 
-    def shut(self, now: float) -> None:
+    def close(self, now: float) -> None:
         """Accept no more, but for who is in the listener's queue. Later calls do nothing."""
         if self._listener.fileno() >= 0:
             self._epoll.unregister(self.fd)
             refuse_new_connections(self._listener)
-            self.admit(now, last=True)
+            self.accept(now, last=True)
             self.fd = -1  # another connection has this number next
             self._listener.close()
 
@@ -151,14 +152,14 @@ class Acceptor:
         except OSError:
             sock.close()
             return
-        client = self.welcome(sock, address, self._waits)
+        client = self.make_connection(sock, address, self._waits)
         client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
         if limits.min_rate is not None:
             client.pace = MinRate(limits.min_rate, patience)
         self._clients[client.fd] = client
         self.accepted += 1
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
+        if self.balance is not None:
+            self.balance.publish(len(self._clients))
         self._epoll.register(client.fd, ARMED)
 
     def _pause(self) -> None:

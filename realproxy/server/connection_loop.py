@@ -238,7 +238,7 @@ class ConnectionLoop:
         """Close a connection: the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
-        self.entrance.left()
+        self.entrance.connection_closed()
         if self.draining:
             self.wake()
 
@@ -275,7 +275,7 @@ class ConnectionLoop:
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
             if entrance.yielding:
-                entrance.go_on()
+                entrance.resume()
             for fd, happened in events:
                 client = self._clients.get(fd)
                 if client is not None:
@@ -283,7 +283,7 @@ class ConnectionLoop:
                         client.missed = True  # its end is told once, and lies behind what it has sent
                     self._read(client, now)
                 elif fd == entrance.fd:
-                    entrance.admit(now)
+                    entrance.accept(now)
                 elif fd == self._wake:
                     self._drained()
                 elif self.express is not None:
@@ -354,7 +354,7 @@ class ConnectionLoop:
 
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
-        self.entrance.try_again()
+        self.entrance.retry()
         for client in list(self._clients.values()):
             if client.deadline <= now and self._take(client):
                 self._part_with(client, now)
@@ -369,7 +369,7 @@ class ConnectionLoop:
         if not self.draining:
             return
         now = time.monotonic()
-        self.entrance.shut(now)
+        self.entrance.close(now)
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):

@@ -272,7 +272,7 @@ class HttpServer:
 
     def _handshake(self) -> ServerHandshake | None:
         forwarding = self._site.forwarding
-        return forwarding.handshake() if forwarding is not None else None
+        return forwarding.socks_handshake() if forwarding is not None else None
 
     def _count(self, exchange: RequestRecord, worker: ThreadState, *, ended: bool) -> None:
         """Count an exchange, and log it unless the relay thread does so when it has ended."""

@@ -49,7 +49,7 @@ class TcpProxy:
     limits : Limits
         From the settings; `connections` is for each listener.
     logged : callable
-        Takes the exchange of a connection that has ended.
+        Takes the record of a connection that has ended.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class TcpProxy:
 
     def ended(self, connection: _Connection) -> None:
         """A connection is closed."""
-        exchange = connection.exchange
+        record = connection.record
         self._open.discard(connection)
-        self._sent += exchange.sent
-        self._received += exchange.received
-        self._failed += exchange.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
-        self.logged(exchange)
+        self._sent += record.sent
+        self._received += record.received
+        self._failed += record.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
+        self.logged(record)
         self._listen(True)
 
     def _drain(self) -> None:
@@ -149,7 +149,7 @@ class _Connection:
     """A client's connection, from its acceptance to its end: who is it, then where to, then a tunnel."""
 
     __slots__ = (
-        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "exchange",
+        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "record",
         "tunnel",
     )  # fmt: skip
 
@@ -161,9 +161,9 @@ class _Connection:
         self._failed: list[int] = []
         self.tunnel: Tunnel | None = None
         now = time.monotonic()
-        self.exchange = RequestRecord(peer[0], now, now)
+        self.record = RequestRecord(peer[0], now, now)
         self._service = owner.service
-        self.exchange.side, self.exchange.service = "tcp", self._service.name
+        self.record.side, self.record.service = "tcp", self._service.name
 
     def begin(self) -> None:
         owner, sock = self._owner, self._sock
@@ -200,7 +200,7 @@ class _Connection:
             return
         if header is not None:
             self._peer = header.source or self._peer
-            self.exchange.client = self._peer[0]
+            self.record.client = self._peer[0]
             self._read = self._read[header.size :]
             self._owner.relay.forget(self._sock)
             self._find_upstream()
@@ -220,7 +220,7 @@ class _Connection:
         if pick.index in self._failed:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
             return
-        self.exchange.upstream = pick.name
+        self.record.upstream = pick.name
         owner.names.resolve(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
@@ -241,10 +241,10 @@ class _Connection:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
 
     def _connected(self, upstream: socket.socket) -> None:
-        owner, exchange = self._owner, self.exchange
+        owner, record = self._owner, self.record
         self._dial = None
-        exchange.asked = exchange.answered = time.monotonic()
-        exchange.connecting = exchange.asked - exchange.arrived
+        record.asked = record.answered = time.monotonic()
+        record.connecting = record.asked - record.arrived
         try:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._service.proxy_protocol is not None:
@@ -260,16 +260,16 @@ class _Connection:
     # --- the end --------------------------------------------------------------------------------
 
     def _ended(self, tunnel: Tunnel, end: Termination) -> None:
-        self.exchange.sent = tunnel.down.count
-        self.exchange.received = max(0, tunnel.up.count - len(self._header))
+        self.record.sent = tunnel.down.count
+        self.record.received = max(0, tunnel.up.count - len(self._header))
         self._close(end)
 
     def _close(self, end: Termination) -> None:
-        self.exchange.end, self.exchange.ended = end, time.monotonic()
+        self.record.end, self.record.ended = end, time.monotonic()
         self._owner.relay.forget(self._sock)
         self._sock.close()
         if self._pick is not None:
-            self._pick.finish(False if self.exchange.asked else None)
+            self._pick.finish(False if self.record.asked else None)
         self._owner.ended(self)
 
 
@@ -302,7 +302,7 @@ class TcpProxies:
     resolver : Resolver
         For upstreams that are named.
     logged : callable
-        Takes the exchange of a connection that has ended.
+        Takes the record of a connection that has ended.
     """
 
     def __init__(

@@ -41,13 +41,13 @@ MOST_HELD = 16
 class AccessCheck(Protocol):
     """What lets targets through; each raises `LocalReply` for what it does not."""
 
-    def admit_socks(self, port: int) -> None:
+    def check_socks_port(self, port: int) -> None:
         """Whether a port may be asked for."""
 
-    def admit_name(self, host: str) -> None:
+    def check_name(self, host: str) -> None:
         """Whether a name may be asked for."""
 
-    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+    def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Those of the addresses of a host that may be sent to."""
 
 
@@ -63,7 +63,7 @@ class UdpAssociations:
     relay : TunnelRelay
         Whose thread does everything.
     logged : callable
-        Takes the exchange of an association that has ended.
+        Takes the record of an association that has ended.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class UdpAssociations:
         client: DownstreamConnection,
         inner: socket.socket,
         request: SocksRequest,
-        exchange: RequestRecord,
+        record: RequestRecord,
         gate: AccessCheck,
         resolver: Resolver,
         idle_timeout: float,
@@ -102,7 +102,7 @@ class UdpAssociations:
             The one that the client was told of.
         request : SocksRequest
             What was asked.
-        exchange : RequestRecord
+        record : RequestRecord
             The record; it is logged when the association has ended.
         gate : AccessCheck
             Lets its targets through.
@@ -114,13 +114,13 @@ class UdpAssociations:
 
         def begin() -> None:
             names = AsyncResolver(self.relay, resolver)
-            self._open.add(UdpAssociation(self, client, inner, request, exchange, gate, names, idle_timeout))
+            self._open.add(UdpAssociation(self, client, inner, request, record, gate, names, idle_timeout))
 
         if not self.relay.call(begin):
             inner.close()
-            exchange.end, exchange.ended = Termination.STOPPED, time.monotonic()
+            record.end, record.ended = Termination.STOPPED, time.monotonic()
             self.release(client)
-            self.logged(exchange)
+            self.logged(record)
 
     def discard(self, association: UdpAssociation) -> None:
         """It has ended."""
@@ -140,12 +140,12 @@ class UdpAssociation:
         client: DownstreamConnection,
         inner: socket.socket,
         request: SocksRequest,
-        exchange: RequestRecord,
+        record: RequestRecord,
         gate: AccessCheck,
         names: AsyncResolver,
         idle_timeout: float,
     ) -> None:
-        self._owner, self._client, self._inner, self._exchange = owner, client, inner, exchange
+        self._owner, self._client, self._inner, self._record = owner, client, inner, record
         self._gate, self._names, self._idle_timeout = gate, names, idle_timeout
         self._outer: dict[int, socket.socket] = {}
         self._targets: dict[Address, Address | None] = {}
@@ -190,9 +190,9 @@ class UdpAssociation:
             sock.close()
         self._owner.relay.forget(self._client.sock)
         self._owner.discard(self)
-        self._exchange.end, self._exchange.ended = end, time.monotonic()
+        self._record.end, self._record.ended = end, time.monotonic()
         self._owner.release(self._client)
-        self._owner.logged(self._exchange)
+        self._owner.logged(self._record)
 
     # --- from the client ------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class UdpAssociation:
             datagram = read_datagram(packet)
             if datagram is not None:
                 self._active = now
-                self._exchange.received += len(datagram.data)
+                self._record.received += len(datagram.data)
                 self._forward(datagram)
 
     def _is_client(self, sender: tuple[str, int]) -> bool:
@@ -231,8 +231,8 @@ class UdpAssociation:
             return
         self._held[target] = [datagram.data]
         try:
-            self._gate.admit_socks(datagram.port)
-            self._gate.admit_name(datagram.host)
+            self._gate.check_socks_port(datagram.port)
+            self._gate.check_name(datagram.host)
         except LocalReply as refusal:
             self._settle(target, None, refusal.detail)
             return
@@ -245,7 +245,7 @@ class UdpAssociation:
             self._held.pop(target, None)  # asked for again with the next datagram
             return
         try:
-            admitted = self._gate.admit_addresses(target[0], found, self._owner.own)
+            admitted = self._gate.check_addresses(target[0], found, self._owner.own)
             # No handshake will tell whether an address works: IPv4 first.
             address = min(admitted, key=lambda one: ":" in one[0])
         except LocalReply as refusal:
@@ -258,7 +258,7 @@ class UdpAssociation:
         while len(self._targets) >= MOST_TARGETS:
             del self._targets[next(iter(self._targets))]
         self._targets[target] = address
-        self._exchange.detail = self._exchange.detail or refused
+        self._record.detail = self._record.detail or refused
         for data in self._held.pop(target, []):
             self._send(address, data)
 
@@ -290,6 +290,6 @@ class UdpAssociation:
             if self._peer is None or address not in self._targets.values():
                 continue
             self._active = now
-            self._exchange.sent += len(data)
+            self._record.sent += len(data)
             with contextlib.suppress(OSError):
                 self._inner.sendto(wrap_datagram(*address, data), self._peer)

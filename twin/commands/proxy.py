@@ -20,12 +20,12 @@ def serve(proxy_file: ProxyFile) -> None:
     SIGHUP reads the file again without losing a request; SIGUSR1 reopens the log.
     """
     from realproxy import Proxy
-    from realproxy.control.signals import Signals, serve_until_told
+    from realproxy.control.signals import Signals, serve_until_stopped
 
     with Signals() as signals, Proxy.load(proxy_file) as proxy:
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
         print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
-        serve_until_told(proxy, proxy_file, signals)
+        serve_until_stopped(proxy, proxy_file, signals)
 
 
 def check(proxy_file: ProxyFile) -> None:

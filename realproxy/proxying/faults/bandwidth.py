@@ -24,10 +24,10 @@ class InjectedBandwidth:
         self._since = 0.0
         self._waits: BlockedThreads
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        self._waits = struck.waits
-        struck.client.shapes.append(self)
+        self._waits = target.waits
+        target.client.shapes.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces`; returns their length. Raises `OSError`."""

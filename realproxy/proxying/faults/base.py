@@ -23,7 +23,7 @@ class FaultTarget:
     ----------
     client : DownstreamConnection
         Who asks.
-    exchange : RequestRecord
+    record : RequestRecord
         The record.
     waits : BlockedThreads
         Where a worker that waits is counted.
@@ -31,18 +31,18 @@ class FaultTarget:
         Where further chance comes from.
     """
 
-    __slots__ = ("client", "exchange", "rng", "waits")
+    __slots__ = ("client", "record", "rng", "waits")
 
     def __init__(
-        self, client: DownstreamConnection, exchange: RequestRecord, waits: BlockedThreads, rng: random.Random
+        self, client: DownstreamConnection, record: RequestRecord, waits: BlockedThreads, rng: random.Random
     ) -> None:
-        self.client, self.exchange, self.waits, self.rng = client, exchange, waits, rng
+        self.client, self.record, self.waits, self.rng = client, record, waits, rng
 
 
 class Injected(Protocol):
     """A kind of fault, made from its settings."""
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """Do it: wait, end the request by `Refusal` or `Cut`, or change how its answer is sent."""
 
 
@@ -59,9 +59,9 @@ def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
     return remember
 
 
-def inject(faults: Sequence[Fault], struck: FaultTarget) -> None:
+def inject(faults: Sequence[Fault], target: FaultTarget) -> None:
     """Let the faults of a route strike a request, as chance has it; the log names those that did."""
-    for chosen in struck_by(faults, struck.rng):
-        exchange = struck.exchange
-        exchange.fault = f"{exchange.fault}+{chosen.kind}" if exchange.fault else chosen.kind
-        KINDS[chosen.kind](chosen).inject(struck)
+    for chosen in struck_by(faults, target.rng):
+        record = target.record
+        record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
+        KINDS[chosen.kind](chosen).inject(target)

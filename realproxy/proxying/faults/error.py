@@ -14,6 +14,6 @@ class InjectedError:
     def __init__(self, settings: Error) -> None:
         self._settings = settings
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
         raise LocalReply(self._settings.status, Termination.FAULT, "an injected fault")

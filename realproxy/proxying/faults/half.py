@@ -23,10 +23,10 @@ class InjectedHalf:
         self._left = -1
         self._client: DownstreamConnection
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        self._client = struck.client
-        struck.client.shapes.append(self)
+        self._client = target.client
+        target.client.shapes.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send as much of `pieces` as may come; returns their length. Raises `Aborted` at the cut."""

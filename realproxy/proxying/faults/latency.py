@@ -16,7 +16,7 @@ class InjectedLatency:
     def __init__(self, settings: Latency) -> None:
         self._settings = settings
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        with struck.waits.unknown():
-            time.sleep(delay_of(self._settings, struck.rng))
+        with target.waits.unknown():
+            time.sleep(delay_of(self._settings, target.rng))

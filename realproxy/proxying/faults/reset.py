@@ -14,7 +14,7 @@ class InjectedReset:
     def __init__(self, _settings: Reset) -> None:
         return
 
-    def inject(self, struck: FaultTarget) -> None:
+    def inject(self, target: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        struck.client.reset_on_close()
+        target.client.reset_on_close()
         raise Aborted(Termination.FAULT)
