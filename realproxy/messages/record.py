@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from realproxy.errors import Termination
 from realproxy.http1 import RequestHead
 
@@ -68,3 +70,9 @@ class RequestRecord:
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
         self.reused = False
         self.end = _DONE
+
+    def finish(self, termination: Termination, detail: str = "") -> None:
+        """End the request now. An empty `detail` keeps what was noted before."""
+        self.end, self.ended = termination, time.monotonic()
+        if detail:
+            self.detail = detail

@@ -68,7 +68,7 @@ class SocksRequests:
         try:
             return self._answer(client, shake, record, site)
         except Aborted as cut:
-            record.end = cut.end
+            record.finish(cut.end)
             return False
 
     def _answer(
@@ -80,9 +80,11 @@ class SocksRequests:
     ) -> bool:
         request, forwarding = shake.request, site.forwarding
         if request is None or forwarding is None:  # the client has its answer already
-            record.end = Termination.UNAUTHENTICATED if shake.bad_credentials else Termination.CLIENT_BAD
-            record.status = 407 if shake.bad_credentials else 400
-            record.detail = shake.problem
+            end, status = Termination.CLIENT_BAD, 400
+            if shake.bad_credentials:
+                end, status = Termination.UNAUTHENTICATED, 407
+            record.status = status
+            record.finish(end, shake.problem)
             return False
         record.user, record.head = request.user, _as_head(request)
         record.upstream = forwarding.upstream_name(record.head.target.decode("latin-1"))
@@ -94,7 +96,8 @@ class SocksRequests:
                 record.side = "udp"
                 self._associate(client, request, record, site, forwarding)
         except LocalReply as refusal:
-            record.end, record.detail, record.status = refusal.end, refusal.detail, refusal.status
+            record.status = refusal.status
+            record.finish(refusal.end, refusal.detail)
             client.send([request.reply(reply_code(refusal))])
             return False
         return True

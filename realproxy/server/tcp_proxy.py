@@ -265,7 +265,7 @@ class _Connection:
         self._close(end)
 
     def _close(self, end: Termination) -> None:
-        self.record.end, self.record.ended = end, time.monotonic()
+        self.record.finish(end)
         self._owner.relay.forget(self._sock)
         self._sock.close()
         if self._pick is not None:

@@ -118,7 +118,7 @@ class UdpAssociations:
 
         if not self.relay.call(begin):
             inner.close()
-            record.end, record.ended = Termination.STOPPED, time.monotonic()
+            record.finish(Termination.STOPPED)
             self.release(client)
             self.logged(record)
 
@@ -190,7 +190,7 @@ class UdpAssociation:
             sock.close()
         self._owner.relay.forget(self._client.sock)
         self._owner.discard(self)
-        self._record.end, self._record.ended = end, time.monotonic()
+        self._record.finish(end)
         self._owner.release(self._client)
         self._owner.logged(self._record)
 
