@@ -1,4 +1,4 @@
-"""Which side and route a request is for."""
+"""Is a request for the forward side, and what do the routes of the reverse side match against?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from realproxy.http1 import Malformed, RequestHead
 
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> Asked:
-    """What routes look at."""
+    """The attributes of a request that routes match against."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
     return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
 
@@ -16,23 +16,23 @@ def request_attributes(head: RequestHead, client: str, sni: str = "") -> Asked:
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
     """Whether a request in absolute-form is for the forward side.
 
-    The reverse side serves what came over TLS as ``https``. To other hosts, only a tunnel may carry it.
+    An ``https`` target is served only by the reverse side, and only over TLS. The forward side reaches https
+    targets through CONNECT.
 
     Parameters
     ----------
     head : RequestHead
-        Of the request.
     forward : Forward or None
-        The forward side's settings.
+        Settings of the forward side.
     scheme : bytes
-        Of the connection that it came on.
+        ``http`` or ``https``: how the client's connection came.
 
     Raises
     ------
     Malformed
-        501 for an https target that cannot be served as one.
+        501 for an https target that this proxy cannot serve.
     """
-    takes = forward is not None and "http" in forward.protocols
-    if head.names_https and (takes or scheme != b"https"):
+    accepts_http = forward is not None and "http" in forward.protocols
+    if head.names_https and (accepts_http or scheme != b"https"):
         raise Malformed(501, "scheme https is not supported")
-    return takes
+    return accepts_http

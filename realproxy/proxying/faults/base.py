@@ -1,6 +1,6 @@
-"""What every fault is, and how those of a route strike a request.
+"""The interface of a fault, and the injection of a route's faults into a request.
 
-Runs in the worker that owns the client.
+Threads. All of this runs in the worker that owns the client.
 """
 
 from __future__ import annotations
@@ -17,18 +17,14 @@ from realproxy.runtime.blocking import BlockedThreads
 
 
 class FaultTarget:
-    """A request that a fault has struck.
+    """The request that a fault is injected into.
 
     Attributes
     ----------
-    client : DownstreamConnection
-        Who asks.
-    record : RequestRecord
-        The record.
     waits : BlockedThreads
-        Where a worker that waits is counted.
+        Counts the workers that wait; a fault that sleeps does so inside ``waits.unknown()``.
     rng : random.Random
-        Where further chance comes from.
+        Source of the fault's random values; seeded with the proxy.
     """
 
     __slots__ = ("client", "record", "rng", "waits")
@@ -40,27 +36,27 @@ class FaultTarget:
 
 
 class Injected(Protocol):
-    """A kind of fault, made from its settings."""
+    """A fault of one kind, made from its settings."""
 
     def inject(self, target: FaultTarget) -> None:
-        """Do it: wait, end the request by `Refusal` or `Cut`, or change how its answer is sent."""
+        """Wait, end the request with `LocalReply` or `Aborted`, or append a filter to ``client.shapes``."""
 
 
 KINDS: dict[str, Callable[[Any], Injected]] = {}
 
 
 def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
-    """A class decorator: `kind` in the settings is this class, which is made from the fault's table."""
+    """Register a class for a kind of fault; the class is constructed from the fault's settings."""
 
-    def remember(injected: type[Any]) -> type[Any]:
+    def register(injected: type[Any]) -> type[Any]:
         KINDS[kind] = injected
         return injected
 
-    return remember
+    return register
 
 
 def inject(faults: Sequence[Fault], target: FaultTarget) -> None:
-    """Let the faults of a route strike a request, as chance has it; the log names those that did."""
+    """Draw which faults of a route apply to a request, inject these, and note them in its record."""
     for chosen in struck_by(faults, target.rng):
         record = target.record
         record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
