@@ -166,9 +166,7 @@ class Acceptor:
         with self._pausing:
             self._full = True
             self._listen(False)
-            if (
-                len(self._clients) < self._limits.connections
-            ):  # one was closed, or the limit was raised meanwhile
+            if len(self._clients) < self._limits.connections:  # a client left, or the limit was raised
                 self._listen(True)
 
     def _listen(self, on: bool) -> None:

@@ -1,8 +1,8 @@
-"""Raw TCP services: whatever a connection speaks, it leads to an upstream of a service.
+"""Raw TCP services: each connection becomes a tunnel to an upstream of a service, whatever its protocol.
 
-Threads. Everything here happens in the relay thread, but for the making, `drain` and `counts`.
-It owns the listeners, and every connection until its tunnel has ended; `_Connection.close` is the
-one place that closes a client's socket. No connection costs a thread.
+Threads. Everything here happens in the relay thread, except construction, `drain` and `counts`. The relay
+thread owns the listeners, and every connection until its tunnel has ended. Only `_Connection._close`
+closes a client's socket. A connection does not occupy a thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from realproxy.tunnel.relay import Tunnel, TunnelRelay
 from realproxy.upstream.service import PickedUpstream, Service
 
 RETRY_ACCEPT = 1.0
-"""Seconds of rest when the process has no descriptor left."""
+"""Seconds until the next try after the process was out of descriptors."""
+ACCEPT_BATCH = 64
+"""Connections that are accepted in one turn of the event loop."""
 
 
 class TcpProxy:
@@ -36,20 +38,19 @@ class TcpProxy:
 
     Parameters
     ----------
-    settings : policies.settings.Tcp
-        Its table.
     sock : socket.socket
-        Bound and listening; closed here.
-    service : Service
-        Where connections go.
-    relay : TunnelRelay
-        Whose thread does everything.
-    names : AsyncResolver
-        For upstreams that are named.
+        Bound and listening; this object closes it.
     limits : Limits
-        From the settings; `connections` is for each listener.
-    logged : callable
-        Takes the record of a connection that has ended.
+        ``connections`` limits each listener on its own.
+    log : callable
+        Takes the record of each connection that has ended.
+
+    Attributes
+    ----------
+    service : Service
+        May be replaced at any time, for further connections.
+    empty : threading.Event
+        Set when the listener is closed and the last connection has ended.
     """
 
     def __init__(
@@ -60,10 +61,10 @@ class TcpProxy:
         relay: TunnelRelay,
         names: AsyncResolver,
         limits: Limits,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
         self.settings, self.service, self.relay, self.names = settings, service, relay, names
-        self.limits, self.logged = limits, logged
+        self.limits, self.log = limits, log
         self.trusted = TrustedPeers(settings.proxy_protocol)
         self.address: Address = sock.getsockname()[:2]
         self._sock = sock
@@ -75,16 +76,16 @@ class TcpProxy:
         relay.call(lambda: self._listen(True))
 
     def counts(self) -> dict[str, str | int]:
-        """Its address and service, connections (open, accepted, failed), bytes both ways."""
-        living = [c.tunnel for c in list(self._open) if c.tunnel is not None]
+        """Address and service; connections (open, accepted, failed); bytes in both directions."""
+        tunnels = [c.tunnel for c in list(self._open) if c.tunnel is not None]
         return {
             "listen": f"{self.address[0]}:{self.address[1]}",
             "service": self.service.name,
             "open": len(self._open),
             "accepted": self._accepted,
             "failed": self._failed,
-            "sent": self._sent + sum(tunnel.down.count for tunnel in living),
-            "received": self._received + sum(tunnel.up.count for tunnel in living),
+            "sent": self._sent + sum(tunnel.down.count for tunnel in tunnels),
+            "received": self._received + sum(tunnel.up.count for tunnel in tunnels),
         }
 
     def drain(self) -> None:
@@ -92,19 +93,19 @@ class TcpProxy:
         self.relay.call(self._drain)
 
     def ended(self, connection: _Connection) -> None:
-        """A connection is closed."""
+        """Note that a connection was closed, and accept another in its place."""
         record = connection.record
         self._open.discard(connection)
         self._sent += record.sent
         self._received += record.received
         self._failed += record.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
-        self.logged(record)
+        self.log(record)
         self._listen(True)
 
     def _drain(self) -> None:
         if self._sock.fileno() >= 0:
             refuse_new_connections(self._sock)
-            self._accept()  # who is in the kernel's queue was let in before
+            self._accept()  # the kernel has accepted the connections in its queue already
             self.relay.forget(self._sock)
             self._sock.close()
         if not self._open:
@@ -125,16 +126,16 @@ class TcpProxy:
         self._accept()
 
     def _accept(self) -> None:
-        for _ in range(64):
+        for _ in range(ACCEPT_BATCH):
             if len(self._open) >= self.limits.connections:
-                self._listen(False)  # the kernel's queue holds further ones until one ends
+                self._listen(False)  # further clients stay in the kernel's queue until a connection ends
                 return
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # that client is gone already
+                continue  # the client has closed the connection already
             except OSError:
                 self._listen(False)
                 self.relay.at(time.monotonic() + RETRY_ACCEPT, lambda _: self._listen(True))
@@ -146,7 +147,7 @@ class TcpProxy:
 
 
 class _Connection:
-    """A client's connection, from its acceptance to its end: who is it, then where to, then a tunnel."""
+    """A client's connection: first a PROXY header, if any, then the choice of an upstream, then a tunnel."""
 
     __slots__ = (
         "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "record",
@@ -168,22 +169,22 @@ class _Connection:
     def begin(self) -> None:
         owner, sock = self._owner, self._sock
         sock.setblocking(False)
-        with contextlib.suppress(OSError):  # it is gone already, which its first event will tell
+        with contextlib.suppress(OSError):  # if the client is gone, the first event will say so
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._peer[0] in owner.trusted:
             owner.relay.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
-            owner.relay.at(time.monotonic() + owner.limits.header_timeout, lambda _: self._too_late())
+            owner.relay.at(time.monotonic() + owner.limits.header_timeout, lambda _: self._header_timed_out())
         else:
             self._find_upstream()
 
     def fail(self, end: Termination) -> None:
-        """End it before there is a tunnel."""
+        """End the connection before there is a tunnel."""
         if self._dial is not None:
             self._dial.cancel()
         self._close(end)
 
-    # --- who is it ------------------------------------------------------------------------------
+    # --- the PROXY header -----------------------------------------------------------------------
 
     def _read_header(self) -> None:
         try:
@@ -207,14 +208,14 @@ class _Connection:
         elif not data:
             self.fail(Termination.CLIENT_GONE)
 
-    def _too_late(self) -> None:
+    def _header_timed_out(self) -> None:
         if self._pick is None and self._sock.fileno() >= 0:
             self.fail(Termination.CLIENT_SLOW)
 
-    # --- where to -------------------------------------------------------------------------------
+    # --- the upstream ---------------------------------------------------------------------------
 
     def _find_upstream(self) -> None:
-        """Take the next upstream: nothing was sent to the ones before, so any may be asked."""
+        """Try another upstream. This is safe, because nothing was sent to the ones that failed."""
         owner = self._owner
         pick = self._pick = self._service.start(self._peer[0], self._failed)
         if pick.index in self._failed:
@@ -225,7 +226,7 @@ class _Connection:
 
     def _connect(self, addresses: list[Address]) -> None:
         owner = self._owner
-        if self._sock.fileno() >= 0:  # else it was stopped while the name was resolved
+        if self._sock.fileno() >= 0:  # else the proxy was stopped during the look-up
             self._dial = Dial(
                 owner.relay, addresses, owner.limits.connect_timeout, self._connected, self._unreachable
             )
@@ -274,7 +275,7 @@ class _Connection:
 
 
 def open_listeners(settings: ProxySettings, where: str) -> list[socket.socket]:
-    """A listening socket for each raw TCP listener; raises `BadInput` and leaves none open."""
+    """Open a socket for each raw TCP listener. If this raises `BadInput`, none stays open."""
     socks: list[socket.socket] = []
     try:
         for number, tcp in enumerate(settings.tcp):
@@ -291,18 +292,10 @@ class TcpProxies:
 
     Parameters
     ----------
-    settings : ProxySettings
-        Of the whole proxy.
     socks : list of socket.socket
-        One for each of its raw TCP listeners, see `open_listeners`.
-    services : dict of str to Service
-        By name.
-    relay : TunnelRelay
-        Whose thread does everything.
-    resolver : Resolver
-        For upstreams that are named.
-    logged : callable
-        Takes the record of a connection that has ended.
+        One for each table in ``settings.tcp``, from `open_listeners`.
+    log : callable
+        Takes the record of each connection that has ended, in the relay thread.
     """
 
     def __init__(
@@ -312,25 +305,25 @@ class TcpProxies:
         services: dict[str, Service],
         relay: TunnelRelay,
         resolver: Resolver,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
         names = AsyncResolver(relay, resolver)
         self._listeners = [
-            TcpProxy(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
+            TcpProxy(tcp, sock, services[tcp.to], relay, names, settings.limits, log)
             for tcp, sock in zip(settings.tcp, socks, strict=True)
         ]
 
     @property
     def addresses(self) -> list[Address]:
-        """Where they listen, in the order of the settings."""
+        """Addresses of the listeners, in the order of the settings."""
         return [listener.address for listener in self._listeners]
 
     def counts(self) -> list[dict[str, str | int]]:
-        """See `TcpProxy.counts`."""
+        """`TcpProxy.counts` of each listener."""
         return [listener.counts() for listener in self._listeners]
 
     def adopt(self, services: dict[str, Service]) -> None:
-        """Lead further connections to other services of the same names."""
+        """Use other services of the same names for further connections."""
         for listener in self._listeners:
             listener.service = services[listener.settings.to]
 
@@ -340,6 +333,6 @@ class TcpProxies:
             listener.drain()
 
     def wait(self, until: float) -> None:
-        """Wait for the last connection to end, but not beyond `until` on the monotonic clock."""
+        """Wait until the last connection has ended, at most until `until` on the monotonic clock."""
         for listener in self._listeners:
             listener.empty.wait(max(0.0, until - time.monotonic()))

@@ -1,12 +1,12 @@
 """UDP ASSOCIATE: datagrams between a SOCKS5 client and the targets that it names. RFC 1928, 7
 
-Threads. `UdpAssociations.add` may be called by any thread; all else happens in the relay thread, which
-owns the sockets of every association. The client's connection goes back to be closed when it ends.
+Threads. Any thread may call `UdpAssociations.add`. Everything else happens in the relay thread, which owns
+the sockets of every association. When an association ends, `release` gets the client's connection back.
 
-An association lives as long as its TCP connection, and no longer than the idle time-out after its
-last datagram. Its inner socket speaks with the client alone: another address, or another port than
-the one that the client announced or used first, is not heard. Its outer ones speak with targets that
-the client has sent something to, and that were let through as any other.
+An association ends with its TCP connection, or when no datagram has passed for the idle timeout. Its inner
+socket serves the client alone: it ignores any other address, and any other port than the one that the
+client announced or used first. Its outer sockets, one for IPv4 and one for IPv6, exchange datagrams with
+targets that passed the access check and to which the client has sent a datagram.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from realproxy.net.resolver import Resolver
 from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
 from realproxy.tunnel.relay import TunnelRelay
 
-LARGEST = 65_535
-"""Bytes of a datagram."""
-AT_ONCE = 64
-"""Datagrams that are moved before others get their turn."""
-MOST_TARGETS = 256
-"""Targets of one association; the oldest is forgotten for the next."""
-MOST_HELD = 16
-"""Datagrams that wait for the address of one name."""
+MAX_DATAGRAM = 65_535
+"""Bytes."""
+BATCH = 64
+"""Datagrams that are moved in one turn of the event loop."""
+MAX_TARGETS = 256
+"""Targets that an association remembers; a new one replaces the oldest."""
+MAX_PENDING = 16
+"""Datagrams that wait for the look-up of one target."""
 
 
 class AccessCheck(Protocol):
-    """What lets targets through; each raises `LocalReply` for what it does not."""
+    """The access rules for targets. Each method raises `LocalReply` to refuse one."""
 
     def check_socks_port(self, port: int) -> None:
-        """Whether a port may be asked for."""
+        """Check the port of a target."""
 
     def check_name(self, host: str) -> None:
-        """Whether a name may be asked for."""
+        """Check the host of a target, before its look-up."""
 
     def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
-        """Those of the addresses of a host that may be sent to."""
+        """Return those of the addresses of a host that are allowed."""
 
 
 class UdpAssociations:
@@ -59,11 +59,9 @@ class UdpAssociations:
     own : Address
         Where this proxy listens.
     release : callable
-        Takes the client back to close it.
-    relay : TunnelRelay
-        Whose thread does everything.
-    logged : callable
-        Takes the record of an association that has ended.
+        Takes the client of an association that has ended, and closes it.
+    log : callable
+        Takes the record of each association that has ended, in the relay thread.
     """
 
     def __init__(
@@ -71,15 +69,15 @@ class UdpAssociations:
         own: Address,
         release: Callable[[DownstreamConnection], None],
         relay: TunnelRelay,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
-        self.own, self.release, self.relay, self.logged = own, release, relay, logged
+        self.own, self.release, self.relay, self.log = own, release, relay, log
         self._open: set[UdpAssociation] = set()
         relay.at_stop.append(self._stop)
 
     @property
     def count(self) -> int:
-        """Associations that are open."""
+        """Number of open associations."""
         return len(self._open)
 
     def add(
@@ -88,51 +86,49 @@ class UdpAssociations:
         inner: socket.socket,
         request: SocksRequest,
         record: RequestRecord,
-        gate: AccessCheck,
+        access: AccessCheck,
         resolver: Resolver,
         idle_timeout: float,
     ) -> None:
-        """Begin an association.
+        """Begin an association, or end it at once if the proxy is stopping.
 
         Parameters
         ----------
         client : DownstreamConnection
-            It lives as long as this connection.
+            The relay thread owns it from now on; the association ends with it.
         inner : socket.socket
-            The one that the client was told of.
+            Bound, non-blocking; its address is the one in the SOCKS reply.
         request : SocksRequest
-            What was asked.
         record : RequestRecord
-            The record; it is logged when the association has ended.
-        gate : AccessCheck
-            Lets its targets through.
+            Finished and logged when the association ends.
+        access : AccessCheck
+            Checks every target.
         resolver : Resolver
-            Looks up their names.
         idle_timeout : float
-            Seconds without a datagram after which it ends.
+            Seconds without a datagram after which the association ends.
         """
 
         def begin() -> None:
             names = AsyncResolver(self.relay, resolver)
-            self._open.add(UdpAssociation(self, client, inner, request, record, gate, names, idle_timeout))
+            self._open.add(UdpAssociation(self, client, inner, request, record, access, names, idle_timeout))
 
         if not self.relay.call(begin):
             inner.close()
             record.finish(Termination.STOPPED)
             self.release(client)
-            self.logged(record)
+            self.log(record)
 
     def discard(self, association: UdpAssociation) -> None:
-        """It has ended."""
+        """Forget an association that has ended."""
         self._open.discard(association)
 
     def _stop(self) -> None:
         for association in list(self._open):
-            association.end(Termination.STOPPED)
+            association.close(Termination.STOPPED)
 
 
 class UdpAssociation:
-    """One association; all of it happens in the relay thread."""
+    """One association, in the relay thread."""
 
     def __init__(
         self,
@@ -141,29 +137,29 @@ class UdpAssociation:
         inner: socket.socket,
         request: SocksRequest,
         record: RequestRecord,
-        gate: AccessCheck,
+        access: AccessCheck,
         names: AsyncResolver,
         idle_timeout: float,
     ) -> None:
         self._owner, self._client, self._inner, self._record = owner, client, inner, record
-        self._gate, self._names, self._idle_timeout = gate, names, idle_timeout
+        self._access, self._names, self._idle_timeout = access, names, idle_timeout
         self._outer: dict[int, socket.socket] = {}
         self._targets: dict[Address, Address | None] = {}
-        self._held: dict[Address, list[bytes]] = {}
+        self._pending: dict[Address, list[bytes]] = {}
         # "The DST.ADDR and DST.PORT fields contain the address and port that the client expects to
         # use to send UDP datagrams on"; all zeros if it does not know.                  RFC 1928, 4
         self._port = request.port
         self._peer: Address | None = None
-        self._active = time.monotonic()
+        self._last_active = time.monotonic()
         self._ended = False
         owner.relay.watch(client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._at_client)
         owner.relay.watch(inner, select.EPOLLIN, self._from_client)
-        owner.relay.at(self._active + self._idle_timeout, self._check_idle)
+        owner.relay.at(self._last_active + self._idle_timeout, self._check_idle)
 
-    # --- its life -------------------------------------------------------------------------------
+    # --- begin and end --------------------------------------------------------------------------
 
     def _at_client(self, _: int, __: float) -> None:
-        """Something came by TCP, where nothing is expected but the end."""
+        """The TCP connection was closed, or the client sent bytes there, which are ignored."""
         try:
             ended = not self._client.sock.recv(4096, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -171,42 +167,42 @@ class UdpAssociation:
         except OSError:
             ended = True
         if ended:
-            self.end(Termination.DONE)
+            self.close(Termination.DONE)
 
     def _check_idle(self, now: float) -> None:
         if self._ended:
             return
-        until = self._active + self._idle_timeout
+        until = self._last_active + self._idle_timeout
         if until <= now:
-            self.end(Termination.IDLE)
+            self.close(Termination.IDLE)
         else:
             self._owner.relay.at(until, self._check_idle)
 
-    def end(self, end: Termination) -> None:
-        """Close everything."""
+    def close(self, termination: Termination) -> None:
+        """Close the sockets, release the client, and log the record."""
         self._ended = True
         for sock in (self._inner, *self._outer.values()):
             self._owner.relay.forget(sock)
             sock.close()
         self._owner.relay.forget(self._client.sock)
         self._owner.discard(self)
-        self._record.finish(end)
+        self._record.finish(termination)
         self._owner.release(self._client)
-        self._owner.logged(self._record)
+        self._owner.log(self._record)
 
     # --- from the client ------------------------------------------------------------------------
 
     def _from_client(self, _: int, now: float) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(BATCH):
             try:
-                packet, sender = self._inner.recvfrom(LARGEST)
-            except OSError:  # nothing more, or what an earlier datagram of ours has caused
+                packet, sender = self._inner.recvfrom(MAX_DATAGRAM)
+            except OSError:  # no more datagrams, or an ICMP error for an earlier one that was sent
                 return
             if not self._is_client(sender):
                 continue
             datagram = read_datagram(packet)
             if datagram is not None:
-                self._active = now
+                self._last_active = now
                 self._record.received += len(datagram.data)
                 self._forward(datagram)
 
@@ -220,21 +216,21 @@ class UdpAssociation:
         return self._peer is not None and sender[1] == self._peer[1]
 
     def _forward(self, datagram: Datagram) -> None:
-        """Send it on, at once or when its name is known."""
+        """Send a datagram now, or after the look-up of its target."""
         target = (datagram.host, datagram.port)
-        if target in self._held:
-            if len(self._held[target]) < MOST_HELD:
-                self._held[target].append(datagram.data)
+        if target in self._pending:
+            if len(self._pending[target]) < MAX_PENDING:
+                self._pending[target].append(datagram.data)
             return
         if target in self._targets:
             self._send(self._targets[target], datagram.data)
             return
-        self._held[target] = [datagram.data]
+        self._pending[target] = [datagram.data]
         try:
-            self._gate.check_socks_port(datagram.port)
-            self._gate.check_name(datagram.host)
+            self._access.check_socks_port(datagram.port)
+            self._access.check_name(datagram.host)
         except LocalReply as refusal:
-            self._settle(target, None, refusal.detail)
+            self._set_address(target, None, refusal.detail)
             return
         self._names.resolve(target, lambda found: self._resolved(target, found))
 
@@ -242,24 +238,24 @@ class UdpAssociation:
         if self._ended:
             return
         if not found:
-            self._held.pop(target, None)  # asked for again with the next datagram
+            self._pending.pop(target, None)  # the next datagram begins another look-up
             return
         try:
-            admitted = self._gate.check_addresses(target[0], found, self._owner.own)
-            # No handshake will tell whether an address works: IPv4 first.
-            address = min(admitted, key=lambda one: ":" in one[0])
+            allowed = self._access.check_addresses(target[0], found, self._owner.own)
+            # No handshake can show that an address works, so prefer IPv4.
+            address = min(allowed, key=lambda one: ":" in one[0])
         except LocalReply as refusal:
-            self._settle(target, None, refusal.detail)
+            self._set_address(target, None, refusal.detail)
         else:
-            self._settle(target, address)
+            self._set_address(target, address)
 
-    def _settle(self, target: Address, address: Address | None, refused: str = "") -> None:
-        """It is known where datagrams for `target` go, or that they go nowhere."""
-        while len(self._targets) >= MOST_TARGETS:
+    def _set_address(self, target: Address, address: Address | None, refused: str = "") -> None:
+        """Remember the address of `target`, None if it is refused, and send the pending datagrams."""
+        while len(self._targets) >= MAX_TARGETS:
             del self._targets[next(iter(self._targets))]
         self._targets[target] = address
         self._record.detail = self._record.detail or refused
-        for data in self._held.pop(target, []):
+        for data in self._pending.pop(target, []):
             self._send(address, data)
 
     def _send(self, address: Address | None, data: bytes) -> None:
@@ -281,15 +277,15 @@ class UdpAssociation:
     # --- from targets ---------------------------------------------------------------------------
 
     def _from_target(self, sock: socket.socket, now: float) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(BATCH):
             try:
-                data, sender = sock.recvfrom(LARGEST)
+                data, sender = sock.recvfrom(MAX_DATAGRAM)
             except OSError:
                 return
             address = (sender[0].partition("%")[0], sender[1])
             if self._peer is None or address not in self._targets.values():
                 continue
-            self._active = now
+            self._last_active = now
             self._record.sent += len(data)
             with contextlib.suppress(OSError):
                 self._inner.sendto(wrap_datagram(*address, data), self._peer)

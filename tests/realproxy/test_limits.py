@@ -170,7 +170,7 @@ def test_who_hardly_reads_what_another_fetches_is_cut_off_although_it_never_stop
 
 
 def test_a_pace_counts_only_the_time_that_it_is_waited_for():
-    pace = MinRate(rate=100, patience=60)
+    pace = MinRate(rate=100, idle_timeout=60)
     assert pace.time_left == GRACE
     pace.moved(1000)
     assert pace.time_left == GRACE + 10
