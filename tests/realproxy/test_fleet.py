@@ -15,7 +15,7 @@ import pytest
 
 from policies.settings import load_settings, parse_settings
 from realproxy import BadInput, Limits, Proxy, Route, Service
-from realproxy.control.fleet import pause_after
+from realproxy.control.fleet import restart_delay
 from realproxy.server.accept_balance import MAX_YIELDS, AcceptBalance
 
 ANSWER = Route(respond=204)
@@ -172,7 +172,7 @@ def test_a_worker_that_cannot_start_is_said_so(command):
 
 
 def test_who_dies_again_and_again_waits_longer_each_time():
-    assert [pause_after(deaths) for deaths in (1, 2, 3, 4, 5, 50)] == [0, 0, 0.25, 0.5, 1, 10]
+    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 50)] == [0, 0, 0.25, 0.5, 1, 10]
 
 
 def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
