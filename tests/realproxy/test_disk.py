@@ -157,7 +157,7 @@ def test_a_torn_file_is_never_sent(origin, tiered, wire, tmp_path, damage, size)
     assert len(server.asked) == 2
     second.stop()
     [path] = files(tmp_path)
-    assert read_entry(path).size - read_entry(path).at == size, "and a whole one is there again"
+    assert read_entry(path).size - read_entry(path).body_start == size, "and a whole one is there again"
 
 
 def test_a_proxy_that_is_killed_leaves_nothing_torn(origin, child, wire, until, tmp_path, tiered):
