@@ -1,7 +1,7 @@
-"""Accepts clients, up to the limit, and in balance with the other processes.
+"""Accept clients, up to the limit, and in balance with the other processes.
 
-Threads. Everything belongs to the front thread, except `connection_closed`, which the thread that closes
-a connection calls, and `adopt`. `clients` is changed only by single dict operations, which the
+Threads. Everything belongs to the event loop's thread, except `connection_closed`, which the thread that
+closes a connection calls, and `adopt`. `clients` is changed only by single dict operations, which the
 interpreter makes atomic.
 """
 
@@ -37,7 +37,7 @@ class Acceptor:
     listener : socket.socket
         Bound and listening; `close` closes it.
     epoll : select.epoll
-        The front thread's; the listener and every accepted client are registered there.
+        The event loop's; the listener and every accepted client are registered there.
     clients : dict
         All open clients, by descriptor.
     make_connection : callable

@@ -1,8 +1,8 @@
 """Connections that begin with a PROXY protocol header, with TLS, or with first the header and then TLS.
 
-Owner: as in `realproxy.downstream.connection`. The front thread reads the PROXY header. Of TLS it only sees
-that bytes have arrived: a worker does each step of the handshake, and no step waits. A client that does
-not finish its handshake holds a connection until ``limits.header_timeout``, but no thread.
+Owner: as in `realproxy.downstream.connection`. The event loop's thread reads the PROXY header. Of TLS it
+only sees that bytes have arrived: a worker does each step of the handshake, and no step waits. A client
+that does not finish its handshake holds a connection until ``limits.header_timeout``, but no thread.
 """
 
 from __future__ import annotations
