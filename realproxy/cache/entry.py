@@ -138,21 +138,9 @@ class CacheEntry:
         return age if age > 0.0 else 0.0
 
     def respond(self, request: RequestHead, added: bytes, now: float) -> tuple[int, list[bytes]]:
-        """The response to a request, if the body is in memory.
+        """The response to a request, if the body is in memory: status, and head and body as pieces.
 
-        Parameters
-        ----------
-        request : RequestHead
-        added : bytes
-            Further field lines.
-        now : float
-            On the monotonic clock.
-
-        Returns
-        -------
-        status : int
-        pieces : list of bytes
-            Head, and body if one is sent.
+        `added` are further field lines; `now` is on the monotonic clock.
         """
         status, head, body = self.status, self.head, self.body
         if not _CONDITIONAL.isdisjoint(request.fields.names):

@@ -178,20 +178,10 @@ class ForwardAccess:
     def open_tunnel(
         self, host: str, port: int, own: Address, head: RequestHead | None = None
     ) -> tuple[socket.socket, bytes]:
-        """Open a connection for a tunnel; raises like `resolve_allowed`.
+        """Open a connection for a tunnel; parameters and errors are those of `resolve_allowed`.
 
-        Parameters
-        ----------
-        host, port, own
-            As in `resolve_allowed`.
-        head : RequestHead, optional
-            The client's CONNECT, if the tunnel was requested by HTTP.
-
-        Returns
-        -------
-        sock : socket.socket
-        first : bytes
-            Bytes of the target that the parent sent together with its response head.
+        `head` is the client's CONNECT, if it used HTTP. Returns the socket, and the first bytes of the
+        target, which a parent may send together with its response head.
         """
         addresses = self.resolve_allowed(host, port, own)
         if self.parent is not None:

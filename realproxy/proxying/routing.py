@@ -16,21 +16,9 @@ def request_attributes(head: RequestHead, client: str, sni: str = "") -> Asked:
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
     """Whether a request in absolute-form is for the forward side.
 
-    An ``https`` target is served only by the reverse side, and only over TLS. The forward side reaches https
-    targets through CONNECT.
-
-    Parameters
-    ----------
-    head : RequestHead
-    forward : Forward or None
-        Settings of the forward side.
-    scheme : bytes
-        ``http`` or ``https``: how the client's connection came.
-
-    Raises
-    ------
-    Malformed
-        501 for an https target that this proxy cannot serve.
+    Only the reverse side serves an ``https`` target, and only over TLS: `scheme` is that of the client's
+    connection. The forward side reaches https targets through CONNECT. Raises `Malformed` 501 for an https
+    target that this proxy cannot serve.
     """
     accepts_http = forward is not None and "http" in forward.protocols
     if head.names_https and (accepts_http or scheme != b"https"):

@@ -93,7 +93,7 @@ class TcpProxy:
         self.relay.call(self._drain)
 
     def ended(self, connection: _Connection) -> None:
-        """Note that a connection was closed, and accept another in its place."""
+        """Note that a connection was closed, and accept another."""
         record = connection.record
         self._open.discard(connection)
         self._sent += record.sent
@@ -169,7 +169,7 @@ class _Connection:
     def begin(self) -> None:
         owner, sock = self._owner, self._sock
         sock.setblocking(False)
-        with contextlib.suppress(OSError):  # if the client is gone, the first event will say so
+        with contextlib.suppress(OSError):  # if the client has left, the first event shows it
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._peer[0] in owner.trusted:
@@ -250,7 +250,7 @@ class _Connection:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._service.proxy_protocol is not None:
                 self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
-        except OSError:  # the client is gone
+        except OSError:  # the client has left
             upstream.close()
             self.fail(Termination.CLIENT_GONE)
             return
