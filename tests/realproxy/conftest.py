@@ -260,6 +260,17 @@ def serve() -> Iterator[Callable]:
         yield start
 
 
+@pytest.fixture(scope="session")
+def inside() -> Callable[[Any], Any]:
+    """The `Instance` of a started proxy (with several workers, the `Fleet`), for tests of private parts."""
+
+    def running(proxy: Any) -> Any:
+        assert proxy._running is not None
+        return proxy._running
+
+    return running
+
+
 class Child:
     """A proxy in a process of its own."""
 

@@ -60,7 +60,9 @@ def test_upstreams_that_stop_within_their_head_do_not_keep_threads_from_being_st
 
 
 @pytest.mark.parametrize("sent", ["NONSENSE\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"])
-def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(origin, serve, wire, until, sent):
+def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(
+    origin, serve, wire, until, sent, inside
+):
     gate, shedding, opened = threading.Event(), threading.Event(), threading.Event()
 
     def slow(_):
@@ -69,7 +71,7 @@ def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(origin,
 
     server = origin(slow)
     proxy = serve(server, limits=Limits(threads=1, queue=1, drain="1s"))
-    shedder = proxy._running._shedder
+    shedder = inside(proxy)._shedder
     shed = shedder._shed
 
     def hesitate(client, worker):
@@ -93,7 +95,7 @@ def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(origin,
 
 
 def test_a_request_that_is_refused_after_a_reload_does_not_keep_the_former_settings(
-    origin, serve, wire, until
+    origin, serve, wire, until, inside
 ):
     gate, shedding, opened = threading.Event(), threading.Event(), threading.Event()
 
@@ -102,14 +104,14 @@ def test_a_request_that_is_refused_after_a_reload_does_not_keep_the_former_setti
         return whole(b"ok")
 
     proxy = serve(server := origin(slow), limits=Limits(threads=1, queue=1, drain="1s"))
-    shed = proxy._running._shedder._shed
+    shed = inside(proxy)._shedder._shed
 
     def hesitate(client, worker):
         shedding.set()
         assert opened.wait(30)
         shed(client, worker)
 
-    proxy._running._shedder._shed = hesitate
+    inside(proxy)._shedder._shed = hesitate
     clients = [wire(proxy).send(GET.format("/"))]
     until(lambda: server.asked)
     clients.append(wire(proxy).send(GET.format("/")))
@@ -121,11 +123,11 @@ def test_a_request_that_is_refused_after_a_reload_does_not_keep_the_former_setti
     gate.set()
     assert surplus.answer().status == 503
     assert [client.answer().status for client in clients] == [200] * 2
-    until(lambda: not any(thread.is_alive() for thread in proxy._running._retiring))
+    until(lambda: not any(thread.is_alive() for thread in inside(proxy)._retiring))
 
 
 def test_a_client_that_catches_up_with_another_ones_fetch_is_done_once(
-    origin, serve, wire, until, monkeypatch
+    origin, serve, wire, until, monkeypatch, inside
 ):
     """It has not read for long, so its connection was full; then it reads all there is, in small pieces."""
     monkeypatch.setattr(worker, "BUFFER", 1_000)
@@ -141,8 +143,8 @@ def test_a_client_that_catches_up_with_another_ones_fetch_is_done_once(
     clients = [wire(proxy).send(GET.format("/")) for _ in range(3)]
     until(lambda: proxy.stats()["waiting"] == 2)
     gate.set()
-    until(lambda: len(proxy._running._following._blocked) == 3)
-    until(lambda: not proxy._running._workers.places._taken)
+    until(lambda: len(inside(proxy)._following._blocked) == 3)
+    until(lambda: not inside(proxy)._workers.places._taken)
     assert [client.answer().missing for client in clients] == [1, 1, 1]
     until(lambda: proxy.stats()["connections"] == 0)
     assert proxy.stats()["answers"] == {"200": 3}
@@ -160,7 +162,9 @@ def test_who_sends_nothing_more_is_let_go_once_it_has_its_answer(origin, serve, 
         assert proxy.stats()["at_once"] == at_once
 
 
-def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(origin, serve, wire, until):
+def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(
+    origin, serve, wire, until, inside
+):
     """A body too long to be stored is fetched as fast as one of those reads who get it; here, none does."""
     gate, body = threading.Event(), bytes(20_000_000)
     fields = b"Cache-Control: max-age=60\r\n"
@@ -181,7 +185,7 @@ def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(ori
     clients = [wire(proxy).send(GET.format("/long")) for _ in range(2)]
     until(lambda: proxy.stats()["waiting"] == 1)
     gate.set()
-    until(lambda: len(proxy._running._following._blocked) == 2)
+    until(lambda: len(inside(proxy)._following._blocked) == 2)
     gate.clear()
     clients += [wire(proxy).send(GET.format(f"/{number}")) for number in range(1, AT_FIRST)]
     until(lambda: len(server.asked) == AT_FIRST)
@@ -213,7 +217,7 @@ def test_threads_are_started_for_those_who_have_waited_for_another_ones_fetch(
 
 
 def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy_stops(
-    origin, wire, until, monkeypatch
+    origin, wire, until, monkeypatch, inside
 ):
     monkeypatch.setattr(front, "LAST_CALL", 30.0)
     gates = {name: threading.Event() for name in ("/a", "/b")}
@@ -233,7 +237,7 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
         one = wire(proxy).send(GET.format("/a") + GET.format("/c"))
         other = wire(proxy).send(GET.format("/b") + GET.format("/d"))
         until(lambda: len(server.asked) == 2)
-        entrance = proxy._running._front.entrance
+        entrance = inside(proxy)._front.entrance
         number = entrance._listener.fileno()
         while stack.enter_context(Path("/dev/null").open()).fileno() < number:
             pass  # no smaller number is free
@@ -247,9 +251,9 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
         assert [other.answer().body, other.answer().body] == [b"first", b"later"]
 
 
-def test_a_worker_that_is_late_writes_into_nobody_elses_descriptor(origin, serve):
+def test_a_worker_that_is_late_writes_into_nobody_elses_descriptor(origin, serve, inside):
     proxy = serve(origin())
-    running = proxy._running
+    running = inside(proxy)
     following, number = running._following, running._following._wake
     proxy.stop()
     other = os.eventfd(0, os.EFD_NONBLOCK)
@@ -332,7 +336,9 @@ def test_a_request_behind_a_header_of_the_proxy_protocol_is_read_to_its_end(orig
     assert [client.answer().body, client.answer().body] == [b"hello", b"hello"]
 
 
-def test_without_a_descriptor_for_the_upstream_the_client_is_told(origin, serve, wire, until, monkeypatch):
+def test_without_a_descriptor_for_the_upstream_the_client_is_told(
+    origin, serve, wire, until, monkeypatch, inside
+):
     server = origin()
     proxy = serve(server)
 
@@ -346,7 +352,7 @@ def test_without_a_descriptor_for_the_upstream_the_client_is_told(origin, serve,
     assert (answer.status, answer.body) == (503, b"503 Service Unavailable: no socket: too many open files\n")
     assert client.ask().body == b"hello"
     assert proxy.stats()["upstreams"]["web"][0]["failures"] == 0
-    until(lambda: not proxy._running._now.serving.under_way)
+    until(lambda: not inside(proxy)._now.serving.under_way)
 
 
 def test_a_name_is_looked_up_beside_one_that_hangs_however_the_threads_take_turns(monkeypatch):
@@ -412,9 +418,9 @@ def test_a_tunnel_that_comes_too_late_is_closed():
         assert relay.count == 0
 
 
-def test_a_reload_at_the_moment_of_a_full_house_does_not_shut_it_for_good(origin, serve, wire):
+def test_a_reload_at_the_moment_of_a_full_house_does_not_shut_it_for_good(origin, serve, wire, inside):
     proxy = serve(origin(), limits=Limits(connections=1, drain="0s"))
-    entrance = proxy._running._front.entrance
+    entrance = inside(proxy)._front.entrance
     paused = threading.Event()
 
     class Reloading:

@@ -137,7 +137,7 @@ TestStoreBesideModel.settings = settings(max_examples=60, stateful_step_count=30
 
 
 def test_a_stored_object_costs_less_than_a_kibibyte_beyond_its_body():
-    path = Path(__file__).resolve().parents[2] / "benchmarks" / "store_memory.py"
+    path = Path(__file__).resolve().parents[3] / "benchmarks" / "store_memory.py"
     spec = importlib.util.spec_from_file_location("store_memory", path)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)

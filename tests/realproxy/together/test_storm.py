@@ -301,11 +301,13 @@ class Storm:
         Of all chance.
     origin, wires : callable
         Make an origin, and a client's connection to a port.
+    inside : callable
+        The running instance of a proxy.
     visitors, rounds, reloads : int
         Clients, what each does one after the other, and how often the settings change meanwhile.
     """
 
-    def __init__(self, seed: int, origin, wires, visitors=6, rounds=10, reloads=3) -> None:
+    def __init__(self, seed: int, origin, wires, inside, visitors=6, rounds=10, reloads=3) -> None:
         self.seed, self.rng, self.reloads = seed, random.Random(seed), reloads
         self.script = Upstream(random.Random(f"{seed}/upstream"))
         self.addresses = [origin(self.script).address for _ in range(2)]
@@ -313,8 +315,7 @@ class Storm:
         self.threads_before, self.files_before = set(threading.enumerate()), open_files()
         self.proxy = Proxy(**settings(self.rng, self.addresses), seed=seed)
         self.proxy.start()
-        assert isinstance(self.proxy._running, Instance)
-        self.running = self.proxy._running
+        self.running = inside(self.proxy)
         self.visitors = [
             Visitor(wires, self.proxy.port, self.addresses[0], random.Random(f"{seed}/{number}"), rounds)
             for number in range(visitors)
@@ -368,10 +369,10 @@ class Storm:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_after_a_storm_nobody_was_forgotten_and_nothing_is_held(origin, wire, seed):
-    Storm(seed, origin, wire).run(to_the_end=True)
+def test_after_a_storm_nobody_was_forgotten_and_nothing_is_held(origin, wire, inside, seed):
+    Storm(seed, origin, wire, inside).run(to_the_end=True)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_stop_in_a_storm_leaves_nobody_waiting_and_nothing_behind(origin, wire, seed):
-    Storm(seed, origin, wire).run(to_the_end=False)
+def test_a_stop_in_a_storm_leaves_nobody_waiting_and_nothing_behind(origin, wire, inside, seed):
+    Storm(seed, origin, wire, inside).run(to_the_end=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "cache_conformance.py"
+SCRIPT = Path(__file__).resolve().parents[4] / "benchmarks" / "cache_conformance.py"
 
 
 @pytest.fixture(scope="module", name="suite")

@@ -176,7 +176,7 @@ def test_answers_are_the_same_however_they_come(origin, serve, wire, until, piec
         assert client.ask("/warm").body == b"ok"
 
 
-def test_an_upstream_that_says_nothing_is_given_up_in_time(later, origin, serve, wire, until):
+def test_an_upstream_that_says_nothing_is_given_up_in_time(later, origin, serve, wire, until, inside):
     gate = threading.Event()
     server = origin(lambda asked: OK if asked.target == "/warm" else gate.wait(60) and None)
     proxy = serve(server, limits=Limits(answer_timeout="30s", drain="0s"))
@@ -185,7 +185,7 @@ def test_an_upstream_that_says_nothing_is_given_up_in_time(later, origin, serve,
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
     later(10.0)
-    front, then = proxy._running._front, time.monotonic()
+    front, then = inside(proxy)._front, time.monotonic()
     until(lambda: front._next_sweep > then)
     assert proxy.stats()["awaiting"] == 1, "its time is not over"
     later(20.1)
@@ -296,7 +296,7 @@ def test_a_request_ends_under_the_settings_that_it_began_with(origin, serve, wir
     assert (set(targets[:-1]), targets[-1]) == ({"/warm"}, "/begun")
 
 
-def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, until):
+def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, until, inside):
     gate, body = threading.Event(), bytes(2**20)
 
     def script(asked):
@@ -333,8 +333,8 @@ def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, unt
     assert wire(proxy).send("GET / HTTP/1.1\r\n\r\n").answer().status == 400
     gate.set()
     assert [other.answer().body for other in many] == [b"ok"] * 5
-    until(lambda: not proxy._running._now.serving.under_way)
-    until(lambda: proxy._running._workers.places._taken == 0)
+    until(lambda: not inside(proxy)._now.serving.under_way)
+    until(lambda: inside(proxy)._workers.places._taken == 0)
 
 
 def test_requests_in_one_piece_are_answered_in_order(origin, serve, wire):

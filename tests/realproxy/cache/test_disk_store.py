@@ -55,8 +55,9 @@ def _tiered(serve, tmp_path):
     return start
 
 
-def flush(proxy: Proxy) -> None:
-    proxy._running._now.site.store.disk.flush()
+@pytest.fixture
+def flush(inside):
+    return lambda proxy: inside(proxy)._now.site.store.disk.flush()
 
 
 def test_what_was_stored_is_found_after_a_restart(origin, tiered, wire):
@@ -79,7 +80,7 @@ def test_what_was_stored_is_found_after_a_restart(origin, tiered, wire):
     assert (stats["hits"], stats["misses"]) == (2, 1)
 
 
-def test_what_memory_has_evicted_is_still_on_disk(origin, tiered, wire):
+def test_what_memory_has_evicted_is_still_on_disk(origin, tiered, wire, flush):
     server = origin(lambda asked: fresh(asked.target.encode() * 1_000))
     proxy = tiered(server, capacity=20_000)
     client = wire(proxy)
@@ -190,7 +191,7 @@ def test_a_proxy_that_is_killed_leaves_nothing_torn(origin, child, wire, until, 
     assert found > 0
 
 
-def test_the_disk_is_bounded_to_the_byte(origin, tiered, wire, tmp_path):
+def test_the_disk_is_bounded_to_the_byte(origin, tiered, wire, tmp_path, flush):
     """The file that is being written counts too."""
     server = origin(lambda asked: fresh(bytes(int(asked.target[1:]) * 997)))
     proxy = tiered(server, disk=60_000)
@@ -212,7 +213,7 @@ def test_the_disk_is_bounded_to_the_byte(origin, tiered, wire, tmp_path):
     assert on_disk(tmp_path) == proxy.stats()["disk_bytes"] > 20_000
 
 
-def test_what_falls_falls_on_disk_too(origin, tiered, wire, tmp_path):
+def test_what_falls_falls_on_disk_too(origin, tiered, wire, tmp_path, flush):
     script = lambda asked: (  # noqa: E731
         fresh(b"x", "Cache-Control: max-age=600", 'Cache-Groups: "g"') if asked.method == "GET"
         else b"HTTP/1.1 204 X\r\n\r\n"
@@ -234,7 +235,7 @@ def test_what_falls_falls_on_disk_too(origin, tiered, wire, tmp_path):
         proxy.purge(url="http://shop.test/a")
 
 
-def test_a_disk_that_hangs_is_in_nobodys_way(origin, tiered, wire, monkeypatch):
+def test_a_disk_that_hangs_is_in_nobodys_way(origin, tiered, wire, monkeypatch, flush):
     gate = threading.Event()
     whole = disk_module.write
     monkeypatch.setattr(disk_module, "write", lambda *given: gate.wait(60) and whole(*given))
@@ -251,7 +252,9 @@ def test_a_disk_that_hangs_is_in_nobodys_way(origin, tiered, wire, monkeypatch):
     assert proxy.stats()["disk_objects"] == 20
 
 
-def test_a_disk_that_fails_costs_only_what_it_would_have_kept(origin, tiered, wire, monkeypatch, tmp_path):
+def test_a_disk_that_fails_costs_only_what_it_would_have_kept(
+    origin, tiered, wire, monkeypatch, tmp_path, flush
+):
     def fail(*_) -> None:
         raise OSError(28, "No space left on device")
 

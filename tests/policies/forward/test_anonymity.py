@@ -67,6 +67,6 @@ def test_a_mapped_address_is_told_as_the_one_it_is():
 
 
 def test_the_documentation_shows_this_very_table():
-    text = (Path(__file__).parents[2] / "docs" / "forward.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "forward.md").read_text(encoding="utf-8")
     for name, row in TABLE.items():
         assert f"| `{name}` | {' | '.join(row)} |" in text
