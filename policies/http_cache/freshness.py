@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import (
     FOREVER,
-    Directives,
+    REMEMBERED,
+    SHORT,
     Header,
+    ResponseDirectives,
     delta_seconds,
-    field_names,
     parse_cache_control,
-    read_directives,
+    read_response_directives,
 )
 
 HEURISTIC_SHARE = 0.1
@@ -117,15 +119,23 @@ def read_request(method: str, header: Header, body: bool = False) -> Request:
         return _OTHER_METHOD
     if body:
         return _WITH_BODY
-    value, unstorable = header("cache-control"), None if method == "GET" else NotStored.METHOD
-    if value is None:
-        # Pragma counts only where Cache-Control is missing (section 5.4).
-        if "no-cache" not in (header("pragma") or "").lower():
-            return _PLAIN_GET if method == "GET" else _PLAIN_HEAD
-        return Request(Forwarded.REQUEST, unstorable)
-    asked = parse_cache_control(value)
+    value = header("cache-control")
+    if value is not None:
+        return (_read_directives if len(value) <= SHORT else _read_directives.__wrapped__)(method, value)
+    # Pragma counts only if there is no Cache-Control (section 5.4).
+    pragma = header("pragma")
+    plain = _PLAIN_GET if method == "GET" else _PLAIN_HEAD
+    if pragma is None or "no-cache" not in pragma.lower():
+        return plain
+    return Request(Forwarded.REQUEST, plain.unstorable)
+
+
+@lru_cache(REMEMBERED)
+def _read_directives(method: str, cache_control: str) -> Request:
+    unstorable = None if method == "GET" else NotStored.METHOD
+    asked = parse_cache_control(cache_control)
     max_age = delta_seconds(asked["max-age"]) if "max-age" in asked else FOREVER
-    # max-stale without a value: however stale (section 5.2.1.2).
+    # Without a value, max-stale accepts any staleness (section 5.2.1.2).
     stale = asked.get("max-stale", "0")
     return Request(
         forward=Forwarded.REQUEST if "no-cache" in asked or max_age == 0 else None,
@@ -209,79 +219,77 @@ def read_answer(
     """
     if request.unstorable is not None:
         return Answer(request.unstorable)
-    said, aimed = read_directives(header, targeted)
-    lifetime, explicit = _lifetime(said, header, None if aimed else header("expires"), ttl, now)
-    checkable = header("etag") is not None or header("last-modified") is not None
+    said = read_response_directives(header, targeted)
+    expires = None if said.targeted or said.lifetime is not None else header("expires")
+    explicit = said.lifetime is not None or expires is not None
     reason = _obstacle(status, said, header, authorized, explicit)
-    if reason is None and not checkable and _bare(said, "no-cache"):
-        reason = NotStored.NO_CACHE
-    if reason is None and not checkable and lifetime is None:
-        reason = NotStored.NO_FRESHNESS
     if reason is not None:
         return Answer(reason)
+    lifetime = _implicit_lifetime(header, expires, ttl, now) if said.lifetime is None else said.lifetime
+    checkable = header("etag") is not None or header("last-modified") is not None
+    if not checkable and (said.no_cache or lifetime is None):
+        return Answer(NotStored.NO_CACHE if said.no_cache else NotStored.NO_FRESHNESS)
     return _usage(said, lifetime or 0.0, current_age(header, now, delay), checkable, stale)
 
 
-def _usage(said: Directives, lifetime: float, age: float, checkable: bool, stale: float) -> Answer:
-    """How an answer that nothing forbids to store may be used later."""
-    strict = not said.keys().isdisjoint({"must-revalidate", "proxy-revalidate", "s-maxage"})
-    validate = _bare(said, "no-cache")
+@lru_cache(1024)  # most responses of a site differ in nothing that matters here
+def _usage(said: ResponseDirectives, lifetime: float, age: float, checkable: bool, stale: float) -> Answer:
+    """How an answer that may be stored can be used later."""
     behind = on_error = 0.0
-    if not (strict or validate):  # section 4.2.4
-        behind = float(delta_seconds(said.get("stale-while-revalidate", "0")))
-        on_error = float(delta_seconds(said["stale-if-error"])) if "stale-if-error" in said else stale
-    spoken = behind or ("stale-if-error" in said and on_error)
-    kept = FOREVER if checkable else lifetime + max(behind, on_error)
+    if not (said.strict or said.no_cache):  # section 4.2.4
+        behind, on_error = said.while_revalidate, stale if said.if_error is None else said.if_error
+    useful_when_stale = checkable or behind or (said.if_error is not None and on_error)
     return Answer(
-        NotStored.STALE if age >= lifetime and not (checkable or spoken) else None,
-        lifetime, age, validate, strict, behind, on_error, kept,
-        frozenset(field_names(said.get("no-cache")) + field_names(said.get("private"))),
-    )  # fmt: skip
-
-
-def _bare(said: Directives, name: str) -> bool:
-    """Whether a directive is there and not limited to certain fields."""
-    return name in said and said[name] is None
+        reason=None if useful_when_stale or age < lifetime else NotStored.STALE,
+        lifetime=lifetime,
+        age=age,
+        validate=said.no_cache,
+        strict=said.strict,
+        while_revalidate=behind,
+        if_error=on_error,
+        kept=FOREVER if checkable else lifetime + max(behind, on_error),
+        omitted=said.omitted,
+    )
 
 
 def _obstacle(
-    status: int, said: Directives, header: Header, authorized: bool, explicit: bool
+    status: int, said: ResponseDirectives, header: Header, authorized: bool, explicit: bool
 ) -> NotStored | None:
     """The first rule of section 3 that forbids storing."""
-    shared = "public" in said or "s-maxage" in said or "must-revalidate" in said
-    understood = "must-understand" in said and status in UNDERSTOOD_STATUSES
+    understood = said.must_understand and status in UNDERSTOOD_STATUSES
     vary = header("vary")
-    checks = (
-        (status in NEVER_STORED_STATUSES or status >= 600, NotStored.STATUS),
-        (not explicit and status not in HEURISTIC_STATUSES and "public" not in said, NotStored.STATUS),
-        ("must-understand" in said and not understood, NotStored.STATUS),  # section 5.2.2.3
-        ("no-store" in said and not understood, NotStored.NO_STORE),  # section 5.2.2.5
-        (_bare(said, "private"), NotStored.PRIVATE),  # section 5.2.2.7
-        (authorized and not shared, NotStored.AUTHORIZATION),  # section 3.5
-        (vary is not None and "*" in vary, NotStored.VARY),  # section 4.1: matches nothing
-        (header("set-cookie") is not None and not explicit, NotStored.SET_COOKIE),  # section 7.3
-    )
-    return next((reason for holds, reason in checks if holds), None)
+    reason = None
+    if (
+        status in NEVER_STORED_STATUSES
+        or status >= 600
+        or not (explicit or said.public or status in HEURISTIC_STATUSES)
+        or (said.must_understand and not understood)  # section 5.2.2.3
+    ):
+        reason = NotStored.STATUS
+    elif said.no_store and not understood:  # section 5.2.2.5
+        reason = NotStored.NO_STORE
+    elif said.private:  # section 5.2.2.7
+        reason = NotStored.PRIVATE
+    elif authorized and not said.shared:  # section 3.5
+        reason = NotStored.AUTHORIZATION
+    elif vary is not None and "*" in vary:  # section 4.1: no request matches it
+        reason = NotStored.VARY
+    elif not explicit and header("set-cookie") is not None:  # section 7.3
+        reason = NotStored.SET_COOKIE
+    return reason
 
 
-def _lifetime(
-    said: Directives, header: Header, expires: str | None, ttl: float | None, now: float
-) -> tuple[float | None, bool]:
-    """Seconds of freshness, None if nothing names any, and whether the origin did (section 4.2.1)."""
-    for directive in ("s-maxage", "max-age"):
-        if directive in said:
-            return float(delta_seconds(said[directive])), True
+def _implicit_lifetime(header: Header, expires: str | None, ttl: float | None, now: float) -> float | None:
+    """Seconds of freshness without a directive; None if nothing names any (section 4.2.1)."""
     if expires is not None:
-        until = parse_http_date(expires, now)  # an invalid date lies in the past (section 5.3)
+        until = parse_http_date(expires, now)  # an invalid date is in the past (section 5.3)
         date = parse_http_date(header("date"), now)
-        return max(0.0, until - (now if date is None else date)) if until is not None else 0.0, True
-    if ttl is not None:
-        return ttl, False
-    return _heuristic(header, now), False
+        return max(0.0, until - (now if date is None else date)) if until is not None else 0.0
+    return _heuristic(header, now) if ttl is None else ttl
 
 
 def _heuristic(header: Header, now: float) -> float | None:
-    """Seconds of freshness to be expected of what was last modified long ago (section 4.2.2)."""
+    """Seconds of freshness estimated from the time since Last-Modified (section 4.2.2)."""
     modified = parse_http_date(header("last-modified"), now)
     if modified is None:
         return None
@@ -291,8 +299,8 @@ def _heuristic(header: Header, now: float) -> float | None:
 
 
 def current_age(header: Header, now: float, delay: float) -> float:
-    """Seconds that an answer was old when it arrived (section 4.2.3)."""
-    date = parse_http_date(header("date"), now)
+    """Seconds of age when a response arrives (section 4.2.3)."""
+    date, age = parse_http_date(header("date"), now), header("age")
     apparent = max(0.0, int(now) - date) if date is not None else 0.0
-    claimed = (header("age") or "").partition(",")[0].strip()  # of several the first (section 5.1)
-    return max(apparent, delta_seconds(claimed) + delay if claimed else 0.0)
+    claimed = "" if age is None else age.partition(",")[0].strip()  # the first counts (section 5.1)
+    return max(apparent, delta_seconds(claimed) + delay) if claimed else apparent
