@@ -83,7 +83,9 @@ class EvictionPolicy(ABC):
             victim = self._evict(now)
             self.used -= self._sizes.pop(victim)
             gone.append(victim)
-        self._store(key, size, now)
+        self._sizes[key] = size
+        self.used += size
+        self._admit(key, size, now)
         return gone
 
     def remove(self, key: Hashable) -> None:

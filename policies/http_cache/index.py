@@ -87,7 +87,8 @@ class ObjectCache(Generic[Value]):
             Whether it was kept: an object larger than the whole cache is not, nor one that a
             policy refuses.
         """
-        kept_until = fresh_until if kept_until is None else max(fresh_until, kept_until)
+        if kept_until is None or kept_until < fresh_until:
+            kept_until = fresh_until
         if kept_until <= now:
             self.discard(key)
             return False
