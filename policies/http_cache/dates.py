@@ -1,4 +1,4 @@
-"""HTTP dates. RFC 9110, 5.6.7; read the way caches must read them, RFC 9111, 4.2."""
+"""HTTP dates: RFC 9110, 5.6.7, read as RFC 9111, 4.2 demands of caches."""
 
 from __future__ import annotations
 
