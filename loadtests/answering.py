@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from policies.reverse.routing import Asked, Routes
+from policies.reverse.routing import RequestAttributes, Routes
 from policies.settings import Route
 from scenarios.schema import Scenario
 from scenarios.workload import client_address
@@ -55,7 +55,7 @@ class Answering:
         places = []
         for place, (routes, rules) in enumerate(self._hops, 1):
             source = client if place == 1 else client_address(0)
-            asked = Asked("127.0.0.1", f"/objects/{number}", "GET", source, lambda _name: None)
+            asked = RequestAttributes("127.0.0.1", f"/objects/{number}", "GET", source, lambda _name: None)
             route = routes.match(asked)
             if route is not None and rules[route].cache is not None:
                 places.append(place)

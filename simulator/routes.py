@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Answer, read_answer, read_request
-from policies.reverse.routing import Asked, Routes
+from policies.reverse.routing import RequestAttributes, Routes
 from policies.settings import Fault, Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
@@ -86,7 +86,7 @@ class Plans(dict[int, Plan]):
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
-        asked = Asked("127.0.0.1", f"/objects/{number}", "GET", self._client, lambda _name: None)
+        asked = RequestAttributes("127.0.0.1", f"/objects/{number}", "GET", self._client, lambda _name: None)
         plan = self[number] = self._by_route[self._routes.match(asked)]
         return plan
 

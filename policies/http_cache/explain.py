@@ -12,10 +12,12 @@ from policies.http_cache.validation import validators
 from policies.http_cache.vary import variant_of
 
 RULES = {
-    NotStored.METHOD: "only answers to GET are, or to a POST that stands for it (RFC 9110, 9.3.3)",
-    NotStored.REQUEST_BODY: "the request has a body, which is no part of the key (RFC 9111, 2)",
+    NotStored.METHOD: "only an answer to GET is, or one to POST that also answers a GET (RFC 9110, 9.3.3)",
+    NotStored.REQUEST_BODY: "the request has a body, which is not part of the key (RFC 9111, 2)",
     NotStored.REQUEST_NO_STORE: "the request says no-store (RFC 9111, 5.2.1.5)",
-    NotStored.STATUS: "it needs explicit freshness, is not understood, or a part unasked for (RFC 9111, 3)",
+    NotStored.STATUS: (
+        "the status needs explicit freshness or is not understood, or nobody asked for a part (RFC 9111, 3)"
+    ),
     NotStored.NO_STORE: "the answer says no-store (RFC 9111, 5.2.2.5)",
     NotStored.PRIVATE: "the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)",
     NotStored.NO_CACHE: "no-cache, and no validator to ask with (RFC 9111, 5.2.2.4)",
@@ -24,7 +26,7 @@ RULES = {
     NotStored.SET_COOKIE: "it sets a cookie, and does not say how long it is fresh (RFC 9111, 7.3)",
     NotStored.NO_FRESHNESS: "nothing says how long it is fresh, and there is no validator (RFC 9111, 4.2)",
     NotStored.NO_STRONG_ETAG: "a part without a strong ETag cannot be combined with others (RFC 9111, 3.4)",
-    NotStored.CONTENT_RANGE: "Content-Range does not say one part that agrees with the body (RFC 9110, 14.4)",
+    NotStored.CONTENT_RANGE: "Content-Range does not name one part that fits the body (RFC 9110, 14.4)",
     NotStored.STALE: "it was stale when it came, and cannot be validated (RFC 9111, 4.2)",
 }
 """The rule behind each reason that a response and its request can give."""
@@ -139,10 +141,10 @@ def _source(response_header: Header, ttl: float | None, targeted: bool) -> str:
     if response_header("expires") is not None and not aimed:
         return "by Expires less Date (RFC 9111, 5.3)"
     if ttl is not None:
-        return "by the ttl of the settings, for nothing else says it"
+        return "by the ttl of the settings, because the answer names none"
     if response_header("last-modified") is not None:
-        return f"by a guess: {HEURISTIC_SHARE:.0%} of the time since Last-Modified (RFC 9111, 4.2.2)"
-    return "for nothing says it: it is stored to be validated (RFC 9111, 4.3)"
+        return f"by a heuristic: {HEURISTIC_SHARE:.0%} of the time since Last-Modified (RFC 9111, 4.2.2)"
+    return "because the answer names none: it is stored to be validated (RFC 9111, 4.3)"
 
 
 def _selection(request_header: Header, response_header: Header) -> list[str]:

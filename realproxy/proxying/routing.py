@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from policies.reverse.routing import Asked, normal_path
+from policies.reverse.routing import RequestAttributes, normal_path
 from policies.settings import Forward
 from realproxy.http1 import Malformed, RequestHead
 
 
-def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
+def asked_of(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """What routes look at."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
-    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
+    return RequestAttributes(
+        host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
+    )
 
 
 def goes_forward(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
