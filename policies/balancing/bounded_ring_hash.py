@@ -16,8 +16,8 @@ class BoundedRingHash(LoadTracking):
 
     An upstream is full if it has its weight's share of 1.25 times all outstanding requests, including the
     new one, rounded up. So affinity is kept while load allows it. Logarithmic cost, and on average a
-    walk over a bounded number of points. V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with bounded
-    loads", SODA 2018.
+    walk over a bounded number of points. V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing
+    with bounded loads", SODA 2018.
     """
 
     BOUND = 1.25

@@ -30,7 +30,7 @@ class BoundedQueue(Generic[Ticket]):
         return len(self._waiting)
 
     def enter(self, ticket: Ticket) -> bool:
-        """Whether the request of `ticket` may proceed at once; if not, it waits until `leave` or `give_up`."""
+        """Whether the request of `ticket` may proceed; if not, it waits until `leave` or `give_up`."""
         if self._free:
             self._free -= 1
             return True
