@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from loadtests.processes import Child
-from loadtests.proxy_files import with_addresses, write_classes, write_settings
+from loadtests.run.processes import Child
+from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
 from scenarios.schema import Scenario
 
 READY_S = 30.0
@@ -67,7 +67,7 @@ class Proxies:
         settings, name = self._scenario.chain[number], self._scenario.proxies[number]
         file = self._folder / f"{name}.toml"
         write_settings(with_addresses(settings, self._ports), file)
-        command = [sys.executable, "-m", "loadtests.proxy_child", str(classes), str(file)]
+        command = [sys.executable, "-m", "loadtests.run.proxy_child", str(classes), str(file)]
         options = ["--seed", str(self._scenario.hop(number).seed), "--until-eof"]
         said = "the proxy" if len(self._scenario.chain) == 1 else name
         child = self._stack.enter_context(Child(said, command + options, self._environment))

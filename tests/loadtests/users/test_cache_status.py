@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from loadtests.answering import Answering
+from loadtests.users.cache_status import CacheStatusReader
 from scenarios import parse_scenario
 
 HERE = "127.0.0.1"
 
 
-def answering(*proxies: dict[str, Any]) -> Answering:
+def answering(*proxies: dict[str, Any]) -> CacheStatusReader:
     tables = {"title": "t", "workload": {"users": 1}, "backend": {"web": {}}, "proxy": list(proxies)}
-    return Answering(parse_scenario(tables).scenario)
+    return CacheStatusReader(parse_scenario(tables).scenario)
 
 
 def leading_to(upstream: str, **route: Any) -> dict[str, Any]:

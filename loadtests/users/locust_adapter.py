@@ -20,8 +20,8 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import LocalRunner
 
-from loadtests.connection import Exchange, host_and_port
-from loadtests.replay import Replay
+from loadtests.users.connection import Exchange, host_and_port
+from loadtests.users.replay import Replay
 from policies.bad_input import BadInput
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
@@ -62,7 +62,7 @@ class LoadTest:
         Locust's.
     staged : bool
         Whether jobs come from another process as lines of JSON on standard input, see
-        `loadtests.measure`, or one job from the command line or from Locust's page.
+        `loadtests.run.measure`, or one job from the command line or from Locust's page.
     """
 
     def __init__(self, environment: Environment, *, staged: bool) -> None:

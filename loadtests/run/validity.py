@@ -35,7 +35,7 @@ def reasons_void(
     workload : Workload
         What they should have sent, for `duration` seconds.
     generator : mapping
-        See `loadtests.replay.Replay.health`.
+        See `loadtests.users.replay.Replay.health`.
     replicas : mapping of str to mapping
         By replica, what it did during the run: ``requests`` and ``late_seconds``.
     refetching : bool

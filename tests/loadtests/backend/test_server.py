@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loadtests.backends import HEALTH_CHECK
-from loadtests.processes import Child
+from loadtests.backend.server import HEALTH_CHECK
+from loadtests.run.processes import Child
 from realproxy.upstream.health_check import USER_AGENT
 
 Takes = Callable[[float, float, Callable[[], object]], None]
@@ -23,7 +23,7 @@ SPEC = {
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[dict[str, int]]:
-    command = [sys.executable, "-m", "loadtests.backends", json.dumps(SPEC), "--until-eof"]
+    command = [sys.executable, "-m", "loadtests.backend.server", json.dumps(SPEC), "--until-eof"]
     with Child("the backends", command) as backends:
         yield backends.expect(60.0)["ports"]
 
@@ -150,7 +150,7 @@ def test_http_1_0_ends_the_connection_unless_asked_to_keep_it(ports: dict[str, i
 
 
 def test_backends_end_with_their_standard_input_and_on_sigterm() -> None:
-    command = [sys.executable, "-m", "loadtests.backends", "{}"]
+    command = [sys.executable, "-m", "loadtests.backend.server", "{}"]
     with Child("the backends", [*command, "--until-eof"]) as backends:
         backends.expect(60.0)
         backends.hang_up()
@@ -201,7 +201,7 @@ FRAIL = {
 
 @pytest.fixture
 def frail() -> Iterator[tuple[Child, dict[str, int]]]:
-    command = [sys.executable, "-m", "loadtests.backends", json.dumps(FRAIL), "--until-eof"]
+    command = [sys.executable, "-m", "loadtests.backend.server", json.dumps(FRAIL), "--until-eof"]
     with Child("the backends", command) as backends:
         yield backends, backends.expect(60.0)["ports"]
 

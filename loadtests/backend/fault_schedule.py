@@ -1,7 +1,7 @@
 """When replicas are down or slow: what a scenario's `fail` and `slow_during` do in a real run.
 
-Threads: `Spells.begin` and `end` belong to one thread; a thread of a run's own carries out what is
-due and ends with the run.
+Threads: `FaultSchedule.begin` and `end` belong to one thread; a thread of a run's own carries out
+what is due and ends with the run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 
 class Afflicted(Protocol):
-    """A replica, as spells see it."""
+    """A replica, as the schedule uses it."""
 
     backend: str
     number: int
@@ -32,8 +32,8 @@ Step = tuple[float, Callable[[], None]]
 """Seconds since the start of a run, and what happens then."""
 
 
-class Spells:
-    """The spells of all replicas.
+class FaultSchedule:
+    """When each replica is down or slow.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Spells:
         if self._steps:
             self._over = threading.Event()
             self._thread = threading.Thread(
-                target=self._run, args=(start, self._over), name="spells", daemon=True
+                target=self._run, args=(start, self._over), name="fault schedule", daemon=True
             )
             self._thread.start()
 

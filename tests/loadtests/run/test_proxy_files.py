@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as test_settings
 from hypothesis import strategies as st
 
-from loadtests.proxy_files import with_addresses, write_classes, write_settings
+from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
 from policies.balancing import Balancer, balancing_policies, balancing_policy
 from policies.settings import ProxySettings, load_settings, parse_settings
 
@@ -59,7 +59,7 @@ def test_settings_survive_being_written(
 READ = """
 import random, sys
 from pathlib import Path
-from loadtests.proxy_files import register_classes
+from loadtests.run.proxy_files import register_classes
 from policies.balancing import Dispatch
 register_classes(Path(sys.argv[1]))
 dispatch = Dispatch("always_last", [1.0, 1.0, 1.0], random.Random(1))
@@ -80,6 +80,6 @@ def test_a_class_that_exists_in_this_process_only_reaches_another(tmp_path: Path
     finally:
         del balancing_policies._classes["always_last"]
     command = [sys.executable, "-c", READ, str(tmp_path / "classes")]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=30, check=False)
     assert (done.stdout, done.stderr) == ("[2, 2, 2]\n", "")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.run_folder import PREFIX, RunFolder, remove_abandoned
+from loadtests.run.run_folder import PREFIX, RunFolder, remove_abandoned
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OWNER = """
-from loadtests.run_folder import RunFolder
+from loadtests.run.run_folder import RunFolder
 folder = RunFolder()
 (folder.path / "records.npz").write_text("much")
 print(folder.path, flush=True)

@@ -13,7 +13,7 @@ _HIT = re.compile(r"\s*proxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
 """A hit, or an answer that another request fetched meanwhile."""
 
 
-class Answering:
+class CacheStatusReader:
     """Reads the Cache-Status of answers that came through a scenario's proxies.
 
     Every cache on the way adds what it did behind what it was told (RFC 9211, section 2), so the

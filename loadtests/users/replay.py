@@ -22,9 +22,9 @@ from gevent.event import Event
 from gevent.lock import DummySemaphore, Semaphore
 from gevent.pool import Group
 
-from loadtests.alarm import Alarm
-from loadtests.answering import Answering
-from loadtests.connection import Connection, Exchange
+from loadtests.users.cache_status import CacheStatusReader
+from loadtests.users.connection import Connection, Exchange
+from loadtests.users.timer import Timer
 from scenarios.latency import latency_draws
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
@@ -73,7 +73,7 @@ class Replay:
         self._host, self._port = host, port
         # RFC 9112, section 3.2: origin-form to a server, absolute-form to a proxy
         self._origin, self._authority = f"http://{target}" if target else "", target or f"{host}:{port}"
-        self._answering = Answering(scenario)
+        self._cache_status = CacheStatusReader(scenario)
         self._latency = latency_draws(scenario.link.client, scenario.seed, "client")
         self._grace = grace
         self._on_exchange, self._on_start, self._on_end = on_exchange, on_start, on_end
@@ -81,7 +81,7 @@ class Replay:
         self._upstreams = {name: number for number, name in enumerate(scenario.replicas)}
         self._rows: list[tuple[object, ...]] = []
         self._planned = 0
-        self._alarm = Alarm()
+        self._timer = Timer()
         self._started, self._start = Event(), 0.0
         self._expected: int | None = None
         self._joined = self._ready = 0
@@ -173,7 +173,7 @@ class Replay:
                 return
             self._planned += len(parts)
             asked = [(self._encode(part), (user, seq + i, part.object)) for i, part in enumerate(parts)]
-            self._alarm.sleep_until(due)
+            self._timer.sleep_until(due)
             due = self._ask_all(connections, asked, due, parts[0].client)
             upcoming, seq = next(stream, None), seq + len(parts)
 
@@ -192,7 +192,7 @@ class Replay:
                 break
             self._planned += len(parts)
             asked = [(self._encode(part), (0, seq + i, part.object)) for i, part in enumerate(parts)]
-            self._alarm.sleep_until(due)
+            self._timer.sleep_until(due)
             for (text, who), part in zip(asked, parts, strict=True):
                 under_way.spawn(self._ask_once, text, who, due, part.client)
             upcoming, seq = next(stream, None), seq + len(parts)
@@ -233,7 +233,7 @@ class Replay:
     ) -> float:
         """Send one request and record it; returns when its answer was there."""
         exchange = self._fetch(connection, text)
-        cache = self._answering.place(who[2], client, exchange.cache_status)
+        cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
         times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
         self._rows.append((*who, *times, exchange.status, cache, upstream, exchange.size))
@@ -245,10 +245,10 @@ class Replay:
         if self._latency is None:
             return connection.fetch(text)
         there, back = self._latency(), self._latency()
-        self._alarm.sleep_until(time.monotonic() + there)
+        self._timer.sleep_until(time.monotonic() + there)
         exchange = connection.fetch(text)
         arrival = exchange.done + back
-        self._alarm.sleep_until(arrival)
+        self._timer.sleep_until(arrival)
         return exchange._replace(sent=exchange.sent - there, done=arrival)
 
     def _encode(self, request: Request) -> bytes:
@@ -314,5 +314,5 @@ class Replay:
         gevent.killall(self._later, block=False)
         for connection in self._connections:
             connection.close()
-        self._alarm.close()
+        self._timer.close()
         self._on_end()

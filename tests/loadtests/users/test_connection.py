@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from loadtests.connection import Connection, host_and_port
+from loadtests.users.connection import Connection, host_and_port
 from policies.bad_input import BadInput
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

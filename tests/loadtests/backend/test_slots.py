@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtests.service_slots import Slots
+from loadtests.backend.slots import Slots
 
 SLACK_S = 0.05
 """How late a busy test machine may be; each test's signal is several times larger."""

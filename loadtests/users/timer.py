@@ -34,7 +34,7 @@ class _Timerspec(ctypes.Structure):
     ]  # fmt: skip
 
 
-class Alarm:
+class Timer:
     """Wakes greenlets at moments of the monotonic clock, for one gevent hub.
 
     Raises

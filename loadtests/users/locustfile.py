@@ -1,6 +1,6 @@
-"""Replay a scenario on a proxy with Locust, by hand or from `loadtests.measure`.
+"""Replay a scenario on a proxy with Locust, by hand or from `loadtests.run.measure`.
 
-``locust -f loadtests/locustfile.py --scenario slow-server --host http://127.0.0.1:8080`` opens
+``locust -f loadtests/users/locustfile.py --scenario slow-server --host http://127.0.0.1:8080`` opens
 Locust's own page; with ``--headless`` it runs at once and prints Locust's table.
 """
 
@@ -14,9 +14,9 @@ from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # a checkout that is not installed
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # a checkout that is not installed
 
-from loadtests.users import ScenarioUser, set_up
+from loadtests.users.locust_adapter import ScenarioUser, set_up
 
 __all__ = ["ScenarioUser"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from loadtests.processes import Child, LoadTestError
-from loadtests.proxies import READY_S, Proxies
-from loadtests.run_folder import RunFolder
-from loadtests.validity import reasons_void
+from loadtests.run.processes import Child, LoadTestError
+from loadtests.run.proxies import READY_S, Proxies
+from loadtests.run.run_folder import RunFolder
+from loadtests.run.validity import reasons_void
 from policies.http_cache.directives import parse_cache_control
 from scenarios.fetches import Fetches
 from scenarios.records import Records
@@ -27,7 +27,8 @@ from scenarios.workload import Workload
 
 Progress = Callable[[float, float], None]
 
-_HERE = Path(__file__).resolve().parent
+_ROOT = Path(__file__).resolve().parents[2]
+_LOCUSTFILE = _ROOT / "loadtests" / "users" / "locustfile.py"
 _GRACE_S = 10.0
 """How long answers are waited for after the last request."""
 _TICK_S = 0.15
@@ -53,7 +54,7 @@ class Measurement:
         first one, if there are several in a row.
     backends : dict
         Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and
-        ``late_seconds`` (see `loadtests.service_slots.Totals`), ``cpu_seconds`` of their process,
+        ``late_seconds`` (see `loadtests.backend.slots.Totals`), ``cpu_seconds`` of their process,
         and the same sums of each one in ``replicas``, by name.
     behind_cpu_seconds : list of float
         Of the processes of the second proxy in a row, of the third, and so on.
@@ -182,7 +183,7 @@ class Stage:
             if self._generator is not None:
                 self._generator.stop()
             options = ["--headless", "--staged", "--only-summary", "--skip-log-setup"]
-            command = [sys.executable, "-m", "locust", "-f", str(_HERE / "locustfile.py"), *options]
+            command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), *options]
             self._generator = Child("Locust", command, self._environment, self._folder)
             self._generator_ready = False
         return self._generator
@@ -210,7 +211,7 @@ class Stage:
         spec = json.dumps(settings)
         if self._backends is None or not self._backends.alive or self._spec != spec or by_chance:
             self._stop_backends()
-            command = [sys.executable, "-m", "loadtests.backends", spec, "--until-eof"]
+            command = [sys.executable, "-m", "loadtests.backend.server", spec, "--until-eof"]
             self._backends = Child("the backends", command, self._environment)
             self._ports = self._backends.expect(READY_S)["ports"]
             self._spec = spec
@@ -337,5 +338,5 @@ def _portable(scenario: Scenario) -> Scenario:
 def _environment() -> dict[str, str]:
     """Variables for children: they find our packages, and Locust no settings of other load tests."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
-    paths = [str(_HERE.parent), environment.get("PYTHONPATH", "")]
+    paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
     return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

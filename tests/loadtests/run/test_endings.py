@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from loadtests import LoadTestError, Measurement, Stage
-from loadtests.processes import Child
-from loadtests.run_folder import RunFolder
+from loadtests.run.processes import Child
+from loadtests.run.run_folder import RunFolder
 from policies.bad_input import BadInput
 from scenarios import Scenario, load_scenario
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Reasons = Callable[[Measurement], list[str]]
 Children = Callable[[], dict[psutil.Process, str]]
 
@@ -44,7 +44,7 @@ def test_a_proxy_that_dies_makes_the_run_void_without_a_wait(
     stage: Stage, by_rule: Reasons, children: Children
 ) -> None:
     def kill() -> None:
-        (proxy,) = [child for child, line in children().items() if "loadtests.proxy_child" in line]
+        (proxy,) = [child for child, line in children().items() if "loadtests.run.proxy_child" in line]
         proxy.kill()
 
     start = time.monotonic()

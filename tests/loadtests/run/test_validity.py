@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests.validity import reasons_void
+from loadtests.run.validity import reasons_void
 from scenarios import Records, Workload, parse_scenario
 from scenarios.records import NO_UPSTREAM
 

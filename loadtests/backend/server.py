@@ -1,6 +1,6 @@
 """Real backends: every replica of every backend of a scenario, as HTTP servers in one process.
 
-``python -m loadtests.backends '{"web": {"replicas": 2, "concurrency": 4}}'`` prints one JSON line
+``python -m loadtests.backend.server '{"web": {"replicas": 2, "concurrency": 4}}'`` prints one JSON line
 with the port of each replica and serves until SIGTERM or Ctrl-C. A request says what it wants:
 
 - ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default.
@@ -13,9 +13,9 @@ With ``--until-eof`` the process takes orders from standard input, lines of JSON
 with the same line: ``{"start": 1234.5}`` (on the monotonic clock) begins a run, in which replicas are
 down or slow as ``fail``, ``slow`` and ``slow_during`` say; ``{"start": null}`` ends it.
 
-Threads: the main thread owns the `Spells`, whose thread closes and opens ports; one thread a
+Threads: the main thread owns the `FaultSchedule`, whose thread closes and opens ports; one thread a
 replica accepts; one thread a connection owns that connection's socket and closes it. They share
-a replica's `Slots`, its `Fetched`, and its own chance, which has a lock.
+a replica's `Slots`, its `FetchedObjects`, and its own chance, which has a lock.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loadtests.accepting import Port
+from loadtests.backend.acceptor import Port
+from loadtests.backend.fault_schedule import FaultSchedule
+from loadtests.backend.fetch_log import FetchedObjects, object_number
+from loadtests.backend.slots import Slots, Totals
 from loadtests.descriptors import allow_many_descriptors
-from loadtests.fetched import Fetched, object_number
-from loadtests.service_slots import Slots, Totals
-from loadtests.spells import Spells
 
 HEALTH_CHECK = "proxytwin-health"
 """What the proxy's probes call themselves; said here too, so that backends start without the proxy's code."""
@@ -132,11 +132,11 @@ class Replica:
         self.backend, self.number = backend, number
         self.name = f"{backend}/{number}"
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
-        spells = {int(key) for key in settings.get("slow_during") or {}}
+        slow_later = {int(key) for key in settings.get("slow_during") or {}}
         self._concurrency = int(settings.get("concurrency", 1))
-        self.slots = Slots(self._concurrency, 1.0 if number in spells else slow.get(number, 1.0))
+        self.slots = Slots(self._concurrency, 1.0 if number in slow_later else slow.get(number, 1.0))
         self._before = Totals()
-        self.fetched = Fetched()
+        self.fetched = FetchedObjects()
         self._chance = threading.Lock()
         self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
         fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
@@ -313,7 +313,9 @@ def _sharpen_timers() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM, Ctrl-C, or with ``--until-eof`` the end of standard input."""
-    parser = argparse.ArgumentParser(prog="python -m loadtests.backends", description="Real test backends.")
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.backend.server", description="Real test backends."
+    )
     parser.add_argument("spec", type=json.loads, help="JSON: settings by backend name")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
@@ -325,19 +327,19 @@ def main(arguments: list[str] | None = None) -> None:
         ready = {"pid": os.getpid(), "ports": {replica.name: replica.port for replica in replicas}}
         print(json.dumps(ready), flush=True)
         if options.until_eof:
-            _obey(Spells(options.spec, replicas))
+            _obey(FaultSchedule(options.spec, replicas))
         else:
             threading.Event().wait()
 
 
-def _obey(spells: Spells) -> None:
+def _obey(schedule: FaultSchedule) -> None:
     """Carry out orders from standard input, to its end."""
     for line in sys.stdin:
         start = json.loads(line)["start"]
         if start is None:
-            spells.end()
+            schedule.end()
         else:
-            spells.begin(float(start))
+            schedule.begin(float(start))
         print(line, end="", flush=True)
 
 

@@ -15,7 +15,7 @@ Row = list[float]
 """An object's number, and two moments of the monotonic clock; the second is infinite at first."""
 
 
-class Fetched:
+class FetchedObjects:
     """The fetches of one replica."""
 
     def __init__(self) -> None:

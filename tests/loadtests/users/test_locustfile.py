@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from loadtests.free_port import free_port
-from loadtests.processes import Child
+from loadtests.run.processes import Child
 from scenarios import Records
 
-ROOT = Path(__file__).parents[2]
-LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py"]
+ROOT = Path(__file__).parents[3]
+LOCUST = [sys.executable, "-m", "locust", "-f", "loadtests/users/locustfile.py"]
 LOADED = """
 import json, os, sys
 from locust import main
-from loadtests.users import three_digits
+from loadtests.users.locust_adapter import three_digits
 
 for line in sys.stdin:
     asked = json.loads(line)
@@ -45,7 +45,13 @@ SHORT = ["--set", "duration=2s", "--set", "warmup=0s", "--set", "workload.users=
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
-    command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.backend.server",
+        '{"web": {"concurrency": 50}}',
+        "--until-eof",
+    ]
     with Child("the backends", command) as backends:
         yield f"http://127.0.0.1:{backends.expect(60.0)['ports']['web/0']}"
 

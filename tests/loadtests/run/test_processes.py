@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.processes import Child, LoadTestError
+from loadtests.run.processes import Child, LoadTestError
 from scenarios.uninterrupted import uninterrupted
 
 ECHO = "import sys\nprint('{}', flush=True)\nfor line in sys.stdin: print(line, end='', flush=True)"
@@ -71,7 +71,7 @@ def test_a_child_that_says_something_else_is_an_error() -> None:
 
 
 def test_a_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadtests.processes._STOP_S", 0.2)
+    monkeypatch.setattr("loadtests.run.processes._STOP_S", 0.2)
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print('{}', flush=True); time.sleep(60)"
     child = Child("stubborn", python(code))
     child.expect(60.0)
@@ -101,15 +101,15 @@ def test_cpu_time_of_a_child_is_known() -> None:
 
 PARENT = """
 import sys, time
-from loadtests.processes import Child
-child = Child("the backends", [sys.executable, "-m", "loadtests.backends", "{}", "--until-eof"])
+from loadtests.run.processes import Child
+child = Child("the backends", [sys.executable, "-m", "loadtests.backend.server", "{}", "--until-eof"])
 print(child.expect(60.0)["pid"], flush=True)
 time.sleep(60)
 """
 
 
 def test_children_end_when_their_parent_is_killed() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     parent = subprocess.Popen(python(PARENT), stdout=subprocess.PIPE, text=True, cwd=root)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
@@ -121,7 +121,7 @@ def test_children_end_when_their_parent_is_killed() -> None:
 
 INTERRUPTED = """
 import os, signal, subprocess, sys
-from loadtests.processes import Child
+from loadtests.run.processes import Child
 fork = subprocess.Popen.__init__
 def interrupted(self, *arguments, **keywords):
     fork(self, *arguments, **keywords)
@@ -133,7 +133,7 @@ Child("it", [sys.executable, "-c", "import time; time.sleep(60)"])
 
 
 def test_an_interruption_between_fork_and_assignment_leaves_no_child() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     parent = subprocess.run(
         python(INTERRUPTED), check=False, capture_output=True, text=True, cwd=root, timeout=120
     )

@@ -15,7 +15,7 @@ from scenarios import Scenario, Workload, load_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 Reasons = Callable[[Measurement], list[str]]
 Undisturbed = Callable[[Scenario, Callable[[Measurement], object]], Measurement]
 
@@ -282,7 +282,7 @@ def test_a_generator_short_of_connections_sends_late_and_the_run_is_void(stage: 
 
 
 def test_locust_is_never_imported_into_the_callers_process() -> None:
-    code = "import sys, loadtests.measure; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
+    code = "import sys, loadtests.run.measure; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
