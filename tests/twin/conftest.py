@@ -16,7 +16,7 @@ from loadtests import Measurement
 from scenarios import Records, Scenario, Summary, parse_scenario
 from scenarios.loading import LoadedScenario
 from simulator import Costs, simulate
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 from twin import cli, compare, interruption
 from twin.outcome import Calibration, Confirmation, VariantOutcome
 

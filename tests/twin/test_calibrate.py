@@ -16,7 +16,7 @@ from loadtests import LoadTestError, Measurement
 from scenarios import Scenario, Workload, load_scenario, parse_scenario, shipped_scenarios
 from scenarios.loading import LoadedScenario
 from simulator import Costs, simulate
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 from twin.calibrate import costs_from, hit_probe, miss_probe
 
 PROBES = {"miss": miss_probe, "hit": hit_probe}

@@ -11,7 +11,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from simulator.run import Series
+from simulator.series import Series
 from twin.lesson import (
     FARM_BALANCERS,
     Exercise,

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from scenarios import Scenario
 from simulator import simulate
-from simulator.run import Run, Series
+from simulator.result import Run
+from simulator.series import Series
 from twin.lesson.showing import table
 from twin.look import MEASURED, NEUTRAL, PREDICTED, STYLE
 

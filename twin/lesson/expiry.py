@@ -18,7 +18,7 @@ from scenarios import Scenario, load_scenario
 from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
 from simulator import simulate
-from simulator.run import Series
+from simulator.series import Series
 
 COALESCE = "proxy.route.0.cache.coalesce"
 PAGES_FETCH_S, PAGES_FRESH_S, PAGES = 0.1, 2.0, 50

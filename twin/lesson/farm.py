@@ -13,7 +13,8 @@ from policies import Balancer, balancing_policies
 from scenarios import load_scenario
 from scenarios.loading import LoadedScenario
 from simulator import Costs, simulate
-from simulator.run import Run, Series
+from simulator.result import Run
+from simulator.series import Series
 
 FARM_BALANCERS = ("random", "round_robin", "p2c", "least_requests")
 HASHING = ("source_hash", "rendezvous_hash", "ring_hash", "maglev")
