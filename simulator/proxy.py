@@ -11,7 +11,15 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.http_cache.collapsing import Flight, Flights, Landing, Turn, after, landing, shareable
+from policies.http_cache.collapsing import (
+    Decision,
+    Flight,
+    FlightResult,
+    Flights,
+    after,
+    flight_result,
+    shareable,
+)
 from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.schema import Scenario
 from scenarios.workload import Request
@@ -95,7 +103,7 @@ class Proxy:
             use, copy = self._store.lookup(request.object, now)
             if use is not Use.ASK:
                 reply = self._hit(copy.reply, copy.born)
-                if use is Use.BEHIND and self._store.claim(request.object):
+                if use is Use.STALE_WHILE_REVALIDATE and self._store.claim(request.object):
                     Life(self._refresh(request, plan))
         if reply is not None:
             link = self._hit_link
@@ -178,7 +186,7 @@ class Proxy:
         while True:
             ended = env.event()
             turn, flight = self._flights.ask(request.object, ended, env.now)
-            if flight is not None and turn is Turn.FETCH:
+            if flight is not None and turn is Decision.FETCH:
                 return (yield from self._fetch_for_all(request, plan, flight))
             waits = flight is not None and env.now < patience
             if waits:
@@ -187,18 +195,18 @@ class Proxy:
                 yield ended | env.timeout(max(patience - env.now, 0.0))
             if ended.triggered:
                 how, reply = ended.value
-                failures += how is Landing.FAILED
+                failures += how is FlightResult.FAILED
                 turn = after(how, failures)
-                if how is Landing.SHARED or turn is Turn.FAIL:
+                if how is FlightResult.SHARED or turn is Decision.FAIL:
                     yield from self._work(self._hit_cpu / 2)
                     return reply
             else:
-                turn = Turn.ALONE
+                turn = Decision.ALONE
                 if flight is not None:
                     self._flights.leave(flight, ended)
             if waits and (place := self._threads.enter()) is not None:
                 yield place
-            if turn is Turn.ALONE:
+            if turn is Decision.ALONE:
                 reply = yield from self._fetch(request, plan, env.now)
                 self._threads.leave()
                 return reply
@@ -208,10 +216,10 @@ class Proxy:
     ) -> Generator[Event, None, Reply]:
         reply = yield from self._fetch(request, plan, self._env.now)
         now, answer, shared = self._env.now, plan.answers.get(reply.backend), reply
-        how = landing(reply.status, reply.status == 200 and answer is not None and shareable(answer))
-        if how is Landing.SHARED:
+        how = flight_result(reply.status, reply.status == 200 and answer is not None and shareable(answer))
+        if how is FlightResult.SHARED:
             shared = self._hit(reply, now if reply.born is None else reply.born)
-        for waiter in self._flights.landed(flight, how, now):
+        for waiter in self._flights.complete(flight, how, now):
             waiter.succeed((how, shared))
         self._threads.leave()
         return reply

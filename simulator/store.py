@@ -11,7 +11,7 @@ from typing import NamedTuple
 from policies.eviction import charged_size
 from policies.http_cache.freshness import Answer, read_request
 from policies.http_cache.index import ObjectCache, build_cache
-from policies.http_cache.reuse import Use, reuse, stands_in
+from policies.http_cache.reuse import Use, may_serve_stale_on_error, reuse
 from policies.settings import Cache
 from scenarios.workload import Request
 from simulator.routes import Reply
@@ -66,7 +66,7 @@ class Store:
     def stand_in(self, number: int, now: float) -> Copy | None:
         """What may be sent because the origin fails."""
         copy = self._index.peek(number, now)
-        if copy is None or not stands_in(copy.answer, _PLAIN, now - copy.born):
+        if copy is None or not may_serve_stale_on_error(copy.answer, _PLAIN, now - copy.born):
             return None
         return copy
 

@@ -23,7 +23,7 @@ MOST_FAILURES = 2
 """Failed fetches that one request waits for: the first may be bad luck, the second is an answer."""
 
 
-class Turn(Enum):
+class Decision(Enum):
     """What a request does whose object is not there."""
 
     FETCH = "fetch it for all who come meanwhile"
@@ -32,7 +32,7 @@ class Turn(Enum):
     FAIL = "be told of the failure that it waited for"
 
 
-class Landing(Enum):
+class FlightResult(Enum):
     """How a fetch ended for those who waited for it."""
 
     SHARED = "its answer may be given to them"
@@ -45,7 +45,7 @@ def shareable(answer: Answer) -> bool:
     return answer.reason is None and not answer.validate and answer.lifetime > answer.age
 
 
-def landing(status: int, usable: bool) -> Landing:
+def flight_result(status: int, usable: bool) -> FlightResult:
     """How a fetch ended.
 
     Parameters
@@ -56,11 +56,11 @@ def landing(status: int, usable: bool) -> Landing:
         Whether it is `shareable`.
     """
     if usable:
-        return Landing.SHARED
-    return Landing.FAILED if status in ERROR_STATUSES else Landing.PRIVATE
+        return FlightResult.SHARED
+    return FlightResult.FAILED if status in ERROR_STATUSES else FlightResult.PRIVATE
 
 
-def after(ended: Landing, failures: int) -> Turn:
+def after(ended: FlightResult, failures: int) -> Decision:
     """What a request does that has waited in vain.
 
     After a failure one of those who waited tries again for all; who has seen it fail `MOST_FAILURES`
@@ -69,14 +69,14 @@ def after(ended: Landing, failures: int) -> Turn:
 
     Parameters
     ----------
-    ended : Landing
+    ended : FlightResult
         How the fetch ended that it waited for.
     failures : int
         Failed fetches that it has waited for, this one too.
     """
-    if ended is Landing.FAILED:
-        return Turn.FAIL if failures >= MOST_FAILURES else Turn.WAIT
-    return Turn.ALONE if ended is Landing.PRIVATE else Turn.WAIT
+    if ended is FlightResult.FAILED:
+        return Decision.FAIL if failures >= MOST_FAILURES else Decision.WAIT
+    return Decision.ALONE if ended is FlightResult.PRIVATE else Decision.WAIT
 
 
 class Flight(Generic[Waiter]):
@@ -111,7 +111,7 @@ class Flights(Generic[Waiter]):
 
     def ask(
         self, key: Hashable, waiter: Waiter, now: float, *, leads: bool = True
-    ) -> tuple[Turn, Flight[Waiter] | None]:
+    ) -> tuple[Decision, Flight[Waiter] | None]:
         """What a request does that needs `key`.
 
         Parameters
@@ -127,30 +127,30 @@ class Flights(Generic[Waiter]):
 
         Returns
         -------
-        turn : Turn
+        turn : Decision
             ``FETCH``, ``WAIT`` or ``ALONE``.
         flight : Flight or None
-            To be given to `landed` after ``FETCH``, or to `leave` after ``WAIT``.
+            To be given to `complete` after ``FETCH``, or to `leave` after ``WAIT``.
         """
         flight = self._flying.get(key)
         if flight is not None:
             flight.waiting[waiter] = None
-            return Turn.WAIT, flight
+            return Decision.WAIT, flight
         if not leads or self._private.get(key, now) > now:
-            return Turn.ALONE, None
+            return Decision.ALONE, None
         flight = self._flying[key] = Flight(key)
-        return Turn.FETCH, flight
+        return Decision.FETCH, flight
 
-    def landed(self, flight: Flight[Waiter], ended: Landing, now: float) -> list[Waiter]:
+    def complete(self, flight: Flight[Waiter], ended: FlightResult, now: float) -> list[Waiter]:
         """A fetch has ended: those who wait for it, in the order in which they came."""
         if self.is_newest(flight):
             del self._flying[flight.key]
-        if ended is Landing.PRIVATE:
+        if ended is FlightResult.PRIVATE:
             self._private.pop(flight.key, None)
             self._private[flight.key] = now + HIT_FOR_MISS
             if len(self._private) > MOST_REMEMBERED:
                 del self._private[next(iter(self._private))]
-        elif ended is Landing.SHARED:
+        elif ended is FlightResult.SHARED:
             self.shareable(flight.key)
         waiting, flight.waiting = flight.waiting, {}
         return list(waiting)
@@ -163,7 +163,7 @@ class Flights(Generic[Waiter]):
         """What is being fetched."""
         return iter(list(self._flying))
 
-    def overtaken(self, key: Hashable) -> None:
+    def invalidate(self, key: Hashable) -> None:
         """The object has changed: what is under way may bring what it was before.
 
         Who waits for that still does, but nobody else.

@@ -10,7 +10,7 @@ from policies.http_cache.freshness import HEURISTIC_SHARE, Answer, NotStored, Re
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates
 from policies.http_cache.partial import Part, answers, is_whole, read_part, use_of_part
-from policies.http_cache.reuse import Use, reuse, stands_in
+from policies.http_cache.reuse import Use, may_serve_stale_on_error, reuse
 from policies.http_cache.validation import validators
 from policies.http_cache.vary import variant_of
 
@@ -35,7 +35,9 @@ RULES = {
 _USES = {
     Use.FRESH: "answered with it: it is fresh (RFC 9111, 4.2)",
     Use.STALE: "answered with it: the request takes a stale one (RFC 9111, 5.2.1.2)",
-    Use.BEHIND: "answered with it, and revalidated behind the answer: stale-while-revalidate (RFC 5861, 3)",
+    Use.STALE_WHILE_REVALIDATE: (
+        "answered with it, and revalidated behind the answer: stale-while-revalidate (RFC 5861, 3)"
+    ),
 }
 
 
@@ -166,5 +168,7 @@ def _later(answer: Answer, request: Request, age: float, said: Header) -> str:
         why = f"it is stale by {_seconds(age - answer.lifetime)} (RFC 9111, 4.2)"
     fields = [name for name, _ in validators(said)]
     how = f"validated by {' and '.join(fields)} (RFC 9111, 4.3.1)" if fields else "fetched anew"
-    fails = "answered with it" if stands_in(answer, request, age) else "answered with the failure"
+    fails = (
+        "answered with it" if may_serve_stale_on_error(answer, request, age) else "answered with the failure"
+    )
     return f"{how}, for {why}; if the origin fails, {fails} (RFC 9111, 4.2.4; RFC 5861, 4)"

@@ -8,12 +8,12 @@ from policies.http_cache.freshness import Answer, Forwarded, Request
 
 
 class Use(Enum):
-    """What to do with a stored answer that a request selects."""
+    """What to do with a stored answer that a request selects; the value is the detail in Cache-Status."""
 
-    FRESH = "answer with it"
-    STALE = "answer with it: the request takes a stale one"
-    BEHIND = "answer with it, and revalidate it behind the answer"
-    ASK = "ask the origin first"
+    FRESH = "fresh"  # send it
+    STALE = "stale"  # send it: the request accepts a stale one
+    STALE_WHILE_REVALIDATE = "behind"  # send it, and revalidate it in the background
+    ASK = "ask"  # ask the origin first
 
 
 REFRESHES_AT_ONCE = 4
@@ -35,10 +35,10 @@ def reuse(answer: Answer, request: Request, age: float) -> Use:
     if -left < request.max_stale:
         return Use.STALE
     # Only ASK remains outside the window that the origin granted. RFC 5861, 3
-    return Use.BEHIND if -left < answer.while_revalidate else Use.ASK
+    return Use.STALE_WHILE_REVALIDATE if -left < answer.while_revalidate else Use.ASK
 
 
-def stands_in(answer: Answer, request: Request, age: float) -> bool:
+def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bool:
     """Whether a stored answer may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
     if request.forward is not None or answer.validate or age > request.max_age or request.min_fresh:
         return False
@@ -49,7 +49,7 @@ ERROR_STATUSES = frozenset({500, 502, 503, 504})
 """Answers that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
 
 
-def asking(
+def forward_reason(
     request: Request, found: Answer | None, age: float, variants: bool, lacks: bool = False
 ) -> Forwarded:
     """Why the origin is asked although the store was looked at. RFC 9211, 2.2

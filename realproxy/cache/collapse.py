@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from policies.http_cache.collapsing import Flight, Flights, Landing, Turn, after
+from policies.http_cache.collapsing import Decision, Flight, FlightResult, Flights, after
 from policies.http_cache.freshness import Answer
 from policies.http_cache.groups import read_groups
 from policies.http_cache.reuse import Use
@@ -57,7 +57,7 @@ class Collapser:
         self._arriving: dict[bytes, list[SharedResponse]] = {}
         self.collapsed = self.asked_again = 0
 
-    def enlist(self, follower: Reader) -> CollapsedWriter | Lookup | Turn:
+    def enlist(self, follower: Reader) -> CollapsedWriter | Lookup | Decision:
         """What a request does whose object is not stored, or not fit for use.
 
         Returns
@@ -66,7 +66,7 @@ class Collapser:
             It fetches for all.
         Lookup
             It has been stored meanwhile.
-        Turn
+        Decision
             ``ALONE``; or ``WAIT``, and then the client is not the caller's any more.
         """
         now = time.monotonic()
@@ -76,10 +76,10 @@ class Collapser:
                 return found
             follower.client.state = State.FOLLOWING
             if self._follow(follower, now):
-                return Turn.WAIT
+                return Decision.WAIT
             turn, flight = self._flights.ask(follower.key, follower, now, leads=follower.leads)
-            follower.flight = flight if turn is Turn.WAIT else None
-        if turn is Turn.WAIT:
+            follower.flight = flight if turn is Decision.WAIT else None
+        if turn is Decision.WAIT:
             self.following.wait(follower)
             return turn
         follower.client.state = State.WORKING
@@ -108,7 +108,7 @@ class Collapser:
     def overtaken(self, key: bytes) -> None:
         """The object has changed: what is on its way may be what it was before."""
         with self._lock:
-            self._flights.overtaken(key)
+            self._flights.invalidate(key)
             self._arriving.pop(key, None)
 
     def overtaken_groups(self, key: bytes, groups: Iterable[str]) -> None:
@@ -127,7 +127,7 @@ class Collapser:
         with self._lock:
             for key in self._flights:
                 if isinstance(key, bytes) and falls(key, None):
-                    self._flights.overtaken(key)
+                    self._flights.invalidate(key)
             for key, arriving in list(self._arriving.items()):
                 self._arriving[key] = [one for one in arriving if not falls(key, one.groups)]
                 if not self._arriving[key]:
@@ -141,18 +141,18 @@ class Collapser:
     def land(
         self,
         flight: Flight[Reader],
-        ended: Landing,
+        ended: FlightResult,
         arriving: SharedResponse | None,
         refusal: LocalReply | None,
     ) -> None:
         """A fetch has ended, or its answer has begun, for those who wait for it."""
         fits: list[Reader] = []
         rest: list[Reader] = []
-        again: dict[Turn, list[Reader]] = {turn: [] for turn in Turn}
+        again: dict[Decision, list[Reader]] = {turn: [] for turn in Decision}
         now = time.monotonic()
         with self._lock:
             newest = self._flights.is_newest(flight)
-            for follower in self._flights.landed(flight, ended, now):
+            for follower in self._flights.complete(flight, ended, now):
                 follower.flight = None
                 suited = arriving is not None and follower.suited(arriving, now)
                 (fits if suited else rest).append(follower)
@@ -160,24 +160,26 @@ class Collapser:
                 self._arriving.setdefault(arriving.key, []).append(arriving)
             for follower in sorted(rest, key=lambda follower: not follower.leads):
                 follower.refusal = refusal
-                follower.failures += ended is Landing.FAILED
+                follower.failures += ended is FlightResult.FAILED
                 again[self._after(follower, ended, arriving, now)].append(follower)
         if arriving is not None and fits:
             self.following.give(fits, arriving)
-        if arriving is not None or ended is Landing.FAILED:
-            again[Turn.WAIT].clear()  # they wait already, for one of them who fetches
+        if arriving is not None or ended is FlightResult.FAILED:
+            again[Decision.WAIT].clear()  # they wait already, for one of them who fetches
         for turn, followers in again.items():
             if followers:
                 self.following.ask_again(followers, turn)
 
-    def _after(self, follower: Reader, ended: Landing, arriving: SharedResponse | None, now: float) -> Turn:
+    def _after(
+        self, follower: Reader, ended: FlightResult, arriving: SharedResponse | None, now: float
+    ) -> Decision:
         """What a request does next that cannot be given what it waited for."""
         if self.following.closing:
-            return Turn.FAIL
+            return Decision.FAIL
         turn = after(ended, follower.failures)
-        if turn is Turn.WAIT and (arriving is not None or ended is Landing.FAILED):
+        if turn is Decision.WAIT and (arriving is not None or ended is FlightResult.FAILED):
             if self._follow(follower, now):
-                return Turn.WAIT
+                return Decision.WAIT
             turn, follower.flight = self._flights.ask(follower.key, follower, now, leads=follower.leads)
         return turn
 
@@ -241,7 +243,7 @@ class CollapsedWriter:
         self._follower.framing = head.framing
         if head.framing == CHUNKED and self._follower.head.minor == 0:
             self._follower.framing, self._follower.keep = UNTIL_CLOSE, False
-        self.land(Landing.SHARED)
+        self.land(FlightResult.SHARED)
 
     def add(self, piece: bytes) -> None:
         """More of the body has come; raises `Cut` if it is for nobody."""
@@ -273,7 +275,7 @@ class CollapsedWriter:
             if arriving.following:
                 self._gathering.following.more(arriving)
 
-    def land(self, ended: Landing, refusal: LocalReply | None = None) -> None:
+    def land(self, ended: FlightResult, refusal: LocalReply | None = None) -> None:
         """It is known how this ends for those who wait; only the first call counts."""
         if not self._landed:
             self._landed = True

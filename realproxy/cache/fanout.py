@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
 
-from policies.http_cache.collapsing import Landing, Turn, after
+from policies.http_cache.collapsing import Decision, FlightResult, after
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.downstream.connection import DownstreamConnection, Owner, State
@@ -102,7 +102,7 @@ class Fanout:
         """More of a body has come, or its end."""
         self._put(partial(self._more, arriving))
 
-    def ask_again(self, followers: Sequence[Reader], turn: Turn) -> None:
+    def ask_again(self, followers: Sequence[Reader], turn: Decision) -> None:
         """Have workers look at requests once more."""
         self._put(partial(self._ask_again, followers, turn))
 
@@ -165,7 +165,7 @@ class Fanout:
         while self._waiting and self._waiting[0][0] <= now:
             follower = heapq.heappop(self._waiting)[2]
             if follower.gathering.leave(follower):
-                self._ask_again([follower], Turn.ALONE)
+                self._ask_again([follower], Decision.ALONE)
 
     def _sweep(self, now: float) -> None:
         """Cut off those who do not read, or too slowly."""
@@ -175,7 +175,7 @@ class Fanout:
             if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
                 self._end(follower, Termination.CLIENT_SLOW)
 
-    def _ask_again(self, followers: Iterable[Reader], turn: Turn) -> None:
+    def _ask_again(self, followers: Iterable[Reader], turn: Decision) -> None:
         for follower in followers:
             follower.turn, follower.arriving = turn, None
             client = follower.client
@@ -214,7 +214,7 @@ class Fanout:
         if arriving.arrival is not BodyState.ON_ITS_WAY:
             arriving.following.discard(follower)
             follower.failures += arriving.arrival is BodyState.BROKEN
-            ended = Landing.SHARED if arriving.arrival is BodyState.WHOLE else Landing.FAILED
+            ended = FlightResult.SHARED if arriving.arrival is BodyState.WHOLE else FlightResult.FAILED
             self._ask_again([follower], after(ended, follower.failures))
 
     def _continue(self, follower: Reader, arriving: SharedResponse) -> None:
@@ -262,7 +262,7 @@ class Fanout:
             follower.arriving.leave(follower)
         follower.held, follower.at, follower.arriving = [], 0, None
         follower.failures += 1
-        self._ask_again([follower], after(Landing.FAILED, follower.failures))
+        self._ask_again([follower], after(FlightResult.FAILED, follower.failures))
 
     def _send(self, follower: Reader) -> bool:
         """Send what is held; returns whether all of it could be."""

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from enum import Enum
 from typing import Protocol
 
-from policies.http_cache.collapsing import Flight, Turn
+from policies.http_cache.collapsing import Decision, Flight
 from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Answer, Request
 from policies.http_cache.reuse import Use, reuse
@@ -109,7 +109,7 @@ class SharedResponse:
             self._pieces.append(piece)
             self.size += len(piece)
             if self._sliding:
-                with self._waits.unknown():
+                with self._waits.blocking():
                     self._slide()
 
     def give_up_keeping(self) -> None:
@@ -216,7 +216,7 @@ class Reader:
         What it waits for, or is to fetch for others.
     failures : int
         Fetches that it has seen fail.
-    turn : Turn
+    turn : Decision
         What it is to do next, once it is asked again.
     refusal : LocalReply or None
         How the last fetch failed.
@@ -267,7 +267,7 @@ class Reader:
         self.leads = not partly and request.unstorable is None and b"authorization" not in head.fields
         self.flight: Flight[Reader] | None = None
         self.failures = 0
-        self.turn = Turn.WAIT
+        self.turn = Decision.WAIT
         self.refusal: LocalReply | None = None
         self.arriving: SharedResponse | None = None
         self.at = 0

@@ -18,7 +18,7 @@ from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Forwarded, Request
 from policies.http_cache.index import ObjectCache, build_eviction
 from policies.http_cache.partial import answers, use_of_part
-from policies.http_cache.reuse import Use, asking, reuse
+from policies.http_cache.reuse import Use, forward_reason, reuse
 from policies.http_cache.vary import ANY, MOST_VARIANTS, selects
 from policies.settings import Cache as CacheSettings
 from realproxy.cache.disk_store import DiskStore
@@ -159,7 +159,7 @@ class CacheStore:
                 self._index.touch(key, now)
         if use is Use.FRESH:
             return Lookup(use, stored, Forwarded.REQUEST)
-        return Lookup(use, stored, asking(request, answer, age, bool(variants), lacks))
+        return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
 
     def fresh(self, key: bytes, request: Request, asked: Header) -> CacheEntry | None:
         """What may be sent without a further thought; None, and nothing counted, if `lookup` must decide."""
@@ -220,7 +220,7 @@ class CacheStore:
         use = Use.ASK if entry is None else reuse(entry.plain.answer, request, entry.plain.age(begun))
         if entry is None or use is Use.ASK:
             return None
-        stored = self.disk.open(entry, large=use is not Use.BEHIND)
+        stored = self.disk.open(entry, large=use is not Use.STALE_WHILE_REVALIDATE)
         if stored is None:
             return None
         if stored.file is None:

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policies.http_cache.collapsing import landing, shareable
+from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
 from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
-from policies.http_cache.reuse import ERROR_STATUSES, stands_in
+from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
@@ -151,7 +151,7 @@ class CacheWriter:
     def _share(self, lead: CollapsedWriter, head: ResponseHead) -> None:
         """Let those who wait have this answer, if it is for others too."""
         if self.reason is not None or self._part is not None or not shareable(self._answer):
-            lead.land(landing(head.status, usable=False))
+            lead.land(flight_result(head.status, usable=False))
             return
         lines = storable_lines(head.fields, self._answer.omitted)
         variant = variant_of(head.fields.text, self._head.fields.text)
@@ -163,7 +163,7 @@ class CacheWriter:
         if candidate is None or candidate.status >= 500:
             return None
         age = candidate.age(time.monotonic())
-        if not stands_in(candidate.answer, self._request, age):
+        if not may_serve_stale_on_error(candidate.answer, self._request, age):
             return None
         self._told = "detail=stale-if-error"
         return candidate
@@ -233,7 +233,7 @@ class CacheWriter:
         elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
             self._told += "; stored"
         if self.lead is not None:
-            self.lead.land(landing(candidate.status, shareable(answer)))
+            self.lead.land(flight_result(candidate.status, shareable(answer)))
         return renewed
 
     def _renewed(

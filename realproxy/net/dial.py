@@ -66,7 +66,7 @@ class AsyncResolver:
                 found([(ip, port) for ip in addresses])
 
         self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
-        self._resolver.soon(host, lambda addresses: self._loop.call(lambda: tell(addresses)))
+        self._resolver.resolve_async(host, lambda addresses: self._loop.call(lambda: tell(addresses)))
 
 
 class Dial:

@@ -25,7 +25,7 @@ WAITING = 1024
 REMEMBERED = 1.0
 """Seconds that an answer is used again. The system does not say how long it may be."""
 SOON = 0.1
-"""Seconds for which what is known must still be known for `knows`."""
+"""Seconds for which what is known must still be known for `is_cached`."""
 MOST_REMEMBERED = 4096
 IDLE = 10.0
 """Seconds without work after which a thread ends."""
@@ -103,14 +103,14 @@ class Resolver:
             raise _stopping()
         return self.found(address, lookup.addresses)
 
-    def knows(self, host: str) -> bool:
+    def is_cached(self, host: str) -> bool:
         """Whether `resolve` will answer at once, now and for a moment to come."""
         if is_literal(host):
             return True
         lookup = self._known.get(host)
         return lookup is not None and lookup.done.is_set() and lookup.until > time.monotonic() + SOON
 
-    def soon(self, host: str, callback: Callable[[list[str]], object]) -> None:
+    def resolve_async(self, host: str, callback: Callable[[list[str]], object]) -> None:
         """Look a name up without waiting.
 
         Parameters

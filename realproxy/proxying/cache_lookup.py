@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from policies.http_cache.collapsing import Landing
-from policies.http_cache.collapsing import Turn as Next
+from policies.http_cache.collapsing import Decision as Next
+from policies.http_cache.collapsing import FlightResult
 from policies.http_cache.freshness import Request, read_request
 from policies.http_cache.reuse import Use
 from realproxy.cache.cache_status import HIT, describe
@@ -96,10 +96,10 @@ class CachePhase:
     ) -> CacheEntry | None:
         head, use, stored = turn.head, found.use, found.stored
         if turn.lead is not None:
-            turn.lead.land(Landing.SHARED)
-        outcome = HIT if use is Use.FRESH else f"{HIT}; detail={use.name.lower()}"
+            turn.lead.land(FlightResult.SHARED)
+        outcome = HIT if use is Use.FRESH else f"{HIT}; detail={use.value}"
         turn.exchange.cache = outcome if stored is None else self._explained(outcome, key, stored)
-        if use is Use.BEHIND and head.method == "GET":
+        if use is Use.STALE_WHILE_REVALIDATE and head.method == "GET":
             recording = CacheWriter(self._site.store, key, head, request, found.why, rules, stored)
             self._refresher.refresh(key, service, head, turn.client.address, recording)
         return stored

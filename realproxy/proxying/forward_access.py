@@ -115,7 +115,7 @@ class ForwardAccess:
 
     def is_prompt(self, host: str) -> bool:
         """Whether a request for `host` needs no parent and no look-up, and so no waiting."""
-        return self.parent is None and self._resolver.knows(host)
+        return self.parent is None and self._resolver.is_cached(host)
 
     def upstream(self, target: str) -> str:
         """What the log calls the upstream: the parent, or else the target."""
@@ -181,7 +181,7 @@ class ForwardAccess:
     def places(self, host: str, port: int, own: Address) -> list[Address]:
         """Where to send a plain request; raises like `addresses`."""
         addresses = self.addresses(host, port, own)
-        return addresses if self.parent is None else [self.parent.place(*addresses[0])]
+        return addresses if self.parent is None else [self.parent.endpoint(*addresses[0])]
 
     def open(
         self, host: str, port: int, own: Address, head: RequestHead | None = None

@@ -125,7 +125,7 @@ class Pipeline:
     def _ask(turn: RequestContext, fetch: ResponseForwarder) -> bool:
         """Ask without waiting, if one more request may be worked on."""
         places = turn.worker.places
-        turn.placed = turn.placed or (places is not None and places.take_one_at_once())
+        turn.placed = turn.placed or (places is not None and places.try_acquire())
         return turn.placed and fetch.ask_at_once()
 
     @staticmethod
@@ -260,7 +260,7 @@ class Pipeline:
         forward.admit_name(asked_host(head))
         exchange.upstream = forward.upstream(head.target.decode())
         start = time.monotonic()
-        with self._site.waits.unknown():
+        with self._site.waits.blocking():
             target, first = forward.open(asked_host(head), head.port, self._own, head)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start
@@ -275,7 +275,7 @@ class Pipeline:
         return Outcome.TUNNEL
 
     def _permitted(self, head: RequestHead, forward: ForwardAccess) -> list[Address]:
-        with self._site.waits.unknown():
+        with self._site.waits.blocking():
             return forward.places(asked_host(head), head.port, self._own)
 
 

@@ -122,7 +122,7 @@ class ResponseForwarder:
         """
         connection = self._hop.connection
         assert connection is not None
-        if not connection.receive_at_once():
+        if not connection.try_receive():
             return ReadProgress.NOTHING_YET
         answer = self._hop.head_at_once(connection)
         if answer is None:

@@ -110,7 +110,7 @@ class SocksRequests:
         forwarding.admit_socks(request.port)
         forwarding.admit_name(request.host)
         start = time.monotonic()
-        with site.waits.unknown():
+        with site.waits.blocking():
             target, first = forwarding.open(request.host, request.port, self._own)
         exchange.asked = exchange.answered = time.monotonic()
         exchange.connecting = exchange.asked - start

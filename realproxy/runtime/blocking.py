@@ -26,7 +26,7 @@ class BlockedThreads:
         self.events: dict[int, int] = {}
 
     @contextmanager
-    def unknown(self) -> Iterator[None]:
+    def blocking(self) -> Iterator[None]:
         """Around a wait for something that cannot be polled, such as a name server."""
         key = -threading.get_ident()
         self.events[key] = 0
@@ -35,7 +35,7 @@ class BlockedThreads:
         finally:
             del self.events[key]
 
-    def stuck(self) -> int:
+    def count(self) -> int:
         """How many workers wait for something that has not come.
 
         One whose data has come but who has not run yet waits for the processor, not for the data.

@@ -3,7 +3,7 @@
 Who finds no place stands in line without a thread: were threads to wait for places, those who hold
 the places and need a thread to go on would find none.
 
-Threads. One lock; nobody waits. `seated` is called under it, so that the line keeps its order.
+Threads. One lock; nobody waits. `granted` is called under it, so that the line keeps its order.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Slots(Generic[Guest]):
     ----------
     limit : int
         How many there are.
-    seated : callable
+    granted : callable
         Takes who has a place now; must not wait.
     """
 
-    def __init__(self, limit: int, seated: Callable[[Guest], None]) -> None:
-        self._limit, self._taken, self._seated = limit, 0, seated
+    def __init__(self, limit: int, granted: Callable[[Guest], None]) -> None:
+        self._limit, self._taken, self._granted = limit, 0, granted
         self._line: deque[Guest] = deque()
         self._lock = threading.Lock()
 
@@ -41,39 +41,39 @@ class Slots(Generic[Guest]):
     def limit(self, limit: int) -> None:
         with self._lock:
             self._limit = limit
-            self._seat()
+            self._grant()
 
     @property
     def waiting(self) -> int:
         """How many stand in line."""
         return len(self._line)
 
-    def take_one_at_once(self) -> bool:
+    def try_acquire(self) -> bool:
         """Take a place if one is free, and nobody waits for it."""
         with self._lock:
             free = self._taken < self._limit
             self._taken += free
         return free
 
-    def stand_in_line(self, guest: Guest) -> None:
-        """Have `seated` called for somebody as soon as a place is free and it is his turn."""
+    def enqueue(self, guest: Guest) -> None:
+        """Have `granted` called for somebody as soon as a place is free and it is his turn."""
         with self._lock:
             self._line.append(guest)
-            self._seat()
+            self._grant()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give a place back."""
         with self._lock:
             self._taken -= 1
-            self._seat()
+            self._grant()
 
-    def dismiss(self) -> list[Guest]:
+    def drain(self) -> list[Guest]:
         """Send all who stand in line away; returns them."""
         with self._lock:
             guests, self._line = list(self._line), deque()
         return guests
 
-    def _seat(self) -> None:
+    def _grant(self) -> None:
         while self._line and self._taken < self._limit:
             self._taken += 1
-            self._seated(self._line.popleft())
+            self._granted(self._line.popleft())

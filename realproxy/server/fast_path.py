@@ -116,7 +116,7 @@ class FastPath:
             self._await(turn, turn.fetch.awaited)
             return True
         if turn is not None and turn.placed:
-            self._places.give()
+            self._places.release()
         if then is Outcome.NEXT:
             front.stay(client)
         elif then is Outcome.LINGER:

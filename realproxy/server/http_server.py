@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from policies.http_cache.collapsing import Landing
+from policies.http_cache.collapsing import FlightResult
 from realproxy.cache.collapse import gathering_of
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.shared_response import Reader
@@ -309,7 +309,7 @@ class HttpServer:
         except LocalReply as refusal:
             turn.exchange.end, turn.exchange.detail = refusal.end, refusal.detail
             if turn.lead is not None:
-                turn.lead.land(Landing.FAILED, refusal)
+                turn.lead.land(FlightResult.FAILED, refusal)
             if turn.head.form is TargetForm.AUTHORITY and refusal.status != 407:
                 turn.keep = False  # what follows was meant for the tunnel, and is no request to us
             fields = refusal.fields + proxy_status(refusal)
@@ -320,7 +320,7 @@ class HttpServer:
             raise
         finally:
             if turn.lead is not None:
-                turn.lead.land(Landing.FAILED)
+                turn.lead.land(FlightResult.FAILED)
 
 
 def _cut_off(client: DownstreamConnection, exchange: RequestRecord, cut: Aborted) -> Outcome:

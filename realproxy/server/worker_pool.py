@@ -109,7 +109,7 @@ class WorkerPool:
             return
         begun = suspended is not None and suspended.begun
         if overflow is None or begun or self.places.waiting < self.most_queued:
-            self.places.stand_in_line(client)
+            self.places.enqueue(client)
         else:
             overflow(client)
 
@@ -154,7 +154,7 @@ class WorkerPool:
             self._next_look = now + SAMPLE
             idle = len(self._idle)
             self._least_idle = min(self._least_idle, idle)
-            self._looks.append((threads - self._waits.stuck(), idle))
+            self._looks.append((threads - self._waits.count(), idle))
             if len(self._looks) == SAMPLES:
                 could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._looks, strict=True))
                 self._looks.clear()
@@ -210,7 +210,7 @@ class WorkerPool:
 
     def let_go(self) -> None:
         """After the stop: give up what waits, for nobody will work on it."""
-        rest: list[DownstreamConnection | None] = [*self.places.dismiss()]
+        rest: list[DownstreamConnection | None] = [*self.places.drain()]
         with contextlib.suppress(queue.Empty):
             while True:
                 rest.append(self._queue.get_nowait())
@@ -269,7 +269,7 @@ class WorkerPool:
             serve(client, worker)
             handled = True
         finally:
-            self.places.give()
+            self.places.release()
             worker.at = None
             if not handled:
                 self._abandon(client)

@@ -82,7 +82,7 @@ class AdmissionControl:
             if queue.enter(ticket):
                 return
         if queue.wait:
-            with waits.unknown():
+            with waits.blocking():
                 turn_came = ticket.acquire(timeout=queue.wait)
             if turn_came:
                 return

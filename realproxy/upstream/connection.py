@@ -36,31 +36,31 @@ class UpstreamConnection:
         When it was put back, on the monotonic clock.
     buffer : bytes
         What has arrived and is not used yet.
-    until : float or None
+    deadline : float or None
         When the present exchange must be over, on the monotonic clock.
-    patience : float
+    timeout : float
         Seconds that a call may wait anyway.
     watched : bool
         Whether the socket is in the front's epoll set.
     """
 
     __slots__ = (
-        "_waits", "address", "buffer", "idle_since", "patience", "reused", "sock", "until", "watched",
+        "_waits", "address", "buffer", "deadline", "idle_since", "reused", "sock", "timeout", "watched",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: Address, waits: BlockedThreads) -> None:
         self.sock, self.address, self._waits = sock, address, waits.events
         self.reused = self.watched = False
-        self.until: float | None = None
-        self.patience = 0.0
+        self.deadline: float | None = None
+        self.timeout = 0.0
         self.idle_since = 0.0
         self.buffer = b""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send all of `pieces`; raises `UpstreamError`."""
         try:
-            if self.until is not None:
-                self._tighten(self.until)
+            if self.deadline is not None:
+                self._tighten(self.deadline)
             send_pieces(self.sock, pieces)
         except BlockingIOError:
             raise UpstreamError(
@@ -74,8 +74,8 @@ class UpstreamConnection:
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
-            if self.until is not None:
-                self._tighten(self.until)
+            if self.deadline is not None:
+                self._tighten(self.deadline)
             data = self.sock.recv(READ)
         except BlockingIOError:
             raise UpstreamError(
@@ -89,14 +89,14 @@ class UpstreamConnection:
             raise self._broken()
         self.buffer = self.buffer + data if self.buffer else data
 
-    def send_at_once(self, data: bytes) -> bool:
+    def try_send(self, data: bytes) -> bool:
         """Send without waiting; returns whether all of it could be sent."""
         try:
             return self.sock.send(data, DONTWAIT) == len(data)
         except OSError:
             return False
 
-    def receive_at_once(self) -> bool:
+    def try_receive(self) -> bool:
         """Append what has arrived to `buffer`; returns False if nothing has, and the connection lives."""
         try:
             self.buffer += self.sock.recv(READ, DONTWAIT)
@@ -111,8 +111,8 @@ class UpstreamConnection:
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
-            if self.until is not None:
-                self._tighten(self.until)
+            if self.deadline is not None:
+                self._tighten(self.deadline)
             return self.sock.recv_into(buffer)
         finally:
             del self._waits[fd]
@@ -122,7 +122,7 @@ class UpstreamConnection:
         left = until - time.monotonic()
         if left <= 0:
             raise BlockingIOError
-        left = min(left, self.patience)
+        left = min(left, self.timeout)
         set_time_limits(self.sock, left, left)
 
     def read_head(self, limit: int, timeout: float) -> bytes:

@@ -61,7 +61,7 @@ class Probe:
             f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
         ).encode()
         self._head = b""
-        self._begun = service.securing is None
+        self._begun = service.transport is None
         self._shaking = False
         self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.sock.setblocking(False)
@@ -99,7 +99,7 @@ class Probe:
 
     def _begin(self) -> bool:
         """Say what comes before HTTP, as far as possible without waiting; returns whether that is done."""
-        securing = self.service.securing
+        securing = self.service.transport
         assert securing is not None
         if not self._shaking:
             self.sock.send(securing.header(None))
@@ -187,7 +187,7 @@ class HealthChecker:
                     self._found.put((service, index, health, addresses, now + health.every))
                     os.eventfd_write(self._wake, 1)
 
-        self._resolver.soon(service.addresses[index][0], found)
+        self._resolver.resolve_async(service.addresses[index][0], found)
 
     def _begin(
         self, service: Service, index: int, health: Health, addresses: list[str], until: float

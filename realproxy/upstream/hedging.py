@@ -59,7 +59,7 @@ class _Try:
         if not self.request:
             self.connection.receive()
             return True
-        pool.connected(self.connection)
+        pool.finish_connect(self.connection)
         self.connection.send([self.request])
         self.request = b""
         return False
@@ -119,7 +119,7 @@ class HedgedWait:
     def _begin_second(self) -> None:
         addresses, request = self._way.hedge()
         try:
-            connection = self._pool.begin(addresses)
+            connection = self._pool.connect_async(addresses)
         except UpstreamError:
             self._way.drop(True)
             return
@@ -156,7 +156,7 @@ class HedgedWait:
         for leg in self._legs:
             poller.register(leg.connection.sock, select.POLLOUT if leg.request else select.POLLIN)
         while True:
-            with self._pool.waits.unknown():
+            with self._pool.waits.blocking():
                 events = dict(poller.poll(max(until - time.monotonic(), 0.0) * 1000))
             now = time.monotonic()
             legs = [(leg, leg.ready(events)) for leg in self._legs]

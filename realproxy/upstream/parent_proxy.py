@@ -66,7 +66,7 @@ class ParentProxy:
         """Whether plain requests are sent to it as they are; else each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
-    def place(self, host: str, port: int) -> Detour:
+    def endpoint(self, host: str, port: int) -> Detour:
         """Where to send a plain request for `host`."""
         name = self.parent.name
         if self.takes_requests:

@@ -42,7 +42,7 @@ class ConnectionPool:
     resolver : Resolver
         Of names, for all that is dialled.
     unwatch : callable
-        Has the front look no more at a connection that it took by `take_kept` before.
+        Has the front look no more at a connection that it took by `acquire_idle` before.
     """
 
     def __init__(self, limits: Limits, waits: BlockedThreads) -> None:
@@ -58,7 +58,7 @@ class ConnectionPool:
         self._limits = limits
         self.resolver.timeout = limits.connect_timeout
 
-    def take(self, addresses: Sequence[Address], *, fresh: bool = False) -> UpstreamConnection:
+    def acquire(self, addresses: Sequence[Address], *, fresh: bool = False) -> UpstreamConnection:
         """A connection, idle or new.
 
         Parameters
@@ -76,10 +76,10 @@ class ConnectionPool:
         """
         if self._closed:
             raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
-        kept = None if fresh else self._take_unwatched(addresses[0])
+        kept = None if fresh else self._pop_unwatched(addresses[0])
         if kept is not None:
             return kept
-        with self.waits.unknown():
+        with self.waits.blocking():
             sock = self._dial(addresses)
         set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
         return self._use(UpstreamConnection(sock, addresses[0], self.waits))
@@ -92,7 +92,7 @@ class ConnectionPool:
             raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
         return connection
 
-    def _take_idle(self, address: Address) -> UpstreamConnection | None:
+    def _pop_idle(self, address: Address) -> UpstreamConnection | None:
         idle = self._idle.get(address)
         oldest = time.monotonic() - self._limits.upstream_idle
         while idle:
@@ -107,29 +107,29 @@ class ConnectionPool:
             connection.sock.close()
         return None
 
-    def _take_unwatched(self, address: Address) -> UpstreamConnection | None:
-        connection = self._take_idle(address)
+    def _pop_unwatched(self, address: Address) -> UpstreamConnection | None:
+        connection = self._pop_idle(address)
         if connection is not None and connection.watched:
             self.unwatch(connection)
         return connection
 
-    def take_kept(self, address: Address) -> UpstreamConnection | None:
+    def acquire_idle(self, address: Address) -> UpstreamConnection | None:
         """An idle connection, if there is one that needs no more than its socket; for the front thread."""
-        return None if self._closed or isinstance(address, (Beginning, Detour)) else self._take_idle(address)
+        return None if self._closed or isinstance(address, (Beginning, Detour)) else self._pop_idle(address)
 
-    def begin(self, addresses: Sequence[Address]) -> UpstreamConnection:
-        """Like `take`, but a new connection is not waited for: it can be written to once it is there.
+    def connect_async(self, addresses: Sequence[Address]) -> UpstreamConnection:
+        """Like `acquire`, but a new connection is not waited for: it can be written to once it is there.
 
-        Before anything is sent on it, `connected` must be called.
+        Before anything is sent on it, `finish_connect` must be called.
         """
         if isinstance(addresses[0], (Beginning, Detour)):
-            return self.take(addresses)  # there is more to it than a connection
+            return self.acquire(addresses)  # there is more to it than a connection
         if self._closed:
             raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
-        kept = self._take_unwatched(addresses[0])
+        kept = self._pop_unwatched(addresses[0])
         if kept is not None:
             return kept
-        with self.waits.unknown():
+        with self.waits.blocking():
             host, port = self.resolver.resolve(addresses[0])[0]
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -140,7 +140,7 @@ class ConnectionPool:
         sock.connect_ex((host, port))  # what is wrong is known when it can be written to
         return self._use(UpstreamConnection(sock, addresses[0], self.waits))
 
-    def connected(self, connection: UpstreamConnection) -> None:
+    def finish_connect(self, connection: UpstreamConnection) -> None:
         """A connection that was begun can be written to; raises `UpstreamError` if it has failed."""
         sock = connection.sock
         try:
@@ -161,7 +161,7 @@ class ConnectionPool:
             return first.begin(self._dial([first.address]), self._limits.connect_timeout)
         return connect([*self.resolver.resolve(first), *addresses[1:]], self._limits.connect_timeout)
 
-    def put_back(self, connection: UpstreamConnection) -> None:
+    def release(self, connection: UpstreamConnection) -> None:
         """Keep a connection whose answer was read to its end."""
         if isinstance(connection.address, Beginning) and not connection.address.kept:
             self.close(connection)
@@ -172,9 +172,9 @@ class ConnectionPool:
         connection.idle_since = time.monotonic()
         connection.buffer = b""
         self._in_use.discard(connection)
-        if connection.until is not None:
-            connection.until = None
-            set_time_limits(connection.sock, connection.patience, connection.patience)
+        if connection.deadline is not None:
+            connection.deadline = None
+            set_time_limits(connection.sock, connection.timeout, connection.timeout)
         if self._closed or len(idle) >= MOST_IDLE:
             connection.sock.close()
         else:
@@ -185,7 +185,7 @@ class ConnectionPool:
         self._in_use.discard(connection)
         connection.sock.close()
 
-    def give_away(self, connection: UpstreamConnection) -> socket.socket:
+    def detach(self, connection: UpstreamConnection) -> socket.socket:
         """Let a connection go to a new owner, who closes it; returns its socket."""
         self._in_use.discard(connection)
         return connection.sock

@@ -132,7 +132,7 @@ class RequestBody:
             seconds = max(0.0, min(seconds, self._until - time.monotonic()))
         before = time.monotonic()
         try:
-            with self._waits.unknown():
+            with self._waits.blocking():
                 return self._first_news(poller, upstream, before + seconds)
         finally:
             if self._pace is not None and not self._held:

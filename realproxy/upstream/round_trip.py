@@ -123,10 +123,10 @@ class RoundTrip:
             If it may not go on.
         """
         self._place = addresses, request = self._way.begin()
-        connection = self._pool.take_kept(addresses[0])
+        connection = self._pool.acquire_idle(addresses[0])
         if connection is None:
             return False
-        if not connection.send_at_once(request):
+        if not connection.try_send(request):
             self._pool.close(connection)
             return False
         self.connection, self._sent = connection, True
@@ -208,9 +208,9 @@ class RoundTrip:
         exchange = self.exchange
         self._patience()
         start = time.monotonic()
-        connection = self.connection = self._pool.take(addresses, fresh=fresh)
+        connection = self.connection = self._pool.acquire(addresses, fresh=fresh)
         if self._until is not None:
-            connection.until, connection.patience = self._until, self.limits.answer_timeout
+            connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
         exchange.asked = time.monotonic()
         exchange.connecting += exchange.asked - start
         exchange.reused = connection.reused
@@ -293,7 +293,7 @@ class RoundTrip:
     def release(self, reusable: bool) -> None:
         """The upstream is done with the request; later calls do nothing."""
         if self.connection is not None and reusable:
-            self._pool.put_back(self.connection)
+            self._pool.release(self.connection)
             self.connection = None
         self._disconnect()
         self._way.finished(self.failed)

@@ -72,7 +72,7 @@ class Service:
         As given.
     proxy_protocol : str or None
         The version that connections to upstreams begin with.
-    securing : UpstreamTransport or None
+    transport : UpstreamTransport or None
         How connections for requests begin; None if there is nothing before them.
     names : list of str
         Of the upstreams, as in the settings.
@@ -80,14 +80,14 @@ class Service:
         Of the upstreams.
     decisions : policies.resilience.Precautions
         To be asked under the lock, except for what never changes.
-    gate : AdmissionControl or None
+    admission : AdmissionControl or None
         What requests pass first; None if there is neither a rate limit nor a queue or breaker.
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
         begins = settings.tls is not None or settings.proxy_protocol is not None
-        self.securing = UpstreamTransport(settings) if begins else None
+        self.transport = UpstreamTransport(settings) if begins else None
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
         weight = [upstream.weight for upstream in settings.upstreams]
@@ -97,18 +97,18 @@ class Service:
         self._lock = threading.Lock()
         decisions = self.decisions = Precautions(settings, self._dispatch.upstreams)
         gated = decisions.rate or decisions.queue or decisions.breaker
-        self.gate = AdmissionControl(name, decisions, self._lock) if gated else None
+        self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
 
     @property
     def prompt(self) -> bool:
         """Whether asking it takes no more than a connection: no gate, no hedge, nothing before HTTP."""
-        return self.gate is None and self.securing is None and self.decisions.hedge_after is None
+        return self.admission is None and self.transport is None and self.decisions.hedge_after is None
 
     def read_files(self) -> None:
         """Read what its settings name again, for the connections to come; raises `OSError`."""
-        if self.securing is not None:
-            self.securing = UpstreamTransport(self.settings)
+        if self.transport is not None:
+            self.transport = UpstreamTransport(self.settings)
 
     def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
         """Pick the upstream for a request of `client` and count it as outstanding there.

@@ -140,8 +140,8 @@ class ServiceTarget:
 
     def begin(self) -> Place:
         """Pass the service's gate, if it has one, and pick an upstream."""
-        if self._service.gate is not None:
-            self._entered = self._service.gate.enter(self._waits)
+        if self._service.admission is not None:
+            self._entered = self._service.admission.enter(self._waits)
         return self._go()
 
     def _go(self) -> Place:
@@ -151,8 +151,8 @@ class ServiceTarget:
         return [self._address(pick)], self._head_for(pick.name)
 
     def _address(self, pick: PickedUpstream) -> Address:
-        securing = self._service.securing
-        return pick.address if securing is None else securing.place(pick.address, self._ends)
+        transport = self._service.transport
+        return pick.address if transport is None else transport.endpoint(pick.address, self._ends)
 
     def failed(self, *, refused: bool, repeatable: bool) -> Place | None:
         """See `UpstreamTarget`."""
@@ -174,8 +174,8 @@ class ServiceTarget:
 
     def _leave(self, failed: bool | None) -> None:
         entered, self._entered = self._entered, None
-        if entered is not None and self._service.gate is not None:
-            self._service.gate.leave(failed, entered)
+        if entered is not None and self._service.admission is not None:
+            self._service.admission.leave(failed, entered)
 
     def hedge(self) -> Place:
         """See `UpstreamTarget`."""

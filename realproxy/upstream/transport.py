@@ -65,7 +65,7 @@ class UpstreamTransport:
         self._context = client_context(settings.tls) if settings.tls is not None else None
         self._mark = f"secured-{next(_numbers)}"
 
-    def place(self, address: Address, ends: Ends | None) -> Beginning:
+    def endpoint(self, address: Address, ends: Ends | None) -> Beginning:
         """Where a request is sent so that its connection begins as it must.
 
         Parameters

@@ -96,7 +96,7 @@ class UpgradeRoundTrip(RoundTrip):
         self.client.send([client_response(answer, UNTIL_CLOSE, _fields(chosen))])
         self._switched, self.connection = True, None
         self._way.settled(False)
-        raise Switched(self._pool.give_away(connection), connection.buffer)
+        raise Switched(self._pool.detach(connection), connection.buffer)
 
     def release(self, reusable: bool) -> None:
         """See `RoundTrip`."""

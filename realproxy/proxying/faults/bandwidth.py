@@ -35,7 +35,7 @@ class InjectedBandwidth:
         self._since = self._since or time.monotonic()
         part = max(1, int(self._rate * STEP))
         for start in range(0, len(data), part):
-            with self._waits.unknown():
+            with self._waits.blocking():
                 time.sleep(max(0.0, self._since + self._sent / self._rate - time.monotonic()))
             sock.sendall(data[start : start + part])
             self._sent += len(data[start : start + part])

@@ -18,5 +18,5 @@ class InjectedLatency:
 
     def inject(self, struck: FaultTarget) -> None:
         """See `realproxy.proxying.faults.base.Injected`."""
-        with struck.waits.unknown():
+        with struck.waits.blocking():
             time.sleep(delay_of(self._settings, struck.rng))

@@ -97,7 +97,8 @@ def test_a_part_does_not_answer_head():
 
 
 def test_a_part_is_sent_while_it_is_fresh_but_never_validated():
-    assert [use_of_part(use, enough=True) for use in (Use.FRESH, Use.STALE, Use.BEHIND, Use.ASK)] == [
+    uses = (Use.FRESH, Use.STALE, Use.STALE_WHILE_REVALIDATE, Use.ASK)
+    assert [use_of_part(use, enough=True) for use in uses] == [
         Use.FRESH, Use.STALE, Use.ASK, Use.ASK,
     ]  # fmt: skip
     assert {use_of_part(use, enough=False) for use in Use} == {Use.ASK}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.http_cache.freshness import Answer, Forwarded, Request, current_age, read_answer
-from policies.http_cache.reuse import Use, asking, reuse, stands_in
+from policies.http_cache.reuse import Use, forward_reason, may_serve_stale_on_error, reuse
 
 HOUR = Answer(None, lifetime=3600.0)
 
@@ -32,26 +32,26 @@ def test_answers_bound_it_too():
     assert reuse(Answer(None, 5.0, strict=True), Request(max_stale=99), 6) is Use.ASK
     behind = Answer(None, 5.0, while_revalidate=10.0)
     assert [reuse(behind, Request(), age) for age in (4, 5, 14.9, 15)] == [
-        Use.FRESH, Use.BEHIND, Use.BEHIND, Use.ASK,
+        Use.FRESH, Use.STALE_WHILE_REVALIDATE, Use.STALE_WHILE_REVALIDATE, Use.ASK,
     ]  # fmt: skip
 
 
 def test_a_failed_origin_lets_stale_answers_stand_in_while_they_may():
     """RFC 9111, 4.2.4 and RFC 5861, 4."""
     answer = Answer(None, 5.0, if_error=10.0)
-    assert [stands_in(answer, Request(), age) for age in (6, 14.9, 15)] == [True, True, False]
+    assert [may_serve_stale_on_error(answer, Request(), age) for age in (6, 14.9, 15)] == [True, True, False]
     for request in (Request(Forwarded.REQUEST), Request(min_fresh=1), Request(max_age=5)):
-        assert not stands_in(answer, request, 6)
-    assert not stands_in(Answer(None, 5.0, validate=True, if_error=10.0), Request(), 6)
+        assert not may_serve_stale_on_error(answer, request, 6)
+    assert not may_serve_stale_on_error(Answer(None, 5.0, validate=True, if_error=10.0), Request(), 6)
 
 
 def test_why_the_origin_is_asked():
     """RFC 9211, 2.2."""
-    assert asking(Request(), None, 0, variants=False) is Forwarded.URI_MISS
-    assert asking(Request(), None, 0, variants=True) is Forwarded.VARY_MISS
-    assert asking(Request(), HOUR, 4000, variants=True) is Forwarded.STALE
-    assert asking(Request(max_age=5), HOUR, 6, variants=True) is Forwarded.REQUEST
-    assert asking(Request(Forwarded.METHOD), HOUR, 6, variants=True) is Forwarded.METHOD
+    assert forward_reason(Request(), None, 0, variants=False) is Forwarded.URI_MISS
+    assert forward_reason(Request(), None, 0, variants=True) is Forwarded.VARY_MISS
+    assert forward_reason(Request(), HOUR, 4000, variants=True) is Forwarded.STALE
+    assert forward_reason(Request(max_age=5), HOUR, 6, variants=True) is Forwarded.REQUEST
+    assert forward_reason(Request(Forwarded.METHOD), HOUR, 6, variants=True) is Forwarded.METHOD
 
 
 # --- the formulas of RFC 9111, literally ------------------------------------------------------------

@@ -31,20 +31,20 @@ def test_places_are_given_in_the_order_of_asking_and_none_twice(steps):
     for number, step in enumerate(steps):
         if step == "come":
             line.append(number)
-            places.stand_in_line(number)
+            places.enqueue(number)
         elif step == "at once":
-            assert places.take_one_at_once() == (inside < limit)
+            assert places.try_acquire() == (inside < limit)
             inside += inside < limit
         elif step == "go" and inside:
             inside -= 1
             let_in()
-            places.give()
+            places.release()
         elif isinstance(step, int):
             places.limit = limit = step
         let_in()
         assert seated == expected
         assert places.waiting == len(line)
-    assert places.dismiss() == list(line)
+    assert places.drain() == list(line)
     assert places.waiting == 0
 
 
@@ -66,12 +66,12 @@ def test_places_are_counted_right_by_many_threads_at_once():
         except IndexError:
             return False
         inside.release()
-        places.give()
+        places.release()
         return True
 
     def visit(first: int) -> None:
         for guest in range(first, first + 2_000):
-            places.stand_in_line(guest)
+            places.enqueue(guest)
             leave()
 
     threads = [threading.Thread(target=visit, args=(10_000 * number,)) for number in range(4)]

@@ -162,13 +162,13 @@ def test_who_has_a_place_leaves_the_queue_to_the_others():
 def test_a_wait_counts_until_there_is_something_to_read():
     waits = BlockedThreads()
     left, right = socket.socketpair()
-    with left, right, waits.unknown():
+    with left, right, waits.blocking():
         waits.events[left.fileno()] = 1
-        assert waits.stuck() == 2
+        assert waits.count() == 2
         right.send(b"x")
-        assert waits.stuck() == 1
+        assert waits.count() == 1
     del waits.events[next(iter(waits.events))]
-    assert waits.stuck() == 0
+    assert waits.count() == 0
 
 
 def test_the_connection_cap_stops_accepting_but_refuses_nobody(origin, serve, wire, until):
@@ -323,7 +323,7 @@ def test_waits_can_be_counted_while_they_change():
     gc.callbacks.append(another_thread)
     gc.set_threshold(1)
     try:
-        assert waits.stuck() >= 5000
+        assert waits.count() >= 5000
     finally:
         gc.set_threshold(*before)
         gc.callbacks.remove(another_thread)

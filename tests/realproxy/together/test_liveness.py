@@ -280,7 +280,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
 
     def take() -> None:
         try:
-            pool.take([Detour.by("elsewhere", 1, dial)])
+            pool.acquire([Detour.by("elsewhere", 1, dial)])
         except UpstreamError as trouble:
             told.append(trouble.end)
 
@@ -370,9 +370,9 @@ def test_a_name_is_looked_up_beside_one_that_hangs_however_the_threads_take_turn
     monkeypatch.setattr("realproxy.net.resolver.look_up", lambda _: ["192.0.2.1"])
     resolver = Resolver(1.0)
     resolver._queue = Hesitant()
-    resolver.soon("hangs.test", lambda _: None)
+    resolver.resolve_async("hangs.test", lambda _: None)
     assert taken.wait(30)
-    resolver.soon("other.test", lambda _: found.set())
+    resolver.resolve_async("other.test", lambda _: found.set())
     assert found.wait(30)
     go_on.set()
     resolver.stop()
