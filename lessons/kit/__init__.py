@@ -4,7 +4,7 @@
 - `exercise`: an exercise that checks itself; each wrong answer brings a more telling hint.
 - `simulation` and `comparison`: a simulation as formulas have it, and a table of figures side by side.
 - `confirmation`: a real run within half a minute, with its table and picture; `progress_bars` meanwhile.
-- `display`: shows pictures, boxes and tables in a notebook. All of the above use it.
+- `display`: pictures, boxes and tables in a notebook; most of the above use it.
 
 Everything runs in the notebook's thread. `confirmation` starts the processes of a real run and ends
 them before it returns.
