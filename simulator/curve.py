@@ -1,10 +1,10 @@
 """Hit ratio curves: a trace replayed through eviction policies at many capacities.
 
-A trace that is too long to replay is sampled by object: every request for an object counts, or
-none does, so that the objects of a sample are asked for as in the whole trace. A cache of C bytes
-is then modelled by one of R * C bytes that sees the share R of the objects. C. Waldspurger et al.,
-"Efficient MRC construction with SHARDS", FAST 2015, and for policies other than LRU "Cache
-modeling and optimization using miniature simulations", USENIX ATC 2017.
+A trace that is too long to replay is sampled by object: either all requests for an object are in the
+sample or none, so that each object in it is requested as in the whole trace. A cache of R * C bytes that
+sees the share R of the objects then models a cache of C bytes. C. Waldspurger et al., "Efficient MRC
+construction with SHARDS", FAST 2015, and for policies other than LRU "Cache modeling and optimization
+using miniature simulations", USENIX ATC 2017.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from simulator.spreading import spread
 from simulator.statistics import student_t95
 
 SALTS = 8
-"""Samples that are taken of a trace, unless told otherwise: their spread is the error."""
+"""Default number of samples of a trace; their spread is the error."""
 
 _ROWS = 2**17
-"""Requests that are turned into Python's own numbers at a time."""
+"""Requests that are converted to Python numbers at a time."""
 
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 """Shifts and factors of the finaliser of splitmix64 (G. Steele et al., OOPSLA 2014)."""
@@ -40,11 +40,11 @@ class Sample(NamedTuple):
     Attributes
     ----------
     rate : float
-        Expected share of the objects that are in it; 1 is the whole trace.
+        Expected share of the objects in the sample; 1 is the whole trace.
     times : ndarray of float64
         Seconds.
     objects : ndarray of int64
-        Which object, numbered from 0 in the order of their first requests.
+        Objects, numbered from 0 in the order of their first requests.
     sizes : ndarray of int64
         Bytes.
     trace_requests, trace_bytes : int
@@ -60,13 +60,13 @@ class Sample(NamedTuple):
 
     @property
     def footprint(self) -> float:
-        """Bytes of all objects of the trace, each counted with its first size."""
+        """Bytes of all objects of the trace, each with its first size."""
         first = np.unique(self.objects, return_index=True)[1]
         return float(self.sizes[first].sum()) / self.rate
 
 
 def spatial_hash(keys: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
-    """64 bits for each key that look like chance; another salt, other bits."""
+    """64 pseudo-random bits for each key; they depend on the salt."""
     mixed = keys + np.uint64((salt + 1) * 0x9E3779B97F4A7C15 % 2**64)
     for shift, factor in _MIX:
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
@@ -74,7 +74,7 @@ def spatial_hash(keys: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
 
 
 def take_samples(blocks: Iterable[Block], rate: float = 1.0, salts: int = SALTS) -> list[Sample]:
-    """Sample a trace by object, several times; only what is in a sample is kept in memory.
+    """Sample a trace by object, several times; only the samples are kept in memory.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def take_samples(blocks: Iterable[Block], rate: float = 1.0, salts: int = SALTS)
     rate : float
         Share of the objects in each sample, above 0. With 1 there is one sample: the whole trace.
     salts : int
-        Samples to take, each with a hash of its own.
+        Number of samples, each with a different hash.
     """
     kept: list[list[Block]] = [[] for _ in range(salts if rate < 1 else 1)]
     requests = total = 0
@@ -124,13 +124,13 @@ def curve(
     samples : sequence of Sample
         From `take_samples`.
     policies : sequence of str
-        Names of eviction policies, offline ones too.
+        Names of eviction policies, including offline ones.
     capacities : sequence of int
-        Bytes. Every miss is stored, if it fits; sizes are charged as they are.
+        Bytes. Every miss is stored if it fits; sizes count without overhead.
     seed : int
-        Where the chance of policies comes from.
+        Of the random numbers of policies.
     jobs : int
-        Processes to spread the work over; -1 for one per core.
+        Number of processes; -1 for one per core.
     progress : callable, optional
         Called with ``(replays done, replays in all)``; one replay is a sample under a policy.
 
@@ -140,7 +140,7 @@ def curve(
         A row per policy and capacity: ``policy``, ``capacity_bytes``, ``hit_ratio``,
         ``hit_ratio_error``, ``byte_hit_ratio``, ``byte_hit_ratio_error``, ``requests`` (of the
         trace), ``sample_rate`` and ``samples``. An error is half of a 95 % confidence interval
-        over the samples; 0 if the whole trace was replayed, NaN if one sample cannot tell.
+        over the samples; 0 for the whole trace, NaN for a single sample.
     """
     for name in policies:
         _class_of(name)
@@ -186,22 +186,22 @@ def _errors(ratios: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
 def _replay_with(
     added: dict[str, type], name: str, capacities: Sequence[int], sample: Sample, seed: int
 ) -> NDArray[np.float64]:
-    """`replay` in a process that may not know a notebook's own policies yet."""
+    """`replay` in a process that may not have registered a notebook's policies."""
     for other, policy in added.items():
         eviction_policies.register(other)(policy)
     return replay(name, capacities, sample, seed)
 
 
 def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) -> NDArray[np.float64]:
-    """Hit ratio and byte hit ratio of the trace that a sample stands for: a row per capacity."""
+    """Hit ratio and byte hit ratio of the trace behind a sample: one row per capacity."""
     caches = _caches(name, capacities, sample, seed)
     hits, hit_bytes = np.zeros(len(caches)), np.zeros(len(caches))
     numbers = np.arange(sample.objects.max(initial=-1) + 1).astype(object)
     for start in range(0, len(sample.times), _ROWS):
         rows = slice(start, start + _ROWS)
         sizes = sample.sizes[rows]
-        # Python's own numbers are made once for each object and size, not for each request: a
-        # dictionary finds a key faster by its identity, and there is less to keep in the CPU's cache.
+        # Python numbers are created once per object and size, not per request: a dictionary finds a key
+        # faster if it is the identical object, and the CPU's cache holds fewer objects.
         codes, different = pd.factorize(sizes)
         requests = (
             numbers[sample.objects[rows]].tolist(),
@@ -224,10 +224,10 @@ def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) 
 
 
 def _corrected(hits: NDArray[np.float64], sampled: float, expected: float) -> NDArray[np.float64]:
-    """Hits as a share of what a sample of this rate holds on average (SHARDS-adj).
+    """Hits as a share of the expected number of requests in a sample of this rate (SHARDS-adj).
 
-    A sample has too many or too few requests mostly because of some very popular objects that
-    are in it or not; these are nearly always hits.
+    A sample has too many or too few requests mostly because a few very popular objects are in it or not;
+    requests for these are nearly always hits.
     """
     return np.clip((hits + expected - sampled) / expected, 0.0, 1.0) if expected else np.zeros_like(hits)
 
