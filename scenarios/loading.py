@@ -164,7 +164,7 @@ def _step(here: Any, part: str, key: str, where: str) -> Any:
         return here[_position(here, part, key, where)]
     if isinstance(here, dict):
         return here.setdefault(part, {})
-    raise BadInput(where, key, f"{part!r} stands under a single value, not a table")
+    raise BadInput(where, key, f"{part!r} is below a single value, not a table")
 
 
 def _position(items: list[Any], part: str, key: str, where: str) -> int:

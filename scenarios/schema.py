@@ -130,15 +130,13 @@ class WorkloadSettings(_Table):
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
         if self.users and self.connections:
-            raise ValueError("connections: each closed user has one of its own; expected 'rate' or 'trace'")
+            raise ValueError("connections: each closed user has one; expected 'rate' or 'trace'")
         if self.users and self.clients > 1:
-            raise ValueError("clients: each closed user is one by itself; expected 'rate' or 'trace'")
+            raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
-            raise ValueError(
-                "think: a closed user that never thinks asks without end; expected a mean above 0"
-            )
+            raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
 
 
@@ -204,7 +202,7 @@ class BackendSettings(_Table):
             for replica in getattr(self, key):
                 if not 0 <= replica < self.replicas:
                     last = self.replicas - 1
-                    raise ValueError(f"{key}.{replica}: there is no such replica, they are 0 to {last}")
+                    raise ValueError(f"{key}.{replica}: there is no such replica; expected 0 to {last}")
         for replica in self.slow_during:
             if replica not in self.slow:
                 raise ValueError(f"slow_during.{replica}: expected slow.{replica} to say how slow")

@@ -268,7 +268,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
     for capacity in sorted(capacities):
         shown, share = format_size(capacity), float(np.mean(sizes > capacity))
         if share == 1:
-            smallest = f"the smallest that is asked for has {sizes.min():,} bytes"
+            smallest = f"the smallest requested object has {sizes.min():,} bytes"
             raise BadInput("--capacity", shown, f"no object fits; {smallest}")
         if share:
             notes.append(
@@ -276,7 +276,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
             )
         if rate < 1 and (scaled := capacity * rate) < max(_FEW * sizes.mean(), np.quantile(sizes, 0.999)):
             notes.append(
-                f"capacity {shown}: a sample stands for it with {format_size(scaled)}, too few objects; "
+                f"capacity {shown}: a sample models it with {format_size(scaled)}, too few objects; "
                 f"the error may be larger than it says"
             )
     return notes

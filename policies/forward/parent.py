@@ -62,7 +62,7 @@ def parse_parent(text: str) -> Parent:
     if parts.scheme not in DEFAULT_PORT or not parts.hostname or port == 0:
         raise ValueError(expected)
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"{expected}, with nothing behind the port")
+        raise ValueError(f"{expected}, with nothing after the port")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if user or password:
         check_user(user)

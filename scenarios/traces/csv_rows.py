@@ -70,7 +70,7 @@ class CsvRows:
             raise BadInput(self._path, "line 1", f"the column {min(missing)!r} is missing")
         for name in (*_NEEDED, "service_s"):
             if self._columns.count(name) > 1:
-                raise BadInput(self._path, "line 1", f"the column {name!r} is doubled")
+                raise BadInput(self._path, "line 1", f"the column {name!r} appears twice")
         self._timed = "service_s" in self._columns
         return body
 

@@ -205,7 +205,7 @@ def test_objects_above_a_capacity_are_counted(samples: Callable[..., list[module
 def test_a_capacity_into_which_nothing_fits_is_refused(samples: Callable[..., list[module.Sample]]) -> None:
     with pytest.raises(BadInput) as caught:
         check_capacities(samples(), [100, 9])
-    assert str(caught.value) == "--capacity: 9B: no object fits; the smallest that is asked for has 10 bytes"
+    assert str(caught.value) == "--capacity: 9B: no object fits; the smallest requested object has 10 bytes"
 
 
 def test_a_cache_that_is_too_small_to_be_sampled_is_named(
@@ -213,7 +213,7 @@ def test_a_cache_that_is_too_small_to_be_sampled_is_named(
 ) -> None:
     notes = check_capacities(samples(0.5), [8_000, 2**20])
     assert notes == [
-        "capacity 7.812KiB: a sample stands for it with 3.906KiB, too few objects; "
+        "capacity 7.812KiB: a sample models it with 3.906KiB, too few objects; "
         "the error may be larger than it says"
     ]
 

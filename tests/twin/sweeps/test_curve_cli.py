@@ -77,7 +77,7 @@ def test_a_sample_says_its_error(run: Run, trace: Path) -> None:
     status, shown, said = run(trace, "--policy=lru", "--capacity=50KiB,200KiB", "--sample=0.3")
     assert status == 0 and shown.count("±") == 4
     assert said == (
-        "proxytwin: capacity 50KiB: a sample stands for it with 15KiB, too few objects; "
+        "proxytwin: capacity 50KiB: a sample models it with 15KiB, too few objects; "
         "the error may be larger than it says\n"
     )
 
@@ -101,7 +101,7 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
         (HEAD + "0,a,1\n1,b,0\n", "{path}: line 3: expected a size above 0"),
         (HEAD, "{path}: the trace holds no requests"),
         ("", "{path}: line 1: the column 'object' is missing"),
-        (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest that is asked for has 101 bytes"),
+        (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest requested object has 101 bytes"),
     ],
     ids=["broken line", "size zero", "no request", "empty file", "above the capacity"],
 )  # fmt: skip

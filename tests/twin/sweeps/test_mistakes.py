@@ -30,7 +30,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
 
 def test_values_that_do_not_go_together_are_a_failed_cell(scenario: Path) -> None:
     table = sweep(scenario, {"backend.web.slow": [{}, {"2": 2.0}], "backend.web.replicas": [2, 3]}, jobs=1)
-    problem = "backend.web: slow.2: there is no such replica, they are 0 to 1"
+    problem = "backend.web: slow.2: there is no such replica; expected 0 to 1"
     assert table["error"].tolist() == ["", "", problem, ""]
     assert table["seed"].isna().tolist() == [False, False, True, False]
 
