@@ -1,7 +1,7 @@
-"""Connections: `connect` waits for one; a `Dial` is begun and finished in the thread of a `Loop`.
+"""Connecting: `connect` waits for a connection; a `Dial` makes one in the thread of an `EventLoop`.
 
-Threads. A `Dial` and its sockets belong to that thread. Names are looked up by the threads of
-the `Resolver`, which hand what they found back to it.
+Threads. A `Dial` and its sockets belong to that thread. The threads of the `Resolver` look names up
+and hand the addresses back to it.
 """
 
 from __future__ import annotations
@@ -13,103 +13,81 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
 
 from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address
 from realproxy.net.resolver import Resolver, is_literal
-
-
-class Loop(Protocol):
-    """The thread in which dials happen, and what they ask of it; `call` may come from any thread."""
-
-    def call(self, function: Callable[[], None]) -> bool:
-        """Have the thread call something soon; returns False, and does not, once it has stopped."""
-
-    def at(self, when: float, function: Callable[[float], None]) -> None:
-        """Have something called with the time, not before `when` on the monotonic clock."""
-
-    def watch(self, sock: socket.socket, events: int, handler: Callable[[int, float], None]) -> None:
-        """Have the handler called with the events of a socket, and the time."""
-
-    def forget(self, sock: socket.socket) -> None:
-        """Wait for nothing of a socket any more; comes before its close."""
+from realproxy.runtime.event_loop import EventLoop, Timer
 
 
 class AsyncResolver:
-    """Names to addresses, without holding up the thread of a loop.
+    """Looks names up without blocking the thread of a loop; belongs to that thread."""
 
-    Parameters
-    ----------
-    loop : Loop
-        Whose thread asks, and is told.
-    resolver : Resolver
-        Looks up.
-    """
-
-    def __init__(self, loop: Loop, resolver: Resolver) -> None:
+    def __init__(self, loop: EventLoop, resolver: Resolver) -> None:
         self._loop, self._resolver = loop, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in that thread with where an address leads; empty if too late."""
+        """Call `found` once with the addresses of a target; with none if the look-up takes too long."""
         host, port = address
         if is_literal(host):
             found([address])
             return
-        told = False
+        done = False
 
-        def tell(addresses: list[str]) -> None:
-            nonlocal told
-            if not told:
-                told = True
+        def finish(addresses: list[str]) -> None:
+            nonlocal done
+            if not done:
+                done = True
+                timer.cancel()
                 found([(ip, port) for ip in addresses])
 
-        self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
-        self._resolver.resolve_async(host, lambda addresses: self._loop.call(lambda: tell(addresses)))
+        timer = self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: finish([]))
+        self._resolver.resolve_async(host, lambda addresses: self._loop.call(lambda: finish(addresses)))
 
 
 class Dial:
-    """One connection that is being made to the first of several addresses that answers.
+    """Makes one connection: to the first of several addresses that answers.
 
     Parameters
     ----------
-    loop : Loop
-        Whose thread does it, and calls this.
-    addresses : sequence of Address
-        Resolved.
+    loop : EventLoop
+        All methods and both callbacks run in its thread.
     timeout : float
-        Seconds for each.
+        Seconds for each address.
     connected : callable
         Takes the socket, which does not block.
     failed : callable
-        Takes the reason. Either is called once, unless the dial is cancelled.
+        Takes the reason. One of the two is called once, perhaps during `start`, unless the dial is cancelled.
     """
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         addresses: Sequence[Address],
         timeout: float,
         connected: Callable[[socket.socket], None],
         failed: Callable[[str], None],
     ) -> None:
-        self._loop, self._left, self._timeout = loop, list(addresses), timeout
+        self._loop, self._addresses, self._timeout = loop, list(addresses), timeout
         self._connected, self._failed = connected, failed
         self._sock: socket.socket | None = None
+        self._timer: Timer
         self._reason = "its name leads nowhere"
-        self._next()
+
+    def start(self) -> None:
+        """Try the first address."""
+        self._try_next()
 
     def cancel(self) -> None:
-        """Give up; nobody is told."""
+        """Give up; neither callback is called."""
         if self._sock is not None:
-            self._loop.forget(self._sock)
+            self._release(self._sock)
             self._sock.close()
             self._sock = None
 
-    def _next(self) -> None:
-        while self._left:
-            host, port = self._left.pop(0)
+    def _try_next(self) -> None:
+        while self._addresses:
+            host, port = self._addresses.pop(0)
             try:
                 sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             except OSError as error:
@@ -119,35 +97,37 @@ class Dial:
             code = sock.connect_ex((host, port))
             if code in (0, errno.EINPROGRESS):
                 self._sock = sock
-                self._loop.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
-                self._loop.at(time.monotonic() + self._timeout, partial(self._late, sock))
+                self._loop.watch(sock, select.EPOLLOUT, self._finish)
+                self._timer = self._loop.at(time.monotonic() + self._timeout, self._time_out)
                 return
             sock.close()
             self._reason = os.strerror(code).lower()
         self._failed(self._reason)
 
-    def _settled(self) -> None:
+    def _finish(self, _events: int, _now: float) -> None:
         sock = self._sock
         assert sock is not None
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._reason = os.strerror(code).lower()
-            self._try_another()
+            self._fail(os.strerror(code).lower())
             return
-        self._loop.forget(sock)
+        self._release(sock)
         self._sock = None
-        with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
+        with contextlib.suppress(OSError):  # the connection has ended, as its first event will show
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected(sock)
 
-    def _late(self, sock: socket.socket, _: float) -> None:
-        if self._sock is sock:
-            self._reason = "no connection in time"
-            self._try_another()
+    def _time_out(self, _now: float) -> None:
+        self._fail("no connection in time")
 
-    def _try_another(self) -> None:
+    def _fail(self, reason: str) -> None:
+        self._reason = reason
         self.cancel()
-        self._next()
+        self._try_next()
+
+    def _release(self, sock: socket.socket) -> None:
+        self._loop.forget(sock)
+        self._timer.cancel()
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
