@@ -1,25 +1,19 @@
-"""Clients that wait for another's fetch, and are sent what it brings while it arrives.
+"""Sends one fetched response to all clients that wait for it, while it arrives.
 
-Threads. A client in state FOLLOWING belongs to the one thread of `Fanout`, from the moment in
-which a worker has enlisted it; it goes back to the workers (`_ask_again`) or to the front. Other
-threads only put messages into the queue. Nothing here waits but for the epoll set, so however
-many wait, no worker is held, and who reads slowly delays nobody.
+Threads. From the moment in which a worker has enlisted it, a client in state FOLLOWING belongs to the
+thread of `Fanout`. It goes back to the workers (`_ask_again`) or to the front. Other threads only
+queue calls. The thread waits only in epoll, so waiting clients need no worker, and a client that
+reads slowly delays no other.
 """
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import os
-import queue
 import select
 import socket
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import count
 
 from policies.http_cache.collapsing import Decision, FlightResult, after
 from realproxy.cache.cache_status import status_field
@@ -29,6 +23,7 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.messages.headers import connection_field
 from realproxy.messages.record import RequestRecord
+from realproxy.runtime.event_loop import EventLoop
 from realproxy.runtime.isolation import isolated
 from realproxy.runtime.sockets import JOIN_BELOW
 
@@ -37,12 +32,9 @@ TICK = 0.25
 ROUNDS = 4
 """Reads from a body that one client is sent before others get their turn."""
 
-END_PATIENCE = 5.0
-"""Seconds that the thread has to end."""
-
 
 class Fanout:
-    """The thread that sends answers to those who waited for another's fetch.
+    """Sends responses, in the thread of one event loop, to clients that waited for another client's fetch.
 
     Parameters
     ----------
@@ -70,41 +62,34 @@ class Fanout:
     ) -> None:
         self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
         self.tally: Counter[str] = Counter()
-        self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._waiting: list[tuple[float, int, Reader]] = []
-        self._numbers = count()
-        self._blocked: dict[int, Reader] = {}
-        self._ready: deque[Reader] = deque()
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN)
-        self._waking = threading.Lock()
-        """Held around the use of `_wake`: a worker that is late must not write to another's descriptor."""
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="proxy-follow", daemon=True)
-        self._thread.start()
+        self._waiting: set[Reader] = set()
+        self._blocked: set[Reader] = set()
+        self._ready: list[Reader] = []
+        self._loop = EventLoop("proxy-follow")
+        self._loop.at_stop.append(self._end_all)
+        self._loop.call(lambda: self._sweep(time.monotonic()))
 
     # --- called by workers ----------------------------------------------------------------------
 
     def wait(self, follower: Reader) -> None:
         """A client waits for a flight."""
-        self._put(partial(self._wait, follower))
+        self._loop.call(partial(self._wait, follower))
 
     def give(self, followers: Sequence[Reader], arriving: SharedResponse) -> None:
         """An answer has begun that does for these."""
-        self._put(partial(self._begin, followers, arriving))
+        self._loop.call(partial(self._begin, followers, arriving))
 
     def take_over(self, follower: Reader, arriving: SharedResponse) -> None:
         """Go on with a client that does not read as fast as the body arrives."""
-        self._put(partial(self._continue, follower, arriving))
+        self._loop.call(partial(self._continue, follower, arriving))
 
     def more(self, arriving: SharedResponse) -> None:
         """More of a body has come, or its end."""
-        self._put(partial(self._more, arriving))
+        self._loop.call(partial(self._more, arriving))
 
     def ask_again(self, followers: Sequence[Reader], turn: Decision) -> None:
         """Have workers look at requests once more."""
-        self._put(partial(self._ask_again, followers, turn))
+        self._loop.call(partial(self._ask_again, followers, turn))
 
     @property
     def closing(self) -> bool:
@@ -112,64 +97,30 @@ class Fanout:
         return self._owner.aborting
 
     def stop(self) -> None:
-        """End the thread; clients that still wait are closed."""
-        self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(END_PATIENCE)
-        self._epoll.close()
-        with self._waking:
-            os.close(self._wake)
-            self._wake = -1
-
-    def _put(self, message: Callable[[], None]) -> None:
-        self._messages.put(message)
-        with self._waking:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+        """End the thread, and the requests that still wait."""
+        self._loop.stop()
 
     # --- the thread -----------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        next_sweep = 0.0
-        while not self._stopping:
-            now = time.monotonic()
-            patience = min(TICK, self._waiting[0][0] - now) if self._waiting else TICK
-            for fd, _ in self._epoll.poll(0 if self._ready else max(0.0, patience), 256):
-                if fd == self._wake:
-                    self._take_messages()
-                elif (follower := self._blocked.get(fd)) is not None:
-                    _count_wait(follower, time.monotonic())
-                    self._push(follower)
-            for _ in range(len(self._ready)):
-                self._push(self._ready.popleft())
-            isolated(self._time_out, time.monotonic())
-            if now >= next_sweep:
-                next_sweep = now + TICK
-                isolated(self._sweep, time.monotonic())
-        self._take_messages()
-        waiting = [follower for _, _, follower in self._waiting if follower.gathering.leave(follower)]
-        for follower in [*self._blocked.values(), *self._ready, *waiting]:
+    def _end_all(self) -> None:
+        waiting = [follower for follower in self._waiting if follower.gathering.leave(follower)]
+        for follower in [*self._blocked, *self._ready, *waiting]:
             isolated(self._end, follower, Termination.STOPPED)
 
-    def _take_messages(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
-        for _ in range(self._messages.qsize()):
-            isolated(self._messages.get())
-
     def _wait(self, follower: Reader) -> None:
-        heapq.heappush(self._waiting, (follower.until, next(self._numbers), follower))
+        self._waiting.add(follower)
+        self._loop.at(follower.until, partial(self._time_out, follower))
 
-    def _time_out(self, now: float) -> None:
-        """Let those who have waited long enough ask for themselves."""
-        while self._waiting and self._waiting[0][0] <= now:
-            follower = heapq.heappop(self._waiting)[2]
-            if follower.gathering.leave(follower):
-                self._ask_again([follower], Decision.ALONE)
+    def _time_out(self, follower: Reader, _now: float) -> None:
+        """Have a client that has waited long enough fetch for itself."""
+        self._waiting.discard(follower)
+        if follower.gathering.leave(follower):
+            self._ask_again([follower], Decision.ALONE)
 
     def _sweep(self, now: float) -> None:
-        """Cut off those who do not read, or too slowly."""
-        for follower in list(self._blocked.values()):
+        """Cut off clients that do not read, or read too slowly."""
+        self._loop.at(now + TICK, self._sweep)
+        for follower in list(self._blocked):
             _count_wait(follower, now)
             pace = follower.client.pace
             if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
@@ -253,7 +204,18 @@ class Fanout:
             self._end(follower, Termination.CLIENT_GONE)
         else:
             self._watch(follower, False)  # or it would be pushed twice, and ended twice
-            self._ready.append(follower)
+            self._push_soon(follower)
+
+    def _push_soon(self, follower: Reader) -> None:
+        """Go on sending once others have had their turn."""
+        if not self._ready:
+            self._loop.call(self._push_ready)
+        self._ready.append(follower)
+
+    def _push_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        for follower in ready:
+            self._push(follower)
 
     def _start_over(self, follower: Reader) -> None:
         """The fetch has failed, but the client has not seen anything of it."""
@@ -319,15 +281,18 @@ class Fanout:
         return True
 
     def _watch(self, follower: Reader, on: bool) -> None:
-        fd = follower.client.fd
         if on and not follower.watched:
-            self._epoll.register(fd, select.EPOLLOUT)
-            self._blocked[fd] = follower
+            self._loop.watch(follower.client.sock, select.EPOLLOUT, partial(self._writable, follower))
+            self._blocked.add(follower)
             follower.waited_from = time.monotonic()
         elif follower.watched and not on:
-            self._epoll.unregister(fd)
-            del self._blocked[fd]
+            self._loop.forget(follower.client.sock)
+            self._blocked.discard(follower)
         follower.watched = on
+
+    def _writable(self, follower: Reader, _events: int, now: float) -> None:
+        _count_wait(follower, now)
+        self._push(follower)
 
     def _end(self, follower: Reader, end: Termination) -> None:
         """The exchange is over, well or not; its client goes back to the front."""

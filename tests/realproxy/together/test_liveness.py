@@ -253,13 +253,13 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
 
 def test_a_worker_that_is_late_writes_into_nobody_elses_descriptor(origin, serve, inside):
     proxy = serve(origin())
-    running = inside(proxy)
-    following, number = running._following, running._following._wake
+    loop = inside(proxy)._following._loop
+    number = loop._wake
     proxy.stop()
     other = os.eventfd(0, os.EFD_NONBLOCK)
     os.dup2(other, number)
     try:
-        following._put(lambda: None)
+        assert not loop.call(lambda: None)
         with pytest.raises(BlockingIOError):
             os.eventfd_read(other)
     finally:
