@@ -133,7 +133,7 @@ class Instance:
         self._retiring: list[threading.Thread] = []
         self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
-        self._health = HealthChecker(now.site.services.values(), pool.resolver)
+        self._health = HealthChecker(now.site.services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         self._workers.start()
         self._front.start()
@@ -198,7 +198,7 @@ class Instance:
         self._front.entrance.welcome = welcome
         self.tcp.adopt(now.site.services)
         self._health.stop()
-        self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
+        self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver, self._relay.loop)
         self._health.start()
         self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
         self._workers.places.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
