@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from simpy import Environment, Event
 
 from scenarios.schema import BackendSettings
-from simulator.life import Life
+from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
 
 

@@ -12,7 +12,7 @@ from scenarios.latency import Latency, latency_draws
 from scenarios.schema import Scenario
 from simulator.backend import build_replica
 from simulator.costs import Costs
-from simulator.links import Handle, over_link
+from simulator.processes import Handle, over_link
 from simulator.proxy import Proxy
 from simulator.service import Behind
 from simulator.slots import StepSeries

@@ -10,8 +10,7 @@ from simpy import Environment, Event
 from scenarios.records import Ledger
 from scenarios.workload import Request, Workload
 from simulator.chain import Chain
-from simulator.life import Life
-from simulator.links import Handle
+from simulator.processes import Handle, Life
 from simulator.slots import Slots
 
 

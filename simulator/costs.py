@@ -33,7 +33,7 @@ class Costs:
 
     Notes
     -----
-    The defaults are of the order that a small machine shows. `twin.calibrate` measures them.
+    The defaults are of the order that a small machine shows. `twin.confirm.calibrate` measures them.
     """
 
     hit_cpu: float = 150e-6

@@ -25,7 +25,7 @@ from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
 from simulator.faults import strike
-from simulator.life import Life
+from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
 from simulator.service import AnswerTooLate, Behind, Service
 from simulator.slots import Slots, StepSeries

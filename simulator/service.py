@@ -19,10 +19,8 @@ from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
 from simulator.backend import Replica
-from simulator.life import Life
-from simulator.links import Handle
+from simulator.processes import Handle, Life, first
 from simulator.routes import NO_BACKEND, Reply
-from simulator.waiting import first
 
 Outcome = tuple[Reply, int]
 """A reply, and which of the service's upstreams gave it."""

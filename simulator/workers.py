@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from scenarios.workload import Request
-from simulator.links import Asking, Handle
+from simulator.processes import Asking, Handle
 
 
 class Turns:

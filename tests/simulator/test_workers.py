@@ -11,7 +11,7 @@ import pytest
 from policies.eviction import charged_size, eviction_policies
 from scenarios import Records, Scenario, parse_scenario
 from simulator import Costs
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 from simulator.workers import Turns
 
 ITEM = charged_size(1024)

@@ -16,11 +16,11 @@ from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
 from scenarios.traces import read_trace
 from simulator import Costs
+from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
 from twin.sweeps.grid import Cell, ScenarioSource, cells_of
 from twin.sweeps.journal import Journal
 from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
-from twin.tables import check_table, write_table
 
 TEXTS = ("unsettled", "error")
 """Columns of a sweep's table that hold sentences."""

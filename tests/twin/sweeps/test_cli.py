@@ -44,7 +44,7 @@ def test_without_vary_the_scenarios_own_comparison_is_swept(run: Run) -> None:
 
 
 def test_a_table_on_standard_output_stands_alone(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "twin.cli", "sweep", *SMALL, POLICIES, "--out=/dev/stdout"]
+    command = [sys.executable, "-m", "twin", "sweep", *SMALL, POLICIES, "--out=/dev/stdout"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("proxy.cache.policy,replication,seed,")
     assert (done.stdout.count("\n"), done.stderr) == (3, "")
