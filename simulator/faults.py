@@ -41,7 +41,7 @@ def check_faults(scenario: Scenario) -> None:
                 key = f"{name}.route.{number}.fault.{place}"
                 if fault.kind in ONLY_REAL:
                     raise BadInput(
-                        "scenario", key, f"the model has no {fault.kind!r}; only the real proxy has"
+                        "scenario", key, f"{fault.kind!r} is not modelled; only the real proxy injects it"
                     )
                 if proxy is not scenario.chain[0]:
-                    raise BadInput("scenario", key, "in a chain only the first proxy's faults are modelled")
+                    raise BadInput("scenario", key, "only the first proxy of a chain may inject faults")

@@ -274,7 +274,7 @@ def _follow(
         if message is not None:
             break
         if time.monotonic() > limit:
-            raise generator.failure(f"did not end {2 * _GRACE_S:g} s after the run")
+            raise generator.failure(f"still ran {2 * _GRACE_S:g} s after the end of the run")
     progress(duration, duration)
     del message["event"]
     return message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
@@ -290,7 +290,7 @@ def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
                 connection.request("GET", f"/-/{about}")
                 told[name] = json.load(connection.getresponse())
             except OSError as problem:
-                raise LoadTestError(f"{name} does not tell its {about}: {problem}") from None
+                raise LoadTestError(f"cannot read the {about} of {name}: {problem}") from None
     return told
 
 

@@ -121,14 +121,14 @@ class Child:
         try:
             message: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise self.failure(f"said {line[:200]!r} instead of a line of JSON") from None
+            raise self.failure(f"wrote {line[:200]!r} instead of a line of JSON") from None
         return message
 
     def expect(self, seconds: float) -> dict[str, Any]:
         """Like `receive`, but no line in time is an error, too."""
         message = self.receive(seconds)
         if message is None:
-            raise self.failure(f"said nothing for {seconds:g} s")
+            raise self.failure(f"did not respond for {seconds:g} s")
         return message
 
     def failure(self, what: str) -> LoadTestError:

@@ -64,8 +64,8 @@ def _generator_too_busy(generator: Mapping[str, float]) -> Iterator[str]:
         )
     if generator["lag_p99_ms"] > LAG_LIMIT_MS:
         yield (
-            f"the load generator sent 1 % of the requests {generator['lag_p99_ms']:.1f} ms late or more, "
-            f"beyond {LAG_LIMIT_MS:g} ms"
+            f"the load generator sent 1 % of the requests at least {generator['lag_p99_ms']:.1f} ms late, "
+            f"more than {LAG_LIMIT_MS:g} ms"
         )
 
 
@@ -74,10 +74,10 @@ def _sent_other_than_planned(
 ) -> Iterator[str]:
     planned = generator["planned"] if workload.closed else _arrivals(workload, duration)
     if len(records) != planned:
-        yield f"{planned:.0f} requests were planned, but {len(records)} sent"
+        yield f"{planned:.0f} requests were planned, but {len(records)} were sent"
     silent = _users_with_time(workload, duration) - len(np.unique(records.user)) if workload.closed else 0
     if silent > 0:
-        yield f"{silent} of {workload.streams} users sent nothing"
+        yield f"{silent} of {workload.streams} users sent no request"
     order = np.lexsort((records.seq, records.user))
     users, seqs = records.user[order], records.seq[order]
     starts = np.flatnonzero(np.diff(users, prepend=-1))
@@ -112,13 +112,16 @@ def _backends_disagree(
         worked = replicas[name]["requests"]
         if worked < seen or (worked > seen and not (refetching or failing)):
             yield (
-                f"{name} worked on {worked:.0f} requests, but clients saw {seen} of its answers: "
-                "requests were sent again, dropped, or answered by someone else"
+                f"{name} worked on {worked:.0f} requests, but clients saw {seen} responses from it: "
+                "requests were repeated, lost, or answered by another server"
             )
     unseen = sum(done["requests"] for done in replicas.values()) - len(reached)
     from_store = int(np.count_nonzero(records.hit))
     if refetching and not failing and unseen > from_store:
-        yield f"{unseen:.0f} requests reached backends unseen, behind {from_store} answers from the store"
+        yield (
+            f"backends got {unseen:.0f} requests whose responses no client saw, but only {from_store} "
+            "responses came from the store"
+        )
 
 
 def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
@@ -126,7 +129,7 @@ def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]
         late_ms = done["late_seconds"] / max(done["requests"], 1) * 1e3
         if late_ms > LATE_LIMIT_MS:
             yield (
-                f"{name} was {late_ms:.1f} ms late on average, beyond {LATE_LIMIT_MS:g} ms: "
+                f"{name} was {late_ms:.1f} ms late on average, more than {LATE_LIMIT_MS:g} ms: "
                 "the machine is too busy"
             )
 
@@ -134,8 +137,8 @@ def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]
 def _errors(records: Records, failing: bool, cutting: bool) -> Iterator[str]:
     unanswered = int(np.count_nonzero(records.status == 0))
     if unanswered and not cutting:
-        yield f"{unanswered} of {len(records)} requests got no complete answer"
+        yield f"{unanswered} of {len(records)} requests got no complete response"
     own = records.status[(records.status >= 400) & (records.upstream == NO_UPSTREAM)]
     if len(own) and not failing:
         most = np.bincount(own).argmax()
-        yield f"{len(own)} of {len(records)} requests got an error of the proxy itself, mostly {most}"
+        yield f"{len(own)} of {len(records)} requests got an error from the proxy itself, mostly {most}"

@@ -180,7 +180,7 @@ def set_up(environment: Environment) -> None:
     locust.stats.bucket_response_time = three_digits
     ScenarioUser.load_test = load_test = LoadTest(environment, staged=options.staged)
     if not isinstance(environment.runner, LocalRunner):
-        _stop("--processes, --master, --worker: expected none of them, one process sends all streams")
+        _stop("--processes, --master, --worker: not supported; one process must send all requests")
     if options.staged:
         options.num_users = 0
         gevent.spawn(load_test.serve)

@@ -74,6 +74,6 @@ def settled(
         return Settled(growth, "")
     return Settled(
         growth,
-        f"{place} never settles: from {first:.0f} to {last:.0f} requests inside, {growth:.3g} more every "
-        "second. More arrives than can be answered, so these averages depend on the duration",
+        f"{place} never settles: it grew from {first:.0f} to {last:.0f} requests, by {growth:.3g} a second. "
+        "More requests arrive than can be answered, so these averages depend on the run's duration",
     )

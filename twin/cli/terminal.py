@@ -90,7 +90,7 @@ def summary_table(
     columns = _every_column(summaries)
     table = _table(title)
     if any(halves):
-        table.caption = f"{table.caption}; ±: half of the 95 % confidence interval"
+        table.caption = f"{table.caption}; ±: half the width of the 95 % confidence interval"
     for name in columns:
         table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
     for number, (variant, summary) in enumerate(zip(loaded.variants, summaries, strict=True)):
@@ -124,7 +124,7 @@ def confirmation_table(found: Confirmation) -> Table:
             "", Text("difference", style="dim"), *_apart(outcome.difference, columns), end_section=True
         )
     noise = _apart(found.noise, columns, sign="")
-    table.add_row(Text("all", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
+    table.add_row(Text("all variants", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
     return table
 
 
@@ -145,7 +145,9 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
     """
     if not any(_beyond_hits(summary) for summaries in sides.values() for summary in summaries):
         return None
-    table = Table(title="What reached the backends", title_justify="left", title_style="bold")
+    table = Table(title="Fetches that reached the backends", title_justify="left", title_style="bold")
+    table.caption = "per expiry: fetches each time that an object was missing or stale"
+    table.caption_justify = "left"
     table.add_column("variant", overflow="fold", min_width=_NARROWEST)
     for heading in ("fetches/s", "per expiry"):
         for side in sides:
@@ -165,7 +167,8 @@ def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) 
     proxies = [name for summaries in sides.values() for name in summaries[0].cache_share]
     if not proxies:
         return None
-    table = Table(title="Whose cache answered", title_justify="left", title_style="bold")
+    title = "Share of requests that each cache answered"
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("variant", overflow="fold", min_width=_NARROWEST)
     for name in dict.fromkeys(proxies):
         for side in sides:

@@ -157,7 +157,7 @@ def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
     kept = [hit.records.within((_CUT, math.inf)) for hit in hits]
     stored = [records.select(records.hit).response for records in kept]
     if not len(answered) or not all(map(len, stored)):
-        raise LoadTestError("the idle probe got no answers to calibrate with")
+        raise LoadTestError("the calibration got no responses from the idle system")
     over = answered.response - _WORK
     extra = max(miss.backends["busy_seconds"] - miss.backends["demand_seconds"], 0.0) / len(miss.records)
     until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]

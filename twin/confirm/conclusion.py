@@ -21,9 +21,10 @@ def conclusion(found: Confirmation) -> list[str]:
         else:
             agreed = "agree on all pairs" if ranking.kendall_tau == 1 else "disagree on some pairs"
             lines.append(
-                f"By {metric} the twins {agreed} that can be told apart, {ranking.decided} in number "
-                f"(Kendall's tau {ranking.kendall_tau:+.2f}); measured, best first: {order}."
+                f"By {metric} the twins {agreed} of variants that can be told apart "
+                f"(pairs: {ranking.decided}, Kendall's tau {ranking.kendall_tau:+.2f}). "
+                f"Measured, best first: {order}."
             )
     if found.repeated:
-        lines.append(f"{found.repeated} void run(s) were made again.")
+        lines.append(f"Void runs that were repeated: {found.repeated}.")
     return lines

@@ -73,7 +73,7 @@ def comparison_table(found: Confirmation) -> str:
     noise = "".join(f"<td>{_percent(found.noise[name], name, sign='')}</td>" for name in columns)
     return (
         f'<div class="scroll"><table><thead><tr><th>variant</th><th></th>{head}</tr></thead>{body}'
-        '<tbody class="variant difference"><tr><td>all</td><td class="word">noise floor</td>'
+        '<tbody class="variant difference"><tr><td>all variants</td><td class="word">noise floor</td>'
         f"{noise}</tr></tbody>"
         "</table></div>"
     )
@@ -122,8 +122,8 @@ def _reading(found: Confirmation) -> str:
     )
     return (
         f'<p class="small">A prediction is <em>confirmed</em> within these tolerances: {limits}. '
-        "It is <em>refuted</em> beyond a tolerance and beyond the noise floor, which is how far two real "
-        "runs of the same requests lie apart; in between it is <em>inconclusive</em>.</p>"
+        "It is <em>refuted</em> if a figure is beyond its tolerance and also beyond the noise floor, the "
+        "difference between two real runs of the same requests. Otherwise it is <em>inconclusive</em>.</p>"
     )
 
 
@@ -144,7 +144,7 @@ def _caches(found: Confirmation) -> str:
         for outcome in found.variants
     )
     return (
-        "<h2>Whose cache answered</h2>"
+        "<h2>Share of requests that each cache answered</h2>"
         f'<div class="scroll"><table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{rows}</tbody>'
         "</table></div>"
     )
@@ -198,8 +198,8 @@ def _calibration(found: Confirmation) -> str:
     samples = found.calibration.samples
     said = (
         f"Measured on the idle system with {samples['miss']} answers from the backend and {samples['hit']} "
-        "from the cache, and frozen before the comparison."
+        "from the cache, before the comparison."
         if samples
-        else "Given, not measured now."
+        else "Given by the caller, not measured."
     )
     return f'<p class="small">{said}</p><table><tbody>{rows}</tbody></table>'

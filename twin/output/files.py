@@ -25,7 +25,7 @@ def check_writable(path: Path | None, option: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(option, str(path), f"its folder cannot be made: {error.strerror}") from None
+        raise BadInput(option, str(path), f"cannot create its folder: {error.strerror}") from None
     try:
         if path.is_dir():
             raise BadInput(option, str(path), "is a folder; expected a file name")

@@ -24,7 +24,7 @@ def check_table(path: Path, option: str) -> None:
         If it cannot.
     """
     if path.suffix.lower() not in (*_CSV, *_PARQUET):
-        raise BadInput(option, str(path), f"{path.suffix!r} is no table; expected a name in .csv or .parquet")
+        raise BadInput(option, str(path), f"not a table's name: {path.suffix!r}; expected .csv or .parquet")
     if is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
         raise BadInput(
             option, str(path), "Parquet needs the package pyarrow; install proxytwin with its 'parquet' extra"

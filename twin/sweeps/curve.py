@@ -143,5 +143,5 @@ def _about_reading(file: TraceFile) -> list[str]:
     if file.skipped:
         notes.append(f"{file.path}: skipped {file.skipped:,} broken lines, the first at {file.first_skipped}")
     if file.left_out:
-        notes.append(f"{file.path}: left out {file.left_out:,} lines that are no successful GET of a body")
+        notes.append(f"{file.path}: left out {file.left_out:,} lines that are no successful GET with a body")
     return notes

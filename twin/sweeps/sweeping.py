@@ -139,8 +139,8 @@ def _refuse_another(journal: Journal, work: Mapping[str, Cell], out: Path) -> No
         raise BadInput(
             "--out",
             str(out),
-            f"{journal_of(out).name} holds {strange} results that are not of this sweep: the scenario, its "
-            f"trace or --vary changed since; delete that file to start anew, or choose another --out",
+            f"{journal_of(out).name} holds {strange} results of another sweep: the scenario, its trace or "
+            f"--vary has changed; delete that file to start again, or choose another --out",
         )
 
 

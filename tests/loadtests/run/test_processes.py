@@ -57,7 +57,7 @@ def test_a_child_that_is_killed_is_reported_with_the_signal() -> None:
 def test_a_silent_child_is_an_error_after_the_time_limit() -> None:
     with (
         Child("Locust", python("import time; time.sleep(60)")) as child,
-        pytest.raises(LoadTestError, match=r"Locust said nothing for 0\.1 s"),
+        pytest.raises(LoadTestError, match=r"Locust did not respond for 0\.1 s"),
     ):
         child.expect(0.1)
 
@@ -65,7 +65,7 @@ def test_a_silent_child_is_an_error_after_the_time_limit() -> None:
 def test_a_child_that_says_something_else_is_an_error() -> None:
     with (
         Child("Locust", python("print('hello')")) as child,
-        pytest.raises(LoadTestError, match="said b'hello' instead of a line of JSON"),
+        pytest.raises(LoadTestError, match="wrote b'hello' instead of a line of JSON"),
     ):
         child.expect(60.0)
 

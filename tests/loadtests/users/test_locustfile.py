@@ -104,7 +104,7 @@ def test_headless_it_replays_the_scenario_ends_by_itself_and_prints_locusts_tabl
     [
         (["--scenario", "slow-servr"], "no such file or shipped scenario (did you mean 'slow-server'?)"),
         (["--host", "localhost"], "--host: expected an address such as http://127.0.0.1:8080"),
-        (["--master"], "--processes, --master, --worker: expected none of them"),
+        (["--master"], "--processes, --master, --worker: not supported"),
     ],
 )
 def test_bad_options_get_one_line_and_exit_code_2(

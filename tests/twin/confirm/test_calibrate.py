@@ -200,7 +200,7 @@ def test_probes_that_saw_nothing_are_an_error_in_words(load: Callable[..., Loade
     miss, hit = measured(miss_probe(scenario), TRUE), measured(hit_probe(scenario), TRUE)
     nothing = Measurement(miss.records.within((98.0, 99.0)), [], {}, miss.proxy, miss.backends)
     for probes in ((nothing, hit), (miss, nothing), (miss, miss)):
-        with pytest.raises(LoadTestError, match="the idle probe got no answers"):
+        with pytest.raises(LoadTestError, match="the calibration got no responses"):
             costs_from(*probes)
 
 

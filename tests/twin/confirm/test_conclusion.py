@@ -23,14 +23,16 @@ def with_ranking(found: Confirmation, metric: str, tau: float | None, decided: i
 
 def test_the_order_is_told_best_first_in_the_direction_of_the_metric(balanced: Confirmation) -> None:
     said = with_ranking(balanced, "p99_ms", 1.0, 6)
-    assert said.startswith("By p99 the twins agree on all pairs that can be told apart, 6 in number")
-    assert said.endswith("measured, best first: least_requests < round_robin.")
+    assert said.startswith(
+        "By p99 the twins agree on all pairs of variants that can be told apart (pairs: 6, "
+    )
+    assert said.endswith("Measured, best first: least_requests < round_robin.")
     said = with_ranking(balanced, "hit_ratio", 1 / 3, 3)
     assert said.startswith(
-        "By hit ratio the twins disagree on some pairs that can be told apart, 3 in number"
+        "By hit ratio the twins disagree on some pairs of variants that can be told apart (pairs: 3, "
     )
-    assert "(Kendall's tau +0.33)" in said
-    assert said.endswith("measured, best first: least_requests > round_robin.")
+    assert "Kendall's tau +0.33)" in said
+    assert said.endswith("Measured, best first: least_requests > round_robin.")
 
 
 def test_variants_that_cannot_be_told_apart_have_no_order(balanced: Confirmation) -> None:

@@ -183,5 +183,5 @@ def test_the_calibration_is_told_with_its_samples(
     assert "answer from the cache 150us" in text
     given = replace(balanced, calibration=Calibration.given(Costs(service_extra=1e-13)))
     text = Page(confirmation_page(given)).text
-    assert "Given, not measured now." in text
+    assert "Given by the caller, not measured." in text
     assert "beyond the demanded work 0s" in text

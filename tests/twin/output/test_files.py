@@ -198,8 +198,8 @@ def test_a_folder_is_no_file_name(tmp_path: Path) -> None:
 
 def test_a_folder_cannot_be_made_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert refused(tmp_path / "file" / "out.json") == "its folder cannot be made: File exists"
-    assert refused(tmp_path / "file" / "a" / "out.json") == "its folder cannot be made: Not a directory"
+    assert refused(tmp_path / "file" / "out.json") == "cannot create its folder: File exists"
+    assert refused(tmp_path / "file" / "a" / "out.json") == "cannot create its folder: Not a directory"
 
 
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:

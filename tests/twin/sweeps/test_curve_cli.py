@@ -77,8 +77,8 @@ def test_a_sample_says_its_error(run: Run, trace: Path) -> None:
     status, shown, said = run(trace, "--policy=lru", "--capacity=50KiB,200KiB", "--sample=0.3")
     assert status == 0 and shown.count("±") == 4
     assert said == (
-        "proxytwin: capacity 50KiB: a sample stands for it with 15KiB, too few objects; "
-        "the error may be larger than it says\n"
+        "proxytwin: capacity 50KiB: in a sample it is 15KiB, which holds too few objects; "
+        "the error may be larger than shown\n"
     )
 
 
@@ -90,7 +90,7 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
     assert said.splitlines() == [
         f"proxytwin: {path}: skipped 2 broken lines, the first at line 3: "
         "expected numbers for time_s and size_bytes",
-        "proxytwin: capacity 50B: 25.00% of the requests are for larger objects, never stored",
+        "proxytwin: capacity 50B: 25.00% of the requests are for larger objects, which are not stored",
     ]
 
 
@@ -101,7 +101,7 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
         (HEAD + "0,a,1\n1,b,0\n", "{path}: line 3: expected a size above 0"),
         (HEAD, "{path}: the trace holds no requests"),
         ("", "{path}: line 1: the column 'object' is missing"),
-        (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest that is asked for has 101 bytes"),
+        (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest requested object has 101 bytes"),
     ],
     ids=["broken line", "size zero", "no request", "empty file", "above the capacity"],
 )  # fmt: skip

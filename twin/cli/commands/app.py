@@ -27,10 +27,10 @@ for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain
 
 @app.command()
 def lab() -> None:
-    """Open JupyterLab on the lessons."""
+    """Open the lessons in JupyterLab."""
     folder = Path(__file__).resolve().parents[3] / "notebooks"
     if not folder.is_dir():
-        raise BadInput("lab", str(folder), "no lessons here; run it from a clone of the repository")
+        raise BadInput("lab", str(folder), "the lessons are not there; run it in a clone of the repository")
     if importlib.util.find_spec("jupyterlab") is None:
         raise BadInput("lab", "", "JupyterLab is not installed; install proxytwin with its 'notebooks' extra")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"])

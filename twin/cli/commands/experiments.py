@@ -42,19 +42,23 @@ def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
 
 def confirm(
     scenario: ScenarioName,
-    seeds: Annotated[int, typer.Option(min=1, help="Workloads: the scenario's seed and those after it.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of workloads, each with the next seed.")] = 1,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Real runs of each variant; two show the noise floor.")
+        int, typer.Option(min=1, help="Real runs of each variant and seed; the noise floor needs two.")
     ] = 2,
     overrides: Overrides = None,
     json: JsonFile = None,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")
+        Path | None, typer.Option(metavar="FILE.html", help="Write an HTML page with figures.")
     ] = None,
 ) -> None:
-    """Calibrate, simulate, measure on the real proxy, compare: did the prediction come true?
+    """Predict, measure and compare.
 
-    Exit status 0: nothing refuted; 1: refuted or void; 2: bad input, or no variant ever settles.
+    Calibrates on the idle real system, simulates every variant, measures every variant on the real
+    proxy, and tells whether the predictions came true.
+
+    Exit status 0: no prediction was refuted. 1: a prediction was refuted, or a run is void. 2: the
+    input is wrong, or every variant is overloaded and never settles.
     """
     from twin.cli.progress_bars import Bars
     from twin.cli.terminal import print_confirmation
@@ -90,14 +94,16 @@ def _say_unsettled(reasons: Mapping[str, str], variants: int) -> None:
 
 def simulate(
     scenario: ScenarioName,
-    replications: Annotated[int, typer.Option(min=1, help="Runs with the seeds that follow.")] = 1,
+    replications: Annotated[
+        int, typer.Option(min=1, help="Runs of each variant, each with the next seed.")
+    ] = 1,
     overrides: Overrides = None,
     json: JsonFile = None,
-    jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1 is one per core.")] = 1,
+    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = 1,
 ) -> None:
-    """Predict only.
+    """Predict only, with the simulator.
 
-    Exit status 2 if no variant ever settles, because more arrives than can be answered.
+    Exit status 2: the input is wrong, or every variant is overloaded and never settles.
     """
     check_jobs(jobs)
     from simulator import simulate as run
@@ -127,7 +133,7 @@ def simulate(
 def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile = None) -> None:
     """Measure only: the real proxy and backends under Locust load.
 
-    Exit status 1 if a run is void, because the load generator could not keep to its plan.
+    Exit status 1: a run is void, for example because the machine was too busy.
     """
     from loadtests import Stage
     from twin.cli.progress_bars import Bars

@@ -9,11 +9,13 @@ import typer
 from policies.bad_input import BadInput
 from scenarios import shipped_scenarios
 
-_SCENARIO_HELP = f"A scenario file, or a shipped one: {', '.join(shipped_scenarios())}."
+_SCENARIO_HELP = f"A scenario file, or the name of a shipped scenario: {', '.join(shipped_scenarios())}."
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. workload.users=20."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting, such as workload.users=20; may be repeated."
+    ),
 ]
 
 

@@ -11,13 +11,14 @@ import typer
 
 from policies.bad_input import BadInput
 
-ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="A proxy's settings.")]
+ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="The proxy's settings file.")]
 
 
 def serve(proxy_file: ProxyFile) -> None:
-    """Run the real proxy alone, until Ctrl-C or SIGTERM; requests under way are finished first.
+    """Run the real proxy until Ctrl-C or SIGTERM.
 
-    SIGHUP reads the file again without losing a request; SIGUSR1 reopens the log.
+    It finishes the requests under way before it ends. SIGHUP reads the file again without losing a
+    request. SIGUSR1 reopens the log.
     """
     from realproxy import Proxy
     from realproxy.control.signals import Signals, serve_until_told
@@ -29,7 +30,10 @@ def serve(proxy_file: ProxyFile) -> None:
 
 
 def check(proxy_file: ProxyFile) -> None:
-    """Say whether a proxy's file is right, and what is wrong with it if not."""
+    """Check a proxy's settings file.
+
+    Prints each mistake in one line. Exit status 2: there is a mistake.
+    """
     from realproxy.control.check import check as findings_of
 
     findings = findings_of(proxy_file)
@@ -42,21 +46,28 @@ def check(proxy_file: ProxyFile) -> None:
 
 def explain(
     proxy_file: ProxyFile,
-    method: Annotated[str, typer.Argument(help="Such as GET.")],
-    url: Annotated[str, typer.Argument(help="http://host/path, /path, or host:port for CONNECT.")],
-    header: Annotated[list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A field.")] = None,
-    client: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where the request comes from.")
-    ] = "127.0.0.1",
+    method: Annotated[str, typer.Argument(help="The method, such as GET.")],
+    url: Annotated[str, typer.Argument(help="http://host/path or /path; host:port for CONNECT and SOCKS.")],
+    header: Annotated[
+        list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A header field.")
+    ] = None,
+    client: Annotated[str, typer.Option(metavar="ADDRESS", help="The client's IP address.")] = "127.0.0.1",
     answer: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="An answer as 'curl -i' writes it: what the cache makes of it."),
+        typer.Option(
+            metavar="FILE", help="A response as 'curl -i' prints it: what does the cache do with it?"
+        ),
     ] = None,
     after: Annotated[
-        str, typer.Option(metavar="DURATION", help="With --answer: when the same request comes again.")
+        str,
+        typer.Option(metavar="DURATION", help="With --answer: how much later the same request comes again."),
     ] = "0s",
 ) -> None:
-    """Say which rule takes a request, and why each earlier one does not; and what is stored, and why."""
+    """Explain what the proxy does with a request.
+
+    Prints which rule takes the request, and why each earlier rule does not. With --answer it also
+    prints what the cache stores, and why.
+    """
     from policies.settings import load_settings
     from policies.units import parse_duration
     from realproxy.control.explain import explain as explanation_of

@@ -16,25 +16,29 @@ def sweep(
     scenario: ScenarioName,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=A,B,C", help="A setting and its values; several make a grid."),
+        typer.Option(metavar="KEY=A,B,C", help="A setting and its values; repeat it for a grid."),
     ] = None,
-    replications: Annotated[int, typer.Option(min=1, help="Seeds for each setting, the same for all.")] = 1,
+    replications: Annotated[
+        int, typer.Option(min=1, help="Runs of each setting, each with the next seed.")
+    ] = 1,
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="F.csv", help="The table; Parquet if the name says so. A killed sweep goes on."),
+        typer.Option(
+            metavar="F.csv", help="Write CSV or Parquet; run it again to continue an interrupted sweep."
+        ),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="A picture of what was varied.")] = None,
-    metric: Annotated[str, typer.Option(help="The figure in the picture.")] = "p99_ms",
-    jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1 is one per core.")] = -1,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the results.")] = None,
+    metric: Annotated[str, typer.Option(help="The figure to draw, such as hit_ratio.")] = "p99_ms",
+    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = -1,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler whose workers simulate.")
+        str | None, typer.Option(metavar="ADDRESS", help="Simulate on the workers of this Dask scheduler.")
     ] = None,
 ) -> None:
     """Predict a grid of settings, on all cores or on a Dask cluster.
 
-    Exit status 1 if a setting could not be simulated, 2 if none of them ever settles; the table
-    says why.
+    Exit status 1: a setting could not be simulated. 2: the input is wrong, or every setting is
+    overloaded and never settles. The table says why.
     """
     check_jobs(jobs)
     from twin.cli.progress_bars import Bars
@@ -52,7 +56,7 @@ def sweep(
                 jobs=jobs, scheduler=scheduler, out=out, reporter=bars,
             )  # fmt: skip
     except SweepStopped as stopped:
-        kept = "; the same command goes on from here" if out is not None else ""
+        kept = "; run the same command again to continue" if out is not None else ""
         print(f"proxytwin: the sweep was stopped: {stopped}{kept}", file=sys.stderr)
         raise typer.Exit(1) from None
     if plot is not None:
@@ -64,13 +68,13 @@ def sweep(
     failed = table["error"][table["error"] != ""]
     if len(failed):
         print(
-            f"proxytwin: {len(failed)} of {len(table)} failed, the first: {failed.iloc[0]}", file=sys.stderr
+            f"proxytwin: {len(failed)} of {len(table)} failed; the first: {failed.iloc[0]}", file=sys.stderr
         )
         raise typer.Exit(1)
     growing = table["unsettled"][table["unsettled"] != ""]
     if len(growing):
         print(
-            f"proxytwin: {len(growing)} of {len(table)} never settle, the first: {growing.iloc[0]}",
+            f"proxytwin: {len(growing)} of {len(table)} never settle; the first: {growing.iloc[0]}",
             file=sys.stderr,
         )
     if len(growing) == len(table):
@@ -78,26 +82,35 @@ def sweep(
 
 
 def curve(
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="*.csv, *.log or *.oracleGeneral[.zst].")],
+    trace: Annotated[
+        str, typer.Argument(metavar="TRACE", help="A trace: *.csv, *.log or *.oracleGeneral[.zst].")
+    ],
     policy: Annotated[
         list[str] | None, typer.Option(metavar="A,B", help="Eviction policies, or 'all'.")
     ] = None,
     capacity: Annotated[
-        list[str] | None, typer.Option(metavar="1MiB,1%", help="Sizes, or shares of all objects' bytes.")
+        list[str] | None,
+        typer.Option(metavar="1MiB,1%", help="Cache sizes, also as shares of the bytes of all objects."),
     ] = None,
     sample: Annotated[
-        float, typer.Option(help="Replay this share of the objects and say the error that it brings.")
+        float, typer.Option(help="Replay only this share of the objects, and show the resulting error.")
     ] = 1.0,
-    salts: Annotated[int, typer.Option(help="How many such samples.")] = 8,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count broken lines and go on.")] = False,
+    salts: Annotated[int, typer.Option(help="Number of samples, with --sample.")] = 8,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip broken lines and count them.")] = False,
     kind: Annotated[
-        str | None, typer.Option("--format", help="csv, combined or oracleGeneral; by default from the name.")
+        str | None,
+        typer.Option("--format", help="csv, combined or oracleGeneral; default: by the file's name."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="F.csv", help="The table, or Parquet.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="The curves.")] = None,
-    jobs: Annotated[int, typer.Option(min=-1, help="Processes; -1 is one per core.")] = 1,
+    out: Annotated[
+        Path | None, typer.Option(metavar="F.csv", help="Write the table as CSV or Parquet.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the curves.")] = None,
+    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = 1,
 ) -> None:
-    """Hit ratio and byte hit ratio of a trace, by eviction policy and capacity."""
+    """Replay a trace through eviction policies.
+
+    Prints hit ratio and byte hit ratio by policy and capacity.
+    """
     check_jobs(jobs)
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture, write_picture
