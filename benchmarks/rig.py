@@ -12,9 +12,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from loadtests.free_port import free_port
 
@@ -32,6 +32,7 @@ http {{
 }}
 """
 ABSOLUTE_FORM = 'wrk.method = "GET"; request = function() return wrk.format("GET", "{url}") end\n'
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Load(NamedTuple):
@@ -54,8 +55,8 @@ def wait_for(port: int, seconds: float = 20.0) -> None:
 
 
 @contextlib.contextmanager
-def running(command: list[str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, cwd=ROOT, **options)  # type: ignore[call-overload]
+def running(command: list[str], cwd: Path = ROOT, **options: object) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, cwd=cwd, **options)  # type: ignore[call-overload]
     try:
         yield process
     finally:
@@ -100,23 +101,53 @@ def origin(folder: Path, files: dict[str, int]) -> Iterator[int]:
         yield port
 
 
+class Ready(NamedTuple):
+    """What a proxy says once it serves."""
+
+    port: int
+    pid: int
+    admin: str = ""
+    """URL, if its admin port is on."""
+
+
+@contextlib.contextmanager
+def started(file: Path, settings: str, tree: Path = ROOT) -> Iterator[Ready]:
+    """A proxy of these settings, run from the sources in `tree`."""
+    file.write_text(settings, encoding="utf-8")
+    command = [sys.executable, "-m", "realproxy", str(file), "--until-eof"]
+    with running(command, tree, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the proxy of {tree} does not start")
+        said = json.loads(line)
+        yield Ready(said["port"], said["pid"], said.get("admin", ""))
+
+
 @contextlib.contextmanager
 def proxytwin(file: Path, settings: str) -> Iterator[int]:
     """The port of this proxy."""
-    file.write_text(settings, encoding="utf-8")
-    command = [sys.executable, "-m", "realproxy", str(file), "--until-eof"]
-    with running(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["port"]
+    with started(file, settings) as ready:
+        yield ready.port
 
 
-def load(port: int, path: str, connections: int, seconds: float, script: Path | None = None) -> Load:
-    """Let wrk ask for `path`, or do what its `script` says."""
+def load(
+    port: int,
+    path: str,
+    connections: int,
+    seconds: float,
+    script: Path | None = None,
+    arguments: Sequence[str] = (),
+) -> Load:
+    """Let wrk ask for `path`, or do what its `script` says, which is given the arguments."""
     url = f"http://127.0.0.1:{port}{path}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout", "10s"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     found = subprocess.run(
-        [*command, *(["-s", str(script)] if script else []), url], capture_output=True, text=True, check=True
+        [*command, *(["-s", str(script)] if script else []), url, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - start
     text = found.stdout
@@ -131,9 +162,9 @@ def load(port: int, path: str, connections: int, seconds: float, script: Path | 
     return Load(float(rate[1]), float(tail[1]) * MILLISECONDS[tail[2]], cpu / took)
 
 
-def in_turns(measures: dict[str, Callable[[], Load]], rounds: int) -> dict[str, list[Load]]:
+def in_turns(measures: dict[Name, Callable[[], Load]], rounds: int) -> dict[Name, list[Load]]:
     """Every contestant measured `rounds` times, in turns, each round in the other order."""
-    found: dict[str, list[Load]] = {name: [] for name in measures}
+    found: dict[Name, list[Load]] = {name: [] for name in measures}
     for number in range(rounds):
         for name in list(measures) if number % 2 == 0 else list(reversed(measures)):
             found[name].append(measures[name]())

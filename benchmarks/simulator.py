@@ -20,7 +20,7 @@ import simpy
 
 from scenarios import Scenario, parse_scenario
 from simulator import Costs
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 
 LOAD, SERVICE_S, BACKENDS, THREADS = 0.8, 0.01, 4, 64
 REQUESTS, TURNS = 60_000, 5

@@ -1,4 +1,4 @@
-"""IP addresses as rules see them: unwrapped from IPv6, and whether they are private."""
+"""IP addresses for rules: unwrapping IPv4 from IPv6, and recognising private addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LOOPBACK = {4: ipaddress.ip_address("127.0.0.1"), 6: ipaddress.ip_address("::1")}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
-# In IANA's registries of special-purpose addresses, but not in the `ipaddress` of every Python.
+# In IANA's special-purpose registries, but not in the `ipaddress` module of every Python version.
 _NOT_PUBLIC = [
     ipaddress.ip_network(text)
     for text in (
@@ -26,16 +26,16 @@ _NOT_PUBLIC = [
 
 @lru_cache(maxsize=4096)
 def plain_address(text: str) -> IPAddress:
-    """The address that `text` leads to: an IPv4 address also when it is wrapped in IPv6.
+    """The address that `text` leads to; an IPv4 address is unwrapped if it is embedded in IPv6.
 
-    IPv4-compatible and IPv4-mapped (RFC 4291, 2.5.5), 6to4 (RFC 3056) and NAT64 (RFC 6052) are
-    unwrapped, so that a rule for ``10.0.0.0/8`` holds however the address is written. A zone such as
-    ``%eth0`` is left out.
+    IPv4-compatible and IPv4-mapped (RFC 4291, 2.5.5), 6to4 (RFC 3056) and NAT64 (RFC 6052) addresses
+    are unwrapped, so that a rule for ``10.0.0.0/8`` holds in every notation. A zone such as ``%eth0``
+    is ignored.
 
     Raises
     ------
     ValueError
-        If it is no IP address.
+        If `text` is not an IP address.
     """
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
@@ -48,15 +48,15 @@ def plain_address(text: str) -> IPAddress:
 
 @lru_cache(maxsize=4096)
 def meanings(text: str) -> tuple[IPAddress, ...]:
-    """All that a rule may name when `text` is dialled; a rule holds if it names any of them.
+    """All addresses that a rule may name when `text` is dialled; a rule holds if it names any of them.
 
-    The address as it is written, what it leads to (see `plain_address`), and loopback if that is
-    unspecified: who dials 0.0.0.0 or :: reaches this machine itself.
+    These are the address as written, the address that it leads to (see `plain_address`), and loopback
+    if that is the unspecified address: a connection to 0.0.0.0 or :: reaches this machine.
 
     Raises
     ------
     ValueError
-        If it is no IP address.
+        If `text` is not an IP address.
 
     Examples
     --------
@@ -70,13 +70,13 @@ def meanings(text: str) -> tuple[IPAddress, ...]:
 
 @lru_cache(maxsize=4096)
 def is_private(text: str) -> bool:
-    """Whether an IP address is not one of the public internet, also when wrapped in IPv6."""
+    """Whether an IP address, unwrapped from IPv6, is outside the public internet."""
     address = plain_address(text)
     listed = any(address in network for network in _NOT_PUBLIC)
     return listed or not address.is_global or address.is_multicast
 
 
 def is_local_name(host: str) -> bool:
-    """Whether a name means this machine itself, whoever resolves it. RFC 6761, 6.3"""
+    """Whether a host name always means this machine. RFC 6761, 6.3"""
     name = host.lower().removesuffix(".")
     return name == "localhost" or name.endswith(".localhost")

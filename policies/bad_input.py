@@ -1,4 +1,4 @@
-"""A user's mistake in one clear line: which file, which key, what was expected."""
+"""Reports a user's mistake in one line: the file, the key, the problem and what was expected."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _IN_TOML = {
     "tuple_type": "expected a list",
     "too_short": "expected at least one item",
 }
-"""What pydantic finds, in the words of TOML."""
+"""Pydantic's error types in the words of TOML."""
 
 
 class BadInput(ValueError):
-    """Something that a user wrote cannot be used.
+    """Input from a user that cannot be used.
 
     Parameters
     ----------
     where : str
         The file, or another name for the source, such as ``"--set"``.
     key : str
-        The dotted key, or an empty string if the whole file is meant.
+        The dotted key, or an empty string for the whole file.
     problem : str
         What is wrong and what was expected.
     """
@@ -60,7 +60,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInput(str(path), "", "is not UTF-8 text, as TOML must be") from None
-    except (ValueError, RecursionError) as error:  # the latter two: endless digits, endless nesting
+    except (ValueError, RecursionError) as error:  # also for too many digits and too deep nesting
         raise BadInput(str(path), "", f"is not valid TOML: {error}") from None
 
 
@@ -70,7 +70,7 @@ def validate(model: type[Model], data: object, where: str) -> Model:
     Raises
     ------
     BadInput
-        Naming `where` and the first offending key. An unknown key comes with the nearest known one.
+        For the first key that is wrong. For an unknown key, it suggests the nearest known one.
     """
     try:
         return model.model_validate(data)
@@ -79,7 +79,7 @@ def validate(model: type[Model], data: object, where: str) -> Model:
 
 
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> BadInput:
-    """The first finding of a pydantic error as one line; unknown keys come first."""
+    """The first error that pydantic found, as one line; unknown keys come first."""
     findings = error.errors(include_url=False)
     finding = next((f for f in findings if f["type"] == "extra_forbidden"), findings[0])
     path = [part for part in finding["loc"] if not _is_union_tag(part)]
@@ -103,7 +103,7 @@ def _is_union_tag(part: int | str) -> bool:
 
 
 def _known_keys(model: type[BaseModel], path: list[int | str]) -> list[str]:
-    """The fields of the model that `path` leads to."""
+    """The fields of the model that `path` leads to; none if it leads nowhere."""
     here: Any = model
     names_item = False
     for part in path:

@@ -1,7 +1,7 @@
-"""The proxy auto-configuration file: JavaScript that tells a browser what to ask this proxy for.
+"""The proxy auto-configuration (PAC) file: JavaScript that tells a browser when to use this proxy.
 
-The format is Netscape's of 1996, which all browsers still read: a function FindProxyForURL(url, host)
-that returns ``PROXY host:port``, ``SOCKS5 host:port`` or ``DIRECT``.
+The format is Netscape's of 1996. All browsers still read it: a function FindProxyForURL(url, host)
+returns ``PROXY host:port``, ``SOCKS5 host:port`` or ``DIRECT``.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ _LOCAL = """\
 
 
 def pac_text(forward: Forward, address: str) -> str:
-    """The file for the forward side's settings.
+    """The PAC file for the settings of the forward side.
 
-    What the proxy would refuse as private goes there directly. What it blocks is sent to it all the
-    same: a browser that went there by itself would make nothing of the block list.
+    The browser connects directly to private targets that the proxy would refuse. It sends blocked
+    hosts to the proxy: if it connected to them directly, it would bypass the block list.
 
     Parameters
     ----------
     forward : Forward
-        Its settings.
     address : str
-        ``host:port`` under which the browser reaches the proxy.
+        ``host:port`` at which the browser reaches the proxy.
     """
     http, connect = "http" in forward.protocols, "connect" in forward.protocols
     socks = ""

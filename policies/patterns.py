@@ -8,26 +8,26 @@ from collections.abc import Callable
 
 
 def check_pattern(text: str) -> str:
-    """Return `text` if it can be compiled; raise `ValueError` that says what is wrong if not."""
+    """Return `text` if it can be compiled; raise `ValueError` if it cannot (for pydantic)."""
     compile_pattern(text)
     return text
 
 
 def compile_pattern(text: str, *, ignore_case: bool = False) -> Callable[[str], bool]:
-    """A test for one written pattern.
+    """A function that tests a value against a pattern.
 
     Parameters
     ----------
     text : str
-        A regular expression after ``~`` (found anywhere), a glob if it holds ``*``, ``?`` or
-        ``[`` (must cover everything; ``*`` crosses slashes and dots), else the exact text.
+        A regular expression after ``~`` (it may match anywhere); a glob if it contains ``*``, ``?`` or
+        ``[`` (it must match the whole value; ``*`` also matches slashes and dots); else the exact text.
     ignore_case : bool
         For host names.
 
     Raises
     ------
     ValueError
-        If the regular expression is not valid.
+        If the regular expression is invalid.
     """
     flags = re.IGNORECASE if ignore_case else 0
     if text.startswith("~"):

@@ -1,4 +1,4 @@
-"""Policies by name, so that a settings file can choose one and a notebook cell can add one."""
+"""Registries of policies by name: a settings file chooses one, a notebook cell can add one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Policy = TypeVar("Policy")
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """``" (did you mean 'lru'?)"`` for the nearest known name, or what there is."""
+    """A hint such as ``" (did you mean 'lru'?)"``, or the list of known names."""
     if not known:
         return ""
     close = difflib.get_close_matches(name, known, n=1)
@@ -18,12 +18,12 @@ def nearest(name: str, known: list[str]) -> str:
 
 
 class Registry(Generic[Policy]):
-    """The classes of one family of policies, by the name that settings use.
+    """The classes of one family of policies, by the names that settings use.
 
     Parameters
     ----------
     kind : str
-        What the family is called in error messages, such as ``"eviction policy"``.
+        The family in error messages, such as ``"eviction policy"``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -31,9 +31,9 @@ class Registry(Generic[Policy]):
         self._classes: dict[str, type[Policy]] = {}
 
     def register(self, name: str) -> Callable[[type[Policy]], type[Policy]]:
-        """A class decorator that makes the class known as `name` in both twins.
+        """A class decorator that registers the class as `name` for the real proxy and the simulator.
 
-        Registering a name again replaces the class, so that a notebook cell can be run twice.
+        A second registration replaces the first, so that a notebook cell can run twice.
         """
 
         def remember(policy: type[Policy]) -> type[Policy]:
@@ -49,16 +49,16 @@ class Registry(Generic[Policy]):
             raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}") from None
 
     def check(self, name: str) -> str:
-        """Return `name`, or raise `ValueError` that names the nearest one (for pydantic)."""
+        """Return `name`; raise `ValueError` with the nearest known name if it is unknown (for pydantic)."""
         self[name]
         return name
 
     def names(self) -> list[str]:
-        """All known names, in the order of registration."""
+        """All names, in the order of registration."""
         return list(self._classes)
 
     def added(self, package: str = "policies") -> dict[str, type[Policy]]:
-        """The classes that come from outside of `package`: a student's own."""
+        """The classes that are defined outside of `package`, such as a student's."""
         return {
             name: policy
             for name, policy in self._classes.items()

@@ -1,8 +1,8 @@
-"""Durations, sizes and rates as people write them: ``"200ms"``, ``"64MiB"``, ``"120/s"``.
+"""Durations, sizes and rates in people's notation: ``"200ms"``, ``"64MiB"``, ``"120/s"``.
 
-Inside the code a duration is a ``float`` of seconds, a size an ``int`` of bytes and a rate a
-``float`` per second. The annotated types ``Duration``, ``Size`` and ``Rate`` let a pydantic
-model take the written form.
+In the code a duration is a ``float`` of seconds, a size an ``int`` of bytes and a rate a ``float``
+per second. A pydantic model accepts the notation through the types ``Duration``, ``Size``, ``Rate``
+and ``ByteRate``.
 """
 
 from __future__ import annotations
@@ -31,22 +31,17 @@ def _quantity(text: object, units: dict[str, float] | dict[str, int]) -> float |
 
 
 def parse_duration(text: object) -> float:
-    """Seconds in a written duration.
+    """The seconds of a duration.
 
     Parameters
     ----------
     text : str
         A number and a unit: ns, us, ms, s, m, h or d. ``0`` needs no unit.
 
-    Returns
-    -------
-    float
-        Seconds, never negative.
-
     Raises
     ------
     ValueError
-        If the text is no duration; a bare number is refused because its unit would be a guess.
+        If `text` is not a duration. A number without a unit is refused because its unit is a guess.
 
     Examples
     --------
@@ -64,12 +59,12 @@ def parse_duration(text: object) -> float:
 
 
 def parse_size(text: object) -> int:
-    """Bytes in a written size; a whole number alone means bytes.
+    """The bytes of a size; a whole number without a unit means bytes.
 
     Raises
     ------
     ValueError
-        If the text is no size, or not a whole number of bytes.
+        If `text` is not a size, or not a whole number of bytes.
 
     Examples
     --------
@@ -87,12 +82,12 @@ def parse_size(text: object) -> int:
 
 
 def parse_rate(text: object) -> float:
-    """Events per second in a written rate.
+    """The events per second of a rate.
 
     Raises
     ------
     ValueError
-        If the text is no rate.
+        If `text` is not a rate.
 
     Examples
     --------
@@ -109,12 +104,12 @@ def parse_rate(text: object) -> float:
 
 
 def parse_byte_rate(text: object) -> float:
-    """Bytes per second in a written rate of bytes.
+    """The bytes per second of a byte rate.
 
     Raises
     ------
     ValueError
-        If the text is none.
+        If `text` is not a byte rate.
 
     Examples
     --------
@@ -134,7 +129,7 @@ def _in_units(value: float, units: list[tuple[float, str]]) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in the largest unit that leaves a number of at least one: ``"12.5ms"``."""
+    """A duration in the largest unit that gives a number of at least one: ``"12.5ms"``."""
     return _in_units(seconds, [(60.0, "m"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us")]) if seconds else "0s"
 
 
@@ -144,7 +139,7 @@ def format_size(size: float) -> str:
 
 
 def _accept_number(parse):  # type: ignore[no-untyped-def]
-    """Let a model that was dumped to plain numbers be validated again."""
+    """Accept plain floats too, so that a dumped model can be validated again."""
 
     def read(value: object) -> object:
         return value if type(value) is float else parse(value)

@@ -1,16 +1,16 @@
-"""Several processes of one proxy: what each of them is given."""
+"""What each worker process of a proxy is given."""
 
 from __future__ import annotations
 
 
 def worker_seed(seed: int, worker: int) -> int:
-    """The seed of one worker's chances, far from those of runs with the seeds that follow.
+    """The seed of a worker's random numbers, far from the seeds of other runs and workers.
 
     Parameters
     ----------
     seed : int
         The proxy's.
     worker : int
-        From 0, which has the proxy's own.
+        Number of the worker; number 0 uses the proxy's seed.
     """
     return seed + worker * 1_000_003

@@ -1,4 +1,4 @@
-"""``python -m realproxy FILE.toml``: one proxy as a process of its own."""
+"""``python -m realproxy FILE.toml``: a proxy as a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 from realproxy.control.fleet import COMMAND
 from realproxy.control.instance import gc_freeze
 from realproxy.control.proxy import Proxy
-from realproxy.control.signals import Signals, serve_until_told
+from realproxy.control.signals import Signals, serve_until_stopped
 
 
 def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COMMAND) -> int:
@@ -20,23 +20,23 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
 
     SIGHUP reads the file again, SIGUSR1 reopens the log.
 
-    Writes one JSON line once it serves: ``{"url": …, "port": …, "pid": …}``, and the ``admin`` URL
-    if there is such a port.
+    When the proxy serves, it writes one line of JSON: ``{"url": …, "port": …, "pid": …}``, with ``admin``,
+    the URL of the admin port, if there is one.
 
     Returns
     -------
     int
-        0 after a clean stop, 2 for bad input, which is said in one line.
+        0 after a clean stop; 2 for bad input, with one line on standard error.
     """
     parser = argparse.ArgumentParser(prog="python -m realproxy", description="Serve what FILE describes.")
     parser.add_argument("file", metavar="FILE.toml")
-    parser.add_argument("--seed", type=int, help="take the same chances as another run with this seed")
+    parser.add_argument("--seed", type=int, help="make the same random choices as another run with this seed")
     parser.add_argument("--ready-fd", type=int, default=1, help="descriptor for the ready line (1)")
     parser.add_argument(
         "--until-eof", action="store_true", help="stop when standard input ends, as when the parent dies"
     )
     options = parser.parse_args(arguments)
-    with Signals(until_eof=options.until_eof) as signals:  # before anybody can know our process id
+    with Signals(until_eof=options.until_eof) as signals:  # before another process can know this process id
         try:
             proxy = Proxy.load(options.file, seed=options.seed, worker_command=worker_command)
             proxy.start()
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
                 ready["admin"] = proxy.admin_url
             os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
             gc_freeze()
-            serve_until_told(proxy, options.file, signals)
+            serve_until_stopped(proxy, options.file, signals)
         finally:
             proxy.stop()
     return 0

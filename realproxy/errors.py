@@ -1,4 +1,4 @@
-"""How an exchange ends, and the exceptions that end it."""
+"""How a request can end, and the exceptions that end it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Termination(StrEnum):
-    """How an exchange ended."""
+    """How a request ended; the values stand in the access log."""
 
     DONE = "done"
     CLIENT_BAD = "client-bad"
@@ -30,7 +30,7 @@ class Termination(StrEnum):
 
 
 class Aborted(Exception):
-    """The exchange is cut off: nothing more can be sent to the client."""
+    """The request is cut off: nothing more can be sent to the client."""
 
     def __init__(self, end: Termination = Termination.CLIENT_GONE) -> None:
         super().__init__(end)
@@ -38,20 +38,18 @@ class Aborted(Exception):
 
 
 class LocalReply(Exception):
-    """The exchange ends with an answer of the proxy's own.
+    """The request ends with a reply that the proxy makes.
 
     Parameters
     ----------
-    status : int
-        Of the answer.
+    status, fields : int, bytes
+        Of the reply; `fields` are further field lines.
     end : Termination
         For the log.
     detail : str
         One line for the client and the log.
-    fields : bytes
-        Further field lines of the answer.
     fault : str
-        What Proxy-Status calls it, if `end` does not say it well enough.
+        The error type of Proxy-Status (RFC 9209, 2.3), if `end` does not imply it.
     """
 
     def __init__(
@@ -62,14 +60,14 @@ class LocalReply(Exception):
 
 
 class UpstreamError(LocalReply):
-    """An upstream failed before its answer began.
+    """An upstream failed before its response began.
 
     Parameters
     ----------
     retry_safe : bool
-        Whether it cannot have begun to work on the request, or closed an idle connection.
+        Whether the upstream closed a reused connection without a response, as it does with idle ones.
     errno : int
-        What the system said about a connection that could not be made; 0 if nothing.
+        The system's error for a connection that could not be made, else 0.
     """
 
     def __init__(
@@ -84,3 +82,7 @@ class UpstreamError(LocalReply):
     ) -> None:
         super().__init__(status, end, detail, fault=fault)
         self.retry_safe, self.errno = retry_safe, errno
+
+
+class WouldBlock(Exception):
+    """The thread must not wait, and would have to: a worker does it again from the start of the phase."""

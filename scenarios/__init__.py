@@ -1,6 +1,10 @@
-"""What an experiment is: its file, its random workload, and the records that it yields.
+"""Experiments: scenario files, their random workloads, and the records of a run.
 
-Both twins start from here, so that both see the same requests and answer in the same form.
+The real proxy and the simulator both start from here, so they see the same requests and report in the
+same form. Start with `schema` (what a scenario file contains) and `loading` (files, overrides and the
+variants to compare). `workload` draws the requests from the scenario's seed, with `distributions`,
+`profiles`, `latency` and `traces`; `records` and `fetches` hold the results. Everything here is plain
+data: one process or thread owns a workload's streams, and a `Records` never changes.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is asked for: to list the scenarios takes no numpy."""
+    """Import a public name on first use, so that listing the scenarios does not load numpy."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,4 +1,4 @@
-"""Calls written as text, such as ``exponential(30ms)`` or ``bursts(10s, 1s, 5)``."""
+"""Parses function calls in settings, such as ``exponential(30ms)`` or ``bursts(10s, 1s, 5)``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Call:
-    """A name and what stands behind it in parentheses.
+    """A name and its arguments in parentheses.
 
     Parameters
     ----------
     name, inside : str
-        Before the parentheses, and between them.
+        Text before and within the parentheses.
     text : str
-        As it was written.
+        The whole text.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Call:
     text: str
 
     def choose(self, kinds: Mapping[str, Kind], what: str) -> Kind:
-        """The one of `kinds` that has this name, or a `ValueError` that says the nearest one."""
+        """The one of `kinds` with this name; otherwise a `ValueError` with the nearest known name."""
         if self.name not in kinds:
             raise ValueError(f"unknown {what} {self.name!r}{nearest(self.name, list(kinds))}")
         return kinds[self.name]
@@ -44,10 +44,25 @@ class Call:
         holds: Callable[..., bool],
         rule: str,
     ) -> tuple[float, ...]:
-        """The arguments, in base units; a `ValueError` in one line if they are none.
+        """The arguments as numbers in base units.
 
-        Those of `names` that are `quantities` carry a unit, which `quantity` reads; the others are
-        numbers. `rule` is what `holds` demands of them all.
+        Parameters
+        ----------
+        names : tuple of str
+            Name of each argument.
+        quantities : tuple of str
+            The names of those that carry a unit; the others are plain numbers.
+        quantity : callable
+            Parses a number with a unit.
+        holds : callable
+            Whether the arguments are possible.
+        rule : str
+            What `holds` demands, for the message.
+
+        Raises
+        ------
+        ValueError
+            In one line.
         """
         parts = [part.strip() for part in self.inside.split(",")]
         form = f"{self.name}({', '.join(names)})"
@@ -63,7 +78,7 @@ class Call:
 
 
 def parse_call(text: object) -> Call | None:
-    """The call that a text is; ``None`` if it is none.
+    """Parse a call; ``None`` if the text is not one.
 
     Examples
     --------
@@ -75,7 +90,7 @@ def parse_call(text: object) -> Call | None:
 
 
 def read_number(text: str, form: str, argument: str) -> float:
-    """A finite number, or a `ValueError` that names the argument of the form."""
+    """Parse a finite number; a `ValueError` names the argument and the form."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A server's own chance: the same draws in both twins, in the order in which requests come to it."""
+"""Random extra work of a server: the same draws in simulator and real run, in the order of its requests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _BLOCK = 128
 def own_work(
     jitter: Distribution | None, hiccup: tuple[float, float] | None, seed: int, replica: str
 ) -> Callable[[], float] | None:
-    """How many seconds the work of each request takes longer at one server; ``None`` for none ever.
+    """A function that returns the extra seconds of work of each request at one server; ``None`` for none.
 
     Parameters
     ----------
     jitter : Distribution, optional
         Of durations, drawn for every request.
     hiccup : tuple of float, optional
-        The chance of a pause, and how many seconds it lasts.
+        Probability of a pause, and its length in seconds.
     seed : int
         The scenario's.
     replica : str

@@ -1,7 +1,7 @@
-"""Distributions written as text: ``exponential(30ms)``, ``lognormal(8KiB, 1.5)``, ``zipf(0.9)``.
+"""Random distributions in settings: ``exponential(30ms)``, ``lognormal(8KiB, 1.5)``, ``zipf(0.9)``.
 
-The first argument is the mean, except for ``uniform(low, high)`` and ``zipf(exponent)``. A
-quantity alone, such as ``30ms``, is constant.
+The first argument is the mean, except in ``uniform(low, high)`` and ``zipf(exponent)``. A quantity
+without a family, such as ``30ms``, is constant.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ Sampler = Callable[..., NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of distribution.
+    """A family of distributions.
 
     Parameters
     ----------
     arguments : tuple of str
-        Name of each argument; those in `quantities` carry the unit, the others are pure numbers.
+        Name of each argument; those in `quantities` carry a unit, the others are plain numbers.
     sample : callable
         ``sample(rng, count, *arguments)``.
     mean, scv : callable
-        Mean, and squared coefficient of variation (variance over squared mean), of the arguments.
+        Mean, and squared coefficient of variation (variance over squared mean), as functions of the
+        arguments.
     """
 
     arguments: tuple[str, ...]
@@ -47,7 +48,7 @@ def _first(mean: float, *_: float) -> float:
 
 
 def _hyperexponential(rng: np.random.Generator, n: int, mean: float, scv: float) -> NDArray[np.float64]:
-    """Two exponential phases with balanced means (Whitt 1982): both phases carry half of the load."""
+    """Two exponential phases with balanced means (Whitt 1982): each phase carries half of the load."""
     p = (1 + np.sqrt((scv - 1) / (scv + 1))) / 2
     phase = np.where(rng.random(n) < p, mean / (2 * p), mean / (2 * (1 - p)))
     return rng.exponential(1.0, n) * phase
@@ -107,7 +108,7 @@ class Distribution:
     arguments : tuple of float
         In the family's order, in base units.
     text : str
-        As it was written.
+        The notation in the settings.
 
     Examples
     --------
@@ -142,14 +143,14 @@ class Distribution:
 
 
 def parse_distribution(text: object, quantity: Callable[[object], float] = parse_duration) -> Distribution:
-    """A distribution from its text.
+    """Parse a distribution.
 
     Parameters
     ----------
     text : str
-        ``family(argument, …)`` or a quantity alone.
+        ``family(argument, …)``, or a quantity alone.
     quantity : callable
-        Reads the arguments that carry a unit: `parse_duration` or `parse_size`.
+        Parses the arguments with a unit: `parse_duration` or `parse_size`.
 
     Raises
     ------
@@ -169,19 +170,20 @@ def parse_distribution(text: object, quantity: Callable[[object], float] = parse
 
 @dataclass(frozen=True)
 class Popularity:
-    """How often each of a number of objects is asked for; object 0 is the most popular.
+    """How often each object is requested; object 0 is the most popular.
 
     Parameters
     ----------
     exponent : float
-        Zipf's: the chance of rank r is proportional to r to the power of minus this; 0 is uniform.
+        Zipf's: the probability of rank r is proportional to r to the power of minus the exponent; 0 is
+        uniform.
     """
 
     exponent: float
     text: str
 
     def probabilities(self, objects: int) -> NDArray[np.float64]:
-        """Chance of each object, falling, with sum one."""
+        """Probability of each object, in falling order."""
         weight = np.arange(1, objects + 1, dtype=np.float64) ** -self.exponent
         return np.asarray(weight / weight.sum())
 
@@ -194,7 +196,7 @@ class Popularity:
 
 
 def parse_popularity(text: object) -> Popularity:
-    """``zipf(0.9)`` or ``uniform``; raises `ValueError` for anything else."""
+    """Parse ``zipf(exponent)`` or ``uniform``; raises `ValueError` for anything else."""
     if text == "uniform":
         return Popularity(0.0, "uniform")
     call = parse_call(text)

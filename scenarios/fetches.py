@@ -1,4 +1,4 @@
-"""What reached the backends: for which object, from when to when."""
+"""The requests that reached the backends: for which object, from when to when."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Fetches:
-    """Requests that backends have answered, in the order in which they came.
+    """Requests that backends have answered, in order of arrival.
 
     Attributes
     ----------
     object : ndarray of int
-        What was fetched.
+        Number of the object.
     begin, end : ndarray of float
-        Seconds since the start of the run: when a backend had the request, and when it had done its work.
+        Seconds since the start of the run: when a backend received the request, and when its work was
+        done.
     """
 
     object: NDArray[np.int64]
@@ -28,7 +29,7 @@ class Fetches:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Iterable[float]]) -> Fetches:
-        """From ``object, begin, end`` of each fetch, in any order."""
+        """Fetches from rows of ``object, begin, end``, in any order."""
         columns = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 3)
         return cls._from_columns(columns)
 
@@ -41,17 +42,17 @@ class Fetches:
         return len(self.begin)
 
     def within(self, window: tuple[float, float]) -> Fetches:
-        """What began from `window`'s start and before its end, in seconds."""
+        """The fetches that began within `window` (seconds; the end is excluded)."""
         rows = (self.begin >= window[0]) & (self.begin < window[1])
         return Fetches(self.object[rows], self.begin[rows], self.end[rows])
 
     def firsts(self) -> NDArray[np.bool_]:
-        """Which of them were the first of an expiry.
+        """Which fetches are the first after an expiry.
 
-        Fetches of one object that overlap have one cause: the object was not there, or not fresh any
-        more, and more than one request found it so before the first answer came.
+        Fetches of one object that overlap have one cause: the object was missing or stale, and more than one
+        request found that before the first response came.
         """
-        # Exact and without a loop: times become ranks, and every object has ranks of its own.
+        # Exact and without a loop: times become ranks, shifted so that every object has separate ranks.
         _, ranks = np.unique(np.concatenate((self.begin, self.end)), return_inverse=True)
         _, objects = np.unique(self.object, return_inverse=True)
         shift = objects * (2 * len(self) + 1)
@@ -62,7 +63,7 @@ class Fetches:
         return found
 
     def per_expiry(self, window: tuple[float, float]) -> float:
-        """How many fetches there were for each expiry in `window`, also those that came after its end.
+        """Mean number of fetches per expiry in `window`, including fetches after its end.
 
         NaN if there was no expiry.
         """
@@ -75,15 +76,15 @@ class Fetches:
 
 
 class FetchLog:
-    """Fetches as they end: 24 bytes each."""
+    """Collects fetches as they end, in 24 bytes each."""
 
     def __init__(self) -> None:
         self._rows = array("d")
 
     def note(self, number: int, begin: float, end: float) -> None:
-        """An object was fetched."""
+        """Add the fetch of an object."""
         self._rows.extend((number, begin, end))
 
     def fetches(self) -> Fetches:
-        """All that was noted."""
+        """All fetches so far."""
         return Fetches._from_columns(np.array(self._rows).reshape(-1, 3))

@@ -1,4 +1,4 @@
-"""Network latency: how long each message on a link is under way."""
+"""Network latency: how long each message takes on a link."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from scenarios.distributions import Distribution
 
 Latency = Callable[[], float]
-"""Seconds that the next message takes."""
+"""Returns the seconds that the next message takes."""
 
 _BLOCK = 512
 _STREAM = 2**31 + 64
-"""First of the links' streams; the workload's have smaller numbers."""
+"""Number of the links' first random stream; the workload's streams have smaller numbers."""
 
 
 def latency_draws(distribution: Distribution | None, seed: int, link: str) -> Latency | None:
-    """Seconds that each message takes, one after the other; ``None`` if it takes no time.
+    """A function that returns the seconds of each message in turn; ``None`` if messages take no time.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def latency_draws(distribution: Distribution | None, seed: int, link: str) -> La
     seed : int
         The scenario's.
     link : str
-        Name of the link: each has a stream of its own.
+        Name of the link: each link has a separate random stream.
 
     Notes
     -----

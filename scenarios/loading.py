@@ -1,4 +1,4 @@
-"""Scenario files by path or shipped name, changed settings, and the variants to compare."""
+"""Loads scenarios by path or shipped name, with overrides, and builds the variants to compare."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Variant:
     setting : dict of str to object
         The compared keys with this variant's values; empty if nothing is compared.
     scenario : Scenario
-        The scenario with that setting in place.
+        The scenario with that setting.
     """
 
     setting: dict[str, Any]
@@ -33,18 +33,18 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """The values alone, as a table or picture shows them: ``"p2c"``."""
+        """Only the values, as tables and plots show them: ``"p2c"``."""
         return ", ".join(map(_said, self.setting.values())) or "as written"
 
 
 @dataclass(frozen=True)
 class LoadedScenario:
-    """A scenario that has been read and found right, with all its variants.
+    """A valid scenario with all its variants.
 
     Parameters
     ----------
     name : str
-        Shipped name, or the file's name without its ending.
+        Shipped name, or the file's name without its suffix.
     scenario : Scenario
         As written, before any variant.
     variants : list of Variant
@@ -57,7 +57,7 @@ class LoadedScenario:
 
 
 def _said(value: Any) -> str:
-    """A value in a few words; of a table, its keys with their values, inner ones in parentheses."""
+    """A short text for a value; a table becomes its keys and values, inner tables are in parentheses."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
@@ -71,19 +71,19 @@ def _said(value: Any) -> str:
 
 
 def load_scenario(name: str | Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> LoadedScenario:
-    """Read a scenario.
+    """Load a scenario.
 
     Parameters
     ----------
     name : str or path
         A file, or the name of a shipped scenario.
     overrides : mapping or iterable of str
-        Dotted keys with new values, or ``"key=value"`` texts whose values are read as TOML.
+        Dotted keys with new values, or ``"key=value"`` texts whose values are parsed as TOML.
 
     Raises
     ------
     BadInput
-        In one line: the file, the key and what was expected.
+        With one line: the file, the key and what was expected.
     """
     path = Path(name)
     if path.suffix != ".toml" and not path.exists():
@@ -131,7 +131,7 @@ def _variants(
 
 
 def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
-    """Dotted keys with new values, from either form that `load_scenario` takes."""
+    """Overrides as a dict, from either form that `load_scenario` takes."""
     return dict(overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides))
 
 
@@ -141,12 +141,12 @@ def _read_override(text: str) -> tuple[str, Any]:
         raise BadInput("--set", text, "expected key=value, such as workload.users=20")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except ValueError:  # not TOML, or endless digits
+    except ValueError:  # not TOML, or too many digits
         return key.strip(), value.strip()
 
 
 def _put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Set a dotted key; tables that are missing are made, list items are named by number."""
+    """Set a dotted key; missing tables are created, list items are selected by number."""
     *parents, last = key.split(".")
     here: Any = tables
     for part in parents:
@@ -164,7 +164,7 @@ def _step(here: Any, part: str, key: str, where: str) -> Any:
         return here[_position(here, part, key, where)]
     if isinstance(here, dict):
         return here.setdefault(part, {})
-    raise BadInput(where, key, f"{part!r} stands under a single value, not a table")
+    raise BadInput(where, key, f"{part!r} is below a single value, not a table")
 
 
 def _position(items: list[Any], part: str, key: str, where: str) -> int:

@@ -1,4 +1,4 @@
-"""Load profiles: how an open load's rate changes over a run, as ``bursts(10s, 1s, 5)`` and the like."""
+"""Load profiles: how the rate of an open load changes over a run, such as ``bursts(10s, 1s, 5)``."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Kind:
     Parameters
     ----------
     arguments : tuple of str
-        Name of each argument; those in `durations` are written as durations, the others are numbers.
+        Name of each argument; those in `durations` are durations, the others plain numbers.
     factor : callable
-        ``factor(times, *arguments)``: what the rate is multiplied by at these seconds.
+        ``factor(times, *arguments)``: factors of the rate at `times` (seconds).
     peak : callable
-        The largest factor there is, of the arguments.
+        The largest factor, as a function of the arguments.
     holds : callable
         Whether the arguments are possible.
     rule : str
-        What `holds` demands.
+        What `holds` demands, for the message.
     """
 
     arguments: tuple[str, ...]
@@ -74,20 +74,20 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Profile:
-    """A rate's course: what it is multiplied by at each time of a run.
+    """The factor of a rate over time.
 
-    ``ramp(low, high, over)`` goes straight from one factor to the other and stays there;
+    ``ramp(low, high, over)`` changes linearly from one factor to the other and then stays;
     ``bursts(every, lasting, factor)`` begins every period with a burst; ``day(length, swing)`` is a
-    cosine around 1 that begins at its lowest.
+    cosine around 1 that begins at its minimum.
 
     Parameters
     ----------
     kind : str
         A key of `KINDS`.
     arguments : tuple of float
-        In the kind's order, in seconds or as numbers.
+        In the kind's order, in seconds or as plain numbers.
     text : str
-        As it was written.
+        The notation in the settings.
     """
 
     kind: str
@@ -95,7 +95,7 @@ class Profile:
     text: str
 
     def factor(self, times: Factors) -> Factors:
-        """What the rate is multiplied by at `times` (seconds)."""
+        """Factors of the rate at `times` (seconds)."""
         return KINDS[self.kind].factor(times, *self.arguments)
 
     @property
@@ -104,11 +104,11 @@ class Profile:
         return KINDS[self.kind].peak(*self.arguments)
 
     def pauses(self, rate: float, rng: np.random.Generator, chance: np.random.Generator) -> Iterator[float]:
-        """Seconds from one arrival to the next, without end.
+        """Endless seconds from one arrival to the next.
 
-        By thinning: arrivals at the peak's rate, of which each is kept with the chance that the
-        rate at its time is of the peak (P. A. W. Lewis, G. S. Shedler, "Simulation of
-        nonhomogeneous Poisson processes by thinning", Naval Research Logistics 26, 1979).
+        By thinning: arrivals are drawn at the peak rate, and each is kept with a probability of the rate at
+        its time over the peak rate (P. A. W. Lewis, G. S. Shedler, "Simulation of nonhomogeneous Poisson
+        processes by thinning", Naval Research Logistics 26, 1979).
         """
         now = last = 0.0
         while True:
@@ -128,7 +128,7 @@ class Profile:
 
 
 def parse_profile(text: object) -> Profile:
-    """A profile from its text; raises `ValueError` in one line."""
+    """Parse a profile; raises `ValueError` in one line."""
     call = parse_call(text)
     if call is None:
         raise ValueError(f"expected a profile such as 'bursts(10s, 1s, 5)', not {text!r}")

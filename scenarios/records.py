@@ -1,4 +1,4 @@
-"""What an experiment yields, whichever twin ran it: one row per request, and its summary."""
+"""The results of a run, simulated or real: one row per request, and a summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_UPSTREAM = -1
-"""`upstream` of a request that no backend answered: a hit, or an error of the proxy."""
+"""`upstream` of a request without a backend's response: a hit, or an error of the proxy."""
 
 _DTYPES: dict[str, type[np.generic]] = {
     "user": np.int32, "seq": np.int32, "object": np.int64, "due": np.float64, "sent": np.float64,
@@ -25,7 +25,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }  # fmt: skip
 
 _Columns = dict[str, Any]
-"""Arrays by their names in `_DTYPES`, each of its own type."""
+"""Arrays by their names in `_DTYPES`."""
 _Row = tuple[object, ...]
 
 _ROW = struct.Struct("=iiqdddhbhq")
@@ -34,12 +34,12 @@ _ROW = struct.Struct("=iiqdddhbhq")
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of one run, of the requests that were sent in its window.
+    """The figures of one run, over the requests that were due in its window.
 
     Attributes
     ----------
     throughput_rps : float
-        Answers per second within the window.
+        Responses per second within the window.
     mean_ms, p50_ms, p95_ms, p99_ms : float
         Response time in milliseconds.
     hit_ratio : float or None
@@ -47,16 +47,16 @@ class Summary:
     fetch_rps : float or None
         Requests per second that reached the backends; ``None`` without a cache.
     fetches_per_expiry : float or None
-        How many of them there were each time that an object was not there or not fresh any more: 1
-        is no more than needed (see `scenarios.fetches.Fetches.firsts`). ``None`` without a cache.
+        Fetches each time that an object was missing or stale; 1 is the minimum (see
+        `scenarios.fetches.Fetches.firsts`). ``None`` without a cache.
     error_ratio : float
-        Share with a status of 500 or more, or none at all.
+        Share with a status of 500 or more, or without a response.
     upstream_share : dict of str to float
-        Share of the requests that reached a backend, by replica.
+        Share of each replica in the requests that reached a backend.
     requests : int
-        How many requests these figures come from.
+        Number of requests.
     cache_share : dict of str to float
-        In a chain of proxies, the share of the requests that each one's cache answered, such as
+        In a chain of proxies, the share of the requests that each proxy's cache answered, such as
         ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
     """
 
@@ -74,7 +74,7 @@ class Summary:
     cache_share: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, float | dict[str, float] | None]:
-        """Plain data for JSON; `cache_share` only of a chain."""
+        """Plain data for JSON; without `cache_share` for a single proxy."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
         if not self.cache_share:
             del known["cache_share"]
@@ -88,32 +88,32 @@ class Records:
     Attributes
     ----------
     user, seq : ndarray of int
-        Whose request, and its number in that user's stream.
+        Number of the user, and of the request in the user's stream.
     object, size : ndarray of int
-        What was asked for, and the bytes of the body that came.
+        Number of the object, and bytes of the body received.
     due, sent, done : ndarray of float
-        Seconds since the start of the run: when it should have been sent, when it was, and when
-        the last byte of the answer was there.
+        Seconds since the start of the run: when the request should have been sent, when it was sent,
+        and when the last byte of the response arrived.
     status : ndarray of int
-        HTTP status; 0 if there was no answer.
+        HTTP status; 0 without a response.
     cache : ndarray of int
-        Whose cache answered: 1 for the proxy that the client asked, 2 for the one behind it, and so
-        on; 0 for none.
+        Which cache answered: 1 for that of the first proxy, 2 for that of the second, and so on; 0 for
+        none.
     upstream : ndarray of int
         Which of `upstreams` answered, or `NO_UPSTREAM`.
     upstreams : list of str
         Names of the replicas.
     closed : bool
-        Whether response time counts from `sent` (closed load) or from `due` (open load, so that
-        a late generator hides nothing: no coordinated omission).
+        Whether response time counts from `sent` (closed load) or from `due` (open load: a late load
+        generator hides nothing, so there is no coordinated omission).
     caching : bool
-        Whether there was a cache at all.
+        Whether there was a cache.
     fetches : Fetches or None
-        What reached the backends, if there was a cache; also what no client waited for.
+        What reached the backends, if there was a cache; including background fetches.
     proxies : int
-        How many proxies stood in a row.
+        Number of proxies in the chain.
     fanout : int
-        How many of these requests in a row, of one user, made one request of a client; see `whole`.
+        Number of consecutive rows of one user that form one request of a client; see `whole`.
     """
 
     user: NDArray[np.int32]
@@ -144,7 +144,7 @@ class Records:
         proxies: int = 1,
         fanout: int = 1,
     ) -> Records:
-        """Columns from rows: ``user, seq, object, due, sent, done, status, cache, upstream, size``."""
+        """Records from rows: ``user, seq, object, due, sent, done, status, cache, upstream, size``."""
         columns = zip(*rows, strict=True) if rows else [()] * len(_DTYPES)
         arrays: _Columns = {
             name: np.array(column, dtype=dtype)
@@ -159,7 +159,7 @@ class Records:
 
     @property
     def hit(self) -> NDArray[np.bool_]:
-        """Whether a cache answered, whichever."""
+        """Whether any cache answered."""
         return self.cache > 0
 
     @property
@@ -168,15 +168,15 @@ class Records:
         return self.done - (self.sent if self.closed else self.due)
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Records:
-        """The rows that a mask or index picks."""
+        """The rows of a mask or index."""
         arrays = {name: getattr(self, name)[rows] for name in _DTYPES}
         return replace(self, **arrays)
 
     def whole(self) -> Records:
-        """What the clients waited for: one row for every `fanout` requests, which ends with their slowest.
+        """The clients' requests: one row for every `fanout` rows, which ends with the slowest of them.
 
-        The other columns are those of the slowest part, but for the sizes, which are added, and the
-        status: the highest of all, or 0 if a part had no answer.
+        The columns are those of the slowest part, except for the sizes, which are added, and the status:
+        the highest of all parts, or 0 if a part had no response.
         """
         if self.fanout == 1:
             return self
@@ -196,14 +196,14 @@ class Records:
         return answers.select(np.argsort(answers.done, kind="stable"))
 
     def within(self, window: tuple[float, float]) -> Records:
-        """The requests that were due from `window`'s start and before its end, in seconds."""
+        """The requests that were due within `window` (seconds; the end is excluded)."""
         rows = self.select((self.due >= window[0]) & (self.due < window[1]))
         return rows if self.fetches is None else replace(rows, fetches=self.fetches.within(window))
 
     def summary(self, window: tuple[float, float]) -> Summary:
-        """The figures of the requests due in `window`; NaN where there are none.
+        """The figures of the requests that were due in `window`; NaN without requests.
 
-        Throughput and response times are those of the clients' `whole` requests.
+        Throughput and response times are those of the clients' requests, see `whole`.
         """
         inside = (self.due >= window[0]) & (self.due < window[1])
         whole = self.whole()
@@ -234,12 +234,12 @@ class Records:
         return {f"proxy.{n}": _mean(self.cache[rows] == n + 1) for n in range(self.proxies)}
 
     def upstream_share(self) -> dict[str, float]:
-        """Share of each replica in the requests that reached one."""
+        """Share of each replica in the requests that reached a replica."""
         return _share(self.upstream, self.upstreams)
 
     def to_frame(self) -> pd.DataFrame:
-        """A table with one row per request, times in seconds, for pandas and plots."""
-        import pandas as pd  # slow to load, and load generators do without
+        """A table with one row per request and times in seconds, for pandas and plots."""
+        import pandas as pd  # slow to import, and load generators do not need it
 
         frame = pd.DataFrame({name: getattr(self, name) for name in _DTYPES})
         frame["hit"] = self.hit
@@ -260,7 +260,7 @@ class Records:
 
     @classmethod
     def load(cls, path: Path) -> Records:
-        """Read what `save` wrote."""
+        """Read a file of `save`."""
         with np.load(path) as file:
             closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
@@ -278,7 +278,7 @@ class Records:
 
 
 class Ledger:
-    """Rows that are appended one by one, and kept in columns: 53 bytes a row, however many there are.
+    """Collects rows one by one and keeps them in columns, in 53 bytes each.
 
     Rows are tuples in the order of `Records.from_rows`.
     """
@@ -290,7 +290,7 @@ class Ledger:
         self._blocks: dict[str, list[NDArray[np.generic]]] = {name: [] for name in _DTYPES}
 
     def append(self, row: _Row) -> None:
-        """Add a row at the end."""
+        """Add a row."""
         self._packed += _ROW.pack(*row)
         if len(self._packed) == self._BLOCK:
             self._split()
@@ -324,6 +324,6 @@ def _share(upstream: NDArray[np.int16], upstreams: list[str]) -> dict[str, float
 
 
 def pool(runs: Sequence[Records]) -> Records:
-    """The rows of several runs as one; meant for distributions, not for throughput."""
+    """The rows of several runs as one `Records`; for distributions, not for throughput."""
     arrays: _Columns = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _DTYPES}
     return replace(runs[0], **arrays)

@@ -1,4 +1,4 @@
-"""A scenario file: who asks, who answers, which proxy stands between, and what is compared."""
+"""The schema of a scenario file: the clients, the backends, the proxies, and what is compared."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _check_spell(spell: tuple[float, float]) -> tuple[float, float]:
 
 
 Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), AfterValidator(_check_spell)]
-"""From when to when, in seconds since the start of a run, written as in ``"10s..20s"``."""
+"""Start and end in seconds since the start of a run; in the file, such as ``"10s..20s"``."""
 
 ONLY_MODELLED = (
     "link.proxy",
@@ -72,39 +72,39 @@ ONLY_MODELLED = (
 """Keys that real runs do not obey, see `policies.settings.unsupported`."""
 
 NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
-"""Keys of a proxy that lie below HTTP: the simulator knows nothing of them."""
+"""Keys of a proxy that are below HTTP: the simulator does not model them."""
 
 
 class WorkloadSettings(_Table):
-    """The clients: exactly one of `users`, `rate` and `trace` says how requests arrive.
+    """The clients; exactly one of `users`, `rate` and `trace` decides how requests arrive.
 
     Parameters
     ----------
     users : int
-        Closed: each user waits for its answer, thinks, and asks again, as Locust's users do.
+        Closed load: each user waits for its response, thinks, and sends again, as Locust's users do.
     think : distribution of durations
-        Pause of a closed user before each request, the first one too.
+        Pause of a closed user before each request, including the first.
     rate : rate
-        Open: Poisson arrivals, however late the answers are.
+        Open load: Poisson arrivals, independent of the responses.
     connections : int, optional
-        Open load through a generator that has only so many connections: a request that is due
-        waits there until one is free, and is sent late. Shows what coordinated omission hides; a
-        real run that is sent late is void, and says so.
+        Connections of the generator of an open load: a request that is due waits until one is free and
+        is sent late. Shows what coordinated omission hides; a real run with late requests is void and
+        reports so.
     clients : int
-        Addresses that open load and traces come from, each request from any of them; balancers that
-        hash the source see them. Closed users have one each.
+        Number of addresses that the requests of an open load or a trace come from, chosen at random;
+        balancers that hash the source see them. Each closed user has one address.
     profile : profile, optional
-        What `rate` is multiplied by over time: ``ramp(low, high, over)``,
-        ``bursts(every, lasting, factor)`` or ``day(length, swing)``, see `scenarios.profiles`.
+        Factor of `rate` over time: ``ramp(low, high, over)``, ``bursts(every, lasting, factor)`` or
+        ``day(length, swing)``, see `scenarios.profiles`.
     trace : str
-        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and, if it is there,
+        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and optionally
         ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
         relative path starts at the scenario's folder.
     fanout : int
-        Requests, all sent at once, that one request of a client is made of: it is answered when the
-        slowest of them is.
+        Number of requests, all sent at once, that form one request of a client; it ends with the
+        slowest of them.
     objects : int
-        Different objects that are asked for.
+        Number of different objects.
     popularity : popularity
         ``zipf(exponent)`` or ``uniform``.
     size : distribution of sizes
@@ -130,28 +130,26 @@ class WorkloadSettings(_Table):
             found = " and ".join(given) or "none"
             raise ValueError(f"expected exactly one of 'users', 'rate' and 'trace', found {found}")
         if self.users and self.connections:
-            raise ValueError("connections: each closed user has one of its own; expected 'rate' or 'trace'")
+            raise ValueError("connections: each closed user has one; expected 'rate' or 'trace'")
         if self.users and self.clients > 1:
-            raise ValueError("clients: each closed user is one by itself; expected 'rate' or 'trace'")
+            raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
-            raise ValueError(
-                "think: a closed user that never thinks asks without end; expected a mean above 0"
-            )
+            raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
 
 
 class Hiccup(_Table):
-    """A server that pauses now and then: garbage collection, a busy disk, a neighbour.
+    """Pauses of a server: garbage collection, a busy disk, a noisy neighbour.
 
     Parameters
     ----------
     share : float
-        Of the requests, each picked by chance when its work begins, so that another attempt is
-        another chance.
+        Share of the requests with a pause; drawn when their work begins, so that another attempt is
+        drawn again.
     lasts : duration
-        How much longer their work takes.
+        Length of the pause.
     """
 
     share: Annotated[float, Field(ge=0, le=1)]
@@ -164,27 +162,27 @@ class BackendSettings(_Table):
     Parameters
     ----------
     replicas : int
-        Servers in the group.
+        Number of servers.
     concurrency : int
-        Requests that one replica works on at once; more wait there, first come first served.
+        Requests in service at once at one replica; more wait there, first come, first served.
     service_time : distribution of durations
-        Work that a request asks for.
+        Work of a request.
     discipline : str
-        ``fifo``: `concurrency` requests are worked on, more wait, first come first served.
-        ``ps``: all share the power of `concurrency` processors evenly, none has more than one.
+        ``fifo``: `concurrency` requests are in service, more wait, first come, first served.
+        ``ps``: all requests share `concurrency` processors evenly; none uses more than one.
     slow : dict of int to float
-        Replicas that take so many times longer.
+        Replicas with a factor on the duration of all work.
     slow_during : dict of int to spell
-        When `slow` holds for a replica, such as ``"10s..20s"``; always without it.
+        When `slow` holds for a replica, such as ``"10s..20s"``; always by default.
     fail : dict of int to spell
-        When a replica is down: it loses what it works on and refuses connections.
+        When a replica is down: it loses the work in progress and refuses connections.
     jitter : distribution of durations, optional
-        Work that the server adds by a chance of its own, anew for every request that it gets, while
-        `service_time` belongs to a request, whoever works on it.
+        Extra work, drawn by the server for every request that it gets; `service_time` is drawn for the
+        request, whichever server gets it.
     hiccup : Hiccup, optional
-        Pauses, by the same kind of chance.
+        Pauses, also drawn by the server.
     cache_control : str, optional
-        What answers say in their Cache-Control field.
+        The Cache-Control field of its responses.
     """
 
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -196,12 +194,6 @@ class BackendSettings(_Table):
     fail: dict[int, Spell] = Field(default_factory=dict)
     jitter: DurationDistribution | None = None
     hiccup: Hiccup | None = None
-
-    def own_work(self, seed: int, replica: str) -> Callable[[], float] | None:
-        """See `scenarios.chance.own_work`."""
-        hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
-        return own_work(self.jitter, hiccup, seed, replica)
-
     cache_control: str | None = None
 
     @model_validator(mode="after")
@@ -210,11 +202,16 @@ class BackendSettings(_Table):
             for replica in getattr(self, key):
                 if not 0 <= replica < self.replicas:
                     last = self.replicas - 1
-                    raise ValueError(f"{key}.{replica}: there is no such replica, they are 0 to {last}")
+                    raise ValueError(f"{key}.{replica}: there is no such replica; expected 0 to {last}")
         for replica in self.slow_during:
             if replica not in self.slow:
                 raise ValueError(f"slow_during.{replica}: expected slow.{replica} to say how slow")
         return self
+
+    def own_work(self, seed: int, replica: str) -> Callable[[], float] | None:
+        """Returns the extra seconds of work of each request, see `scenarios.chance.own_work`."""
+        hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
+        return own_work(self.jitter, hiccup, seed, replica)
 
     def slowness(self, replica: int) -> float:
         """Factor on the service time of one replica."""
@@ -222,9 +219,9 @@ class BackendSettings(_Table):
 
 
 class LinkSettings(_Table):
-    """How long a message is under way, one way; an answer takes the way back.
+    """Latency of a message in one direction; a response has the same latency on its way back.
 
-    Beyond what calibration measures on loopback; drawn anew for every message.
+    It is added to what calibration measures on loopback, and drawn for every message.
 
     Parameters
     ----------
@@ -242,11 +239,11 @@ ProxyOrChain = Annotated[
     Annotated[ProxySettings, Tag("proxy[one]")] | Annotated[_Chain, Tag("proxy[chain]")],
     Discriminator(lambda value: "proxy[chain]" if isinstance(value, (list, tuple)) else "proxy[one]"),
 ]
-"""``[proxy]`` once, or ``[[proxy]]`` as often as there are proxies in a row."""
+"""One ``[proxy]``, or a chain of several ``[[proxy]]``."""
 
 
 def check_real(scenario: Scenario, where: str) -> None:
-    """Raise `BadInput` for what a real run of `scenario` would not obey."""
+    """Raise `BadInput` if `scenario` has a setting that a real run does not obey."""
     found = check_obeyed(scenario, where, ONLY_MODELLED)
     for name, proxy in zip(scenario.proxies, scenario.chain, strict=True):
         found += check_obeyed(proxy, where, prefix=f"{name}.")
@@ -262,19 +259,19 @@ class Scenario(_Table):
     title : str
         The question that it asks.
     seed : int
-        All chance comes from it.
+        Of all random numbers.
     duration : duration
         How long requests are sent.
     warmup : duration, optional
-        What is cut off at the start, in both twins; a fifth of the duration by default.
+        Removed from the start, simulated or real; by default a fifth of the duration.
     workload : WorkloadSettings
         The clients.
     backend : dict of str to BackendSettings
         The servers.
     proxy : ProxySettings or tuple of ProxySettings
-        The proxy's file; upstreams name backends. Or several proxies in a row, the one that the
-        clients ask first: an upstream ``proxy.1`` is the second of them, and so on. The first may be
-        a forward proxy, with ``[forward]`` and no routes: the clients tell it to ask the second.
+        A proxy's settings, whose upstreams are names of backends. Or a chain of proxies, the one that
+        clients ask first: the upstream ``proxy.1`` is the second of them, and so on. The first may be a
+        forward proxy, with ``[forward]`` and no routes: the clients ask it for the second.
     link : LinkSettings
         Network latency.
     compare : dict of str to list
@@ -303,7 +300,7 @@ class Scenario(_Table):
         return self
 
     def _check_proxy(self, number: int) -> None:
-        """One proxy of the chain: it leads to backends and the next proxy, and is led to."""
+        """Check that a proxy of the chain leads to backends and to the next proxy."""
         proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
         if proxy.cache.disk is not None:
             raise ValueError(f"{key}.cache.disk: not modelled; only the real proxy obeys it")
@@ -323,23 +320,23 @@ class Scenario(_Table):
 
     @property
     def chain(self) -> tuple[ProxySettings, ...]:
-        """The proxies in a row, the one that the clients ask first."""
+        """The proxies, the one that clients ask first."""
         return self.proxy if isinstance(self.proxy, tuple) else (self.proxy,)
 
     @property
     def proxies(self) -> list[str]:
-        """Their names, as dotted keys and upstreams have them: ``proxy``, or ``proxy.0`` and so on."""
+        """Their names in dotted keys and upstreams: ``proxy``, or ``proxy.0`` and so on."""
         return [f"proxy.{n}" for n in range(len(self.proxy))] if isinstance(self.proxy, tuple) else ["proxy"]
 
     @property
     def caching(self) -> bool:
-        """Whether anything is cached at all."""
+        """Whether any proxy caches."""
         return any(proxy.caching for proxy in self.chain)
 
     def hop(self, number: int) -> Scenario:
-        """The scenario as the proxy with this number sees it: alone, with a seed of its own.
+        """The scenario for one proxy of the chain: only this proxy, with a separate seed.
 
-        A forward proxy gets the route that its clients' requests take: all to the next proxy.
+        A forward proxy gets the route that its clients use: all requests go to the next proxy.
         """
         proxy = self.chain[number]
         if not proxy.route:
@@ -351,10 +348,10 @@ class Scenario(_Table):
 
     @property
     def window(self) -> tuple[float, float]:
-        """Start and end, in seconds, of the part of a run that counts."""
+        """Start and end, in seconds, of the part of a run that is evaluated."""
         return (self.duration / 5 if self.warmup is None else self.warmup), self.duration
 
     @property
     def replicas(self) -> list[str]:
-        """Every server by name, such as ``web/0``, in the order of the file."""
+        """The names of all servers, such as ``web/0``, in the order of the file."""
         return [f"{name}/{i}" for name, backend in self.backend.items() for i in range(backend.replicas)]

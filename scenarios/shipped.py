@@ -1,4 +1,4 @@
-"""The scenarios that come with proxytwin."""
+"""The scenarios that are part of the package."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _SHIPPED = Path(__file__).parent
 
 
 def shipped_scenarios() -> dict[str, Path]:
-    """The scenarios that come with proxytwin, by name."""
+    """Paths of the shipped scenarios, by name."""
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}

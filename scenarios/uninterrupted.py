@@ -1,4 +1,4 @@
-"""What must not be interrupted half-way, such as the start of a process, which nobody could stop then."""
+"""Protects code that must not be interrupted half-way, such as the start of a process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let interruptions that arrive inside the block happen at its end.
+    """Delay interruptions (SIGINT, SIGTERM, SIGHUP) that arrive inside the block until its end.
 
-    Python runs signal handlers in the main thread only, so in any other one there is nothing to do.
+    Python runs signal handlers only in the main thread, so in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

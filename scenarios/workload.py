@@ -1,7 +1,7 @@
-"""The requests of every user, drawn from the scenario's seed: the same for both twins.
+"""The requests of every user, drawn from the scenario's seed: the same in simulator and real run.
 
-Each user has its own random streams, one for each quantity, so that a change of one quantity, or
-of how many requests another user sends, leaves all others as they were (common random numbers).
+Each user has separate random streams, one per quantity. So a change of one quantity, or of the number
+of requests of another user, does not change anything else (common random numbers).
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 import numpy as np
-import numpy.random  # now: NumPy would load it at the first draw, and swallow a Ctrl-C that comes meanwhile
+import numpy.random  # early: NumPy would import it at the first draw, and lose a Ctrl-C during the import
 
 from scenarios.schema import Scenario
 from scenarios.traces import Trace, read_trace
 
 _BLOCK = 128
 _OBJECTS_KEY = 2**31
-"""Stream of the objects' sizes; users have smaller numbers."""
+"""Stream of the sizes of objects; users have smaller numbers."""
 _PROFILE_KEY = 2**31 + 1
-"""Stream of the chances by which a load profile keeps an arrival."""
+"""Stream that decides which arrivals a load profile keeps."""
 _CLIENTS_KEY = 2**31 + 2
-"""Stream of the addresses from which open load comes."""
+"""Stream of the client addresses of an open load."""
 
 
 @cache
 def client_address(number: int) -> str:
-    """The loopback address of client `number`, by which the proxy knows its requests' source.
+    """The loopback address of a client, by its number; the proxy sees it as the source of its requests.
 
     Examples
     --------
@@ -40,20 +40,20 @@ def client_address(number: int) -> str:
 
 
 class Request(NamedTuple):
-    """One request before it is sent.
+    """A request before it is sent.
 
     Attributes
     ----------
     pause : float
-        Seconds since this stream's last answer (closed) or last arrival (open, trace).
+        Seconds since this stream's last response (closed load) or last arrival (open load, trace).
     object : int
-        Number of the object that is asked for.
+        Number of the object.
     size : int
         Bytes of its body.
     demand : tuple of float
-        Seconds of work that it asks of each backend, in the order of the scenario's file.
+        Seconds of work at each backend, in the order of the scenario's file.
     client : str
-        Address that it comes from: each closed user has one of its own.
+        Source address.
     """
 
     pause: float
@@ -64,23 +64,22 @@ class Request(NamedTuple):
 
 
 class Workload:
-    """What a scenario's clients ask for.
+    """The requests of a scenario's clients.
 
     Parameters
     ----------
     scenario : Scenario
-        Its workload, seed and the service times of its backends.
 
     Attributes
     ----------
     closed : bool
-        Whether a stream's pause counts from its last answer.
+        Whether a stream's pause counts from its last response.
     streams : int
-        Independent streams of requests: one per closed user, one in all for open load.
+        Independent streams of requests: one per closed user, one for an open load.
     connections : int or None
-        Requests that an open load's generator can have under way at once; ``None`` for any number.
+        Most requests of an open load in progress at once; ``None`` for no limit.
     fanout : int
-        Requests that one request of a client is made of.
+        Number of requests that form one request of a client.
     sizes : ndarray of int64
         Bytes of each object, by number.
 
@@ -109,7 +108,7 @@ class Workload:
         self._popularity[-1] = 1.0
 
     def stream(self, number: int) -> Iterator[Request]:
-        """The requests of one stream, without end unless a trace ends.
+        """The requests of one stream; endless unless it replays a trace.
 
         Parameters
         ----------
@@ -119,7 +118,7 @@ class Workload:
         return self._drawn(number) if self._trace is None else self._replayed(self._trace)
 
     def wholes(self, number: int) -> Iterator[list[Request]]:
-        """The requests of one stream, in groups that are sent at once; the first one's pause counts."""
+        """The requests of one stream in groups that are sent at once; only a group's first pause counts."""
         stream = self.stream(number)
         while parts := list(islice(stream, self.fanout)):
             yield parts

@@ -1,4 +1,4 @@
-"""A replica: slots or processors, a queue before them, a speed, and spells in which it is slow or down."""
+"""Replicas: slots or processors with a queue, and spells in which they are slow or down."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Callable, Iterator
 from simpy import Environment, Event
 
 from scenarios.schema import BackendSettings
-from simulator.life import Life
+from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
 
 
 class Replica(Slots):
-    """One server of a backend, first come first served.
+    """One server of a backend; first come, first served.
 
     Parameters
     ----------
     env : simpy.Environment
     concurrency : int
-        Requests that are worked on at once.
+        Requests in service at once.
 
     Attributes
     ----------
     inside : StepSeries
-        Requests that wait or are worked on.
+        Requests waiting or in service.
     up : bool
         Whether connections are accepted.
     life : int
-        How often it has gone down; work that was begun in an earlier life is lost.
+        How often the replica has gone down; work that began in an earlier life is lost.
     broken : simpy.Event
-        Fires when it goes down.
+        Fires when the replica goes down.
     own_work : callable or None
-        How many seconds longer the next request's work takes.
+        Returns the extra seconds of the next request's work.
     """
 
     def __init__(self, env: Environment, concurrency: int) -> None:
@@ -52,7 +52,7 @@ class Replica(Slots):
         return self.hold(demand)
 
     def end(self, now: float) -> None:
-        """Work that was begun is done: the next may begin."""
+        """Work has ended, so the next may begin."""
         self._count -= 1
         self.inside.note(-now)
         self.leave()
@@ -73,11 +73,11 @@ class Replica(Slots):
 
 
 class SharingReplica(Replica):
-    """One server whose processors are shared evenly by all requests (processor sharing).
+    """One server whose requests share the processors evenly (processor sharing).
 
-    With n requests inside, each is served at the rate min(1, processors / n). `_served` is the
-    work that a request which was there from the start would have had; a request is done when it
-    has grown by its demand since it came (L. Kleinrock, "Time-shared systems", J. ACM 14, 1967).
+    With n requests inside, each is served at the rate min(1, processors / n). `_served` is the work that
+    a request would have had that was there from the start; a request is done when `_served` has grown by
+    its demand since its arrival (L. Kleinrock, "Time-shared systems", J. ACM 14, 1967).
     """
 
     def __init__(self, env: Environment, concurrency: int) -> None:
@@ -98,7 +98,7 @@ class SharingReplica(Replica):
         return done
 
     def leave(self) -> None:
-        """Nothing to do: who is done has left the processors before."""
+        """Nothing to do: a finished request has left the processors already."""
 
     def _rate(self) -> float:
         return min(1.0, self.concurrency / len(self._jobs)) if self._jobs else 0.0
@@ -108,7 +108,7 @@ class SharingReplica(Replica):
         self._since = self._env.now
 
     def _plan(self) -> None:
-        """Wake up when the next request is done, if nothing changes until then."""
+        """Wake up when the next request is done, if nothing changes before."""
         self._timer = None
         if self._jobs:
             left = max(self._jobs[0][0] - self._served, 0.0) / self._rate()
@@ -117,10 +117,10 @@ class SharingReplica(Replica):
 
     def _finish(self, timer: Event) -> None:
         if timer is not self._timer:
-            return  # another request has come since
+            return  # another request has arrived
         self._advance()
         finish, _, done = heapq.heappop(self._jobs)
-        self._served = finish  # not what rounding made of it
+        self._served = finish  # without rounding errors
         done.succeed()
         self._plan()
 
@@ -132,7 +132,7 @@ class SharingReplica(Replica):
 def build_replica(
     env: Environment, settings: BackendSettings, backend: str, number: int, seed: int, service_extra: float
 ) -> Replica:
-    """Replica `number` of `backend`, with its spells; `service_extra` is added to all work, in seconds."""
+    """Replica `number` of `backend`, with its spells; `service_extra` seconds are added to all work."""
     kind = SharingReplica if settings.discipline == "ps" else Replica
     replica = kind(env, settings.concurrency)
     replica.extra = service_extra
@@ -149,7 +149,7 @@ def build_replica(
 def _slow_spell(
     env: Environment, replica: Replica, slowness: float, spell: tuple[float, float]
 ) -> Iterator[Event]:
-    """Work that begins during the spell is slow, to its end."""
+    """Work that begins during the spell is slow until its end."""
     yield env.timeout(spell[0])
     replica.slowness = slowness
     yield env.timeout(spell[1] - env.now)

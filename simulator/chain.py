@@ -1,4 +1,4 @@
-"""Everything that stands behind the clients: proxies in a row, each of some workers, and the backends."""
+"""Everything behind the clients: a chain of proxies, each with its workers, and the backends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scenarios.latency import Latency, latency_draws
 from scenarios.schema import Scenario
 from simulator.backend import build_replica
 from simulator.costs import Costs
-from simulator.links import Handle, over_link
+from simulator.processes import Handle, over_link
 from simulator.proxy import Proxy
-from simulator.service import Behind
+from simulator.service import UpstreamSide
 from simulator.slots import StepSeries
-from simulator.workers import Turns, connect
+from simulator.workers import AcceptBalance, connect
 
 
 class Chain:
@@ -27,18 +27,18 @@ class Chain:
     env : simpy.Environment
     scenario : Scenario
     costs : Costs
-        What a request costs besides the backend's work.
+        Time that a request takes besides the backend's work.
     luck : int
-        Another number draws other link times; workload and balancers' chances stay the same.
+        Another number draws other link times, and nothing else.
     watched : bool
-        See `simulator.service.Behind`.
+        See `simulator.service.UpstreamSide`.
 
     Attributes
     ----------
     inside : dict of str to StepSeries
         Requests in every proxy and replica, by name.
     fetches : FetchLog or None
-        What the replicas have done, if there is a cache.
+        The work of the replicas, if there is a cache.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Chain:
             for name, backend in scenario.backend.items()
             for copy in range(backend.replicas)
         ]
-        latency = scenario.link
-        self._client_latency = latency_draws(latency.client, scenario.seed, "client")
+        link = scenario.link
+        self._client_latency = latency_draws(link.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
-        far = latency_draws(latency.backend, scenario.seed, "backend")
-        self._behind = Behind(replicas, far, fetches=self.fetches, watched=watched)
-        self._turns = [
-            Turns(proxy.workers, random.Random(f"{scenario.seed}/{name}/connections"))
+        latency = latency_draws(link.backend, scenario.seed, "backend")
+        self._upstream_side = UpstreamSide(replicas, latency, fetches=self.fetches, watched=watched)
+        self._accept_balances = [
+            AcceptBalance(proxy.workers, random.Random(f"{scenario.seed}/{name}/connections"))
             for name, proxy in zip(scenario.proxies, scenario.chain, strict=True)
         ]
         inside = (replica.inside for replica in replicas)
@@ -66,27 +66,27 @@ class Chain:
             self._workers.insert(0, self._build(number))
 
     def connect(self) -> Handle:
-        """How a new client asks the first proxy."""
+        """A handle by which a new client sends requests to the first proxy."""
         return self._connect(0, self._client_latency)
 
     def _connect(self, number: int, latency: Latency | None) -> Handle:
-        """A connection is in use as long as its messages are under way."""
+        """A connection is busy while its messages are on the link."""
         ends = [over_link(self._env, worker.handle, latency) for worker in self._workers[0]]
-        return connect(ends, self._turns[number])
+        return connect(ends, self._accept_balances[number])
 
     def _build(self, number: int) -> list[Proxy]:
-        """The workers of one proxy; what is behind it is there already."""
+        """Build the workers of one proxy; the proxies behind it must exist."""
         hop, costs = self._scenario.hop(number), self._costs.hop(number)
         inside = self.inside[self._scenario.proxies[number]] = StepSeries()
         workers = []
         for worker in range(hop.proxy.workers):
             own = hop.model_copy(update={"seed": worker_seed(hop.seed, worker)})
-            behind = self._behind._replace(following=self._following(number, worker))
-            workers.append(Proxy(self._env, own, costs, behind, inside, number, self._luck))
+            upstream_side = self._upstream_side._replace(following=self._following(number, worker))
+            workers.append(Proxy(self._env, own, costs, upstream_side, inside, number, self._luck))
         return workers
 
     def _following(self, number: int, worker: int) -> Handle | None:
-        """How a worker of one proxy asks the next."""
+        """A handle by which a worker of this proxy sends requests to the next proxy."""
         if not self._workers:
             return None
         link = f"{self._scenario.proxies[number]}/{worker}"

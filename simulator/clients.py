@@ -1,4 +1,4 @@
-"""Clients: closed users who wait for their answers, and open arrivals who do not."""
+"""Clients: closed users, who wait for their responses, and open arrivals, which do not."""
 
 from __future__ import annotations
 
@@ -10,28 +10,25 @@ from simpy import Environment, Event
 from scenarios.records import Ledger
 from scenarios.workload import Request, Workload
 from simulator.chain import Chain
-from simulator.life import Life
-from simulator.links import Handle
+from simulator.processes import Handle, Life
 from simulator.slots import Slots
 
 
 class Clients:
-    """Send a workload to the first proxy until `duration`, and record every answer.
+    """Send a workload to the first proxy until `duration`, and record every response.
 
     Parameters
     ----------
     env : simpy.Environment
     workload : Workload
-        Whose streams are sent, on as many connections as it has.
     chain : Chain
-        Who answers.
     duration : float
-        Seconds after which nothing new is sent; what is under way is waited for.
+        Seconds after which no new request is sent; the run ends with the last response.
 
     Attributes
     ----------
     ledger : Ledger
-        One row per answered request, in the order of the answers.
+        One row per answered request, in the order of the responses.
     """
 
     def __init__(self, env: Environment, workload: Workload, chain: Chain, duration: float) -> None:
@@ -43,7 +40,7 @@ class Clients:
         self.ledger = Ledger()
 
     def start(self) -> None:
-        """Begin all streams at the present time."""
+        """Start all streams now."""
         run = self._user if self._workload.closed else self._arrivals
         for number in range(self._workload.streams):
             Life(run(number))
@@ -74,7 +71,7 @@ class Clients:
                 self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
 
     def _ask_all(self, handle: Handle, number: int, seq: int, parts: Sequence[Request]) -> Event:
-        """Send several requests at once; the event fires with the last of their answers."""
+        """Send several requests at once; the event fires with the last of their responses."""
         answered, left = self._env.event(), len(parts)
 
         def ask(place: int) -> Iterator[Event]:
@@ -91,8 +88,8 @@ class Clients:
     def _ask(self, handle: Handle, number: int, seq: int, request: Request) -> Iterator[Event]:
         due = sent = self._env.now
         connections = self._connections
-        if connections is not None and (turn := connections.enter()) is not None:
-            yield turn
+        if connections is not None and (grant := connections.enter()) is not None:
+            yield grant
             sent = self._env.now
         status, cache, upstream, _, _ = yield from handle(request, sent)
         done = self._env.now

@@ -1,4 +1,4 @@
-"""What a request costs besides the backend's work: the numbers that calibration measures."""
+"""The time that a request takes besides the backend's work; calibration measures it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Costs:
-    """Time that one request spends outside of the backend's service, in seconds.
+    """Time of one request outside of the backend's service, in seconds.
 
     Parameters
     ----------
     hit_cpu, miss_cpu : float
-        Demand on the proxy's one core for an answer from the cache, and for one from a backend.
+        Time on the proxy's one core for a response from the cache, and for one from a backend.
     client_link, upstream_link : float
-        What is left between client and proxy, and between proxy and backend, both ways together:
-        kernel, loopback, wake-ups. Nobody queues for it.
+        Remaining time between client and proxy, and between proxy and backend, both directions
+        together: kernel, loopback, wake-ups. Requests do not queue for it.
     service_extra : float
-        What a backend's slot is held beyond the demanded work.
+        Time that a backend's slot is held beyond the demanded work.
     hit_spread, miss_spread : tuple of float
-        Quantiles, evenly spaced, of what `client_link` takes more or less than its mean in an
-        answer from the cache, and in one from a backend; empty for none.
+        Evenly spaced quantiles of the deviation of `client_link` from its mean, for a response from the
+        cache and for one from a backend; empty for none.
     behind : tuple of Costs
-        Those of the second proxy in a row, of the third, and so on, each with the link to what is
-        behind it as `upstream_link`; of a proxy that is not among them they are those of the first.
+        The costs of the second proxy of a chain, the third, and so on; their `upstream_link` is the
+        link to what is behind that proxy. Further proxies have the costs of the first.
 
     Notes
     -----
-    The defaults are of the order that a small machine shows. `twin.calibrate` measures them.
+    The defaults are typical of a small machine. `twin.confirm.calibrate` measures them.
     """
 
     hit_cpu: float = 150e-6
@@ -46,7 +46,7 @@ class Costs:
     behind: tuple[Costs, ...] = ()
 
     def hop(self, number: int) -> Costs:
-        """Of one proxy of a chain, by its number; clients are linked to the first only."""
+        """The costs of one proxy of a chain; only the first is linked to clients."""
         if number == 0:
             return self
         own = self.behind[number - 1] if number <= len(self.behind) else self
@@ -54,16 +54,16 @@ class Costs:
 
     @classmethod
     def zero(cls) -> Costs:
-        """A proxy and network that cost nothing: what queueing theory assumes."""
+        """A proxy and a network without costs, as queueing theory assumes."""
         return cls(0.0, 0.0, 0.0, 0.0, 0.0)
 
     def save(self, path: Path) -> None:
-        """Write the costs as JSON."""
+        """Write a JSON file."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Costs:
-        """Read what `save` wrote."""
+        """Read a file of `save`."""
         return cls._from(json.loads(path.read_text(encoding="utf-8")))
 
     @classmethod
@@ -74,9 +74,9 @@ class Costs:
 
 
 def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> Callable[[], float] | None:
-    """Draws link times: `mean` plus a value between two neighbouring quantiles of `spread`.
+    """A function that draws link times: `mean` plus a value between two adjacent quantiles of `spread`.
 
-    ``None`` if there is nothing to draw: all take no time.
+    ``None`` if all link times are zero.
     """
     if not spread and not mean:
         return None
@@ -96,8 +96,7 @@ def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> 
 def spread_of(samples: list[float], points: int = 51) -> tuple[float, ...]:
     """Quantiles of `samples` around their mean, for `Costs.hit_spread` and `miss_spread`.
 
-    The outermost are cut at the 1st and 99th percentile: a probe has too few samples to tell
-    what is beyond them.
+    They are cut at the 1st and 99th percentile: a probe has too few samples to tell what is beyond.
     """
     ordered = sorted(samples)
     low, high = (ordered[int(q * (len(ordered) - 1))] for q in (0.01, 0.99))

@@ -268,15 +268,15 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
     for capacity in sorted(capacities):
         shown, share = format_size(capacity), float(np.mean(sizes > capacity))
         if share == 1:
-            smallest = f"the smallest that is asked for has {sizes.min():,} bytes"
+            smallest = f"the smallest requested object has {sizes.min():,} bytes"
             raise BadInput("--capacity", shown, f"no object fits; {smallest}")
         if share:
             notes.append(
-                f"capacity {shown}: {share:.2%} of the requests are for larger objects, never stored"
+                f"capacity {shown}: {share:.2%} of the requests are for larger objects, which are not stored"
             )
         if rate < 1 and (scaled := capacity * rate) < max(_FEW * sizes.mean(), np.quantile(sizes, 0.999)):
             notes.append(
-                f"capacity {shown}: a sample stands for it with {format_size(scaled)}, too few objects; "
-                f"the error may be larger than it says"
+                f"capacity {shown}: in a sample it is {format_size(scaled)}, which holds too few objects; "
+                f"the error may be larger than shown"
             )
     return notes

@@ -1,4 +1,4 @@
-"""Injected faults in the model: those that take time or end a request. Others need real bytes."""
+"""Injected faults in the model: those that take time or end a request. The others need real bytes."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from scenarios.schema import Scenario
 from simulator.routes import Reply
 
 ONLY_REAL = ("bandwidth", "half")
-"""Kinds that need an answer's bytes: the real proxy obeys them, the model has none."""
-CUT = Reply(0)
-"""What a client has when its connection is reset."""
+"""Kinds that change the bytes of a response; the model has no bytes, so only the real proxy obeys them."""
+RESET = Reply(0)
+"""What a client gets when its connection is reset."""
 
 
-def strike(
+def inject(
     env: Environment, faults: Sequence[Fault], rng: random.Random
 ) -> Generator[Event, None, Reply | None]:
-    """Let faults strike a request; returns what ends it, if one does."""
+    """Inject faults into a request; returns the reply that ends it, if any."""
     for fault in struck_by(faults, rng):
         if isinstance(fault, Latency):
             yield env.timeout(delay_of(fault, rng))
         elif isinstance(fault, Error):
             return Reply(fault.status)
         else:
-            return CUT
+            return RESET
     return None
 
 
 def check_faults(scenario: Scenario) -> None:
-    """Raise `BadInput` for faults that are not modelled: of a chain only the first proxy may inject any."""
+    """Raise `BadInput` for faults that are not modelled; in a chain, only the first proxy may have faults."""
     for name, proxy in zip(scenario.proxies, scenario.chain, strict=True):
         for number, route in enumerate(proxy.route):
             for place, fault in enumerate(route.fault):
                 key = f"{name}.route.{number}.fault.{place}"
                 if fault.kind in ONLY_REAL:
                     raise BadInput(
-                        "scenario", key, f"the model has no {fault.kind!r}; only the real proxy has"
+                        "scenario", key, f"{fault.kind!r} is not modelled; only the real proxy injects it"
                     )
                 if proxy is not scenario.chain[0]:
-                    raise BadInput("scenario", key, "in a chain only the first proxy's faults are modelled")
+                    raise BadInput("scenario", key, "only the first proxy of a chain may inject faults")

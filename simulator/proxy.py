@@ -1,7 +1,6 @@
-"""The proxy's model: threads, one core, a cache, and a balancer for each service.
+"""The model of a proxy: threads, one core, a cache, and a balancer for each service.
 
-Every decision is taken by the class in `policies` that the real proxy calls; here is only the
-time that it takes.
+The classes in `policies` take all decisions, as in the real proxy; this file adds the time.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
-from simulator.faults import strike
-from simulator.life import Life
+from simulator.faults import inject
+from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Behind, Service
+from simulator.service import AnswerTooLate, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
 from simulator.store import Store
 
 
 class Proxy:
-    """Answers requests, from its cache or through a service: one worker of one proxy of a chain.
+    """Answers requests from its cache or through a service: one worker of one proxy of a chain.
 
     Parameters
     ----------
@@ -41,15 +40,15 @@ class Proxy:
     scenario : Scenario
         As this proxy sees it, see `Scenario.hop`.
     costs : Costs
-        What a request costs besides the backend's work.
-    behind : Behind
+        Time that a request takes besides the backend's work.
+    upstream_side : UpstreamSide
         What its services can ask.
     inside : StepSeries
-        Counts the requests that are in the proxy.
+        Counts the requests in the proxy.
     number : int
-        Its place in the chain, from 0.
+        Position in the chain, from 0.
     luck : int
-        Another number draws other link times; workload and balancers' chances stay the same.
+        Another number draws other link times, and nothing else.
     """
 
     def __init__(
@@ -57,13 +56,13 @@ class Proxy:
         env: Environment,
         scenario: Scenario,
         costs: Costs,
-        behind: Behind,
+        upstream_side: UpstreamSide,
         inside: StepSeries,
         number: int = 0,
         luck: int = 0,
     ) -> None:
         self._env = env
-        self._place = number + 1
+        self._cache_number = number + 1
         self._hit_cpu, self._miss_cpu = costs.hit_cpu, costs.miss_cpu / 2
         self._upstream_link = costs.upstream_link
         rng = random.Random(f"{scenario.seed}/links/{luck}")
@@ -76,26 +75,27 @@ class Proxy:
         self._fault_rng = random.Random(f"{scenario.seed}/faults")
         rng = random.Random(f"{scenario.seed}/cache")
         self._store = Store(scenario.proxy.worker_cache, rng)
-        self._refreshers = Slots(env, REFRESHES_AT_ONCE)
-        self._fetches = behind.fetches
+        self._revalidations = Slots(env, REFRESHES_AT_ONCE)
+        self._fetches = upstream_side.fetches
         self._services = {
-            name: Service(env, name, scenario, behind, costs.upstream_link) for name in scenario.proxy.service
+            name: Service(env, name, scenario, upstream_side, costs.upstream_link)
+            for name in scenario.proxy.service
         }
         self._flights: Flights[Event] = Flights()
         self._inside = inside
 
     def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
-        """Answer one request that is sent `now`; returns when the client has the reply."""
+        """Answer one request that is sent at `now`; returns when the client has the reply."""
         self._inside.note(now)
-        turn = self._threads.enter()
-        if turn is not None:
-            yield turn
+        grant = self._threads.enter()
+        if grant is not None:
+            yield grant
             now = self._env.now
         plan = self._plans[request.client][request.object]
         reply = plan.own_reply
         injected = None
         if plan.faults:
-            injected = yield from strike(self._env, plan.faults, self._fault_rng)
+            injected = yield from inject(self._env, plan.faults, self._fault_rng)
             now = self._env.now
         if injected is not None:
             reply = injected
@@ -103,8 +103,8 @@ class Proxy:
             use, copy = self._store.lookup(request.object, now)
             if use is not Use.ASK:
                 reply = self._hit(copy.reply, copy.born)
-                if use is Use.STALE_WHILE_REVALIDATE and self._store.claim(request.object):
-                    Life(self._refresh(request, plan))
+                if use is Use.STALE_WHILE_REVALIDATE and self._store.lock_revalidation(request.object):
+                    Life(self._revalidate(request, plan))
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -130,8 +130,8 @@ class Proxy:
             now = env.now
         if service.resilience is not None:
             reply, _ = yield from service.resilience.ask(request, now)
-        elif not service.near:
-            reply = yield from service.ask_afar(request, now)
+        elif not service.is_local:
+            reply = yield from service.ask_remote(request, now)
         else:
             index = service.dispatch.start(request.client, now)
             replica = service.replicas[index]
@@ -150,43 +150,43 @@ class Proxy:
         if cpu:
             yield core.hold(cpu)
             core.leave()
-        return self._learn(request, plan, reply) if plan.lookup else reply
+        return self._update_store(request, plan, reply) if plan.lookup else reply
 
-    def _learn(self, request: Request, plan: Plan, reply: Reply) -> Reply:
-        """Store an answer; instead of a failure, send what is stored as long as that is allowed."""
+    def _update_store(self, request: Request, plan: Plan, reply: Reply) -> Reply:
+        """Store a response; if the origin failed, return the stale stored response if that is allowed."""
         now = self._env.now
         if reply.status == 200:
             answer = plan.answers.get(reply.backend)
             if answer is not None:
                 self._store.put(request, answer, reply, now)
-        elif reply.status >= 500 and (copy := self._store.stand_in(request.object, now)) is not None:
+        elif reply.status >= 500 and (copy := self._store.stale_if_error(request.object, now)) is not None:
             return copy.reply._replace(born=copy.born)
         return reply
 
     def _hit(self, reply: Reply, born: float) -> Reply:
-        """What a stored answer looks like to who asks for it."""
-        return Reply(200, self._place, backend=reply.backend, born=born)
+        """A stored response as a reply."""
+        return Reply(200, self._cache_number, backend=reply.backend, born=born)
 
-    def _refresh(self, request: Request, plan: Plan) -> Generator[Event, None, None]:
-        """Fetch anew what was answered stale, behind the answer."""
-        turn = self._refreshers.enter()
-        if turn is not None:
-            yield turn
+    def _revalidate(self, request: Request, plan: Plan) -> Generator[Event, None, None]:
+        """Fetch an object in the background after a stale response to the client."""
+        grant = self._revalidations.enter()
+        if grant is not None:
+            yield grant
         yield from self._fetch(request, plan, self._env.now)
-        self._refreshers.leave()
-        self._store.disclaim(request.object)
+        self._revalidations.leave()
+        self._store.unlock_revalidation(request.object)
 
     def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
-        """Fetch, or wait for another fetch, as `policies.http_cache.collapsing` says.
+        """Fetch, or wait for another fetch, as `policies.http_cache.collapsing` decides.
 
-        A request that waits holds no thread. `realproxy.cache.collapse` follows the same policy in the
-        real proxy; only the waiting itself is written twice.
+        A waiting request holds no thread. `realproxy.cache.collapse` follows the same policy in the real
+        proxy; only the waiting is implemented twice.
         """
         env, failures, patience = self._env, 0, now + plan.wait
         while True:
             ended = env.event()
-            turn, flight = self._flights.ask(request.object, ended, env.now)
-            if flight is not None and turn is Decision.FETCH:
+            decision, flight = self._flights.ask(request.object, ended, env.now)
+            if flight is not None and decision is Decision.FETCH:
                 return (yield from self._fetch_for_all(request, plan, flight))
             waits = flight is not None and env.now < patience
             if waits:
@@ -196,17 +196,17 @@ class Proxy:
             if ended.triggered:
                 how, reply = ended.value
                 failures += how is FlightResult.FAILED
-                turn = after(how, failures)
-                if how is FlightResult.SHARED or turn is Decision.FAIL:
+                decision = after(how, failures)
+                if how is FlightResult.SHARED or decision is Decision.FAIL:
                     yield from self._work(self._hit_cpu / 2)
                     return reply
             else:
-                turn = Decision.ALONE
+                decision = Decision.ALONE
                 if flight is not None:
                     self._flights.leave(flight, ended)
-            if waits and (place := self._threads.enter()) is not None:
-                yield place
-            if turn is Decision.ALONE:
+            if waits and (grant := self._threads.enter()) is not None:
+                yield grant
+            if decision is Decision.ALONE:
                 reply = yield from self._fetch(request, plan, env.now)
                 self._threads.leave()
                 return reply
@@ -231,7 +231,7 @@ class Proxy:
         yield from self._work(self._hit_cpu)
 
     def _work(self, seconds: float) -> Iterator[Event]:
-        """Use the core, if it takes any time."""
+        """Use the core for some time."""
         if seconds:
             yield self._core.hold(seconds)
             self._core.leave()

@@ -1,4 +1,4 @@
-"""Where the proxy's routes lead each object, worked out once per object."""
+"""Where the proxy's routes send the requests for each object; computed once per object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Answer, read_answer, read_request
-from policies.reverse.routing import Asked, Routes
+from policies.reverse.routing import RequestAttributes, Routes
 from policies.settings import Fault, Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
@@ -16,20 +16,20 @@ NO_BACKEND = -1
 
 
 class Reply(NamedTuple):
-    """What comes back.
+    """The response to a request.
 
     Attributes
     ----------
     status : int
-        As in HTTP.
+        HTTP status; 0 for none.
     cache : int
-        Whose cache answered, see `scenarios.Records`; 0 for none.
+        Which cache answered, see `scenarios.Records`; 0 for none.
     upstream : int
         Number of the replica that answered.
     backend : int
-        Whose answer it is, in the order of the scenario's file.
+        The replica's backend, in the order of the scenario's file.
     born : float or None
-        When its age was zero, if it comes out of a store; else it is new.
+        When its age was zero, if it comes from a store; None if it is new.
     """
 
     status: int
@@ -45,17 +45,17 @@ class Plan(NamedTuple):
     Attributes
     ----------
     service : str
-        Who answers; empty if the proxy itself does.
+        The service that answers; empty if the proxy does.
     own_reply : Reply or None
-        The proxy's own.
+        The proxy's own reply.
     lookup : bool
-        Whether the cache is asked.
+        Whether the cache is used.
     wait : float
-        Seconds for which a miss waits for another's fetch of the same object; 0 if it does not.
+        Seconds for which a miss waits for another fetch of the same object; 0 if it does not.
     answers : dict of int to Answer
-        What becomes of an answer, by backend, where it may be stored at all.
+        For each backend whose responses may be stored, how they may be used.
     faults : tuple of Fault
-        What may strike the request first.
+        Faults that the request may get.
     """
 
     service: str
@@ -67,12 +67,11 @@ class Plan(NamedTuple):
 
 
 class Plans(dict[int, Plan]):
-    """The plan for every object that one client asks for, by number.
+    """The plan for every object that one client requests, by number.
 
     Parameters
     ----------
     scenario : Scenario
-        Its routes, and what its backends say in Cache-Control.
     client : str
         The client's address.
     """
@@ -86,13 +85,14 @@ class Plans(dict[int, Plan]):
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
     def __missing__(self, number: int) -> Plan:
-        asked = Asked("127.0.0.1", f"/objects/{number}", "GET", self._client, lambda _name: None)
-        plan = self[number] = self._by_route[self._routes.match(asked)]
+        path = f"/objects/{number}"
+        request = RequestAttributes("127.0.0.1", path, "GET", self._client, lambda _name: None)
+        plan = self[number] = self._by_route[self._routes.match(request)]
         return plan
 
 
 class PlansByClient(dict[str, Plans]):
-    """The plans for every client, by address: the same for all, unless a route looks at the client."""
+    """The plans for every client, by address; all clients share them unless a route depends on the client."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ def _plan(route: Route, scenario: Scenario) -> Plan:
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:
-    """What becomes of a backend's answer, by the rules that the real proxy applies."""
+    """How a backend's response may be used, by the rules of the real proxy."""
     fields = {"cache-control": cache_control}
     header: Header = fields.get
     plain, ttl, stale = read_request("GET", {}.get), cache.ttl, cache.stale

@@ -1,6 +1,6 @@
 """A service: its balancer, and what it does when upstreams are slow, failing or overloaded.
 
-The decisions are `policies.resilience`'s; here is when they are asked, and the time that it takes.
+`policies.resilience` takes the decisions; this file asks for them and adds the time.
 """
 
 from __future__ import annotations
@@ -19,33 +19,31 @@ from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
 from simulator.backend import Replica
-from simulator.life import Life
-from simulator.links import Handle
+from simulator.processes import Handle, Life, first
 from simulator.routes import NO_BACKEND, Reply
-from simulator.waiting import first
 
 Outcome = tuple[Reply, int]
-"""A reply, and which of the service's upstreams gave it."""
+"""A reply, and the index of the upstream that gave it."""
 Ended = tuple[Outcome, bool]
-"""What came of an attempt, and whether all that it asked refused at once."""
+"""The outcome of an attempt, and whether all upstreams that it asked refused at once."""
 
 
-class Behind(NamedTuple):
-    """What stands behind a proxy.
+class UpstreamSide(NamedTuple):
+    """What a proxy can ask.
 
     Attributes
     ----------
     replicas : list of Replica
-        All of the scenario's, in the order of `Scenario.replicas`.
+        All replicas, in the order of `Scenario.replicas`.
     latency : Latency or None
         Of messages to and from them.
     following : Handle or None
-        How to ask the next proxy of the chain.
+        Sends requests to the next proxy of the chain.
     fetches : FetchLog or None
-        Takes what the replicas have done.
+        Records the work of the replicas.
     watched : bool
-        Whether somebody looks at the clock while a service answers; else `AnswerTooLate` is raised
-        where that would have mattered.
+        Whether the time limit of responses is modelled. Without it, `AnswerTooLate` is raised if a
+        response exceeds the limit.
     """
 
     replicas: list[Replica]
@@ -56,16 +54,16 @@ class Behind(NamedTuple):
 
 
 class AnswerTooLate(Exception):
-    """An answer took longer than `limits.answer_timeout` though nobody was watching."""
+    """A response exceeded `limits.answer_timeout` in a run that does not model this limit."""
 
 
 class Next:
-    """The next proxy of the chain, in a place where a replica could be: it is always up.
+    """The next proxy of the chain in the role of a replica; it is always up.
 
     Parameters
     ----------
     ask : Handle
-        How it is asked.
+        Sends a request to it.
     """
 
     up = True
@@ -75,7 +73,7 @@ class Next:
 
 
 class Service:
-    """A service's balancer and the upstreams that it chooses among.
+    """A service's balancer and its upstreams.
 
     Parameters
     ----------
@@ -83,27 +81,31 @@ class Service:
     name : str
         The service's name in the proxy's settings.
     scenario : Scenario
-    behind : Behind
-        The replicas, and what else it can ask.
+    upstream_side : UpstreamSide
     upstream_link : float
         Seconds, see `simulator.Costs`.
 
     Attributes
     ----------
-    near : bool
-        Whether all upstreams are replicas without any latency; the proxy then asks them by itself.
+    is_local : bool
+        Whether all upstreams are replicas without latency; the proxy then asks them directly.
     resilience : Resilience or None
-        ``None`` if nothing can go wrong and nothing is switched on; the proxy then asks the
-        upstream by itself, which is what most scenarios do most of the time.
+        ``None`` if nothing can fail and no option is on; the proxy then asks an upstream directly, as
+        in most scenarios.
     limit : float
-        Seconds; who asks an upstream by itself raises `AnswerTooLate` for an answer that takes as long.
+        Seconds; a direct request that takes as long raises `AnswerTooLate`.
     """
 
     def __init__(
-        self, env: Environment, name: str, scenario: Scenario, behind: Behind, upstream_link: float
+        self,
+        env: Environment,
+        name: str,
+        scenario: Scenario,
+        upstream_side: UpstreamSide,
+        upstream_link: float,
     ) -> None:
-        self._env, self._link, self._latency = env, upstream_link, behind.latency
-        self._fetches = behind.fetches
+        self._env, self._link, self._latency = env, upstream_link, upstream_side.latency
+        self._fetches = upstream_side.fetches
         settings = scenario.proxy.service[name]
         backends = list(scenario.backend)
         names = scenario.replicas
@@ -113,24 +115,26 @@ class Service:
         weight: list[float] = []
         for upstream in settings.upstreams:
             if upstream.address not in scenario.backend:
-                assert behind.following is not None
-                self._add(Next(behind.following), Reply(200), weight, upstream.weight)
+                assert upstream_side.following is not None
+                self._add(Next(upstream_side.following), Reply(200), weight, upstream.weight)
                 continue
             backend = backends.index(upstream.address)
             for copy in range(scenario.backend[upstream.address].replicas):
                 number = names.index(f"{upstream.address}/{copy}")
-                self._add(behind.replicas[number], Reply(200, 0, number, backend), weight, upstream.weight)
-        self.near = behind.latency is None and NO_BACKEND not in self.backends
+                self._add(
+                    upstream_side.replicas[number], Reply(200, 0, number, backend), weight, upstream.weight
+                )
+        self.is_local = upstream_side.latency is None and NO_BACKEND not in self.backends
         rng = dispatch_rng(scenario.seed, name)
         self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
         self.limit = timeout if timeout < scenario.duration else math.inf
-        late = behind.watched and self.limit < math.inf
+        late = upstream_side.watched and self.limit < math.inf
         self.resilience: Resilience | None = None
         if failing or late or any(getattr(settings, key) is not None for key in keys):
-            self.resilience = Resilience(env, name, scenario, self, upstream_link, behind.fetches)
+            self.resilience = Resilience(env, name, scenario, self, upstream_link, upstream_side.fetches)
 
     def _add(self, replica: Replica | Next, reply: Reply, weights: list[float], weight: float) -> None:
         self.replicas.append(replica)
@@ -138,8 +142,8 @@ class Service:
         self.backends.append(reply.backend)
         weights.append(weight)
 
-    def ask_afar(self, request: Request, now: float) -> Generator[Event, None, Reply]:
-        """The answer of an upstream that is another proxy, or behind a link."""
+    def ask_remote(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+        """The response of an upstream that is another proxy or behind a link."""
         index = self.dispatch.start(request.client, now)
         reply = yield from self.reach(index, request)
         if self._env.now >= now + self.limit:
@@ -150,7 +154,7 @@ class Service:
         return reply
 
     def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
-        """What an upstream answers that is another proxy, or behind a link; 502 if it is down or fails."""
+        """The response of a remote upstream; 502 if it is down or goes down."""
         env, replica, latency = self._env, self.replicas[index], self._latency
         if isinstance(replica, Next):
             return (yield from replica.ask(request._replace(client=client_address(0)), env.now))
@@ -171,7 +175,7 @@ class Service:
 
 
 class Resilience:
-    """The long way to an answer: rate limit, breaker, queue, then attempts with time-outs.
+    """A request with all options: rate limit, breaker, queue, then attempts with timeouts.
 
     Parameters
     ----------
@@ -180,11 +184,10 @@ class Resilience:
         The service's name in the proxy's settings.
     scenario : Scenario
     service : Service
-        Whose upstreams are asked.
     upstream_link : float
         Seconds, see `simulator.Costs`.
     fetches : FetchLog or None
-        Takes what the replicas have done.
+        Records the work of the replicas.
     """
 
     def __init__(
@@ -206,18 +209,18 @@ class Resilience:
                 Life(self._probe(index, settings.health, scenario.duration))
 
     def ask(self, request: Request, now: float) -> Generator[Event, None, Outcome]:
-        """The service's answer, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
+        """The service's response, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
         rate, queue = self._decisions.rate, self._decisions.queue
         if rate is not None and not rate.allows(now):
             return _refusal(429)
         if queue is None:
             return (yield from self._through_breaker(request))
-        turn = self._env.event()
-        if not queue.enter(turn):
+        grant = self._env.event()
+        if not queue.enter(grant):
             if not queue.wait:
                 return _refusal(503)
-            yield first(self._env, turn, self._env.timeout(queue.wait))
-            if queue.give_up(turn):
+            yield first(self._env, grant, self._env.timeout(queue.wait))
+            if queue.give_up(grant):
                 return _refusal(503)
         outcome = yield from self._through_breaker(request)
         following = queue.leave()
@@ -228,59 +231,59 @@ class Resilience:
     def _through_breaker(self, request: Request) -> Generator[Event, None, Outcome]:
         breaker = self._decisions.breaker
         if breaker is None:
-            return (yield from self._try(request))
+            return (yield from self._attempts(request))
         began = self._env.now
         if not breaker.allows(began):
             return _refusal(503)
-        outcome = yield from self._try(request)
+        outcome = yield from self._attempts(request)
         breaker.ended(_failed(outcome), began, self._env.now)
         return outcome
 
-    def _try(self, request: Request) -> Generator[Event, None, Outcome]:
-        """Attempts until one succeeds, or there are no more to make."""
+    def _attempts(self, request: Request) -> Generator[Event, None, Outcome]:
+        """Attempts until one succeeds, or no more are allowed."""
         attempts = self._decisions.attempts()
-        attempt = self._alone if self._decisions.hedge_after is None else self._hedged
+        attempt = self._attempt if self._decisions.hedge_after is None else self._hedged_attempt
         while True:
             outcome, refused = yield from attempt(request, attempts)
             if not _failed(outcome) or not self._decisions.again(attempts, refused=refused, repeatable=True):
                 return outcome
 
-    def _alone(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+    def _attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
         """One attempt at one upstream."""
         index = self._pick(request, attempts.failed)
-        outcome, refused = yield from self._leg(request, index)
+        outcome, refused = yield from self._try_one(request, index)
         if _failed(outcome):
             attempts.failed.append(index)
-            yield self._env.timeout(0.0)  # those that fail at the same moment fail before this one goes on
+            yield self._env.timeout(0.0)  # let other failures of the same moment happen first
         return outcome, refused
 
-    def _hedged(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
-        """One attempt; a second beside it if it takes long, and the first answer of both."""
-        env, tried = self._env, _Try(self._env, attempts)
-        self._begin_leg(request, tried)
-        yield first(env, tried.done, env.timeout(self._decisions.hedge_after))
-        if not tried.done.triggered:
-            self._begin_leg(request, tried)
-            yield first(env, tried.done)
-        return tried.outcome, tried.refused
+    def _hedged_attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+        """One attempt, with a second request beside it if the first is slow; the first response counts."""
+        env, hedged = self._env, _HedgedAttempt(self._env, attempts)
+        self._begin_try(request, hedged)
+        yield first(env, hedged.done, env.timeout(self._decisions.hedge_after))
+        if not hedged.done.triggered:
+            self._begin_try(request, hedged)
+            yield first(env, hedged.done)
+        return hedged.outcome, hedged.refused
 
-    def _begin_leg(self, request: Request, tried: _Try) -> None:
-        index = self._pick(request, (*tried.attempts.failed, *tried.legs))
-        tried.legs.append(index)
+    def _begin_try(self, request: Request, hedged: _HedgedAttempt) -> None:
+        index = self._pick(request, (*hedged.attempts.failed, *hedged.tries))
+        hedged.tries.append(index)
 
-        def leg() -> Iterator[Event]:
-            outcome, refused = yield from self._leg(request, index, tried.done)
-            if not tried.done.triggered:
-                tried.ended(index, outcome, refused)
+        def one_try() -> Iterator[Event]:
+            outcome, refused = yield from self._try_one(request, index, hedged.done)
+            if not hedged.done.triggered:
+                hedged.ended(index, outcome, refused)
 
-        Life(leg())
+        Life(one_try())
 
     def _pick(self, request: Request, avoided: Sequence[int]) -> int:
         now = self._env.now
         self._decisions.refresh(now)
         return self._service.dispatch.start(request.client, now, avoided)
 
-    def _leg(
+    def _try_one(
         self, request: Request, index: int, given_up: Event | None = None
     ) -> Generator[Event, None, Ended]:
         """Ask upstream `index`, until it answers or fails, or `given_up` fires."""
@@ -288,10 +291,10 @@ class Resilience:
         began, replica = env.now, service.replicas[index]
         outcome, refused = _refusal(502), not replica.up
         stop = () if given_up is None else (given_up,)
-        if not service.near:
-            outcome = yield from self._afar(request, index, stop)
+        if not service.is_local:
+            outcome = yield from self._ask_remote(request, index, stop)
         elif not refused and isinstance(replica, Replica):
-            outcome = yield from self._near(request, index, replica, stop)
+            outcome = yield from self._ask_local(request, index, replica, stop)
         if self._link and not (stop and stop[0].triggered):
             yield first(env, env.timeout(self._link), *stop)
         now, cancelled = env.now, bool(stop) and stop[0].triggered
@@ -301,10 +304,10 @@ class Resilience:
             self._decisions.ended(index, failed, now)
         return outcome, refused
 
-    def _near(
+    def _ask_local(
         self, request: Request, index: int, replica: Replica, stop: Sequence[Event]
     ) -> Generator[Event, None, Outcome]:
-        """A replica without any latency: it may go down, and it works on for whoever gave up waiting."""
+        """Ask a replica without latency. It may go down; it continues its work after a timeout."""
         env, service = self._env, self._service
         work = self._begin(replica, request, service.backends[index], env.now)
         broken = replica.broken
@@ -313,8 +316,10 @@ class Resilience:
             return _refusal(502)
         return (service.replies[index], index) if work.processed else _refusal(504)
 
-    def _afar(self, request: Request, index: int, stop: Sequence[Event]) -> Generator[Event, None, Outcome]:
-        """An upstream that is another proxy, or behind a link: it, too, works on for whoever gave up."""
+    def _ask_remote(
+        self, request: Request, index: int, stop: Sequence[Event]
+    ) -> Generator[Event, None, Outcome]:
+        """Ask another proxy, or a replica behind a link; it, too, continues its work after a timeout."""
         answered = self._env.event()
 
         def fetch() -> Iterator[Event]:
@@ -325,7 +330,7 @@ class Resilience:
         return (answered.value, index) if answered.triggered else _refusal(504)
 
     def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
-        """Work that goes on to its end, whether anyone still waits for it or not."""
+        """Begin work that continues to its end even if no request waits for it any more."""
         life, work, done = replica.life, replica.begin(request.demand[backend], now), self._env.event()
 
         def end(_event: Event) -> None:
@@ -340,38 +345,38 @@ class Resilience:
         return done
 
     def _probe(self, index: int, health: Health, end: float) -> Iterator[Event]:
-        """Probes that cost nothing and are answered by whoever is up."""
+        """Probes cost no time and succeed if the replica is up."""
         env, replica = self._env, self._service.replicas[index]
         while env.now + health.every < end:
             yield env.timeout(health.every)
             self._decisions.probed(index, replica.up, env.now)
 
 
-class _Try:
-    """One attempt: a leg, or two with hedging, and what came of it.
+class _HedgedAttempt:
+    """One attempt with one or two requests, and its outcome.
 
     Attributes
     ----------
-    legs : list of int
+    tries : list of int
         The upstreams that were asked.
     done : simpy.Event
-        Fires with the first answer, or when every leg has failed.
+        Fires with the first response, or when every try has failed.
     """
 
     def __init__(self, env: Environment, attempts: Attempts) -> None:
         self.attempts = attempts
-        self.legs: list[int] = []
+        self.tries: list[int] = []
         self.done = env.event()
         self.outcome, self.refused = _refusal(502), True
         self._over = 0
 
     def ended(self, index: int, outcome: Outcome, refused: bool) -> None:
-        """A leg has its outcome; another that is still asked may do better."""
+        """A try has ended; another one that is under way may still succeed."""
         self._over += 1
         self.outcome, self.refused = outcome, self.refused and refused
         if _failed(outcome):
             self.attempts.failed.append(index)
-        if not _failed(outcome) or self._over == len(self.legs):
+        if not _failed(outcome) or self._over == len(self.tries):
             self.done.succeed()
 
 

@@ -1,4 +1,4 @@
-"""Slots: a number of places that are held for a while, first come, first served."""
+"""Slots: a limited number of requests in service; others wait, first come, first served."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from simpy import Environment, Event
 
 
 class Slots:
-    """A resource with as many places as there are cores, threads or workers.
+    """A resource with as many slots as there are cores, threads or workers.
 
     Parameters
     ----------
     env : simpy.Environment
-        Whose events wake those that wait.
     count : int
-        Places.
+        Number of slots.
 
     Attributes
     ----------
     free : int
-        Places that nobody holds.
+        Slots that are not held.
     slowness, extra : float
-        Demanded work that begins now takes so many times longer, and so many seconds more.
+        Factor, and extra seconds, for all work that begins from now on.
 
     Notes
     -----
-    Only what has to wait or takes time costs an event, and waiting for a place that is then held
-    for a known time costs one in all, which is what makes it several times faster than
-    `simpy.Resource`. Held until further notice, or for a known time::
+    Only waiting and working cost simulated events: one event for a wait, and one in all for a wait followed
+    by work of a known time. This makes it several times faster than `simpy.Resource`. A slot is held
+    either until `leave`, or for a known time::
 
-        turn = slots.enter()                     yield slots.hold(work)
-        if turn is not None:                     slots.leave()
-            yield turn
+        grant = slots.enter()                    yield slots.hold(work)
+        if grant is not None:                    slots.leave()
+            yield grant
         …
         slots.leave()
     """
@@ -45,50 +44,50 @@ class Slots:
         self._waiting: deque[tuple[Event, float | None]] = deque()
 
     def enter(self) -> Event | None:
-        """Take a place; ``None`` if one was free, else an event that fires when it is one's turn."""
+        """Take a slot; ``None`` if one was free, else an event that fires when the slot is granted."""
         if self.free:
             self.free -= 1
             return None
-        turn = self._env.event()
-        self._waiting.append((turn, None))
-        return turn
+        grant = self._env.event()
+        self._waiting.append((grant, None))
+        return grant
 
     def hold(self, demand: float) -> Event:
-        """Take a place for `demand` seconds of work; the event fires when they are over."""
+        """Take a slot for `demand` seconds of work; the event fires when the work is done."""
         if self.free:
             self.free -= 1
             return self._env.timeout(demand * self.slowness + self.extra)
-        turn = self._env.event()
-        self._waiting.append((turn, demand))
-        return turn
+        grant = self._env.event()
+        self._waiting.append((grant, demand))
+        return grant
 
     def leave(self) -> None:
-        """Give the place to who has waited longest, if anyone does."""
+        """Give the slot to the request that has waited longest, if any."""
         if not self._waiting:
             self.free += 1
             return
-        turn, demand = self._waiting.popleft()
+        grant, demand = self._waiting.popleft()
         if demand is None:
-            turn.succeed()
-        else:  # who waits at `turn` goes on when the work is over: no event for its begin
-            assert turn.callbacks is not None
-            self._env.timeout(demand * self.slowness + self.extra).callbacks += turn.callbacks
+            grant.succeed()
+        else:  # its process resumes at the end of the work: the beginning needs no event
+            assert grant.callbacks is not None
+            self._env.timeout(demand * self.slowness + self.extra).callbacks += grant.callbacks
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting requests."""
         return len(self._waiting)
 
 
 class StepSeries:
-    """How many are in a place over time: a step function, as one growing column of 8 bytes a step.
+    """The number of requests in a place over time: a step function in 8 bytes per step.
 
     Attributes
     ----------
     steps : array of float
-        Seconds at which one came; negated, also a zero, at which one went.
+        Seconds at which a request came; negated (also a zero) at which one left.
     note : callable
-        Appends to `steps`: ``note(now)`` for one more, ``note(-now)`` for one less.
+        Appends to `steps`: ``note(now)`` for an arrival, ``note(-now)`` for a departure.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Calls spread over processes, or made here if there is but one process to make them in.
+"""Spreads calls over processes, or makes them in this process if there is only one.
 
-The processes do not hear Ctrl-C, which a terminal sends to all that run in it: their parent does,
-and dismisses them. A parent that is killed takes them along.
+The processes ignore Ctrl-C, which a terminal sends to all of its processes: the parent handles it and
+ends them. They also end if the parent is killed.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _JOBLIB_THREAD = "ExecutorManagerThread"
 
 
 class WorkerDied(RuntimeError):
-    """One of the processes ended before its call did."""
+    """A process ended before its call did."""
 
 
 def spread(
     function: Callable[..., Found], calls: Iterable[tuple[object, ...]], jobs: int, ordered: bool = True
 ) -> Iterator[Found]:
-    """What `function` returns for each call's arguments, as it comes.
+    """Yield what `function` returns for each call's arguments.
 
     Parameters
     ----------
@@ -39,14 +39,14 @@ def spread(
     calls : iterable of tuple
         Arguments.
     jobs : int
-        Processes; -1 for one per core.
+        Number of processes; -1 for one per core.
     ordered : bool
-        Whether in the order of `calls`. If not, each call is also sent, and comes back, on its own.
+        Whether to yield in the order of `calls`. If not, each call is sent and returned separately.
 
     Raises
     ------
     WorkerDied
-        If a process dies; what came before it stands.
+        If a process dies; the results before it are valid.
     """
     if jobs == 1:
         yield from (function(*arguments) for arguments in calls)
@@ -73,7 +73,7 @@ def spread(
 
 
 def _dismiss(found: Iterator[Found]) -> None:
-    """End what still works for answers that nobody wants."""
+    """End calls whose results are not needed any more."""
     with uninterrupted(), _joblib_silenced():
         if isinstance(found, Generator):
             found.close()
@@ -81,7 +81,7 @@ def _dismiss(found: Iterator[Found]) -> None:
 
 @contextlib.contextmanager
 def _joblib_silenced() -> Iterator[None]:
-    """When calls are called off, joblib warns of that, and its thread may stumble over them at its end."""
+    """Suppress joblib's warning about cancelled calls, and errors of its thread when it ends after them."""
     report = threading.excepthook
 
     def hook(error: threading.ExceptHookArgs) -> None:
@@ -99,10 +99,10 @@ def _joblib_silenced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes that this thread starts inside the block do not hear SIGINT.
+    """Processes that this thread starts inside the block ignore SIGINT.
 
-    A process inherits the signals that the thread which starts it has blocked. What joblib starts
-    once and for all beside its workers looks after itself, but might lift our block.
+    A process inherits the blocked signals of the thread that starts it. joblib's resource trackers, which
+    it starts once, handle signals themselves and might unblock ours; so they are started before.
     """
     from multiprocessing import resource_tracker
 
@@ -125,7 +125,7 @@ def _in_worker(parent: int, function: Callable[..., Found], *arguments: object) 
 
 @functools.cache
 def _end_with(parent: int) -> None:
-    """From now on this process ends when `parent` has."""
+    """Make this process end after `parent` has ended."""
 
     def watch() -> None:
         while os.getppid() == parent:

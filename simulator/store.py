@@ -1,6 +1,6 @@
-"""The cache's model: what is stored since when, and what may be done with it at a time.
+"""The model of the cache: what is stored since when, and how it may be used.
 
-Index and decisions are those of `policies`, which the real proxy's store calls, too.
+The index and the decisions are those of `policies`, as in the real proxy's store.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from scenarios.workload import Request
 from simulator.routes import Reply
 
 _PLAIN = read_request("GET", {}.get)
-"""What the test clients ask: they carry no directives of their own."""
+"""The requests of the clients: they have no directives."""
 
 
 class Copy(NamedTuple):
-    """A stored answer.
+    """A stored response.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Copy(NamedTuple):
     born : float
         When its age was zero, in simulated seconds.
     reply : Reply
-        The answer as it came.
+        As it came.
     """
 
     answer: Answer
@@ -39,7 +39,7 @@ class Copy(NamedTuple):
 
 
 class Store:
-    """Stored answers by object number.
+    """Stored responses by object number.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ class Store:
 
     def __init__(self, settings: Cache, rng: random.Random) -> None:
         self._index: ObjectCache[Copy] = build_cache(settings, rng)
-        self._claims: set[int] = set()
+        self._revalidating: set[int] = set()
 
     def lookup(self, number: int, now: float) -> tuple[Use, Copy | None]:
-        """What to do with a request for an object: answer with the copy, or ask the origin."""
+        """What to do with a request for an object, and its stored copy."""
         copy = self._index.peek(number, now)
         if copy is None:
             return Use.ASK, None
@@ -63,28 +63,28 @@ class Store:
             self._index.touch(number, now)
         return use, copy
 
-    def stand_in(self, number: int, now: float) -> Copy | None:
-        """What may be sent because the origin fails."""
+    def stale_if_error(self, number: int, now: float) -> Copy | None:
+        """The copy that may be sent because the origin fails, if any."""
         copy = self._index.peek(number, now)
         if copy is None or not may_serve_stale_on_error(copy.answer, _PLAIN, now - copy.born):
             return None
         return copy
 
     def put(self, request: Request, answer: Answer, reply: Reply, now: float) -> None:
-        """Keep the answer to a request that arrives `now`, unless it has grown stale in another store."""
+        """Store the response to a request at `now`, unless it became stale in another store before."""
         born = now if reply.born is None else reply.born
         if now - born >= answer.lifetime and not answer.while_revalidate:
             return
         copy, size = Copy(answer, born, reply), charged_size(request.size)
         self._index.store(request.object, copy, size, born + answer.lifetime, now, born + answer.kept)
 
-    def claim(self, number: int) -> bool:
-        """Whether the caller is to revalidate an object: nobody else is at it. Ends with `disclaim`."""
-        if number in self._claims:
+    def lock_revalidation(self, number: int) -> bool:
+        """Whether the caller may revalidate an object; no other request may until `unlock_revalidation`."""
+        if number in self._revalidating:
             return False
-        self._claims.add(number)
+        self._revalidating.add(number)
         return True
 
-    def disclaim(self, number: int) -> None:
-        """The revalidation of an object is over."""
-        self._claims.discard(number)
+    def unlock_revalidation(self, number: int) -> None:
+        """The revalidation of an object has ended."""
+        self._revalidating.discard(number)

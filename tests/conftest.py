@@ -6,6 +6,9 @@
 - Compiled modules are kept in ``__pycache__``, whatever ``PYTHONDONTWRITEBYTECODE`` says.
 """
 
+from __future__ import annotations
+
+import copy
 import gc
 import os
 import shutil
@@ -13,12 +16,18 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from scenarios.loading import LoadedScenario
+    from twin.confirm.outcome import Confirmation
 
 DEBIAN_PACKAGE = {
     "initdb": "postgresql", "nginx": "nginx-light", "node": "nodejs", "psql": "postgresql-client",
@@ -40,6 +49,31 @@ LIVES_AS_LONG_AS_PYTHON = ("resource_tracker", "popen_loky_posix")
 
 POOL_THREAD = "ExecutorManagerThread"
 """The thread of joblib's pool, which also stays for the next call."""
+
+BALANCING: dict[str, Any] = {
+    "title": "Which balancer?",
+    "seed": 3,
+    "duration": "3s",
+    "warmup": "500ms",
+    "workload": {"users": 8, "think": "exponential(60ms)", "objects": 50, "size": "300"},
+    "backend": {
+        "web": {"replicas": 2, "concurrency": 2, "service_time": "erlang(10ms, 4)", "slow": {1: 3.0}}
+    },
+    "proxy": {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}},
+    "compare": {"proxy.service.web.balance": ["round_robin", "least_requests"]},
+}
+CACHING: dict[str, Any] = {
+    **BALANCING,
+    "title": "Which eviction policy?",
+    "rank_by": "hit_ratio",
+    "backend": {"web": {"cache_control": "max-age=60"}},
+    "proxy": {
+        "route": [{"to": "web", "cache": True}],
+        "service": {"web": {"upstreams": "web"}},
+        "cache": {"policy": "lru", "capacity": "10KiB"},
+    },
+    "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
+}
 
 skipped_tests: list[str] = []
 
@@ -160,3 +194,67 @@ def leaves_nothing_running(request: pytest.FixtureRequest) -> Iterator[None]:
     left += [f"thread {thread.name}" for thread in still_alive(lasting_threads() - threads)]
     if left:
         pytest.fail(f"{request.node.nodeid} leaves running: {'; '.join(left)}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[..., LoadedScenario]:
+    """A small scenario with some of its top-level keys changed."""
+    from scenarios import parse_scenario
+
+    def loaded(data: dict[str, Any] = BALANCING, **changes: Any) -> LoadedScenario:
+        return parse_scenario({**copy.deepcopy(data), **changes}, name="small")
+
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def confirmation() -> Callable[..., Confirmation]:
+    """What `confirm` would find if the real system were the model, with backends `slower` by some seconds."""
+    from simulator import Costs, simulate
+    from twin.confirm import compare
+    from twin.confirm.outcome import Calibration, Confirmation, VariantOutcome
+
+    def confirmed(
+        loaded: LoadedScenario, *, slower: float = 0.0, void: list[str] | None = None
+    ) -> Confirmation:
+        true = replace(Costs(), service_extra=Costs().service_extra + slower)
+        said = [simulate(variant.scenario, costs=Costs()).runs[0] for variant in loaded.variants]
+        seen = [simulate(variant.scenario, costs=true).runs[0] for variant in loaded.variants]
+        noise = compare.noise_floor([[run.summary, run.summary] for run in seen])
+        outcomes = []
+        for variant, one, other in zip(loaded.variants, said, seen, strict=True):
+            apart = compare.difference(one.summary, other.summary)
+            window = variant.scenario.window
+            outcomes.append(
+                VariantOutcome(
+                    variant,
+                    one.summary,
+                    other.summary,
+                    apart,
+                    compare.verdict(apart, noise),
+                    one.records.within(window),
+                    other.records.within(window),
+                )
+            )
+        rankings = {
+            metric: compare.ranking(
+                compare.intervals([[run.summary] * 2 for run in said], metric),
+                compare.intervals([[run.summary] * 2 for run in seen], metric),
+                metric,
+            )
+            for metric in dict.fromkeys(["p99_ms", loaded.scenario.rank_by])
+        }
+        calibration = Calibration(Costs(), {"miss": 289, "hit": 296})
+        return Confirmation(loaded.name, loaded.scenario, calibration, outcomes, noise, rankings, void or [])
+
+    return confirmed
+
+
+@pytest.fixture(scope="session")
+def balancing() -> dict[str, Any]:
+    return BALANCING
+
+
+@pytest.fixture(scope="session")
+def caching() -> dict[str, Any]:
+    return CACHING

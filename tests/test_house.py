@@ -20,7 +20,20 @@ MAY_IMPORT = {
     "simulator": {"policies", "scenarios"},
     "loadtests": {"policies", "scenarios", "realproxy"},
     "twin": {"policies", "scenarios", "realproxy", "simulator", "loadtests"},
+    "lessons": {"policies", "scenarios", "realproxy", "simulator", "loadtests", "twin"},
 }
+FLOORS = {
+    "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
+    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps"}, {"cli"}),
+    "lessons": (
+        {"kit"},
+        {"predict_then_confirm", "balancing", "trust", "forward", "not_only_http", "caching"},
+    ),
+}
+"""Folders and files inside a package, from the ground up: each imports only from below, not from beside."""
+MOST_LINES = 400
+LONGER_FILES = {"realproxy/server/connection_loop.py"}
+"""They have more than `MOST_LINES` because they would be harder to read in pieces."""
 BESIDE = ("notebooks", "tests", "benchmarks")
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}
 
@@ -64,6 +77,34 @@ def test_imports_only_go_down(package: str) -> None:
     assert modules(package) and not upward
 
 
+@pytest.mark.parametrize("package", FLOORS)
+def test_inside_a_package_imports_only_go_down(package: str) -> None:
+    floor_of = {part: floor for floor, parts in enumerate(FLOORS[package]) for part in parts}
+    part_of = {
+        module: module.relative_to(ROOT / package).parts[0].removesuffix(".py") for module in modules(package)
+    }
+    assert set(part_of.values()) - {"__init__", "__main__"} == floor_of.keys()
+    wrong = [
+        f"{place(module, line)} imports {name}"
+        for module, part in part_of.items()
+        if part in floor_of
+        for line, name in imports(module)
+        for top, other in [(name + ".").split(".")[:2]]
+        if top == package and other != part and floor_of.get(other, len(floor_of)) >= floor_of[part]
+    ]
+    assert not wrong
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    long = {
+        str(module.relative_to(ROOT))
+        for package in MAY_IMPORT
+        for module in modules(package)
+        if len(module.read_text().splitlines()) > MOST_LINES
+    }
+    assert long <= LONGER_FILES
+
+
 def test_policies_read_no_clock_and_make_no_chance() -> None:
     for module in modules("policies"):
         for line, name in imports(module):
@@ -83,9 +124,15 @@ def test_policies_read_no_clock_and_make_no_chance() -> None:
 
 def test_importing_a_package_does_not_bring_in_locust_or_gevent() -> None:
     """They monkey-patch, which hangs a notebook's kernel."""
+    packages = [
+        ".".join(module.parent.relative_to(ROOT).parts)
+        for package in MAY_IMPORT
+        for module in modules(package)
+        if module.name == "__init__.py"
+    ]
     program = (
         "import sys\n"
-        f"for name in {list(MAY_IMPORT)}:\n"
+        f"for name in {packages}:\n"
         "    __import__(name)\n"
         "    for patcher in {'locust', 'gevent'} & sys.modules.keys():\n"
         "        sys.exit(f'import {name} imports {patcher}')\n"

@@ -1,4 +1,9 @@
-"""Admission: which objects may enter a cache. One file a policy; look at `base` first."""
+"""Admission policies: which objects may enter a cache at all.
+
+Start with `base` (the interface and the registry of names), then `gated` (an admission policy in front
+of an eviction policy). Each other file is one policy. An admission policy belongs to one cache, which
+calls it under its own lock.
+"""
 
 from policies.admission.base import (
     Admission,

@@ -1,4 +1,4 @@
-"""What every admission policy is: a doorkeeper that is asked before the eviction policy."""
+"""The interface of admission policies: an object that is asked before the eviction policy."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from policies.registry import Registry
 
 
 class Admission(ABC):
-    """Which objects may enter a cache at all.
+    """Which objects may enter a cache.
 
     Parameters
     ----------
     capacity : int
         Bytes of the cache.
     argument : str, optional
-        What stood in parentheses behind the name, for a policy that takes something.
+        The text in parentheses after the policy's name in the settings.
 
     Attributes
     ----------
     duels : bool
-        Whether `prefers` is asked about each object that would have to go for a new one.
+        Whether the cache must ask `prefers` about every object that would be evicted for a new one.
 
     Raises
     ------
     ValueError
-        If the argument is not what the policy takes.
+        If the policy does not accept the argument.
     """
 
     duels = False
@@ -37,15 +37,22 @@ class Admission(ABC):
             raise ValueError(f"expected nothing in parentheses, not {argument!r}")
 
     def asked(self, key: Hashable, stored: int) -> None:
-        """A request for `key` came: a hit, or a miss whose answer is to be stored; `stored` objects are."""
+        """Called for every hit, and for every miss whose response is to be stored.
+
+        Parameters
+        ----------
+        key : hashable
+        stored : int
+            Number of objects in the cache.
+        """
         return
 
     @abstractmethod
     def admits(self, key: Hashable, size: int, stored: bool) -> bool:
-        """Whether `key`, of `size` bytes, may be kept; `stored` says whether it is there already."""
+        """Whether `key`, of `size` bytes, may be stored; `stored` tells whether it is stored already."""
 
     def prefers(self, key: Hashable, victim: Hashable) -> bool:
-        """Whether the new `key` is worth more than `victim`, which would have to go."""
+        """Whether the new `key` is worth more than `victim`, which would be evicted for it."""
         return True
 
 
@@ -56,12 +63,12 @@ _WRITTEN = re.compile(r"(\w+)(?:\((.*)\))?")
 
 
 def build_admission(text: str, capacity: int) -> Admission:
-    """The admission policy that a setting such as ``"size(64KiB)"`` names.
+    """The admission policy for a setting such as ``"size(64KiB)"``.
 
     Raises
     ------
     ValueError
-        If there is none, or if what stands in parentheses does not fit it.
+        If the name is unknown, or the policy does not accept the argument.
     """
     found = _WRITTEN.fullmatch(text)
     if found is None:
@@ -74,6 +81,6 @@ def build_admission(text: str, capacity: int) -> Admission:
 
 
 def check_admission(text: str) -> str:
-    """Return `text` if `build_admission` takes it, or raise its `ValueError` (for pydantic)."""
+    """Return `text` if it names an admission policy; raise `ValueError` if not (for pydantic)."""
     build_admission(text, 0)
     return text

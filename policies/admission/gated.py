@@ -1,4 +1,4 @@
-"""An eviction policy behind a doorkeeper, which together are an eviction policy again."""
+"""An eviction policy behind an admission policy; the pair is an eviction policy again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from policies.eviction import EvictionPolicy
 
 
 class Gated(EvictionPolicy):
-    """`policy` decides who goes, `admission` who may come.
+    """`policy` decides what is evicted, `admission` what may enter.
 
-    If the admission policy duels, the keys that `policy` would evict for a newcomer are chosen
-    first. They stay stored, as `_condemned`, as long as newcomers are worth less; one that is asked
-    for returns to `policy` as if it were new.
+    If the admission policy duels, the victims for a new object are chosen before it is admitted. They
+    stay stored, in `_victims`, while new objects are worth less. A victim that is asked for
+    returns to `policy` as if it were new.
 
     Parameters
     ----------
     policy : EvictionPolicy
-        Still empty; its capacity is what counts.
+        Still empty; its capacity counts.
     admission : Admission
     """
 
@@ -26,7 +26,7 @@ class Gated(EvictionPolicy):
         super().__init__(policy.capacity, rng=policy.rng)
         self.policy = policy
         self.admission = admission
-        self._condemned: dict[Hashable, None] = {}
+        self._victims: dict[Hashable, None] = {}
 
     def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
         stored = key in self
@@ -37,13 +37,13 @@ class Gated(EvictionPolicy):
         ):
             self.remove(key)
             return [key]
-        self._pardon(key, now)
+        self._restore(key, now)
         return super().insert(key, size, now)
 
     def touch(self, key: Hashable, now: float) -> None:
         self.admission.asked(key, len(self))
-        if key in self._condemned:
-            self._pardon(key, now)
+        if key in self._victims:
+            self._restore(key, now)
         else:
             self.policy.touch(key, now)
 
@@ -57,30 +57,30 @@ class Gated(EvictionPolicy):
         self.policy._change_size(key, self._sizes[key])
 
     def _evict(self, now: float) -> Hashable:
-        if not self._condemned:
+        if not self._victims:
             return self.policy._drop(now)
-        key = next(iter(self._condemned))
-        del self._condemned[key]
+        key = next(iter(self._victims))
+        del self._victims[key]
         return key
 
     def _forget(self, key: Hashable) -> None:
-        if key in self._condemned:
-            del self._condemned[key]
+        if key in self._victims:
+            del self._victims[key]
         else:
             self.policy.remove(key)
 
-    def _pardon(self, key: Hashable, now: float) -> None:
-        """Give `key` back to the policy, if it was condemned; there is room for it."""
-        if key in self._condemned:
-            del self._condemned[key]
+    def _restore(self, key: Hashable, now: float) -> None:
+        """Return the victim `key` to the policy; there is room for it."""
+        if key in self._victims:
+            del self._victims[key]
             self.policy.insert(key, self._sizes[key], now)
 
     def _wins(self, key: Hashable, size: int, now: float) -> bool:
-        """Whether the new `key` is worth more than each key that must go for it."""
+        """Whether the new `key` is worth more than every object that must be evicted for it."""
         if not self.admission.duels:
             return True
         needed = self.used + size - self.capacity
-        for victim in self._condemned:
+        for victim in self._victims:
             if needed <= 0:
                 return True
             if not self.admission.prefers(key, victim):
@@ -88,7 +88,7 @@ class Gated(EvictionPolicy):
             needed -= self._sizes[victim]
         while needed > 0:
             victim = self.policy._drop(now)
-            self._condemned[victim] = None
+            self._victims[victim] = None
             if not self.admission.prefers(key, victim):
                 return False
             needed -= self._sizes[victim]

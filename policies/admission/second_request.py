@@ -1,4 +1,4 @@
-"""Second request: what is asked for only once never enters."""
+"""Second request: an object enters only when it is asked for again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from policies.eviction.byte_queue import ByteQueue
 
 @admission_policy("second_request")
 class SecondRequest(Admission):
-    """Bypass an object once: admit it when it is asked for again.
+    """Refuse an object the first time, admit it the second time.
 
-    Keeps one-hit wonders out, most of the objects of a content delivery network. Keys are remembered
-    for as many bytes of objects as the cache has room for, oldest forgotten first. Constant cost.
-    B. M. Maggs, R. K. Sitaraman, "Algorithmic nuggets in content delivery", ACM SIGCOMM CCR 45(3),
-    2015 ("cache on second hit", with a Bloom filter; here the memory is exact).
+    This keeps out objects that are asked for only once, which are most objects of a content delivery
+    network. The policy remembers as many keys as fit into the cache by their bytes; the oldest is
+    forgotten first. Constant cost. B. M. Maggs, R. K. Sitaraman, "Algorithmic nuggets in content
+    delivery", ACM SIGCOMM CCR 45(3), 2015 ("cache on second hit", with a Bloom filter; here the memory
+    is exact).
     """
 
     def __init__(self, capacity: int, argument: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Size limit: large objects stay outside."""
+"""Size limit: large objects do not enter."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from policies.units import parse_size
 
 @admission_policy("size")
 class SizeLimit(Admission):
-    """Admit what counts for at most so many bytes, as in ``size(64KiB)``.
+    """Admit objects of at most so many charged bytes, as in ``size(64KiB)``.
 
-    One large object can push out hundreds of small ones: a limit trades bytes served from the cache
-    for hits. Constant cost, no memory. Shown to matter by M. Abrams et al., "Caching proxies:
-    limitations and potentials", 4th WWW Conference, 1995 ("LRU-threshold").
+    One large object can displace hundreds of small ones: a limit trades the byte hit ratio for the hit
+    ratio. Constant cost, no memory. M. Abrams et al., "Caching proxies: limitations and potentials",
+    4th WWW Conference, 1995 ("LRU-threshold"), showed that it matters.
     """
 
     def __init__(self, capacity: int, argument: str | None = None) -> None:

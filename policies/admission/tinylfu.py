@@ -1,4 +1,4 @@
-"""TinyLFU: the more popular one stays."""
+"""TinyLFU: the more popular object stays."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from policies.eviction.popularity import Popularity
 
 @admission_policy("tinylfu")
 class TinyLfu(Admission):
-    """Admit what was asked for more often lately than each object that would have to go for it.
+    """Admit an object if it was asked for more often lately than every object that must be evicted for it.
 
-    Works before any eviction policy, which names the objects that would go. Amortised constant
-    cost. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly efficient cache admission policy",
-    ACM Transactions on Storage 13(4), 2017; how it counts: `policies.eviction.Popularity`.
+    Works with every eviction policy, which chooses those objects. Amortised constant cost.
+    G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
+    Transactions on Storage 13(4), 2017. `policies.eviction.Popularity` counts the requests.
     """
 
     duels = True

@@ -1,4 +1,10 @@
-"""Balancing: which upstream gets a request. One file a policy; look at `base` first."""
+"""Balancing policies: which upstream of a service gets a request.
+
+Start with `base`: `Upstreams` (the state that a policy may see), `Balancer` (the interface), `Dispatch`
+(one service's balancer with the count of outstanding requests). Each other file is one policy, named
+as in the settings; `load_tracking`, `latency`, `hashing` and `whole_weights` are shared by several of
+them. The callers of a `Dispatch` lock it; the simulator has one thread.
+"""
 
 from policies.balancing.base import (
     Balancer,

@@ -1,7 +1,7 @@
-"""What every balancer is: a choice among upstreams, made from what is known about them.
+"""The interface of balancers: a choice among upstreams, based on what the proxy knows about them.
 
-Load is the number of *outstanding* requests, waiting and in service, that this proxy has sent to
-an upstream. It is counted here, once, for both twins.
+The load of an upstream is the number of its *outstanding* requests from this proxy, waiting and in
+service. `Dispatch` counts them for the real proxy and the simulator.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ class Upstreams:
     weight : sequence of float
         One positive number per upstream: its share relative to the others.
     slow_start : float
-        Seconds in which an upstream that comes back rises to its full weight, in tenths; 0: at once.
+        Seconds in which an upstream that comes back rises to its full weight, in tenths; with 0, it
+        has its full weight at once.
 
     Attributes
     ----------
     load : list of int
         Outstanding requests of every upstream.
     weight : list of float
-        Weight of every upstream, as slow start lets it count now. Replaced by a new list when it
-        changes.
+        Current weight of every upstream under slow start. A change replaces the list.
     share : list of float
-        What slow start leaves of every upstream: 0.1 to 1.
+        Current part of its full weight that slow start gives every upstream: 0.1 to 1.
     available : list of int
-        Indices that may be picked, in order, never empty. Replaced by a new list when it changes.
+        Sorted indices of the upstreams that may be picked; never empty. A change replaces the list.
     equal : bool
-        Whether all weights are the same now.
+        Whether all weights are equal now.
     next_step : float
-        When slow start has to `advance`.
+        When `advance` is due.
     """
 
     STEPS = 10
@@ -57,11 +57,11 @@ class Upstreams:
         self.next_step = math.inf
 
     def cost(self, index: int) -> float:
-        """Load per weight that one more request would bring upstream `index` to."""
+        """Load per weight of upstream `index` after one more request."""
         return (self.load[index] + 1) / self.weight[index]
 
     def mark_down(self, index: int) -> bool:
-        """Upstream `index` may not be picked; refused with ``False`` if it is the last that may."""
+        """Exclude upstream `index`; does nothing and returns ``False`` if it is the last one available."""
         left = [other for other in self.available if other != index]
         if not left:
             return False
@@ -70,14 +70,14 @@ class Upstreams:
         return True
 
     def mark_up(self, index: int, now: float) -> None:
-        """Upstream `index` may be picked again, if it was down, and slowly at first."""
+        """Include upstream `index` again if it was down; slow start begins."""
         if index not in self.available:
             self.available = sorted((*self.available, index))
             self._back_since[index] = now
             self._take_step(now)
 
     def advance(self, now: float) -> None:
-        """It is `now`: let those that came back take the steps that are due."""
+        """Take the steps of slow start that are due at `now`."""
         if now >= self.next_step:
             self._take_step(now)
 
@@ -103,9 +103,9 @@ class Balancer(ABC):
     Parameters
     ----------
     upstreams : Upstreams
-        The state to decide from; it belongs to the caller and changes between calls.
+        The state to decide from; the caller owns it and changes it between calls.
     rng : random.Random
-        Where chance comes from. A balancer never calls `random` itself.
+        The only source of random numbers.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
@@ -120,21 +120,21 @@ class Balancer(ABC):
         Parameters
         ----------
         key : str or None
-            What the request is hashed by (its source), for balancers that keep affinity.
+            What the request is hashed by (its source), for balancers with affinity.
         now : float
             Seconds on the caller's clock.
         """
 
     def started(self, index: int) -> None:
-        """A request goes to upstream `index` without a pick, for balancers that keep books of loads."""
+        """A request goes to upstream `index` without a pick; for balancers that track loads."""
         return
 
     def finished(self, index: int, elapsed: float, now: float) -> None:
-        """Upstream `index` answered after `elapsed` seconds, for balancers that learn from it."""
+        """Upstream `index` answered after `elapsed` seconds; for balancers that learn from it."""
         return
 
     def _outdated(self) -> bool:
-        """Whether availability or weights changed since the last call, for balancers with tables."""
+        """Whether availability or weights changed since the last call; for balancers with tables."""
         available, weight = self.upstreams.available, self.upstreams.weight
         if self._known is not None and self._known[0] is available and self._known[1] is weight:
             return False
@@ -142,33 +142,33 @@ class Balancer(ABC):
         return True
 
     def _draw(self) -> int:
-        """Any available upstream, with equal chances; less often one in slow start."""
+        """Any available upstream, with equal probabilities; less often one in slow start."""
         available, share = self.upstreams.available, self.upstreams.share
         while True:
             index = available[int(self.rng.random() * len(available))]
             if share[index] == 1.0 or self.rng.random() < share[index]:
                 return index
 
-    def _sits_out(self, index: int) -> bool:
-        """Whether slow start gives this request to another one, for balancers without weights."""
+    def _skipped_in_slow_start(self, index: int) -> bool:
+        """Whether slow start gives this request to another upstream; for balancers without weights."""
         share = self.upstreams.share[index]
         return share < 1.0 and self.rng.random() >= share
 
 
 FAILED_SECONDS = 1.0
-"""What a failure counts as at least, for balancers that learn from latencies."""
+"""Least latency that a failure counts as, for balancers that learn from latencies."""
 
 balancing_policies: Registry[Balancer] = Registry("balancing policy")
 balancing_policy = balancing_policies.register
 
 
 def dispatch_rng(seed: int | None, service: str) -> random.Random:
-    """The chance of one service's balancer: the same draws in both twins for the same seed."""
+    """The random numbers of one service's balancer: the same for the real proxy and the simulator."""
     return random.Random() if seed is None else random.Random(f"{seed}/{service}")
 
 
 class Dispatch:
-    """One service's balancer with its books: who was picked, and what is outstanding.
+    """One service's balancer and the count of its outstanding requests.
 
     Parameters
     ----------
@@ -177,21 +177,21 @@ class Dispatch:
     weight : sequence of float
         Weight of every upstream.
     rng : random.Random
-        Handed to the balancer.
+        For the balancer.
     slow_start : float
         Seconds, see `Upstreams`.
     snapshot : float
-        Seconds between two looks at the loads, from the first request on; the balancer decides by
-        each until the next (the periodic updates of M. Mitzenmacher, "How useful is old
-        information?", IEEE Transactions on Parallel and Distributed Systems 11, 2000); 0: it always
-        knows them.
+        Seconds between two updates of the loads, from the first request on; the balancer uses each
+        snapshot until the next (the periodic updates of M. Mitzenmacher, "How useful is old
+        information?", IEEE Transactions on Parallel and Distributed Systems 11, 2000). With 0, the
+        balancer always knows the loads.
 
     Attributes
     ----------
     upstreams : Upstreams
         What the balancer sees.
     outstanding : list of int
-        Requests under way on every upstream, now, whatever the balancer knows of them.
+        Current outstanding requests of every upstream, whatever the balancer sees.
 
     Notes
     -----
@@ -208,47 +208,47 @@ class Dispatch:
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
         self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
-        self._snapshot, self._first_look = snapshot, math.nan
-        self._next_look = -math.inf if snapshot else math.inf
+        self._snapshot, self._first_snapshot = snapshot, math.nan
+        self._next_snapshot = -math.inf if snapshot else math.inf
         self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float, failed: Collection[int] = ()) -> int:
         """Pick an upstream for a request and count the request as outstanding there.
 
-        One that is asked again, because upstreams have `failed` it, goes to the least loaded of the
-        others; if all have failed it, the balancer begins anew.
+        A request that upstreams have `failed` goes to the least loaded of the others; if all have failed
+        it, the balancer picks as for a new request.
         """
         upstreams = self.upstreams
         if now >= upstreams.next_step:
             upstreams.advance(now)
-        if now >= self._next_look:
-            self._look(now)
+        if now >= self._next_snapshot:
+            self._take_snapshot(now)
         others = [index for index in upstreams.available if index not in failed] if failed else []
-        index = self._instead(others) if others else self.balancer.pick(key, now)
+        index = self._least_loaded(others) if others else self.balancer.pick(key, now)
         self.outstanding[index] += 1
         return index
 
     def finish(self, index: int, elapsed: float, now: float, failed: bool = False) -> None:
         """The request on upstream `index` ended `elapsed` seconds after its start.
 
-        One that has `failed` counts as a slow one: else who fails at once would look fast to
-        balancers that learn from latencies, and be sent everything.
+        A `failed` request counts as a slow one. Otherwise an upstream that fails at once would look fast
+        to balancers that learn from latencies, and they would send it everything.
         """
         self.outstanding[index] -= 1
         self.balancer.finished(index, max(elapsed, FAILED_SECONDS) if failed else elapsed, now)
 
-    def _instead(self, others: list[int]) -> int:
+    def _least_loaded(self, others: list[int]) -> int:
         least = min(map(self.upstreams.cost, others))
         ties = [index for index in others if self.upstreams.cost(index) == least]
         index = ties[int(self.balancer.rng.random() * len(ties))]
         self.balancer.started(index)
         return index
 
-    def _look(self, now: float) -> None:
-        if self._next_look == -math.inf:
-            self._first_look = now  # not a round time: so both twins look at the same moments
-        looks = (now - self._first_look) // self._snapshot + 1
-        self._next_look = self._first_look + looks * self._snapshot
+    def _take_snapshot(self, now: float) -> None:
+        if self._next_snapshot == -math.inf:
+            self._first_snapshot = now  # not a round time, so that proxy and simulator agree
+        snapshots = (now - self._first_snapshot) // self._snapshot + 1
+        self._next_snapshot = self._first_snapshot + snapshots * self._snapshot
         upstreams = self.upstreams
         upstreams.load[:] = self.outstanding
-        upstreams.weight = list(upstreams.weight)  # tells balancers with books to begin them anew
+        upstreams.weight = list(upstreams.weight)  # tells balancers with tables to rebuild them

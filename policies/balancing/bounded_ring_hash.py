@@ -1,4 +1,4 @@
-"""Bounded ring hash: consistent hashing, but nobody gets far more than the mean."""
+"""Bounded ring hash: consistent hashing with a limit to every upstream's load."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from policies.balancing.ring_hash import Ring
 class BoundedRingHash(LoadTracking):
     """The first upstream clockwise from the source's hash that is not full.
 
-    Full is who has its weight's part of 1.25 times all outstanding requests, with the new one,
-    rounded up. So affinity is kept while load allows it. Logarithmic cost, and a walk over a bounded
-    number of points on average. V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing with
-    bounded loads", SODA 2018.
+    An upstream is full if it has its weight's share of 1.25 times all outstanding requests, including the
+    new one, rounded up. So affinity is kept while load allows it. Logarithmic cost, and on average a
+    walk over a bounded number of points. V. Mirrokni, M. Thorup, M. Zadimoghaddam, "Consistent hashing
+    with bounded loads", SODA 2018.
     """
 
     BOUND = 1.25

@@ -1,4 +1,4 @@
-"""Hashes that are the same in every process, on every machine, in both twins."""
+"""Hashes that are the same in every process and on every machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ BITS = 64
 
 
 def stable_hash(text: str) -> int:
-    """A 64-bit hash of `text`; Python's own differs from process to process."""
+    """A 64-bit hash of `text`; Python's own hash differs between processes."""
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
 def hash_key(key: str | None, rng: random.Random) -> int:
-    """The hash of what a request is hashed by; without a key, any number."""
+    """The hash of a request's key; a random number without a key."""
     return rng.getrandbits(BITS) if key is None else stable_hash(key)

@@ -1,4 +1,4 @@
-"""Join idle queue: who has nothing to do reports, and is served first."""
+"""Join idle queue: an upstream reports when it becomes idle."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 
 @balancing_policy("join_idle_queue")
 class JoinIdleQueue(Balancer):
-    """The upstream that has been idle the longest; if none is idle, any, by chance.
+    """The upstream that has been idle the longest; if none is idle, a random one.
 
-    No load is compared: an upstream joins the queue when its last request ends. Weights are not
-    looked at. Constant cost, amortised. Y. Lu et al., "Join-Idle-Queue: a novel load balancing
+    An upstream joins the queue when its last outstanding request ends; no loads are compared. Weights
+    are ignored. Constant cost, amortised. Y. Lu et al., "Join-Idle-Queue: a novel load balancing
     algorithm for dynamically scalable web services", Performance Evaluation 68(11), 2011.
     """
 
@@ -33,7 +33,7 @@ class JoinIdleQueue(Balancer):
         for _ in range(len(self._idle)):
             index = self._idle.popleft()
             if load[index] == 0:
-                if not self._sits_out(index):
+                if not self._skipped_in_slow_start(index):
                     return index
                 self._idle.append(index)
         return self._draw()

@@ -1,4 +1,4 @@
-"""Moving averages of how long upstreams take, which fade while nothing is heard."""
+"""Moving averages of the latencies of upstreams, which decay over time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import math
 class Latency:
     """An exponentially weighted average of each upstream's recent latencies.
 
-    It fades towards zero while an upstream does not answer, so that one that was slow is tried again
-    some day. Constant cost.
+    It decays towards zero while an upstream does not answer, so that a slow upstream is tried again
+    later. Constant cost.
 
     Parameters
     ----------
@@ -21,11 +21,11 @@ class Latency:
     Attributes
     ----------
     rank : list of float
-        Orders the upstreams by the latency to expect, at any time: all fade alike.
+        Orders the upstreams by expected latency, at any time, because all averages decay alike.
     """
 
     DECAY = 10.0
-    """Seconds in which what was learnt falls to 1/e."""
+    """Seconds in which an average decays to 1/e."""
 
     def __init__(self, count: int, *, peak: bool) -> None:
         self._peak = peak
@@ -46,6 +46,6 @@ class Latency:
         self.rank[index] = math.log(average) + now / self.DECAY if average else -math.inf
 
     def expected(self, index: int, now: float) -> float:
-        """Seconds; 0 if nothing is known."""
+        """Expected latency in seconds; 0 if unknown."""
         average = self._average[index]
         return average * math.exp((self._since[index] - now) / self.DECAY) if average else 0.0

@@ -9,17 +9,16 @@ from policies.balancing.base import Upstreams, balancing_policy
 from policies.balancing.load_tracking import LoadTracking
 
 FEW = 8
-"""Upstreams, up to which a look at each is quicker than books are."""
+"""Up to so many upstreams, it is faster to look at each than to keep buckets."""
 
 
 @balancing_policy("least_requests")
 class LeastRequests(LoadTracking):
-    """The upstream with the fewest outstanding requests per weight; ties are broken by chance.
+    """The upstream with the fewest outstanding requests per weight; ties are broken at random.
 
-    A few upstreams are looked at one by one. Of many, those of the same cost share a bucket, and a
-    heap knows the cheapest: the cost of a pick does not grow with the number of upstreams. "Join the
-    shortest queue": W. Winston, "Optimality of the shortest line discipline", J. Applied
-    Probability 14, 1977.
+    A few upstreams are compared one by one. Many are kept in buckets of equal cost, with a heap of the
+    costs, so that the cost of a pick does not grow with their number. "Join the shortest queue":
+    W. Winston, "Optimality of the shortest line discipline", J. Applied Probability 14, 1977.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""A balancer that keeps its books by load up to date instead of looking at every upstream."""
+"""The base class of balancers that follow changes of load instead of looking at every upstream."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from policies.balancing.base import Balancer, Upstreams
 
 
 class LoadTracking(Balancer):
-    """Is told which loads changed since the last pick.
+    """Learns which loads changed since the last pick.
 
-    Between two picks loads change only of the upstream that was picked and of those that finished.
+    Between two picks, only the loads of the picked upstream and of those that finished change.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
@@ -42,11 +42,11 @@ class LoadTracking(Balancer):
 
     @abstractmethod
     def _rebuild(self) -> None:
-        """Availability or weights changed: begin anew, from all loads."""
+        """Availability or weights changed: rebuild everything from all loads."""
 
     @abstractmethod
     def _load_changed(self, index: int, before: int, after: int) -> None:
-        """Take note that one upstream's load changed."""
+        """Record that one upstream's load changed."""
 
     @abstractmethod
     def _choose(self, key: str | None) -> int:

@@ -1,4 +1,4 @@
-"""Maglev hashing: a table that every upstream fills in its own order."""
+"""Maglev hashing: a look-up table that every upstream fills in a different order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 from policies.balancing.hashing import hash_key, stable_hash
 
 SIZES = (8191, 131071, 1048573, 16777213)
-"""Primes: the first with room for a hundred places for each upstream is the size of the table."""
+"""Primes: the size of the table is the first that is at least a hundred per upstream."""
 
 
 @balancing_policy("maglev")
 class Maglev(Balancer):
-    """A table of upstreams, looked up at the source's hash.
+    """A table of upstreams, looked up by the source's hash.
 
-    The available upstreams take turns, as often as their weights say, to take the next free place
-    in an order of their own. Shares are equal within about 1 %; when one comes or goes, few other
-    sources move than its own. Constant cost; a change fills the table anew, at about 0.5 µs for each
-    place. D. E. Eisenbud et al., "Maglev: a fast and reliable software network load balancer",
-    NSDI 2016; weights as Envoy has them.
+    The available upstreams take turns, in proportion to their weights. At each turn, an upstream takes the
+    next free slot in its own order of slots. Shares are equal within about 1 %. When an upstream comes or
+    goes, few sources move besides its own. Constant cost; a change refills the table, at about 0.5 µs
+    per slot. D. E. Eisenbud et al., "Maglev: a fast and reliable software network load balancer", NSDI
+    2016; weights as in Envoy.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

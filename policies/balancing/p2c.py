@@ -7,11 +7,11 @@ from policies.balancing.base import Balancer, balancing_policy
 
 @balancing_policy("p2c")
 class PowerOfTwoChoices(Balancer):
-    """Two different upstreams by chance; the one with fewer outstanding requests per weight.
+    """Of two different random upstreams, the one with fewer outstanding requests per weight.
 
-    Constant cost, and nearly as short a tail as looking at all of them. A subclass with another
-    number of `CHOICES` draws as many. M. Mitzenmacher, "The power of two choices in randomized load
-    balancing", IEEE TPDS 12(10), 2001.
+    Constant cost, and nearly as short a tail as comparing all upstreams. A subclass can draw another
+    number of `CHOICES`. M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE
+    TPDS 12(10), 2001.
     """
 
     CHOICES = 2

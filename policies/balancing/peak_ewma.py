@@ -1,4 +1,4 @@
-"""Peak EWMA: two choices by load and recent latency."""
+"""Peak EWMA: two random choices, compared by load and recent latency."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from policies.balancing.latency import Latency
 
 @balancing_policy("peak_ewma")
 class PeakEwma(Balancer):
-    """Two different upstreams by chance; the one with less latency times load, per weight.
+    """Of two different random upstreams, the one with the lower latency times load, per weight.
 
-    Latency is a moving average over about ten seconds that jumps to every peak at once and sinks
-    slowly, so a slow upstream is left alone quickly and tried again later. One that is busy and has
-    never answered is the last choice. Constant cost. Finagle's ``PeakEwma`` (Twitter, 2015),
-    described in C. Oliveira, "Beyond round robin: load balancing for latency", Buoyant, 2016.
+    Latency is a moving average over about ten seconds that rises to every peak at once and falls slowly.
+    So a slow upstream is avoided quickly and tried again later. A busy upstream that has never answered
+    is the last choice. Constant cost. Finagle's ``PeakEwma`` (Twitter, 2015), described in C. Oliveira,
+    "Beyond round robin: load balancing for latency", Buoyant, 2016.
     """
 
     UNKNOWN = 1e6

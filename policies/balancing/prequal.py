@@ -1,4 +1,4 @@
-"""Prequal: among those that are not too loaded, the fastest."""
+"""Prequal: the fastest upstream among those with little load."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from policies.balancing.latency import Latency
 
 @balancing_policy("prequal")
 class Prequal(Balancer):
-    """Of sixteen probed upstreams, the one with the least latency that is not hot.
+    """Of sixteen probed upstreams, the one with the lowest latency that is not hot.
 
-    With each request three upstreams are probed, by chance, and join a pool of the last sixteen.
-    Hot is who has more requests in flight, per weight, than 84 % of the others. B. Wydrowski et al.,
-    "Load is not what you should balance: introducing Prequal", NSDI 2024.
+    Every request probes three random upstreams; a pool holds the last sixteen. An upstream is hot if it
+    has more requests in flight, per weight, than 84 % of the others. B. Wydrowski et al., "Load is not
+    what you should balance: introducing Prequal", NSDI 2024.
 
-    A probe here asks nobody: it looks at what the proxy knows of that upstream itself, its
-    outstanding requests and its latency of late, so it is never stale, and its threshold is the
-    pool's. In the paper each server reports both, for the requests of all its clients, and probes
-    age. Constant cost, about ten times that of two choices.
+    A probe sends nothing here: it reads the proxy's own knowledge of the upstream, its outstanding
+    requests and its recent latency. So it is never stale, and the threshold is taken over the pool. In
+    the paper each server reports both, over the requests of all its clients, and probes age. Constant
+    cost, about ten times that of two choices.
     """
 
     PROBES = 3
@@ -36,7 +36,7 @@ class Prequal(Balancer):
         upstreams, pool = self.upstreams, self._pool
         if self._outdated():
             pool.clear()
-        if upstreams.next_step == math.inf:  # nobody is in slow start: any upstream, with equal chances
+        if upstreams.next_step == math.inf:  # no upstream is in slow start
             available, chance = upstreams.available, self.rng.random
             count = len(available)
             for _ in range(self.PROBES):
@@ -54,7 +54,7 @@ class Prequal(Balancer):
             last += 1
         chosen = min(ordered[: last + 1], key=self._latency.rank.__getitem__)
         del pool[chosen]
-        pool[chosen] = None  # last: among equals, as loaded as each other, the one chosen longest ago goes
+        pool[chosen] = None  # moved to the end: among equal upstreams, the least recently chosen is next
         return chosen
 
     def finished(self, index: int, elapsed: float, now: float) -> None:

@@ -13,12 +13,12 @@ MASK = 2**BITS - 1
 
 @balancing_policy("rendezvous_hash")
 class RendezvousHash(Balancer):
-    """The upstream whose hash together with the source's is the highest, by weight.
+    """The upstream with the highest hash together with the source's, by weight.
 
-    When one comes or goes, only its own share of the sources moves. Linear cost, about 0.4 µs for
-    each upstream; constant for a source among the last `REMEMBERED` ones. D. G. Thaler,
-    C. V. Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM ToN 6(1), 1998;
-    weights as in C. Schindelhauer, G. Schomaker, "Weighted distributed hash tables", SPAA 2005.
+    When an upstream comes or goes, only its own share of the sources moves. Linear cost, about 0.4 µs per
+    upstream; constant for one of the last `REMEMBERED` sources. D. G. Thaler, C. V. Ravishankar, "Using
+    name-based mappings to increase hit rates", IEEE/ACM ToN 6(1), 1998; weights as in C. Schindelhauer,
+    G. Schomaker, "Weighted distributed hash tables", SPAA 2005.
     """
 
     REMEMBERED = 2**16
@@ -49,7 +49,7 @@ class RendezvousHash(Balancer):
 
 
 def _mix(number: int) -> int:
-    """Spread 64 bits over 64 bits (S. Vigna's splitmix64, 2015)."""
+    """Mix 64 bits (S. Vigna's splitmix64, 2015)."""
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & MASK
     number = (number ^ number >> 27) * 0x94D049BB133111EB & MASK
     return number ^ number >> 31

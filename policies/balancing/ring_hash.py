@@ -1,4 +1,4 @@
-"""Ring hash: consistent hashing with many points for each upstream."""
+"""Ring hash: consistent hashing with many points per upstream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from policies.balancing.hashing import hash_key
 
 
 class Ring:
-    """Points on a circle, each of one upstream, as many as its weight says.
+    """Points on a circle; every upstream owns points in proportion to its weight.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Ring:
         self.owners = [owner for _, owner in points]
 
     def place(self, number: int) -> int:
-        """The first point behind a 64-bit number, clockwise."""
+        """The place in `owners` of the first point clockwise from a 64-bit number."""
         place = bisect(self._points, number)
         return place if place < len(self._points) else 0
 
@@ -54,9 +54,9 @@ class Ring:
 class RingHash(Balancer):
     """The first available upstream clockwise from the source's hash on a ring of points.
 
-    When one comes or goes, only the sources next to its points move. 160 points each make the
-    shares equal within about 8 %. Logarithmic cost. D. Karger et al., "Consistent hashing and random
-    trees", STOC 1997; points by weight as in R. Jones's libketama, 2007.
+    When an upstream comes or goes, only the sources next to its points move. With 160 points each, shares
+    are equal within about 8 %. Logarithmic cost. D. Karger et al., "Consistent hashing and random trees",
+    STOC 1997; points by weight as in R. Jones's libketama, 2007.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

@@ -9,10 +9,10 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 
 @balancing_policy("round_robin")
 class RoundRobin(Balancer):
-    """Each available upstream in turn, whatever its weight and load. Constant cost.
+    """Each available upstream in turn, regardless of weight and load. Constant cost.
 
-    One in slow start is passed over with the chance that it lacks to its full share. J. B. Nagle,
-    "On packet switches with infinite storage", RFC 970, 1985.
+    An upstream in slow start is skipped with a probability of one minus its share. J. B. Nagle, "On
+    packet switches with infinite storage", RFC 970, 1985.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
@@ -24,5 +24,5 @@ class RoundRobin(Balancer):
         while True:
             index = available[self._turn % len(available)]
             self._turn += 1
-            if self.upstreams.share[index] == 1.0 or not self._sits_out(index):
+            if self.upstreams.share[index] == 1.0 or not self._skipped_in_slow_start(index):
                 return index

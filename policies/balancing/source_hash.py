@@ -1,4 +1,4 @@
-"""Source hash: the same source, the same upstream."""
+"""Source hash: requests from the same source go to the same upstream."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from policies.balancing.whole_weights import whole_weights
 class SourceHash(Balancer):
     """The hash of the request's source, modulo the sum of the weights.
 
-    Logarithmic cost. When an upstream comes or goes nearly all sources move (10 of 11 from ten to
-    eleven): what consistent hashing mends. As nginx's ``ip_hash`` (I. Sysoev, 2004); its modulus is
+    Logarithmic cost. When an upstream comes or goes, nearly all sources move (10 of 11 from ten to eleven
+    upstreams); consistent hashing avoids that. As nginx's ``ip_hash`` (I. Sysoev, 2004); the modulus is
     Knuth's division method, "The art of computer programming" 3, section 6.4, 1973.
     """
 

@@ -1,4 +1,4 @@
-"""Random: any upstream, with equal chances."""
+"""Random: any upstream, with equal probabilities."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from policies.balancing.base import Balancer, balancing_policy
 
 @balancing_policy("random")
 class UniformRandom(Balancer):
-    """Any available upstream, with equal chances; fewer for one in slow start. Constant cost, no state.
+    """Any available upstream, with equal probabilities; less often one in slow start.
 
-    The baseline of Y. Azar et al., "Balanced allocations", SIAM J. Computing 29(1), 1999: n requests
-    on n upstreams leave about log n / log log n on the fullest.
+    Constant cost, no state. The baseline of Y. Azar et al., "Balanced allocations", SIAM J.
+    Computing 29(1), 1999: n requests on n upstreams leave about log n / log log n on the fullest.
     """
 
     def pick(self, key: str | None, now: float) -> int:

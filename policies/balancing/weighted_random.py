@@ -1,4 +1,4 @@
-"""Weighted random: chances in proportion to weights."""
+"""Weighted random: probabilities in proportion to weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 
 @balancing_policy("weighted_random")
 class WeightedRandom(Balancer):
-    """Any available upstream, with a chance in proportion to its weight, whatever its load.
+    """Any available upstream, with a probability in proportion to its weight, regardless of its load.
 
-    Logarithmic cost: a search in the running sums of the weights, the inversion method of
-    L. Devroye, "Non-uniform random variate generation", 1986, chapter III.2.
+    Logarithmic cost: a search in the running sums of the weights, the inversion method of L. Devroye,
+    "Non-uniform random variate generation", 1986, chapter III.2.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

@@ -10,12 +10,12 @@ from policies.balancing.whole_weights import whole_weights
 
 @balancing_policy("weighted_round_robin")
 class WeightedRoundRobin(Balancer):
-    """Each in turn, as often as its weight says, and as evenly spread as can be.
+    """Each upstream in turn, as often as its weight says, spread as evenly as possible.
 
-    Before each turn every upstream gains its weight; the one that has most is picked and pays the
-    sum of all weights. After as many picks as that sum all are at zero again, so the first cycle is
-    worked out, at linear cost, and remembered: then the cost is constant. The "smooth" weighted
-    round robin of nginx (I. Sysoev, M. Dounin, upstream module, 2012).
+    Before each pick, every upstream gains its weight. The upstream with the most credit is picked and
+    pays the sum of all weights. After as many picks as that sum, all credits are zero again. So the first
+    cycle is computed, at linear cost per pick, and remembered; after that the cost is constant. The
+    "smooth" weighted round robin of nginx (I. Sysoev, M. Dounin, upstream module, 2012).
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

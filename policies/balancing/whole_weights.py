@@ -1,4 +1,4 @@
-"""Weights as whole numbers, for balancers that deal out turns or places."""
+"""Integer weights, for balancers that assign turns or slots."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 MOST = 2**16
-"""What whole weights sum up to at most, as long as there are fewer upstreams."""
+"""Largest sum of integer weights, unless there are more upstreams."""
 
 
 def whole_weights(weights: Sequence[float]) -> list[int]:
-    """The smallest whole numbers in the same proportions, or near ones with a sum of about `MOST`.
+    """The smallest integers in the same proportions, or in similar ones with a sum of about `MOST`.
 
     Examples
     --------

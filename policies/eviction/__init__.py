@@ -1,4 +1,10 @@
-"""Eviction: which objects stay in a cache. One file a policy; look at `base` first."""
+"""Eviction policies: which objects stay in a cache of bounded size.
+
+Start with `base` (the interface, the byte count and the registry of names), then `fifo` and `lru`,
+the two simplest policies. Each other file is one policy, named as in the settings; `byte_queue`,
+`lowest_first` and `popularity` are the data structures that several of them share. `belady` knows the
+future: it is a bound for traces. A policy belongs to one cache, which calls it under its own lock.
+"""
 
 from policies.eviction.arc import Arc
 from policies.eviction.base import (

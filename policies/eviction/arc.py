@@ -11,13 +11,13 @@ from policies.eviction.byte_queue import ByteQueue
 
 @eviction_policy("arc")
 class Arc(EvictionPolicy):
-    """Objects asked for once and objects asked for again, and a share that learns from regret.
+    """Two queues, for objects asked for once and again, whose sizes adapt to what was evicted too early.
 
-    `once` and `again` are LRU queues (the paper's T1 and T2); each has a ghost queue of the keys
-    that it lost (B1 and B2). A request for a ghost shifts `target`, the bytes that `once` should
-    have, towards the queue that lost it. Constant cost. N. Megiddo, D. S. Modha, "ARC: a
-    self-tuning, low overhead replacement cache", FAST 2003. The same hits as libCacheSim's ARC on
-    equal sizes; where sizes differ, a ghost here shifts the target by its size times their ratio.
+    `once` and `again` are LRU queues (the paper's T1 and T2). Each has a ghost queue of the keys that it
+    evicted (B1 and B2). A request for a ghost moves `target`, the bytes that `once` should have, in favour
+    of the queue that evicted it. Constant cost. N. Megiddo, D. S. Modha, "ARC: a self-tuning, low
+    overhead replacement cache", FAST 2003. The hits equal those of libCacheSim's ARC for equal sizes;
+    with different sizes, a ghost moves the target by its size times the ratio of the ghost queues.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:
@@ -72,7 +72,7 @@ class Arc(EvictionPolicy):
         (self._again if key in self._again else self._once).remove(key)
 
     def _learn(self, ghosts: ByteQueue, size: int) -> None:
-        """Shift the target: the fewer ghosts there are on this side, the more each one counts."""
+        """Move the target; a ghost counts more if its ghost queue is the smaller one."""
         mine = ghosts is self._once_ghosts
         others = self._again_ghosts if mine else self._once_ghosts
         step = size * max(others.used / max(1, ghosts.used), 1.0)

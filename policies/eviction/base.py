@@ -1,7 +1,7 @@
-"""What every eviction policy is: a byte-bounded set of keys that decides who must go.
+"""The interface of eviction policies: a byte-bounded set of keys that decides which key to evict.
 
-A policy knows keys and sizes, never the objects. Both twins call the same class: the real proxy
-behind its lock, the simulator in simulated time.
+A policy knows keys and sizes, never the objects. The real proxy and the simulator call the same
+classes: the real proxy under its lock, the simulator in simulated time.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Hashable, Sequence
 from policies.registry import Registry
 
 ENTRY_OVERHEAD = 512
-"""Bytes that an object is charged beyond its body, unless its head is larger: head and index."""
+"""Bytes that an object is charged for its head and index entry, unless its head is larger."""
 
 
 def charged_size(body: int, head: int = 0) -> int:
-    """Bytes that a stored object counts against a cache's capacity.
+    """Bytes that a stored object counts against the capacity.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ class EvictionPolicy(ABC):
     Parameters
     ----------
     capacity : int
-        Bytes; with sizes of 1, a number of objects.
+        Bytes; or a number of objects, if all sizes are 1.
     rng : random.Random, optional
-        Where a policy's chance comes from. A policy never calls `random` itself.
+        The only source of random numbers.
 
     Notes
     -----
-    A new policy writes four methods: `touch` (a hit), `_admit` (a new key), `_evict` (choose
-    and drop one key), `_forget` (this key went for another reason). The base class keeps sizes
-    and the byte count. `now` is in seconds on the caller's clock and never runs backwards.
+    A new policy implements four methods: `touch` (a hit), `_admit` (a new key), `_evict` (choose and drop
+    one key), `_forget` (a key is removed for another reason). The base class keeps the sizes and the byte
+    count. `now` is in seconds on the caller's clock and never decreases.
     """
 
     def __init__(self, capacity: int, *, rng: random.Random | None = None) -> None:
@@ -59,14 +59,13 @@ class EvictionPolicy(ABC):
         return len(self._sizes)
 
     def insert(self, key: Hashable, size: int, now: float) -> list[Hashable]:
-        """Store `key` and make room for it.
+        """Store `key` and make room for it; a stored key counts as touched and gets the new size.
 
         Returns
         -------
         list
-            The keys that are not stored any more: victims, and `key` itself if it is refused
-            because it is larger than the capacity. A key that is there already is taken as
-            touched, with its new size.
+            The keys that are no longer stored: the victims, and `key` itself if it is larger than the
+            capacity.
         """
         if size > self.capacity:
             self.remove(key)
@@ -83,17 +82,19 @@ class EvictionPolicy(ABC):
             victim = self._evict(now)
             self.used -= self._sizes.pop(victim)
             gone.append(victim)
-        self._store(key, size, now)
+        self._sizes[key] = size
+        self.used += size
+        self._admit(key, size, now)
         return gone
 
     def remove(self, key: Hashable) -> None:
-        """Drop `key` for a reason that is not the policy's (purged, expired). Unknown keys are fine."""
+        """Drop `key` for a reason outside of the policy (purged, expired); an unknown key is ignored."""
         if key in self._sizes:
             self._forget(key)
             self.used -= self._sizes.pop(key)
 
     def request(self, key: Hashable, size: int, now: float) -> bool:
-        """One request to a cache that stores every miss at once: ``True`` for a hit."""
+        """One request to a cache that stores every miss at once; ``True`` for a hit."""
         if key in self._sizes:
             self.touch(key, now)
             return True
@@ -101,11 +102,10 @@ class EvictionPolicy(ABC):
         return False
 
     def replay(self, keys: Sequence[Hashable], sizes: Sequence[int], times: Sequence[float]) -> list[bool]:
-        """`request` for each of many requests: which were hits.
+        """`request` for many requests; returns which were hits.
 
-        A policy may do this in one loop of its own, `_replay`, for speed; the answers and what is
-        stored in the end are the same. It stands for the class that wrote it: one derived from it
-        decides otherwise, and its requests are taken one by one.
+        A policy may implement `_replay`, one fast loop with the same results and the same final content.
+        A subclass does not inherit it, because its decisions may differ: its requests are made one by one.
         """
         loop = vars(type(self)).get("_replay", EvictionPolicy._replay)
         hits: list[bool] = loop(self, keys, sizes, times)
@@ -132,39 +132,39 @@ class EvictionPolicy(ABC):
 
     @abstractmethod
     def touch(self, key: Hashable, now: float) -> None:
-        """`key` is stored and was asked for."""
+        """A request for the stored `key`."""
 
     def _announce(self, key: Hashable, size: int) -> None:
-        """A new key comes, for which room is made next; for policies that remember what they evicted."""
+        """A new key is about to be stored, before room is made; for policies that remember evicted keys."""
         return
 
     @abstractmethod
     def _admit(self, key: Hashable, size: int, now: float) -> None:
-        """Take note of a new key; there is room for it."""
+        """Record a new key; there is room for it."""
 
     def _resize(self, key: Hashable, growth: int) -> None:
-        """`key`, which is stored, grew by `growth` bytes; for policies that sum up bytes of their own."""
+        """The stored `key` grew by `growth` bytes; for policies that keep byte counts themselves."""
         return
 
     @abstractmethod
     def _evict(self, now: float) -> Hashable:
-        """Choose one stored key, drop it from the policy's own notes and return it."""
+        """Choose one stored key, drop the policy's record of it, and return it."""
 
     @abstractmethod
     def _forget(self, key: Hashable) -> None:
-        """Drop `key`, which is stored, from the policy's own notes."""
+        """Drop the policy's record of the stored `key`."""
 
 
 eviction_policies: Registry[EvictionPolicy] = Registry("eviction policy")
 eviction_policy = eviction_policies.register
 
 offline_policies: Registry[EvictionPolicy] = Registry("offline policy")
-"""Policies that must know the future: for bounds on a trace, never for a cache that answers now."""
+"""Policies that need to know the future: they give bounds for a trace and cannot run in a cache."""
 offline_policy = offline_policies.register
 
 
 def check_online(name: str) -> str:
-    """Return `name` if it is an eviction policy's; raise `ValueError` if not, or if it is offline."""
+    """Return `name` if it is a policy for a cache; raise `ValueError` if it is unknown or offline."""
     if name in offline_policies.names():
         raise ValueError(f"{name!r} needs to know the future: it is a bound for traces, not for a cache")
     return eviction_policies.check(name)

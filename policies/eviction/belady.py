@@ -1,4 +1,4 @@
-"""Belady's MIN: what a cache could do if it knew the future."""
+"""Belady's MIN: the best that a cache could do if it knew the future."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from policies.eviction.lowest_first import LowestFirst
 def next_uses(keys: Sequence[Hashable]) -> list[int]:
     """For each request, the position of the next request for the same key.
 
-    Where there is none, ``len(keys)`` or more.
+    If there is none, a distinct number of at least ``len(keys)``.
 
     Examples
     --------
@@ -31,10 +31,10 @@ def next_uses(keys: Sequence[Hashable]) -> list[int]:
 
 @offline_policy("belady")
 class Belady(EvictionPolicy):
-    """Evict what will be asked for last; an offline bound, not for a cache that answers now.
+    """Evict the object whose next request is the farthest away; an offline bound.
 
-    With equal sizes no policy that stores every miss has fewer misses. Where sizes differ it is a
-    good bound, not the best. Logarithmic cost, amortised. L. A. Belady, "A study of replacement
+    With equal sizes, no policy that stores every miss has fewer misses. With different sizes it is a good
+    bound, but not the best. Logarithmic cost, amortised. L. A. Belady, "A study of replacement
     algorithms for a virtual-storage computer", IBM Systems Journal 5(2), 1966.
 
     Parameters
@@ -42,8 +42,8 @@ class Belady(EvictionPolicy):
     capacity : int
         Bytes.
     next_use : sequence of int
-        From `next_uses` of the requests, which must then be made exactly in this order, each by
-        `request` or by either `touch` or `insert`. Distinct numbers.
+        From `next_uses`. The requests must then come in exactly that order, each by `request` or by
+        either `touch` or `insert`.
     """
 
     def __init__(self, capacity: int, next_use: Sequence[int], **kwargs: Any) -> None:

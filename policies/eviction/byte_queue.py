@@ -1,4 +1,4 @@
-"""A queue of keys that knows how many bytes it holds: what segmented policies are built from."""
+"""A queue of keys with a byte count, for policies with several queues."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class ByteQueue:
         return len(self._sizes)
 
     def push(self, key: Hashable, size: int) -> None:
-        """Add `key`, which is not here, as the newest."""
+        """Add `key`, which must not be in the queue, as the newest."""
         self._sizes[key] = size
         self.used += size
 
     def renew(self, key: Hashable) -> None:
-        """Make `key`, which is here, the newest."""
+        """Make `key`, which must be in the queue, the newest."""
         self._sizes.move_to_end(key)
 
     def oldest(self) -> Hashable:
-        """The key that came or was renewed longest ago; there must be one."""
+        """The oldest key; the queue must not be empty."""
         return next(iter(self._sizes))
 
     def pop_oldest(self) -> tuple[Hashable, int]:
-        """Take out the oldest key, with its size; there must be one."""
+        """Remove the oldest key and return it with its size; the queue must not be empty."""
         key, size = self._sizes.popitem(last=False)
         self.used -= size
         return key, size
 
     def remove(self, key: Hashable) -> int:
-        """Take out `key`, which is here; returns its size."""
+        """Remove `key`, which must be in the queue, and return its size."""
         size = self._sizes.pop(key)
         self.used -= size
         return size
 
     def grow(self, key: Hashable, growth: int) -> None:
-        """`key`, which is here, grew by `growth` bytes."""
+        """Add `growth` bytes to the size of `key`, which must be in the queue."""
         self._sizes[key] += growth
         self.used += growth

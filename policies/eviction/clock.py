@@ -11,12 +11,12 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("clock")
 class Clock(EvictionPolicy):
-    """Evict the oldest object that was not asked for since it was last passed over.
+    """Evict the oldest object that was not asked for since it was last considered.
 
-    A hit only sets a mark. What is the oldest but marked loses its mark and queues up anew, as
-    the hand of a clock goes round: also known as second chance or FIFO reinsertion. Amortised
-    constant cost. F. J. Corbató, "A paging experiment with the Multics system", 1968. The same
-    hits as libCacheSim's Clock.
+    A hit only sets a mark. If the oldest object is marked, it loses the mark and moves to the end of the
+    queue, as under the moving hand of a clock; the policy is also known as second chance or FIFO
+    reinsertion. Amortised constant cost. F. J. Corbató, "A paging experiment with the Multics system",
+    1968. The hits equal those of libCacheSim's Clock.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:

@@ -11,7 +11,7 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("fifo")
 class Fifo(EvictionPolicy):
-    """Evict what came first; a hit changes nothing.
+    """Evict the object that was stored first; hits change nothing.
 
     Constant cost per request, and hits need no lock. The baseline of L. A. Belady, "A study of
     replacement algorithms for a virtual-storage computer", IBM Systems Journal 5(2), 1966.

@@ -11,13 +11,14 @@ from policies.eviction.lowest_first import LowestFirst
 
 @eviction_policy("gdsf")
 class Gdsf(EvictionPolicy):
-    """Evict what earns the fewest hits per byte: large and rarely asked for.
+    """Evict the object with the fewest hits per byte: large objects that are rarely asked for.
 
-    An object's value is ``inflation + requests / size``, set at each request; the lowest goes, and
-    its value becomes the inflation, so that what is not asked for any more falls behind. Among
-    equals, the least recently asked. Logarithmic cost, amortised. L. Cherkasova, "Improving WWW
-    proxies performance with greedy-dual-size-frequency caching policy", HP Labs technical report
-    HPL-98-69R1, 1998, with a cost of one for each miss: it aims at the ratio of hits, not of bytes.
+    The value of an object is ``inflation + requests / size``, set at each request. The object with the
+    lowest value is evicted, and its value becomes the inflation, so that objects that are no longer asked
+    for fall behind. Ties are broken by the least recent request. Logarithmic cost, amortised.
+    L. Cherkasova, "Improving WWW proxies performance with greedy-dual-size-frequency caching policy", HP
+    Labs technical report HPL-98-69R1, 1998, with a cost of one per miss: it optimises the hit ratio, not
+    the byte hit ratio.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:
@@ -29,11 +30,11 @@ class Gdsf(EvictionPolicy):
 
     def touch(self, key: Hashable, now: float) -> None:
         self._frequency[key] += 1
-        self._appraise(key)
+        self._set_value(key)
 
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         self._frequency[key] = 1
-        self._appraise(key)
+        self._set_value(key)
 
     def _evict(self, now: float) -> Hashable:
         key, (self._inflation, _) = self._value.pop()
@@ -44,7 +45,7 @@ class Gdsf(EvictionPolicy):
         self._value.remove(key)
         del self._frequency[key]
 
-    def _appraise(self, key: Hashable) -> None:
+    def _set_value(self, key: Hashable) -> None:
         self._requests += 1
         per_byte = self._frequency[key] / max(1, self._sizes[key])
         self._value.put(key, (self._inflation + per_byte, self._requests))

@@ -11,11 +11,10 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("lfu")
 class Lfu(EvictionPolicy):
-    """Evict what was asked for least often since it came in; among equals, least recently.
+    """Evict the object with the fewest requests since it was stored; ties by the least recent request.
 
-    Counts are lost on eviction ("in-cache LFU"). Constant cost per request with one queue per
-    count. K. Shah, A. Mitra, D. Matani, "An O(1) algorithm for implementing the LFU cache
-    eviction scheme", 2010.
+    Counts are lost on eviction ("in-cache LFU"). Constant cost per request, with one queue per count.
+    K. Shah, A. Mitra, D. Matani, "An O(1) algorithm for implementing the LFU cache eviction scheme", 2010.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:

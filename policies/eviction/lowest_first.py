@@ -1,4 +1,4 @@
-"""Keys by rank, lowest first: a heap whose keys may change their rank or go."""
+"""A priority queue of keys whose ranks may change, lowest rank first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Rank = TypeVar("Rank", int, tuple[float, int], tuple[bool, int])
 class LowestFirst(Generic[Rank]):
     """A priority queue of keys.
 
-    A rank that rises costs nothing until its key reaches the top, where it sinks to its place; a
-    new or lower rank costs one push, logarithmic. Ranks must be unique. What became invalid is
-    swept out when it is more than half of the heap.
+    A higher rank costs nothing until the key reaches the top of the heap; it then sinks to its place. A
+    new key or a lower rank costs one push, logarithmic. Ranks must be unique. Invalid heap entries are
+    removed when they are more than half of the heap.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class LowestFirst(Generic[Rank]):
         return self._rank[key]
 
     def put(self, key: Hashable, rank: Rank) -> None:
-        """Give `key`, new or not, this rank."""
+        """Set the rank of `key`, which may be new."""
         old = self._rank.get(key)
         self._rank[key] = rank
         if old is None or rank < old:
@@ -35,11 +35,11 @@ class LowestFirst(Generic[Rank]):
                 heapify(self._heap)
 
     def remove(self, key: Hashable) -> None:
-        """Take out `key`, which is here."""
+        """Remove `key`, which must be in the queue."""
         del self._rank[key]
 
     def pop(self) -> tuple[Hashable, Rank]:
-        """Take out the key of the lowest rank; there must be one."""
+        """Remove the key with the lowest rank and return both; the queue must not be empty."""
         heap, ranks = self._heap, self._rank
         while True:
             rank, key = heap[0]

@@ -11,11 +11,11 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("lru")
 class Lru(EvictionPolicy):
-    """Evict what was asked for longest ago.
+    """Evict the object whose last request is the oldest.
 
-    The sizes that every policy keeps are kept in the order of the last request, so they are the
-    queue. Constant cost per request; every hit writes to the queue. R. L. Mattson et al.,
-    "Evaluation techniques for storage hierarchies", IBM Systems Journal 9(2), 1970.
+    The sizes of the base class are kept in the order of the last request, so they are the queue. Constant
+    cost per request; every hit writes to the queue. R. L. Mattson et al., "Evaluation techniques for
+    storage hierarchies", IBM Systems Journal 9(2), 1970.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""LRU-K: the K-th last request counts, not the last."""
+"""LRU-K: the K-th last request counts instead of the last."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from policies.eviction.lowest_first import LowestFirst
 
 @eviction_policy("lru_k")
 class LruK(EvictionPolicy):
-    """Evict the object whose K-th last request (K = 2) is the longest ago.
+    """Evict the object whose K-th last request (K = 2) is the oldest.
 
-    Objects with fewer requests go first, in the order in which they came. What was evicted keeps
-    its history for a while, so that it need not begin again: as many keys are remembered as are
-    stored (the paper's retained information period; `RETAINED` = 0 gives libCacheSim's LRUK, which
-    forgets). Requests are never taken as correlated. Logarithmic cost per miss, amortised.
-    E. J. O'Neil, P. E. O'Neil, G. Weikum, "The LRU-K page replacement algorithm for database disk
-    buffering", SIGMOD 1993.
+    Objects with fewer than K requests go first, in the order in which they came. The history of an evicted
+    object is kept for a while: of as many keys as are stored (the paper's retained information period;
+    `RETAINED` = 0 gives libCacheSim's LRUK, which forgets). Requests never count as correlated.
+    Logarithmic cost per miss, amortised. E. J. O'Neil, P. E. O'Neil, G. Weikum, "The LRU-K page
+    replacement algorithm for database disk buffering", SIGMOD 1993.
     """
 
     K = 2
@@ -50,7 +49,7 @@ class LruK(EvictionPolicy):
         del self._times[key]
 
     def _ask(self, key: Hashable, earlier: tuple[int, ...]) -> None:
-        """The request that comes now is number `_requests`; note it behind the earlier ones."""
+        """Record one more request for `key`, after the earlier ones; requests are numbered."""
         self._requests += 1
         times = self._times[key] = (*earlier, self._requests)[-self.K :]
         self._order.put(key, (len(times) == self.K, times[0]))

@@ -1,4 +1,4 @@
-"""How often keys were asked for lately: what TinyLFU decides from."""
+"""Counts of recent requests per key, for TinyLFU."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Hashable
 
 
 class Popularity:
-    """Counts of recent requests, up to 15, halved again and again so that old fame fades.
+    """Counts of recent requests, up to 15; they are halved regularly, so that old popularity fades.
 
-    They are halved whenever there were sixteen requests for each stored object; keys that are left
-    with nothing are forgotten, which bounds the memory to about that many keys. G. Einziger,
-    R. Friedman, B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions on
-    Storage 13(4), 2017, which keeps the counts in a sketch, as `PopularitySketch` does; here they are
-    exact. Amortised constant cost.
+    They are halved after sixteen requests for each stored object. Keys whose count becomes zero are
+    forgotten, which bounds the memory to about as many keys. G. Einziger, R. Friedman, B. Manes,
+    "TinyLFU: a highly efficient cache admission policy", ACM Transactions on Storage 13(4), 2017, keeps
+    the counts in a sketch, as `PopularitySketch` does; here they are exact. Amortised constant cost.
     """
 
     SAMPLE = 16
@@ -26,7 +25,7 @@ class Popularity:
         return self._count.get(key, 0)
 
     def add(self, key: Hashable, stored: int) -> None:
-        """`key` was asked for, of a cache that holds `stored` objects."""
+        """Count a request for `key` to a cache that holds `stored` objects."""
         count = self._count.get(key, 0)
         if count < self.MOST:
             self._count[key] = count + 1
@@ -36,5 +35,5 @@ class Popularity:
             self.halve()
 
     def halve(self) -> None:
-        """Let half of all counts be forgotten."""
+        """Halve all counts."""
         self._count = {key: count >> 1 for key, count in self._count.items() if count > 1}

@@ -1,4 +1,4 @@
-"""How often keys were asked for, in little memory: the counts of TinyLFU as its paper keeps them."""
+"""Counts of recent requests in little memory: the sketch of the TinyLFU paper."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ _32_BITS = 2**32 - 1
 
 
 def two_hashes(key: Hashable) -> tuple[int, int]:
-    """Two numbers of 32 bits that look random, and are the same for equal keys in every process."""
+    """Two pseudo-random 32-bit numbers, the same for equal keys in every process."""
     digest = int.from_bytes(blake2b(repr(key).encode(), digest_size=8).digest(), "big")
     return digest >> 32, digest & _32_BITS
 
 
 class PopularitySketch:
-    """Counts of requests that share counters: never too low, and the more too high the more keys there are.
+    """Approximate counts of requests: never too low, and too high if keys share counters.
 
-    A counting Bloom filter: a request raises a few counters, which its key's hashes choose, and the
-    lowest of them is the key's count. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly
+    A counting Bloom filter: a request increments a few counters, which the hashes of its key choose, and
+    the lowest of them is the key's count. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly
     efficient cache admission policy", ACM Transactions on Storage 13(4), 2017, without its doorkeeper;
-    the filter is of L. Fan, P. Cao, J. Almeida, A. Z. Broder, "Summary cache", IEEE/ACM Transactions on
-    Networking 8(3), 2000, and many hashes from two are of A. Kirsch, M. Mitzenmacher, "Less hashing,
-    same performance", ESA 2006. The cost is that of the hashes.
+    the filter is that of L. Fan, P. Cao, J. Almeida, A. Z. Broder, "Summary cache", IEEE/ACM Transactions
+    on Networking 8(3), 2000; many hashes from two are by A. Kirsch, M. Mitzenmacher, "Less hashing, same
+    performance", ESA 2006. The hashes are the main cost.
 
     Parameters
     ----------
     counters : int
-        For all keys together. Caffeine, the authors' cache in Java, has 16 for each object that fits.
+        For all keys together. Caffeine, the authors' cache in Java, has 16 per object that fits.
     hashes : int
-        Counters of a key.
+        Counters per key.
     most : int
-        Where a counter stays.
+        Largest value of a counter.
     sample : int, optional
-        Requests from one halving to the next, or to half of it, as the paper counts; by default ten
-        for each sixteen counters. With 0, only `halve` ages the counts.
+        Requests until a halving; the count of requests is halved too, as in the paper. By default ten
+        for each sixteen counters. With 0, only calls of `halve` age the counts.
     hashed : callable
-        Two whole numbers of 32 bits from a key.
+        Returns two 32-bit numbers for a key.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class PopularitySketch:
         return min([counters[place] for place in self._places(key)])
 
     def add(self, key: Hashable, stored: int = 0) -> None:
-        """`key` was asked for; the sketch has its size, whatever is stored."""
+        """Count a request for `key`; `stored` is ignored, for the size of the sketch is fixed."""
         counters, most = self._counters, self._most
         for place in self._places(key):
             if counters[place] < most:
@@ -82,7 +82,7 @@ class PopularitySketch:
             self.halve()
 
     def halve(self) -> None:
-        """Let half of all counts be forgotten."""
+        """Halve all counts."""
         self._counters = array("I", [count >> 1 for count in self._counters])
 
     def _places(self, key: Hashable) -> list[int]:

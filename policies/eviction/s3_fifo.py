@@ -11,15 +11,15 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("s3_fifo")
 class S3Fifo(EvictionPolicy):
-    """Let one-hit wonders fall through a small queue before they reach the main one.
+    """Let objects that are asked for only once pass through a small queue, not through the main one.
 
-    A new key enters `small` (a tenth of the bytes), or `main` if the ghost queue remembers it, or
-    if `small` is full and nothing was ever evicted. Leaving `small`, a key that was asked for at
-    least twice goes on to `main`, any other is evicted and remembered as a ghost. Leaving `main`,
-    a key with a count goes round again with one less. Amortised constant cost; a hit only raises
-    a count of at most 3. The ghosts are bounded by the bytes they had: nine tenths of the
-    capacity. J. Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023, in the
-    order of the authors' code (``S3FIFO.c`` of libCacheSim), which refuses objects that are not
+    A new key enters `small` (a tenth of the bytes). It enters `main` instead if the ghost queue remembers
+    it, or if `small` is full and nothing was evicted yet. A key that leaves `small` moves to `main` if it
+    was asked for at least twice; otherwise it is evicted and remembered as a ghost. A key that leaves
+    `main` is reinserted with its count reduced by one, unless the count is zero. Amortised constant cost;
+    a hit only raises a count of at most 3. The ghosts are bounded by the bytes that they had: nine tenths
+    of the capacity. J. Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023, in the
+    order of the authors' code (``S3FIFO.c`` of libCacheSim). That code refuses objects that are not
     smaller than `small`; here they pass through it.
     """
 
@@ -47,7 +47,7 @@ class S3Fifo(EvictionPolicy):
             queue[key] = count + 1
 
     def _announce(self, key: Hashable, size: int) -> None:
-        self._returns = key in self._ghost  # asked now: making room may push this ghost out
+        self._returns = key in self._ghost  # checked now, because making room may push this ghost out
         if self._returns:
             self._ghost_used -= self._ghost.pop(key)
 

@@ -1,4 +1,4 @@
-"""SIEVE: a queue, one mark per object, and a hand that moves."""
+"""SIEVE: a queue with one mark per object and a moving hand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 class Sieve(EvictionPolicy):
     """Evict the next object that was not asked for since the hand last passed it.
 
-    New objects join at the head; the hand moves from tail to head, clears marks, evicts the
-    first unmarked object and stays there; from the head it goes back to the tail. The hand cuts
-    the queue in two, and each part is first in, first out: what it has passed in this round, and
-    what is ahead of it. A hit only sets a mark. Amortised constant cost.
-    Y. Zhang et al., "SIEVE is simpler than LRU", NSDI 2024.
+    New objects join at the head. The hand moves from tail to head, clears marks, evicts the first
+    unmarked object and stays there; after the head it continues at the tail. The hand divides the queue
+    into two FIFO queues: the objects that it has passed in this round, and those ahead of it. A hit only
+    sets a mark. Amortised constant cost. Y. Zhang et al., "SIEVE is simpler than LRU", NSDI 2024.
     """
 
     def __init__(self, capacity: int, **kwargs: Any) -> None:
@@ -37,18 +36,18 @@ class Sieve(EvictionPolicy):
         while key in self._marked:
             self._marked.remove(key)
             self._passed[key] = None
-            self._turn_round()
+            self._wrap_around()
             key = self._ahead.popitem(last=False)[0]
-        self._turn_round()
+        self._wrap_around()
         return key
 
     def _forget(self, key: Hashable) -> None:
         self._marked.discard(key)
         del (self._passed if key in self._passed else self._ahead)[key]
-        self._turn_round()
+        self._wrap_around()
 
-    def _turn_round(self) -> None:
-        """Behind the head comes the tail."""
+    def _wrap_around(self) -> None:
+        """Continue at the tail after the head."""
         if not self._ahead:
             self._ahead, self._passed = self._passed, self._ahead
 

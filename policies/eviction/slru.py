@@ -10,13 +10,13 @@ from policies.eviction.byte_queue import ByteQueue
 
 
 class Segments:
-    """LRU queues above each other: a hit lifts a key by one, what overflows sinks by one.
+    """LRU queues above each other: a hit moves a key up by one, an overflow moves one down.
 
     Parameters
     ----------
     capacities : sequence of int
-        Bytes of each segment, lowest first. The lowest one's is only looked at for new keys; who
-        calls keeps the sum in bounds.
+        Bytes of each segment, lowest first. The lowest capacity only matters for new keys; the caller
+        keeps the sum within bounds.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Segments:
         return key in self._level
 
     def push(self, key: Hashable, size: int) -> None:
-        """Add `key` to the lowest segment with room for it, or else to the lowest."""
+        """Add `key` to the lowest segment that has room for it; to the lowest of all if none has."""
         for level, queue in enumerate(self._queues):
             if queue.used + size <= self._capacities[level]:
                 break
@@ -45,7 +45,7 @@ class Segments:
         self.used += size
 
     def lift(self, key: Hashable) -> None:
-        """`key` was asked for."""
+        """A request for `key`: move it up."""
         level = self._level[key]
         if level == len(self._queues) - 1:
             self._queues[level].renew(key)
@@ -57,18 +57,18 @@ class Segments:
         self._sink(level)
 
     def victim(self) -> Hashable | None:
-        """The oldest key of the lowest segment that has any; ``None`` if all are empty."""
+        """The oldest key of the lowest segment that is not empty; ``None`` if all are empty."""
         for queue in self._queues:
             if queue:
                 return queue.oldest()
         return None
 
     def remove(self, key: Hashable) -> None:
-        """Take out `key`, which is here."""
+        """Remove `key`, which must be stored."""
         self.used -= self._queues[self._level.pop(key)].remove(key)
 
     def grow(self, key: Hashable, growth: int) -> None:
-        """`key`, which is here, grew by `growth` bytes."""
+        """Add `growth` bytes to the size of `key`, which must be stored."""
         level = self._level[key]
         self._queues[level].grow(key, growth)
         self.used += growth
@@ -85,13 +85,14 @@ class Segments:
 
 @eviction_policy("slru")
 class Slru(EvictionPolicy):
-    """Four LRU queues above each other; evict the oldest of the lowest.
+    """Four LRU queues above each other; evict the oldest object of the lowest.
 
-    Each hit lifts an object by one queue, whose oldest then sinks by one: a scan only passes
-    through the lowest. Constant cost. R. Karedla, J. S. Love, B. G. Wherry, "Caching strategies to
-    improve disk system performance", IEEE Computer 27(3), 1994, which has two segments; four equal
-    ones are libCacheSim's, with the same hits if the capacity is a multiple of four. Otherwise
-    the remainder is the lowest segment's here, while there it belongs to none and a hit may evict.
+    A hit moves an object up by one queue, and the oldest of that queue then moves down if it overflows; a
+    scan only passes through the lowest queue. Constant cost. R. Karedla, J. S. Love, B. G. Wherry,
+    "Caching strategies to improve disk system performance", IEEE Computer 27(3), 1994, has two segments.
+    Four equal ones are libCacheSim's, with the same hits if the capacity is a multiple of four. Otherwise
+    the remainder belongs to the lowest segment here; in libCacheSim it belongs to none, and a hit may
+    evict.
     """
 
     SEGMENTS = 4

@@ -1,4 +1,4 @@
-"""2Q: a queue on trial in front of an LRU queue."""
+"""2Q: a FIFO queue on probation in front of an LRU queue."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from policies.eviction.byte_queue import ByteQueue
 
 @eviction_policy("two_q")
 class TwoQ(EvictionPolicy):
-    """Only what is asked for again after it left a first queue enters the LRU queue.
+    """Only objects that are asked for again after they left the first queue enter the LRU queue.
 
-    A new object enters `inbox` (first in, first out, a quarter of the bytes), where hits change
-    nothing. What leaves it is remembered in `outbox` (keys alone, of half the bytes); if it is asked
-    for again it enters `main`, an LRU queue. While `inbox` has more than its share it gives up its
-    oldest, else `main` does. Constant cost. T. Johnson, D. Shasha, "2Q: a low overhead high
-    performance buffer management replacement algorithm", VLDB 1994 ("full version": A1in, A1out,
-    Am), with its tuning. The same hits as libCacheSim's TwoQ, which refuses objects larger than
-    `inbox`; here they pass through it.
+    A new object enters `inbox` (FIFO, a quarter of the bytes), where hits change nothing. A key that
+    leaves it is remembered in `outbox` (keys only, of half the bytes). If it is asked for again it enters
+    `main`, an LRU queue. While `inbox` exceeds its share its oldest object is evicted, otherwise that of
+    `main`. Constant cost. T. Johnson, D. Shasha, "2Q: a low overhead high performance buffer management
+    replacement algorithm", VLDB 1994 ("full version": A1in, A1out, Am), with its tuning. The hits equal
+    those of libCacheSim's TwoQ, which refuses objects larger than `inbox`; here they pass through it.
     """
 
     INBOX_SHARE = 0.25
@@ -37,7 +36,7 @@ class TwoQ(EvictionPolicy):
             self._main.renew(key)
 
     def _announce(self, key: Hashable, size: int) -> None:
-        self._returns = key in self._outbox  # asked now: making room may push this one out
+        self._returns = key in self._outbox  # checked now, because making room may push this key out
         if self._returns:
             self._outbox.remove(key)
 

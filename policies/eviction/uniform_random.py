@@ -1,4 +1,4 @@
-"""Random: any object may go."""
+"""Random: every object has the same chance to be evicted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from policies.eviction.base import EvictionPolicy, eviction_policy
 
 @eviction_policy("random")
 class UniformRandom(EvictionPolicy):
-    """Evict any stored object, with equal chances. Constant cost; hits change nothing.
+    """Evict any stored object, with equal probabilities. Constant cost; hits change nothing.
 
     In the long run its hit ratio equals FIFO's if requests are independent: E. Gelenbe, "A unified
     approach to the evaluation of a class of replacement algorithms", IEEE Trans. Computers 22, 1973.

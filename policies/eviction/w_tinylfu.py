@@ -1,4 +1,4 @@
-"""W-TinyLFU: a small window, and a duel at the door of the main cache."""
+"""W-TinyLFU: a small window, and a popularity contest at the entrance of the main cache."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from policies.eviction.slru import Segments
 
 @eviction_policy("w_tinylfu")
 class WTinyLfu(EvictionPolicy):
-    """What leaves the window must have been asked for more often than what it would push out.
+    """An object that leaves the window must be more popular than the object that it would displace.
 
-    A new object enters `window` (an LRU queue, a hundredth of the bytes). Its oldest moves on to
-    `main` (a segmented LRU of a fifth and four fifths) while there is room; then it duels with the
-    object that `main` would evict, and the one with fewer recent requests goes; in a tie, the
-    newcomer. Amortised constant cost. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly
-    efficient cache admission policy", ACM Transactions on Storage 13(4), 2017.
+    A new object enters `window` (an LRU queue, a hundredth of the bytes). Its oldest object moves to
+    `main` (a segmented LRU of a fifth and four fifths) while there is room. After that it competes with
+    the object that `main` would evict, and the one with fewer recent requests is evicted; in a tie, the
+    newcomer. Amortised constant cost. G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly efficient
+    cache admission policy", ACM Transactions on Storage 13(4), 2017.
 
-    Requests are counted exactly. The paper's sketch, `PopularitySketch`, comes close in less memory,
-    but in Python at a quarter of the speed.
+    Requests are counted exactly. The paper's sketch, `PopularitySketch`, gives nearly the same in less
+    memory, but in Python at a quarter of the speed.
 
-    libCacheSim counts in a sketch with room for as many keys as fit into `main`, a hit in the window
-    not at all, leaving the window as one more request; it halves after 32 hits per byte of `main`, and
-    refuses objects larger than the window. By these rules hits are the same, request by request, on
-    equal sizes if the bytes of `main` divide by five, and close otherwise. By ours there are fewer
-    misses, for in so crowded a sketch a rare key looks popular: by up to two percentage points at
-    Zipf's exponent 0.6, one and a half at 0.8, half of one at 1.
+    libCacheSim differs. Its sketch has room for as many keys as fit into `main`. It does not count a hit
+    in the window, but counts leaving the window as a request. It halves after 32 hits per byte of
+    `main`, and refuses objects larger than the window. With these rules, the hits here are the same,
+    request by request, for equal sizes if the bytes of `main` are divisible by five, and similar
+    otherwise. With the rules here there are fewer misses, because in so crowded a sketch a rare key looks
+    popular: by up to two percentage points at Zipf's exponent 0.6, one and a half at 0.8, half at 1.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ class WTinyLfu(EvictionPolicy):
     def _evict(self, now: float) -> Hashable:
         while self._window:
             candidate, victim = self._window.oldest(), self._main.victim()
-            if self._move_on(candidate):
+            if self._promote(candidate):
                 continue
             if victim is None or self._popularity[candidate] <= self._popularity[victim]:
                 self._leave_window(candidate)
                 return candidate
             self._main.remove(victim)
-            self._move_on(candidate)
+            self._promote(candidate)
             return victim
         victim = self._main.victim()
         self._main.remove(victim)
@@ -83,8 +83,8 @@ class WTinyLfu(EvictionPolicy):
     def _forget(self, key: Hashable) -> None:
         (self._window if key in self._window else self._main).remove(key)
 
-    def _move_on(self, key: Hashable) -> bool:
-        """Move `key` from the window to the main cache, if there is room."""
+    def _promote(self, key: Hashable) -> bool:
+        """Move `key` from the window to the main cache if there is room."""
         size = self._sizes[key]
         if self._main.used + size > self._main_capacity:
             return False

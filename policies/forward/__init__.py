@@ -1,4 +1,6 @@
-"""What a forward proxy decides.
+"""The decisions of a forward proxy, without I/O.
 
-Who may use it, which hosts are blocked, what an origin learns, and which parent is asked.
+A request meets the files in this order: `basic_auth` (is the user known?), `blocking` (may this host
+be reached?), `anonymity` (what does the origin learn from the header fields?), `parent` (the address
+of the next proxy, if there is one). `policies.settings.forward` holds the settings for all of them.
 """

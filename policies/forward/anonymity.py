@@ -1,11 +1,11 @@
 """Anonymity levels of the forward side: what an origin learns from the header fields.
 
-The usual three levels. *Transparent*: the origin sees the proxy and the client's address.
-*Anonymous*: it sees that there is a proxy, but not for whom. *Elite*: it sees neither.
-`TABLE` is all there is to it; who reads the fields sees no more and no less.
+The three usual levels. *Transparent*: the origin sees the proxy and the client's address.
+*Anonymous*: it sees that there is a proxy, but not the client. *Elite*: it sees neither.
+`TABLE` is the complete definition.
 
-A level changes header fields. It hides nothing that is sent elsewhere: cookies, the browser's
-User-Agent, the body, whatever goes through a tunnel, and what does not go through the proxy.
+A level only changes header fields. It does not hide cookies, the browser's User-Agent, the body, what
+goes through a tunnel, or what does not go through the proxy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEVELS: tuple[Level, ...] = ("transparent", "anonymous", "elite")
 
 
 class Rule(StrEnum):
-    """What becomes of a field."""
+    """What the proxy does with a field."""
 
     KEEP = "kept"
     APPEND = "added to"
@@ -35,7 +35,7 @@ _K, _A, _D, _S = Rule.KEEP, Rule.APPEND, Rule.DROP, Rule.SAME_HOST
 
 TABLE: dict[str, tuple[Rule, Rule, Rule]] = {
     # field                transparent, anonymous, elite
-    "Via":                 (_A, _A, _D),  # RFC 9110, 7.6.3 wants it of every proxy: elite breaks that rule
+    "Via":                 (_A, _A, _D),  # RFC 9110, 7.6.3 demands it of every proxy: elite breaks the rule
     "X-Forwarded-For":     (_A, _D, _D),  # the client's address, by custom
     "Forwarded":           (_A, _D, _D),  # the same by standard, RFC 7239
     "X-Forwarded-Host":    (_K, _D, _D),
@@ -49,26 +49,26 @@ TABLE: dict[str, tuple[Rule, Rule, Rule]] = {
     "X-Cluster-Client-IP": (_K, _D, _D),
     "CF-Connecting-IP":    (_K, _D, _D),
     "From":                (_K, _D, _D),  # the user's mail address, RFC 9110, 10.1.2
-    "Referer":             (_K, _K, _S),  # the page before: other sites need not know, RFC 9110, 10.1.3
+    "Referer":             (_K, _K, _S),  # the previous page: other sites need not know, RFC 9110, 10.1.3
 }  # fmt: skip
-"""By field: what becomes of it at each of `LEVELS`."""
+"""The rule of every field at each of `LEVELS`."""
 
 
 @dataclass(frozen=True)
 class HeaderRules:
-    """One column of `TABLE`, made ready for requests.
+    """One column of `TABLE`, prepared for requests.
 
     Attributes
     ----------
     level : str
         Its name.
     drops : frozenset of bytes
-        Names, in lower case, of fields that the client's request loses. Those that are added to are
-        among them: they are written anew.
+        Names, in lower case, of the fields that are removed from the client's request. They include
+        the fields that are rewritten with an addition.
     via : bool
-        Whether this proxy names itself.
+        Whether the proxy adds itself to Via.
     address : bool
-        Whether the client's address is told.
+        Whether the proxy adds the client's address.
     hides_referer : bool
         Whether another site's Referer is removed.
     """
@@ -84,7 +84,7 @@ def header_rules(level: Level) -> HeaderRules:
     """The rules of a level."""
     column = LEVELS.index(level)
     rules = {name: row[column] for name, row in TABLE.items()}
-    # Via is appended as a line of its own; the others become one line with what was there before.
+    # Via is added as a separate line; the other fields are rewritten as one line.
     rewritten = {name for name, rule in rules.items() if rule is Rule.APPEND and name != "Via"}
     dropped = {name for name, rule in rules.items() if rule is Rule.DROP}
     return HeaderRules(
@@ -97,7 +97,7 @@ def header_rules(level: Level) -> HeaderRules:
 
 
 def is_same_host(referer: str, host: str, port: int) -> bool:
-    """Whether a Referer names the host that is asked, and may stay. RFC 9110, 10.1.3"""
+    """Whether a Referer names the host of the request, so that it may stay. RFC 9110, 10.1.3"""
     try:
         parts = urlsplit(referer)
         return (parts.hostname, parts.port or 80) == (host.lower(), port) and parts.scheme == "http"
@@ -106,7 +106,7 @@ def is_same_host(referer: str, host: str, port: int) -> bool:
 
 
 def forwarded_element(address: str) -> str:
-    """What this proxy appends to Forwarded. RFC 7239, 4 and 6
+    """The element that this proxy adds to Forwarded. RFC 7239, 4 and 6
 
     Examples
     --------
@@ -119,7 +119,7 @@ def forwarded_element(address: str) -> str:
 
 
 def changes(level: Level, present: Container[str]) -> list[str]:
-    """What a level does to a request, in words.
+    """What a level changes in a request, in words.
 
     Parameters
     ----------

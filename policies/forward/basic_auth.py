@@ -1,4 +1,4 @@
-"""Who may use the forward side: Basic credentials (RFC 7617), compared in constant time."""
+"""Basic credentials of the forward side (RFC 7617), compared in constant time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import hmac
 from collections.abc import Mapping
 
 CHALLENGE = 'Basic realm="proxytwin", charset="UTF-8"'
-"""What a client without credentials is told in Proxy-Authenticate."""
+"""Proxy-Authenticate for a client without credentials."""
 
 
 def read_basic(value: str | None) -> tuple[str, str] | None:
-    """User and password of a Proxy-Authorization value, or None if it holds none. RFC 7617, 2
+    """User and password in a Proxy-Authorization value; None if there are none. RFC 7617, 2
 
     Examples
     --------
@@ -45,10 +45,10 @@ def _digest(text: str) -> bytes:
 
 
 def is_known(users: Mapping[str, str], user: str, password: str) -> bool:
-    """Whether `password` is the one of `user`; takes as long for every wrong answer.
+    """Whether `password` is that of `user`; every wrong answer takes the same time.
 
-    Digests of one length are compared, for an unknown user too, so that the time tells neither which
-    users there are nor how much of a password is right.
+    The comparison uses digests of equal length, for unknown users too. So the time reveals neither
+    the names of users nor the correct part of a password.
     """
     expected = users.get(user)
     same = hmac.compare_digest(_digest(expected or ""), _digest(password))
@@ -56,7 +56,7 @@ def is_known(users: Mapping[str, str], user: str, password: str) -> bool:
 
 
 def check_user(user: str) -> str:
-    """Return a user's name if both Basic and SOCKS5 can carry it; raise `ValueError` if not."""
+    """Return a user name that Basic and SOCKS5 can both carry; raise `ValueError` for any other."""
     if not user or ":" in user or len(user.encode()) > 255 or not user.isprintable():
         # RFC 7617, 2: no colon; RFC 1929, 2: 1 to 255 bytes
         raise ValueError(f"expected a user name of 1 to 255 bytes without a colon, not {user!r}")
@@ -64,7 +64,7 @@ def check_user(user: str) -> str:
 
 
 def check_password(password: str) -> str:
-    """Return a password if both Basic and SOCKS5 can carry it; raise `ValueError` if not."""
+    """Return a password that Basic and SOCKS5 can both carry; raise `ValueError` for any other."""
     if not password or len(password.encode()) > 255 or not password.isprintable():
         raise ValueError("expected a password of 1 to 255 printable bytes")
     return password

@@ -1,8 +1,8 @@
-"""Block lists: what clients of the forward side may not reach, and the rule that says so.
+"""Block lists: which hosts clients of the forward side may not reach, and which rule blocks a host.
 
-A rule is a glob (``*.ads.test``), a regular expression (``~^track[0-9]*\\.``) or an exact name, all
-of the host that was asked for; or a network (``10.0.0.0/8``) of the address that it resolves to.
-Hosts files bring many exact names: each line that sends a name to nowhere blocks it.
+A rule is a glob (``*.ads.test``), a regular expression (``~^track[0-9]*\\.``) or an exact name, each
+for the requested host; or a network (``10.0.0.0/8``) for the address that the host resolves to.
+A hosts file blocks the names that it maps to 0.0.0.0, ``::`` or loopback.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _OF_EVERY_MACHINE = frozenset(
         "ip6-localnet", "ip6-loopback", "ip6-mcastprefix", "local", "localhost", "localhost.localdomain",
     }
 )  # fmt: skip
-"""Names that stand in every hosts file and block nothing."""
+"""Names that are in every hosts file; they block nothing."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def as_network(rule: str) -> Network | None:
-    """The network that a rule names, or None if it is a pattern for names.
+    """The network that a rule names; None if the rule is a pattern for names.
 
     Raises
     ------
     ValueError
-        If it has a slash, as no name has, and is no network.
+        If the rule contains a slash, which no name does, but is not a network.
     """
     if rule.startswith("~"):
         return None
@@ -46,7 +46,7 @@ def as_network(rule: str) -> Network | None:
 
 
 def check_rule(rule: str) -> str:
-    """Return `rule` if it can be used; raise `ValueError` that says what is wrong if not."""
+    """Return `rule` if it is valid; raise `ValueError` if not (for pydantic)."""
     if not rule:
         raise ValueError("expected a name, a glob, a regular expression after '~' or a network, not ''")
     if as_network(rule) is None:
@@ -55,18 +55,18 @@ def check_rule(rule: str) -> str:
 
 
 def read_hosts(text: str) -> Iterator[tuple[int, str]]:
-    """The names that a hosts file blocks, each with the number of its line.
+    """The names that a hosts file blocks, each with its line number.
 
     Parameters
     ----------
     text : str
-        Lines of ``0.0.0.0 name name…``, or one bare name a line; ``#`` begins a comment. A line with
-        another address than 0.0.0.0, ``::`` or loopback gives a name a home and blocks nothing.
+        Lines of ``0.0.0.0 name name…``, or lines with one name; ``#`` begins a comment. A line with an
+        address other than 0.0.0.0, ``::`` or loopback blocks nothing.
 
     Raises
     ------
     ValueError
-        Naming the line that cannot be read.
+        With the number of the line that cannot be read.
     """
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()
@@ -94,28 +94,28 @@ def _is_address(word: str) -> bool:
 
 
 def normal_host(host: str) -> str:
-    """A host as rules see it: in ASCII and lower case, without the dot of the root, without brackets."""
+    """A host in ASCII and lower case, without a final dot and without brackets: the form that rules use."""
     name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
-    if not name.isascii():  # only in a user's rule: on the wire, such a name is written in ASCII
+    if not name.isascii():  # only in a user's rule: on the wire, names are in ASCII
         with contextlib.suppress(UnicodeError):
             return name.encode("idna").decode("ascii")
     return name
 
 
 class Blocklist:
-    """Rules compiled for look-up: names and suffixes cost the same however many there are.
+    """Rules compiled for look-up: the cost does not depend on the number of names and suffixes.
 
     Parameters
     ----------
     rules : sequence of str
-        As the settings have them.
+        As in the settings.
     hosts : mapping of str to str, optional
-        The text of each hosts file, by its name.
+        The text of each hosts file, by file name.
 
     Raises
     ------
     ValueError
-        As `check_rule` and `read_hosts` say.
+        If a rule or a hosts file is invalid, see `check_rule` and `read_hosts`.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class Blocklist:
         return len(self._names) + len(self._suffixes) + len(self._patterns) + len(self._networks)
 
     def add_hosts(self, file: str, text: str) -> None:
-        """Block the names of a hosts file; raises `ValueError` as `read_hosts` says."""
+        """Block the names of a hosts file; raises `ValueError` as `read_hosts` does."""
         for line, name in read_hosts(text):
             self._names.setdefault(name, f"forward.block_files: {file} line {line}")
 
@@ -156,7 +156,7 @@ class Blocklist:
             self._names.setdefault(normal_host(rule), named)
 
     def rule_for_name(self, host: str) -> str | None:
-        """The rule that blocks a host by its name, or None."""
+        """The rule that blocks a host by its name, if any."""
         name = normal_host(host)
         found = self._names.get(name)
         if found is None and self._suffixes:
@@ -169,10 +169,10 @@ class Blocklist:
         return next((named for covers, named in self._patterns if covers(name)), None)
 
     def rule_for_address(self, address: str) -> str | None:
-        """The rule that blocks a resolved IP address, or None."""
+        """The rule that blocks a resolved IP address, if any."""
         if not self._networks:
             return None
-        judged = meanings(address)
+        addresses = meanings(address)
         return next(
-            (named for network, named in self._networks if any(one in network for one in judged)), None
+            (name for network, name in self._networks if any(one in network for one in addresses)), None
         )

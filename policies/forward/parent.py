@@ -1,4 +1,4 @@
-"""A parent proxy's address: ``http://``, ``https://`` or ``socks5://``, with credentials if it asks."""
+"""The address of a parent proxy: ``http://``, ``https://`` or ``socks5://``, with optional credentials."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ class Parent:
     Parameters
     ----------
     scheme : str
-        How it is spoken to: ``http``, ``https`` (http inside TLS) or ``socks5``.
+        Its protocol: ``http``, ``https`` (HTTP inside TLS) or ``socks5``.
     host : str
         Name or IP address, without brackets.
     port : int
-        Its port.
     user, password : str
-        What it wants to know; empty if nothing.
+        Credentials for the parent; empty if it needs none.
     """
 
     scheme: Scheme
@@ -36,18 +35,18 @@ class Parent:
 
     @property
     def name(self) -> str:
-        """Without credentials: what may stand in logs and messages."""
+        """The URL without credentials, for logs and messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
 
 def parse_parent(text: str) -> Parent:
-    """Read a parent's URL.
+    """Parse the URL of a parent.
 
     Raises
     ------
     ValueError
-        In one line, without the credentials.
+        With one line that does not contain the credentials.
 
     Examples
     --------
@@ -63,7 +62,7 @@ def parse_parent(text: str) -> Parent:
     if parts.scheme not in DEFAULT_PORT or not parts.hostname or port == 0:
         raise ValueError(expected)
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"{expected}, with nothing behind the port")
+        raise ValueError(f"{expected}, with nothing after the port")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if user or password:
         check_user(user)

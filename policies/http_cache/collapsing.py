@@ -1,7 +1,7 @@
-"""Coalescing: while one request fetches an object, others for the same object wait for what it gets.
+"""Request collapsing: while one request fetches an object, other requests for it wait for the response.
 
-A cache may give one answer to all of them if each of them could have been given it out of the
-store. RFC 9111, 4
+A cache may give one response to all of them if the store could have answered each of them with it.
+RFC 9111, 4
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from policies.http_cache.reuse import ERROR_STATUSES
 Waiter = TypeVar("Waiter")
 
 HIT_FOR_MISS = 120.0
-"""Seconds for which it is remembered that the answers for a key cannot be shared (as Varnish does)."""
+"""Seconds for which a key counts as unshareable after a private response (Varnish: hit-for-miss)."""
 MOST_REMEMBERED = 4096
-"""Keys of which that is remembered at once; the oldest is forgotten."""
+"""Most keys that count as unshareable at once; the oldest is forgotten."""
 MOST_FAILURES = 2
-"""Failed fetches that one request waits for: the first may be bad luck, the second is an answer."""
+"""Most failed fetches that one request waits for; after that it gets the failure."""
 
 
 class Decision(Enum):
-    """What a request does whose object is not there."""
+    """What a request does whose object is not in the store."""
 
-    FETCH = "fetch it for all who come meanwhile"
-    WAIT = "wait for who fetches it"
-    ALONE = "fetch it for itself alone"
-    FAIL = "be told of the failure that it waited for"
+    FETCH = "fetch the object for all requests that come meanwhile"
+    WAIT = "wait for the request that fetches it"
+    ALONE = "fetch it for this request alone"
+    FAIL = "answer with the failure that this request waited for"
 
 
 class FlightResult(Enum):
-    """How a fetch ended for those who waited for it."""
+    """How a fetch ended for the requests that waited for it."""
 
-    SHARED = "its answer may be given to them"
-    PRIVATE = "its answer is for one request alone"
-    FAILED = "there is no answer"
+    SHARED = "they may be given the response"
+    PRIVATE = "the response is for one request alone"
+    FAILED = "there is no response"
 
 
 def shareable(answer: Answer) -> bool:
-    """Whether an answer could be given to others out of the store as it came: it is fresh."""
+    """Whether a response may be given to other requests without validation: it may be stored and is fresh."""
     return answer.reason is None and not answer.validate and answer.lifetime > answer.age
 
 
@@ -51,9 +51,9 @@ def flight_result(status: int, usable: bool) -> FlightResult:
     Parameters
     ----------
     status : int
-        Of the answer, or of what is said in place of one.
+        Of the response, or of the proxy's own error.
     usable : bool
-        Whether it is `shareable`.
+        Whether the response is `shareable`.
     """
     if usable:
         return FlightResult.SHARED
@@ -61,18 +61,18 @@ def flight_result(status: int, usable: bool) -> FlightResult:
 
 
 def after(ended: FlightResult, failures: int) -> Decision:
-    """What a request does that has waited in vain.
+    """What a request does when the fetch that it waited for gave it nothing.
 
-    After a failure one of those who waited tries again for all; who has seen it fail `MOST_FAILURES`
-    times is told. What is private is fetched by all at once: waiting for one another would only
-    put them in a row.
+    After a failure, one of the waiting requests fetches again for all. A request that has seen
+    `MOST_FAILURES` failures gets the failure. After a private response, all requests fetch at once:
+    if they waited for each other, they would only form a queue.
 
     Parameters
     ----------
     ended : FlightResult
-        How the fetch ended that it waited for.
+        Of the fetch that the request waited for.
     failures : int
-        Failed fetches that it has waited for, this one too.
+        Failed fetches that the request has waited for, including this one.
     """
     if ended is FlightResult.FAILED:
         return Decision.FAIL if failures >= MOST_FAILURES else Decision.WAIT
@@ -80,14 +80,14 @@ def after(ended: FlightResult, failures: int) -> Decision:
 
 
 class Flight(Generic[Waiter]):
-    """One fetch, and who waits for it.
+    """One fetch and the requests that wait for it.
 
     Attributes
     ----------
     key : hashable
         Of the object.
     waiting : dict
-        Those who wait are its keys, in the order in which they came.
+        The keys are the waiting requests, in the order of arrival.
     """
 
     __slots__ = ("key", "waiting")
@@ -98,7 +98,7 @@ class Flight(Generic[Waiter]):
 
 
 class Flights(Generic[Waiter]):
-    """Who fetches, and who waits for whom (nginx's ``proxy_cache_lock``, Go's ``singleflight``).
+    """All fetches that requests may wait for (nginx's ``proxy_cache_lock``, Go's ``singleflight``).
 
     Notes
     -----
@@ -106,82 +106,82 @@ class Flights(Generic[Waiter]):
     """
 
     def __init__(self) -> None:
-        self._flying: dict[Hashable, Flight[Waiter]] = {}
-        self._private: dict[Hashable, float] = {}
+        self._in_flight: dict[Hashable, Flight[Waiter]] = {}
+        self._hit_for_miss: dict[Hashable, float] = {}
 
     def ask(
         self, key: Hashable, waiter: Waiter, now: float, *, leads: bool = True
     ) -> tuple[Decision, Flight[Waiter] | None]:
-        """What a request does that needs `key`.
+        """Decide what a request for `key` does.
 
         Parameters
         ----------
         key : hashable
             Of the object.
         waiter : object
-            Who asks.
+            The request, as `complete` returns it.
         now : float
             Seconds.
         leads : bool
-            Whether what it would fetch may do for others.
+            Whether the response to this request may be given to others.
 
         Returns
         -------
-        turn : Decision
+        decision : Decision
             ``FETCH``, ``WAIT`` or ``ALONE``.
         flight : Flight or None
-            To be given to `complete` after ``FETCH``, or to `leave` after ``WAIT``.
+            After ``FETCH`` pass it to `complete`; after ``WAIT`` it can be passed to `leave`.
         """
-        flight = self._flying.get(key)
+        flight = self._in_flight.get(key)
         if flight is not None:
             flight.waiting[waiter] = None
             return Decision.WAIT, flight
-        if not leads or self._private.get(key, now) > now:
+        if not leads or self._hit_for_miss.get(key, now) > now:
             return Decision.ALONE, None
-        flight = self._flying[key] = Flight(key)
+        flight = self._in_flight[key] = Flight(key)
         return Decision.FETCH, flight
 
     def complete(self, flight: Flight[Waiter], ended: FlightResult, now: float) -> list[Waiter]:
-        """A fetch has ended: those who wait for it, in the order in which they came."""
+        """End a fetch; returns the requests that wait for it, in the order of arrival."""
         if self.is_newest(flight):
-            del self._flying[flight.key]
+            del self._in_flight[flight.key]
         if ended is FlightResult.PRIVATE:
-            self._private.pop(flight.key, None)
-            self._private[flight.key] = now + HIT_FOR_MISS
-            if len(self._private) > MOST_REMEMBERED:
-                del self._private[next(iter(self._private))]
+            self._hit_for_miss.pop(flight.key, None)
+            self._hit_for_miss[flight.key] = now + HIT_FOR_MISS
+            if len(self._hit_for_miss) > MOST_REMEMBERED:
+                del self._hit_for_miss[next(iter(self._hit_for_miss))]
         elif ended is FlightResult.SHARED:
             self.shareable(flight.key)
         waiting, flight.waiting = flight.waiting, {}
         return list(waiting)
 
     def is_newest(self, flight: Flight[Waiter]) -> bool:
-        """Whether who asks now would wait for this fetch."""
-        return self._flying.get(flight.key) is flight
+        """Whether a request that comes now would wait for this fetch."""
+        return self._in_flight.get(flight.key) is flight
 
     def __iter__(self) -> Iterator[Hashable]:
-        """What is being fetched."""
-        return iter(list(self._flying))
+        """The keys that are being fetched."""
+        return iter(list(self._in_flight))
 
     def invalidate(self, key: Hashable) -> None:
-        """The object has changed: what is under way may bring what it was before.
+        """The object has changed, so a fetch under way may bring an old version.
 
-        Who waits for that still does, but nobody else.
+        Requests that wait for that fetch still get its response; later requests do not wait for it.
         """
-        self._flying.pop(key, None)
+        self._in_flight.pop(key, None)
 
     def shareable(self, key: Hashable) -> None:
-        """An answer for `key` could be shared: what is remembered of earlier ones does not hold."""
-        self._private.pop(key, None)
+        """A response for `key` could be shared: forget that earlier ones could not."""
+        self._hit_for_miss.pop(key, None)
 
     def leave(self, flight: Flight[Waiter], waiter: Waiter) -> bool:
-        """`waiter` waits no longer; ``False`` if the fetch had ended before."""
+        """Stop waiting; ``False`` if the fetch had ended before."""
         return waiter in flight.waiting and flight.waiting.pop(waiter) is None
 
     @property
     def waiting(self) -> int:
-        """Requests that wait now."""
-        return sum(len(flight.waiting) for flight in self._flying.values())
+        """Number of waiting requests."""
+        return sum(len(flight.waiting) for flight in self._in_flight.values())
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._in_flight)

@@ -1,7 +1,4 @@
-"""Why an answer is stored or not, how long it is fresh, and what a later request gets: in words.
-
-The decisions are those of `read_answer` and `reuse`; here are the rules behind them.
-"""
+"""The decisions of `freshness` and `reuse` in words, each with the rule behind it."""
 
 from __future__ import annotations
 
@@ -15,10 +12,12 @@ from policies.http_cache.validation import validators
 from policies.http_cache.vary import variant_of
 
 RULES = {
-    NotStored.METHOD: "only answers to GET are, or to a POST that stands for it (RFC 9110, 9.3.3)",
-    NotStored.REQUEST_BODY: "the request has a body, which is no part of the key (RFC 9111, 2)",
+    NotStored.METHOD: "only an answer to GET is, or one to POST that also answers a GET (RFC 9110, 9.3.3)",
+    NotStored.REQUEST_BODY: "the request has a body, which is not part of the key (RFC 9111, 2)",
     NotStored.REQUEST_NO_STORE: "the request says no-store (RFC 9111, 5.2.1.5)",
-    NotStored.STATUS: "it needs explicit freshness, is not understood, or a part unasked for (RFC 9111, 3)",
+    NotStored.STATUS: (
+        "the status needs explicit freshness or is not understood, or nobody asked for a part (RFC 9111, 3)"
+    ),
     NotStored.NO_STORE: "the answer says no-store (RFC 9111, 5.2.2.5)",
     NotStored.PRIVATE: "the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)",
     NotStored.NO_CACHE: "no-cache, and no validator to ask with (RFC 9111, 5.2.2.4)",
@@ -27,10 +26,10 @@ RULES = {
     NotStored.SET_COOKIE: "it sets a cookie, and does not say how long it is fresh (RFC 9111, 7.3)",
     NotStored.NO_FRESHNESS: "nothing says how long it is fresh, and there is no validator (RFC 9111, 4.2)",
     NotStored.NO_STRONG_ETAG: "a part without a strong ETag cannot be combined with others (RFC 9111, 3.4)",
-    NotStored.CONTENT_RANGE: "Content-Range does not say one part that agrees with the body (RFC 9110, 14.4)",
+    NotStored.CONTENT_RANGE: "Content-Range does not name one part that fits the body (RFC 9110, 14.4)",
     NotStored.STALE: "it was stale when it came, and cannot be validated (RFC 9111, 4.2)",
 }
-"""The rule behind each reason that the answer and its request can give."""
+"""The rule behind each reason that a response and its request can give."""
 
 _USES = {
     Use.FRESH: "answered with it: it is fresh (RFC 9111, 4.2)",
@@ -45,8 +44,8 @@ def explain_answer(
     method: str,
     uri: str,
     status: int,
-    asked: Header,
-    said: Header,
+    request_header: Header,
+    response_header: Header,
     request: Request,
     *,
     ttl: float | None,
@@ -55,45 +54,47 @@ def explain_answer(
     now: float,
     elapsed: float,
 ) -> list[str]:
-    """What becomes of an answer, a line a thought.
+    """What the cache does with a response, as lines of text.
 
     Parameters
     ----------
     method, uri : str
-        What was asked, the URI absolute.
+        Of the request; the URI is absolute.
     status : int
-        Of the answer.
-    asked, said : callable
-        Headers of the request and of the answer.
+        Of the response.
+    request_header, response_header : callable
     request : Request
         What the request allows.
     ttl, stale, targeted
         The settings, see `read_answer`.
     now : float
-        Seconds since 1970 when the answer came.
+        Seconds since 1970 when the response arrived.
     elapsed : float
-        Seconds after which the same request comes again.
+        Seconds until the same request comes again.
     """
     if invalidates(method, status):
-        return [f"invalidates: {line}" for line in _invalidations(uri, said)]
-    part = _part(method, asked, said) if status == 206 else None
+        return [f"invalidates: {line}" for line in _invalidations(uri, response_header)]
+    part = _part(method, request_header, response_header) if status == 206 else None
     if isinstance(part, NotStored):
         return [_not_stored(part)]
-    judged = 200 if status == 206 else status  # a part is judged as its whole would be
-    authorized = asked("authorization") is not None
-    answer = read_answer(judged, said, request, authorized, ttl, now, 0.0, stale=stale, targeted=targeted)
+    answer = read_answer(
+        200 if status == 206 else status,  # a part is judged as its whole would be
+        response_header, request, request_header("authorization") is not None, ttl, now, 0.0,
+        stale=stale, targeted=targeted,
+    )  # fmt: skip
     if answer.reason is not None:
         return [_not_stored(answer.reason)]
     age = answer.age + elapsed
     if part is None:
-        stored, later = "yes (RFC 9111, 3)", _later(answer, request, age, said)
+        stored, later = "yes (RFC 9111, 3)", _later(answer, request, age, response_header)
     else:
-        stored, later = _held(part), _later_of_part(answer, request, age, answers(part, request, asked))
+        enough = answers(part, request, request_header)
+        stored, later = _held(part), _later_of_part(answer, request, age, enough)
     return [
         f"stored: {stored}",
-        f"fresh: {_seconds(answer.lifetime)}, {_source(said, ttl, targeted)}",
+        f"fresh: {_seconds(answer.lifetime)}, {_source(response_header, ttl, targeted)}",
         f"age: {_seconds(answer.age)} when it came (RFC 9111, 4.2.3)",
-        *_selection(asked, said),
+        *_selection(request_header, response_header),
         f"after {_seconds(elapsed)}: {later}",
     ]
 
@@ -102,10 +103,10 @@ def _not_stored(reason: NotStored) -> str:
     return f"stored: no, {reason}: {RULES.get(reason, '')}"
 
 
-def _part(method: str, asked: Header, said: Header) -> Part | NotStored | None:
-    """What a 206 holds; None if that is all there is."""
-    length = said("content-length") or ""
-    found = read_part(method, asked, said, int(length) if length.isdecimal() else None)
+def _part(method: str, request_header: Header, response_header: Header) -> Part | NotStored | None:
+    """What a 206 holds; None if it holds the whole."""
+    length = response_header("content-length") or ""
+    found = read_part(method, request_header, response_header, int(length) if length.isdecimal() else None)
     return found if isinstance(found, NotStored) or not is_whole(found) else None
 
 
@@ -123,40 +124,40 @@ def _seconds(seconds: float) -> str:
     return "for ever" if seconds >= FOREVER else f"{seconds:g} s"
 
 
-def _invalidations(uri: str, said: Header) -> list[str]:
-    groups = read_groups(said("cache-group-invalidation"))
-    return [f"{target} (RFC 9111, 4.4)" for target in invalidated(uri, said)] + [
+def _invalidations(uri: str, response_header: Header) -> list[str]:
+    groups = read_groups(response_header("cache-group-invalidation"))
+    return [f"{target} (RFC 9111, 4.4)" for target in invalidated(uri, response_header)] + [
         f"all of this origin in the group {group!r} (RFC 9875, 3)" for group in groups
     ]
 
 
-def _source(said: Header, ttl: float | None, targeted: bool) -> str:
-    """What says how long an answer is fresh, in the order of RFC 9111, 4.2.1."""
-    directives, aimed = read_directives(said, targeted)
+def _source(response_header: Header, ttl: float | None, targeted: bool) -> str:
+    """What says how long a response is fresh, in the order of RFC 9111, 4.2.1."""
+    directives, aimed = read_directives(response_header, targeted)
     name = "CDN-Cache-Control (RFC 9213)" if aimed else "Cache-Control"
     for directive, section in (("s-maxage", "5.2.2.10"), ("max-age", "5.2.2.1")):
         if directive in directives:
             return f"by {directive} in {name} (RFC 9111, {section})"
-    if said("expires") is not None and not aimed:
+    if response_header("expires") is not None and not aimed:
         return "by Expires less Date (RFC 9111, 5.3)"
     if ttl is not None:
-        return "by the ttl of the settings, for nothing else says it"
-    if said("last-modified") is not None:
-        return f"by a guess: {HEURISTIC_SHARE:.0%} of the time since Last-Modified (RFC 9111, 4.2.2)"
-    return "for nothing says it: it is stored to be validated (RFC 9111, 4.3)"
+        return "by the ttl of the settings, because the answer names none"
+    if response_header("last-modified") is not None:
+        return f"by a heuristic: {HEURISTIC_SHARE:.0%} of the time since Last-Modified (RFC 9111, 4.2.2)"
+    return "because the answer names none: it is stored to be validated (RFC 9111, 4.3)"
 
 
-def _selection(asked: Header, said: Header) -> list[str]:
+def _selection(request_header: Header, response_header: Header) -> list[str]:
     lines = []
-    if fields := variant_of(said, asked).fields:
+    if fields := variant_of(response_header, request_header).fields:
         wanted = ", ".join(f"{name}: {value or '(none)'}" for name, value in fields)
         lines.append(f"selected: by requests with {wanted} (RFC 9111, 4.1)")
-    if groups := read_groups(said("cache-groups")):
+    if groups := read_groups(response_header("cache-groups")):
         lines.append(f"groups: {', '.join(groups)} (RFC 9875)")
     return lines
 
 
-def _later(answer: Answer, request: Request, age: float, said: Header) -> str:
+def _later(answer: Answer, request: Request, age: float, response_header: Header) -> str:
     use = reuse(answer, request, age)
     if use is not Use.ASK:
         return _USES[use]
@@ -166,7 +167,7 @@ def _later(answer: Answer, request: Request, age: float, said: Header) -> str:
         why = "the request insists (RFC 9111, 5.2.1)"
     else:
         why = f"it is stale by {_seconds(age - answer.lifetime)} (RFC 9111, 4.2)"
-    fields = [name for name, _ in validators(said)]
+    fields = [name for name, _ in validators(response_header)]
     how = f"validated by {' and '.join(fields)} (RFC 9111, 4.3.1)" if fields else "fetched anew"
     fails = (
         "answered with it" if may_serve_stale_on_error(answer, request, age) else "answered with the failure"

@@ -1,4 +1,4 @@
-"""Cache groups: answers that belong together, and fall together. RFC 9875"""
+"""Cache groups: responses that are invalidated together. RFC 9875"""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import lru_cache
 import http_sf
 
 MOST_GROUPS = 64
-"""Groups of one answer that count; at least 32 must (section 2)."""
+"""Most groups of one response that count; a cache must support 32 (section 2)."""
 LONGEST = 128
-"""Characters of a group's name; at least 32 must be possible (section 2)."""
+"""Most characters of a group's name; a cache must support 32 (section 2)."""
 
 
 @lru_cache(maxsize=512)
 def read_groups(value: str | None) -> tuple[str, ...]:
     """The groups in a Cache-Groups or Cache-Group-Invalidation value: a list of strings (section 2).
 
-    A field that is no list of structured fields (RFC 9651) is ignored; so are members that are no
-    strings, and those that exceed what is kept of one answer.
+    The field is ignored if it is not a list of structured fields (RFC 9651). Members that are not
+    strings are ignored, and so are names that are too long and groups beyond `MOST_GROUPS`.
 
     Examples
     --------

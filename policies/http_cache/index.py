@@ -1,7 +1,7 @@
-"""A cache's index: what is stored, how long it stays fresh, what must go.
+"""A cache's index: which objects are stored, how long they are fresh, and which are evicted.
 
-Both twins ask this class whether a request is a hit. The real proxy keeps the stored answer as
-the value, the simulator a mark. A value is never ``None``, which `lookup` says for a miss.
+The real proxy and the simulator ask this class whether a request is a hit. The real proxy keeps the
+stored response as the value, the simulator a mark. A value is never ``None``: that means a miss.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class ObjectCache(Generic[Value]):
     Parameters
     ----------
     eviction : EvictionPolicy
-        Decides who must go; its capacity is this cache's.
+        Its capacity is the cache's.
 
     Attributes
     ----------
     touch : callable
-        Counts a use of what `peek` has just found, of its key and the time.
+        Counts a use of an object that `peek` has just found; takes its key and the time.
 
     Notes
     -----
@@ -43,7 +43,7 @@ class ObjectCache(Generic[Value]):
         return len(self._entries)
 
     def lookup(self, key: Hashable, now: float) -> Value | None:
-        """The stored value if it is there and fresh at `now`, which counts as a use."""
+        """The value of `key` if it is fresh at `now`; this counts as a use."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -56,7 +56,7 @@ class ObjectCache(Generic[Value]):
         return None
 
     def peek(self, key: Hashable, now: float) -> Value | None:
-        """The stored value, fresh or not, as long as it is kept. No use: see `touch`."""
+        """The value of `key`, fresh or stale, while it is kept. Does not count as a use: see `touch`."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -79,15 +79,16 @@ class ObjectCache(Generic[Value]):
         Parameters
         ----------
         kept_until : float, optional
-            How long it is of use when it is not fresh any more; by default not at all.
+            When a stale value becomes useless; by default `fresh_until`.
 
         Returns
         -------
         bool
-            Whether it was kept: an object larger than the whole cache is not, nor one that a
+            Whether it is stored. An object that is larger than the cache is not, nor one that the
             policy refuses.
         """
-        kept_until = fresh_until if kept_until is None else max(fresh_until, kept_until)
+        if kept_until is None or kept_until < fresh_until:
+            kept_until = fresh_until
         if kept_until <= now:
             self.discard(key)
             return False
@@ -100,7 +101,7 @@ class ObjectCache(Generic[Value]):
         return key in self._entries
 
     def discard(self, key: Hashable) -> bool:
-        """Drop `key`; returns whether it was there."""
+        """Drop `key`; returns whether it was stored."""
         self.eviction.remove(key)
         entry = self._entries.pop(key, None)
         if entry is not None:
@@ -108,12 +109,12 @@ class ObjectCache(Generic[Value]):
         return entry is not None
 
     def _left(self, key: Hashable, value: Value) -> None:
-        """`value` is not stored any more; for caches that keep other notes on it."""
+        """Called when `value` is no longer stored; for subclasses that keep records about values."""
         return
 
 
 class CacheChoice(Protocol):
-    """What a cache is built from, such as `policies.settings.Cache`."""
+    """The settings that a cache is built from, such as `policies.settings.Cache`."""
 
     @property
     def policy(self) -> str:
@@ -125,19 +126,11 @@ class CacheChoice(Protocol):
 
     @property
     def admission(self) -> str | None:
-        """An admission policy as settings write it, if any."""
+        """An admission policy in the notation of the settings, if any."""
 
 
 def build_eviction(choice: CacheChoice, rng: random.Random) -> EvictionPolicy:
-    """The eviction policy that settings choose, behind the admission policy if there is one.
-
-    Parameters
-    ----------
-    choice : CacheChoice
-        Such as a proxy's ``[cache]`` table.
-    rng : random.Random
-        For the eviction policy.
-    """
+    """The eviction policy of the settings, behind the admission policy if there is one."""
     policy = eviction_policies[choice.policy](choice.capacity, rng=rng)
     if choice.admission is None:
         return policy
@@ -145,5 +138,5 @@ def build_eviction(choice: CacheChoice, rng: random.Random) -> EvictionPolicy:
 
 
 def build_cache(choice: CacheChoice, rng: random.Random) -> ObjectCache[Value]:
-    """The cache that settings choose: the same one in both twins; see `build_eviction`."""
+    """The cache of the settings; the real proxy and the simulator use the same one."""
     return ObjectCache(build_eviction(choice, rng))

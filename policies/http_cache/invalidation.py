@@ -1,4 +1,4 @@
-"""What an unsafe method does to what is stored. RFC 9111, 4.4"""
+"""What an unsafe method does to stored responses. RFC 9111, 4.4"""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def invalidates(method: str, status: int) -> bool:
-    """Whether an answer makes what is stored for its URI invalid: it is no error."""
+    """Whether a response invalidates what is stored for its URI: the method is unsafe, and it succeeded."""
     return method not in SAFE_METHODS and 200 <= status < 400
 
 
 def _same_origin(reference: str | None, uri: str) -> str | None:
-    """The URI that a reference means, if it has the origin of `uri`: no other may be touched."""
+    """The absolute URI of a reference if it has the origin of `uri`; only such URIs may be invalidated."""
     if reference is None:
         return None
     try:
@@ -31,19 +31,19 @@ def _same_origin(reference: str | None, uri: str) -> str | None:
 
 
 def invalidated(uri: str, header: Header) -> list[str]:
-    """The URIs that are not to be trusted any more.
+    """The URIs whose stored responses become invalid.
 
     Parameters
     ----------
     uri : str
-        Absolute, of the request.
+        Of the request, absolute.
     header : callable
-        Of the answer to an unsafe method that `invalidates`.
+        Of the response, for which `invalidates` is true.
     """
     others = (_same_origin(header(name), uri) for name in ("location", "content-location"))
     return list(dict.fromkeys([uri, *(other for other in others if other is not None)]))
 
 
 def stands_for_get(method: str, uri: str, header: Header) -> bool:
-    """Whether an answer to POST says to be what a GET of the same URI would give. RFC 9110, 9.3.3"""
+    """Whether a response to POST says that it is the response to a GET of the same URI. RFC 9110, 9.3.3"""
     return method == "POST" and _same_origin(header("content-location"), uri) == uri

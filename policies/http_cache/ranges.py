@@ -1,4 +1,4 @@
-"""Byte ranges, answered from a whole that is stored. RFC 9110, 14"""
+"""Byte ranges of a stored response. RFC 9110, 14"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RANGE = re.compile(r"bytes=[ \t]*(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))[ \t]*", 
 
 
 def select_range(value: str, length: int) -> range | None:
-    """The bytes that a Range asks for.
+    """The bytes that a Range field selects.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def select_range(value: str, length: int) -> range | None:
     Returns
     -------
     range or None
-        None if the field does not count: it is malformed, or asks for several ranges, which a
-        server may ignore (14.2). Empty if it cannot be satisfied.
+        None if the field is ignored: it is malformed, or asks for several ranges (a server may
+        ignore it then, 14.2). An empty range if the request cannot be satisfied.
     """
     found = _RANGE.fullmatch(value)
     if found is None:
@@ -38,14 +38,15 @@ def select_range(value: str, length: int) -> range | None:
     return range(int(first), min(length, int(last) + 1) if last else length)
 
 
-def range_applies(asked: Header, stored: Header, now: float) -> bool:
-    """Whether If-Range, if there is one, names what is stored, by the strong comparison (13.1.5)."""
-    condition = asked("if-range")
+def range_applies(request_header: Header, stored_header: Header, now: float) -> bool:
+    """Whether the range counts: there is no If-Range, or it matches the stored response strongly (13.1.5)."""
+    condition = request_header("if-range")
     if condition is None:
         return True
     if condition.startswith(('"', "W/")):
-        return condition == stored("etag") and not condition.startswith("W/")
-    modified, date = parse_http_date(stored("last-modified"), now), parse_http_date(stored("date"), now)
-    # A date is a strong validator only if the answer is at least a second younger. 8.8.2.2
+        return condition == stored_header("etag") and not condition.startswith("W/")
+    modified = parse_http_date(stored_header("last-modified"), now)
+    date = parse_http_date(stored_header("date"), now)
+    # Last-Modified is a strong validator only if it is at least a second before Date. 8.8.2.2
     strong = modified is not None and date is not None and date - modified >= 1
     return strong and parse_http_date(condition, now) == modified

@@ -1,4 +1,4 @@
-"""Whether a stored answer may be used, fresh or stale. Sections are those of RFC 9111."""
+"""Whether a stored response may be sent, fresh or stale. The sections are those of RFC 9111."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from policies.http_cache.freshness import Answer, Forwarded, Request
 
 
 class Use(Enum):
-    """What to do with a stored answer that a request selects; the value is the detail in Cache-Status."""
+    """What to do with the stored response that a request selects; the value is the detail in Cache-Status."""
 
     FRESH = "fresh"  # send it
     STALE = "stale"  # send it: the request accepts a stale one
@@ -17,14 +17,14 @@ class Use(Enum):
 
 
 REFRESHES_AT_ONCE = 4
-"""Revalidations behind answers that a proxy has under way; more wait."""
+"""Most background revalidations of a proxy at once; more wait."""
 
 
-_FRESH = Use.FRESH  # to name a member by its class is slow before Python 3.12
+_FRESH = Use.FRESH  # access by the class is slow before Python 3.12
 
 
 def reuse(answer: Answer, request: Request, age: float) -> Use:
-    """Whether a stored answer of `age` seconds may be sent (sections 4, 4.2.4 and 5.2.1)."""
+    """What to do with a stored response of `age` seconds (sections 4, 4.2.4 and 5.2.1)."""
     if request.forward is not None or answer.validate or age > request.max_age:
         return Use.ASK
     left = answer.lifetime - age
@@ -34,38 +34,36 @@ def reuse(answer: Answer, request: Request, age: float) -> Use:
         return Use.ASK
     if -left < request.max_stale:
         return Use.STALE
-    # Only ASK remains outside the window that the origin granted. RFC 5861, 3
-    return Use.STALE_WHILE_REVALIDATE if -left < answer.while_revalidate else Use.ASK
+    return Use.STALE_WHILE_REVALIDATE if -left < answer.while_revalidate else Use.ASK  # RFC 5861, 3
 
 
 def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bool:
-    """Whether a stored answer may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
+    """Whether a stored response may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
     if request.forward is not None or answer.validate or age > request.max_age or request.min_fresh:
         return False
     return age - answer.lifetime < answer.if_error
 
 
 ERROR_STATUSES = frozenset({500, 502, 503, 504})
-"""Answers that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
+"""Statuses that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
 
 
 def forward_reason(
     request: Request, found: Answer | None, age: float, variants: bool, lacks: bool = False
 ) -> Forwarded:
-    """Why the origin is asked although the store was looked at. RFC 9211, 2.2
+    """Why a request goes upstream after a look-up in the store. RFC 9211, 2.2
 
     Parameters
     ----------
     request : Request
-        What was asked.
     found : Answer, optional
-        Of the stored answer that was selected.
+        Of the stored response that the request selects.
     age : float
-        Seconds of its age.
+        Its age in seconds.
     variants : bool
         Whether anything is stored for the URI.
     lacks : bool
-        Whether what was selected is a part that does not hold all that is wanted.
+        Whether the selected response is a part that does not hold all that the request wants.
     """
     if request.forward is Forwarded.METHOD or request.forward is Forwarded.BYPASS:
         return request.forward

@@ -1,6 +1,6 @@
-"""Validators: the requests that ask whether a stored answer still holds, and what their answers change.
+"""Validators: how a request asks whether a stored response still holds, and what a 304 changes.
 
-Sections are those of RFC 9111 unless another one is named.
+The sections are those of RFC 9111 unless another RFC is named.
 """
 
 from __future__ import annotations
@@ -11,65 +11,64 @@ from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import Header
 
 # entity-tag = [ weak ] opaque-tag                                            RFC 9110, 8.8.3
-# What lacks its quotes is taken as one piece: servers send such tags, and they compare as well.
+# Some servers send tags without quotes; such a tag is compared as a whole.
 _TAG = re.compile(r'(?:[Ww]/)?"[^"]*"|[^\s,]+')
 
-# What describes the stored bytes, or identifies them, is not for a 304 to change (section 3.2).
+# A 304 must not change the fields that describe or identify the stored bytes (section 3.2).
 NOT_UPDATED = frozenset({"content-encoding", "content-length", "content-md5", "content-range", "etag"})
 
-# What a 304 carries: what the client may not know yet. RFC 9110, 15.4.5
+# The fields that a 304 carries, because the client may not have them yet. RFC 9110, 15.4.5
 IN_NOT_MODIFIED = frozenset({"cache-control", "content-location", "date", "etag", "expires", "vary"})
 
 
 def validators(header: Header) -> list[tuple[str, str]]:
-    """The fields that ask whether the answer with this header still holds (section 4.3.1)."""
+    """The fields that ask whether a stored response with this header still holds (section 4.3.1)."""
     found = (("If-None-Match", header("etag")), ("If-Modified-Since", header("last-modified")))
     return [(name, value) for name, value in found if value]
 
 
 def _opaque(tag: str) -> str:
-    """A tag for the weak comparison. RFC 9110, 8.8.3.2"""
+    """A tag without its mark of weakness, for the weak comparison. RFC 9110, 8.8.3.2"""
     return tag[2:] if tag[:2] in ("W/", "w/") else tag
 
 
-def tag_listed(tag: str | None, listed: str) -> bool:
-    """Whether an entity tag is in an If-None-Match, by the weak comparison. RFC 9110, 13.1.2"""
-    if listed.strip() == "*":
+def tag_listed(tag: str | None, value: str) -> bool:
+    """Whether an If-None-Match value lists an entity tag, by the weak comparison. RFC 9110, 13.1.2"""
+    if value.strip() == "*":
         return True
-    return tag is not None and _opaque(tag) in {_opaque(other) for other in _TAG.findall(listed)}
+    return tag is not None and _opaque(tag) in {_opaque(other) for other in _TAG.findall(value)}
 
 
-def not_modified(asked: Header, stored: Header, now: float) -> bool:
-    """Whether a client that asks conditionally has what is stored (section 4.3.2).
+def not_modified(request_header: Header, stored_header: Header, now: float) -> bool:
+    """Whether a conditional request already has the stored response (section 4.3.2).
 
     Parameters
     ----------
-    asked, stored : callable
-        Headers of the request and of the stored answer.
+    request_header, stored_header : callable
     now : float
         Seconds since 1970.
     """
-    listed = asked("if-none-match")
-    if listed is not None:  # If-Modified-Since then does not count. RFC 9110, 13.1.3
-        return tag_listed(stored("etag"), listed)
-    since = parse_http_date(asked("if-modified-since"), now)
+    value = request_header("if-none-match")
+    if value is not None:  # If-Modified-Since does not count then. RFC 9110, 13.1.3
+        return tag_listed(stored_header("etag"), value)
+    since = parse_http_date(request_header("if-modified-since"), now)
     if since is None:
         return False
-    changed = parse_http_date(stored("last-modified") or stored("date"), now)
+    changed = parse_http_date(stored_header("last-modified") or stored_header("date"), now)
     return changed is not None and changed <= since
 
 
-def head_agrees(stored: Header, head: Header, length: int) -> bool:
-    """Whether the answer to a HEAD is about what is stored (section 4.3.5).
+def head_agrees(stored_header: Header, response_header: Header, length: int) -> bool:
+    """Whether a response to HEAD is about the stored version (section 4.3.5).
 
     Parameters
     ----------
-    stored, head : callable
-        Headers of the stored answer and of the one to HEAD.
+    stored_header, response_header : callable
+        Of the stored response and of the response to HEAD.
     length : int
         Bytes of the stored body.
     """
     for name in ("etag", "last-modified"):
-        if head(name) is not None and head(name) != stored(name):
+        if response_header(name) is not None and response_header(name) != stored_header(name):
             return False
-    return head("content-length") in (None, str(length))
+    return response_header("content-length") in (None, str(length))

@@ -1,4 +1,10 @@
-"""Resilience: what a proxy does about upstreams that are slow, failing or overloaded. One file a decision."""
+"""Resilience: what a proxy does about upstreams that are slow, failing or overloaded.
+
+Start with `precautions`: all decisions for one service, in the order in which a request meets them:
+`rate` (a token bucket), `queueing` (requests in flight), `breaker`, then `attempts` and `budget`
+(retries). `health` and `ejection` judge the upstreams; `membership` combines both judgements and tells
+the balancer. Each service owns one `Precautions` and calls it under its own lock.
+"""
 
 from policies.resilience.attempts import Attempts
 from policies.resilience.breaker import CircuitBreaker

@@ -1,4 +1,4 @@
-"""The attempts of one request: after a failure, is another upstream asked?"""
+"""The attempts of one request: whether another upstream is asked after a failure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from policies.resilience.budget import RetryBudget
 class Attempts:
     """What one request may still try.
 
-    A refused connection costs nobody anything, and nothing was sent: with `failover` the request
-    goes on to the next upstream, whatever its method, once round all of them. Anything else that
-    fails costs an attempt, and is only tried again if sending it twice does no harm.
+    A refused connection costs nothing, because nothing was sent. With `failover`, the request then goes
+    to the next upstream, regardless of its method, until all have refused it. Any other failure costs an
+    attempt, and the request is only repeated if that does no harm.
 
     Parameters
     ----------
     most : int
         Attempts in all.
     budget : RetryBudget or None
-        Pays for every attempt but the first.
+        Pays for every attempt after the first.
     failover : bool
-        Whether a refused connection costs no attempt while there are others to ask.
+        Whether a refused connection costs no attempt while other upstreams are left.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class Attempts:
         refused : bool
             Whether the connection was refused at once.
         repeatable : bool
-            Whether the request may be sent again: nothing was sent, or its method is idempotent
-            (RFC 9110, 9.2.2) and its body can be sent once more.
+            Whether the request may be sent again: nothing was sent, or its method is idempotent (RFC
+            9110, 9.2.2) and its body can be sent once more.
         available : collection of int
             Upstreams that may be picked.
         """

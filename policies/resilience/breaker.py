@@ -1,4 +1,4 @@
-"""A circuit breaker: after enough failures in a row, refuse at once instead of asking."""
+"""A circuit breaker: after enough consecutive failures, requests are refused at once."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ class CircuitBreaker:
     Parameters
     ----------
     failures : int
-        In a row, that open it.
+        Consecutive failures that open it.
     open_for : float
-        Seconds until one request may try again. If that one succeeds the breaker closes, if it
-        fails the breaker stays open as long again.
+        Seconds until one request may try again. If that request succeeds, the breaker closes; if it
+        fails, the breaker stays open as long again.
 
     Notes
     -----
-    Requests that were sent before the breaker last opened or closed say nothing about the service
-    as it is now: their ends do not count, above all not as the trial's.
+    Requests that began before the breaker last opened or closed say nothing about the service now. So
+    their ends do not count, and none of them can end the trial.
     """
 
     def __init__(self, failures: int, open_for: float) -> None:
         self._most, self._open_for = failures, open_for
         self._in_a_row = 0
         self._open = self._trying = False
-        self._since = -math.inf  # what is sent from then on counts
+        self._since = -math.inf  # only requests that begin after this count
 
     def allows(self, now: float) -> bool:
-        """Whether a request may be sent; who is allowed must call `ended`."""
+        """Whether a request may be sent; if so, the caller must call `ended`."""
         if not self._open:
             return True
         if now < self._since or self._trying:
@@ -38,11 +38,19 @@ class CircuitBreaker:
         return True
 
     def ended(self, failed: bool | None, began: float, now: float) -> None:
-        """A request that was allowed, when it was `began`, has ended; ``None``: nobody knows how."""
+        """An allowed request has ended that began at `began`.
+
+        Parameters
+        ----------
+        failed : bool or None
+            None if the outcome is unknown, such as when the client left.
+        began, now : float
+            Seconds.
+        """
         if began < self._since:
             return
         if failed is None:
-            self._trying = False  # another one is to find out
+            self._trying = False  # the next request is the trial
             return
         if not failed:
             self._in_a_row = 0
@@ -60,5 +68,5 @@ class CircuitBreaker:
         return "open" if now < self._since else "half open"
 
     def retry_after(self, now: float) -> float:
-        """Seconds until it is worth while to ask again."""
+        """Seconds until the breaker may allow a request."""
         return max(self._since - now, 0.0) if self._open else 0.0

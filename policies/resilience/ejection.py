@@ -1,21 +1,21 @@
-"""Passive ejection: an upstream that keeps failing is left alone for a while."""
+"""Passive ejection: an upstream that keeps failing gets no requests for a while."""
 
 from __future__ import annotations
 
 
 class PassiveEjection:
-    """Counts failures in a row of each upstream (as Envoy's outlier detection and nginx's max_fails do).
+    """Counts consecutive failures of each upstream (Envoy's outlier detection, nginx's max_fails).
 
     Parameters
     ----------
     upstreams : int
-        How many there are.
+        Number of upstreams.
     errors : int
-        In a row, that eject an upstream.
+        Consecutive failures that eject an upstream.
     seconds : float
-        How long.
+        Duration of an ejection.
     most : float
-        Share of the upstreams that may be ejected at once.
+        Largest share of the upstreams that may be ejected at once.
     """
 
     def __init__(self, upstreams: int, errors: int, seconds: float, most: float) -> None:
@@ -25,7 +25,7 @@ class PassiveEjection:
         self._back_at: dict[int, float] = {}
 
     def ended(self, index: int, failed: bool, now: float) -> bool:
-        """A request to upstream `index` ended; returns whether this ejects it."""
+        """A request to upstream `index` ended; returns whether this ejects the upstream."""
         self._in_a_row[index] = self._in_a_row[index] + 1 if failed else 0
         if self._in_a_row[index] < self._errors or index in self._back_at or len(self._back_at) >= self._room:
             return False
@@ -34,7 +34,7 @@ class PassiveEjection:
         return True
 
     def returning(self, now: float) -> list[int]:
-        """Upstreams whose time is over; each is told once."""
+        """Upstreams whose ejection is over; each is returned once."""
         back = [index for index, at in self._back_at.items() if at <= now]
         for index in back:
             del self._back_at[index]

@@ -1,15 +1,15 @@
-"""Health checks: what a row of probes says about an upstream."""
+"""Health checks: what consecutive probes say about an upstream."""
 
 from __future__ import annotations
 
 
 class HealthChecks:
-    """Up after `rise` good probes in a row, down after `fall` bad ones (HAProxy's words). All begin up.
+    """Up after `rise` good probes in a row, down after `fall` bad ones (HAProxy's terms). All start up.
 
     Parameters
     ----------
     upstreams : int
-        How many there are.
+        Number of upstreams.
     rise, fall : int
         Probes in a row.
     """
@@ -20,7 +20,7 @@ class HealthChecks:
         self._against = [0] * upstreams
 
     def probed(self, index: int, good: bool) -> bool | None:
-        """Take note of a probe; ``True`` or ``False`` if the upstream comes up or goes down by it."""
+        """Record a probe; returns the new state if the upstream comes up or goes down, else None."""
         if good == self._up[index]:
             self._against[index] = 0
             return None

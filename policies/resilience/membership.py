@@ -1,24 +1,24 @@
-"""Who may be picked, when several judges have a say: health checks and ejection."""
+"""Which upstreams may be picked, given both health checks and ejection."""
 
 from __future__ import annotations
 
 from policies.balancing import Upstreams
 
 REASONS = ("ejected", "unhealthy")
-"""What can be held against an upstream."""
+"""Reasons to exclude an upstream."""
 
 
 class Membership:
-    """Keeps `Upstreams` in step: an upstream is out as long as anyone has a reason against it.
+    """Updates `Upstreams`: an upstream is excluded while there is any reason against it.
 
-    If there is a reason against every one, all of them are in: what nobody may be sent to helps
-    nobody, and who judges so is as likely wrong (Envoy's panic threshold, at its least; nginx does
-    the same).
+    If there is a reason against every upstream, all are included: it would help nobody to send requests to
+    none, and the checks themselves are then likely wrong (Envoy's panic threshold at its lowest; nginx
+    does the same).
 
     Parameters
     ----------
     upstreams : Upstreams
-        What the balancer looks at.
+        What the balancer sees.
     """
 
     def __init__(self, upstreams: Upstreams) -> None:
@@ -26,12 +26,12 @@ class Membership:
         self._against: dict[int, set[str]] = {}
 
     def exclude(self, index: int, reason: str, now: float) -> None:
-        """From `now` on there is `reason` against upstream `index`."""
+        """Add `reason` against upstream `index`."""
         self._against.setdefault(index, set()).add(reason)
         self._settle(now)
 
     def readmit(self, index: int, reason: str, now: float) -> None:
-        """From `now` on there is `reason` no more."""
+        """Remove `reason` against upstream `index`."""
         reasons = self._against.get(index, set())
         reasons.discard(reason)
         if not reasons:
@@ -39,7 +39,7 @@ class Membership:
         self._settle(now)
 
     def reasons(self, index: int) -> list[str]:
-        """What there is against upstream `index`."""
+        """The reasons against upstream `index`, sorted."""
         return sorted(self._against.get(index, ()))
 
     def _settle(self, now: float) -> None:

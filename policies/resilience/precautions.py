@@ -1,4 +1,4 @@
-"""What a service's settings do about upstreams that fail: its decisions, together."""
+"""All resilience decisions of one service."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from policies.settings import Service
 
 
 class Precautions:
-    """The resilience of one service, as both twins have it.
+    """The resilience of one service, for the real proxy and the simulator.
 
-    A request passes `rate`, `queue` and `breaker`, in this order; then come its `attempts`, of
-    which each ends in `ended`.
+    A request passes `rate`, `queue` and `breaker`, in this order. Then it makes its `attempts`; the caller
+    reports each of them with `ended`.
 
     Parameters
     ----------
     settings : policies.settings.Service
         The service's table.
     upstreams : Upstreams
-        What its balancer looks at.
+        What its balancer sees.
 
     Attributes
     ----------
@@ -62,15 +62,15 @@ class Precautions:
         self._failover = settings.failover
 
     def attempts(self) -> Attempts:
-        """Those of a new request."""
+        """The attempts of a new request."""
         return Attempts(self._most, self._budget, self._failover)
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
-        """Whether a request is to go on to another upstream, see `Attempts.again`."""
+        """Whether a request goes on to another upstream, see `Attempts.again`."""
         return attempts.again(refused=refused, repeatable=repeatable, available=self._upstreams.available)
 
     def refresh(self, now: float) -> None:
-        """Before a pick: let in again those whose ejection is over."""
+        """Readmit upstreams whose ejection is over; called before a pick."""
         if self._eject is not None:
             for index in self._eject.returning(now):
                 self._members.readmit(index, "ejected", now)
@@ -81,7 +81,7 @@ class Precautions:
             self._members.exclude(index, "ejected", now)
 
     def probed(self, index: int, good: bool, now: float) -> bool | None:
-        """A health check of upstream `index` has ended; says whether it comes up or goes down by it."""
+        """A health check of upstream `index` has ended; returns the new state if it changes, else None."""
         verdict = None if self.checks is None else self.checks.probed(index, good)
         if verdict is True:
             self._members.readmit(index, "unhealthy", now)
@@ -90,10 +90,10 @@ class Precautions:
         return verdict
 
     def reasons(self, index: int) -> list[str]:
-        """What is held against upstream `index` now: ``ejected``, ``unhealthy``."""
+        """The reasons against upstream `index` now: ``ejected``, ``unhealthy``."""
         return self._members.reasons(index)
 
 
 def is_failure(status: int) -> bool:
-    """Whether an answer counts as a failure of its upstream: for retries, ejection and breakers."""
+    """Whether a status counts as a failure of the upstream: for retries, ejection and breakers."""
     return status >= 500

@@ -1,4 +1,4 @@
-"""A bounded queue: so many requests in flight, the others wait their turn, but not for long."""
+"""A bounded queue: a limit of requests in flight; further requests wait, but not for long."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ Ticket = TypeVar("Ticket", bound=Hashable)
 
 
 class BoundedQueue(Generic[Ticket]):
-    """First come, first served; who has waited too long is passed over.
+    """First come, first served; a request that has waited too long is skipped.
 
     Parameters
     ----------
     in_flight : int
-        Requests at once.
+        Requests in flight at once.
     wait : float
-        Seconds that a request may wait for its turn.
+        Seconds that a request may wait.
     """
 
     def __init__(self, in_flight: int, wait: float) -> None:
@@ -26,11 +26,11 @@ class BoundedQueue(Generic[Ticket]):
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """Number of waiting requests."""
         return len(self._waiting)
 
     def enter(self, ticket: Ticket) -> bool:
-        """Whether the holder of `ticket` may go on at once; else it waits, until `leave` or `give_up`."""
+        """Whether the request of `ticket` may proceed; if not, it waits until `leave` or `give_up`."""
         if self._free:
             self._free -= 1
             return True
@@ -39,7 +39,7 @@ class BoundedQueue(Generic[Ticket]):
         return False
 
     def leave(self) -> Ticket | None:
-        """One in flight has ended: the ticket whose turn it is now, if anyone waits."""
+        """A request in flight has ended; returns the ticket that may proceed now, if any."""
         if not self._waiting:
             self._free += 1
             return None
@@ -48,7 +48,7 @@ class BoundedQueue(Generic[Ticket]):
         return ticket
 
     def give_up(self, ticket: Ticket) -> bool:
-        """The wait of `ticket` is over; ``False`` if its turn had come before."""
+        """The request of `ticket` stops waiting; ``False`` if it was allowed to proceed before."""
         if ticket not in self._waiting:
             return False
         del self._waiting[ticket]

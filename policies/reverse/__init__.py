@@ -1,5 +1,6 @@
-"""What a reverse proxy decides.
+"""The decisions of a reverse proxy, without I/O.
 
-Which route takes a request, who the client behind trusted proxies is, which trace a request belongs
-to, and which faults strike it.
+A request meets the files in this order: `forwarded` (which client do the trusted proxies in front
+name?), `trace_context` (which trace does the request belong to?), `routing` (which route takes it?),
+`faults` (which of the route's faults does it get?).
 """

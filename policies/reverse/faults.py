@@ -1,4 +1,4 @@
-"""Which of a route's faults strike a request, and how hard: chance alone decides, and it is handed in."""
+"""Which of a route's faults a request gets; the caller hands in the random numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from policies.settings.faults import Fault, Latency
 
 
 def struck_by(faults: Sequence[Fault], rng: random.Random) -> list[Fault]:
-    """The faults that strike one request, in the order of the file; each by a chance of its own."""
+    """The faults of one request, in the order of the file; each is drawn independently."""
     return [fault for fault in faults if rng.random() < fault.probability]
 
 
 def delay_of(fault: Latency, rng: random.Random) -> float:
-    """Seconds that a latency lasts for one request."""
+    """Seconds of a latency fault for one request."""
     return fault.delay if fault.law == "constant" else rng.expovariate(1.0 / fault.delay)

@@ -1,7 +1,7 @@
-"""Where a request comes from, as proxies in front of this one say: X-Forwarded-* and RFC 7239.
+"""The client's address as proxies in front of this one report it: X-Forwarded-* and Forwarded (RFC 7239).
 
-Each proxy appends the address of its own client. Who counts the hops that he trusts, from the
-end, meets the first address that somebody trustworthy has written; all before it may be forged.
+Each proxy appends the address of its own client. Only the last entries come from trusted proxies, as
+many as there are trusted hops; a client can forge all entries before them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%]+)(?::[0-9]{1,5})?")
 
 
 def client_of(peer: str, trusted_hops: int, field: Header) -> str:
-    """The address of the client, from the end of the chain of proxies.
+    """The address of the client, read from the end of the chain of proxies.
 
     Parameters
     ----------
     peer : str
-        Where the connection comes from.
+        Address of the connection.
     trusted_hops : int
-        Proxies in front of this one whose word is taken.
+        Number of trusted proxies in front of this one.
     field : callable
         The request's header.
 
     Returns
     -------
     str
-        An IP address: what the last proxy that is trusted has said, as far as it can be read. `peer`
-        if none is trusted, or if X-Forwarded-For and Forwarded contradict each other.
+        An IP address: the entry `trusted_hops` places from the end, or else the farthest one with only
+        readable entries behind it. `peer` if no hop is trusted, or if X-Forwarded-For and Forwarded
+        contradict each other.
     """
     if trusted_hops == 0:
         return peer
@@ -52,7 +53,7 @@ def client_of(peer: str, trusted_hops: int, field: Header) -> str:
 
 
 def _hop(addresses: list[str | None], count: int) -> str | None:
-    """The address `count` places from the end, or the first of the readable ones behind it."""
+    """The address `count` places from the end, or else the farthest one with only readable ones behind it."""
     found = None
     for address in reversed(addresses[-count:]):
         if address is None:
@@ -74,11 +75,11 @@ def _address(node: str) -> str | None:
     try:
         return str(ipaddress.ip_address(node))
     except ValueError:
-        return None  # such as "unknown", or an obfuscated name: RFC 7239, 6
+        return None  # such as "unknown" or an obfuscated name: RFC 7239, 6
 
 
 def _for_nodes(value: str) -> list[str]:
-    """The ``for`` of each element of Forwarded; empty where there is none. RFC 7239, 5.2"""
+    """The ``for`` of each element of Forwarded; an empty text if an element has none. RFC 7239, 5.2"""
     nodes = []
     for element in _split(value, ","):
         node = ""
@@ -91,7 +92,7 @@ def _for_nodes(value: str) -> list[str]:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Parts between separators that are not within quotes."""
+    """The parts of `text` between separators outside of quotes."""
     parts, start, quoted, escaped = [], 0, False, False
     for place, character in enumerate(text):
         if escaped:
@@ -111,27 +112,27 @@ def _unquoted(value: str) -> str:
 
 
 def told_proto(trusted_hops: int, field: Header) -> str | None:
-    """X-Forwarded-Proto, if whoever wrote it is trusted and it is ``http`` or ``https``."""
+    """X-Forwarded-Proto, if it comes from a trusted proxy and is ``http`` or ``https``."""
     told = field("x-forwarded-proto") if trusted_hops else None
     return told.lower() if told is not None and _PROTO.fullmatch(told) else None
 
 
 def told_host(trusted_hops: int, field: Header) -> str | None:
-    """X-Forwarded-Host, if whoever wrote it is trusted and it is one host."""
+    """X-Forwarded-Host, if it comes from a trusted proxy and is one host."""
     told = field("x-forwarded-host") if trusted_hops else None
     return told if told is not None and _HOST.fullmatch(told) else None
 
 
 @lru_cache(maxsize=4096)
 def forwarded_element(address: str, host: str, proto: str) -> str:
-    """What a proxy appends to Forwarded. RFC 7239, 4
+    """The element that this proxy adds to Forwarded. RFC 7239, 4
 
     Parameters
     ----------
     address : str
-        IP address of its client.
+        IP address of the client.
     host : str
-        Host that was asked for.
+        Host of the request; may be empty.
     proto : str
         ``http`` or ``https``.
 
@@ -147,7 +148,7 @@ def forwarded_element(address: str, host: str, proto: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """A value of Forwarded: as it is if it is a token, else a quoted-string. RFC 9110, 5.6.4"""
+    """A value of Forwarded: a token unchanged, anything else as a quoted-string. RFC 9110, 5.6.4"""
     if _TOKEN.fullmatch(value):
         return value
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

@@ -1,4 +1,4 @@
-"""Routing: which rule of the reverse side takes a request, and why. Compiled once, then pure."""
+"""Routing: which rule of the reverse side takes a request, and why."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from policies.settings import Match, Route
 
 
 @dataclass(slots=True)
-class Asked:
-    """What routes look at.
+class RequestAttributes:
+    """The properties of a request that routes can match.
 
     Parameters
     ----------
     host : str
-        Host of the request without port; empty if it named none.
+        Host of the request without port; empty if it has none.
     path : str
-        As `normal_path` gives it.
+        Normalised by `normal_path`.
     method : str
-        As it was sent.
+        As sent.
     client : str
         IP address of the client.
     header : callable
-        The value of a field by its name in lower case, or None.
+        Gives the value of a field by its name in lower case, or None.
     sni : str
-        The name that a TLS client asked for, in lower case; empty if none.
+        The server name that a TLS client sent, in lower case; empty if none.
     """
 
     host: str
@@ -41,12 +41,12 @@ class Asked:
     sni: str = ""
 
 
-Test = Callable[[Asked], bool]
+Test = Callable[[RequestAttributes], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one route says to a request: whether it takes it, and why."""
+    """Whether one route takes a request, and why."""
 
     number: int
     taken: bool
@@ -54,10 +54,10 @@ class Verdict:
 
 
 def normal_path(target: str) -> str:
-    """The path of a request target as an origin would read it: what routes are matched against.
+    """The path of a request target as an origin would read it; routes are matched against it.
 
-    Without the query, percent-decoded, without dot segments (RFC 3986, 6.2.2), so that
-    ``/x/../%2egit/config`` cannot slip past a rule for ``/.git/*``.
+    The query is removed, percent-encoding decoded, and dot segments are resolved (RFC 3986, 6.2.2), so
+    that ``/x/../%2egit/config`` cannot evade a rule for ``/.git/*``.
 
     Examples
     --------
@@ -82,65 +82,65 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 def _conditions(when: Match) -> list[tuple[str, Test]]:
-    """Every condition that `when` sets, as its text and its test."""
+    """The text and the test of every condition in `when`."""
     found: list[tuple[str, Test]] = []
     if when.method is not None:
         methods = frozenset(part.strip() for part in when.method.split("|"))
-        found.append((f"method {when.method}", lambda asked: asked.method in methods))
+        found.append((f"method {when.method}", lambda request: request.method in methods))
     if when.host is not None:
         host = compile_pattern(when.host, ignore_case=True)
-        found.append((f"host {when.host}", lambda asked: host(asked.host)))
+        found.append((f"host {when.host}", lambda request: host(request.host)))
     if when.path is not None:
         path = compile_pattern(when.path)
-        found.append((f"path {when.path}", lambda asked: path(asked.path)))
+        found.append((f"path {when.path}", lambda request: path(request.path)))
     found += [_header_condition(name, pattern) for name, pattern in when.header.items()]
     if when.sni is not None:
         sni = compile_pattern(when.sni, ignore_case=True)
-        found.append((f"sni {when.sni}", lambda asked: sni(asked.sni)))
+        found.append((f"sni {when.sni}", lambda request: sni(request.sni)))
     if when.client is not None:
         network = ipaddress.ip_network(when.client, strict=False)
-        found.append((f"client {when.client}", lambda asked: _address(asked.client) in network))
+        found.append((f"client {when.client}", lambda request: _address(request.client) in network))
     return found
 
 
 def _header_condition(name: str, pattern: str) -> tuple[str, Test]:
     covers, key = compile_pattern(pattern), name.lower()
 
-    def test(asked: Asked) -> bool:
-        value = asked.header(key)
+    def test(request: RequestAttributes) -> bool:
+        value = request.header(key)
         return value is not None and covers(value)
 
     return f"header {name}: {pattern}", test
 
 
 class Routes:
-    """The rules of the reverse side in file order; the first that matches takes the request.
+    """The rules of the reverse side in file order, compiled; the first that matches takes the request.
 
     Parameters
     ----------
     routes : sequence of Route
-        As the settings have them.
+        As in the settings.
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._rules = [_conditions(route.when) for route in routes]
         self._tests = [tuple(test for _, test in rule) for rule in self._rules]
 
-    def match(self, asked: Asked) -> int | None:
+    def match(self, request: RequestAttributes) -> int | None:
         """The number of the route that takes the request, or None."""
         for number, tests in enumerate(self._tests):
             for test in tests:
-                if not test(asked):
+                if not test(request):
                     break
             else:
                 return number
         return None
 
-    def explain(self, asked: Asked) -> list[Verdict]:
-        """What every route says, up to the one that takes the request."""
+    def explain(self, request: RequestAttributes) -> list[Verdict]:
+        """The verdicts of all routes up to the one that takes the request."""
         verdicts = []
         for number, rule in enumerate(self._rules):
-            failed = next((text for text, test in rule if not test(asked)), None)
+            failed = next((text for text, test in rule if not test(request)), None)
             if failed is None:
                 texts = " and ".join(text for text, _ in rule)
                 verdicts.append(Verdict(number, True, f"matches {texts}" if texts else "takes everything"))

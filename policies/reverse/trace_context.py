@@ -11,12 +11,12 @@ from random import Random
 from policies.http_cache.directives import Header
 
 _NOT_ZERO = 1 << 64 | 1
-"""A bit of the trace-id and one of the parent-id behind it: neither may be all zeros."""
+"""Sets one bit of the trace-id and one of the parent-id: neither may be all zeros."""
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
 def trace_of(traceparent: str | None) -> str | None:
-    """The trace-id of a valid field, else None. 3.2.2
+    """The trace-id of a valid field; None if it is missing or invalid. 3.2.2
 
     Examples
     --------
@@ -33,15 +33,15 @@ def trace_of(traceparent: str | None) -> str | None:
 
 
 def new_trace(rng: Random) -> tuple[str, str]:
-    """A trace-id and a traceparent with it, for a request that came without. Nobody samples it yet."""
+    """A new trace-id and its traceparent, for a request without one; the sampled flag is off."""
     ids = (rng.getrandbits(192) | _NOT_ZERO).to_bytes(24, "big").hex("-", -16)
     return ids[:32], f"00-{ids}-00"
 
 
 def follow(field: Header, rng: Random) -> tuple[str, str | None]:
-    """The trace-id of a request, and the traceparent to send instead of its own if that is no good.
+    """The trace-id of a request, and a new traceparent if the request has no valid one.
 
-    Where there is a new traceparent, the request's tracestate goes too (3.3.1.3 makes it worthless).
+    If there is a new traceparent, the tracestate must be dropped too (3.3.1.3).
     """
     own = field("traceparent")
     trace = None if own is None else trace_of(own)

@@ -1,8 +1,12 @@
-"""The settings of a proxy: the one schema of its TOML file.
+"""The settings of a proxy: the schema of its TOML file.
 
-The real proxy obeys all of it, a scenario embeds it, the simulator models what it says. Each
-field's default stands beside it, and its meaning in the docstring of its class. One module holds
-the tables of one concern; `proxy` puts them together.
+The real proxy obeys all of it, a scenario embeds it, and the simulator models most of it. Each field
+has its default beside it and its meaning in the docstring of its class.
+
+Start with `proxy`, the whole file. Then `routes`, `services` (with `transport` for TLS) and `store` for
+the reverse side, `forward` for the forward side, `faults`, and `operation` (log and limits). `base` has
+the types that all tables use; `unsupported` lists what the real proxy does not obey. Settings never
+change: a reload reads new ones.
 """
 
 from policies.settings.base import Listen, Pattern, Settings

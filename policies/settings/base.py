@@ -1,4 +1,4 @@
-"""What every table of a settings file is, and the kinds of text that several tables take."""
+"""The base class of all tables of a settings file, and the types of text that several tables use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pattern = Annotated[str, AfterValidator(check_pattern)]
 
 
 class Settings(BaseModel):
-    """A table of a settings file: unknown keys are errors, values never change."""
+    """A table of a settings file; unknown keys are errors, and values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

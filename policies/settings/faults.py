@@ -1,4 +1,4 @@
-"""Faults that a route injects, on purpose: what clients and proxies make of them is the lesson."""
+"""Faults that a route injects on purpose, for experiments with clients and proxies."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Latency(Settings):
-    """The request waits before anything is done for it.
+    """The request waits before the proxy does anything with it.
 
     Parameters
     ----------
     delay : duration
-        How long, or how long on average.
+        How long; the mean, if `law` is exponential.
     law : str
-        ``constant``, or ``exponential`` with that mean.
+        ``constant`` or ``exponential``.
     probability : float
-        Share of the requests that it strikes, by chance.
+        Share of the requests that get the fault, at random.
     """
 
     kind: Literal["latency"]
@@ -32,14 +32,14 @@ class Latency(Settings):
 
 
 class Error(Settings):
-    """The proxy answers with an error instead of asking anybody.
+    """The proxy answers with an error and asks no upstream.
 
     Parameters
     ----------
     status : int
-        Of the answer.
+        Of the response.
     probability : float
-        Share of the requests that it strikes, by chance.
+        Share of the requests that get the fault, at random.
     """
 
     kind: Literal["error"]
@@ -48,12 +48,12 @@ class Error(Settings):
 
 
 class Reset(Settings):
-    """The client's connection is reset instead of an answer.
+    """The proxy resets the client's connection and sends no response.
 
     Parameters
     ----------
     probability : float
-        Share of the requests that it strikes, by chance.
+        Share of the requests that get the fault, at random.
     """
 
     kind: Literal["reset"]
@@ -61,14 +61,14 @@ class Reset(Settings):
 
 
 class Bandwidth(Settings):
-    """The answer comes slowly.
+    """The response is sent slowly.
 
     Parameters
     ----------
     rate : byte rate
         Such as ``64KiB/s``.
     probability : float
-        Share of the requests that it strikes, by chance.
+        Share of the requests that get the fault, at random.
     """
 
     kind: Literal["bandwidth"]
@@ -77,14 +77,14 @@ class Bandwidth(Settings):
 
 
 class Half(Settings):
-    """The answer is cut off in its body, and the connection reset.
+    """The proxy cuts off the body of the response and resets the connection.
 
     Parameters
     ----------
     share : float
-        How much of the body comes; of one that names no length, of its first part.
+        How much of the body is sent; of its first piece, if the response names no length.
     probability : float
-        Share of the requests that it strikes, by chance.
+        Share of the requests that get the fault, at random.
     """
 
     kind: Literal["half"]

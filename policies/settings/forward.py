@@ -1,4 +1,4 @@
-"""The forward side."""
+"""The settings of the forward side."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ def _check_parent(text: str) -> str:
 
 
 class Forward(Settings):
-    """The forward side: what clients that are told to use this proxy may do.
+    """The forward side: what clients may do that are configured to use this proxy.
 
     Parameters
     ----------
     protocols : list of str
         ``http`` (absolute-form), ``connect`` (tunnels), ``socks4`` (also 4a) and ``socks5`` (also
-        UDP), all on the one port.
+        UDP), all on one port.
     block : list of str
-        What may not be reached: a name, a glob (``*.ads.test``), a regular expression
-        (``~^track[0-9]*\\.``), or a network (``10.0.0.0/8``) of the address that is dialled.
+        Hosts that clients may not reach: a name, a glob (``*.ads.test``), a regular expression
+        (``~^track[0-9]*\\.``), or a network (``10.0.0.0/8``) of the dialled address.
     block_files : list of str
-        Hosts files; each name that they send to 0.0.0.0 or to loopback may not be reached.
+        Hosts files; clients may not reach the names that these map to 0.0.0.0 or to loopback.
     connect_ports : list of int
-        Ports that CONNECT may lead to.
+        Ports that CONNECT may reach.
     socks_ports : list of int, optional
-        Ports that SOCKS may lead to; any without it.
+        Ports that SOCKS may reach; all by default.
     private_targets : bool
-        Whether loopback, link-local and private addresses may be reached. The address that is
-        dialled is what counts, not the name.
+        Whether clients may reach loopback, link-local and private addresses. The dialled address
+        counts, not the name.
     anonymity : str
         ``transparent``, ``anonymous`` or ``elite``, see `policies.forward.anonymity.TABLE`.
     parent : str, optional
         The next proxy of a chain: ``http://``, ``https://`` or ``socks5://``, with ``user:password@``
-        if it asks for that. Names are then resolved there and not here.
+        if it needs credentials. The parent then resolves the names.
     parent_ca : str, optional
-        File of the certificates that a parent's own must be signed by; the system's without it.
+        File of the certificates that may sign the parent's certificate; by default the system's.
     auth : dict of str to str
-        Passwords by user. If there are any, a client must name one: by Basic, or in SOCKS5.
+        Passwords by user. If there are any, every client must authenticate: by Basic, or in SOCKS5.
     cache : bool
-        Whether answers may be stored.
+        Whether responses may be stored.
     coalesce, wait
         As in a route's `RouteCache`.
     """
@@ -76,5 +76,5 @@ class Forward(Settings):
 
     @property
     def next_proxy(self) -> Parent | None:
-        """The parent, read."""
+        """The parsed parent."""
         return parse_parent(self.parent) if self.parent is not None else None

@@ -1,4 +1,4 @@
-"""Running a proxy: its log and its limits."""
+"""The settings for operating a proxy: its log and its limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Log(Settings):
     Parameters
     ----------
     file : str
-        Path that lines are appended to; ``-`` is standard output.
+        Path of the file that lines are appended to; ``-`` is standard output.
     format : str
-        ``json`` (one object a line) or ``combined`` (as Apache and nginx write).
+        ``json`` (one object per line) or ``combined`` (the format of Apache and nginx).
     """
 
     file: str
@@ -26,37 +26,37 @@ class Log(Settings):
 
 
 class Limits(Settings):
-    """What the proxy does not exceed or wait beyond.
+    """Limits and timeouts of the proxy.
 
     Parameters
     ----------
     connections : int
         Client connections at once; more wait in the kernel's queue.
     threads : int
-        Requests that are worked on at once, in a thread each or awaiting an upstream without one;
-        more wait in a queue.
+        Requests in progress at once, in a thread or waiting for an upstream without one; more wait
+        in a queue.
     queue : int
-        Requests that may wait there; further ones are answered 503 with Retry-After.
+        Requests that may wait in that queue; further requests get 503 with Retry-After.
     head : size
-        Bytes of a request's or an answer's head.
+        Bytes of the head of a request or response.
     header_timeout : duration
-        From the first byte of a head to its end; then 408.
+        From the first byte of a request head to its end; then 408.
     idle_timeout : duration
         Between requests on a kept connection, and between two reads of a body or tunnel.
     connect_timeout : duration
-        To reach an upstream; then 504.
+        To connect to an upstream; then 504.
     answer_timeout : duration
-        Until an upstream's head, and between two reads of its body; then 504.
+        Until the head of an upstream's response, and between two reads of its body; then 504.
     upstream_idle : duration
         How long an unused upstream connection is kept.
     request_timeout : duration, optional
-        From a whole request head to the end of the answer; then 504, or the answer is cut off. No
-        limit without it.
+        From a complete request head to the end of the response; then 504, or the response is cut
+        off. No limit by default.
     min_rate : byte rate, optional
-        At which clients must send a body and take an answer, on average, after some seconds of
-        grace; only the time that they are waited for counts. No limit without it.
+        Least average rate at which clients must send a body and receive a response, after some
+        seconds of grace; only time spent waiting for the client counts. No limit by default.
     drain : duration
-        How long a stop waits for requests that are under way.
+        How long a stopping proxy waits for requests in progress.
     """
 
     connections: Annotated[int, Field(ge=1)] = 10_000

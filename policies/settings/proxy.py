@@ -1,4 +1,4 @@
-"""A whole proxy, and how it is read."""
+"""The settings of a whole proxy, and how to read them."""
 
 from __future__ import annotations
 
@@ -31,35 +31,34 @@ class ProxySettings(Settings):
     listen : str
         ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
     admin : str, optional
-        ``host:port`` for metrics, counts, settings and the live page; off without it. Whoever can
-        reach it can read them: leave it on loopback.
+        ``host:port`` for metrics, counts, settings and the live page; off by default. Everyone that can
+        reach it can read them, so use a loopback address.
     tls : Certificate or list of Certificate
-        What clients of `listen` are shown, by the name that they ask for (SNI), else the first;
-        without it, `listen` speaks no TLS.
+        Certificates for `listen`, chosen by the client's server name (SNI); the first if none fits.
+        By default, `listen` does not speak TLS.
     proxy_protocol : ProxyProtocol, optional
-        Who in front of `listen` says who the client is.
+        The proxies in front of `listen` that name their clients.
     workers : int
-        Processes that share the work: who has the fewest connections accepts the next. Each decides for
-        itself, with ``limits.threads`` threads and a store of its own, see `worker_cache`.
+        Number of processes. The one with the fewest connections accepts the next. Each decides on its
+        own, with ``limits.threads`` threads and a separate store, see `worker_cache`.
     trusted_hops : int
-        Proxies in front of the reverse side whose word is taken for who the client is, by
-        X-Forwarded-For or Forwarded; none by default.
+        Number of proxies in front of the reverse side that may name the client, by X-Forwarded-For or
+        Forwarded; none by default.
     trace : bool
-        Whether requests of the reverse side carry a traceparent: their own, else a new one.
+        Whether requests of the reverse side carry a traceparent: the client's, or else a new one.
     forward : Forward, optional
-        The forward side; off without it.
+        The forward side; off by default.
     route : list of Route
-        The reverse side, first match wins.
+        The reverse side; the first route that matches takes the request.
     tcp : list of Tcp
         Raw TCP listeners, beside `listen`.
     service : dict of str to Service
-        What routes and raw TCP listeners lead to, by name.
+        The services that routes and raw TCP listeners lead to, by name.
     cache : Cache
-        The store; used by what has caching switched on.
+        The store, for routes and the forward side with caching.
     log : Log, optional
-        The access log; off without it.
+        The access log; off by default.
     limits : Limits
-        Bounds and time-outs.
     """
 
     listen: Listen = "127.0.0.1:0"
@@ -103,26 +102,26 @@ class ProxySettings(Settings):
 
     @property
     def caching(self) -> bool:
-        """Whether anything is cached at all."""
+        """Whether any route or the forward side caches."""
         return any(route.cache for route in self.route) or (self.forward is not None and self.forward.cache)
 
     @property
     def worker_cache(self) -> Cache:
-        """The store of one worker: an equal share of the capacity, since nothing is stored for two."""
+        """The store of one worker: an equal share of the capacity, because workers share no objects."""
         return self.cache.model_copy(update={"capacity": self.cache.capacity // self.workers})
 
 
 def load_settings(path: str | Path) -> ProxySettings:
-    """The settings in a proxy's TOML file.
+    """Read the settings in a proxy's TOML file.
 
     Raises
     ------
     BadInput
-        In one line: the file, the key and what was expected.
+        With one line: the file, the key and what was expected.
     """
     return validate(ProxySettings, read_toml(path), str(path))
 
 
 def parse_settings(data: dict[str, Any], where: str = "settings") -> ProxySettings:
-    """Settings from plain data or keyword arguments; raises `BadInput` like `load_settings`."""
+    """Settings from plain data or keyword arguments; raises `BadInput` as `load_settings` does."""
     return validate(ProxySettings, data, where)

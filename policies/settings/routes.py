@@ -1,4 +1,4 @@
-"""The reverse side: which requests a route takes, and what becomes of them."""
+"""The settings of the reverse side: which requests a route takes, and what happens to them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from policies.units import Duration
 
 
 class Match(Settings):
-    """Which requests a route takes; every condition that is given must hold.
+    """Which requests a route takes; all given conditions must hold.
 
     Parameters
     ----------
     host : str, optional
         Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port.
     path : str, optional
-        Glob (``/api/*``) or regular expression, of the path without the query.
+        Glob (``/api/*``) or regular expression for the path without the query.
     method : str, optional
         One method, or several separated by ``|``.
     header : dict of str to str, optional
-        Field names with the glob that the value must match.
+        Field names, each with a glob or regular expression for the value.
     sni : str, optional
-        Like `host`, but of the name that a TLS client asked for in its handshake.
+        Like `host`, for the server name in the TLS handshake.
     client : str, optional
         Network of the client's address, such as ``203.0.113.0/24``.
     """
@@ -39,24 +39,23 @@ class Match(Settings):
 
 
 STALE = 600.0
-"""Seconds that an answer may be stale, by default, while its origin cannot be reached."""
+"""Seconds of staleness in which a response may be used, by default, if its origin fails."""
 
 
 class RouteCache(Settings):
-    """How answers of one route are cached.
+    """How the responses of one route are cached.
 
     Parameters
     ----------
     ttl : duration, optional
-        Freshness of an answer whose origin names none. Without it such answers are stored only if
-        their Last-Modified allows a guess.
+        Freshness of a response that names none. Without it, such a response is stored only if it has
+        a validator or its Last-Modified allows a heuristic.
     stale : duration
-        How much longer an answer may be used while its origin cannot be reached, unless the
-        origin says otherwise.
+        How long a stale response may be used if its origin fails, unless the response says otherwise.
     coalesce : bool
         Whether requests for an object that is being fetched wait for that fetch.
     wait : duration
-        How long a request waits so for an answer to begin; then it fetches for itself.
+        How long such a request waits for the response to begin; then it fetches for itself.
     """
 
     ttl: Duration | None = None
@@ -75,13 +74,13 @@ class Route(Settings):
     Parameters
     ----------
     when : Match
-        Which requests; everything by default.
+        Which requests; all by default.
     to : str, optional
         Name of the service that answers.
     respond : int, optional
-        A status to answer with, instead of a service.
+        Status of a response by the proxy itself, instead of a service.
     cache : RouteCache or bool, optional
-        ``true`` or a table: this route's answers may be stored. Off by default.
+        ``true`` or a table: this route's responses may be stored. Off by default.
     fault : list of Fault
         Faults that this route injects, see `policies.settings.faults`; none by default.
     """

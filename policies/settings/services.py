@@ -1,4 +1,4 @@
-"""Services: their upstreams, how requests are spread over them, and what happens when they fail."""
+"""The settings of services: their upstreams, balancing, and what happens when upstreams fail."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Upstream(Settings):
     Parameters
     ----------
     address : str
-        ``host:port``. In a scenario, the name of a backend, which stands for all its replicas.
+        ``host:port``. In a scenario, the name of a backend: all of its replicas.
     weight : float
-        Share relative to the other upstreams, for balancers that look at weights.
+        Share relative to the other upstreams, for balancers that use weights.
     """
 
     address: str
@@ -39,7 +39,7 @@ class Health(Settings):
     Parameters
     ----------
     path : str
-        What is asked for.
+        Path of the probe's request.
     every : duration
         Between two probes of an upstream.
     rise, fall : int
@@ -53,16 +53,16 @@ class Health(Settings):
 
 
 class Eject(Settings):
-    """Leave failing upstreams alone, see `policies.resilience.PassiveEjection`.
+    """Stop sending requests to failing upstreams, see `policies.resilience.PassiveEjection`.
 
     Parameters
     ----------
     errors : int
-        Failures in a row (500 or more, refused, too late) that eject an upstream.
+        Consecutive failures (500 or more, refused, too late) that eject an upstream.
     for_ : duration
-        How long; ``for`` in the file.
+        Duration of an ejection; ``for`` in the file.
     most : float
-        Share of the upstreams that may be ejected at once.
+        Largest share of the upstreams that may be ejected at once.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -73,17 +73,17 @@ class Eject(Settings):
 
 
 class Retry(Settings):
-    """Ask another upstream after a failure: no connection, no answer in time, or 500 and more.
+    """Ask another upstream after a failure: no connection, no response in time, or a status of 500 or more.
 
-    Only requests that may be sent twice are: those of idempotent methods (RFC 9110, 9.2.2) whose
-    body, if there is one, is small enough to be kept, and those that were not sent at all.
+    Only requests that may be sent twice are repeated: requests with idempotent methods (RFC 9110, 9.2.2)
+    whose body, if any, is small enough to be kept, and requests that were not sent at all.
 
     Parameters
     ----------
     attempts : int
-        In all, the first one too.
+        In all, including the first one.
     budget : float, optional
-        Retries per request, see `policies.resilience.RetryBudget`; unlimited without it.
+        Retries per request, see `policies.resilience.RetryBudget`; unlimited by default.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 2
@@ -91,16 +91,15 @@ class Retry(Settings):
 
 
 class Hedge(Settings):
-    """Ask a second upstream if the first is slow; the first answer counts, the other is cancelled.
+    """Ask a second upstream if the first is slow; the first response counts, the other request is cancelled.
 
-    Only requests of idempotent methods without a body are sent twice.
-
-    "The tail at scale": J. Dean, L. A. Barroso, Communications of the ACM 56, 2013.
+    Only requests with idempotent methods and without a body are sent twice. J. Dean, L. A. Barroso,
+    "The tail at scale", Communications of the ACM 56, 2013.
 
     Parameters
     ----------
     after : duration
-        How long the first has alone.
+        How long only the first upstream is asked.
     """
 
     after: Annotated[Duration, Field(gt=0)]
@@ -112,7 +111,7 @@ class Breaker(Settings):
     Parameters
     ----------
     failures : int
-        In a row, that open it.
+        Consecutive failures that open the breaker.
     open : duration
         Until one request may try again.
     """
@@ -122,14 +121,14 @@ class Breaker(Settings):
 
 
 class Queue(Settings):
-    """Requests in flight to a service, see `policies.resilience.BoundedQueue`.
+    """Limit the requests in flight to a service, see `policies.resilience.BoundedQueue`.
 
     Parameters
     ----------
     in_flight : int
         At once.
     wait : duration
-        How long another may wait for its turn; then 503.
+        How long further requests may wait; then 503.
     """
 
     in_flight: Annotated[int, Field(ge=1)]
@@ -144,7 +143,7 @@ HTTPS = "https://"
 
 
 def _without_scheme(item: object) -> object:
-    """An upstream as it is written after ``https://``."""
+    """An upstream without its leading ``https://``."""
     if isinstance(item, Mapping):
         return {**item, "address": _without_scheme(item.get("address"))}
     if isinstance(item, Upstream):
@@ -168,20 +167,20 @@ class Service(Settings):
     balance : str
         Name of a balancing policy.
     load_snapshot : duration
-        How often balancers learn of the upstreams' loads; 0: they always know.
+        How often balancers learn the upstreams' loads; with 0, they always know them.
     failover : bool
-        Whether a request whose connection is refused goes to the next upstream, once round all of
-        them, whatever its method: nothing was sent. Costs no attempt of `retry`.
+        Whether a request whose connection is refused goes to the next upstream, until all have
+        refused it, regardless of its method: nothing was sent. Costs no attempt of `retry`.
     tls : UpstreamTls or bool, optional
-        ``true`` or a table: requests go to the upstreams over TLS. So they do if every upstream is
-        written with ``https://`` before it; its port is then 443 if it names none.
+        ``true`` or a table: requests go to the upstreams over TLS. This is also on if every upstream
+        begins with ``https://``; its default port is then 443.
     proxy_protocol : str, optional
-        ``v1`` or ``v2``: connections to its upstreams begin with a header that says who the client
-        is. They then belong to one client, and are not kept for another one's requests.
+        ``v1`` or ``v2``: connections to the upstreams begin with a header that names the client. Such
+        a connection belongs to one client and is not reused for others.
     health, eject, retry, hedge, breaker, queue : table, optional
-        See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off without it.
+        See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off by default.
     rate : rate, optional
-        Requests that are let through; the others are answered 429.
+        Most requests per second; further requests get 429.
     """
 
     upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_read_upstreams), Field(min_length=1)]

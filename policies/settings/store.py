@@ -1,4 +1,4 @@
-"""The store of cached answers."""
+"""The settings of the cache's store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from policies.units import Duration, Size
 
 
 class Disk(Settings):
-    """Where stored answers are also kept on disk, to be found again after a restart.
+    """A second tier of the store on disk, which survives a restart.
 
     Parameters
     ----------
     folder : str
-        For these files alone, and for one proxy.
+        For these files only, and for one proxy only.
     capacity : size
         Bytes of files.
     """
@@ -28,7 +28,7 @@ class Disk(Settings):
 
 
 class Cache(Settings):
-    """The store that all caching routes and the forward side share.
+    """The store, shared by all caching routes and the forward side.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ class Cache(Settings):
     capacity : size
         Bytes of stored objects, as `policies.eviction.charged_size` counts them.
     admission : str, optional
-        An admission policy: ``tinylfu``, ``second_request`` or, for the size of an object as it is
-        charged, ``size(64KiB)``. Without one, every object may enter.
+        An admission policy: ``tinylfu``, ``second_request`` or, by the charged size of an object,
+        ``size(64KiB)``. By default every object may enter.
     disk : Disk, optional
-        A second tier, behind memory; off without it. Only for a proxy of one process.
+        A second tier behind memory; off by default. Only for a proxy with one process.
     hit_lock : duration
-        How long a hit holds the store's one lock, as a hit that moves list entries does; hits that
-        come meanwhile wait. "Can increasing the hit ratio hurt cache throughput?": Z. Qiu, J. Yang,
-        M. Harchol-Balter, 2024.
+        How long a hit holds the store's one lock, as a hit that moves list entries does; other hits
+        wait meanwhile. Z. Qiu, J. Yang, M. Harchol-Balter, "Can increasing the hit ratio hurt cache
+        throughput?", 2024.
     explain : bool
-        Whether Cache-Status, and the log, also tell the key, and how long what is stored is still
-        fresh. RFC 9211, 2.4 and 2.7
+        Whether Cache-Status and the log also show the key and the remaining freshness. RFC 9211, 2.4
+        and 2.7
     """
 
     policy: Annotated[str, AfterValidator(check_online)] = "s3_fifo"

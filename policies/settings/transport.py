@@ -1,4 +1,4 @@
-"""Below HTTP: raw TCP listeners, certificates, and who a connection comes from."""
+"""The settings below HTTP: raw TCP listeners, certificates, TLS to upstreams and the PROXY protocol."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from policies.units import Duration
 
 
 class ProxyProtocol(Settings):
-    """Connections from a proxy in front begin with a header that says who the client is.
+    """Connections from a proxy in front begin with a header that names the client.
 
-    "The PROXY protocol, versions 1 & 2", W. Tarreau. From the addresses that are named a header is
-    demanded; from any other it is not looked for, so that no client can name itself.
+    W. Tarreau, "The PROXY protocol, versions 1 & 2". Connections from the listed networks must begin with
+    the header. On all others it is not looked for, so that no client can choose its own address.
 
     Parameters
     ----------
     from_ : list of str
-        Networks that are believed, such as ``127.0.0.0/8``; ``from`` in the file.
+        Trusted networks, such as ``127.0.0.0/8``; ``from`` in the file.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -28,17 +28,17 @@ class ProxyProtocol(Settings):
 
 
 class Certificate(Settings):
-    """A certificate that clients are shown: with one, `listen` speaks TLS 1.2 and 1.3.
+    """A certificate for clients: with one, `listen` speaks TLS 1.2 and 1.3.
 
     Parameters
     ----------
     cert : str
-        Path of a PEM file: the certificate, then those that lead to its authority.
+        Path of a PEM file: the certificate, then the chain to its authority.
     key : str
         Path of its key in PEM, without password.
     names : list of str
-        Names that it is shown for (SNI), exact or as ``*.shop.test``; by default those that the
-        certificate itself has.
+        Server names (SNI) that it is used for, exact or like ``*.shop.test``; by default the names in
+        the certificate.
     """
 
     cert: str
@@ -52,13 +52,13 @@ class UpstreamTls(Settings):
     Parameters
     ----------
     ca : str, optional
-        PEM file of the authorities that may have signed an upstream's certificate; by default
-        those that this machine trusts.
+        PEM file of the authorities that may sign an upstream's certificate; by default the
+        system's.
     name : str, optional
-        The name that the certificate must have, and that is asked for (SNI); by default the host in
-        the upstream's address.
+        Server name (SNI), which the certificate must have; by default the host in the upstream's
+        address.
     verify : bool
-        Whether the certificate is checked at all. Without it anybody may be the upstream.
+        Whether the certificate is checked. Without the check, anyone can pose as the upstream.
     """
 
     ca: str | None = None
@@ -67,7 +67,7 @@ class UpstreamTls(Settings):
 
 
 class Tcp(Settings):
-    """A raw TCP listener: every connection leads to an upstream of a service, whatever it speaks.
+    """A raw TCP listener: every connection goes to an upstream of a service, whatever the protocol.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ class Tcp(Settings):
     to : str
         Name of the service. Its balancer counts open connections.
     idle_timeout : duration
-        Without a byte either way until both sides are closed.
+        Without a byte in either direction; then both connections are closed.
     proxy_protocol : ProxyProtocol, optional
-        Who in front says who the client is.
+        The proxies in front that name their clients.
     """
 
     listen: Listen

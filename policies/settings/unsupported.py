@@ -1,7 +1,7 @@
-"""Settings that the simulator models and the real twin does not obey: it refuses them, in one line.
+"""Settings that only the simulator models; the real proxy refuses them with one line.
 
-Silence would be worse than an error: a prediction with retries would be held against a run without.
-Whoever makes the real proxy obey a key takes it off the list.
+Without an error, a prediction with such a setting would be compared with a run without it. When the
+real proxy learns to obey a key, remove the key from the list.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from policies.bad_input import BadInput
 
 NOT_OBEYED_YET = ("cache.hit_lock",)
-"""Dotted keys of the proxy's file; ``*`` stands for any name, or any number in a list."""
+"""Dotted keys of the proxy's file; ``*`` matches any name, or any position in a list."""
 
 NOT_YET = "not obeyed by the real proxy yet; only the simulator models it"
 WHY = {
@@ -21,24 +21,24 @@ WHY = {
         "the real store holds its own as long as it takes"
     ),
 }
-"""Why a key is not obeyed, if there is more to say than that."""
+"""More precise reasons than `NOT_YET`, by key."""
 
 
 def check_obeyed(
     settings: object, where: str, keys: Iterable[str] = NOT_OBEYED_YET, prefix: str = ""
 ) -> list[BadInput]:
-    """A finding for each of `keys` that is set to anything but its default.
+    """An error for every one of `keys` that is not at its default.
 
     Parameters
     ----------
     settings : pydantic model
         Such as `policies.settings.ProxySettings`.
     where : str
-        What messages call the source of the settings.
+        Source of the settings in messages.
     keys : iterable of str
         Dotted keys.
     prefix : str
-        Stands before the keys in messages.
+        Text before the keys in messages.
     """
     return [
         BadInput(where, prefix + ".".join(path), WHY.get(key, NOT_YET))

@@ -1,4 +1,4 @@
-"""Cache-Status: what the store had to say to a request. RFC 9211"""
+"""The Cache-Status field: how the cache handled a request. RFC 9211"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HIT = "hit"
 
 @lru_cache(maxsize=256)
 def status_field(outcome: str) -> bytes:
-    """The Cache-Status line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``. RFC 9211"""
+    """The field line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``."""
     return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
 
 
 def describe(outcome: str, key: bytes, fresh_for: float | None) -> str:
-    """An outcome with all that RFC 9211 has a parameter for: ``ttl``, in whole seconds, and ``key``."""
+    """An outcome with the parameters ``ttl``, in whole seconds, and ``key``. RFC 9211, 2"""
     name = "".join(
         chr(byte) if 32 < byte < 127 and byte not in b'"\\%' else f"%{byte:02x}" for byte in key.strip()
     ).replace("%20", " ")
@@ -27,5 +27,5 @@ def describe(outcome: str, key: bytes, fresh_for: float | None) -> str:
 
 
 def forwarded_outcome(reason: Forwarded, not_stored: NotStored | None) -> str:
-    """The outcome of a request that went upstream."""
+    """The outcome of a request that was sent upstream."""
     return f"fwd={reason}; stored" if not_stored is None else f"fwd={reason}; detail={not_stored}"

@@ -30,7 +30,7 @@ from realproxy.runtime.blocking import BlockedThreads
 
 
 class Collapser:
-    """Who fetches what, and who waits for it.
+    """Collapses the requests for one object into one fetch (nginx: ``proxy_cache_lock``).
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ class Collapser:
         counted by the follow thread.
     """
 
-    following: Fanout
+    fanout: Fanout
 
     def __init__(self, store: CacheStore, patience: float, waits: BlockedThreads) -> None:
         self._store, self.patience, self.waits = store, patience, waits
         self._lock = threading.Lock()
         self._flights: Flights[Reader] = Flights()
-        self._arriving: dict[bytes, list[SharedResponse]] = {}
+        self._in_progress: dict[bytes, list[SharedResponse]] = {}
         self.collapsed = self.asked_again = 0
 
-    def enlist(self, follower: Reader) -> CollapsedWriter | Lookup | Decision:
+    def join(self, reader: Reader) -> CollapsedWriter | Lookup | Decision:
         """What a request does whose object is not stored, or not fit for use.
 
         Returns
@@ -71,24 +71,24 @@ class Collapser:
         """
         now = time.monotonic()
         with self._lock:
-            found = self._store.lookup(follower.key, follower.request, follower.head.fields.text, again=True)
+            found = self._store.lookup(reader.key, reader.question, reader.head.fields.text)
             if found.use is not Use.ASK:
                 return found
-            follower.client.state = State.FOLLOWING
-            if self._follow(follower, now):
+            before, reader.client.state = reader.client.state, State.FOLLOWING
+            if self._follow(reader, now):
                 return Decision.WAIT
-            turn, flight = self._flights.ask(follower.key, follower, now, leads=follower.leads)
-            follower.flight = flight if turn is Decision.WAIT else None
+            turn, flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
+            reader.flight = flight if turn is Decision.WAIT else None
         if turn is Decision.WAIT:
-            self.following.wait(follower)
+            self.fanout.wait(reader)
             return turn
-        follower.client.state = State.WORKING
-        return CollapsedWriter(self, flight, follower) if flight is not None else turn
+        reader.client.state = before
+        return CollapsedWriter(self, flight, reader) if flight is not None else turn
 
-    def lead(self, follower: Reader) -> CollapsedWriter | None:
+    def take_lead(self, reader: Reader) -> CollapsedWriter | None:
         """What a request that has waited fetches for others, if it is its turn to."""
-        flight, follower.flight = follower.flight, None
-        return CollapsedWriter(self, flight, follower) if flight is not None else None
+        flight, reader.flight = reader.flight, None
+        return CollapsedWriter(self, flight, reader) if flight is not None else None
 
     @property
     def waiting(self) -> int:
@@ -96,53 +96,63 @@ class Collapser:
         with self._lock:
             return self._flights.waiting
 
-    def leave(self, follower: Reader) -> bool:
+    def leave(self, reader: Reader) -> bool:
         """Take a request out of its flight; False if that has landed."""
         with self._lock:
-            flight = follower.flight
-            if flight is None or not self._flights.leave(flight, follower):
+            flight = reader.flight
+            if flight is None or not self._flights.leave(flight, reader):
                 return False
-            follower.flight = None
+            reader.flight = None
             return True
 
-    def overtaken(self, key: bytes) -> None:
+    def invalidate(self, key: bytes) -> None:
         """The object has changed: what is on its way may be what it was before."""
         with self._lock:
             self._flights.invalidate(key)
-            self._arriving.pop(key, None)
+            self._in_progress.pop(key, None)
 
-    def overtaken_groups(self, key: bytes, groups: Iterable[str]) -> None:
+    def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
         """Groups of the origin of `key` have become invalid. RFC 9875, 3"""
         origin, names = origin_of(key), frozenset(groups)
-        self._overtake(
+        self._invalidate_where(
             lambda other, of: origin_of(other) == origin and (of is None or not names.isdisjoint(of))
         )
 
     def purged(self, purge: Purge) -> None:
         """Something was purged."""
-        self._overtake(lambda key, of: purge.takes(key, of or ()) or (of is None and purge.tag is not None))
+        self._invalidate_where(
+            lambda key, of: purge.matches(key, of or ()) or (of is None and purge.tag is not None)
+        )
 
-    def _overtake(self, falls: Callable[[bytes, Sequence[str] | None], bool]) -> None:
+    def _invalidate_where(self, falls: Callable[[bytes, Sequence[str] | None], bool]) -> None:
         """Overtake what falls, by key and groups; those of what has not begun to arrive are not known."""
         with self._lock:
             for key in self._flights:
                 if isinstance(key, bytes) and falls(key, None):
                     self._flights.invalidate(key)
-            for key, arriving in list(self._arriving.items()):
-                self._arriving[key] = [one for one in arriving if not falls(key, one.groups)]
-                if not self._arriving[key]:
-                    del self._arriving[key]
+            for key, shared in list(self._in_progress.items()):
+                self._in_progress[key] = [one for one in shared if not falls(key, one.groups)]
+                if not self._in_progress[key]:
+                    del self._in_progress[key]
 
     def shareable(self, key: bytes) -> None:
         """An answer for `key` could be stored."""
         with self._lock:
             self._flights.shareable(key)
 
-    def land(
+    def complete_alone(self, flight: Flight[Reader]) -> bool:
+        """End a fetch whose response is stored, unless a request waits for it; returns whether none does."""
+        with self._lock:
+            if flight.waiting:
+                return False
+            self._flights.complete(flight, FlightResult.SHARED, time.monotonic())
+        return True
+
+    def complete(
         self,
         flight: Flight[Reader],
         ended: FlightResult,
-        arriving: SharedResponse | None,
+        shared: SharedResponse | None,
         refusal: LocalReply | None,
     ) -> None:
         """A fetch has ended, or its answer has begun, for those who wait for it."""
@@ -152,53 +162,53 @@ class Collapser:
         now = time.monotonic()
         with self._lock:
             newest = self._flights.is_newest(flight)
-            for follower in self._flights.complete(flight, ended, now):
-                follower.flight = None
-                suited = arriving is not None and follower.suited(arriving, now)
-                (fits if suited else rest).append(follower)
-            if arriving is not None and newest:
-                self._arriving.setdefault(arriving.key, []).append(arriving)
-            for follower in sorted(rest, key=lambda follower: not follower.leads):
-                follower.refusal = refusal
-                follower.failures += ended is FlightResult.FAILED
-                again[self._after(follower, ended, arriving, now)].append(follower)
-        if arriving is not None and fits:
-            self.following.give(fits, arriving)
-        if arriving is not None or ended is FlightResult.FAILED:
+            for reader in self._flights.complete(flight, ended, now):
+                reader.flight = None
+                may_take = shared is not None and reader.may_take(shared, now)
+                (fits if may_take else rest).append(reader)
+            if shared is not None and newest:
+                self._in_progress.setdefault(shared.key, []).append(shared)
+            for reader in sorted(rest, key=lambda reader: not reader.leads):
+                reader.refusal = refusal
+                reader.failures += ended is FlightResult.FAILED
+                again[self._decide(reader, ended, shared, now)].append(reader)
+        if shared is not None and fits:
+            self.fanout.give(fits, shared)
+        if shared is not None or ended is FlightResult.FAILED:
             again[Decision.WAIT].clear()  # they wait already, for one of them who fetches
-        for turn, followers in again.items():
-            if followers:
-                self.following.ask_again(followers, turn)
+        for turn, readers in again.items():
+            if readers:
+                self.fanout.ask_again(readers, turn)
 
-    def _after(
-        self, follower: Reader, ended: FlightResult, arriving: SharedResponse | None, now: float
+    def _decide(
+        self, reader: Reader, ended: FlightResult, shared: SharedResponse | None, now: float
     ) -> Decision:
         """What a request does next that cannot be given what it waited for."""
-        if self.following.closing:
+        if self.fanout.closing:
             return Decision.FAIL
-        turn = after(ended, follower.failures)
-        if turn is Decision.WAIT and (arriving is not None or ended is FlightResult.FAILED):
-            if self._follow(follower, now):
+        turn = after(ended, reader.failures)
+        if turn is Decision.WAIT and (shared is not None or ended is FlightResult.FAILED):
+            if self._follow(reader, now):
                 return Decision.WAIT
-            turn, follower.flight = self._flights.ask(follower.key, follower, now, leads=follower.leads)
+            turn, reader.flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
         return turn
 
-    def _follow(self, follower: Reader, now: float) -> bool:
+    def _follow(self, reader: Reader, now: float) -> bool:
         """Have a request answered with what is on its way, if that does for it."""
-        for arriving in self._arriving.get(follower.key, ()):
-            if follower.suited(arriving, now):
-                self.following.give([follower], arriving)
+        for shared in self._in_progress.get(reader.key, ()):
+            if reader.may_take(shared, now):
+                self.fanout.give([reader], shared)
                 return True
         return False
 
-    def forget(self, arriving: SharedResponse) -> None:
+    def forget(self, shared: SharedResponse) -> None:
         """An answer has arrived, or will not: nobody else is to follow it."""
         with self._lock:
-            others = self._arriving.get(arriving.key, [])
-            if arriving in others:
-                others.remove(arriving)
+            others = self._in_progress.get(shared.key, [])
+            if shared in others:
+                others.remove(shared)
                 if not others:
-                    del self._arriving[arriving.key]
+                    del self._in_progress[shared.key]
 
 
 class CollapsedWriter:
@@ -206,10 +216,10 @@ class CollapsedWriter:
 
     Parameters
     ----------
-    gathering : Collapser
+    collapser : Collapser
     flight : Flight
         What it ends.
-    follower : Reader
+    reader : Reader
         Its own client: if that does not read as fast as the answer arrives, it goes on as one who
         follows.
 
@@ -217,112 +227,117 @@ class CollapsedWriter:
     ----------
     away : bool
         Whether the client belongs to the follow thread now.
-    arriving : SharedResponse or None
+    shared : SharedResponse or None
         The answer, once it may be shared.
     """
 
-    def __init__(self, gathering: Collapser, flight: Flight[Reader], follower: Reader) -> None:
-        self._gathering, self._flight, self._follower = gathering, flight, follower
-        self._landed = False
+    def __init__(self, collapser: Collapser, flight: Flight[Reader], reader: Reader) -> None:
+        self._collapser, self._flight, self._reader = collapser, flight, reader
+        self._completed = False
         self.away = False
-        self.arriving: SharedResponse | None = None
+        self.shared: SharedResponse | None = None
 
-    # --- for the recording ----------------------------------------------------------------------
+    # --- for the cache writer ----------------------------------------------------------------------
 
     def begin(
         self, head: ResponseHead, lines: Sequence[Line], answer: Answer, variant: Variant, born: float
     ) -> None:
         """The answer's head is there, and may be given to others as soon as anything of it comes."""
         start = stored_head(head.status, head.reason, lines, head.framing)
-        patience, waits = self._gathering.patience, self._gathering.waits
-        self.arriving = SharedResponse(
-            self._follower.key, head.status, start, head.framing, answer, variant, born, patience, waits
+        patience, waits = self._collapser.patience, self._collapser.waits
+        self.shared = SharedResponse(
+            self._reader.key, head.status, start, head.framing, answer, variant, born, patience, waits
         )
-        self.arriving.groups = read_groups(head.fields.text("cache-groups"))
-        self.arriving.enter(self._follower)
-        self._follower.framing = head.framing
-        if head.framing == CHUNKED and self._follower.head.minor == 0:
-            self._follower.framing, self._follower.keep = UNTIL_CLOSE, False
-        self.land(FlightResult.SHARED)
+        self.shared.groups = read_groups(head.fields.text("cache-groups"))
+        self.shared.enter(self._reader)
+        self._reader.framing = head.framing
+        if head.framing == CHUNKED and self._reader.head.minor == 0:
+            self._reader.framing, self._reader.keep = UNTIL_CLOSE, False
+        self.complete(FlightResult.SHARED)
+
+    def give_whole(
+        self,
+        body: bytes,
+        head: ResponseHead,
+        lines: Sequence[Line],
+        answer: Answer,
+        variant: Variant,
+        born: float,
+    ) -> None:
+        """All of the response is there and stored: those who wait are given it, if any does."""
+        if not self._completed and self._collapser.complete_alone(self._flight):
+            self._completed = True
+        if not self._completed:
+            self.begin(head, lines, answer, variant, born)
+            self.add(body)
+            self.finish()
 
     def add(self, piece: bytes) -> None:
-        """More of the body has come; raises `Cut` if it is for nobody."""
-        arriving = self.arriving
-        assert arriving is not None
-        arriving.add(piece)
-        if arriving.following:
-            self._gathering.following.more(arriving)
+        """More of the body has come; raises `Aborted` if nobody reads it."""
+        shared = self.shared
+        assert shared is not None
+        shared.add(piece)
+        if shared.caught_up:
+            self._collapser.fanout.more(shared)
 
     def give_up_keeping(self) -> None:
         """The body turns out too long to be stored."""
-        assert self.arriving is not None
-        self._gathering.forget(self.arriving)
-        self.arriving.give_up_keeping()
+        assert self.shared is not None
+        self._collapser.forget(self.shared)
+        self.shared.give_up_keeping()
 
     def finish(self) -> bytes:
         """The whole body is there; returns it. It must be stored before `close` is called."""
-        assert self.arriving is not None
-        return self.arriving.finish()
+        assert self.shared is not None
+        return self.shared.finish()
 
     def close(self) -> None:
         """Nothing more will come, well or not; nobody else is to follow."""
-        arriving = self.arriving
-        if arriving is not None:
-            arriving.fail()
+        shared = self.shared
+        if shared is not None:
+            shared.fail()
             if not self.away:
-                arriving.leave(self._follower)
-            self._gathering.forget(arriving)
-            if arriving.following:
-                self._gathering.following.more(arriving)
+                shared.leave(self._reader)
+            self._collapser.forget(shared)
+            if shared.caught_up:
+                self._collapser.fanout.more(shared)
 
-    def land(self, ended: FlightResult, refusal: LocalReply | None = None) -> None:
+    def complete(self, ended: FlightResult, refusal: LocalReply | None = None) -> None:
         """It is known how this ends for those who wait; only the first call counts."""
-        if not self._landed:
-            self._landed = True
-            self._gathering.land(self._flight, ended, self.arriving, refusal)
+        if not self._completed:
+            self._completed = True
+            self._collapser.complete(self._flight, ended, self.shared, refusal)
 
     # --- for the fetch --------------------------------------------------------------------------
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send `pieces` to the client: without waiting if others follow."""
         total = sum(map(len, pieces))
-        client, arriving = self._follower.client, self.arriving
+        client, shared = self._reader.client, self.shared
         if self.away:
             return total
-        if arriving is None:
+        if shared is None:
             return client.send(pieces)
         left = send_now(client, pieces)
         if left:
-            self._hand_over(left, arriving)
+            self._hand_over(left, shared)
         else:
-            self._follower.at = arriving.size
-            arriving.reach(self._follower, arriving.size)
+            self._reader.at = shared.size
+            shared.reach(self._reader, shared.size)
         return total
-
-    @property
-    def leaving(self) -> bool:
-        """See `DownstreamConnection`."""
-        return self._follower.client.leaving
 
     def reset_on_close(self) -> None:
         """Let the end be seen as an error."""
         if not self.away:
-            self._follower.client.reset_on_close()
+            self._reader.client.reset_on_close()
 
-    def _hand_over(self, left: list[memoryview], arriving: SharedResponse) -> None:
-        follower = self._follower
+    def _hand_over(self, left: list[memoryview], shared: SharedResponse) -> None:
+        reader = self._reader
         self.away = True
-        follower.exchange = copy.copy(follower.exchange)  # the fetch goes on with its own
-        follower.held, follower.at, follower.answering = left, arriving.size, True
-        follower.client.state = State.FOLLOWING
-        self._gathering.following.take_over(follower, arriving)
-
-
-def gathering_of(follower: Reader) -> Collapser:
-    """Where a request waits."""
-    gathering = follower.gathering
-    assert isinstance(gathering, Collapser)
-    return gathering
+        reader.record = copy.copy(reader.record)  # the fetch goes on with its own
+        reader.held, reader.at, reader.answering = left, shared.size, True
+        reader.client.state = State.FOLLOWING
+        self._collapser.fanout.take_over(reader, shared)
 
 
 def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:

@@ -1,8 +1,9 @@
-"""A stored answer as a file: a header with checksums, then the body.
+"""A stored response as a file: one line with a checksum, a header in JSON, then the body.
 
-The header's line says how long it is and its CRC-32; the header itself, in JSON, holds all that a
-`CacheEntry` knows, and the CRC-32 of the body. A file is written under another name and then renamed:
-whoever finds it finds all of it, unless the machine fell, which the checksums tell.
+The first line gives the length and the CRC-32 of the header. The header holds all attributes of a
+`CacheEntry`, and the length and CRC-32 of the body. A file is written under a temporary name and then
+renamed, so a file under its name is complete. After a crash of the machine it may not be; the
+checksums show that.
 """
 
 from __future__ import annotations
@@ -25,34 +26,33 @@ _FIRST = len(MAGIC) + 18
 
 
 class DiskEntry(NamedTuple):
-    """What is known of an answer on disk without reading its body.
+    """A stored response on disk, without its body.
 
     Attributes
     ----------
     path : Path
-        Of its file.
     size : int
         Bytes of the file.
-    at : int
-        Where its body begins.
+    body_start : int
+        Offset of the body in the file.
     crc : int
-        Of the body.
+        CRC-32 of the body.
     key : bytes
-        In the store.
+        Its key in the store.
     plain : CacheEntry
-        The answer without its body.
+        The response with an empty body.
     """
 
     path: Path
     size: int
-    at: int
+    body_start: int
     crc: int
     key: bytes
     plain: CacheEntry
 
 
 def encode(key: bytes, stored: CacheEntry, body: bytes) -> bytes:
-    """The header of a file."""
+    """The first line and the header of a file."""
     answer = {**asdict(stored.answer), "omitted": sorted(stored.answer.omitted)}
     fields: dict[str, Any] = {
         "key": key.decode("latin-1"),
@@ -60,7 +60,7 @@ def encode(key: bytes, stored: CacheEntry, body: bytes) -> bytes:
         "reason": stored.reason.decode("latin-1"),
         "head": stored.head.decode("latin-1"),
         "answer": answer,
-        "born": time.time() - (time.monotonic() - stored.born),
+        "born": time.time() - (time.monotonic() - stored.time_zero),
         "fields": stored.variant.fields,
         "language": stored.variant.language,
         "groups": stored.groups,
@@ -79,7 +79,7 @@ def write(path: Path, head: bytes, body: bytes) -> None:
 
 
 def read_entry(path: Path) -> DiskEntry:
-    """What a file says of itself; raises `CorruptFile` or `OSError`."""
+    """Read a file's header; raises `CorruptFile` or `OSError`."""
     with path.open("rb") as file:
         first = file.read(_FIRST)
         if len(first) != _FIRST or not first.startswith(MAGIC):
@@ -103,16 +103,16 @@ def read_entry(path: Path) -> DiskEntry:
 def _plain(fields: dict[str, Any]) -> CacheEntry:
     answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
     variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
-    born = time.monotonic() - max(0.0, time.time() - fields["born"])
+    time_zero = time.monotonic() - max(0.0, time.time() - fields["born"])
     return CacheEntry.restored(
         fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
-        answer, born, variant, tuple(fields["groups"]),
+        answer, time_zero, variant, tuple(fields["groups"]),
     )  # fmt: skip
 
 
 def read_body(fd: int, entry: DiskEntry) -> bytes:
-    """The whole body; raises `CorruptFile` or `OSError`."""
-    body = FileBody(fd, entry.at, entry.size - entry.at)
+    """Read and check the body; raises `CorruptFile` or `OSError`."""
+    body = FileBody(fd, entry.body_start, entry.size - entry.body_start)
     pieces, at = [], 0
     while at < len(body):
         pieces.append(body.read(at))
@@ -124,8 +124,8 @@ def read_body(fd: int, entry: DiskEntry) -> bytes:
 
 
 def check_body(fd: int, entry: DiskEntry) -> None:
-    """Read the body through, a chunk at a time; raises `CorruptFile` or `OSError`."""
-    body, at, crc = FileBody(fd, entry.at, entry.size - entry.at), 0, 0
+    """Check the body, a chunk at a time; raises `CorruptFile` or `OSError`."""
+    body, at, crc = FileBody(fd, entry.body_start, entry.size - entry.body_start), 0, 0
     while at < len(body):
         data = body.read(at)
         crc, at = zlib.crc32(data, crc), at + len(data)

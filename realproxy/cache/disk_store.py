@@ -1,9 +1,9 @@
-"""The disk tier: what was stored is also written into files, and found again after a restart.
+"""The disk tier: stored responses are also written into files, and are found again after a restart.
 
-Threads. One lock around the index and the notes of changes; no file is read or written under it.
-One thread writes, from a queue that holds a bounded number of bytes: if the disk is slow, answers
-are not written, and nobody waits. Workers read, each with a descriptor of its own. A hit in memory
-never comes here.
+Threads. One lock protects the index and the log of invalidations; no file is read or written under it. One
+thread writes, from a queue that holds a bounded number of bytes: if the disk is slow, responses are not
+written, and no request waits. Workers read, each with its own descriptor. A hit in memory does not
+use this module.
 """
 
 from __future__ import annotations
@@ -31,24 +31,23 @@ from realproxy.cache.entry import CacheEntry
 from realproxy.cache.file_body import CorruptFile, FileBody
 from realproxy.cache.purge import InvalidationLog, Purge, origin_of
 
-QUEUED = 64 * 2**20
-"""Bytes of bodies that wait to be written, at most."""
+MAX_QUEUED = 64 * 2**20
+"""Bytes of bodies that may wait to be written."""
 PROMOTED = 2**20
-"""Bytes: smaller bodies are taken into memory when they are asked for, larger ones are sent from disk."""
-
-
-FLUSH_PATIENCE = 10.0
-"""Seconds for the writing of what waits."""
-_ROOM = b" "
-"""Stands in the index for the file that is being written."""
+"""Bytes: a hit on a body up to this size brings it into memory; a larger body is sent from its file."""
+FLUSH_TIMEOUT = 10.0
+"""Seconds for writing the queue at the end."""
+_RESERVED = b" "
+"""Key that stands in the index for the file that is being written."""
 
 
 class _Files(ObjectCache[tuple[DiskEntry, ...]]):
-    """The index; what leaves it leaves the disk."""
+    """The index of the files. When an entry leaves the index, its files are deleted."""
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         super().__init__(eviction)
-        self.staying: frozenset[Path] = frozenset()
+        self.kept: frozenset[Path] = frozenset()
+        """Files that stay although their entry is being replaced."""
 
     def all(self) -> dict[Hashable, tuple[DiskEntry, ...]]:
         """All entries."""
@@ -56,23 +55,15 @@ class _Files(ObjectCache[tuple[DiskEntry, ...]]):
 
     def _left(self, key: Hashable, value: tuple[DiskEntry, ...]) -> None:
         for entry in value:
-            if entry.path not in self.staying:
+            if entry.path not in self.kept:
                 with contextlib.suppress(OSError):
                     entry.path.unlink()
 
 
 class DiskStore:
-    """Stored answers in a folder.
+    """Stored responses in a folder, which a lock file reserves for one proxy.
 
-    Parameters
-    ----------
-    settings : policies.settings.DiskStore
-        Its table.
-
-    Raises
-    ------
-    BadInput
-        If the folder cannot be used, or another proxy uses it.
+    Raises `BadInput` if the folder cannot be used, or if another proxy uses it.
     """
 
     def __init__(self, settings: DiskSettings) -> None:
@@ -83,27 +74,27 @@ class DiskStore:
         self._checked: set[Path] = set()
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._queued = 0
-        self._guard = self._open()
+        self._lock_fd = self._open_folder()
         self._load()
         self._thread = threading.Thread(target=self._run, name="proxy-disk", daemon=True)
         self._thread.start()
 
-    def _open(self) -> int:
-        where = "cache.disk.folder"
+    def _open_folder(self) -> int:
+        key = "cache.disk.folder"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            guard = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock_fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise BadInput("settings", where, f"cannot be used: {error.strerror}") from None
+            raise BadInput("settings", key, f"cannot be used: {error.strerror}") from None
         try:
-            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(guard)
-            raise BadInput("settings", where, "another proxy uses this folder") from None
-        return guard
+            os.close(lock_fd)
+            raise BadInput("settings", key, "another proxy uses this folder") from None
+        return lock_fd
 
     def _load(self) -> None:
-        """Find what an earlier run has left; what is torn or of no use any more is deleted."""
+        """Index the files of an earlier run. Delete the corrupt and the expired ones."""
         for path in self._folder.glob("*.new"):
             path.unlink(missing_ok=True)
         files = sorted(self._folder.glob("*.answer"), key=lambda path: path.stat().st_mtime)
@@ -118,15 +109,15 @@ class DiskStore:
     # --- called by the store --------------------------------------------------------------------
 
     def put(self, key: bytes, stored: CacheEntry) -> None:
-        """Have an answer written, unless too much waits for that already."""
+        """Queue a response for writing, unless the queue is full."""
         with self._lock:
-            if self._queued + len(stored.body) > QUEUED:
+            if self._queued + len(stored.body) > MAX_QUEUED:
                 return
             self._queued += len(stored.body)
         self._queue.put(partial(self._write, key, stored, time.monotonic()))
 
     def find(self, key: bytes, asked: Header) -> DiskEntry | None:
-        """What a request selects."""
+        """The variant that a request with the header fields `asked` selects."""
         with self._lock:
             now = time.monotonic()
             for entry in self._files.peek(key, now) or ():
@@ -136,17 +127,19 @@ class DiskStore:
         return None
 
     def groups_of(self, key: bytes) -> set[str]:
-        """The groups of what is on disk for a key."""
+        """The cache groups (RFC 9875) of all variants of a key."""
         with self._lock:
             entries = self._files.peek(key, time.monotonic()) or ()
             return {group for entry in entries for group in entry.plain.groups}
 
     def open(self, entry: DiskEntry, *, large: bool = True) -> CacheEntry | None:
-        """An answer with its body, in memory or, if it is long, still on disk; None if it is gone or torn.
+        """Return a response with its body; None if the file is missing or corrupt.
 
-        What is still on disk has an open file, see `CacheEntry.release`; it is None if `large` is not wanted.
+        A body of more than `PROMOTED` bytes is a `FileBody`, with an open file that `CacheEntry.release`
+        closes; without `large`, return None instead.
         """
-        if not large and entry.size - entry.at > PROMOTED:
+        length = entry.size - entry.body_start
+        if not large and length > PROMOTED:
             return None
         try:
             fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -154,12 +147,12 @@ class DiskStore:
             self.discard(entry.key)
             return None
         try:
-            if entry.size - entry.at <= PROMOTED:
+            if length <= PROMOTED:
                 return entry.plain.with_body(read_body(fd, entry))
             if entry.path not in self._checked:
                 check_body(fd, entry)
                 self._checked.add(entry.path)
-            body, fd = FileBody(fd, entry.at, entry.size - entry.at), -1
+            body, fd = FileBody(fd, entry.body_start, length), -1
             return entry.plain.with_body(body)
         except (CorruptFile, OSError):
             self.discard(entry.key)
@@ -169,52 +162,52 @@ class DiskStore:
                 os.close(fd)
 
     def discard(self, key: bytes) -> bool:
-        """Drop a key; returns whether it was there."""
+        """Drop all variants of a key; returns whether there were any."""
         with self._lock:
-            self._changes.fell(key, time.monotonic())
+            self._changes.record(key, time.monotonic())
             return self._files.discard(key)
 
     def drop_groups(self, key: bytes, groups: Iterable[str]) -> None:
-        """Drop what has the origin of `key` and one of these groups."""
+        """Drop the responses of the origin of `key` that belong to one of these groups. RFC 9875"""
         origin, names = origin_of(key), frozenset(groups)
         with self._lock:
             now = time.monotonic()
             for group in names:
-                self._changes.fell((origin, group), now)
+                self._changes.record((origin, group), now)
             for other, entries in self._files.all().items():
                 shares = any(not names.isdisjoint(entry.plain.groups) for entry in entries)
                 if shares and isinstance(other, bytes) and origin_of(other) == origin:
                     self._files.discard(other)
 
     def purge(self, purge: Purge) -> set[bytes]:
-        """Drop what an operator names; returns the keys."""
+        """Drop the responses that an operator's purge names; returns their keys."""
         with self._lock:
-            self._changes.purged(purge, time.monotonic())
-            gone = {
+            self._changes.record_purge(purge, time.monotonic())
+            purged = {
                 key
                 for key, entries in self._files.all().items()
-                if isinstance(key, bytes) and any(purge.takes(key, entry.plain.groups) for entry in entries)
+                if isinstance(key, bytes) and any(purge.matches(key, entry.plain.groups) for entry in entries)
             }
-            for key in gone:
+            for key in purged:
                 self._files.discard(key)
-        return gone
+        return purged
 
     def counts(self) -> dict[str, int]:
-        """Objects and bytes on disk."""
+        """Keys (``objects``) and bytes on disk."""
         with self._lock:
             return {"objects": len(self._files), "bytes": self._files.eviction.used}
 
     def flush(self) -> None:
-        """Wait until what was put before is written."""
+        """Wait until the responses that were queued before are written."""
         done = threading.Event()
         self._queue.put(done.set)
-        done.wait(FLUSH_PATIENCE)
+        done.wait(FLUSH_TIMEOUT)
 
     def stop(self) -> None:
-        """Write what waits, and end."""
+        """Write the queue, and end the thread."""
         self._queue.put(None)
-        self._thread.join(FLUSH_PATIENCE)
-        os.close(self._guard)
+        self._thread.join(FLUSH_TIMEOUT)
+        os.close(self._lock_fd)
 
     # --- the thread that writes -----------------------------------------------------------------
 
@@ -225,40 +218,41 @@ class DiskStore:
     def _write(self, key: bytes, stored: CacheEntry, since: float) -> None:
         head = encode(key, stored, stored.body)
         name = hashlib.sha256(key + repr(stored.variant).encode()).hexdigest()
-        path, beside = self._folder / f"{name}.answer", self._folder / f"{name}.new"
+        path, new_path = self._folder / f"{name}.answer", self._folder / f"{name}.new"
         size = len(head) + len(stored.body)
         plain = stored.with_body(b"")
         entry = DiskEntry(path, size, len(head), zlib.crc32(stored.body), key, plain)
         with self._lock:
             self._queued -= len(stored.body)
-            # Room is made first, so that not even the file that is being written exceeds the capacity.
-            if self._outdated(entry, since) or not self._files.store(_ROOM, (), size, FOREVER, 0.0):
+            # Reserve the space first, so that the file that is being written does not exceed the capacity.
+            if self._outdated(entry, since) or not self._files.store(_RESERVED, (), size, FOREVER, 0.0):
                 return
         try:
-            write(beside, head, stored.body)
+            write(new_path, head, stored.body)
         except OSError:
             entry = entry._replace(size=-1)
         with self._lock:
-            self._files.discard(_ROOM)
+            self._files.discard(_RESERVED)
             if entry.size < 0 or self._outdated(entry, since):
-                beside.unlink(missing_ok=True)
+                new_path.unlink(missing_ok=True)
                 return
             self._checked.add(path)
-            beside.rename(path)
+            new_path.rename(path)
             self._add(entry, time.monotonic())
 
     def _outdated(self, entry: DiskEntry, since: float) -> bool:
-        return self._changes.overtook(entry.key, entry.plain.groups, since)
+        return self._changes.invalidated_since(entry.key, entry.plain.groups, since)
 
     def _add(self, entry: DiskEntry, now: float) -> None:
-        """Take a file that is there into the index, beside the other variants of its key."""
+        """Add a complete file to the index, beside the other variants of its key."""
         others = [other for other in self._files.peek(entry.key, now) or () if other.path != entry.path]
         entries = (entry, *others)[:MOST_VARIANTS]
-        fresh = max(one.plain.born + one.plain.answer.lifetime for one in entries)
-        kept = max(one.plain.born + one.plain.answer.kept for one in entries)
-        self._files.staying = frozenset(one.path for one in entries)
-        stays = self._files.store(entry.key, entries, sum(one.size for one in entries), fresh, now, kept)
-        self._files.staying = frozenset()
-        if not stays:
+        fresh_until = max(one.plain.time_zero + one.plain.answer.lifetime for one in entries)
+        kept_until = max(one.plain.time_zero + one.plain.answer.kept for one in entries)
+        size = sum(one.size for one in entries)
+        self._files.kept = frozenset(one.path for one in entries)
+        stored = self._files.store(entry.key, entries, size, fresh_until, now, kept_until)
+        self._files.kept = frozenset()
+        if not stored:
             for one in entries:
                 one.path.unlink(missing_ok=True)

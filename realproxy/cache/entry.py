@@ -1,4 +1,4 @@
-"""A stored answer, and what is sent of it: all, a part, or the word that nothing has changed.
+"""A stored response, and what a client gets of it: the whole, a range of bytes (206), or only 304.
 
 Threads. A `CacheEntry` never changes, so any thread may read it.
 """
@@ -25,38 +25,49 @@ _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 
 @lru_cache(maxsize=4096)
 def _shared(answer: Answer) -> Answer:
-    """One object for all that are equal, as those of a site mostly are: 200 bytes less for each."""
+    """Share equal objects, since most responses of a site are equal here: saves 200 bytes for each."""
     return answer
 
 
 class CacheEntry:
-    """An answer in the store.
+    """A response in the store.
 
     Attributes
     ----------
     head : bytes
-        Open at its end, without Age, Cache-Status and Connection.
+        Without Age, Cache-Status and Connection, and without the empty line at the end.
     body : bytes
-        The whole body, or the bytes of its part; empty if it is in a file.
+        The whole body, or the bytes of `part`; empty if the body is in `file`.
     file : FileBody or None
         The body on disk.
     status : int
-        Of the answer; of its whole if this is a part.
+        Status of the whole response, also if only a part is stored.
     reason : bytes
-        Its phrase.
-    born : float
-        When its age was zero, on the monotonic clock.
+        Reason phrase.
+    time_zero : float
+        When the response's age was zero, on the monotonic clock.
     answer : policies.http_cache.freshness.Answer
-        How long it is fresh, and how it may be used; its age is in `born`.
+        How long the response is fresh, and how it may be used. Its `age` is 0; see `time_zero`.
     variant : policies.http_cache.vary.Variant
-        Which requests select it.
+        The requests that select this response. RFC 9111, 4.1
     groups : tuple of str
-        What it belongs to. RFC 9875
+        Cache groups. RFC 9875
     part : Part or None
-        Which bytes `body` is, if it is not the whole.
+        The bytes of the whole that `body` holds; None if it holds the whole.
     """
 
-    __slots__ = ("answer", "body", "born", "file", "groups", "head", "part", "reason", "status", "variant")
+    __slots__ = (
+        "answer",
+        "body",
+        "file",
+        "groups",
+        "head",
+        "part",
+        "reason",
+        "status",
+        "time_zero",
+        "variant",
+    )
 
     def __init__(
         self,
@@ -65,16 +76,16 @@ class CacheEntry:
         lines: Sequence[tuple[bytes, bytes]],
         body: bytes,
         answer: Answer,
-        born: float,
+        time_zero: float,
         variant: Variant = ANY,
         groups: tuple[str, ...] = (),
         part: Part | None = None,
     ) -> None:
         self.status, self.reason, self.body = status, reason, body
         self.file: FileBody | None = None
-        self.answer = _shared(replace(answer, age=0.0))
+        self.answer = _shared(answer if not answer.age else replace(answer, age=0.0))
         self.head = stored_head(status, reason, lines, len(body))
-        self.born, self.variant, self.groups = born, variant, groups
+        self.time_zero, self.variant, self.groups = time_zero, variant, groups
         self.part = part
 
     @classmethod
@@ -84,19 +95,19 @@ class CacheEntry:
         reason: bytes,
         head: bytes,
         answer: Answer,
-        born: float,
+        time_zero: float,
         variant: Variant,
         groups: tuple[str, ...],
     ) -> CacheEntry:
-        """One that was stored before, from its head; without its body."""
-        stored = cls(status, reason, (), b"", answer, born, variant, groups)
+        """Rebuild an entry from its stored head, with an empty body."""
+        stored = cls(status, reason, (), b"", answer, time_zero, variant, groups)
         stored.head = head
         return stored
 
     def with_body(self, body: bytes | FileBody) -> CacheEntry:
-        """The same answer with another body, in memory or on disk."""
+        """A copy with another body, in memory or on disk."""
         other = CacheEntry.restored(
-            self.status, self.reason, self.head, self.answer, self.born, self.variant, self.groups
+            self.status, self.reason, self.head, self.answer, self.time_zero, self.variant, self.groups
         )
         if isinstance(body, bytes):
             other.body = body
@@ -105,43 +116,31 @@ class CacheEntry:
         return other
 
     def release(self) -> None:
-        """Close the file, if its body is in one."""
+        """Close the file of the body, if there is one."""
         if self.file is not None:
             self.file.close()
 
     @property
     def length(self) -> int:
-        """Bytes of the whole body."""
+        """Bytes of the whole body, also if only a part is stored."""
         if self.part is not None:
             return self.part.complete
         return len(self.body) if self.file is None else len(self.file)
 
     @property
     def fields(self) -> Fields:
-        """Its fields, read anew from the head: seldom needed, and memory is what a cache is short of."""
+        """The header fields, parsed at each call: they are rarely needed, and memory is scarce in a cache."""
         return parse_fields(self.head, self.head.index(b"\r\n") + 2, len(self.head))
 
     def age(self, now: float) -> float:
-        """Seconds of age at `now` on the monotonic clock."""
-        age = now - self.born
+        """Age in seconds at `now`, on the monotonic clock."""
+        age = now - self.time_zero
         return age if age > 0.0 else 0.0
 
     def respond(self, request: RequestHead, added: bytes, now: float) -> tuple[int, list[bytes]]:
-        """What to send to a client.
+        """The response to a request, if the body is in memory: status, and head and body as pieces.
 
-        Parameters
-        ----------
-        request : RequestHead
-            What it asked.
-        added : bytes
-            Further field lines.
-        now : float
-            On the monotonic clock.
-
-        Returns
-        -------
-        status : int
-        pieces : list of bytes
+        `added` are further field lines; `now` is on the monotonic clock.
         """
         status, head, body = self.status, self.head, self.body
         if not _CONDITIONAL.isdisjoint(request.fields.names):
@@ -155,7 +154,7 @@ class CacheEntry:
     def respond_from_file(
         self, request: RequestHead, added: bytes, now: float
     ) -> tuple[int, bytes, FileBody | None]:
-        """The same if the body is in a file: status, head, and what of the file is to be sent."""
+        """As `respond`, if the body is in a file: status, head, and the part of the file to send."""
         assert self.file is not None
         status, head, part = self.status, self.head, range(len(self.file))
         if not _CONDITIONAL.isdisjoint(request.fields.names):
@@ -166,9 +165,9 @@ class CacheEntry:
         return status, head, self.file[part.start : part.stop]
 
     def _conditionally(self, request: RequestHead) -> tuple[int, bytes, range]:
-        """Status, open head and part of the body for conditions or a range. RFC 9110, 13.2.2"""
+        """Evaluate conditions and a range: status, open head, and part of the body. RFC 9110, 13.2.2"""
         whole, nothing = (self.status, self.head, range(self.length)), range(0)
-        if not 200 <= self.status < 300:  # conditions are for what would succeed. RFC 9110, 13.2.1
+        if not 200 <= self.status < 300:  # conditions apply only to a success. RFC 9110, 13.2.1
             return whole
         asked, fields, now = request.fields.text, self.fields, time.time()
         if not_modified(asked, fields.text, now):

@@ -1,4 +1,7 @@
-"""Header fields of stored answers: what is stored, updated, and sent again."""
+"""The header of a stored response: which fields are stored and updated, and which are sent.
+
+An *open* head lacks the empty line at its end, so that lines can be appended.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from policies.http_cache.validation import IN_NOT_MODIFIED, NOT_UPDATED
 from realproxy.http1 import Fields, Line
 from realproxy.messages.headers import HOP_BY_HOP, PSEUDONYM, framing_line, http_date
 
-# What must not be stored. RFC 9111, 3.1; the length is known better, the age changes with each use
+# Not stored: RFC 9111, 3.1; and the length and the age, which the proxy sets itself
 _STORED_DROPS = HOP_BY_HOP | {
     b"content-length", b"age", b"trailer", b"proxy-authenticate", b"proxy-authentication-info",
 }  # fmt: skip
@@ -18,7 +21,7 @@ _IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via
 
 
 def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
-    """The fields of an answer that are stored: not those of one hop, nor those in `omitted`."""
+    """The fields of a response that are stored: not hop-by-hop fields, and not those in `omitted`."""
     lines = fields.passed_on(_STORED_DROPS.union(name.encode("latin-1") for name in omitted))
     lines.append((b"Via", b"1.1 " + PSEUDONYM))
     if b"date" not in fields:
@@ -27,7 +30,7 @@ def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
 
 
 def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:
-    """Stored fields after an answer that confirms them has brought newer ones. RFC 9111, 3.2"""
+    """Stored fields, updated by the response that has validated them. RFC 9111, 3.2"""
     newer = confirmation.passed_on(_STORED_DROPS | _NOT_UPDATED)
     if b"date" not in confirmation:
         newer.append((b"Date", http_date()))
@@ -35,14 +38,14 @@ def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:
 
 
 def stored_head(status: int, reason: bytes, lines: Iterable[Line], length: int) -> bytes:
-    """The head of an answer that is stored: without what changes with each use, and open at its end."""
+    """The open head that is stored: without the fields that differ for each request."""
     start = b"HTTP/1.1 %d %b\r\n" % (status, reason)
     framing = b"" if status == 204 else framing_line(length)  # RFC 9110, 8.6
     return b"".join((start, *(b"%b: %b\r\n" % line for line in lines), framing))
 
 
 def not_modified_head(fields: Fields) -> bytes:
-    """The head that tells a client that what it has is what is stored, open at its end."""
+    """The open head of a 304, for a client that has the stored response. RFC 9110, 15.4.5"""
     names = _IN_NOT_MODIFIED if b"etag" in fields else _IN_NOT_MODIFIED | {b"last-modified"}
     lines = zip(fields.names, fields.lines, strict=True)
     kept = (b"%b: %b\r\n" % line for name, line in lines if name in names)
@@ -50,13 +53,13 @@ def not_modified_head(fields: Fields) -> bytes:
 
 
 def partial_head(fields: Fields, part: range, length: int) -> bytes:
-    """The head of a part of what is stored, open at its end. RFC 9110, 15.3.7"""
-    place = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
+    """The open head of a 206 with a part of the stored body. RFC 9110, 15.3.7"""
+    content_range = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
     lines = fields.joined(_LENGTH)
-    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", lines, place, framing_line(len(part))))
+    return b"".join((b"HTTP/1.1 206 Partial Content\r\n", lines, content_range, framing_line(len(part))))
 
 
 def unsatisfiable_head(length: int) -> bytes:
-    """The head for a range beyond the end, open at its end. RFC 9110, 15.5.17"""
+    """The open head of a 416, for a range beyond the end of the body. RFC 9110, 15.5.17"""
     start = b"HTTP/1.1 416 Range Not Satisfiable\r\nDate: %b\r\n" % http_date()
     return start + b"Content-Range: bytes */%d\r\nContent-Length: 0\r\n" % length

@@ -1,25 +1,18 @@
-"""Clients that wait for another's fetch, and are sent what it brings while it arrives.
+"""Sends one fetched response to all clients that wait for it, while it arrives.
 
-Threads. A client in state FOLLOWING belongs to the one thread of `Fanout`, from the moment in
-which a worker has enlisted it; it goes back to the workers (`_ask_again`) or to the front. Other
-threads only put messages into the queue. Nothing here waits but for the epoll set, so however
-many wait, no worker is held, and who reads slowly delays nobody.
+Threads. From the moment in which a worker has enlisted it, a client in state FOLLOWING belongs to the
+thread of `Fanout`. It goes back to the workers (`_ask_again`) or to the front. Other threads only
+queue calls. The thread waits only in epoll, so waiting clients need no worker, and a client that
+reads slowly delays no other.
 """
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import os
-import queue
 import select
 import socket
-import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import count
 
 from policies.http_cache.collapsing import Decision, FlightResult, after
 from realproxy.cache.cache_status import status_field
@@ -29,6 +22,8 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.messages.headers import connection_field
 from realproxy.messages.record import RequestRecord
+from realproxy.messages.tally import Tally
+from realproxy.runtime.event_loop import EventLoop
 from realproxy.runtime.isolation import isolated
 from realproxy.runtime.sockets import JOIN_BELOW
 
@@ -37,12 +32,9 @@ TICK = 0.25
 ROUNDS = 4
 """Reads from a body that one client is sent before others get their turn."""
 
-END_PATIENCE = 5.0
-"""Seconds that the thread has to end."""
-
 
 class Fanout:
-    """The thread that sends answers to those who waited for another's fetch.
+    """Sends responses, in the thread of one event loop, to clients that waited for another client's fetch.
 
     Parameters
     ----------
@@ -57,8 +49,8 @@ class Fanout:
 
     Attributes
     ----------
-    tally : Counter
-        Answers and ends, like `Worker.tally`.
+    tally : Tally
+        What the fan-out thread has counted.
     """
 
     def __init__(
@@ -69,42 +61,35 @@ class Fanout:
         idle_timeout: float,
     ) -> None:
         self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
-        self.tally: Counter[str] = Counter()
-        self._messages: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._waiting: list[tuple[float, int, Reader]] = []
-        self._numbers = count()
-        self._blocked: dict[int, Reader] = {}
-        self._ready: deque[Reader] = deque()
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake, select.EPOLLIN)
-        self._waking = threading.Lock()
-        """Held around the use of `_wake`: a worker that is late must not write to another's descriptor."""
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="proxy-follow", daemon=True)
-        self._thread.start()
+        self.tally = Tally()
+        self._waiting: set[Reader] = set()
+        self._blocked: set[Reader] = set()
+        self._ready: list[Reader] = []
+        self._loop = EventLoop("proxy-follow")
+        self._loop.at_stop.append(self._end_all)
+        self._loop.call(lambda: self._sweep(time.monotonic()))
 
     # --- called by workers ----------------------------------------------------------------------
 
-    def wait(self, follower: Reader) -> None:
+    def wait(self, reader: Reader) -> None:
         """A client waits for a flight."""
-        self._put(partial(self._wait, follower))
+        self._loop.call(partial(self._wait, reader))
 
-    def give(self, followers: Sequence[Reader], arriving: SharedResponse) -> None:
+    def give(self, readers: Sequence[Reader], shared: SharedResponse) -> None:
         """An answer has begun that does for these."""
-        self._put(partial(self._begin, followers, arriving))
+        self._loop.call(partial(self._begin, readers, shared))
 
-    def take_over(self, follower: Reader, arriving: SharedResponse) -> None:
+    def take_over(self, reader: Reader, shared: SharedResponse) -> None:
         """Go on with a client that does not read as fast as the body arrives."""
-        self._put(partial(self._continue, follower, arriving))
+        self._loop.call(partial(self._continue, reader, shared))
 
-    def more(self, arriving: SharedResponse) -> None:
+    def more(self, shared: SharedResponse) -> None:
         """More of a body has come, or its end."""
-        self._put(partial(self._more, arriving))
+        self._loop.call(partial(self._more, shared))
 
-    def ask_again(self, followers: Sequence[Reader], turn: Decision) -> None:
+    def ask_again(self, readers: Sequence[Reader], turn: Decision) -> None:
         """Have workers look at requests once more."""
-        self._put(partial(self._ask_again, followers, turn))
+        self._loop.call(partial(self._ask_again, readers, turn))
 
     @property
     def closing(self) -> bool:
@@ -112,168 +97,145 @@ class Fanout:
         return self._owner.aborting
 
     def stop(self) -> None:
-        """End the thread; clients that still wait are closed."""
-        self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(END_PATIENCE)
-        self._epoll.close()
-        with self._waking:
-            os.close(self._wake)
-            self._wake = -1
-
-    def _put(self, message: Callable[[], None]) -> None:
-        self._messages.put(message)
-        with self._waking:
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
+        """End the thread, and the requests that still wait."""
+        self._loop.stop()
 
     # --- the thread -----------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        next_sweep = 0.0
-        while not self._stopping:
-            now = time.monotonic()
-            patience = min(TICK, self._waiting[0][0] - now) if self._waiting else TICK
-            for fd, _ in self._epoll.poll(0 if self._ready else max(0.0, patience), 256):
-                if fd == self._wake:
-                    self._take_messages()
-                elif (follower := self._blocked.get(fd)) is not None:
-                    _count_wait(follower, time.monotonic())
-                    self._push(follower)
-            for _ in range(len(self._ready)):
-                self._push(self._ready.popleft())
-            isolated(self._time_out, time.monotonic())
-            if now >= next_sweep:
-                next_sweep = now + TICK
-                isolated(self._sweep, time.monotonic())
-        self._take_messages()
-        waiting = [follower for _, _, follower in self._waiting if follower.gathering.leave(follower)]
-        for follower in [*self._blocked.values(), *self._ready, *waiting]:
-            isolated(self._end, follower, Termination.STOPPED)
+    def _end_all(self) -> None:
+        waiting = [reader for reader in self._waiting if reader.collapser.leave(reader)]
+        for reader in [*self._blocked, *self._ready, *waiting]:
+            isolated(self._end, reader, Termination.STOPPED)
 
-    def _take_messages(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
-        for _ in range(self._messages.qsize()):
-            isolated(self._messages.get())
+    def _wait(self, reader: Reader) -> None:
+        self._waiting.add(reader)
+        self._loop.at(reader.until, partial(self._time_out, reader))
 
-    def _wait(self, follower: Reader) -> None:
-        heapq.heappush(self._waiting, (follower.until, next(self._numbers), follower))
-
-    def _time_out(self, now: float) -> None:
-        """Let those who have waited long enough ask for themselves."""
-        while self._waiting and self._waiting[0][0] <= now:
-            follower = heapq.heappop(self._waiting)[2]
-            if follower.gathering.leave(follower):
-                self._ask_again([follower], Decision.ALONE)
+    def _time_out(self, reader: Reader, _now: float) -> None:
+        """Have a client that has waited long enough fetch for itself."""
+        self._waiting.discard(reader)
+        if reader.collapser.leave(reader):
+            self._ask_again([reader], Decision.ALONE)
 
     def _sweep(self, now: float) -> None:
-        """Cut off those who do not read, or too slowly."""
-        for follower in list(self._blocked.values()):
-            _count_wait(follower, now)
-            pace = follower.client.pace
-            if now - follower.active > self.idle_timeout or (pace is not None and pace.left <= 0):
-                self._end(follower, Termination.CLIENT_SLOW)
+        """Cut off clients that do not read, or read too slowly."""
+        self._loop.at(now + TICK, self._sweep)
+        for reader in list(self._blocked):
+            _count_wait(reader, now)
+            pace = reader.client.pace
+            if now - reader.active > self.idle_timeout or (pace is not None and pace.time_left <= 0):
+                self._end(reader, Termination.CLIENT_SLOW)
 
-    def _ask_again(self, followers: Iterable[Reader], turn: Decision) -> None:
-        for follower in followers:
-            follower.turn, follower.arriving = turn, None
-            client = follower.client
+    def _ask_again(self, readers: Iterable[Reader], turn: Decision) -> None:
+        for reader in readers:
+            reader.decision, reader.shared = turn, None
+            client, request = reader.client, reader.request
             if self.closing:
-                self._end(follower, Termination.STOPPED)
+                self._end(reader, Termination.STOPPED)
                 continue
-            client.suspended = follower
+            request.keep, client.suspended = reader.keep, request
             client.state = State.WORKING
-            follower.gathering.asked_again += 1
+            reader.collapser.asked_again += 1
             self._submit(client)
         self._owner.wake()  # which starts threads, should they be missing
 
     # --- sending --------------------------------------------------------------------------------
 
-    def _begin(self, followers: Iterable[Reader], arriving: SharedResponse) -> None:
+    def _begin(self, readers: Iterable[Reader], shared: SharedResponse) -> None:
         now = time.monotonic()
-        for follower in followers:
-            if follower.whole_only:
-                self._wait_for_end(follower, arriving)
+        for reader in readers:
+            if reader.whole_only:
+                self._wait_for_end(reader, shared)
                 continue
-            follower.arriving = arriving
-            follower.framing, follower.active = arriving.framing, now
-            exchange, head = follower.exchange, follower.head
-            exchange.status = arriving.status
-            exchange.cache += "; collapsed"
-            follower.keep = follower.keep and not follower.client.leaving
-            added = status_field(exchange.cache) + connection_field(head, follower.keep)
-            age = max(0.0, now - arriving.born)
-            follower.held = [memoryview(b"%bAge: %d\r\n%b\r\n" % (arriving.head, age, added))]
-            arriving.enter(follower)
-            follower.gathering.collapsed += 1
-            self._push(follower)
+            reader.shared = shared
+            reader.framing, reader.active = shared.framing, now
+            record, head = reader.record, reader.head
+            record.status = shared.status
+            record.cache += "; collapsed"
+            reader.keep = reader.keep and not reader.client.leaving
+            added = status_field(record.cache) + connection_field(head, reader.keep)
+            age = max(0.0, now - shared.born)
+            reader.held = [memoryview(b"%bAge: %d\r\n%b\r\n" % (shared.head, age, added))]
+            shared.enter(reader)
+            reader.collapser.collapsed += 1
+            self._push(reader)
 
-    def _wait_for_end(self, follower: Reader, arriving: SharedResponse) -> None:
-        arriving.following.add(follower)
-        if arriving.arrival is not BodyState.ON_ITS_WAY:
-            arriving.following.discard(follower)
-            follower.failures += arriving.arrival is BodyState.BROKEN
-            ended = FlightResult.SHARED if arriving.arrival is BodyState.WHOLE else FlightResult.FAILED
-            self._ask_again([follower], after(ended, follower.failures))
+    def _wait_for_end(self, reader: Reader, shared: SharedResponse) -> None:
+        shared.caught_up.add(reader)
+        if shared.arrival is not BodyState.ON_ITS_WAY:
+            shared.caught_up.discard(reader)
+            reader.failures += shared.arrival is BodyState.BROKEN
+            ended = FlightResult.SHARED if shared.arrival is BodyState.WHOLE else FlightResult.FAILED
+            self._ask_again([reader], after(ended, reader.failures))
 
-    def _continue(self, follower: Reader, arriving: SharedResponse) -> None:
-        follower.arriving, follower.active = arriving, time.monotonic()
-        self._push(follower)
+    def _continue(self, reader: Reader, shared: SharedResponse) -> None:
+        reader.shared, reader.active = shared, time.monotonic()
+        self._push(reader)
 
-    def _more(self, arriving: SharedResponse) -> None:
-        following, arriving.following = arriving.following, set()
-        for follower in following:
-            if follower.arriving is None:
-                self._wait_for_end(follower, arriving)
+    def _more(self, shared: SharedResponse) -> None:
+        readers, shared.caught_up = shared.caught_up, set()
+        for reader in readers:
+            if reader.shared is None:
+                self._wait_for_end(reader, shared)
             else:
-                self._push(follower)
+                self._push(reader)
 
-    def _push(self, follower: Reader) -> None:
+    def _push(self, reader: Reader) -> None:
         """Send what there is, as long as the client takes it."""
-        if not isolated(self._send_on, follower) and not follower.over:
-            isolated(self._end, follower, Termination.UPSTREAM_BROKEN)
+        if not isolated(self._send_on, reader) and not reader.over:
+            isolated(self._end, reader, Termination.UPSTREAM_BROKEN)
 
-    def _send_on(self, follower: Reader) -> None:
+    def _send_on(self, reader: Reader) -> None:
         try:
-            if not follower.answering:
-                self._fill(follower)  # so that a small answer goes as one
+            if not reader.answering:
+                self._fill(reader)  # so that a small answer goes as one
             for _ in range(ROUNDS):
-                if not self._send(follower):
-                    self._watch(follower, True)
+                if not self._send(reader):
+                    self._watch(reader, True)
                     return
-                if not self._fill(follower):
+                if not self._fill(reader):
                     return
         except Aborted as cut:
-            if follower.answering:
-                self._end(follower, cut.end)
+            if reader.answering:
+                self._end(reader, cut.end)
             else:
-                self._start_over(follower)
+                self._start_over(reader)
         except OSError:
-            self._end(follower, Termination.CLIENT_GONE)
+            self._end(reader, Termination.CLIENT_GONE)
         else:
-            self._watch(follower, False)  # or it would be pushed twice, and ended twice
-            self._ready.append(follower)
+            self._watch(reader, False)  # or it would be pushed twice, and ended twice
+            self._push_soon(reader)
 
-    def _start_over(self, follower: Reader) -> None:
+    def _push_soon(self, reader: Reader) -> None:
+        """Go on sending once others have had their turn."""
+        if not self._ready:
+            self._loop.call(self._push_ready)
+        self._ready.append(reader)
+
+    def _push_ready(self) -> None:
+        ready, self._ready = self._ready, []
+        for reader in ready:
+            self._push(reader)
+
+    def _start_over(self, reader: Reader) -> None:
         """The fetch has failed, but the client has not seen anything of it."""
-        self._watch(follower, False)
-        if follower.arriving is not None:
-            follower.arriving.leave(follower)
-        follower.held, follower.at, follower.arriving = [], 0, None
-        follower.failures += 1
-        self._ask_again([follower], after(FlightResult.FAILED, follower.failures))
+        self._watch(reader, False)
+        if reader.shared is not None:
+            reader.shared.leave(reader)
+        reader.held, reader.at, reader.shared = [], 0, None
+        reader.failures += 1
+        self._ask_again([reader], after(FlightResult.FAILED, reader.failures))
 
-    def _send(self, follower: Reader) -> bool:
+    def _send(self, reader: Reader) -> bool:
         """Send what is held; returns whether all of it could be."""
-        held, sock, pace = follower.held, follower.client.sock, follower.client.pace
+        held, sock, pace = reader.held, reader.client.sock, reader.client.pace
         while held:
             more = socket.MSG_MORE if len(held) > 1 else 0
             try:
                 sent = sock.send(held[0], socket.MSG_DONTWAIT | more)
             except BlockingIOError:
                 return False
-            follower.active, follower.answering = time.monotonic(), True
+            reader.active, reader.answering = time.monotonic(), True
             if pace is not None:
                 pace.moved(sent)
             if sent < len(held[0]):
@@ -282,78 +244,82 @@ class Fanout:
                 del held[0]
         return True
 
-    def _fill(self, follower: Reader) -> bool:
+    def _fill(self, reader: Reader) -> bool:
         """Take more of the body; returns whether there is something to send."""
-        arriving, held = follower.arriving, follower.held
-        assert arriving is not None
-        pieces, arrival = arriving.read(follower)
+        shared, held = reader.shared, reader.held
+        assert shared is not None
+        pieces, arrival = shared.read(reader)
         if pieces:
             size = sum(map(len, pieces))
-            follower.at += size
-            if follower.framing == CHUNKED:
+            reader.at += size
+            if reader.framing == CHUNKED:
                 pieces = [memoryview(b"%x\r\n" % size), *pieces, memoryview(b"\r\n")]
             held += pieces
             if len(held) > 1 and sum(map(len, held)) <= JOIN_BELOW:
-                follower.held = [memoryview(b"".join(held))]
+                reader.held = [memoryview(b"".join(held))]
         elif arrival is BodyState.BROKEN:
             raise Aborted(Termination.UPSTREAM_BROKEN)
-        elif arrival is BodyState.WHOLE and follower.framing == CHUNKED:
+        elif arrival is BodyState.WHOLE and reader.framing == CHUNKED:
             held.append(memoryview(b"0\r\n\r\n"))
-            follower.framing = 0
+            reader.framing = 0
         elif held:
             return True
         elif arrival is BodyState.WHOLE:
-            self._end(follower, Termination.DONE)
+            self._end(reader, Termination.DONE)
             return False
         else:
-            return self._await_more(follower, arriving)
+            return self._await_more(reader, shared)
         return True
 
-    def _await_more(self, follower: Reader, arriving: SharedResponse) -> bool:
+    def _await_more(self, reader: Reader, shared: SharedResponse) -> bool:
         """Have a client told of what comes next; returns whether it has come just now."""
-        self._watch(follower, False)
-        arriving.following.add(follower)
-        if arriving.arrival is BodyState.ON_ITS_WAY and arriving.size == follower.at:
+        self._watch(reader, False)
+        shared.caught_up.add(reader)
+        if shared.arrival is BodyState.ON_ITS_WAY and shared.size == reader.at:
             return False
-        arriving.following.discard(follower)
+        shared.caught_up.discard(reader)
         return True
 
-    def _watch(self, follower: Reader, on: bool) -> None:
-        fd = follower.client.fd
-        if on and not follower.watched:
-            self._epoll.register(fd, select.EPOLLOUT)
-            self._blocked[fd] = follower
-            follower.waited_from = time.monotonic()
-        elif follower.watched and not on:
-            self._epoll.unregister(fd)
-            del self._blocked[fd]
-        follower.watched = on
+    def _watch(self, reader: Reader, on: bool) -> None:
+        if on and not reader.watched:
+            self._loop.watch(reader.client.sock, select.EPOLLOUT, partial(self._writable, reader))
+            self._blocked.add(reader)
+            reader.waited_from = time.monotonic()
+        elif reader.watched and not on:
+            self._loop.forget(reader.client.sock)
+            self._blocked.discard(reader)
+        reader.watched = on
 
-    def _end(self, follower: Reader, end: Termination) -> None:
+    def _writable(self, reader: Reader, _events: int, now: float) -> None:
+        _count_wait(reader, now)
+        self._push(reader)
+
+    def _end(self, reader: Reader, end: Termination) -> None:
         """The exchange is over, well or not; its client goes back to the front."""
-        follower.over = True
-        self._watch(follower, False)
-        client, exchange, arriving = follower.client, follower.exchange, follower.arriving
-        if arriving is not None:
-            arriving.following.discard(follower)
-            arriving.leave(follower)
-        exchange.end, exchange.ended = end, time.monotonic()
-        exchange.sent = max(0, follower.at - sum(map(len, follower.held)))
-        self.tally[end] += 1
-        self.tally[str(exchange.status)] += 1
-        if end is Termination.DONE and follower.keep:
+        reader.over = True
+        self._watch(reader, False)
+        client, record, shared = reader.client, reader.record, reader.shared
+        if shared is not None:
+            shared.caught_up.discard(reader)
+            shared.leave(reader)
+        client.send_filters.clear()
+        reader.request.ended_elsewhere()
+        record.finish(end)
+        record.sent = max(0, reader.at - sum(map(len, reader.held)))
+        self.tally.add(record)
+        if end is Termination.DONE and reader.keep:
             self._owner.give_back(client)
         elif end is Termination.DONE:
             self._owner.linger(client)
         else:
-            if follower.framing == UNTIL_CLOSE:
+            if reader.framing == UNTIL_CLOSE:
                 client.reset_on_close()
             self._owner.close(client)
-        self._log(exchange)
+        self._log(record)
 
 
-def _count_wait(follower: Reader, now: float) -> None:
+def _count_wait(reader: Reader, now: float) -> None:
     """Tell the pace of a client how long it was waited for."""
-    if follower.client.pace is not None:
-        follower.client.pace.waited(now - follower.waited_from)
-        follower.waited_from = now
+    if reader.client.pace is not None:
+        reader.client.pace.waited(now - reader.waited_from)
+        reader.waited_from = now

@@ -1,26 +1,26 @@
-"""A body that is in a file, read a chunk at a time."""
+"""A body in a file, which is read a chunk at a time."""
 
 from __future__ import annotations
 
 import os
 
 CHUNK = 256 * 2**10
-"""Bytes that are read at once."""
+"""Bytes of one read."""
 
 
 class CorruptFile(Exception):
-    """A file that is not whole, or not what was written."""
+    """The file is incomplete, or was changed."""
 
 
 class FileBody:
-    """A body on disk, or a part of one, that is sent without being held in memory.
+    """A body on disk, or a part of one, which is sent without loading it into memory.
 
     Parameters
     ----------
     fd : int
-        Of the file; parts share it, `close` is called once.
+        Descriptor of the file. Slices share it; close it once.
     start, length : int
-        Bytes of the file.
+        Position in the file, in bytes.
     """
 
     __slots__ = ("fd", "length", "start")
@@ -36,12 +36,12 @@ class FileBody:
         return FileBody(self.fd, self.start + start, max(0, stop - start))
 
     def read(self, at: int) -> bytes:
-        """Some bytes from `at` on; raises `CorruptFile` if there are none."""
+        """Read at most `CHUNK` bytes from offset `at`; raises `CorruptFile` if there are none."""
         data = os.pread(self.fd, min(CHUNK, self.length - at), self.start + at)
         if not data:
             raise CorruptFile
         return data
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, for all slices."""
         os.close(self.fd)

@@ -1,6 +1,8 @@
-"""What is dropped from the store on purpose, and must not come back from what was on its way.
+"""Invalidation: the stored responses that a purge or a cache group names, and a log of what was dropped.
 
-Threads. All of this is the store's, under its lock.
+The log prevents that a response which was requested before an invalidation is stored after it.
+
+Threads. The store calls all of this under its lock.
 """
 
 from __future__ import annotations
@@ -12,37 +14,37 @@ from urllib.parse import urlsplit
 
 from policies.bad_input import BadInput
 
-MOST_REMEMBERED = 4096
-"""Changes that are remembered, for answers that were asked for before them."""
+MAX_REMEMBERED = 4096
+"""Invalidations that the log remembers."""
 
 Member = tuple[bytes, str]
-"""A group of one origin: the start of its keys, and the group's name. RFC 9875, 2.1"""
+"""A cache group of one origin: the beginning of its keys, and the name. RFC 9875, 2.1"""
 
 
 def origin_of(key: bytes) -> bytes:
-    """The service and origin at the start of a key, up to the path."""
+    """The service and the origin: the beginning of a key, up to the path."""
     return key[: key.index(b"/", key.index(b"://") + 3)]
 
 
 class Purge(NamedTuple):
-    """What is to go; exactly one is given.
+    """What to drop; exactly one attribute is not None.
 
     Attributes
     ----------
     url : bytes or None
         An absolute URL.
     prefix : bytes or None
-        How absolute URLs begin.
+        The beginning of absolute URLs.
     tag : str or None
-        A group, of any origin.
+        A cache group, of any origin.
     """
 
     url: bytes | None = None
     prefix: bytes | None = None
     tag: str | None = None
 
-    def takes(self, key: bytes, groups: Iterable[str]) -> bool:
-        """Whether an answer goes."""
+    def matches(self, key: bytes, groups: Iterable[str]) -> bool:
+        """Whether the purge drops a response with this key and these groups."""
         if self.tag is not None:
             return self.tag in groups
         url = key.partition(b" ")[2]
@@ -50,7 +52,7 @@ class Purge(NamedTuple):
 
 
 def read_purge(url: str | None = None, prefix: str | None = None, tag: str | None = None) -> Purge:
-    """What an operator asks to be purged; raises `BadInput`."""
+    """Read an operator's purge; raises `BadInput`."""
     given = {"url": url, "prefix": prefix, "tag": tag}
     named = [name for name, value in given.items() if value]
     if len(named) != 1:
@@ -60,10 +62,10 @@ def read_purge(url: str | None = None, prefix: str | None = None, tag: str | Non
     text = url or prefix or ""
     try:
         parts = urlsplit(text)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+        absolute = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
-        whole = False
-    if not whole:
+        absolute = False
+    if not absolute:
         example = "http://shop.test/a?b=1" if url else "http://shop.test/images/"
         raise BadInput("purge", named[0], f"expected an absolute URL such as {example!r}, not {text!r}")
     authority = parts.netloc.lower().removesuffix(":80")
@@ -73,18 +75,18 @@ def read_purge(url: str | None = None, prefix: str | None = None, tag: str | Non
 
 
 class TagIndex:
-    """Which keys have answers of a group."""
+    """The keys of each cache group."""
 
     def __init__(self) -> None:
         self._keys: dict[Member, set[bytes]] = {}
 
     def add(self, key: bytes, groups: Iterable[str]) -> None:
-        """An answer of these groups is stored under `key`."""
+        """Note that a response of these groups is stored under `key`."""
         for group in groups:
             self._keys.setdefault((origin_of(key), group), set()).add(key)
 
     def remove(self, key: bytes, groups: Iterable[str]) -> None:
-        """Nothing of these groups is stored under `key` any more."""
+        """Note that no response of these groups is stored under `key` any more."""
         for group in groups:
             member = origin_of(key), group
             keys = self._keys.get(member, set())
@@ -93,11 +95,11 @@ class TagIndex:
                 self._keys.pop(member, None)
 
     def keys(self, member: Member) -> list[bytes]:
-        """What belongs to a group."""
+        """Keys of a group of one origin."""
         return list(self._keys.get(member, ()))
 
     def tagged(self, group: str) -> list[bytes]:
-        """What belongs to a group of that name, of any origin."""
+        """Keys of all groups of this name, of any origin."""
         return [key for (_, name), keys in self._keys.items() if name == group for key in keys]
 
     def __len__(self) -> int:
@@ -105,33 +107,33 @@ class TagIndex:
 
 
 class InvalidationLog:
-    """What has fallen lately: an answer that was asked for before must not be stored after it."""
+    """The latest invalidations. A response that was requested before one must not be stored after it."""
 
     def __init__(self) -> None:
-        self._fallen: dict[bytes | Member, float] = {}
+        self._invalidated: dict[bytes | Member, float] = {}
         self._purges: deque[tuple[float, Purge]] = deque()
-        self._forgotten = 0.0
+        self._forgotten = 0.0  # time of the latest invalidation that has left the log
 
-    def fell(self, what: bytes | Member, now: float) -> None:
-        """A key, or a group of one origin, has become invalid."""
-        self._fallen.pop(what, None)
-        self._fallen[what] = now
-        if len(self._fallen) > MOST_REMEMBERED:
-            oldest = next(iter(self._fallen))
-            self._forgotten = max(self._forgotten, self._fallen.pop(oldest))
+    def record(self, what: bytes | Member, now: float) -> None:
+        """Record that a key, or a group of one origin, is invalid."""
+        self._invalidated.pop(what, None)
+        self._invalidated[what] = now
+        if len(self._invalidated) > MAX_REMEMBERED:
+            oldest = next(iter(self._invalidated))
+            self._forgotten = max(self._forgotten, self._invalidated.pop(oldest))
 
-    def purged(self, purge: Purge, now: float) -> None:
-        """Something was purged."""
+    def record_purge(self, purge: Purge, now: float) -> None:
+        """Record a purge."""
         self._purges.append((now, purge))
-        if len(self._purges) > MOST_REMEMBERED // 64:
+        if len(self._purges) > MAX_REMEMBERED // 64:
             self._forgotten = max(self._forgotten, self._purges.popleft()[0])
 
-    def overtook(self, key: bytes, groups: tuple[str, ...], since: float) -> bool:
-        """Whether an answer that was asked for at `since` may be from before a change."""
-        if self._forgotten > since or self._fallen.get(key, since) > since:
+    def invalidated_since(self, key: bytes, groups: tuple[str, ...], since: float) -> bool:
+        """Whether a response that was requested at `since` may have been invalidated after that."""
+        if self._forgotten > since or self._invalidated.get(key, since) > since:
             return True
         if groups:
             origin = origin_of(key)
-            if any(self._fallen.get((origin, group), since) > since for group in groups):
+            if any(self._invalidated.get((origin, group), since) > since for group in groups):
                 return True
-        return any(at > since and purge.takes(key, groups) for at, purge in self._purges)
+        return any(at > since and purge.matches(key, groups) for at, purge in self._purges)

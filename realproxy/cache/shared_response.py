@@ -1,7 +1,7 @@
 """An answer that is given to several clients while it arrives, and the requests that wait for it.
 
 Threads. The worker that fetches an answer adds, the follow thread reads: one lock around the pieces.
-`SharedResponse.following` is the follow thread's own. A `Reader` belongs to the worker that enlists it
+`SharedResponse.caught_up` is the follow thread's own. A `Reader` belongs to the worker that enlists it
 until then, and to the follow thread after that; its `flight` is changed under the lock of whoever
 collapses the requests.
 """
@@ -19,13 +19,13 @@ from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Answer, Request
 from policies.http_cache.reuse import Use, reuse
 from policies.http_cache.vary import Variant, selects
-from realproxy.downstream.connection import DownstreamConnection
+from realproxy.downstream.connection import DownstreamConnection, Suspended
 from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import RequestHead
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 
-_PARTLY = (b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since")
+_PARTLY = frozenset({b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since"})
 """Fields for which an answer may be less than the whole."""
 
 WINDOW = 4 * 2**20
@@ -72,7 +72,7 @@ class SharedResponse:
     ----------
     groups : tuple of str
         What it belongs to. RFC 9875
-    following : set
+    caught_up : set
         Clients that have been sent all that is there.
     """
 
@@ -84,7 +84,7 @@ class SharedResponse:
         self.key, self.status, self.head, self.framing, self.answer = key, status, head, framing, answer
         self.variant, self.born, self._patience = variant, born, patience
         self.groups: tuple[str, ...] = ()
-        self.following: set[Reader] = set()
+        self.caught_up: set[Reader] = set()
         self._changed = threading.Condition()
         self._pieces: list[bytes] = []
         self._starts: list[int] = []
@@ -184,27 +184,44 @@ class Collapsing(Protocol):
     """Where requests for one object wait for one fetch."""
 
     collapsed: int
-    """Requests that were answered with what another one fetched; counted by the follow thread."""
+    """Requests that were answered with what another one fetched; counted by the fan-out thread."""
     asked_again: int
-    """Requests that had to be looked at again; counted by the follow thread."""
+    """Requests that were looked up again; counted by the fan-out thread."""
 
-    def leave(self, follower: Reader) -> bool:
-        """Take a request out of its flight; False if that has landed."""
+    def leave(self, reader: Reader) -> bool:
+        """Take a request out of its flight; False if that is complete."""
+
+
+class Parked(Suspended, Protocol):
+    """A request that waits: what its phases go on with, should it be looked up again."""
+
+    client: DownstreamConnection
+    record: RequestRecord
+    head: RequestHead
+    keep: bool
 
 
 class Reader:
-    """A request that waits for another's fetch.
+    """What a request waits with for another request's fetch, and reads the response with.
 
     Attributes
     ----------
-    gathering : Collapsing
+    collapser : Collapsing
         Where it waits.
-    client, exchange, head, keep
-        Of its turn: who asks, the record, what is asked, and whether the connection may live on.
+    request : Parked
+        The request itself.
+    client : DownstreamConnection
+        The client that asks.
+    record : RequestRecord
+        The request's, or a copy if the fetch goes on with the request's own.
+    head : RequestHead
+        The request's.
+    keep : bool
+        Whether the client's connection may live on.
     key : bytes
-        Of its object in the store.
-    request : policies.http_cache.freshness.Request
-        What it allows.
+        Of the object in the store.
+    question : policies.http_cache.freshness.Request
+        What the request allows the cache.
     leads : bool
         Whether what it would fetch may do for others: all of it, and nothing of the client's own.
     whole_only : bool
@@ -216,12 +233,12 @@ class Reader:
         What it waits for, or is to fetch for others.
     failures : int
         Fetches that it has seen fail.
-    turn : Decision
-        What it is to do next, once it is asked again.
+    decision : Decision
+        What the request does next, once it is looked up again.
     refusal : LocalReply or None
         How the last fetch failed.
-    arriving : SharedResponse or None
-        What it is sent.
+    shared : SharedResponse or None
+        What it reads.
     at : int
         Bytes of that body that it was given.
     held : list of memoryview
@@ -231,45 +248,37 @@ class Reader:
     framing : int
         Of the body towards the client.
     active : float
-        When it last took something, on the monotonic clock.
+        When the client last took something, on the monotonic clock.
     watched : bool
-        Whether it is waited for until it reads on.
+        Whether the fan-out waits until the client can be written to.
     waited_from : float
-        While it is: what its pace has not counted begins here, on the monotonic clock.
+        While it does: what its `MinRate` has not counted begins here, on the monotonic clock.
     over : bool
-        Whether the exchange has ended; its client may be another's by then.
+        Whether the exchange has ended; the connection may carry another request by then.
     """
 
     __slots__ = (
-        "active", "answering", "arriving", "at", "client", "exchange", "failures", "flight", "framing",
-        "gathering", "head", "held", "keep", "key", "leads", "over", "refusal", "request", "turn", "until",
-        "waited_from", "watched", "whole_only",
+        "active", "answering", "at", "client", "collapser", "decision", "failures", "flight", "framing",
+        "head", "held", "keep", "key", "leads", "over", "question", "record", "refusal", "request", "shared",
+        "until", "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
-    placed = False  # a worker that goes on with it needs a place
-    begun = True  # it was let in before it waited
-
     def __init__(
-        self,
-        gathering: Collapsing,
-        client: DownstreamConnection,
-        exchange: RequestRecord,
-        head: RequestHead,
-        keep: bool,
-        key: bytes,
-        request: Request,
-        until: float,
+        self, collapser: Collapsing, request: Parked, key: bytes, question: Request, until: float
     ) -> None:
-        self.client, self.exchange, self.head, self.keep, self.request = client, exchange, head, keep, request
-        partly = any(name in head.fields for name in _PARTLY)
-        self.gathering, self.key, self.until = gathering, key, until
-        self.whole_only = partly or head.minor == 0
-        self.leads = not partly and request.unstorable is None and b"authorization" not in head.fields
+        self.collapser, self.request, self.key, self.question = collapser, request, key, question
+        self.client, self.record, self.head, self.keep = (
+            request.client, request.record, request.head, request.keep,
+        )  # fmt: skip
+        partly = not _PARTLY.isdisjoint(self.head.fields.names)
+        self.until = until
+        self.whole_only = partly or self.head.minor == 0
+        self.leads = not partly and question.unstorable is None and b"authorization" not in self.head.fields
         self.flight: Flight[Reader] | None = None
         self.failures = 0
-        self.turn = Decision.WAIT
+        self.decision = Decision.WAIT
         self.refusal: LocalReply | None = None
-        self.arriving: SharedResponse | None = None
+        self.shared: SharedResponse | None = None
         self.at = 0
         self.answering = False
         self.held: list[memoryview] = []
@@ -278,9 +287,6 @@ class Reader:
         self.watched = self.over = False
         self.waited_from = 0.0
 
-    def let_go(self) -> None:
-        """Nothing is given back: those who may wait for it end with the proxy."""
-
-    def suited(self, arriving: SharedResponse, now: float) -> bool:
-        """Whether it could be given this answer out of the store."""
-        return arriving.suits(self.request, self.head.fields.text, now)
+    def may_take(self, shared: SharedResponse, now: float) -> bool:
+        """Whether it could be given this response out of the store."""
+        return shared.suits(self.question, self.head.fields.text, now)

@@ -53,14 +53,14 @@ class Lookup(NamedTuple):
     ----------
     use : Use
         What to do with it.
-    stored : CacheEntry or None
+    entry : CacheEntry or None
         What the request selects.
     why : Forwarded
         Why the origin is asked, if it is.
     """
 
     use: Use
-    stored: CacheEntry | None
+    entry: CacheEntry | None
     why: Forwarded
 
 
@@ -120,11 +120,11 @@ class CacheStore:
         self._index = _Index(build_eviction(settings, rng))
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
-        self._claims: set[bytes] = set()
+        self._revalidating: set[bytes] = set()
         self._changes = InvalidationLog()
         self._services: set[bytes] = set()
 
-    def lookup(self, key: bytes, request: Request, asked: Header, again: bool = False) -> Lookup:
+    def lookup(self, key: bytes, request: Request, asked: Header) -> Lookup:
         """What is stored for a request, and whether it may be sent.
 
         Parameters
@@ -135,8 +135,6 @@ class CacheStore:
             What the request allows.
         asked : callable
             Its header.
-        again : bool
-            Whether it was a miss just now.
         """
         with self._lock:
             now = time.monotonic()
@@ -151,30 +149,17 @@ class CacheStore:
                 lacks = not answers(stored.part, request, asked)
                 use = use_of_part(use, not lacks)
                 stored = stored if use is not Use.ASK else None
-            if use is Use.ASK:
-                self._misses += not again
-            else:
-                self._misses -= again
+            if use is not Use.ASK:
                 self._hits += 1
                 self._index.touch(key, now)
         if use is Use.FRESH:
             return Lookup(use, stored, Forwarded.REQUEST)
         return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
 
-    def fresh(self, key: bytes, request: Request, asked: Header) -> CacheEntry | None:
-        """What may be sent without a further thought; None, and nothing counted, if `lookup` must decide."""
-        if request.forward is not None:
-            return None
+    def count_miss(self) -> None:
+        """A request goes upstream for what the store lacks, or is told that it lacks it."""
         with self._lock:
-            now = time.monotonic()
-            stored = _select(self._index.peek(key, now) or (), asked)
-            if stored is None or stored.part is not None:
-                return None
-            if reuse(stored.answer, request, stored.age(now)) is not Use.FRESH:
-                return None
-            self._hits += 1
-            self._index.touch(key, now)
-        return stored
+            self._misses += 1
 
     def put(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         """Keep an answer.
@@ -226,7 +211,6 @@ class CacheStore:
         if stored.file is None:
             self._keep(key, stored, asked, begun)
         with self._lock:
-            self._misses -= 1
             self._hits += 1
         return Lookup(use, stored, Forwarded.STALE)
 
@@ -238,7 +222,7 @@ class CacheStore:
     def _keep(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
-            if self._changes.overtook(key, stored.groups, since):
+            if self._changes.invalidated_since(key, stored.groups, since):
                 return False
             self._services.add(key[: key.index(b" ")])
             variants = [stored]
@@ -248,8 +232,8 @@ class CacheStore:
             del variants[MOST_VARIANTS:]
             while len(variants) > 1 and _size(key, variants) > self.capacity:
                 variants.pop()
-            fresh = max(one.born + one.answer.lifetime for one in variants)
-            kept = max(one.born + one.answer.kept for one in variants)
+            fresh = max(one.time_zero + one.answer.lifetime for one in variants)
+            kept = max(one.time_zero + one.answer.kept for one in variants)
             return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
     def discard(self, key: bytes) -> bool:
@@ -286,12 +270,12 @@ class CacheStore:
 
     def _group_fell(self, key: bytes, group: str, now: float) -> None:
         member = origin_of(key), group
-        self._changes.fell(member, now)
+        self._changes.record(member, now)
         for other in self._index.groups.keys(member):
             self._index.discard(other)
 
     def _fell(self, key: bytes, now: float) -> None:
-        self._changes.fell(key, now)
+        self._changes.record(key, now)
         self._index.discard(key)
 
     def purge(self, purge: Purge) -> int:
@@ -300,7 +284,7 @@ class CacheStore:
         The index is not locked while it is searched for a prefix: hits go on.
         """
         with self._lock:
-            self._changes.purged(purge, time.monotonic())
+            self._changes.record_purge(purge, time.monotonic())
             if purge.tag is not None:
                 found = self._index.groups.tagged(purge.tag)
             elif purge.url is not None:
@@ -308,7 +292,7 @@ class CacheStore:
             else:
                 found = self._index.all_keys()
         if purge.prefix is not None:
-            found = [key for key in found if purge.takes(key, ())]
+            found = [key for key in found if purge.matches(key, ())]
         gone = self.disk.purge(purge) if self.disk is not None else set()
         for start in range(0, len(found), PURGED_AT_ONCE):
             with self._lock:
@@ -323,18 +307,18 @@ class CacheStore:
             self._budget -= size
             return True
 
-    def claim(self, key: bytes) -> bool:
-        """Whether the caller is to revalidate `key`: nobody else is at it. Ends with `disclaim`."""
+    def lock_revalidation(self, key: bytes) -> bool:
+        """Whether the caller is to revalidate `key`; it then calls `unlock_revalidation`."""
         with self._lock:
-            if key in self._claims:
+            if key in self._revalidating:
                 return False
-            self._claims.add(key)
+            self._revalidating.add(key)
             return True
 
-    def disclaim(self, key: bytes) -> None:
+    def unlock_revalidation(self, key: bytes) -> None:
         """The revalidation of `key` is over."""
         with self._lock:
-            self._claims.discard(key)
+            self._revalidating.discard(key)
 
     def contents(self) -> dict[bytes, tuple[CacheEntry, ...]]:
         """All that is stored, the latest variant of each key first."""

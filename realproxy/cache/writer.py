@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
@@ -16,32 +15,14 @@ from policies.http_cache.invalidation import invalidated, invalidates, stands_fo
 from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
 from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
-from policies.http_cache.vary import variant_of
+from policies.http_cache.vary import Variant, variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_lines, updated_lines
+from realproxy.cache.rules import CacheRules
 from realproxy.cache.store import CacheStore
-from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """What the settings say about storing.
-
-    Parameters
-    ----------
-    ttl : float or None
-        Seconds of freshness for an answer that names none.
-    stale : float
-        Seconds of staleness in which an answer may stand in for an origin that fails.
-    targeted : bool
-        Whether CDN-Cache-Control is meant for this side.
-    """
-
-    ttl: float | None
-    stale: float
-    targeted: bool
+from realproxy.http1 import UNTIL_CLOSE, Fields, Line, RequestHead, ResponseHead
 
 
 class CacheWriter:
@@ -68,8 +49,10 @@ class CacheWriter:
     ----------
     lead : CollapsedWriter or None
         Those who wait for this answer.
-    gathering : Collapser or None
+    collapser : Collapser or None
         Where they gather.
+    over : bool
+        Whether `commit` or `abort` was called.
     explains : bool
         Whether `outcome` tells all that it can.
     reason : NotStored or None
@@ -79,9 +62,30 @@ class CacheWriter:
     """
 
     __slots__ = (
-        "_answer", "_asked", "_born", "_candidate", "_given", "_head", "_key", "_part", "_pieces",
-        "_request", "_reserved", "_rules", "_since", "_size", "_store", "_told", "_why", "explains",
-        "gathering", "lead", "reason", "validators",
+        "_answer",
+        "_asked",
+        "_born",
+        "_candidate",
+        "_given",
+        "_head",
+        "_key",
+        "_part",
+        "_pieces",
+        "_request",
+        "_reserved",
+        "_rules",
+        "_since",
+        "_size",
+        "_store",
+        "_told",
+        "_whole",
+        "_why",
+        "collapser",
+        "explains",
+        "lead",
+        "over",
+        "reason",
+        "validators",
     )  # fmt: skip
 
     def __init__(
@@ -97,7 +101,7 @@ class CacheWriter:
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._candidate = rules, candidate
         self.lead: CollapsedWriter | None = None
-        self.gathering: Collapser | None = None
+        self.collapser: Collapser | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
@@ -108,6 +112,7 @@ class CacheWriter:
         self._told = ""
         self._pieces: list[bytes] = []
         self._size = self._reserved = 0
+        self._whole = self.over = False
         self._part: Part | None = None
         self._asked = self._born = 0.0
         self._since = time.monotonic()
@@ -123,8 +128,10 @@ class CacheWriter:
         kept = self.reason is None and not self._told
         return describe(found, self._key, self._answer.lifetime - self._answer.age if kept else None)
 
-    def begin(self, head: ResponseHead, delay: float) -> CacheEntry | None:
-        """The answer's head is there, `delay` seconds after it was asked for.
+    def start(self, head: ResponseHead, delay: float, *, whole: bool) -> CacheEntry | None:
+        """The response's head is there, `delay` seconds after it was asked for.
+
+        `whole` says that all of its body is there, too, and will be written at once.
 
         Returns
         -------
@@ -138,26 +145,34 @@ class CacheWriter:
             if head.status == 304 and self.validators is not None:
                 self._told = "fwd-status=304"
                 return self._confirm(candidate, head, delay)
-            if head.status in ERROR_STATUSES and (standing := self.stand_in()) is not None:
+            if head.status in ERROR_STATUSES and (standing := self.stale_if_error()) is not None:
                 self._told = f"fwd-status={head.status}; detail=stale-if-error"
                 return standing
             if self._head.method == "HEAD" and head.status == 200:
                 self._update_by_head(candidate, head, delay)
         self._judge(head, delay)
-        if self.lead is not None:
+        self._whole = whole and self._can_share and self._reserve(head.framing)
+        if self.lead is not None and not self._whole:
             self._share(self.lead, head)
         return None
 
+    @property
+    def _can_share(self) -> bool:
+        return self.reason is None and self._part is None and shareable(self._answer)
+
     def _share(self, lead: CollapsedWriter, head: ResponseHead) -> None:
         """Let those who wait have this answer, if it is for others too."""
-        if self.reason is not None or self._part is not None or not shareable(self._answer):
-            lead.land(flight_result(head.status, usable=False))
+        if not self._can_share:
+            lead.complete(flight_result(head.status, usable=False))
             return
-        lines = storable_lines(head.fields, self._answer.omitted)
-        variant = variant_of(head.fields.text, self._head.fields.text)
-        lead.begin(head, lines, self._answer, variant, self._born)
+        lead.begin(head, *self._described(head))
 
-    def stand_in(self) -> CacheEntry | None:
+    def _described(self, head: ResponseHead) -> tuple[list[Line], Answer, Variant, float]:
+        """What those who share the response must know of it."""
+        lines = storable_lines(head.fields, self._answer.omitted)
+        return lines, self._answer, variant_of(head.fields.text, self._head.fields.text), self._born
+
+    def stale_if_error(self) -> CacheEntry | None:
         """What may be sent because the origin fails."""
         candidate = self._candidate
         if candidate is None or candidate.status >= 500:
@@ -176,12 +191,12 @@ class CacheWriter:
         for target in invalidated(uri.decode("latin-1"), head.fields.text):
             key = b"%b %b" % (service, target.encode("latin-1", "replace"))
             self._store.invalidate(key)
-            if self.gathering is not None:
-                self.gathering.overtaken(key)
+            if self.collapser is not None:
+                self.collapser.invalidate(key)
         if groups := read_groups(head.fields.text("cache-group-invalidation")):
             self._store.invalidate_groups(self._key, groups)
-            if self.gathering is not None:
-                self.gathering.overtaken_groups(self._key, groups)
+            if self.collapser is not None:
+                self.collapser.invalidate_groups(self._key, groups)
         self._since = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
@@ -233,7 +248,7 @@ class CacheWriter:
         elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
             self._told += "; stored"
         if self.lead is not None:
-            self.lead.land(flight_result(candidate.status, shareable(answer)))
+            self.lead.complete(flight_result(candidate.status, shareable(answer)))
         return renewed
 
     def _renewed(
@@ -260,13 +275,13 @@ class CacheWriter:
         else:
             self._store.discard(self._key)
 
-    def add(self, pieces: Iterable[bytes | memoryview]) -> None:
+    def write(self, pieces: Iterable[bytes | memoryview]) -> None:
         """Record pieces of the body."""
         shared = self._shared
         if self.reason is not None and shared is None:
             return
         for piece in pieces:
-            if self.reason is None:
+            if self.reason is None and not self._whole:
                 self._make_room(len(piece))
             if shared is not None:
                 shared.add(bytes(piece))
@@ -275,36 +290,48 @@ class CacheWriter:
 
     def _make_room(self, size: int) -> None:
         """Reserve memory for more of the body; if there is none, it will not be stored."""
-        self._size += size
-        if self._size <= self._store.capacity and self._store.reserve(size):
-            self._reserved += size
+        if self._reserve(size):
             return
         self.reason = NotStored.TOO_LARGE
-        self.release()
+        self._release()
         if (shared := self._shared) is not None:
             shared.give_up_keeping()
 
-    def drop(self, reason: NotStored) -> None:
-        """Give up, if it is not over yet."""
-        self.reason = self.reason or reason
-        self.release()
+    def _reserve(self, size: int) -> bool:
+        """Reserve memory for `size` bytes more, if the size is known and there is room."""
+        if size < 0:
+            return False
+        self._size += size
+        if self._size > self._store.capacity or not self._store.reserve(size):
+            return False
+        self._reserved += size
+        return True
+
+    def abort(self) -> None:
+        """The rest of the body will not come."""
+        self.over = True
+        self.reason = self.reason or NotStored.INCOMPLETE
+        self._release()
         if self.lead is not None:
             self.lead.close()
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Forget what was recorded; what is stored stays."""
         self._pieces = []
         if self._reserved:
             self._store.reserve(-self._reserved)
             self._reserved = 0
 
-    def finish(self) -> None:
+    def commit(self) -> None:
         """The whole body is there: store it."""
+        self.over = True
         head, shared = self._given, self._shared
         body = shared.finish() if shared is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
             self._keep(head, body)
-        self.release()
+        self._release()
+        if self.lead is not None and self._whole and head is not None:
+            self.lead.give_whole(body, head, *self._described(head))
         if self.lead is not None:
             self.lead.close()
 
@@ -315,8 +342,8 @@ class CacheWriter:
             self.reason = stored
         elif not self._store.put(self._key, stored, self._head.fields.text, self._since):
             self.reason = NotStored.REFUSED
-        elif self.gathering is not None and stored.part is None and shareable(self._answer):
-            self.gathering.shareable(self._key)
+        elif self.collapser is not None and stored.part is None and shareable(self._answer):
+            self.collapser.shareable(self._key)
 
     def _alone(self, head: ResponseHead, body: bytes) -> CacheEntry:
         """What is kept of this answer."""
@@ -348,9 +375,9 @@ class CacheWriter:
                 delay = time.monotonic() - self._asked
                 renewed, answer = self._renewed(before, head, delay, held, rest)
                 return renewed if answer.reason is None else answer.reason
-        return NotStored.REFUSED if before.born > self._since else self._alone(head, body)
+        return NotStored.REFUSED if before.time_zero > self._since else self._alone(head, body)
 
     @property
     def _shared(self) -> CollapsedWriter | None:
         """Those who are sent what is recorded while it arrives."""
-        return self.lead if self.lead is not None and self.lead.arriving is not None else None
+        return self.lead if self.lead is not None and self.lead.shared is not None else None

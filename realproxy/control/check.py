@@ -1,4 +1,4 @@
-"""What is wrong with a proxy's file, found without a running proxy."""
+"""The errors in a proxy's file, found without starting a proxy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ from realproxy.server.handshake import check_certificates
 
 
 def check(path: str | Path) -> list[BadInput]:
-    """All that is wrong with a proxy's file; an empty list if it can be served.
+    """All errors in a proxy's TOML file; an empty list if a proxy can serve it.
 
-    Parameters
-    ----------
-    path : str or Path
-        A TOML file. Of what its schema forbids only the first finding is known.
+    If the file violates the schema, the list holds only the first violation.
     """
     where = str(path)
     try:
@@ -39,7 +36,7 @@ def check(path: str | Path) -> list[BadInput]:
         *_check_log(settings, where),
         *_check_disk(settings, where),
         *check_certificates(settings, where),
-        *_check_reach(settings, where),
+        *_check_reachability(settings, where),
         *_check_forward(settings, where),
     ]
 
@@ -81,20 +78,20 @@ def _check_log(settings: ProxySettings, where: str) -> list[BadInput]:
 
 
 def _check_disk(settings: ProxySettings, where: str) -> list[BadInput]:
-    """Whether the disk tier's folder could be used; it is not made, for this only looks."""
+    """Check the folder of the disk tier, without making it."""
     if settings.cache.disk is None:
         return []
     key, folder = "cache.disk.folder", Path(settings.cache.disk.folder).absolute()
-    there = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
-    if not there.is_dir():
-        return [BadInput(where, key, f"{str(there)!r} is not a folder")]
-    if not os.access(there, os.W_OK | os.X_OK):
-        return [BadInput(where, key, f"{str(there)!r} cannot be written")]
+    existing = next(path for path in (folder, *folder.parents) if os.access(path, os.F_OK))
+    if not existing.is_dir():
+        return [BadInput(where, key, f"{str(existing)!r} is not a folder")]
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return [BadInput(where, key, f"{str(existing)!r} cannot be written")]
     return []
 
 
-def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
-    """Routes behind one that takes everything."""
+def _check_reachability(settings: ProxySettings, where: str) -> list[BadInput]:
+    """Find the first route after one that matches every request."""
     for number, route in enumerate(settings.route[:-1]):
         if route.when == Match():
             problem = f"is never reached: route.{number} takes everything"
@@ -103,7 +100,7 @@ def _check_reach(settings: ProxySettings, where: str) -> list[BadInput]:
 
 
 def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
-    """Hosts files and certificates that cannot be read."""
+    """Read the hosts files and certificates of the forward side."""
     if settings.forward is None:
         return []
     try:

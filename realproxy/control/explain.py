@@ -6,20 +6,28 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from policies.bad_input import BadInput
 from policies.forward.anonymity import changes
 from policies.http_cache.explain import explain_answer
 from policies.http_cache.freshness import Forwarded, read_request
-from policies.reverse.routing import Routes, Verdict
+from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
-from realproxy.http1 import Malformed, RequestHead, ResponseHead, TargetForm, parse_request, parse_response
+from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
+from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import ForwardAccess, asked_host
-from realproxy.proxying.pipeline import FORWARD_RULES
-from realproxy.proxying.routing import asked_of, goes_forward
+from realproxy.proxying.context import Generation, RequestContext
+from realproxy.proxying.forward import check_permitted, check_tunnels
+from realproxy.proxying.forward_access import target_host
+from realproxy.proxying.pipeline import choose_side
+from realproxy.proxying.routing import request_attributes
+from realproxy.proxying.rules import RequestRules
+from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scope
+from realproxy.proxying.worker import ThreadState
 
 
 @dataclass(frozen=True)
@@ -97,26 +105,42 @@ def explain(
         head = request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
         raise BadInput(where, f"{method} {url}", str(problem)) from None
-    forward = settings.forward
-    if socks:
-        if forward is None or socks not in forward.protocols:
-            return Explanation("refused", None, f"no [forward] with {socks!r}", "not asked")
-        return _forward(settings, head, socks)
-    if head.form is TargetForm.AUTHORITY:
-        if forward is None or "connect" not in forward.protocols:
-            return Explanation(
-                "refused", None, "405, tunnels are off: no [forward] with 'connect'", "not asked"
-            )
-        return _forward(settings, head, "tunnel")
+    head.scheme = b"https" if settings.tls else b"http"
+    resolver = Resolver(settings.limits.connect_timeout)
     try:
-        forwards = head.form is TargetForm.ABSOLUTE and goes_forward(
-            head, forward, b"https" if settings.tls else b"http"
-        )
+        request = _dry_request(RequestRules(settings, resolver), head, client)
+        if socks:
+            request.record.side, request.access = socks, request.snapshot.rules.forward
+        else:
+            choose_side(request)
+        return _reverse(settings, request) if request.record.side == "reverse" else _forward(request)
     except Malformed as problem:
         raise BadInput(where, f"{method} {url}", str(problem)) from None
-    if forwards:
-        return _forward(settings, head, "forward")
-    return _reverse(settings, head, client)
+    finally:
+        resolver.stop()
+
+
+class _DryGeneration:
+    """Rules that no request is served by."""
+
+    def __init__(self, rules: RequestRules) -> None:
+        self.rules, self.snapshot = rules, self
+
+
+class _Asker:
+    """Stands for the connection of a client."""
+
+    def __init__(self, address: str, sni: str) -> None:
+        self.address, self.sni = address, sni
+
+
+def _dry_request(rules: RequestRules, head: RequestHead, client: str) -> RequestContext:
+    """A request that goes through the decisions of the first phases, and no further."""
+    sni = head.host.decode() if rules.settings.tls else ""
+    record = RequestRecord(client, 0.0, 0.0)
+    generation = cast(Generation, _DryGeneration(rules))
+    asker = cast(DownstreamConnection, _Asker(client, sni))
+    return RequestContext(generation, asker, ThreadState(), record, head, keep=False, may_block=True)
 
 
 def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
@@ -134,27 +158,30 @@ def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str
     return parse_request(f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
 
 
-def _forward(settings: ProxySettings, head: RequestHead, side: str) -> Explanation:
+def _forward(request: RequestContext) -> Explanation:
     """Who may ask, what is refused, where it goes and what is told there."""
-    forward = settings.forward
-    assert forward is not None
-    host, target = asked_host(head), f"{head.host.decode()}:{head.port}"
-    cache = _cache(head, "what the origin says") if side == "forward" and forward.cache else "off"
-    notes = _notes(forward, head, side)
-    resolver = Resolver(settings.limits.connect_timeout)
+    head, side, access = request.head, request.record.side, request.access
+    if side.startswith("socks"):
+        if access is None or side not in access.settings.protocols:
+            return Explanation("refused", None, f"no [forward] with {side!r}", "not asked")
+    else:
+        try:
+            check_tunnels(request)
+        except LocalReply as refusal:
+            problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
+            return Explanation("refused", None, problem, "not asked")
+    assert access is not None
+    host, target, settings = target_host(head), f"{head.host.decode()}:{head.port}", access.settings
+    cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
+    notes = _notes(settings, head, side)
     try:
-        gate = ForwardAccess(forward, resolver, settings.limits)
-        if side == "tunnel":
-            gate.admit_tunnel(head)
-        elif side != "forward":
-            gate.admit_socks(head.port)
-        gate.admit_name(host)
-        address = gate.addresses(host, head.port, ("0.0.0.0", 0))[0][0]
+        if side.startswith("socks"):
+            access.check_socks_port(head.port)
+        check_permitted(request)
+        address = access.resolve_allowed(host, head.port, ("0.0.0.0", 0))[0][0]
     except LocalReply as refusal:
         return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache, notes=notes)
-    finally:
-        resolver.stop()
-    parent = forward.next_proxy
+    parent = settings.next_proxy
     answer = f"{target} at {address}" if parent is None else f"{target} by the parent {parent.name}"
     return Explanation(side, None, answer, cache, notes=notes)
 
@@ -173,10 +200,10 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
     return notes
 
 
-def _reverse(settings: ProxySettings, head: RequestHead, client: str) -> Explanation:
-    verdicts = Routes(settings.route).explain(
-        asked_of(head, client, head.host.decode() if settings.tls else "")
-    )
+def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
+    head = request.head
+    attributes = request_attributes(head, request.record.client, request.client.sni)
+    verdicts = request.snapshot.rules.routes.explain(attributes)
     if not verdicts or not verdicts[-1].taken:
         return Explanation("refused", None, "404, no route takes it", "not asked", verdicts)
     number = verdicts[-1].number
@@ -236,19 +263,18 @@ def explain_stored(
     """
     request = request_of(settings, method, url, dict(headers))
     answer = _read_answer(text, method, where)
-    if taken.side == "forward" and settings.forward is not None and settings.forward.cache:
-        service, ttl, stale, targeted = "", FORWARD_RULES.ttl, FORWARD_RULES.stale, FORWARD_RULES.targeted
+    if taken.side == "forward":
+        scope = forward_cache_scope(settings.forward)
     else:
-        route = settings.route[taken.route] if taken.route is not None else None
-        if route is None or route.cache is None or route.to is None:
-            return ["stored: no, caching is off for this request"]
-        service, ttl, stale, targeted = route.to, route.cache.ttl, route.cache.stale, True
-    key = cache_key(service, request)
+        scope = route_cache_scope(settings.route[taken.route]) if taken.route is not None else None
+    if scope is None:
+        return ["stored: no, caching is off for this request"]
+    key, rules = cache_key(scope.service, request), scope.rules
     asked = request.fields.text
     found = explain_answer(
         method, key.partition(b" ")[2].decode("latin-1"), answer.status, asked, answer.fields.text,
         read_request(method, asked, request.framing != 0),
-        ttl=ttl, stale=stale, targeted=targeted, now=time.time(), elapsed=elapsed,
+        ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=time.time(), elapsed=elapsed,
     )  # fmt: skip
     return [f"key: {key.decode('latin-1').strip()}", *found]
 

@@ -1,21 +1,16 @@
-"""Several processes that serve on the same sockets: started, watched, restarted, added up.
+"""Several processes that serve on the same sockets: started, watched and restarted, with their counts summed.
 
-The parent binds the sockets and accepts nothing on them. One spare process has started already
-and waits for its turn, so that one that dies is replaced at once.
+The parent binds the sockets and does not accept on them. One spare process has started already but
+does not serve yet, so a worker that dies is replaced at once.
 
-Threads. `_crew` is changed under `_lock`, by the watching thread and at the start and the stop.
-A `WorkerHandle` has a lock of its own, for one question and its answer. Every wait has a limit.
+Threads. `_workers` and `_spare` are changed under `_lock`, by the watching thread and during start and stop.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -27,7 +22,8 @@ from policies.settings import ProxySettings
 from policies.workers import worker_seed
 from realproxy.cache.purge import read_purge
 from realproxy.control.instance import check_fixed
-from realproxy.control.listeners import Listeners, bind_listeners
+from realproxy.control.listeners import bind_listeners
+from realproxy.control.worker_handle import ANSWER_TIMEOUT, WorkerHandle, WorkerUnavailable
 from realproxy.net.address import Address
 from realproxy.net.listener import host_of
 from realproxy.observe.admin_pages import admin_pages
@@ -36,145 +32,46 @@ from realproxy.observe.sum_stats import sum_stats
 from realproxy.server.accept_balance import AcceptBalance
 
 COMMAND = (sys.executable, "-m", "realproxy.control.worker_process")
-"""What starts a worker; the descriptor of its control socket is appended."""
-START_PATIENCE = 60.0
+"""Starts a worker; the descriptor of its control socket is appended."""
+START_TIMEOUT = 60.0
 """Seconds for a worker to start and serve."""
-ANSWER_PATIENCE = 5.0
-"""Seconds for a worker to answer a question."""
-END_PATIENCE = 10.0
-"""Seconds beyond ``limits.drain`` for a worker to end before it is killed."""
+END_TIMEOUT = 10.0
+"""Seconds beyond ``limits.drain`` for a worker to end; then it is killed."""
 SHORT_LIFE = 5.0
-"""Seconds: a worker that dies sooner than that may do so again."""
-LONGEST_PAUSE = 10.0
-"""Seconds before a worker that dies again and again is replaced, at most."""
+"""Seconds: a worker that dies sooner counts as a failed start."""
+MAX_RESTART_DELAY = 10.0
+"""Seconds."""
+_SPARE = -1
+"""Stands for the spare in `Fleet._restart_at`, where workers are named by their slot."""
 
 
-def pause_after(deaths: int) -> float:
-    """Seconds before the successor of a worker begins, after so many short lives in a row.
+def restart_delay(failures: int) -> float:
+    """Seconds until a worker is replaced, after so many failed starts in a row.
 
     Examples
     --------
-    >>> [pause_after(deaths) for deaths in (1, 2, 3, 4, 5, 20)]
+    >>> [restart_delay(failures) for failures in (1, 2, 3, 4, 5, 20)]
     [0.0, 0.0, 0.25, 0.5, 1.0, 10.0]
     """
-    return 0.0 if deaths < 3 else min(LONGEST_PAUSE, 0.25 * 2 ** (deaths - 3))
-
-
-class Gone(Exception):
-    """A worker does not answer: it has died, or hangs."""
-
-
-class WorkerHandle:
-    """One worker process, seen from its parent.
-
-    Parameters
-    ----------
-    command : sequence of str
-        What starts it.
-    sockets : Listeners
-        What it inherits.
-    """
-
-    def __init__(self, command: Sequence[str], sockets: Listeners) -> None:
-        self._lock = threading.Lock()
-        self._control, theirs = socket.socketpair()
-        assert sockets.turns is not None
-        self.turns = sockets.turns.fd
-        self.listeners = [sock.fileno() for sock in (sockets.proxy, *sockets.tcp)]
-        path = os.pathsep.join(entry for entry in sys.path if entry)
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno(), self.turns, *self.listeners],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for the parent, which then stops it in order
-            )
-        self.pid = self._process.pid
-        self.alarm = os.pidfd_open(self.pid)
-        self.since = time.monotonic()
-        self._number = 0
-        self._unread = b""
-
-    def tell(self, wish: str, **more: Any) -> int:
-        """Say what to do, without waiting for the answer; returns its number. Raises `Gone`."""
-        with self._lock:
-            return self._tell(wish, more)
-
-    def ask(self, wish: str, patience: float = ANSWER_PATIENCE, **more: Any) -> Any:
-        """Say what to do and wait for the result; raises `Gone`, or `BadInput` as the worker does."""
-        with self._lock:
-            return self._await(self._tell(wish, more), patience)
-
-    def await_answer(self, number: int, patience: float) -> Any:
-        """The result of what was told; raises like `ask`."""
-        with self._lock:
-            return self._await(number, patience)
-
-    def _tell(self, wish: str, more: dict[str, Any]) -> int:
-        self._number += 1
-        line = json.dumps({"id": self._number, "do": wish, **more}).encode() + b"\n"
-        try:
-            self._control.settimeout(ANSWER_PATIENCE)
-            self._control.sendall(line)
-        except OSError:
-            raise Gone from None
-        return self._number
-
-    def _await(self, number: int, patience: float) -> Any:
-        deadline = time.monotonic() + patience
-        while True:
-            answer = json.loads(self._line(deadline))
-            if answer["id"] == number:  # an earlier one came too late for who asked
-                break
-        if "problem" in answer:
-            raise BadInput(*answer["problem"])
-        return answer["result"]
-
-    def _line(self, deadline: float) -> bytes:
-        while b"\n" not in self._unread:
-            try:
-                self._control.settimeout(max(deadline - time.monotonic(), 0.001))
-                data = self._control.recv(2**20)
-            except OSError:
-                raise Gone from None
-            if not data:
-                raise Gone
-            self._unread += data
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line
-
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self._process.poll() is not None
-
-    def close(self, patience: float) -> None:
-        """Make sure that it ends within so many seconds, and forget it."""
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)
-        try:
-            self._process.wait(max(patience, 0.0))
-        except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-        with self._lock:  # nobody is asking any more
-            self._control.close()
-        os.close(self.alarm)
+    return 0.0 if failures < 3 else min(MAX_RESTART_DELAY, 0.25 * 2 ** (failures - 3))
 
 
 class Fleet:
-    """Several worker processes under one parent; what `Running` is for one process.
+    """Several worker processes under one parent. `realproxy.control.instance.Instance` is a single process.
 
     Parameters
     ----------
-    settings : ProxySettings
-        With ``workers``.
     seed : int or None
-        As in `realproxy.Proxy`; every worker has chances of its own.
+        As in `realproxy.Proxy`; each worker derives a different seed from it.
     where : str
-        What messages call the source of the settings.
+        The source of the settings, for messages.
     command : sequence of str
-        What starts a worker.
+        Starts a worker.
+
+    Raises
+    ------
+    BadInput
+        If the sockets cannot be bound, or a worker refuses the settings.
     """
 
     def __init__(
@@ -184,13 +81,15 @@ class Fleet:
         self._lock = threading.Lock()
         self._stopping = False
         self._restarts = 0
-        self._due: dict[int, float] = {}
-        self._deaths: dict[int, int] = {}
-        self._crew: dict[int, WorkerHandle] = {}
+        self._restart_at: dict[int, float] = {}
+        self._failures: dict[int, int] = {}
+        self._workers: dict[int, WorkerHandle] = {}
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._sockets = bind_listeners(settings, where)._replace(turns=AcceptBalance.create(settings.workers))
-        self.address: Address = self._sockets.proxy.getsockname()[:2]
-        self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in self._sockets.tcp]
+        listeners = bind_listeners(settings, where)
+        self._balance = AcceptBalance.create(settings.workers)
+        self._listeners = listeners._replace(balance=self._balance)
+        self.address: Address = listeners.proxy.getsockname()[:2]
+        self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in listeners.tcp]
         self.admin: AdminServer | None = None
         self._spare: WorkerHandle | None = None
         try:
@@ -200,32 +99,32 @@ class Fleet:
             raise
         self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
         self._thread.start()
-        if self._sockets.admin is not None:
-            self.admin = AdminServer(self._sockets.admin, host_of(settings.admin or ""), admin_pages(self))
+        if listeners.admin is not None:
+            self.admin = AdminServer(listeners.admin, host_of(settings.admin or ""), admin_pages(self))
 
     # --- starting and watching ------------------------------------------------------------------
 
     def _start(self) -> None:
-        answers = {}
+        message_ids = {}
         try:
             for slot in range(self.settings.workers):
-                self._crew[slot] = WorkerHandle(self._command, self._sockets)
-                answers[slot] = self._begin(slot)
-            for slot, number in answers.items():
-                self._crew[slot].await_answer(number, START_PATIENCE)
-        except Gone:
+                self._workers[slot] = WorkerHandle(self._command, self._listeners)
+                message_ids[slot] = self._send_serve(slot)
+            for slot, message_id in message_ids.items():
+                self._workers[slot].await_answer(message_id, START_TIMEOUT)
+        except WorkerUnavailable:
             problem = "a worker process ended before it served"
             raise BadInput(self._where, "workers", problem) from None
-        self._spare = WorkerHandle(self._command, self._sockets)
+        self._spare = WorkerHandle(self._command, self._listeners)
 
-    def _begin(self, slot: int) -> int:
-        """Tell the process of a slot to serve; returns the number of its answer."""
-        process = self._crew[slot]
+    def _send_serve(self, slot: int) -> int:
+        """Tell the worker of a slot to serve; returns the message's id."""
+        worker = self._workers[slot]
         seed = None if self._seed is None else worker_seed(self._seed, slot)
-        return process.tell(
+        return worker.send(
             "serve", settings=self._share(self.settings), seed=seed, where=self._where,
-            listeners=process.listeners, turns=[process.turns, self.settings.workers, slot],
-            admin=self._sockets.admin_address,
+            listeners=worker.listener_fds, balance=[worker.balance_fd, self.settings.workers, slot],
+            admin=self._listeners.admin_address,
         )  # fmt: skip
 
     def _share(self, settings: ProxySettings) -> dict[str, Any]:
@@ -239,141 +138,140 @@ class Fleet:
         return settings.model_copy(update=changes).model_dump(mode="json", by_alias=True)
 
     def _watch(self) -> None:
-        """Replace who dies, at once or, if it dies again and again, after a while."""
+        """Replace workers that die: at once, or after a delay if they die again and again."""
         while not self._stopping:
             poller = select.poll()
             poller.register(self._wake, select.POLLIN)
             with self._lock:
-                for process in (*self._crew.values(), self._spare):
-                    if process is not None:
-                        poller.register(process.alarm, select.POLLIN)
-            pause = min(self._due.values(), default=time.monotonic() + 60) - time.monotonic()
-            poller.poll(max(0.0, pause) * 1000)
+                for worker in (*self._workers.values(), self._spare):
+                    if worker is not None:
+                        poller.register(worker.pidfd, select.POLLIN)
+            delay = min(self._restart_at.values(), default=time.monotonic() + 60) - time.monotonic()
+            poller.poll(max(0.0, delay) * 1000)
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._wake)
             with self._lock:
                 if not self._stopping:
-                    self._bury()
+                    self._reap()
                     self._replace()
 
-    def _bury(self) -> None:
-        """Note who has died, and when it is to be replaced."""
-        now, turns = time.monotonic(), self._sockets.turns
-        assert turns is not None
-        if self._spare is not None and self._spare.ended():
+    def _reap(self) -> None:
+        """Remove the workers that have died, and set the time of their replacement."""
+        now = time.monotonic()
+        if self._spare is not None and self._spare.has_ended():
             self._spare.close(0.0)
             self._spare = None
-            self._due.setdefault(-1, now + 1.0)
-        for slot, process in list(self._crew.items()):
-            if not process.ended():
+            self._restart_at.setdefault(_SPARE, now + 1.0)
+        for slot, worker in list(self._workers.items()):
+            if not worker.has_ended():
                 continue
-            del self._crew[slot]
-            process.close(0.0)
-            turns.absent(slot)
-            short = now - process.since < SHORT_LIFE
-            deaths = self._deaths[slot] = self._deaths.get(slot, 0) + 1 if short else 1
-            self._due[slot] = now + pause_after(deaths)
+            del self._workers[slot]
+            worker.close(0.0)
+            self._balance.clear(slot)
+            failed = now - worker.started < SHORT_LIFE
+            failures = self._failures[slot] = self._failures.get(slot, 0) + 1 if failed else 1
+            self._restart_at[slot] = now + restart_delay(failures)
 
     def _replace(self) -> None:
-        """Put the spare in the place of who has died, and get another spare."""
+        """Let the spare serve in the slot of a dead worker, and start another spare."""
         now = time.monotonic()
-        for slot in [slot for slot, due in self._due.items() if due <= now]:
-            del self._due[slot]
-            if slot >= 0:
-                process, self._spare = self._spare or WorkerHandle(self._command, self._sockets), None
-                process.since = now
-                self._crew[slot] = process
+        for slot in [slot for slot, due in self._restart_at.items() if due <= now]:
+            del self._restart_at[slot]
+            if slot != _SPARE:
+                worker, self._spare = self._spare or WorkerHandle(self._command, self._listeners), None
+                worker.started = now
+                self._workers[slot] = worker
                 self._restarts += 1
-                with contextlib.suppress(Gone):
-                    self._begin(slot)
+                with contextlib.suppress(WorkerUnavailable):
+                    self._send_serve(slot)
             if self._spare is None:
-                self._spare = WorkerHandle(self._command, self._sockets)
+                self._spare = WorkerHandle(self._command, self._listeners)
 
-    # --- what `Running` does, too ---------------------------------------------------------------
+    # --- the interface of a running proxy -------------------------------------------------------
 
     def _all(self) -> list[WorkerHandle]:
         with self._lock:
-            return [self._crew[slot] for slot in sorted(self._crew)]
+            return [self._workers[slot] for slot in sorted(self._workers)]
 
-    def _gather(self, wish: str, **more: Any) -> list[tuple[WorkerHandle, Any]]:
-        """What every worker says; one that cannot answer is left out."""
-        asked, found = [], []
-        for process in self._all():
-            with contextlib.suppress(Gone):
-                asked.append((process, process.tell(wish, **more)))
-        for process, number in asked:
-            with contextlib.suppress(Gone):
-                result = process.await_answer(number, ANSWER_PATIENCE)
+    def _call_all(self, command: str, **arguments: Any) -> list[tuple[WorkerHandle, Any]]:
+        """The answers of all workers; a worker that does not answer is left out."""
+        sent, answers = [], []
+        for worker in self._all():
+            with contextlib.suppress(WorkerUnavailable):
+                sent.append((worker, worker.send(command, **arguments)))
+        for worker, message_id in sent:
+            with contextlib.suppress(WorkerUnavailable):
+                result = worker.await_answer(message_id, ANSWER_TIMEOUT)
                 if result is not None:
-                    found.append((process, result))
-        return found
+                    answers.append((worker, result))
+        return answers
 
     def stats(self) -> dict[str, Any]:
-        """The sum of `Running.stats`, with ``processes`` and ``restarts``."""
-        found = self._gather("stats")
+        """The sum of the workers' `Instance.stats`, with ``processes`` and ``restarts``."""
+        answers = self._call_all("stats")
         processes = [
-            {"pid": process.pid, **{key: stats[key] for key in ("requests", "connections", "cpu_seconds")}}
-            for process, stats in found
+            {"pid": worker.pid, **{key: stats[key] for key in ("requests", "connections", "cpu_seconds")}}
+            for worker, stats in answers
         ]
         return {
-            **sum_stats(stats for _, stats in found),
+            **sum_stats(stats for _, stats in answers),
             "processes": processes,
             "restarts": self._restarts,
         }
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last exchanges of all workers, the latest first."""
-        lines = [line for _, recent in self._gather("recent") for line in recent]
+        """The last requests of all workers, the latest first."""
+        lines = [line for _, recent in self._call_all("recent") for line in recent]
         return sorted(lines, key=lambda line: -line["time"])[:64]
 
     def reload(self, settings: ProxySettings, where: str) -> None:
-        """See `realproxy.Proxy.reload`; a worker that refuses takes the others back to what was."""
+        """As `realproxy.Proxy.reload`. If one worker refuses, the others return to the former settings."""
         check_fixed(self.settings, settings, where)
-        told: list[WorkerHandle] = []
-        for process in self._all():
+        reloaded: list[WorkerHandle] = []
+        for worker in self._all():
             try:
-                process.ask("reload", settings=self._share(settings), where=where)
-                told.append(process)
-            except Gone:
-                continue  # its successor gets the settings that are in force then
+                worker.call("reload", settings=self._share(settings), where=where)
+                reloaded.append(worker)
+            except WorkerUnavailable:
+                continue  # its successor starts with the settings that are in force then
             except BadInput:
-                for other in told:
-                    with contextlib.suppress(Gone, BadInput):
-                        other.ask("reload", settings=self._share(self.settings), where=where)
+                for other in reloaded:
+                    with contextlib.suppress(WorkerUnavailable, BadInput):
+                        other.call("reload", settings=self._share(self.settings), where=where)
                 raise
         self.settings = settings
-        for process in self._all():
-            if process not in told:  # it was started meanwhile, by the former settings
-                with contextlib.suppress(Gone):
-                    process.ask("reload", settings=self._share(settings), where=where)
+        for worker in self._all():
+            if worker not in reloaded:  # it started meanwhile, with the former settings
+                with contextlib.suppress(WorkerUnavailable):
+                    worker.call("reload", settings=self._share(settings), where=where)
 
     def purge(self, **what: str | None) -> int:
-        """See `realproxy.Proxy.purge`; the sum over all workers, each of which has a store of its own."""
+        """As `realproxy.Proxy.purge`; the sum over all workers, each of which has its own store."""
         read_purge(**what)
-        return sum(count for _, count in self._gather("purge", what=what))
+        return sum(count for _, count in self._call_all("purge", what=what))
 
     def reopen_log(self) -> None:
-        """See `realproxy.Proxy.reopen_log`."""
-        self._gather("reopen")
+        """As `realproxy.Proxy.reopen_log`, in every worker."""
+        self._call_all("reopen")
 
     def stop(self) -> None:
-        """Have all workers finish what is under way, and end them."""
+        """Stop all workers. Each finishes its requests, for ``limits.drain`` at most."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
-        self._thread.join(END_PATIENCE)
+        self._thread.join(END_TIMEOUT)
         if self.admin is not None:
             self.admin.stop()
         self._end_all()
 
     def _end_all(self) -> None:
         with self._lock:
-            self._sockets.close()  # before the workers do, so that nobody waits for an acceptance here
-            everyone = [*self._crew.values(), *([self._spare] if self._spare is not None else [])]
-            for process in everyone:
-                with contextlib.suppress(Gone):
-                    process.tell("stop")
-            deadline = time.monotonic() + self.settings.limits.drain + END_PATIENCE
-            for process in everyone:
-                process.close(deadline - time.monotonic())
-            self._crew, self._spare = {}, None
+            self._listeners.close()  # first, so that no client waits in the queue of a socket that stays open
+            workers = [*self._workers.values(), *([self._spare] if self._spare is not None else [])]
+            for worker in workers:
+                with contextlib.suppress(WorkerUnavailable):
+                    worker.send("stop")
+            deadline = time.monotonic() + self.settings.limits.drain + END_TIMEOUT
+            for worker in workers:
+                worker.close(deadline - time.monotonic())
+            self._workers, self._spare = {}, None
             os.close(self._wake)

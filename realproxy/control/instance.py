@@ -6,7 +6,6 @@ import gc
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
+from realproxy.messages.tally import summed
 from realproxy.net.address import Address
 from realproxy.net.listener import host_of
 from realproxy.observe.access_log import AccessLog
@@ -30,7 +30,6 @@ from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
 from realproxy.server.handshake import ConnectionFactory
 from realproxy.server.http_server import HttpServer
-from realproxy.server.shedding import Shedder
 from realproxy.server.tcp_proxy import TcpProxies
 from realproxy.server.worker_pool import WorkerPool
 from realproxy.tunnel.relay import TunnelRelay
@@ -87,8 +86,8 @@ class Generation(NamedTuple):
     """What one configuration made; requests that began under it keep it to their end."""
 
     settings: ProxySettings
-    site: ConfigSnapshot
-    serving: HttpServer
+    snapshot: ConfigSnapshot
+    server: HttpServer
     log: AccessLog | None
 
 
@@ -113,30 +112,29 @@ class Instance:
         except BadInput:
             sockets.close()
             raise
-        limits, waits, pool = settings.limits, now.site.waits, now.site.pool
-        self._shedder = Shedder(self._shed, self._abandon)
+        limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
         self._workers = WorkerPool(
-            now.serving.serve, self._abandon, waits, limits.threads, self._shedder.submit, limits.queue
+            now.server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
         )
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._front = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
-        self._front.entrance.turns = sockets.turns
-        self._express = FastPath(self._front, self._workers, now.serving, limits.answer_timeout)
-        self._front.express, pool.unwatch = self._express, self._front.unwatch
-        self._relay = TunnelRelay(limits.idle_timeout, self._front.close, self._tunnel_ended)
+        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
+        self._loop.entrance.balance = sockets.balance
+        self._fast_path = FastPath(self._loop, self._workers, now.server, limits.answer_timeout)
+        self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
+        self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._tunnel_ended)
         self.tcp = TcpProxies(
-            settings, sockets.tcp, now.site.services, self._relay, pool.resolver, self._tunnel_ended
+            settings, sockets.tcp, now.snapshot.services, self._relay, pool.resolver, self._tunnel_ended
         )
-        self._following = Fanout(self._front, self._workers.submit, self._follower_ended, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._front.close, self._relay, self._tunnel_ended)
-        now.serving.attach(self._front, self._relay, self._associations, self._following)
+        self._fanout = Fanout(self._loop, self._workers.submit, self._fanout_ended, limits.idle_timeout)
+        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._tunnel_ended)
+        now.server.attach(self._loop, self._relay, self._associations, self._fanout)
         self._retiring: list[threading.Thread] = []
         self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
-        self._health = HealthChecker(now.site.services.values(), pool.resolver)
+        self._health = HealthChecker(now.snapshot.services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         self._workers.start()
-        self._front.start()
+        self._loop.start()
         self._health.start()
         self.admin: AdminServer | None = None
         if sockets.admin is not None:
@@ -155,12 +153,13 @@ class Instance:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
         try:
-            site = ConfigSnapshot(settings, self._seed, before.site if before is not None else None)
+            snapshot = ConfigSnapshot(settings, self._seed, before.snapshot if before is not None else None)
         except BadInput as mistake:  # which knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
-        if site.forwarding is not None:
-            site.forwarding.admin, site.forwarding.tcp = self._admin_address, self._tcp_addresses
+        access = snapshot.rules.forward
+        if access is not None:
+            access.admin, access.tcp = self._admin_address, self._tcp_addresses
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:
@@ -168,21 +167,21 @@ class Instance:
                 log = _open_log(settings, where)
             except BadInput:
                 if before is None:
-                    site.store.close()
+                    snapshot.store.close()
                 raise
-        return Generation(settings, site, HttpServer(site, self.address, log), log)
+        return Generation(settings, snapshot, HttpServer(snapshot, self.address, log), log)
 
     def _abandon(self, client: DownstreamConnection) -> None:
-        self._front.close(client)
+        self._loop.close(client)
 
     def _shed(self, client: DownstreamConnection, worker: ThreadState) -> None:
-        self._now.serving.shed(client, worker)
+        self._now.server.shed(client, worker)
 
-    def _tunnel_ended(self, exchange: RequestRecord) -> None:
-        self._now.serving.tunnel_ended(exchange)
+    def _tunnel_ended(self, record: RequestRecord) -> None:
+        self._now.server.tunnel_ended(record)
 
-    def _follower_ended(self, exchange: RequestRecord) -> None:
-        self._now.serving.follower_ended(exchange)
+    def _fanout_ended(self, record: RequestRecord) -> None:
+        self._now.server.fanout_ended(record)
 
     def reload(self, settings: ProxySettings, where: str) -> None:
         """See `realproxy.Proxy.reload`."""
@@ -190,22 +189,23 @@ class Instance:
         check_fixed(before.settings, settings, where)
         welcome = ConnectionFactory(settings, where)
         now = self._generation(settings, where, before)
-        now.serving.attach(self._front, self._relay, self._associations, self._following)
-        now.serving.tunnel_meter = before.serving.tunnel_meter
-        now.serving.follow_meter = before.serving.follow_meter
-        for part in (now.site.pool, self._front):
+        now.server.attach(self._loop, self._relay, self._associations, self._fanout)
+        now.server.tunnel_metrics = before.server.tunnel_metrics
+        now.server.fanout_metrics = before.server.fanout_metrics
+        for part in (now.snapshot.pool, self._loop):
             part.adopt(settings.limits)
-        self._front.entrance.welcome = welcome
-        self.tcp.adopt(now.site.services)
+        self._loop.entrance.make_connection = welcome
+        self.tcp.adopt(now.snapshot.services)
         self._health.stop()
-        self._health = HealthChecker(now.site.services.values(), now.site.pool.resolver)
+        resolver = now.snapshot.pool.resolver
+        self._health = HealthChecker(now.snapshot.services.values(), resolver, self._relay.loop)
         self._health.start()
-        self._relay.idle_timeout = self._following.idle_timeout = settings.limits.idle_timeout
-        self._workers.places.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
-        self._express.patience = settings.limits.answer_timeout
-        self._now, self._workers.serve, self._express.serving = now, now.serving.serve, now.serving
-        self._front.wake()  # as more may be worked on now
-        before.serving.retired = True
+        self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
+        self._workers.slots.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
+        self._fast_path.patience = settings.limits.answer_timeout
+        self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
+        self._loop.wake()  # as more may be worked on now
+        before.server.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
         thread = threading.Thread(
             target=self._retire, args=(before, before.log is not now.log, earlier), daemon=True
@@ -215,9 +215,9 @@ class Instance:
 
     def purge(self, **what: str | None) -> int:
         """See `realproxy.Proxy.purge`."""
-        purge, site = read_purge(**what), self._now.site
-        count = site.store.purge(purge)
-        site.gathering.purged(purge)
+        purge, snapshot = read_purge(**what), self._now.snapshot
+        count = snapshot.store.purge(purge)
+        snapshot.collapser.purged(purge)
         return count
 
     def reopen_log(self) -> None:
@@ -229,11 +229,11 @@ class Instance:
         """Wait until no request needs a former configuration, and end what it alone had."""
         for thread in earlier:  # which may share its log
             thread.join()
-        serving = former.serving
+        server = former.server
         while not self._stopping.wait(RETIRE_EVERY):
-            if not (self._workers.busy_with(serving.serve) or serving.under_way):
+            if not (self._workers.busy_with(server.serve) or server.under_way):
                 break
-        former.serving.refresher.retire()
+        former.server.revalidation.retire()
         if former.log is not None and close_log:
             former.log.close()
             self._dropped_before += former.log.dropped
@@ -243,30 +243,29 @@ class Instance:
         self._health.stop()
         now = self._now
         deadline = time.monotonic() + now.settings.limits.drain
-        self._front.drain()
+        self._loop.drain()
         self.tcp.drain()
-        drained = self._front.empty.wait(now.settings.limits.drain)
+        drained = self._loop.empty.wait(now.settings.limits.drain)
         self.tcp.wait(deadline)
         if not drained:
-            self._front.abort()
-            now.site.pool.abort()
-            self._front.empty.wait(ABORT_PATIENCE)
+            self._loop.abort()
+            now.snapshot.pool.abort()
+            self._loop.empty.wait(ABORT_PATIENCE)
         self._relay.stop()
         self._workers.stop(ABORT_PATIENCE)
-        self._shedder.stop(ABORT_PATIENCE)
-        self._following.stop()
+        self._fanout.stop()
         self._stopping.set()
-        now.serving.refresher.stop()
+        now.server.revalidation.stop()
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
-        self._front.end()
+        self._loop.end()
         self._workers.let_go()  # of what the front has still handed on
-        entrance = self._front.entrance
-        turns, entrance.turns = entrance.turns, None
-        if turns is not None:
-            turns.close()
-        now.site.pool.close_all()
-        now.site.store.close()
+        entrance = self._loop.entrance
+        balance, entrance.balance = entrance.balance, None
+        if balance is not None:
+            balance.close()
+        now.snapshot.pool.close_all()
+        now.snapshot.store.close()
         if self.admin is not None:
             self.admin.stop()
         if now.log is not None:
@@ -276,54 +275,50 @@ class Instance:
     def stats(self) -> dict[str, Any]:
         """See `realproxy.Proxy.stats`."""
         now = self._now
-        site, log, gathering = now.site, now.log, now.site.gathering
-        tally = self._workers.tally() + Counter(dict(self._following.tally))
-        tally += Counter(dict(self._shedder.worker.tally))
-        disk = site.store.disk
+        snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
+        tally = summed([self._workers.tally(), self._fanout.tally])
+        disk = snapshot.store.disk
         on_disk = disk.counts() if disk is not None else {"objects": 0, "bytes": 0}
-        requests = tally.pop("requests", 0)
-        ends = Counter({key: count for key, count in tally.items() if not key.isdigit()})
-        cache = site.store.counts()
+        cache = snapshot.store.counts()
         return {
-            "requests": requests,
-            "answers": {key: count for key, count in sorted(tally.items()) if key.isdigit()},
-            "ends": {str(key): count for key, count in sorted(ends.items())},
-            "errors": sum(count for key, count in ends.items() if key in _UPSTREAM_ENDS),
+            "requests": tally.requests,
+            "answers": {str(status): count for status, count in sorted(tally.statuses.items())},
+            "ends": {str(end): count for end, count in sorted(tally.ends.items())},
+            "errors": sum(count for end, count in tally.ends.items() if end in _UPSTREAM_ENDS),
             "hits": cache["hits"],
-            "misses": cache["misses"] - gathering.collapsed - gathering.asked_again,
-            "collapsed": gathering.collapsed,
-            "waiting": gathering.waiting,
+            "misses": cache["misses"],
+            "collapsed": collapser.collapsed,
+            "waiting": collapser.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
             "disk_objects": on_disk["objects"],
             "disk_bytes": on_disk["bytes"],
-            "upstreams": {name: service.counts() for name, service in site.services.items()},
-            "services": {name: service.state() for name, service in site.services.items()},
-            "connections": self._front.connections,
-            "accepted": self._front.entrance.accepted,
+            "upstreams": {name: service.counts() for name, service in snapshot.services.items()},
+            "services": {name: service.state() for name, service in snapshot.services.items()},
+            "connections": self._loop.connections,
+            "accepted": self._loop.entrance.accepted,
             "tunnels": self._relay.count,
             "associations": self._associations.count,
             "tcp": self.tcp.counts(),
             "threads": self._workers.count,
             "queued": self._workers.queued,
-            "at_once": self._express.answered,
-            "awaiting": self._express.awaiting,
-            "upstream_idle": site.pool.idle,
+            "at_once": self._fast_path.answered,
+            "awaiting": self._fast_path.awaiting,
+            "upstream_idle": snapshot.pool.idle,
             "log_dropped": self._dropped_before + (log.dropped if log is not None else 0),
             "cpu_seconds": time.process_time(),
-            "traffic": traffic(self._meters()) if self.settings.admin is not None else [],
+            "traffic": traffic(self._all_metrics()) if self.settings.admin is not None else [],
         }
 
     def recent(self) -> list[dict[str, Any]]:
         """The last exchanges, the latest first."""
-        return recent(self._meters(), time.time() - time.monotonic())
+        return recent(self._all_metrics(), time.time() - time.monotonic())
 
-    def _meters(self) -> list[Metrics]:
+    def _all_metrics(self) -> list[Metrics]:
         return [
-            *self._workers.meters(),
-            self._shedder.worker.meter,
-            self._now.serving.tunnel_meter,
-            self._now.serving.follow_meter,
+            *self._workers.metrics(),
+            self._now.server.tunnel_metrics,
+            self._now.server.fanout_metrics,
         ]
 
 

@@ -1,4 +1,4 @@
-"""The listening sockets of a proxy, which several processes may share."""
+"""The listening sockets of a proxy. Several processes may share them."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from realproxy.server.tcp_proxy import open_listeners
 
 
 class Listeners(NamedTuple):
-    """What a proxy accepts on.
+    """The sockets, and the data that processes share with them.
 
     Attributes
     ----------
     proxy : socket.socket
-        For HTTP.
+        For HTTP and SOCKS.
     tcp : list of socket.socket
-        One for each raw TCP listener.
+        One for each raw TCP listener, in the order of the settings.
     admin : socket.socket or None
-        Of the admin port.
+        For the admin port; None in a worker process.
+    balance : AcceptBalance or None
+        None if only one process accepts.
     admin_address : Address or None
-        Where the admin port is, in this process or in the parent.
-    turns : AcceptBalance or None
-        Whose turn it is to accept, where other processes accept on them, too.
+        Of the admin port, even if its socket belongs to the parent process.
     """
 
     proxy: socket.socket
     tcp: list[socket.socket]
     admin: socket.socket | None
-    turns: AcceptBalance | None = None
+    balance: AcceptBalance | None = None
     admin_address: Address | None = None
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close the sockets, and free the shared memory of the balance."""
         for sock in (self.proxy, *self.tcp, self.admin):
             if sock is not None:
                 sock.close()
-        if self.turns is not None:
-            self.turns.close()
+        if self.balance is not None:
+            self.balance.close()
 
 
 def bind_listeners(settings: ProxySettings, where: str) -> Listeners:
-    """Listen on all that the settings name; raises `BadInput` and leaves nothing open."""
-    with contextlib.ExitStack() as opened:  # what must not stay open if something else fails
+    """Listen on every address in the settings. If this raises `BadInput`, no socket stays open."""
+    with contextlib.ExitStack() as opened:  # these are closed again if a later one fails
         proxy = opened.enter_context(listen(settings.listen, where))
         tcp = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
         admin = None

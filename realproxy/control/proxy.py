@@ -1,11 +1,11 @@
-"""The proxy as an object: built from settings, started, asked for its counts, stopped."""
+"""The public face of a proxy: built from settings, started, reloaded, and stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from policies.settings import ProxySettings, load_settings, parse_settings
 from policies.settings.unsupported import check_obeyed
@@ -13,7 +13,42 @@ from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
+from realproxy.observe.admin_server import AdminServer
 from realproxy.proxying.snapshot import check_addresses
+
+
+class RunningProxy(Protocol):
+    """A proxy that serves: an `Instance` in this process, or a `Fleet` of worker processes.
+
+    The methods do what those of `Proxy` do.
+    """
+
+    @property
+    def address(self) -> Address:
+        """Address of the HTTP listener."""
+
+    @property
+    def tcp_addresses(self) -> list[Address]:
+        """Addresses of the raw TCP listeners, in the order of the settings."""
+
+    @property
+    def admin(self) -> AdminServer | None:
+        """None if the settings have no admin port."""
+
+    def reload(self, settings: ProxySettings, where: str) -> None:
+        """Serve by other settings."""
+
+    def reopen_log(self) -> None:
+        """Reopen the access log under its name."""
+
+    def purge(self, **what: str | None) -> int:
+        """Drop stored responses; returns how many URIs had any."""
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the start."""
+
+    def stop(self) -> None:
+        """Finish the requests, and end all threads and processes."""
 
 
 class Proxy:
@@ -22,14 +57,13 @@ class Proxy:
     Parameters
     ----------
     settings : ProxySettings, optional
-        Whole settings; or give their keys as keywords, as in its file.
+        The whole settings. The alternative is to give their keys as keywords.
     seed : int, optional
-        Makes balancers and eviction policies take the same chances again, see
-        `realproxy.proxying.snapshot.Site`.
+        Makes the random choices of balancers, eviction policies and faults repeatable.
     where : str
-        What messages call the source of the settings.
+        The source of the settings, for messages.
     worker_command : sequence of str
-        What starts a process if ``workers`` says more than one; it does what
+        Starts a worker process, if ``workers`` is more than one. It must do what
         `realproxy.control.worker_process` does.
     **keywords
         The keys of the file: ``listen``, ``admin``, ``workers``, ``route``, ``service``, ``forward``,
@@ -38,7 +72,7 @@ class Proxy:
     Raises
     ------
     BadInput
-        In one line: where, the key and what was expected.
+        One line: the source, the key, and what was expected.
 
     Examples
     --------
@@ -65,13 +99,13 @@ class Proxy:
         self._where, self._worker_command = where, worker_command
         if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
             raise problems[0]
-        self._running: Instance | Fleet | None = None
+        self._running: RunningProxy | None = None
 
     @classmethod
     def load(
         cls, path: str | Path, *, seed: int | None = None, worker_command: Sequence[str] = COMMAND
     ) -> Proxy:
-        """The proxy that a TOML file describes; raises `BadInput`."""
+        """Read a proxy's settings from a TOML file; raises `BadInput`."""
         return cls(load_settings(path), seed=seed, where=str(path), worker_command=worker_command)
 
     def __eq__(self, other: object) -> bool:
@@ -82,7 +116,7 @@ class Proxy:
     __hash__ = None  # type: ignore[assignment]
 
     def start(self) -> None:
-        """Begin to serve; returns when connections are accepted. Raises `BadInput` if it cannot listen."""
+        """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""
         if self._running is None:
             if self.settings.workers > 1:
                 self._running = Fleet(self.settings, self.seed, self._where, self._worker_command)
@@ -90,7 +124,7 @@ class Proxy:
                 self._running = Instance(self.settings, self.seed, self._where)
 
     def stop(self) -> None:
-        """Stop: finish what is under way for ``limits.drain`` at most, then end all threads."""
+        """Stop: finish the requests, for ``limits.drain`` at most, and end all threads."""
         running, self._running = self._running, None
         if running is not None:
             running.stop()
@@ -98,13 +132,13 @@ class Proxy:
     def reload(self, settings: ProxySettings) -> None:
         """Serve by other settings from now on, without losing a request.
 
-        Requests that are under way end as they began. Services and the store live on where their
-        tables are the same. ``listen`` and ``admin`` cannot change.
+        A request that has begun ends by the former settings. Services and the cache are kept if their
+        tables are equal. ``listen`` and ``admin`` cannot change.
 
         Raises
         ------
         BadInput
-            In one line; the former settings stay in force.
+            One line; the former settings stay in force.
         """
         if problems := [*check_obeyed(settings, self._where), *check_addresses(settings, self._where)]:
             raise problems[0]
@@ -113,35 +147,33 @@ class Proxy:
         self.settings = settings
 
     def reopen_log(self) -> None:
-        """Write the access log to the file that has its name now, after that was moved away."""
+        """Reopen the access log under its name, after its file was moved away."""
         if self._running is not None:
             self._running.reopen_log()
 
     def purge(self, *, url: str | None = None, prefix: str | None = None, tag: str | None = None) -> int:
-        """Drop stored answers, and see to it that what is on its way does not bring them back.
+        """Drop stored responses. Responses that are being fetched are not stored either.
 
         Parameters
         ----------
         url : str, optional
-            An absolute URL; all variants of it, on the reverse and the forward side.
+            An absolute URL; drops all its variants, on the reverse and the forward side.
         prefix : str, optional
-            How absolute URLs begin.
+            The beginning of absolute URLs.
         tag : str, optional
             A group that origins name in Cache-Groups (RFC 9875), of any origin.
 
         Returns
         -------
         int
-            How many URIs had anything stored.
+            Number of URIs that had a stored response.
 
         Raises
         ------
         BadInput
-            If not exactly one is given, or it is no absolute URL.
+            If not exactly one is given, or it is not an absolute URL.
         """
-        if self._running is None:
-            raise RuntimeError("the proxy is not running")
-        return self._running.purge(url=url, prefix=prefix, tag=tag)
+        return self._started.purge(url=url, prefix=prefix, tag=tag)
 
     def __enter__(self) -> Proxy:
         self.start()
@@ -156,35 +188,36 @@ class Proxy:
         self.stop()
 
     @property
-    def address(self) -> Address:
-        """IP address and port that it listens on."""
+    def _started(self) -> RunningProxy:
         if self._running is None:
             raise RuntimeError("the proxy is not running")
-        return self._running.address
+        return self._running
+
+    @property
+    def address(self) -> Address:
+        """IP address and port of the HTTP listener."""
+        return self._started.address
 
     @property
     def port(self) -> int:
-        """Port that it listens on."""
+        """Port of the HTTP listener."""
         return self.address[1]
 
     @property
     def url(self) -> str:
-        """Where it can be reached, such as ``http://127.0.0.1:8080``."""
+        """URL of the HTTP listener, such as ``http://127.0.0.1:8080``."""
         return url_of(self.address, "https" if self.settings.tls else "http")
 
     @property
     def admin_url(self) -> str:
-        """Where its admin port can be reached; empty without one."""
-        if self._running is None:
-            raise RuntimeError("the proxy is not running")
-        return url_of(self._running.admin.address) if self._running.admin is not None else ""
+        """URL of the admin port; empty if there is none."""
+        admin = self._started.admin
+        return url_of(admin.address) if admin is not None else ""
 
     @property
     def tcp_ports(self) -> list[int]:
-        """Ports of its raw TCP listeners, in the order of the settings."""
-        if self._running is None:
-            raise RuntimeError("the proxy is not running")
-        return [port for _, port in self._running.tcp_addresses]
+        """Ports of the raw TCP listeners, in the order of the settings."""
+        return [port for _, port in self._started.tcp_addresses]
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start.
@@ -192,22 +225,20 @@ class Proxy:
         Returns
         -------
         dict
-            ``requests``; ``answers`` (by status, 0 where none was sent); ``ends`` (by
-            `realproxy.errors.End`); ``errors`` (ends that an upstream is to blame for); ``hits``,
-            ``misses``, ``collapsed`` (requests that were given what another one fetched),
-            ``waiting`` (for such a fetch, now), ``cache_objects``, ``cache_bytes``,
-            ``disk_objects``, ``disk_bytes``;
-            ``upstreams`` (by service: address, requests, failures, outstanding, ejected, unhealthy);
-            ``services`` (waiting, breaker_open); ``connections``, ``tunnels`` and
-            ``associations`` (of datagrams; open now), ``accepted``;
-            ``tcp`` (by listener: connections, and bytes both ways);
-            ``threads`` (workers), ``queued`` (requests that wait for one), ``at_once`` (requests that
-            needed none), ``awaiting`` (upstreams, without one); ``upstream_idle`` (connections);
-            ``log_dropped`` (lines);
-            ``cpu_seconds`` (of this process); ``traffic`` (see `realproxy.observe.metrics.traffic`; empty
-            without ``admin``). With several ``workers`` the sum of all that live, and ``processes``
-            (of each: pid, requests, connections, cpu_seconds) and ``restarts``.
+            ``requests``; ``answers`` (by status, 0 if none was sent); ``ends`` (by
+            `realproxy.errors.Termination`); ``errors`` (ends that an upstream caused).
+            The cache: ``hits``, ``misses``, ``collapsed`` (requests that got the response to another
+            request), ``waiting`` (requests that wait for such a response now), ``cache_objects``,
+            ``cache_bytes``, ``disk_objects``, ``disk_bytes``.
+            Upstreams: ``upstreams`` (by service: address, requests, failures, outstanding, ejected,
+            unhealthy), ``services`` (waiting, breaker_open), ``upstream_idle`` (connections).
+            Clients: ``accepted``; ``connections``, ``tunnels`` and ``associations`` (UDP) that are open
+            now; ``tcp`` (by listener: connections, and bytes in both directions).
+            Work: ``threads`` (workers), ``queued`` (requests that wait for a worker), ``at_once``
+            (requests that needed no worker), ``awaiting`` (requests that wait for an upstream without
+            a worker), ``cpu_seconds`` (of this process), ``log_dropped`` (lines).
+            ``traffic`` (see `realproxy.observe.metrics.traffic`; empty without ``admin``).
+            With several ``workers``, the sum over all living ones, and ``processes`` (of each: pid,
+            requests, connections, cpu_seconds) and ``restarts``.
         """
-        if self._running is None:
-            raise RuntimeError("the proxy is not running")
-        return self._running.stats()
+        return self._started.stats()

@@ -1,4 +1,4 @@
-"""What signals ask of a process that serves: to end, to read its file again, to reopen its log."""
+"""Signals that control a serving process: stop, reload the settings, reopen the log."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ from realproxy.control.proxy import Proxy
 
 
 class Command(Enum):
-    """What was asked for."""
+    """The command that a signal stands for."""
 
-    END = "finish what is under way, and end"
-    RELOAD = "read the file again, and serve by it"
-    REOPEN = "write the log to the file that has its name now"
+    STOP = "finish the requests, and stop"
+    RELOAD = "read the settings again, and serve by them"
+    REOPEN_LOG = "reopen the log under its name"
 
 
-WISHES = {
-    signal.SIGTERM: Command.END,
-    signal.SIGINT: Command.END,
+COMMANDS = {
+    signal.SIGTERM: Command.STOP,
+    signal.SIGINT: Command.STOP,
     signal.SIGHUP: Command.RELOAD,
-    signal.SIGUSR1: Command.REOPEN,
+    signal.SIGUSR1: Command.REOPEN_LOG,
 }
 
 
 class Signals:
-    """Takes signals while a process serves. A second one that asks to end kills.
+    """Receives signals, inside its context. The second signal to stop kills the process.
 
-    Handlers are put back at the end of the context.
+    Use it in the main thread. At the end of the context the former handlers are restored.
 
     Parameters
     ----------
     until_eof : bool
-        Whether the end of standard input asks to end, too, as when the parent dies.
+        Whether the end of standard input, as when the parent dies, is also a command to stop.
     """
 
     def __init__(self, *, until_eof: bool = False) -> None:
         self._until_eof = until_eof
-        self._before: dict[int, Any] = {}
-        self._wishes: deque[Command] = deque()
+        self._former: dict[int, Any] = {}
+        self._commands: deque[Command] = deque()
 
     def __enter__(self) -> Self:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-        for number in WISHES:
-            self._before[number] = signal.signal(number, self._at_signal)
+        for number in COMMANDS:
+            self._former[number] = signal.signal(number, self._at_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._former.items():
             signal.signal(number, handler)
         os.close(self._wake)
 
     def _at_signal(self, number: int, _: object) -> None:
-        wish = WISHES[signal.Signals(number)]
-        if wish is Command.END:
+        command = COMMANDS[signal.Signals(number)]
+        if command is Command.STOP:
             signal.signal(number, signal.SIG_DFL)
-        self._wishes.append(wish)
+        self._commands.append(command)
         os.eventfd_write(self._wake, 1)
 
-    def wishes(self) -> Iterator[Command]:
-        """What is asked for, as it comes; stops at the wish to end."""
+    def commands(self) -> Iterator[Command]:
+        """Wait for commands and yield them; `Command.STOP` ends the iteration."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         if self._until_eof:
@@ -79,20 +79,20 @@ class Signals:
                     os.eventfd_read(self._wake)
                 elif not os.read(fd, 4096):
                     return
-            while self._wishes:
-                wish = self._wishes.popleft()
-                if wish is Command.END:
+            while self._commands:
+                command = self._commands.popleft()
+                if command is Command.STOP:
                     return
-                yield wish
+                yield command
 
 
-def serve_until_told(proxy: Proxy, file: Path | str, signals: Signals) -> None:
-    """Obey the signals to a proxy that serves what `file` describes, until one asks to end.
+def serve_until_stopped(proxy: Proxy, file: Path | str, signals: Signals) -> None:
+    """Carry out the commands to a proxy that serves the settings in `file`, until the command to stop.
 
-    A file that is wrong is refused in one line on standard error; the former settings stay.
+    If the file has an error, one line on standard error says so, and the former settings stay in force.
     """
-    for wish in signals.wishes():
-        if wish is Command.RELOAD:
+    for command in signals.commands():
+        if command is Command.RELOAD:
             try:
                 proxy.reload(load_settings(file))
             except BadInput as problem:

@@ -1,8 +1,8 @@
 """``python -m realproxy.control.worker_process FD``: one of several processes that serve on the same sockets.
 
-It is told what to do over the socket FD, in lines of JSON: ``{"id": …, "do": …, …}``, and answers
-``{"id": …, "result": …}``, or ``{"id": …, "problem": [where, key, text]}`` for a user's mistake. When the
-other end is closed, as when the parent has died, it finishes what is under way and ends.
+Its parent sends it messages over the socket FD, in lines of JSON: ``{"id": …, "do": …, …}``. It answers
+``{"id": …, "result": …}``, or ``{"id": …, "problem": [where, key, text]}`` for an error of the user
+(`BadInput`). When the parent closes the socket, or dies, the worker finishes its requests and ends.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ Message = dict[str, Any]
 
 
 class WorkerProcess:
-    """What a worker process serves, once it was told."""
+    """The state of a worker process: no proxy until the message ``serve``."""
 
     def __init__(self) -> None:
-        self._running: Instance | None = None
+        self._instance: Instance | None = None
 
-    def do(self, message: Message) -> Any:
-        """Obey one message; raises `BadInput`."""
-        wish = message["do"]
-        if wish == "serve":
-            self._running = _serve(message)
+    def handle(self, message: Message) -> Any:
+        """Carry out a message and return the result; raises `BadInput`."""
+        command = message["do"]
+        if command == "serve":
+            self._instance = _serve(message)
             gc_freeze()
             return None
-        running = self._running
-        if running is None:
+        instance = self._instance
+        if instance is None:
             return None
-        if wish == "reload":
-            return running.reload(parse_settings(message["settings"], message["where"]), message["where"])
-        if wish == "reopen":
-            return running.reopen_log()
-        if wish == "purge":
-            return running.purge(**message["what"])
-        return running.stats() if wish == "stats" else running.recent()
+        if command == "reload":
+            return instance.reload(parse_settings(message["settings"], message["where"]), message["where"])
+        if command == "reopen":
+            return instance.reopen_log()
+        if command == "purge":
+            return instance.purge(**message["what"])
+        return instance.stats() if command == "stats" else instance.recent()
 
     def stop(self) -> None:
-        """Finish what is under way, and end."""
-        if self._running is not None:
-            self._running.stop()
+        """Finish the requests, for ``limits.drain`` at most, and stop."""
+        if self._instance is not None:
+            self._instance.stop()
 
 
 def _serve(message: Message) -> Instance:
@@ -58,12 +58,15 @@ def _serve(message: Message) -> Instance:
     admin = tuple(message["admin"]) if message["admin"] is not None else None
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
     return Instance(
-        settings, message["seed"], where, Listeners(proxy, tcp, None, AcceptBalance(*message["turns"]), admin)
+        settings,
+        message["seed"],
+        where,
+        Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin),
     )
 
 
 def messages(control: socket.socket) -> Iterator[Message]:
-    """The lines that come, up to the end or to one that says stop."""
+    """The messages of the parent, until ``stop`` or the end of the socket."""
     with control.makefile("rb") as lines:
         for line in lines:
             message = json.loads(line)
@@ -73,21 +76,21 @@ def messages(control: socket.socket) -> Iterator[Message]:
 
 
 def main(arguments: list[str]) -> int:
-    """Serve as told over the socket whose descriptor is the only argument."""
-    member = WorkerProcess()
+    """Serve until the parent closes the control socket; the only argument is its descriptor."""
+    worker = WorkerProcess()
     with socket.socket(fileno=int(arguments[0])) as control:
         try:
             for message in messages(control):
                 answer: Message = {"id": message["id"]}
                 try:
-                    answer["result"] = member.do(message)
+                    answer["result"] = worker.handle(message)
                 except BadInput as problem:
                     answer["problem"] = [problem.where, problem.key, problem.problem]
                 control.sendall(json.dumps(answer).encode() + b"\n")
         except OSError:
-            pass  # the parent is gone
+            pass  # the parent has died
         finally:
-            member.stop()
+            worker.stop()
     return 0
 
 

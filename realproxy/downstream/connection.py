@@ -22,7 +22,7 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, behind, send_pieces
+from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, send_pieces, skip_bytes
 from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
@@ -51,18 +51,21 @@ class ReadResult(Enum):
 
 
 class Suspended(Protocol):
-    """A request that one thread has begun with, and another is to go on with."""
+    """A request that one thread has begun with, and another thread goes on with."""
 
     @property
-    def placed(self) -> bool:
-        """Whether it has one of the workers' places."""
+    def has_slot(self) -> bool:
+        """Whether it holds one of the workers' slots."""
 
     @property
-    def begun(self) -> bool:
-        """Whether it cannot be refused any more."""
+    def is_admitted(self) -> bool:
+        """Whether it must not be refused any more."""
 
-    def let_go(self) -> None:
-        """Give up: nobody will go on with it."""
+    def ended_elsewhere(self) -> None:
+        """The fan-out thread has ended it."""
+
+    def abandon(self) -> None:
+        """Give up: no thread will go on with it."""
 
 
 class Owner(Protocol):
@@ -119,7 +122,7 @@ class DownstreamConnection:
         Whether something is still to come before HTTP, see `realproxy.server.handshake`.
     scheme : bytes
         ``http`` or ``https``.
-    shapes : list of SendFilter
+    send_filters : list of SendFilter
         How the present answer is sent, if not as usual; the last one counts.
     pace : MinRate or None
         How fast it must be; None if that does not matter.
@@ -128,20 +131,39 @@ class DownstreamConnection:
     suspended : Suspended or None
         Its request, if the front thread has begun with it, or it has waited for another's fetch in
         vain, and a worker is to go on.
-    patient : bool
+    may_block : bool
         Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
     ending : bool
         Whether the proxy is about to end.
-    missed : bool
+    unread : bool
         Whether more may have arrived than the front thread has taken note of.
     unsent : list of bytes-like
         What was to be sent before all else, see `flush`.
     """
 
     __slots__ = (
-        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
-        "fd", "head_end", "missed", "pace", "patient", "shapes", "sock", "socks", "state",
-        "suspended", "trouble", "unsent", "watched",
+        "_limit",
+        "_scanned",
+        "_skipped",
+        "_waits",
+        "address",
+        "arrived",
+        "buffer",
+        "deadline",
+        "ending",
+        "fd",
+        "head_end",
+        "may_block",
+        "pace",
+        "send_filters",
+        "sock",
+        "socks",
+        "state",
+        "suspended",
+        "trouble",
+        "unread",
+        "unsent",
+        "watched",
     )  # fmt: skip
 
     handshaking = False
@@ -158,11 +180,11 @@ class DownstreamConnection:
         self.socks: ServerHandshake | None = None
         self.watched = True
         self.suspended: Suspended | None = None
-        self.patient, self.missed, self.ending = True, False, False
+        self.may_block, self.unread, self.ending = True, False, False
         self.unsent: list[bytes | memoryview] = []
         self.arrived = self.deadline = 0.0
         self.pace: MinRate | None = None
-        self.shapes: list[SendFilter] = []
+        self.send_filters: list[SendFilter] = []
 
     @property
     def is_simple(self) -> bool:
@@ -185,11 +207,11 @@ class DownstreamConnection:
         if not data:
             return ReadResult.END
         if len(data) == READ:
-            self.missed = True
+            self.unread = True
         self.buffer = self.buffer + data if self.buffer else data
-        return self.look()
+        return self.find_head()
 
-    def look(self) -> ReadResult:
+    def find_head(self) -> ReadResult:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
         if buffer < b"\x06" and self._begins_socks():
@@ -286,12 +308,12 @@ class DownstreamConnection:
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces`; returns their length in bytes, raises `Aborted`."""
-        if not self.patient:
+        if not self.may_block:
             return self._send_some(pieces)
         self._waits[self.fd] = select.POLLOUT
         try:
-            if self.shapes:
-                return self.shapes[-1].send(self.sock, pieces)
+            if self.send_filters:
+                return self.send_filters[-1].send(self.sock, pieces)
             if self.pace is not None:
                 return self.pace.send(self.sock, pieces)
             return send_pieces(self.sock, pieces)
@@ -318,7 +340,7 @@ class DownstreamConnection:
         except OSError:
             raise Aborted from None
         if sent < total:
-            self.unsent = behind(pieces, sent)
+            self.unsent = skip_bytes(pieces, sent)
         return total
 
     def flush(self) -> None:
@@ -327,7 +349,7 @@ class DownstreamConnection:
             pieces, self.unsent = self.unsent, []
             self.send(pieces)
 
-    def offer(self, data: bytes) -> None:
+    def try_send_all(self, data: bytes) -> None:
         """Send `data` if all of it can be sent at once; raises `Aborted` if not."""
         try:
             sent = self.sock.send(data, DONTWAIT)

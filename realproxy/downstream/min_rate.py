@@ -1,6 +1,6 @@
-"""A client that hardly gives or takes anything holds a thread for as long as it likes: not below a rate.
+"""The minimum rate (``limits.min_rate``): a slow client may not hold a worker for as long as it likes.
 
-Only the time in which the client keeps us waiting counts. A `MinRate` belongs to the client's owner.
+Only the time during which the proxy waits for the client counts. The client's owner owns its `MinRate`.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ import time
 from collections.abc import Sequence
 
 GRACE = 5.0
-"""Seconds of waiting that everybody has, whatever the rate."""
+"""Seconds of waiting that every client may use, whatever the rate."""
 STEP = 1.0
-"""Seconds after which a write that is stuck looks at the clock."""
+"""Seconds after which a blocked write returns to check the time."""
 
 
 class MinRate:
-    """What a client has moved of one message, and how long it was waited for.
+    """The bytes that a client has moved of one message, and the time that the proxy has waited for it.
 
     Parameters
     ----------
     rate : float
-        Bytes per second at least.
-    patience : float
-        Seconds without a byte at most.
+        Minimum, in bytes per second.
+    idle_timeout : float
+        Longest wait, in seconds, without a byte.
     """
 
-    __slots__ = ("_moved", "_patience", "_rate", "_waited")
+    __slots__ = ("_idle_timeout", "_moved", "_rate", "_waited")
 
-    def __init__(self, rate: float, patience: float) -> None:
-        self._rate, self._patience = rate, patience
+    def __init__(self, rate: float, idle_timeout: float) -> None:
+        self._rate, self._idle_timeout = rate, idle_timeout
         self._moved, self._waited = 0, 0.0
 
-    def another(self) -> MinRate:
-        """One for another message of the same client."""
-        return MinRate(self._rate, self._patience)
+    def fresh(self) -> MinRate:
+        """A new `MinRate` with the same limits, for a message that moves at the same time."""
+        return MinRate(self._rate, self._idle_timeout)
 
     def restart(self) -> None:
-        """Another message begins."""
+        """Begin another message."""
         self._moved, self._waited = 0, 0.0
 
     def moved(self, count: int) -> None:
-        """So many bytes have gone over."""
+        """Count bytes that were sent or received."""
         self._moved += count
 
     def waited(self, seconds: float) -> None:
-        """The client was waited for."""
+        """Count time that the proxy has waited for the client."""
         self._waited += seconds
 
     @property
-    def left(self) -> float:
-        """Seconds that the client may still keep us waiting, if nothing moves."""
-        return min(self._patience, GRACE + self._moved / self._rate - self._waited)
+    def time_left(self) -> float:
+        """Seconds that the proxy may still wait for the client if no byte moves."""
+        return min(self._idle_timeout, GRACE + self._moved / self._rate - self._waited)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces` and return their length.
@@ -59,31 +59,30 @@ class MinRate:
         Parameters
         ----------
         sock : socket.socket
-            Blocking, and gives up a write after `STEP` (SO_SNDTIMEO).
+            Blocking, with a time limit of `STEP` for a write (SO_SNDTIMEO).
         pieces : sequence of bytes or memoryview
-            What to send.
 
         Raises
         ------
         BlockingIOError
             If the client is too slow.
         OSError
-            If it is gone.
+            If the client has closed the connection.
         """
         data = memoryview(b"".join(pieces))
         total = len(data)
-        stuck = time.monotonic()
+        last_progress = time.monotonic()
         while data:
             before = time.monotonic()
             try:
                 sent = sock.send(data)
-                stuck = time.monotonic()
+                last_progress = time.monotonic()
             except BlockingIOError:
                 sent = 0
             now = time.monotonic()
             self.waited(now - before)
             self.moved(sent)
             data = data[sent:]
-            if data and (self.left <= 0 or now - stuck > self._patience):
+            if data and (self.time_left <= 0 or now - last_progress > self._idle_timeout):
                 raise BlockingIOError
         return total

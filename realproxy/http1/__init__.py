@@ -1,4 +1,12 @@
-"""HTTP/1.1 without I/O: bytes in, heads and body pieces out. RFC 9112; it refuses, never guesses."""
+"""HTTP/1.1 without I/O: bytes in, heads and pieces of bodies out. RFC 9112; it refuses, it never guesses.
+
+Reading order: `request` (request line, target, Host), `response` (the status line), `fields` (field
+lines), `framing` (where a body ends, and readers of bodies).
+
+Owners. `Fields` and `ResponseHead` never change; several requests and threads may share one. A
+`RequestHead` and a `BodyReader` belong to the thread that serves the request. Everything malformed raises
+`Malformed` with the status for the client.
+"""
 
 from realproxy.http1.fields import Fields, Line, Malformed
 from realproxy.http1.framing import CHUNKED, UNTIL_CLOSE, BodyReader, body_reader

@@ -1,10 +1,9 @@
 """Field lines: the block between a head's first line and its empty line, or a trailer section.
 
-Peers repeat their blocks word for word from message to message, so what was made of a short one is
-remembered for a while.
+Peers repeat their blocks word for word from message to message, so short ones are cached when parsed.
 
-Threads. `Fields` never changes, so any thread may read it; what it remembers of itself is the same
-whoever works it out, and is kept by one operation of a dict.
+Threads. `Fields` never changes, so any thread may read it. What it caches is the same whichever
+thread computes it, and is stored by one operation of a dict.
 """
 
 from __future__ import annotations
@@ -14,24 +13,16 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 REMEMBERED = 256
-"""Blocks that are remembered; the one that was needed the longest ago is forgotten."""
+"""Parsed heads and blocks that are cached; the least recently used one goes first."""
 SHORT = 1024
-"""Bytes that such a block has at most. At worst, all in lines of five bytes, that makes 15 MB."""
+"""Bytes of the longest block that is cached. At worst, in lines of five bytes, the cache has 15 MB."""
 
 Line = tuple[bytes, bytes]
-"""Name, as it was written, and value."""
+"""Name as sent, and value."""
 
 
 class Malformed(ValueError):
-    """A message that must be refused.
-
-    Parameters
-    ----------
-    status : int
-        What a client that sent it is answered with. A malformed upstream answer is always 502.
-    problem : str
-        What is wrong with it.
-    """
+    """A message that must be refused; a malformed response of an upstream has status 502."""
 
     def __init__(self, status: int, problem: str) -> None:
         super().__init__(problem)
@@ -44,9 +35,9 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # field-value   = *field-content                                                       RFC 9110, 5.5
 # field-content = field-vchar [ 1*( SP / HTAB / field-vchar ) field-vchar ]
 # field-vchar   = VCHAR / obs-text
-# Behind the colon, that is any number of these characters, of which white space at both ends is no part
-# of the value. No obs-fold, no space before the colon. Possessive (*+), so that no line is read twice;
-# but no group is, for up to Python 3.11.4 those match what they must not.
+# So any number of these characters may follow the colon; white space at both ends does not belong to the
+# value. No obs-fold, no space before the colon. Quantifiers are possessive (*+), so that no line is read
+# twice. Groups are not: up to Python 3.11.4, possessive groups match too much.
 _BLOCK = re.compile(rb"(?:" + TOKEN + rb"++:[\t -~\x80-\xff]*+\r\n)*")
 _SPLIT = re.compile(rb"([^:]++):[ \t]*+((?:[^\r]*[^\r \t])?)[ \t]*+\r\n")
 
@@ -61,19 +52,14 @@ _OF_THIS_HOP = frozenset(
 class Fields:
     """The field lines of a head, in order, with a look-up by name. Never changes.
 
-    Parameters
-    ----------
-    lines : iterable of (bytes, bytes)
-        Name as it was written, and value, of each line.
-
     Attributes
     ----------
-    lines : tuple of (bytes, bytes)
-        As given.
+    lines : tuple of Line
+        As sent.
     names : tuple of bytes
-        The same names in lower case.
+        Their names in lower case.
     get : callable
-        The value of a field by its name in lower case, or None; of several lines joined by commas.
+        The value for a name in lower case, or None; values of several lines are joined by commas.
     """
 
     __slots__ = ("_elements", "_joined", "_text", "_values", "get", "lines", "names")
@@ -92,7 +78,7 @@ class Fields:
 
     @property
     def text(self) -> Callable[[str], str | None]:
-        """The same as `get` for text, as decisions are taken on it."""
+        """Like `get`, with text (Latin-1) for name and value, as `policies` take it."""
         return self._text or self._as_text()
 
     def _as_text(self) -> Callable[[str], str | None]:
@@ -104,7 +90,7 @@ class Fields:
         return name in self._values
 
     def elements(self, name: bytes) -> tuple[bytes, ...]:
-        """The elements of a list of tokens, in lower case (RFC 9110, 5.6.1)."""
+        """The elements of a list of tokens, in lower case. RFC 9110, 5.6.1"""
         known = self._elements
         if known is None:
             known = self._elements = {}
@@ -115,10 +101,10 @@ class Fields:
             found = known[name] = tuple([part.strip(b" \t") for part in parts])
         return found
 
-    def without_listed(self) -> Fields:
-        """The same without the lines that Connection lists, before anybody reads them. RFC 9110, 7.6.1
+    def without_connection_options(self) -> Fields:
+        """Without the lines that Connection lists, before anybody reads them. RFC 9110, 7.6.1
 
-        What belongs to this hop anyway stays, for this hop has to read it.
+        Hop-by-hop fields stay, because this hop has to read them.
         """
         listed = self.elements(b"connection") if b"connection" in self._values else ()
         if self._values.keys().isdisjoint(listed):
@@ -126,19 +112,19 @@ class Fields:
         return self.without(frozenset(listed) - _OF_THIS_HOP)
 
     def without(self, names: frozenset[bytes]) -> Fields:
-        """The same without the lines of some names in lower case."""
+        """Without the lines of some names, given in lower case."""
         if names.isdisjoint(self._values):
             return self
         return Fields(line for name, line in zip(self.names, self.lines, strict=True) if name not in names)
 
     def passed_on(self, drops: frozenset[bytes]) -> list[Line]:
-        """The lines that go on to the next hop: all but `drops` and what Connection lists. RFC 9110, 7.6.1"""
+        """The lines for the next hop: all except `drops` and those that Connection lists. RFC 9110, 7.6.1"""
         if b"connection" in self._values:
             drops = drops.union(self.elements(b"connection"))
         return [line for name, line in zip(self.names, self.lines, strict=True) if name not in drops]
 
     def joined(self, drops: frozenset[bytes]) -> bytes:
-        """The same lines as they are sent; for sets that are constants, as what is left is remembered."""
+        """The lines of `passed_on` as bytes; cached for each `drops`, so these should be constants."""
         known = self._joined
         if known is None:
             known = self._joined = {}
@@ -149,7 +135,7 @@ class Fields:
 
 
 def _by_name(names: Iterable[bytes], lines: Iterable[Line]) -> dict[bytes, bytes]:
-    """The values by name. Lines of one name count as one list (RFC 9110, 5.3).
+    """The values by name; lines of one name make one list (RFC 9110, 5.3).
 
     So a repeated Host or Content-Length becomes a value that its grammar refuses.
     """
@@ -160,12 +146,9 @@ def _by_name(names: Iterable[bytes], lines: Iterable[Line]) -> dict[bytes, bytes
 
 
 def parse_fields(data: bytes, start: int, end: int) -> Fields:
-    """The field lines in ``data[start:end]``, each of which ends with CRLF.
+    """The field lines in ``data[start:end]``, each with its CRLF.
 
-    Raises
-    ------
-    Malformed
-        400, with the first line that is none.
+    Raises `Malformed` 400, which names the first bad line.
     """
     good = _BLOCK.match(data, start, end)
     stop = good.end() if good is not None else start

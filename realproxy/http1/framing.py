@@ -1,8 +1,4 @@
-"""Where a body ends: the decision from the head, and incremental readers. RFC 9112, 6 and 7
-
-A reader takes bytes as they arrive and gives the pieces of the body in them. When the body has
-ended, `done` is true and `rest` holds what arrived behind it: the next message of a pipeline.
-"""
+"""Where a body ends: the decision from the head, and incremental readers. RFC 9112, 6 and 7"""
 
 from __future__ import annotations
 
@@ -13,9 +9,9 @@ from collections.abc import Sequence
 from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
 
 CHUNKED = -1
-"""Framing: chunks. Zero and more is a length in bytes."""
+"""Framing: chunks. A framing of zero or more is a length in bytes."""
 UNTIL_CLOSE = -2
-"""Framing: the body ends with the connection; only answers can be framed so."""
+"""Framing: the body ends with the connection; only possible in responses."""
 
 Data = bytes | memoryview
 
@@ -23,11 +19,11 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")  # Content-Length = 1*DIGIT: no sign, no l
 
 
 def request_framing(fields: Fields, minor: int) -> int:
-    """Length of a request's body or `CHUNKED`; raises `Malformed` 400 or 501. RFC 9112, 6.3"""
+    """The framing of a request's body; raises `Malformed` 400 or 501. RFC 9112, 6.3"""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
     if b"content_length" in fields or b"transfer_encoding" in fields:
-        # No framing to us, but to applications that see CGI's variables (RFC 3875, 4.1.18).
+        # Not framing here, but for applications that read CGI variables (RFC 3875, 4.1.18).
         raise Malformed(400, "an underscore in the name of a framing field")
     if coding is None:
         return 0 if length is None else _length(length, 400)
@@ -41,7 +37,7 @@ def request_framing(fields: Fields, minor: int) -> int:
 
 
 def _other_coding(codings: Sequence[bytes]) -> Malformed:
-    if codings[-1] != b"chunked":  # RFC 9112, 6.3, rule 4: nobody can say where that body ends
+    if codings[-1] != b"chunked":  # RFC 9112, 6.3, rule 4: the end is not known
         return Malformed(400, "Transfer-Encoding does not end in chunked")
     if b"chunked" in codings[:-1]:  # RFC 9112, 6.1: not more than once
         return Malformed(400, "Transfer-Encoding names chunked twice")
@@ -49,10 +45,10 @@ def _other_coding(codings: Sequence[bytes]) -> Malformed:
 
 
 def response_framing(fields: Fields, minor: int, status: int, method: str) -> int:
-    """Length of an answer's body, `CHUNKED` or `UNTIL_CLOSE`; raises `Malformed` 502. RFC 9112, 6.3"""
+    """The framing of a response's body; raises `Malformed` 502. RFC 9112, 6.3"""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
-    # A length goes on to the client, even if no body follows: a bad one must not.
+    # Content-Length is forwarded even if no body follows, so a bad one is refused in any case.
     size = UNTIL_CLOSE if length is None else _length(length, 502)
     if method == "HEAD" or status < 200 or status in (204, 304):
         return 0
@@ -63,8 +59,8 @@ def response_framing(fields: Fields, minor: int, status: int, method: str) -> in
     return CHUNKED
 
 
-def lives_on(fields: Fields, minor: int) -> bool:
-    """Whether the sender of a message lets the connection live on. RFC 9112, 9.3"""
+def is_persistent(fields: Fields, minor: int) -> bool:
+    """Whether the sender of a message keeps the connection open. RFC 9112, 9.3"""
     if b"connection" not in fields:
         return minor == 1
     options = fields.elements(b"connection")
@@ -78,16 +74,16 @@ def _length(text: bytes, status: int) -> int:
 
 
 class BodyReader(ABC):
-    """The body of one message.
+    """Reads the body of one message from data as it arrives.
 
     Attributes
     ----------
     done : bool
-        Whether the whole body was fed.
+        Whether the body is complete.
     rest : bytes
-        What was fed beyond its end.
+        Data after its end: the next message of a pipeline.
     trailer : Fields or None
-        Field lines behind the last chunk.
+        The trailer section of a chunked body.
     """
 
     def __init__(self) -> None:
@@ -97,10 +93,10 @@ class BodyReader(ABC):
 
     @abstractmethod
     def feed(self, data: Data) -> list[Data]:
-        """The pieces of the body in `data`; they are views of it, valid as long as it is."""
+        """The pieces of the body in `data`, as views of it."""
 
     def end(self) -> bool:
-        """The connection ended; returns whether that is how the body ends."""
+        """Take note that the connection has ended; returns whether the body is complete."""
         return self.done
 
 
@@ -113,7 +109,7 @@ class LengthReader(BodyReader):
         self.done = length == 0
 
     def feed(self, data: Data) -> list[Data]:
-        """See `BodyReader.feed`."""
+        """Take bytes up to the length."""
         if len(data) > self.remaining:
             self.rest = bytes(data[self.remaining :])
             data = data[: self.remaining]
@@ -126,11 +122,11 @@ class CloseReader(BodyReader):
     """A body that ends with the connection."""
 
     def feed(self, data: Data) -> list[Data]:
-        """See `BodyReader.feed`."""
+        """Take everything."""
         return [data] if len(data) else []
 
     def end(self) -> bool:
-        """See `BodyReader.end`."""
+        """Complete the body."""
         self.done = True
         return True
 
@@ -138,25 +134,19 @@ class CloseReader(BodyReader):
 # chunked-body = *chunk last-chunk trailer-section CRLF                                RFC 9112, 7.1
 # chunk        = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
 # chunk-ext    = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )          RFC 9112, 7.1.1
-# chunk-ext-val = token / quoted-string. What follows these rules is ignored, all else is refused:
-# where parsers disagree on an extension's end, they disagree on the chunk's.
+# chunk-ext-val = token / quoted-string. Valid extensions are ignored, others are refused: parsers that
+# disagree on the end of an extension disagree on the end of the chunk.
 _PLAIN = rb"[\t !#-\[\]-~\x80-\xff]*+"
 _QUOTED = rb'"' + _PLAIN + rb"(?:\\[\t -~\x80-\xff]" + _PLAIN + rb')*"'
 _VALUE = rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"++|" + _QUOTED + rb"))?"
 _SIZE = rb"([0-9A-Fa-f]{1,15})(?:[ \t]*+;[ \t]*+" + TOKEN + rb"++" + _VALUE + rb")*\r\n"
 _FIRST_SIZE = re.compile(_SIZE)
-_NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # the CRLF before it ends the chunk before
+_NEXT_SIZE = re.compile(rb"\r\n" + _SIZE)  # with the CRLF at the end of the chunk before
 _SIZE_LINE_LIMIT = 1024  # with its CRLF
 
 
 class ChunkedReader(BodyReader):
-    """A body in chunks.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes that the trailer section may have.
-    """
+    """A body in chunks, with at most `limit` bytes of trailer section."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
@@ -167,7 +157,7 @@ class ChunkedReader(BodyReader):
         self._in_trailer = False
 
     def feed(self, data: Data) -> list[Data]:
-        """See `BodyReader.feed`; raises `Malformed` 400."""
+        """Take the data of chunks; raises `Malformed` 400."""
         if self._held:
             data = self._held + data
             self._held = b""
@@ -197,7 +187,7 @@ class ChunkedReader(BodyReader):
         return pieces
 
     def _hold_size_line(self, data: bytes) -> None:
-        """Keep a part of a size line for later, unless it can never become one."""
+        """Keep the start of a size line; raises `Malformed` if it can never become one."""
         text = data
         if self._size is _NEXT_SIZE:
             if not b"\r\n".startswith(data[:2]):
@@ -222,7 +212,7 @@ class ChunkedReader(BodyReader):
 
 
 def body_reader(framing: int, limit: int) -> BodyReader:
-    """The reader for a framing; `limit` bounds a trailer section in bytes."""
+    """The reader for a framing; `limit` is for the bytes of a trailer section."""
     if framing == CHUNKED:
         return ChunkedReader(limit)
     return CloseReader() if framing == UNTIL_CLOSE else LengthReader(framing)

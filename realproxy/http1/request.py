@@ -1,4 +1,4 @@
-"""Request heads: the request line, its target and the rules for Host and framing."""
+"""Request heads: the request line with its target, and the rules for Host and framing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from realproxy.http1.fields import REMEMBERED, SHORT, TOKEN, Fields, Malformed, parse_fields
-from realproxy.http1.framing import lives_on, request_framing
+from realproxy.http1.framing import is_persistent, request_framing
 
 # request-line = method SP request-target SP HTTP-version                              RFC 9112, 3
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT                                         RFC 9112, 2.3
@@ -17,8 +17,8 @@ from realproxy.http1.framing import lives_on, request_framing
 _LINE = re.compile(rb"(" + TOKEN + rb"++) ([!-~]++) HTTP/1\.([0-9])\r\n")
 _OTHER_VERSION = re.compile(TOKEN + rb"++ [!-~]++ HTTP/[0-9]\.[0-9]\r\n")
 # origin-form   = absolute-path [ "?" query ]                                          RFC 9112, 3.2.1
-# Laxer than RFC 3986 in what browsers send unencoded (such as | and []), but no fragment. In the path a
-# percent sign starts two hexadecimal digits, and never %00: where parsers disagree, routes can be got round.
+# Characters that browsers send unencoded (such as | and []) are allowed, a fragment is not. In the path a
+# percent sign needs two hexadecimal digits, and %00 is refused: where parsers disagree, routes are bypassed.
 _PLAIN_PATH = re.compile(rb"/[!\"$&-~]*+")
 _WRONG_PATH = re.compile(rb"#|%(?![0-9A-Fa-f]{2})|%00")
 _WITH_RULES = frozenset({"CONNECT", "TRACE"})
@@ -44,23 +44,7 @@ _ORIGIN = TargetForm.ORIGIN  # to name a member by its class is slow before Pyth
 
 
 class FieldBlock(NamedTuple):
-    """The checked field lines of a request, and what follows from them alone.
-
-    Attributes
-    ----------
-    fields : Fields
-        The lines, but for those that are to be ignored.
-    framing : int
-        As `realproxy.http1.framing.request_framing` says.
-    host : bytes
-        Of the Host field, in lower case, IPv6 in brackets; empty if there is none.
-    port : int
-        Its port, 80 if none was named.
-    authority : bytes
-        Host, with port unless it is 80.
-    keeps_alive : bool
-        Whether the client lets the connection live on. RFC 9112, 9.3
-    """
+    """The checked field lines of a request, and what follows from them alone; see `RequestHead`."""
 
     fields: Fields
     framing: int
@@ -77,8 +61,8 @@ def check_block(fields: Fields, minor: int) -> FieldBlock:
     if authority is None and minor == 1:
         raise Malformed(400, "Host is missing")
     host, port = parse_authority(authority) if authority is not None else (b"", 80)
-    keeps_alive = lives_on(fields, minor)
-    fields = fields.without_listed()
+    keeps_alive = is_persistent(fields, minor)
+    fields = fields.without_connection_options()
     if minor == 0 and b"100-continue" in fields.elements(b"expect"):  # RFC 9110, 10.1.1: to be ignored
         fields = fields.without(frozenset({b"expect"}))
     return FieldBlock(fields, framing, host, port, _authority(host, port), keeps_alive)
@@ -92,13 +76,6 @@ def _read_block(block: bytes, minor: int) -> FieldBlock:
 class RequestHead:
     """A checked request head.
 
-    Parameters
-    ----------
-    method, target, minor
-        See below.
-    block : FieldBlock
-        Its field lines.
-
     Attributes
     ----------
     method : str
@@ -110,26 +87,26 @@ class RequestHead:
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above.
     fields : Fields
-        Its field lines, but for those that are to be ignored.
+        Its field lines without those that Connection lists, and without Expect in HTTP/1.0.
     host : bytes
-        Host that is asked for, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
+        Of the target or else of Host, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
     port : int
-        Its port, 80 if none was named.
+        80 if none was named.
     authority : bytes
-        Host, with port unless it is 80.
+        Host, with the port unless that is 80.
     path : bytes
         Absolute path with query; empty in authority-form. ``*`` in asterisk-form, and for OPTIONS of
         an absolute URI with neither path nor query.
     framing : int
-        As `realproxy.http1.framing.request_framing` says.
+        See `realproxy.http1.framing.request_framing`.
     keeps_alive : bool
-        Whether the client lets the connection live on. RFC 9112, 9.3
+        Whether the client keeps the connection open. RFC 9112, 9.3
     scheme : bytes
-        ``http``, or what else whoever read it knows of the connection that it came on.
+        ``http``, or ``https`` if the reader sets it for a connection with TLS.
     proto, origin : str or None
-        What a proxy that is trusted said of scheme and host; None if nothing.
+        Scheme and host as a trusted proxy in front reports them.
     traceparent : str or None
-        What is to be sent in place of the request's own; None to let that go on.
+        To be sent in place of the request's own; None keeps that.
     """
 
     __slots__ = (
@@ -180,11 +157,11 @@ class RequestHead:
 
     @property
     def names_https(self) -> bool:
-        """Whether the target is in absolute-form, and of https: not everywhere can that be served."""
+        """Whether the target is an absolute https URI, which cannot be served everywhere."""
         return self.form is TargetForm.ABSOLUTE and self.target[:5].lower() == b"https"
 
     def _go_to(self, authority: bytes) -> None:
-        """What the target names counts, not what Host says. RFC 9112, 3.2.2"""
+        """Take the authority of the target in place of Host. RFC 9112, 3.2.2"""
         self.host, self.port = parse_authority(authority)
         self.authority = _authority(self.host, self.port)
 
@@ -194,7 +171,7 @@ def _authority(host: bytes, port: int) -> bytes:
 
 
 def parse_authority(text: bytes) -> tuple[bytes, int]:
-    """Host in lower case and port (80 if none) of an authority; raises `Malformed` 400."""
+    """Host in lower case, and port (80 by default); raises `Malformed` 400."""
     found = _AUTHORITY.fullmatch(text)
     if found is None:
         raise Malformed(400, "bad host")
@@ -218,17 +195,9 @@ def _is_ipv6(text: bytes) -> bool:
 
 
 def parse_request(head: bytes) -> RequestHead:
-    """Check and read a request head.
+    """Parse a request head, from the request line to the end of the empty line.
 
-    Parameters
-    ----------
-    head : bytes
-        From the request line up to the end of the empty line.
-
-    Raises
-    ------
-    Malformed
-        400, 501 or 505.
+    Raises `Malformed` 400, 501 or 505.
     """
     found = _LINE.match(head)
     if found is None:
@@ -242,26 +211,15 @@ def parse_request(head: bytes) -> RequestHead:
     return RequestHead(method.decode(), target, minor, read(lines, minor))
 
 
-# What can stand before the end of a head: no bare CR or LF, no other control character but HTAB.
+# A head contains no bare CR or LF, and no other control character except HTAB.
 _WRONG = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<!\r)\n|\r(?=[^\n])")
 
 
 def check_partial(data: bytes, start: int, limit: int) -> None:
-    """Refuse a head that has not arrived whole but can never become a good one.
+    """Refuse an incomplete head that can never become a good one.
 
-    Parameters
-    ----------
-    data : bytes
-        All that has arrived.
-    start : int
-        Up to where it was checked before.
-    limit : int
-        Bytes that a head may have.
-
-    Raises
-    ------
-    Malformed
-        400 for garbage, 414 or 431 for what is too long.
+    The first `start` bytes were checked before. Raises `Malformed`: 400 for garbage, 414 or 431 for
+    a head of more than `limit` bytes.
     """
     if _WRONG.search(data, max(0, start - 1)) is not None:
         raise Malformed(400, "not an HTTP/1.1 request")

@@ -7,15 +7,15 @@ from functools import lru_cache
 from typing import Final
 
 from realproxy.http1.fields import REMEMBERED, SHORT, Fields, Malformed, parse_fields
-from realproxy.http1.framing import lives_on, response_framing
+from realproxy.http1.framing import is_persistent, response_framing
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]                       RFC 9112, 4
-# The last space may be missing: many servers leave it out together with the phrase.
+# Many servers leave the last space out together with the phrase.
 _LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?\r\n")
 
 
 class ResponseHead:
-    """A checked response head. Never changes: one may be the answer to many requests.
+    """A checked response head. Never changes: many requests may share one.
 
     Attributes
     ----------
@@ -24,15 +24,15 @@ class ResponseHead:
     reason : bytes
         May be empty.
     minor : int
-        0 for HTTP/1.0, 1 for HTTP/1.1 and above (RFC 9110, 2.5).
+        0 for HTTP/1.0, 1 for HTTP/1.1 and above. RFC 9110, 2.5
     fields : Fields
-        Its field lines, but for those that Connection lists.
+        Its field lines without those that Connection lists.
     framing : int
-        As `realproxy.http1.framing.response_framing` says.
+        See `realproxy.http1.framing.response_framing`.
     keeps_alive : bool
-        Whether the server lets the connection live on. RFC 9112, 9.3
+        Whether the server keeps the connection open. RFC 9112, 9.3
     passed_on : dict of int to bytes
-        What `realproxy.messages.headers` makes of it for clients, by the framing towards them.
+        A cache: the head for clients, by the framing of the body towards them.
     """
 
     __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")
@@ -41,29 +41,19 @@ class ResponseHead:
         self.status: Final = status
         self.reason: Final = reason
         self.minor: Final = minor
-        self.fields: Final = fields.without_listed()
+        self.fields: Final = fields.without_connection_options()
         self.framing: Final = response_framing(fields, minor, status, method)
-        self.keeps_alive: Final = lives_on(fields, minor)
+        self.keeps_alive: Final = is_persistent(fields, minor)
         self.passed_on: Final[dict[int | None, bytes]] = {}
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:
-    """Check and read the head that answers a request of `method`.
+    """Parse the head of a response to `method`, from the status line to the end of the empty line.
 
-    Parameters
-    ----------
-    head : bytes
-        From the status line up to the end of the empty line.
-    method : str
-        What is answered: an answer to HEAD has no body.
-
-    Raises
-    ------
-    Malformed
-        502.
+    Raises `Malformed` 502.
     """
     read = _read if len(head) <= SHORT else _read.__wrapped__
-    return read(head, "HEAD" if method == "HEAD" else "GET")  # no other method matters to the framing
+    return read(head, "HEAD" if method == "HEAD" else "GET")  # only HEAD matters for the framing
 
 
 @lru_cache(REMEMBERED)

@@ -1,4 +1,4 @@
-"""What the proxy changes in heads on their way through. RFC 9110, 7.6"""
+"""The heads that the proxy sends to upstreams and clients. RFC 9110, 7.6"""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from policies.reverse.forwarded import forwarded_element as forwarded_by
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
-"""What this proxy calls itself in Via and Cache-Status."""
+"""The name of this proxy in Via and Cache-Status."""
 SHORT = 300
-"""Characters: what is longer is not remembered for further requests."""
+"""Longer lines, in characters, are not cached for further requests."""
 MOST_PASSAGES = 10
-"""A request that was here so often goes in circles."""
+"""A request that has been here so often is in a loop."""
 
 VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
 # For this hop only. RFC 9110, 7.6.1; the credentials were for us. RFC 9110, 11.7.2
@@ -33,7 +33,7 @@ _REVERSE_DROPS = _REQUEST_DROPS | {
     b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
 }  # fmt: skip
 _REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
-# What the store asks by itself, in place of the client. RFC 9111, 4.3.1
+# The cache sends its own conditions in their place. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 _RANGE = frozenset({b"range", b"if-range"})
 _REFERER = frozenset({b"referer"})
@@ -41,7 +41,7 @@ _TRAILER_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"trailer"}
 
 
 def framing_line(framing: int) -> bytes:
-    """The field that says how long a body is, or that it comes in chunks."""
+    """The field line for a body of `framing` bytes, or in chunks."""
     return b"Transfer-Encoding: chunked\r\n" if framing == CHUNKED else b"Content-Length: %d\r\n" % framing
 
 
@@ -57,16 +57,14 @@ def upstream_request(
 
     Parameters
     ----------
-    head : RequestHead
-        What the client sent.
     host : bytes
-        The one Host.
+        For the Host field.
     client : str
-        The client's address for X-Forwarded-For.
+        The client's address for X-Forwarded-For and Forwarded.
     validators : sequence of (str, str), optional
-        Conditions that replace the client's own.
+        Condition fields that replace the client's.
     whole : bool
-        Whether to ask for all of it even if the client wants a part.
+        Whether to leave Range out, so that the upstream sends everything.
     """
     fields, drops = head.fields, _REVERSE_DROPS
     custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
@@ -85,7 +83,7 @@ def _provenance(
     client: str, host: bytes, scheme: bytes, origin: str | None, proto: str | None,
     custom: bytes | None, standard: bytes | None,
 ) -> bytes:  # fmt: skip
-    """The lines that say where a request comes from; they are mostly the same for many requests."""
+    """Via and the forwarding fields, which are the same for many requests of a client."""
     asked, element = host.decode("latin-1"), forwarded_by(client, host.decode("latin-1"), scheme.decode())
     lines = {
         "X-Forwarded-For": f"{custom.decode('latin-1')}, {client}" if custom else client,
@@ -110,22 +108,14 @@ def forward_request(
     parent: bytes | None = None,
     whole: bool = False,
 ) -> bytes:
-    """The head to send on from the forward side.
+    """The head of a forward request; see `upstream_request` for `client`, `validators` and `whole`.
 
     Parameters
     ----------
-    head : RequestHead
-        What the client sent.
     rules : HeaderRules
         What the origin may learn.
-    client : str
-        The client's address.
-    validators : sequence of (str, str), optional
-        Conditions that replace the client's own.
     parent : bytes or None
-        Field lines for a parent proxy that is asked in absolute-form; None if the origin is asked.
-    whole : bool
-        Whether to ask for all of it even if the client wants a part.
+        Further field lines for a parent proxy, which gets absolute-form; None for the origin.
     """
     fields, drops = head.fields, _forward_drops(rules.drops)
     added = VIA if rules.via else b""
@@ -140,14 +130,14 @@ def forward_request(
             drops |= _REFERER
     target = head.path
     if parent is not None:
-        # The last proxy of a chain asks for "*", the others for the URI as it came. RFC 9112, 3.2.4
+        # The last proxy of a chain sends "*", the others the URI as it came. RFC 9112, 3.2.4
         target = b"http://%b%b" % (head.authority, b"" if head.path == b"*" else head.path)
         added += parent
     return _request(head, target, head.authority, drops, added, validators, whole)
 
 
 def _listed(before: bytes | None, element: str) -> bytes:
-    """A list with one more element."""
+    """`before` with `element` appended."""
     return b"%b, %b" % (before, element.encode()) if before else element.encode()
 
 
@@ -173,7 +163,7 @@ def _request(
 
 
 def connect_via(head: RequestHead | None, rules: HeaderRules) -> bytes:
-    """The Via of a CONNECT to a parent; `head` asked for the tunnel, if HTTP did. RFC 9110, 7.6.3"""
+    """The Via line of a CONNECT to a parent; `head` is the client's CONNECT, if any. RFC 9110, 7.6.3"""
     if not rules.via:
         return b""
     before = head.fields.get(b"via") if head is not None else None
@@ -181,7 +171,7 @@ def connect_via(head: RequestHead | None, rules: HeaderRules) -> bytes:
 
 
 def via_count(fields: Fields) -> int:
-    """How often a request says to have come through a proxy of this kind."""
+    """How many proxies of this kind a request has passed, by its Via."""
     return sum(part.split()[-1:] == [PSEUDONYM] for part in fields.elements(b"via"))
 
 
@@ -191,45 +181,38 @@ def _date(second: int) -> bytes:
 
 
 def http_date() -> bytes:
-    """The present time as a Date value."""
+    """The value of Date for now."""
     return _date(int(time.time()))
 
 
 def connection_field(request: RequestHead, keep: bool) -> bytes:
-    """What a client must be told about its connection; nothing if it knows. RFC 9112, 9.3"""
+    """The Connection line for a client; empty if the default of its version applies. RFC 9112, 9.3"""
     if not keep:
         return b"Connection: close\r\n"
     return b"" if request.minor == 1 else b"Connection: keep-alive\r\n"
 
 
-def client_response(answer: ResponseHead, framing: int | None, added: bytes) -> bytes:
-    """The head to send to the client.
+def client_response(response: ResponseHead, framing: int | None, added: bytes) -> bytes:
+    """The head to send to the client, with the field lines `added`.
 
-    Parameters
-    ----------
-    answer : ResponseHead
-        What the upstream sent.
-    framing : int or None
-        Of the body towards the client; None leaves the origin's Content-Length alone, for answers
-        to HEAD and 304.
-    added : bytes
-        Further field lines.
+    `framing` is that of the body towards the client. None keeps the origin's Content-Length, for
+    responses to HEAD and for 304.
     """
-    start = answer.passed_on.get(framing)
+    start = response.passed_on.get(framing)
     if start is None:
-        start = answer.passed_on[framing] = _passed_on(answer, framing)
-    if answer.fields.get(b"date") is None and answer.status >= 200:  # RFC 9110, 6.6.1
+        start = response.passed_on[framing] = _passed_on(response, framing)
+    if response.fields.get(b"date") is None and response.status >= 200:  # RFC 9110, 6.6.1
         added += b"Date: %b\r\n" % http_date()
     return b"%b%b\r\n" % (start, added)
 
 
-def _passed_on(answer: ResponseHead, framing: int | None) -> bytes:
-    """What the client is told of an answer whenever it comes."""
-    kept = answer.fields.joined(HOP_BY_HOP if framing is None else _HOP_AND_LENGTH)
-    told = framing_line(framing) if framing is not None and framing >= CHUNKED else b""
-    return b"HTTP/1.1 %d %b\r\n%b%b%b" % (answer.status, answer.reason, kept, VIA, told)
+def _passed_on(response: ResponseHead, framing: int | None) -> bytes:
+    """The part of a response's head that is the same for all clients."""
+    kept = response.fields.joined(HOP_BY_HOP if framing is None else _HOP_AND_LENGTH)
+    length = framing_line(framing) if framing is not None and framing >= CHUNKED else b""
+    return b"HTTP/1.1 %d %b\r\n%b%b%b" % (response.status, response.reason, kept, VIA, length)
 
 
 def trailer_lines(trailer: Fields | None) -> bytes:
-    """The trailer section that goes on. RFC 9110, 6.5.1"""
+    """The lines of a trailer section that may be forwarded. RFC 9110, 6.5.1"""
     return trailer.joined(_TRAILER_DROPS) if trailer is not None else b""

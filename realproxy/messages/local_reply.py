@@ -1,4 +1,4 @@
-"""Answers of the proxy's own."""
+"""Replies that the proxy makes itself."""
 
 from __future__ import annotations
 
@@ -11,20 +11,10 @@ from realproxy.messages.headers import connection_field, http_date
 def local_reply(
     request: RequestHead | None, status: int, detail: str, keep: bool, added: bytes = b""
 ) -> bytes:
-    """A whole answer of the proxy's own, in plain text.
+    """A whole response in plain text, with `detail` behind the status in its body.
 
-    Parameters
-    ----------
-    request : RequestHead or None
-        What is answered; None if it could not be read.
-    status : int
-        Its status.
-    detail : str
-        One line for the reader; empty for the status alone.
-    keep : bool
-        Whether the connection lives on.
-    added : bytes
-        Further field lines.
+    `request` is None if it could not be read, `keep` tells whether the connection is kept open, and
+    `added` are further field lines.
     """
     try:
         phrase = HTTPStatus(status).phrase

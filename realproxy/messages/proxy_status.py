@@ -1,4 +1,4 @@
-"""Proxy-Status: what went wrong, said by who noticed it. RFC 9209"""
+"""Proxy-Status: which proxy failed a request, and how. RFC 9209"""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _OF_ERRNO = {
     errno.ENETUNREACH: "destination_ip_unroutable",
 }
 LONGEST = 200
-"""Characters of the details that are said."""
-_OTHERWISE = "proxy_internal_response"
+"""The longest ``details`` in characters."""
+_DEFAULT = "proxy_internal_response"
 
 
-def proxy_status(refusal: LocalReply) -> bytes:
-    """The field line for an answer of the proxy's own."""
-    fault = refusal.fault or (_OF_ERRNO.get(refusal.errno, "") if isinstance(refusal, UpstreamError) else "")
-    return _line(fault or _OF_END.get(refusal.end, _OTHERWISE), refusal.detail[:LONGEST])
+def proxy_status(reply: LocalReply) -> bytes:
+    """The field line for a reply of the proxy."""
+    fault = reply.fault or (_OF_ERRNO.get(reply.errno, "") if isinstance(reply, UpstreamError) else "")
+    return _line(fault or _OF_END.get(reply.end, _DEFAULT), reply.detail[:LONGEST])
 
 
 def unreadable(problem: str) -> bytes:
-    """The field line for an answer to what is no request."""
+    """The field line for the reply to a malformed request."""
     return _line("http_request_error", problem[:LONGEST])
 
 
 @lru_cache(maxsize=64)
 def relayed(status: int) -> bytes:
-    """The field line for an error that an upstream has answered with."""
+    """The field line for an error status from an upstream."""
     return _field({"received-status": status})
 
 

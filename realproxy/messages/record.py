@@ -1,6 +1,8 @@
-"""One request and what became of it: the record that goes through all phases and into the log."""
+"""The record of a request: all phases fill it in, then the log and the metrics read it."""
 
 from __future__ import annotations
+
+import time
 
 from realproxy.errors import Termination
 from realproxy.http1 import RequestHead
@@ -9,31 +11,31 @@ _DONE = Termination.DONE  # to name a member by its class is slow before Python 
 
 
 class RequestRecord:
-    """One request and what became of it.
+    """One request and its outcome.
 
     Attributes
     ----------
     client : str
-        IP address of the client; of the one behind the proxies that are trusted, if any is.
+        IP address of the client, as trusted proxies in front report it.
     head : RequestHead or None
         None if it could not be read.
     arrived, picked, asked, answered, ended : float
-        Seconds on the monotonic clock: the head was there, a worker took it, the request went
+        Seconds on the monotonic clock: the head had arrived, a worker took it, the request went
         upstream, the upstream's head came, the last byte was sent. 0 for what did not happen.
     connecting : float
-        Seconds spent on a connection to the upstream.
+        Seconds until there was a connection to the upstream.
     status : int
         Sent to the client; 0 if none was.
     sent : int
         Bytes of body sent to the client.
     received : int
-        Bytes that a tunnel brought from the client to its target.
+        Bytes that a tunnel carried from the client to its target.
     side : str
         ``reverse``, ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5`` or ``udp``.
     route : int or None
         Number of the route.
-    service, upstream : str
-        Empty if none was chosen.
+    service, upstream, user, trace : str
+        Empty if there is none; `user` after authentication, `trace` is the trace-id (W3C).
     fault : str
         The faults that were injected, joined by ``+``.
     attempts : int
@@ -45,11 +47,7 @@ class RequestRecord:
     end : Termination
         How it ended.
     detail : str
-        Why, if the proxy refused or gave up: the rule, or what went wrong.
-    user : str
-        Who has shown credentials; empty if nobody.
-    trace : str
-        Trace-id of the W3C; empty where none is followed.
+        The reason if the proxy refused or gave up: the rule, or the failure.
     """
 
     __slots__ = (
@@ -68,3 +66,9 @@ class RequestRecord:
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
         self.reused = False
         self.end = _DONE
+
+    def finish(self, termination: Termination, detail: str = "") -> None:
+        """End the request now. An empty `detail` keeps what was noted before."""
+        self.end, self.ended = termination, time.monotonic()
+        if detail:
+            self.detail = detail

@@ -1,43 +1,25 @@
-"""Addresses: as text, and as this proxy's own."""
+"""Addresses: how they are written, and which are this proxy's own."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
 
 from policies.addresses import IPAddress, meanings, plain_address
 
 Address = tuple[str, int]
-"""IP address (or a name that is yet to be resolved) and port."""
+"""IP address, or a name before it is resolved, and port."""
 
 
-class Detour(tuple[str, int]):
-    """An address that is not dialled but reached in another way; kept connections go by its name.
-
-    Attributes
-    ----------
-    dial : callable
-        Makes the connection; raises `UpstreamTrouble`.
-    """
-
-    dial: Callable[[], socket.socket]
-
-    @classmethod
-    def by(cls, name: str, port: int, dial: Callable[[], socket.socket]) -> Detour:
-        """One whose name no host has, so that no plain connection is taken for it."""
-        detour = cls((name, port))
-        detour.dial = dial
-        return detour
+def family_of(host: str) -> socket.AddressFamily:
+    """The address family of an IP address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def split_address(text: str) -> Address:
-    """Host and port of ``host:port``; IPv6 addresses stand in brackets.
+    """Host and port of ``host:port``, with IPv6 addresses in brackets.
 
-    Raises
-    ------
-    ValueError
-        If the port is missing or out of range.
+    Raises `ValueError` if the port is missing or out of range.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
@@ -49,9 +31,9 @@ _NOT_HERE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 
 
 def is_own(address: Address, own: Address) -> bool:
-    """Whether a resolved address leads to where this proxy listens, however it is written.
+    """Whether a connection to a resolved address would reach this proxy, which listens on `own`.
 
-    One that listens on 0.0.0.0 or :: listens on every address of this machine.
+    A proxy that listens on 0.0.0.0 or :: listens on every address of this machine.
     """
     if address[1] != own[1]:
         return False
@@ -62,17 +44,15 @@ def is_own(address: Address, own: Address) -> bool:
 
 
 def _is_here(host: IPAddress) -> bool:
-    """Whether an address is one of this machine's: if so, a socket can be bound to it.
+    """Whether an address is one of this machine's: only then can a socket be bound to it.
 
-    It is asked anew each time, for addresses come and go; that takes some microseconds.
+    Addresses come and go, so the result is not kept. The test takes some microseconds.
     """
     if host.is_loopback:
         return True
     try:
-        with socket.socket(
-            socket.AF_INET if host.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM
-        ) as sock:
+        with socket.socket(family_of(str(host)), socket.SOCK_DGRAM) as sock:
             sock.bind((str(host), 0))
-    except OSError as error:  # also if there are no descriptors: who cannot find out must not connect
+    except OSError as error:  # without descriptors nobody knows: then better no connection
         return error.errno not in _NOT_HERE
     return True

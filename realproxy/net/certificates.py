@@ -1,7 +1,4 @@
-"""The certificates that this proxy shows: read from files, chosen by the name that a client asks for.
-
-Threads. A `Certificates` never changes; a reload makes another one.
-"""
+"""The certificates that this proxy presents: read from files, chosen by the server name of the client."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from pathlib import Path
 
 from policies.bad_input import BadInput
 from policies.settings import Certificate
-from realproxy.net.tls import NamedTls, server_context
+from realproxy.net.tls import ServerTls, server_context
 
 # Object identifier of subjectAltName, 2.5.29.17, in DER. RFC 5280, 4.2.1.6
 _SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))
@@ -20,24 +17,10 @@ _SEQUENCE, _OCTETS, _OID, _EXTENSIONS, _DNS_NAME, _ADDRESS = 0x30, 0x04, 0x06, 0
 
 
 class Certificates:
-    """All certificates of a listener.
+    """All certificates of a listener. Never changes: a reload makes another one.
 
-    Parameters
-    ----------
-    settings : sequence of Certificate
-        The first is shown to clients that ask for no name, or for one that no certificate has.
-    where : str
-        What messages call the source of the settings.
-
-    Raises
-    ------
-    BadInput
-        If a file cannot be used, in one line.
-
-    Attributes
-    ----------
-    context : ssl.SSLContext
-        For `realproxy.net.tls.TlsSocket`.
+    A client that sends no server name, or an unknown one, gets the first. `context` is for a
+    `realproxy.net.tls.TlsSocket`. Raises `BadInput` if a file cannot be used.
     """
 
     def __init__(self, settings: Sequence[Certificate], where: str) -> None:
@@ -51,17 +34,17 @@ class Certificates:
         self.context = contexts[0]
         self.context.sni_callback = self._choose
 
-    def named(self, name: str) -> ssl.SSLContext:
-        """The context whose certificate has a name: exactly, or by a wildcard (RFC 9525, 6.3)."""
+    def context_for(self, name: str) -> ssl.SSLContext:
+        """The context for a server name, which matches exactly or by a wildcard (RFC 9525, 6.3)."""
         exact = self._by_name.get(name)
         return exact or self._by_name.get("*." + name.partition(".")[2]) or self.context
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         if name is not None:
             wanted = name.lower().removesuffix(".")
-            connection.context = self.named(wanted)
-            if isinstance(connection, NamedTls):
-                connection.asked_name = wanted
+            connection.context = self.context_for(wanted)
+            if isinstance(connection, ServerTls):
+                connection.sni = wanted
 
 
 def _load(certificate: Certificate, where: str, key: str) -> ssl.SSLContext:
@@ -94,7 +77,7 @@ def _check_file(path: str, kind: str, where: str, key: str) -> None:
 
 
 def names_in(pem: str) -> list[str]:
-    """The names and addresses of the first certificate in a PEM file (subjectAltName), lower case."""
+    """Names and addresses in the subjectAltName of a PEM file's first certificate, in lower case."""
     start = pem.index("-----BEGIN CERTIFICATE-----")
     end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
     der = ssl.PEM_cert_to_DER_cert(pem[start:end])
@@ -114,7 +97,7 @@ def names_in(pem: str) -> list[str]:
 
 
 def _items(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element in a row. ITU-T X.690, 8.1"""
+    """Tag and content of the elements of a DER sequence. ITU-T X.690, 8.1"""
     at = 0
     while at < len(der):
         tag, size, at = der[at], der[at + 1], at + 2

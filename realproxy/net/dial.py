@@ -1,7 +1,7 @@
-"""Connections: `connect` waits for one; a `Dial` is begun and finished in the thread of a `Loop`.
+"""Connecting: `connect` waits for a connection; a `Dial` makes one in the thread of an `EventLoop`.
 
-Threads. A `Dial` and its sockets belong to that thread. Names are looked up by the threads of
-the `Resolver`, which hand what they found back to it.
+Threads. A `Dial` and its sockets belong to that thread. The threads of the `Resolver` look names up
+and hand the addresses back to it.
 """
 
 from __future__ import annotations
@@ -13,103 +13,81 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Protocol
 
 from realproxy.errors import Termination, UpstreamError
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 from realproxy.net.resolver import Resolver, is_literal
-
-
-class Loop(Protocol):
-    """The thread in which dials happen, and what they ask of it; `call` may come from any thread."""
-
-    def call(self, function: Callable[[], None]) -> bool:
-        """Have the thread call something soon; returns False, and does not, once it has stopped."""
-
-    def at(self, when: float, function: Callable[[float], None]) -> None:
-        """Have something called with the time, not before `when` on the monotonic clock."""
-
-    def watch(self, sock: socket.socket, events: int, handler: Callable[[int, float], None]) -> None:
-        """Have the handler called with the events of a socket, and the time."""
-
-    def forget(self, sock: socket.socket) -> None:
-        """Wait for nothing of a socket any more; comes before its close."""
+from realproxy.runtime.event_loop import EventLoop, Timer
 
 
 class AsyncResolver:
-    """Names to addresses, without holding up the thread of a loop.
+    """Looks names up without blocking the thread of a loop; belongs to that thread."""
 
-    Parameters
-    ----------
-    loop : Loop
-        Whose thread asks, and is told.
-    resolver : Resolver
-        Looks up.
-    """
-
-    def __init__(self, loop: Loop, resolver: Resolver) -> None:
+    def __init__(self, loop: EventLoop, resolver: Resolver) -> None:
         self._loop, self._resolver = loop, resolver
 
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
-        """Have `found` called in that thread with where an address leads; empty if too late."""
+        """Call `found` once with the addresses of a target; with none if the look-up takes too long."""
         host, port = address
         if is_literal(host):
             found([address])
             return
-        told = False
+        done = False
 
-        def tell(addresses: list[str]) -> None:
-            nonlocal told
-            if not told:
-                told = True
+        def finish(addresses: list[str]) -> None:
+            nonlocal done
+            if not done:
+                done = True
+                timer.cancel()
                 found([(ip, port) for ip in addresses])
 
-        self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: tell([]))
-        self._resolver.resolve_async(host, lambda addresses: self._loop.call(lambda: tell(addresses)))
+        timer = self._loop.at(time.monotonic() + self._resolver.timeout, lambda _: finish([]))
+        self._resolver.resolve_async(host, lambda addresses: self._loop.call(lambda: finish(addresses)))
 
 
 class Dial:
-    """One connection that is being made to the first of several addresses that answers.
+    """Makes one connection: to the first of several addresses that answers.
 
     Parameters
     ----------
-    loop : Loop
-        Whose thread does it, and calls this.
-    addresses : sequence of Address
-        Resolved.
+    loop : EventLoop
+        All methods and both callbacks run in its thread.
     timeout : float
-        Seconds for each.
+        Seconds for each address.
     connected : callable
         Takes the socket, which does not block.
     failed : callable
-        Takes the reason. Either is called once, unless the dial is cancelled.
+        Takes the reason. One of the two is called once, perhaps during `start`, unless the dial is cancelled.
     """
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         addresses: Sequence[Address],
         timeout: float,
         connected: Callable[[socket.socket], None],
         failed: Callable[[str], None],
     ) -> None:
-        self._loop, self._left, self._timeout = loop, list(addresses), timeout
+        self._loop, self._addresses, self._timeout = loop, list(addresses), timeout
         self._connected, self._failed = connected, failed
         self._sock: socket.socket | None = None
+        self._timer: Timer
         self._reason = "its name leads nowhere"
-        self._next()
+
+    def start(self) -> None:
+        """Try the first address."""
+        self._try_next()
 
     def cancel(self) -> None:
-        """Give up; nobody is told."""
+        """Give up; neither callback is called."""
         if self._sock is not None:
-            self._loop.forget(self._sock)
+            self._release(self._sock)
             self._sock.close()
             self._sock = None
 
-    def _next(self) -> None:
-        while self._left:
-            host, port = self._left.pop(0)
+    def _try_next(self) -> None:
+        while self._addresses:
+            host, port = self._addresses.pop(0)
             try:
                 sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
             except OSError as error:
@@ -119,39 +97,41 @@ class Dial:
             code = sock.connect_ex((host, port))
             if code in (0, errno.EINPROGRESS):
                 self._sock = sock
-                self._loop.watch(sock, select.EPOLLOUT, lambda *_: self._settled())
-                self._loop.at(time.monotonic() + self._timeout, partial(self._late, sock))
+                self._loop.watch(sock, select.EPOLLOUT, self._finish)
+                self._timer = self._loop.at(time.monotonic() + self._timeout, self._time_out)
                 return
             sock.close()
             self._reason = os.strerror(code).lower()
         self._failed(self._reason)
 
-    def _settled(self) -> None:
+    def _finish(self, _events: int, _now: float) -> None:
         sock = self._sock
         assert sock is not None
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._reason = os.strerror(code).lower()
-            self._try_another()
+            self._fail(os.strerror(code).lower())
             return
-        self._loop.forget(sock)
+        self._release(sock)
         self._sock = None
-        with contextlib.suppress(OSError):  # it is gone again, which its first event will tell
+        with contextlib.suppress(OSError):  # the connection has ended, as its first event will show
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected(sock)
 
-    def _late(self, sock: socket.socket, _: float) -> None:
-        if self._sock is sock:
-            self._reason = "no connection in time"
-            self._try_another()
+    def _time_out(self, _now: float) -> None:
+        self._fail("no connection in time")
 
-    def _try_another(self) -> None:
+    def _fail(self, reason: str) -> None:
+        self._reason = reason
         self.cancel()
-        self._next()
+        self._try_next()
+
+    def _release(self, sock: socket.socket) -> None:
+        self._loop.forget(sock)
+        self._timer.cancel()
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """A connected socket to the first address that answers; raises `UpstreamError` 502 or 504.
+    """Connect to the first address that answers.
 
     Parameters
     ----------
@@ -159,14 +139,18 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
         Resolved.
     timeout : float
         Seconds for each.
+
+    Raises
+    ------
+    UpstreamError
+        502 if none can be reached, 504 if the last one does not answer in time, 503 without descriptors.
     """
-    trouble = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
+    failure: UpstreamError | None = None
     for host, port in addresses:
         try:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:  # no descriptors
-            reason = (error.strerror or str(error)).lower()
-            raise UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}") from None
+            sock = socket.socket(family_of(host))
+        except OSError as error:
+            raise no_socket(error) from None
         try:
             sock.settimeout(max(timeout, 0.001))
             sock.connect((host, port))
@@ -174,13 +158,38 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except TimeoutError:
             detail = f"no connection to {host}:{port} in time"
-            trouble = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
+            failure = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            trouble = UpstreamError(
-                502, Termination.UPSTREAM_UNREACHABLE, f"{host}:{port}: {reason}", errno=error.errno or 0
-            )
+            detail = f"{host}:{port}: {(error.strerror or str(error)).lower()}"
+            code = error.errno or 0
+            failure = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, errno=code)
         else:
             return sock
         sock.close()
-    raise trouble
+    raise failure or UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
+
+
+def start_connect(address: Address) -> tuple[socket.socket, int]:
+    """Begin a connection to a resolved address without waiting for it.
+
+    Returns
+    -------
+    tuple of socket.socket and int
+        The socket, which does not block, and the errno if the connection has failed at once, else 0.
+        A later failure shows when the socket becomes writable.
+
+    Raises
+    ------
+    OSError
+        If there are no descriptors.
+    """
+    sock = socket.socket(family_of(address[0]))
+    sock.setblocking(False)
+    code = sock.connect_ex(address)
+    return sock, 0 if code == errno.EINPROGRESS else code
+
+
+def no_socket(error: OSError) -> UpstreamError:
+    """The proxy has no descriptor for a connection to an upstream."""
+    reason = (error.strerror or str(error)).lower()
+    return UpstreamError(503, Termination.OVERLOADED, f"no socket: {reason}")

@@ -11,7 +11,7 @@ import struct
 from policies.bad_input import BadInput
 
 BACKLOG = 1024
-"""Clients that the kernel holds while none are accepted."""
+"""Connections that wait in the kernel to be accepted."""
 _SO_ATTACH_FILTER = 26
 _NO_SYN = b"".join(
     struct.pack("=HBBI", *instruction)
@@ -22,23 +22,13 @@ _NO_SYN = b"".join(
         (0x06, 0, 0, 0xFFFFFFFF),
     )
 )
-"""A socket filter (Linux, classic BPF) that lets all packets pass but those that ask for a connection."""
+"""A socket filter (Linux, classic BPF) that drops packets which ask for a new connection."""
 
 
 def listen(text: str, where: str, key: str = "listen") -> socket.socket:
-    """A listening TCP socket.
+    """A listening TCP socket for ``host:port``; an empty host is 127.0.0.1.
 
-    Parameters
-    ----------
-    text : str
-        ``host:port``; an empty host is 127.0.0.1.
-    where, key : str
-        What messages call the source of the settings, and the key in them.
-
-    Raises
-    ------
-    BadInput
-        If it cannot listen there.
+    Raises `BadInput`, with the source and the key of the setting, if the proxy cannot listen there.
     """
     host, port = host_of(text), text.rpartition(":")[2]
     try:
@@ -59,13 +49,13 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
 
 
 def refuse_new_connections(listener: socket.socket) -> None:
-    """Have the kernel complete no further connection, so that none is cut off when the listener is closed.
+    """Have the kernel complete no more connections, so that closing the listener resets none.
 
-    Who asks for one is not answered, asks again after a second, and is refused by then.
+    A client that connects now gets no reply. It tries again after a second; then it is refused.
     """
     program = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
     filled = struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(program))
-    with contextlib.suppress(OSError):  # a kernel without filters: who comes just now is cut off
+    with contextlib.suppress(OSError):  # without filters, connections of this moment are reset
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filled)
 
 
@@ -75,7 +65,7 @@ def host_of(text: str) -> str:
 
 
 def url_of(address: tuple[str, int], scheme: str = "http") -> str:
-    """Where a listening address can be reached from this machine, such as ``http://127.0.0.1:8080``."""
+    """A URL that reaches a listening address from this machine, such as ``http://127.0.0.1:8080``."""
     host, port = address
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

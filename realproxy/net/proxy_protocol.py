@@ -1,8 +1,8 @@
-"""The PROXY protocol without I/O: who a connection comes from, said by the proxy in front.
+"""The PROXY protocol without I/O: a header in which the proxy in front names the client.
 
 "The PROXY protocol, versions 1 & 2", W. Tarreau, haproxy.org/download/3.0/doc/proxy-protocol.txt;
-its sections are named beside the checks. A header is believed only from an address that the
-settings name, and is then demanded: to guess would let clients name themselves (section 2).
+comments give its sections. Only peers that the settings name may send a header, and they must:
+a guess would let clients choose their own address (section 2).
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import re
 from dataclasses import dataclass
 
 from policies.settings import ProxyProtocol
-
-Endpoint = tuple[str, int]
-"""IP address and port."""
+from realproxy.net.address import Address
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 V1_MOST = 107
-"""Bytes of a version 1 header with its CRLF, at most. Section 2.1"""
+"""The longest header of version 1 in bytes, with its CRLF. Section 2.1"""
 V2_MOST = 4096
-"""Bytes of a version 2 header that are read; the specification leaves the bound to the receiver."""
+"""The longest header of version 2 in bytes; the specification leaves the limit to the receiver."""
 
 # "PROXY" SP ("TCP4" | "TCP6") SP source SP destination SP source-port SP destination-port CRLF. Section 2.1
 _V1 = re.compile(
@@ -36,7 +34,7 @@ _CRC32C = 3
 
 
 class BadHeader(ValueError):
-    """What has arrived is no PROXY protocol header: the connection must be closed."""
+    """The data is no PROXY protocol header: the connection must be closed."""
 
 
 @dataclass(frozen=True)
@@ -46,32 +44,19 @@ class Header:
     Parameters
     ----------
     size : int
-        Bytes of it; what follows belongs to the connection.
-    source : Endpoint or None
-        Who the client is; None if that is who the connection comes from.
+        Its bytes.
+    source : Address or None
+        The client; None if the client is the peer itself.
     """
 
     size: int
-    source: Endpoint | None
+    source: Address | None
 
 
 def read_header(data: bytes) -> Header | None:
-    """Read the header at the front of what has arrived.
+    """The header at the start of a connection's data; None if it is not complete yet.
 
-    Parameters
-    ----------
-    data : bytes
-        From the beginning of the connection.
-
-    Returns
-    -------
-    Header or None
-        None if it is not whole yet.
-
-    Raises
-    ------
-    BadHeader
-        If it can never become one.
+    Raises `BadHeader` if the data can never become one.
     """
     if data.startswith(SIGNATURE[: len(data)]) and data[:1] != b"P":
         return _read_v2(data)
@@ -145,7 +130,7 @@ def _check_entries(header: bytes, at: int) -> None:
 
 
 def crc32c(data: bytes) -> int:
-    """The Castagnoli checksum (RFC 3720, B.4), bit by bit: headers are short, and few carry one."""
+    """The Castagnoli checksum (RFC 3720, B.4), bit by bit: headers are short, and few contain one."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -159,8 +144,8 @@ def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return str(mapped or address)
 
 
-def _pair(source: Endpoint, target: Endpoint) -> tuple[int, bytes, bytes]:
-    """The IP version of a connection, and both its addresses in that version."""
+def _pair(source: Address, target: Address) -> tuple[int, bytes, bytes]:
+    """The IP version of a connection, and both addresses packed in that version."""
     ends = [
         ipaddress.ip_address(_text(ipaddress.ip_address(host.partition("%")[0])))
         for host, _ in (source, target)
@@ -171,15 +156,8 @@ def _pair(source: Endpoint, target: Endpoint) -> tuple[int, bytes, bytes]:
     return 6, wide[0], wide[1]
 
 
-def header_v1(source: Endpoint, target: Endpoint) -> bytes:
-    """The line that tells the next server who the client is.
-
-    Parameters
-    ----------
-    source : Endpoint
-        The client.
-    target : Endpoint
-        What it connected to.
+def header_v1(source: Address, target: Address) -> bytes:
+    """A header of version 1 for a connection that a client made from `source` to `target`.
 
     Examples
     --------
@@ -191,8 +169,8 @@ def header_v1(source: Endpoint, target: Endpoint) -> bytes:
     return f"PROXY TCP{version} {hosts} {source[1]} {target[1]}\r\n".encode()
 
 
-def header_v2(source: Endpoint, target: Endpoint) -> bytes:
-    """The same in the binary form of version 2."""
+def header_v2(source: Address, target: Address) -> bytes:
+    """A header of version 2, which is binary."""
     version, one, other = _pair(source, target)
     addresses = one + other + source[1].to_bytes(2) + target[1].to_bytes(2)
     family = (_INET if version == 4 else _INET6) << 4 | _STREAM
@@ -201,17 +179,11 @@ def header_v2(source: Endpoint, target: Endpoint) -> bytes:
 
 WRITERS = {"v1": header_v1, "v2": header_v2}
 LOCAL = {"v1": b"PROXY UNKNOWN\r\n", "v2": SIGNATURE + bytes((0x20 | _LOCAL, 0, 0, 0))}
-"""For connections that a proxy makes for itself, such as health checks."""
+"""Headers for connections that the proxy makes for itself, such as health checks."""
 
 
 class TrustedPeers:
-    """Who is believed about whom a connection comes from.
-
-    Parameters
-    ----------
-    settings : ProxyProtocol or None
-        Nobody without it.
-    """
+    """The set of hosts that must send a header; empty without settings."""
 
     def __init__(self, settings: ProxyProtocol | None) -> None:
         self._networks = (

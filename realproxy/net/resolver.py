@@ -1,8 +1,8 @@
 """Names to addresses, with a time limit: the system's resolver has none.
 
-Threads. A look-up that hangs cannot be ended, only left alone: it runs in a thread of this file's
-pool, and who asked waits no longer than he wants to. `_lock` guards the pool's numbers, the look-ups
-under way and those that are remembered. All that ask for one name share one look-up.
+Threads. A look-up that hangs cannot be ended. So each runs in a thread of the resolver's pool, and
+its callers wait only as long as they choose. Callers that ask for the same name share one look-up.
+`_lock` guards the number of threads and the table of look-ups, both running and cached.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from realproxy.errors import Termination, UpstreamError
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 
 THREADS = 16
-"""Look-ups at once; more wait for one of these."""
+"""Look-ups at once; further ones are queued."""
 WAITING = 1024
-"""Look-ups that may wait for a thread."""
+"""Look-ups that may be queued."""
 REMEMBERED = 1.0
-"""Seconds that an answer is used again. The system does not say how long it may be."""
+"""Seconds for which a result is cached; the system does not tell its time to live."""
 SOON = 0.1
-"""Seconds for which what is known must still be known for `is_cached`."""
+"""Seconds for which a result must remain cached to count in `is_cached`."""
 MOST_REMEMBERED = 4096
 IDLE = 10.0
-"""Seconds without work after which a thread ends."""
+"""Seconds after which a thread without work ends."""
 
 
 class _Lookup:
-    """One look-up, and who waits for it."""
+    """One look-up, running or cached."""
 
     __slots__ = ("addresses", "callbacks", "done", "until")
 
@@ -45,16 +45,16 @@ class _Lookup:
 
 @lru_cache(1024)
 def is_literal(host: str) -> bool:
-    """Whether `host` is an IP address as it is usually written, which needs no look-up."""
+    """Whether `host` is an IP address in its usual form, which needs no look-up."""
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        socket.inet_pton(family_of(host), host)
     except (OSError, ValueError):
         return False
     return True
 
 
-def read_address(host: str) -> str | None:
-    """The IP address that `host` is, however the system lets it be written (``127.1``); None for a name."""
+def parse_ip(host: str) -> str | None:
+    """The IP address that `host` is in any form the system accepts (``127.1``); None for a name."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
@@ -63,13 +63,7 @@ def read_address(host: str) -> str | None:
 
 
 class Resolver:
-    """Looks names up in threads of its own.
-
-    Parameters
-    ----------
-    timeout : float
-        Seconds that `resolve` waits.
-    """
+    """Looks names up in its own threads; `resolve` waits `timeout` seconds at most."""
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
@@ -81,16 +75,14 @@ class Resolver:
 
     @property
     def threads(self) -> int:
-        """Threads that are there now."""
+        """The present number of threads."""
         return self._threads
 
     def resolve(self, address: Address) -> list[Address]:
-        """The IP addresses that a target leads to.
+        """The IP addresses of a target, at least one.
 
-        Raises
-        ------
-        UpstreamError
-            502 if there is none, 504 if the answer takes too long.
+        Raises `UpstreamError`: 502 if there is none, 504 after the timeout, 503 if too many look-ups
+        wait or the proxy stops.
         """
         host = address[0]
         if is_literal(host):
@@ -104,7 +96,7 @@ class Resolver:
         return self.found(address, lookup.addresses)
 
     def is_cached(self, host: str) -> bool:
-        """Whether `resolve` will answer at once, now and for a moment to come."""
+        """Whether `resolve` need not wait, now and for the next `SOON` seconds."""
         if is_literal(host):
             return True
         lookup = self._known.get(host)
@@ -113,12 +105,8 @@ class Resolver:
     def resolve_async(self, host: str, callback: Callable[[list[str]], object]) -> None:
         """Look a name up without waiting.
 
-        Parameters
-        ----------
-        host : str
-            A name or an address.
-        callback : callable
-            Gets the addresses, none if there are none; called by any thread, perhaps at once.
+        `callback` gets the addresses, none if the look-up fails. Any thread may call it, also the
+        caller's before this returns.
         """
         if is_literal(host):
             callback([host])
@@ -135,7 +123,7 @@ class Resolver:
         callback(lookup.addresses)
 
     def found(self, address: Address, addresses: list[str]) -> list[Address]:
-        """What was found for `address`; raises `UpstreamError` 502 if that is nothing."""
+        """The addresses with the port of `address`; raises `UpstreamError` 502 if there are none."""
         host, port = address
         if not addresses:
             detail = f"cannot resolve {host}"
@@ -143,14 +131,14 @@ class Resolver:
         return [(found, port) for found in addresses]
 
     def stop(self) -> None:
-        """Take no more, let the threads end, and nobody wait for one that hangs in the system."""
+        """Accept no more look-ups, let the threads end, and release all callers that wait."""
         with self._lock:
             if self._stopped:
                 return
             self._stopped = True
             threads = self._threads
             for lookup in self._known.values():
-                lookup.done.set()  # who still waits is told that there is nothing
+                lookup.done.set()  # their callers find no address
         with contextlib.suppress(queue.Full):
             for _ in range(threads):
                 self._queue.put_nowait(None)
@@ -205,7 +193,7 @@ class Resolver:
                 host = None
             with self._lock:
                 if host is None and not self._stopped and not self._queue.empty():
-                    continue  # it came just now, for a thread that seemed to be idle
+                    continue  # queued just now, when this thread still counted as idle
                 self._threads -= host is None
             return host
 
@@ -215,7 +203,7 @@ def _stopping() -> UpstreamError:
 
 
 def look_up(host: str) -> list[str]:
-    """The addresses of a name, as the system says; none if it knows none. May take long."""
+    """The addresses that the system knows for a name, perhaps none; may take long."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):

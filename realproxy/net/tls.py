@@ -1,43 +1,36 @@
 """TLS on a socket that is used like any other.
 
-A `TlsSocket` keeps what the rest of the proxy relies on: kernel time limits, MSG_DONTWAIT, one
-owner at a time, and a descriptor for epoll. `ssl.SSLSocket` has none of the first two. So that no
-event is missed, every read takes out all that has been decrypted: when `recv` would block, nothing
-is left inside that epoll could not see.
-
-Owner: as of the socket that it stands for; see `realproxy.downstream.connection` and
-`realproxy.upstream.pool`.
+A `TlsSocket` keeps what the rest of the proxy relies on: time limits of the kernel, MSG_DONTWAIT, one
+owner at a time, and a descriptor for epoll. `ssl.SSLSocket` has neither of the first two. Each read
+takes out everything that is decrypted: when `recv` would block, no data is left that epoll cannot
+see. The owner of a `TlsSocket` is the owner of its connection.
 """
 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
+import time
 from typing import Any
 
 RECORD = 16 * 2**10
-"""Bytes of a TLS record's text, at most (RFC 8446, 5.1)."""
+"""The largest plaintext of a TLS record in bytes (RFC 8446, 5.1)."""
 RAW = 64 * 2**10
 """Bytes read from the network at once."""
 CHUNK = 64 * 2**10
-"""Bytes encrypted at once, and held at most if the network does not take them."""
+"""Bytes encrypted at once; as many are held while the network does not take them."""
 
 
 class Truncated(ConnectionError):
-    """The connection ended without a close_notify: what was read may not be all (RFC 8446, 6.1)."""
+    """The connection ended without a close_notify: data may be missing (RFC 8446, 6.1)."""
 
 
-class NamedTls(ssl.SSLObject):
-    """The server's side of a connection.
+class ServerTls(ssl.SSLObject):
+    """The server's side of a connection; `sni` is the server name from the client (RFC 6066, 3)."""
 
-    Attributes
-    ----------
-    asked_name : str
-        What the client asked for (SNI, RFC 6066, 3); empty if it named nothing.
-    """
-
-    asked_name = ""
+    sni = ""
 
 
 class TlsSocket(socket.socket):
@@ -46,16 +39,16 @@ class TlsSocket(socket.socket):
     Parameters
     ----------
     sock : socket.socket
-        It is taken over: its descriptor is this one's.
+        Gives its descriptor away and is not usable afterwards.
     context : ssl.SSLContext
-        With the certificates.
+        For the side that this is.
     server_name : str, optional
-        For a client: the name that the server must prove. Without it this is the server.
+        On the client's side, the name that the server must prove. Without it this is the server.
 
     Attributes
     ----------
     abrupt : bool
-        Whether the close must not look like a proper end.
+        Whether to close without a close_notify, so that the other side sees an error.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str | None = None) -> None:
@@ -64,16 +57,16 @@ class TlsSocket(socket.socket):
         self._tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
         )
-        self._text = b""  # decrypted, not asked for yet
-        self._unsent = memoryview(b"")  # encrypted, not taken by the network yet
-        self._taken = 0  # bytes of text in it that the caller does not know to be sent
+        self._text = b""  # decrypted, not read yet
+        self._unsent = memoryview(b"")  # encrypted, not sent yet
+        self._taken = 0  # bytes of plaintext in it; the caller does not know yet that they are accepted
         self._secured = self._ended = self._notified = False
         self.abrupt = False
 
     @property
-    def asked_name(self) -> str:
-        """What the client asked for, in lower case; empty if it named nothing."""
-        return self._tls.asked_name if isinstance(self._tls, NamedTls) else ""
+    def sni(self) -> str:
+        """The server name from the client, in lower case; empty without one."""
+        return self._tls.sni if isinstance(self._tls, ServerTls) else ""
 
     @property
     def version(self) -> str | None:
@@ -83,17 +76,9 @@ class TlsSocket(socket.socket):
     # --- the handshake --------------------------------------------------------------------------
 
     def handshake(self) -> bool:
-        """Do what can be done without waiting.
+        """Go on without waiting; True once it is complete, False if more data must arrive first.
 
-        Returns
-        -------
-        bool
-            Whether it is complete; if not, more must arrive first.
-
-        Raises
-        ------
-        OSError
-            If it has failed, such as `ssl.SSLError`.
+        Raises `OSError`, such as `ssl.SSLError`, if the handshake has failed.
         """
         while True:
             try:
@@ -105,7 +90,7 @@ class TlsSocket(socket.socket):
                 except BlockingIOError:
                     return False
             except OSError:
-                self._flush_some()  # the alert that says why
+                self._flush_some()  # the alert with the reason
                 raise
             else:
                 self._flush_some()
@@ -113,24 +98,19 @@ class TlsSocket(socket.socket):
                 return True
 
     def feed(self, data: bytes) -> None:
-        """Take what somebody has read from the network before."""
+        """Add data that was read from the network before this socket existed."""
         self._incoming.write(data)
 
     def recv_raw(self, size: int, flags: int = 0) -> bytes:
-        """What arrives on the network, as it is."""
+        """Data from the network without decryption."""
         return super().recv(size, flags)
 
     # --- reading --------------------------------------------------------------------------------
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """What has arrived, all of it, even if that is more than `size`; empty at a proper end.
+        """All data that has arrived, even if that is more than `size`; empty after a close_notify.
 
-        Raises
-        ------
-        BlockingIOError
-            If nothing comes in time.
-        Truncated
-            If the connection ends as an attacker could end it.
+        Raises `BlockingIOError` if nothing comes in time, `Truncated` without a close_notify.
         """
         text = self._take()
         while not text and not self._ended:
@@ -142,7 +122,7 @@ class TlsSocket(socket.socket):
         return text
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        """The same into memory; what does not fit is kept for the next read."""
+        """Read into memory; data that does not fit is kept for the next read."""
         view = memoryview(buffer)
         text = self.recv(len(view), flags)
         fits = min(len(text), len(view))
@@ -151,12 +131,12 @@ class TlsSocket(socket.socket):
         return fits
 
     @property
-    def has_text(self) -> bool:
-        """Whether something is decrypted that nobody has taken: the network says nothing more of it."""
+    def has_plaintext(self) -> bool:
+        """Whether decrypted data waits inside, which no event of the descriptor will report."""
         return bool(self._text)
 
-    def has_news(self) -> bool:
-        """Whether a read would not wait: of what arrives, some is for TLS alone, such as session tickets."""
+    def is_readable(self) -> bool:
+        """Whether a read would not wait. Data for TLS alone, such as session tickets, does not count."""
         try:
             self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -166,7 +146,7 @@ class TlsSocket(socket.socket):
         return True
 
     def _take(self) -> bytes:
-        """All that is decrypted or can be."""
+        """Everything that can be decrypted now."""
         pieces = [self._text] if self._text else []
         self._text = b""
         incoming, tls = self._incoming, self._tls
@@ -180,9 +160,9 @@ class TlsSocket(socket.socket):
         except ssl.SSLZeroReturnError:
             self._ended = True
         except ssl.SSLError:
-            if not pieces:  # else it is met again by the next read
+            if not pieces:  # otherwise the next read raises it again
                 raise
-        if self._outgoing.pending:  # such as the answer to a key update
+        if self._outgoing.pending:  # such as the reply to a key update
             self._flush_some()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -195,13 +175,10 @@ class TlsSocket(socket.socket):
     # --- writing --------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        """Send some of `data`; returns how many bytes of it need not be offered again.
+        """Send some of `data`; returns how many bytes are done.
 
-        Raises
-        ------
-        BlockingIOError
-            If the network takes no more now. The same data must be offered again: some of it is
-            encrypted already.
+        Raises `BlockingIOError` if the network takes no more now. Offer the same data again then, as
+        some of it is already encrypted.
         """
         self._flush(flags)
         if self._taken:
@@ -229,40 +206,66 @@ class TlsSocket(socket.socket):
             self._unsent = self._unsent[super().send(self._unsent, flags) :]
 
     def _flush_some(self) -> None:
-        with contextlib.suppress(OSError):  # what is left goes before the next write
+        with contextlib.suppress(OSError):  # the rest goes before the next write
             self._flush(socket.MSG_DONTWAIT)
 
     # --- the end --------------------------------------------------------------------------------
 
     def shutdown(self, how: int, /) -> None:
-        """As of any socket; the other side is told properly that nothing more comes.
+        """Shut down a direction; SHUT_WR sends close_notify first.
 
-        To break both directions off (SHUT_RDWR) is allowed to any thread, and tells nothing.
+        Any thread may call this with SHUT_RDWR, which sends nothing.
         """
         if how == socket.SHUT_WR:
             self._notify()
         super().shutdown(how)
 
     def close(self) -> None:
-        """Close; properly, unless `abrupt`."""
+        """Close, with a close_notify unless `abrupt`."""
         if self.fileno() >= 0 and not self.abrupt:
             self._notify()
         super().close()
 
     def _notify(self) -> None:
-        """Send close_notify, once."""
+        """Send close_notify once."""
         if self._secured and not self._notified:
             self._notified = True
-            with contextlib.suppress(ssl.SSLError):  # it is sent; the other side's is not waited for
+            with contextlib.suppress(ssl.SSLError):  # do not wait for the close_notify of the other side
                 self._tls.unwrap()
             self._flush_some()
 
 
+def shake_hands(sock: TlsSocket, deadline: float) -> None:
+    """Wait for a handshake, until `deadline` on the monotonic clock.
+
+    Raises `TimeoutError` after the deadline, another `OSError` if the handshake fails.
+    """
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    while not sock.handshake():
+        if not poller.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+            raise TimeoutError
+
+
 def server_context() -> ssl.SSLContext:
-    """A context for accepting connections, without a certificate yet."""
+    """A context for the server's side, without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.sslobject_class = NamedTls
+    context.sslobject_class = ServerTls
     context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def client_context(authorities: str | None, *, verify: bool = True) -> ssl.SSLContext:
+    """A context for the client's side; `authorities` is a PEM file, by default the system's.
+
+    Raises `OSError` if the file cannot be read, `ssl.SSLError` if it holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=authorities)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context

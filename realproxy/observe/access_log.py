@@ -1,11 +1,10 @@
-"""The access log: one line an exchange, written by a thread of its own.
+"""The access log: one line for each request, written by a thread of its own.
 
-Threads. Who has served a request only appends to a deque, so that no disk can hold up or fail it;
-the log thread formats, writes, owns the file and closes it. While there are lines it looks for more every
-`FLUSH` seconds and need not be woken; when there are none it waits until it is. If it falls too far
-behind, lines are dropped and counted; so are those that it still has when a stop has waited long
-enough for it, which are taken away from it. The file may be renamed at any time, as log rotation does: the
-thread looks once a second, and when told to, whether the name still is that of the file it has open.
+Threads. A thread that has served a request only appends the record to a deque, so no disk can delay
+or fail it. The log thread formats and writes the lines, and owns the file. It writes every `FLUSH`
+seconds while there are lines, and otherwise sleeps until it is woken. Lines are dropped and counted
+if too many wait, or if the log thread has not written them `CLOSE_PATIENCE` after a stop. Log rotation
+may rename the file at any time: the log thread checks the name once a second, and when told to.
 """
 
 from __future__ import annotations
@@ -25,62 +24,52 @@ from realproxy.observe.log_format import format_combined, format_json
 MOST_WAITING = 100_000
 """Lines that may wait to be written."""
 CLOSE_PATIENCE = 5.0
-"""Seconds that a stop waits for a disk that hangs."""
+"""Seconds that a stop waits for the log thread, whose disk may hang."""
 AT_ONCE = 1000
-"""Lines that are written at once."""
+"""Lines that one write takes at most."""
 FLUSH = 0.02
-"""Seconds that a line waits for company. Not long, so that no great heap of lines holds up the others."""
-LOOK = 1.0
-"""Seconds after which the name of the file is looked up again."""
+"""Seconds between two writes. More lines at once would delay requests: formatting holds the interpreter."""
+CHECK = 1.0
+"""Seconds between two checks of the file's name."""
 IDLE = 60.0
-"""Seconds that the thread waits to be woken."""
+"""Seconds that the thread sleeps if nobody wakes it."""
 
 
-class Order(Enum):
-    """What the log thread is told between lines."""
+class _Order(Enum):
+    """An order to the log thread, which takes effect between two lines."""
 
-    REOPEN = "look for the file again"
-    END = "write what is there, and end"
+    REOPEN = "check the file's name"
+    END = "write the lines before this, and end"
 
 
 class AccessLog:
-    """Writes exchanges to a file.
-
-    Parameters
-    ----------
-    settings : policies.settings.Log
-        Its table.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
+    """Writes records to a file; raises `OSError` if the file cannot be opened.
 
     Attributes
     ----------
     dropped : int
-        Lines that were lost, or that nobody can tell to be written.
+        Lines that are lost, or may be.
     """
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
-        self._waiting: deque[RequestRecord | Order] = deque()
+        self._waiting: deque[RequestRecord | _Order] = deque()
         self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._asleep = False
         self._path = None if settings.file == "-" else settings.file
         self._fd = os.dup(sys.stdout.fileno()) if self._path is None else _open(self._path)
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._torn = False
         self.dropped = 0
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
         self._thread.start()
 
-    def write(self, exchange: RequestRecord) -> None:
-        """Queue a line for an exchange that has ended; never waits, never fails."""
+    def write(self, record: RequestRecord) -> None:
+        """Queue the line of a request that has ended; never waits, never fails."""
         waiting = self._waiting
         if len(waiting) < MOST_WAITING:
-            waiting.append(exchange)
+            waiting.append(record)
             if self._asleep:
                 self._asleep = False
                 self._wake.set()
@@ -88,29 +77,32 @@ class AccessLog:
             self.dropped += 1
 
     def reopen(self) -> None:
-        """Go on in the file that has the name now."""
-        self._tell(Order.REOPEN)
+        """Continue in the file that has the name now."""
+        self._tell(_Order.REOPEN)
 
     def close(self) -> None:
-        """Write what is waiting, for `CLOSE_PATIENCE` at most, end the thread, and say what was lost."""
-        self._tell(Order.END)
+        """Write the waiting lines, end the thread, and print the number of lost lines.
+
+        Takes `CLOSE_PATIENCE` at most.
+        """
+        self._tell(_Order.END)
         self._thread.join(CLOSE_PATIENCE)
         if self._thread.is_alive():  # the disk hangs
-            self.dropped += self._take_away()
+            self.dropped += self._drop_lines()
         if self.dropped:
-            said = f"proxytwin: the access log {self._path or '-'} has lost lines: {self.dropped}"
-            print(said, file=sys.stderr, flush=True)
+            message = f"proxytwin: the access log {self._path or '-'} has lost lines: {self.dropped}"
+            print(message, file=sys.stderr, flush=True)
 
-    def _take_away(self) -> int:
-        """Leave the thread nothing but the end, should it ever go on; returns how many lines it had."""
+    def _drop_lines(self) -> int:
+        """Drop the thread's lines, so that it only ends if it ever wakes; returns their number."""
         count = len(self._in_hand)
         with contextlib.suppress(IndexError):
             while True:
                 count += isinstance(self._waiting.popleft(), RequestRecord)
-        self._tell(Order.END)
+        self._tell(_Order.END)
         return count
 
-    def _tell(self, order: Order) -> None:
+    def _tell(self, order: _Order) -> None:
         self._waiting.append(order)
         self._wake.set()
         self._hurry.set()
@@ -126,54 +118,54 @@ class AccessLog:
 
     def _sleep(self) -> None:
         """Wait until there is something to write."""
-        self._asleep = True  # before this looks into the deque, as a writer asks after it has appended
+        self._asleep = True  # set before this checks the deque: a writer appends, then checks the flag
         if not self._waiting:
             self._wake.wait(IDLE)
         self._asleep = False
         self._wake.clear()
 
     def _drain(self) -> bool:
-        """Write all that waits; returns whether that was to be the end."""
+        """Write everything that waits; returns whether the thread must end."""
         while self._waiting:
             lines, order = self._gather()
-            self._follow_name(now=order is Order.REOPEN)
+            self._follow_name(now=order is _Order.REOPEN)
             self._flush(lines)
             self._in_hand = []
-            if order is Order.END:
+            if order is _Order.END:
                 return True
         return False
 
-    def _gather(self) -> tuple[list[str], Order | None]:
-        """The next lines, up to an order or as many as are written at once."""
+    def _gather(self) -> tuple[list[str], _Order | None]:
+        """The next lines, up to an order or `AT_ONCE`."""
         lines = self._in_hand
         waiting, wall = self._waiting, time.time() - time.monotonic()
         while waiting and len(lines) < AT_ONCE:
             item = waiting.popleft()
-            if isinstance(item, Order):
+            if isinstance(item, _Order):
                 return lines, item
             lines.append(self._format(item, wall + item.ended))
         return lines, None
 
     def _follow_name(self, *, now: bool) -> None:
-        """Open the file anew if another one, or none, has its name."""
-        if self._path is None or not (now or time.monotonic() >= self._next_look):
+        """Open the name again if it is not the open file's any more."""
+        if self._path is None or not (now or time.monotonic() >= self._next_check):
             return
-        self._next_look = time.monotonic() + LOOK
-        with contextlib.suppress(OSError):  # else it goes on in the file that it has
+        self._next_check = time.monotonic() + CHECK
+        with contextlib.suppress(OSError):  # if this fails, go on in the open file
             if not _is_at(self._fd, self._path):
                 opened, self._fd = self._fd, _open(self._path)
                 os.close(opened)
                 self._torn = False
 
     def _flush(self, lines: list[str]) -> None:
-        mending = b"\n" if self._torn and lines else b""
-        data = mending + "".join(lines).encode("utf-8", "replace")
+        newline = b"\n" if self._torn and lines else b""
+        data = newline + "".join(lines).encode("utf-8", "replace")
         written = 0
         try:
             while written < len(data):
                 written += os.write(self._fd, data[written:])
-        except OSError:  # such as a full disk: what does not fit is lost, and counted
-            self.dropped += len(lines) - max(0, data.count(b"\n", 0, written) - len(mending))
+        except OSError:  # such as a full disk: the other lines are lost
+            self.dropped += len(lines) - max(0, data.count(b"\n", 0, written) - len(newline))
         if written:
             self._torn = data[written - 1] != 10
 
@@ -183,10 +175,10 @@ def _open(path: str) -> int:
 
 
 def _is_at(fd: int, path: str) -> bool:
-    """Whether an open file still has this name."""
-    mine = os.fstat(fd)
+    """Whether an open file still has a name."""
+    opened = os.fstat(fd)
     try:
-        there = os.stat(path)  # noqa: PTH116 - one call, beside fstat
+        named = os.stat(path)  # noqa: PTH116 - one call, beside fstat
     except FileNotFoundError:
         return False
-    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+    return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)

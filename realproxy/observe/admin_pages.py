@@ -1,4 +1,4 @@
-"""What the admin port serves: counts, settings, the live page."""
+"""The pages of the admin port: counts, settings, the live page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 from policies.pac import CONTENT_TYPE, pac_text
 from policies.settings import ProxySettings
 from realproxy.net.address import Address
-from realproxy.observe.admin_server import Page, Pages, Question, problem
+from realproxy.observe.admin_server import Page, PageRequest, Pages, error_page
 
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
 """Keys of the settings below which every value is masked."""
@@ -24,12 +24,12 @@ _POLICY = (
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
-class Counted(Protocol):
-    """Whose counts are served: a proxy, or several added up."""
+class StatsSource(Protocol):
+    """Whose counts are served: one proxy, or a fleet."""
 
     @property
     def settings(self) -> ProxySettings:
-        """In force now."""
+        """The settings in force."""
 
     @property
     def address(self) -> Address:
@@ -39,29 +39,30 @@ class Counted(Protocol):
         """As `realproxy.Proxy.stats`."""
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last exchanges."""
+        """The last requests."""
 
     def purge(self, **what: str | None) -> int:
         """As `realproxy.Proxy.purge`."""
 
 
-def admin_pages(counted: Counted) -> dict[tuple[str, str], Callable[[Question], Page]]:
+def admin_pages(source: StatsSource) -> dict[tuple[str, str], Callable[[PageRequest], Page]]:
     """The pages that every proxy has."""
 
-    def prometheus(_: Question) -> Page:
+    def prometheus(_: PageRequest) -> Page:
+        # Only a scrape needs the library.
         from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
-        from realproxy.observe.prometheus import to_prometheus  # only who is scraped needs the library
+        from realproxy.observe.prometheus import to_prometheus
 
-        return Page(to_prometheus(counted.stats()), METRICS_TYPE)
+        return Page(to_prometheus(source.stats()), METRICS_TYPE)
 
     return {
         ("GET", "/"): lambda _: _live_page(),
         ("GET", "/metrics"): prometheus,
-        ("GET", "/stats"): lambda _: _json(counted.stats()),
-        ("GET", "/recent"): lambda _: _json(counted.recent()),
-        ("POST", "/purge"): lambda question: _purge(counted, question),
-        ("GET", "/proxy.pac"): lambda question: _pac(counted, question),
-        ("GET", "/config"): lambda _: _json(masked(counted.settings.model_dump(mode="json", by_alias=True))),
+        ("GET", "/stats"): lambda _: _json(source.stats()),
+        ("GET", "/recent"): lambda _: _json(source.recent()),
+        ("POST", "/purge"): lambda request: _purge(source, request),
+        ("GET", "/proxy.pac"): lambda request: _pac(source, request),
+        ("GET", "/config"): lambda _: _json(masked(source.settings.model_dump(mode="json", by_alias=True))),
     }
 
 
@@ -69,15 +70,15 @@ def _json(data: Any) -> Page:
     return Page(json.dumps(data).encode() + b"\n", "application/json")
 
 
-def _purge(counted: Counted, question: Question) -> Page:
-    """Drop what ``url``, ``prefix`` or ``tag`` names from the store."""
+def _purge(source: StatsSource, request: PageRequest) -> Page:
+    """Remove from the cache what ``url``, ``prefix`` or ``tag`` selects."""
     known = {"url", "prefix", "tag"}
-    if unknown := sorted(set(question.parameters) - known):
-        return problem(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
+    if unknown := sorted(set(request.parameters) - known):
+        return error_page(400, f"purge: {unknown[0]}: expected one of url, prefix and tag")
     try:
-        return _json({"purged": counted.purge(**question.parameters)})
+        return _json({"purged": source.purge(**request.parameters)})
     except BadInput as error:
-        return problem(400, str(error))
+        return error_page(400, str(error))
 
 
 def _live_page() -> Page:
@@ -85,21 +86,21 @@ def _live_page() -> Page:
     return Page(body, "text/html; charset=utf-8", fields={"Content-Security-Policy": _POLICY})
 
 
-def _pac(counted: Counted, question: Question) -> Page:
-    """The file that tells a browser to use this proxy, under the name by which it reached this port."""
-    forward = counted.settings.forward
+def _pac(source: StatsSource, request: PageRequest) -> Page:
+    """The PAC file for browsers; the host of this request names a proxy that listens everywhere."""
+    forward = source.settings.forward
     if forward is None:
-        return Page(b"there is no [forward] table, so no proxy to configure\n", status=404)
-    host, port = counted.address
+        return Page(b"there is no [forward] table, so there is no proxy to configure\n", status=404)
+    host, port = source.address
     if host in ("0.0.0.0", "::"):
-        host = question.host.rpartition(":")[0] if question.host[-1:].isdigit() else question.host
+        host = request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host
     elif ":" in host:
         host = f"[{host}]"
     return Page(pac_text(forward, f"{host}:{port}").encode(), CONTENT_TYPE)
 
 
 def masked(data: Any, *, hidden: bool = False) -> Any:
-    """Settings as plain data, with `MASK` in place of what nobody should read over a shoulder."""
+    """Settings as plain data, with `MASK` in place of secrets."""
     if isinstance(data, dict):
         return {key: masked(value, hidden=hidden or key in SECRET_KEYS) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
@@ -109,4 +110,4 @@ def masked(data: Any, *, hidden: bool = False) -> Any:
     return MASK
 
 
-__all__ = ["Counted", "Pages", "admin_pages", "masked"]
+__all__ = ["Pages", "StatsSource", "admin_pages", "masked"]

@@ -1,11 +1,11 @@
-"""The admin port: a small HTTP server of its own, apart from the proxy's traffic.
+"""The admin port: a small HTTP server for a table of pages, separate from the proxy's traffic.
 
-It serves a table of pages. Who may ask: whoever reaches the port; it is meant for loopback. A browser
-there must not become the tool of a web site, so a request is refused if its Host is a name that
-such a site may point here (DNS rebinding), or if another site's page sent it.
+Every client that reaches the port may use it; it is meant for loopback. A web site must not use a
+browser on this machine to reach it. So requests are refused if their Host is a name that a site could
+point here (DNS rebinding), or if a page of another site sent them.
 
-Threads. One thread accepts; each connection is served by a short-lived thread that owns it and
-gives it up after `PATIENCE`. Pages are called in those threads. `_told` is only added to.
+Threads. One thread accepts. Each connection has a short-lived thread, which owns it, calls the page
+and closes the connection after `PATIENCE` at the latest. `_reported` only grows.
 """
 
 from __future__ import annotations
@@ -22,30 +22,21 @@ from urllib.parse import parse_qs
 
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 from realproxy.messages.headers import http_date
-from realproxy.runtime.isolation import place_of, report
+from realproxy.runtime.isolation import location_of, report
 
 PATIENCE = 5.0
-"""Seconds for a whole request, and for each write of its answer."""
+"""Seconds for a whole request, and for each write of the response."""
 MOST_BYTES = 64 * 2**10
 """Bytes of a request, body included."""
 MOST_AT_ONCE = 32
-"""Connections that are served; further ones wait."""
+"""Connections that are served at once; further ones wait."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a page is asked.
+class PageRequest:
+    """A request for a page, with the parameters of its query and of a form in its body.
 
-    Parameters
-    ----------
-    method : str
-        ``GET`` (HEAD too is asked as GET) or ``POST``.
-    path : str
-        Without the query.
-    parameters : dict of str to str
-        Of the query and of a form in the body.
-    host : str
-        Host (and port) that the client used, as in Host.
+    `method` is ``GET`` also for HEAD. `host` has the port unless that is 80.
     """
 
     method: str
@@ -56,19 +47,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer of the admin port.
-
-    Parameters
-    ----------
-    body : bytes
-        Its content.
-    type : str
-        Of the content.
-    status : int
-        200 unless something is wrong.
-    fields : mapping of str to str
-        Further header fields.
-    """
+    """A response of the admin port, with its content type and further header fields."""
 
     body: bytes
     type: str = "text/plain; charset=utf-8"
@@ -76,40 +55,30 @@ class Page:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-Pages = Mapping[tuple[str, str], Callable[[Question], Page]]
+Pages = Mapping[tuple[str, str], Callable[[PageRequest], Page]]
 """The pages by method and path, such as ``("GET", "/stats")``."""
 
 
-def problem(status: int, text: str) -> Page:
-    """An answer that says in one line what is wrong."""
+def error_page(status: int, text: str) -> Page:
+    """A response with one line of text."""
     return Page(f"{status} {HTTPStatus(status).phrase}: {text}\n".encode(), status=status)
 
 
 class AdminServer:
-    """Serves pages on a listening socket.
-
-    Parameters
-    ----------
-    listener : socket.socket
-        Bound and listening; closed by `stop`.
-    name : str
-        Host that the settings name; a request may use it too.
-    pages : Pages
-        What is served.
-    """
+    """Serves pages on a listening socket, which `stop` closes; `name` is allowed in Host."""
 
     def __init__(self, listener: socket.socket, name: str, pages: Pages) -> None:
         self._listener, self._name, self._pages = listener, name.lower(), pages
         self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
         self._stopping = False
-        self._told: set[tuple[str, int]] = set()
-        """Where the program has failed: each place is told once, for whoever asks can ask again."""
+        self._reported: set[tuple[str, int]] = set()
+        """Locations of faults, each of which is reported once: a client could repeat its request."""
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._thread = threading.Thread(target=self._run, name="proxy-admin", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and close the listener; answers that are under way are finished or given up."""
+        """End the thread and close the listener; wait `PATIENCE` for responses under way."""
         self._stopping = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -127,7 +96,7 @@ class AdminServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 self._slots.release()
-                time.sleep(0 if self._stopping else 0.05)  # no descriptors: others may give some back
+                time.sleep(0 if self._stopping else 0.05)  # no descriptors: wait until some are free
                 continue
             threading.Thread(target=self._serve, args=(sock,), name="proxy-admin-page", daemon=True).start()
 
@@ -146,47 +115,47 @@ class AdminServer:
             head, body = _receive(sock)
             return self._page(head, body), head
         except Malformed as error:
-            return problem(error.status, error.problem), head
+            return error_page(error.status, error.problem), head
         except Exception as fault:
             if head is None and isinstance(fault, OSError):
-                raise  # the client is gone, or says nothing
-            self._tell(fault)
-            return problem(500, "a fault of the proxy: see what it has written to standard error"), head
+                raise  # the client has closed the connection, or is too slow
+            self._report(fault)
+            return error_page(500, "a fault of the proxy: see its standard error"), head
 
-    def _tell(self, fault: Exception) -> None:
-        place = place_of(fault)
-        if place not in self._told:
-            self._told.add(place)
+    def _report(self, fault: Exception) -> None:
+        location = location_of(fault)
+        if location not in self._reported:
+            self._reported.add(location)
             report(fault)
 
     def _page(self, head: RequestHead, body: bytes) -> Page:
         if head.form is not TargetForm.ORIGIN:
-            return problem(400, "this is the admin port, not the proxy")
+            return error_page(400, "this is the admin port, not the proxy")
         if (refused := self._refused(head)) is not None:
-            return problem(403, refused)
+            return error_page(403, refused)
         path, _, query = head.path.decode("latin-1").partition("?")
         method = "GET" if head.method == "HEAD" else head.method
         handler = self._pages.get((method, path))
         if handler is None:
-            others = [known for known, where in self._pages if where == path]
+            others = [known for known, known_path in self._pages if known_path == path]
             if others:
-                return problem(405, f"{path} takes {', '.join(others)}")
-            return problem(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
+                return error_page(405, f"{path} takes {', '.join(others)}")
+            return error_page(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
         given = parse_qs(f"{query}&{body.decode('latin-1')}", keep_blank_values=True)
         parameters = {name: values[-1] for name, values in given.items()}
-        return handler(Question(method, path, parameters, head.authority.decode()))
+        return handler(PageRequest(method, path, parameters, head.authority.decode()))
 
     def _refused(self, head: RequestHead) -> str | None:
-        """Why a request may be the doing of a web site."""
+        """Why a request may come from a web site; None if it cannot."""
         host = head.host.decode().removeprefix("[").removesuffix("]")
         if host not in ("localhost", self._name) and not _is_address(host):
             return f"{host} is not a name of this port; use its address"
         origin = head.fields.text("origin")
         # scheme "://" host [ ":" port ], or "null".                                     RFC 6454, 7.1
         if origin is not None and origin.partition("://")[2] != head.fields.text("host"):
-            return f"pages of {origin} may not ask here"
+            return f"pages of {origin} may not use this port"
         if head.method != "GET" and head.fields.text("sec-fetch-site") in ("cross-site", "same-site"):
-            return "pages of other sites may not ask here"
+            return "pages of other sites may not use this port"
         return None
 
     def _send(self, sock: socket.socket, page: Page, head: RequestHead | None) -> None:

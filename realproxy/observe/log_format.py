@@ -1,7 +1,7 @@
 """A line of the access log, as JSON or in the combined format.
 
-The log thread shares the interpreter with those who serve, so a line is put together from as few
-pieces as can be: what is the same within a second, or for a user agent, is made once.
+The log thread takes the interpreter from the threads that serve requests, so a line must be cheap:
+parts that many lines have in common, such as the second or the user agent, are cached.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ from json.encoder import encode_basestring_ascii as _json
 from realproxy.messages.record import RequestRecord
 
 Format = Callable[[RequestRecord, float], str]
-"""Makes a line of an exchange and the time of its end, in seconds since 1970."""
+"""Makes a line of a record and the time of its end, in seconds since 1970."""
 
 SHORT = 256
-"""Characters: what is longer is not remembered for further lines."""
+"""Longer parts, in characters, are not cached."""
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 
 
-def format_json(exchange: RequestRecord, wall: float) -> str:
-    """One JSON object: who asked what, what came of it, and where the time went (milliseconds)."""
-    head, arrived, started = exchange.head, exchange.arrived, exchange.asked
-    asked, target, origin = _NOBODY, "null", _NOWHERE
+def format_json(record: RequestRecord, wall: float) -> str:
+    """One JSON object: the request, its outcome, and its times in milliseconds."""
+    head, arrived, started = record.head, record.arrived, record.asked
+    request, target, origin = _NO_REQUEST, "null", _NO_ORIGIN
     if head is not None:
-        write = _asked if len(head.authority) < SHORT else _asked.__wrapped__
-        asked, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
+        write = _request_part if len(head.authority) < SHORT else _request_part.__wrapped__
+        request, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
         value = head.fields.get
         origin = f'"referer": {_field(value(b"referer"))}, "user_agent": {_field(value(b"user-agent"))}'
-    short = len(exchange.upstream) + len(exchange.detail) < SHORT
-    course = (_course if short else _course.__wrapped__)(
-        exchange.route, exchange.service, exchange.upstream, exchange.attempts, exchange.fault,
-        exchange.reused, exchange.cache, exchange.end, exchange.detail, exchange.user,
+    short = len(record.upstream) + len(record.detail) < SHORT
+    outcome = (_outcome_part if short else _outcome_part.__wrapped__)(
+        record.route, record.service, record.upstream, record.attempts, record.fault,
+        record.reused, record.cache, record.end, record.detail, record.user,
     )  # fmt: skip
     return (
-        f'{{"time": "{_iso_time(wall)}", "client": {_json(exchange.client)}, "side": {_json(exchange.side)}, '
-        f'{asked}, "target": {target}, "status": {exchange.status or "null"}, "bytes": {exchange.sent}, '
-        f'"received": {exchange.received}, {course}, "trace": {_word(exchange.trace)}, '
-        f'"queue_ms": {_ms(exchange.picked - arrived) if arrived and exchange.picked else "null"}, '
-        f'"connect_ms": {_ms(exchange.connecting) if started else "null"}, '
-        f'"first_byte_ms": {_ms(exchange.answered - started) if started and exchange.answered else "null"}, '
-        f'"total_ms": {_ms(exchange.ended - arrived) if arrived and exchange.ended else "null"}, {origin}}}\n'
+        f'{{"time": "{_iso_time(wall)}", "client": {_json(record.client)}, "side": {_json(record.side)}, '
+        f'{request}, "target": {target}, "status": {record.status or "null"}, "bytes": {record.sent}, '
+        f'"received": {record.received}, {outcome}, "trace": {_word(record.trace)}, '
+        f'"queue_ms": {_ms(record.picked - arrived) if arrived and record.picked else "null"}, '
+        f'"connect_ms": {_ms(record.connecting) if started else "null"}, '
+        f'"first_byte_ms": {_ms(record.answered - started) if started and record.answered else "null"}, '
+        f'"total_ms": {_ms(record.ended - arrived) if arrived and record.ended else "null"}, {origin}}}\n'
     )
 
 
-_NOBODY = '"method": null, "host": null'
-_NOWHERE = '"referer": null, "user_agent": null'
+_NO_REQUEST = '"method": null, "host": null'
+_NO_ORIGIN = '"referer": null, "user_agent": null'
 
 
 @lru_cache(256)
-def _asked(method: str, authority: bytes) -> str:
+def _request_part(method: str, authority: bytes) -> str:
     return f'"method": {_json(method)}, "host": {_json(authority.decode("latin-1"))}'
 
 
 @lru_cache(256)
-def _course(
+def _outcome_part(
     route: int | None, service: str, upstream: str, attempts: int, fault: str,
     reused: bool, cache: str, end: str, detail: str, user: str,
 ) -> str:  # fmt: skip
-    """What is the same for many requests."""
+    """The part that is the same for many requests."""
     return (
         f'"route": {"null" if route is None else route}, "service": {_word(service)}, '
         f'"upstream": {_word(upstream)}, "attempts": {attempts}, "fault": {_word(fault)}, '
@@ -76,7 +76,7 @@ def _word(value: str) -> str:
 
 
 def _ms(seconds: float) -> str:
-    """Milliseconds, with three decimals at most, as JSON has them: 12.5, 3.0."""
+    """Milliseconds with one to three decimals: 12.5, 3.0."""
     text = f"{seconds * 1000:.3f}"
     if text[-1] != "0":
         return text
@@ -110,18 +110,18 @@ def _iso_second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-def format_combined(exchange: RequestRecord, wall: float) -> str:
+def format_combined(record: RequestRecord, wall: float) -> str:
     """The combined format of Apache and nginx."""
-    head = exchange.head
+    head = record.head
     line, origin = "-", '"-" "-"'
     if head is not None:
         line = f"{head.method} {_quoted(head.target)} HTTP/1.{head.minor}"
         value = head.fields.get
         origin = f'"{_quoted(value(b"referer"))}" "{_quoted(value(b"user-agent"))}"'
-    user = _quoted(exchange.user.encode()) if exchange.user else "-"
+    user = _quoted(record.user.encode()) if record.user else "-"
     return (
-        f'{exchange.client} - {user} [{_apache_second(int(wall))}] "{line}" {exchange.status or "-"} '
-        f"{exchange.sent} {origin}\n"
+        f'{record.client} - {user} [{_apache_second(int(wall))}] "{line}" {record.status or "-"} '
+        f"{record.sent} {origin}\n"
     )
 
 

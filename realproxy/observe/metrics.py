@@ -1,7 +1,7 @@
-"""What requests cost, counted while they are served: for /metrics, /stats and the live page.
+"""Counts and times of requests, kept while they are served: for /metrics, /stats and the live page.
 
-Threads. A `Metrics` is written by one thread. Reading another's is safe at any time: rows are only
-added, and the copy of a row is one operation of the interpreter; it may be one request behind.
+Threads. One thread writes a `Metrics`; any thread may read it. Rows are only added, and the copy of
+a row is one operation of the interpreter. A copy may be one request behind.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ BOUNDS = (
 )  # fmt: skip
 """Upper bounds of a histogram's buckets, in seconds."""
 TIMERS = ("queue", "connect", "first_byte", "total")
-"""What is timed, as in the access log."""
+"""The times that are counted, as in the access log."""
 LABELS = ("side", "route", "service", "upstream", "status", "cache")
 MOST_ROWS = 2000
-"""Combinations of labels that are told apart; further ones are counted together."""
+"""Combinations of labels that have their own row; further ones share one."""
 RECENT = 64
-"""Exchanges that each thread remembers."""
+"""Records that each thread keeps."""
 
 _NAMES = [*map(str, BOUNDS), "inf"]
 _WIDTH = 1 + len(_NAMES)
@@ -35,13 +35,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts exchanges by who answered them and how.
-
-    Attributes
-    ----------
-    recent : deque of RequestRecord
-        The last ones.
-    """
+    """Counts requests by who answered them and how; `recent` holds the last records."""
 
     __slots__ = ("_rows", "recent")
 
@@ -49,34 +43,34 @@ class Metrics:
         self._rows: dict[Key, list[float]] = {}
         self.recent: deque[RequestRecord] = deque(maxlen=RECENT)
 
-    def record(self, exchange: RequestRecord) -> None:
-        """Count an exchange that has ended."""
-        reverse = exchange.side == "reverse"  # elsewhere clients name the upstream: no end of them
-        cache = exchange.cache
+    def record(self, record: RequestRecord) -> None:
+        """Count a request that has ended."""
+        reverse = record.side == "reverse"  # elsewhere clients choose the upstream, without limit
+        cache = record.cache
         key = (
-            exchange.side, exchange.route, exchange.service, exchange.upstream if reverse else "",
-            exchange.status, _outcome(cache) if cache else "",
+            record.side, record.route, record.service, record.upstream if reverse else "",
+            record.status, _outcome(cache) if cache else "",
         )  # fmt: skip
         row = self._rows.get(key)
         if row is None:
             row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, _new_row())
         row[0] += 1
-        row[1] += exchange.sent
-        arrived, asked, answered = exchange.arrived, exchange.asked, exchange.answered
-        _note(row, _QUEUE, exchange.picked - arrived)
+        row[1] += record.sent
+        arrived, asked, answered = record.arrived, record.asked, record.answered
+        _note(row, _QUEUE, record.picked - arrived)
         if asked:
-            _note(row, _CONNECT, exchange.connecting)
+            _note(row, _CONNECT, record.connecting)
             if answered:
                 _note(row, _FIRST_BYTE, answered - asked)
-        _note(row, _TOTAL, exchange.ended - arrived)
-        self.recent.append(exchange)
+        _note(row, _TOTAL, record.ended - arrived)
+        self.recent.append(record)
 
     def rows(self) -> dict[Key, list[float]]:
         """A copy of all counts."""
         return {key: row.copy() for key, row in self._rows.copy().items()}
 
-    def absorb(self, other: Metrics) -> None:
-        """Take over the counts of a meter that nobody writes to any more."""
+    def merge(self, other: Metrics) -> None:
+        """Add the counts of a thread that has ended."""
         for key, row in other.rows().items():
             mine = self._rows.get(key)
             self._rows[key] = row if mine is None else [a + b for a, b in zip(mine, row, strict=True)]
@@ -84,7 +78,7 @@ class Metrics:
 
 
 def _outcome(cache: str) -> str:
-    """A value of Cache-Status in one word."""
+    """A value of Cache-Status as one word."""
     if cache.startswith("hit"):
         return "hit"
     return "collapsed" if "; collapsed" in cache else "miss"
@@ -94,24 +88,24 @@ def _new_row() -> list[float]:
     return [0] * (2 + len(TIMERS) * _WIDTH)
 
 
-def _note(row: list[float], place: int, seconds: float) -> None:
-    row[place] += seconds
-    row[place + 1 + bisect_left(BOUNDS, seconds)] += 1
+def _note(row: list[float], column: int, seconds: float) -> None:
+    row[column] += seconds
+    row[column + 1 + bisect_left(BOUNDS, seconds)] += 1
 
 
 def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
-    """What the meters have counted, as plain data.
+    """The sums of several threads, as plain data.
 
     Returns
     -------
     list of dict
         A row for each combination of `LABELS` (texts): ``count``, ``bytes`` of bodies sent to
-        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``: how
-        many took at most so many seconds and more than the bound before; empty ones are left out.
+        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``. A
+        bucket counts times up to its bound and above the one before; empty buckets are left out.
     """
     together = Metrics()
     for meter in meters:
-        together.absorb(meter)
+        together.merge(meter)
     return [
         {
             **{label: "" if part is None else str(part) for label, part in zip(LABELS, key, strict=True)},
@@ -123,39 +117,34 @@ def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
     ]
 
 
-def _histogram(row: list[float], place: int) -> dict[str, Any]:
-    counts = row[place + 1 : place + _WIDTH]
+def _histogram(row: list[float], column: int) -> dict[str, Any]:
+    counts = row[column + 1 : column + _WIDTH]
     buckets = {name: count for name, count in zip(_NAMES, counts, strict=True) if count}
-    return {"count": sum(counts), "sum": row[place], "buckets": buckets}
+    return {"count": sum(counts), "sum": row[column], "buckets": buckets}
 
 
 def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
-    """The last exchanges, the latest first, as plain data.
+    """The last requests of all threads, the latest first, as plain data.
 
-    Parameters
-    ----------
-    meters : iterable of Metrics
-        Of all threads.
-    wall : float
-        What to add to the monotonic clock for seconds since 1970.
+    `wall` plus the monotonic clock is the time in seconds since 1970.
     """
-    exchanges = [exchange for meter in meters for exchange in meter.recent.copy()]
-    exchanges.sort(key=lambda exchange: -exchange.ended)
+    records = [record for meter in meters for record in meter.recent.copy()]
+    records.sort(key=lambda record: -record.ended)
     return [
         {
-            "time": round(wall + exchange.ended, 3),
-            "client": exchange.client,
-            "side": exchange.side,
-            "method": exchange.head.method if exchange.head else "",
-            "host": exchange.head.authority.decode("latin-1") if exchange.head else "",
-            "target": exchange.head.target.decode("latin-1")[:200] if exchange.head else "",
-            "status": exchange.status,
-            "bytes": exchange.sent,
-            "service": exchange.service,
-            "upstream": exchange.upstream,
-            "cache": exchange.cache,
-            "end": exchange.end,
-            "total_ms": round((exchange.ended - exchange.arrived) * 1000, 3),
+            "time": round(wall + record.ended, 3),
+            "client": record.client,
+            "side": record.side,
+            "method": record.head.method if record.head else "",
+            "host": record.head.authority.decode("latin-1") if record.head else "",
+            "target": record.head.target.decode("latin-1")[:200] if record.head else "",
+            "status": record.status,
+            "bytes": record.sent,
+            "service": record.service,
+            "upstream": record.upstream,
+            "cache": record.cache,
+            "end": record.end,
+            "total_ms": round((record.ended - record.arrived) * 1000, 3),
         }
-        for exchange in exchanges[:RECENT]
+        for record in records[:RECENT]
     ]

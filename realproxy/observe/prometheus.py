@@ -46,13 +46,7 @@ _COUNTERS = {
 
 
 def to_prometheus(stats: dict[str, Any]) -> bytes:
-    """`Proxy.stats` in Prometheus' text format.
-
-    Parameters
-    ----------
-    stats : dict
-        With ``traffic``.
-    """
+    """`Proxy.stats` in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Snapshot(stats))
     return generate_latest(registry)
@@ -63,7 +57,7 @@ class _Snapshot(Collector):
         self._stats = stats
 
     def collect(self) -> Iterator[Metric]:
-        """The families, from one snapshot."""
+        """The families of one snapshot."""
         stats = self._stats
         for name, text in _GAUGES.items():
             if name in stats:
@@ -71,7 +65,7 @@ class _Snapshot(Collector):
         for name, text in _COUNTERS.items():
             if name in stats:
                 yield CounterMetricFamily(f"proxytwin_{name}", text, value=stats[name])
-        yield _by(stats["ends"], "ends", "end", "Exchanges by how they ended.")
+        yield _by(stats["ends"], "ends", "end", "Requests by how they ended.")
         yield from _upstreams(stats)
         yield from _traffic(stats.get("traffic", []))
 
@@ -112,7 +106,7 @@ def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def _cumulative(buckets: dict[str, float]) -> list[tuple[str, float]]:
-    """Buckets in Prometheus' way: each holds all that took at most so long."""
+    """The buckets of Prometheus, each of which includes those below it."""
     found, total = [], 0.0
     for bound in [*map(str, BOUNDS), "inf"]:
         total += buckets.get(bound, 0)

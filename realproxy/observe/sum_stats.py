@@ -1,4 +1,4 @@
-"""Counts of several processes added up."""
+"""The counts of several processes, added up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Counts = dict[str, Any]
 
 
 def sum_stats(parts: Iterable[Counts]) -> Counts:
-    """The sum of plain data with the same meaning.
+    """The sum of several tables with the same keys.
 
-    Numbers are added, tables key by key. Lists of tables are joined: tables that agree in all
-    their texts are one. Texts stay as the first part says.
+    Numbers are added, tables key by key. In lists of tables, those with the same texts are added up.
+    Other texts come from the first part.
 
     Examples
     --------
-    >>> sum_counts([{"n": 1, "by": [{"name": "a", "n": 2}]}, {"n": 2, "by": [{"name": "a", "n": 3}]}])
+    >>> sum_stats([{"n": 1, "by": [{"name": "a", "n": 2}]}, {"n": 2, "by": [{"name": "a", "n": 3}]}])
     {'n': 3, 'by': [{'name': 'a', 'n': 5}]}
     """
     return reduce(_add_tables, parts, {})

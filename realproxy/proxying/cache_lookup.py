@@ -1,136 +1,111 @@
-"""What the store has for a request, and who fetches what it lacks. The decisions are those of `policies`.
-
-Runs in the worker that owns the client; `fresh` in the front thread, too.
-"""
+"""What the store has for a request, and which request fetches what it lacks. `policies` decides."""
 
 from __future__ import annotations
 
 import time
 
-from policies.http_cache.collapsing import Decision as Next
-from policies.http_cache.collapsing import FlightResult
+from policies.http_cache.collapsing import Decision, FlightResult
 from policies.http_cache.freshness import Request, read_request
 from policies.http_cache.reuse import Use
 from realproxy.cache.cache_status import HIT, describe
-from realproxy.cache.collapse import CollapsedWriter, gathering_of
+from realproxy.cache.collapse import CollapsedWriter
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.shared_response import Reader
 from realproxy.cache.store import Lookup, cache_key
-from realproxy.cache.writer import CacheRules, CacheWriter
-from realproxy.errors import LocalReply, Termination
-from realproxy.proxying.context import RequestContext
-from realproxy.proxying.revalidation import BackgroundRevalidation
-from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.cache.writer import CacheWriter
+from realproxy.errors import LocalReply, Termination, WouldBlock
+from realproxy.proxying.context import Outcome, RequestContext
+from realproxy.proxying.reply import send_cached
+from realproxy.proxying.snapshot import CacheScope
+
+_FRESH, _ASK = Use.FRESH, Use.ASK  # to name a member by its class is slow before Python 3.12
 
 
-class CachePhase:
-    """Asks the store.
+def look_up(request: RequestContext, scope: CacheScope) -> Outcome | None:
+    """Answer from the store; a miss waits for another request's fetch, or goes on to fetch."""
+    head, store, reader = request.head, request.snapshot.store, request.reader
+    if store.disk is not None and not request.may_block:
+        raise WouldBlock
+    asked = head.fields.text
+    if reader is None:
+        key = cache_key(scope.service, head)
+        question = read_request(head.method, asked, head.framing != 0)
+    else:  # it has waited, and is looked up again
+        key, question = reader.key, reader.question
+        request.lead = request.snapshot.collapser.take_lead(reader)
+    lookup = store.lookup(key, question, asked)
+    if lookup.use is _ASK and lookup.entry is None and store.disk is not None:
+        lookup = store.recall(key, question, asked) or lookup
+    if lookup.use is not _ASK and lookup.entry is not None:
+        return _send_hit(request, scope, key, question, lookup, lookup.entry)
+    if question.only_if_cached:
+        request.record.cache = "detail=not-cached"
+        store.count_miss()
+        raise LocalReply(504, Termination.NOT_CACHED, "not stored, and nothing else was wanted")
+    request.record.cache = f"fwd={lookup.why}"
+    request.writer = writer = _writer(request, scope, key, question, lookup)
+    if scope.wait and head.method == "GET" and question.forward is None:
+        found = _join(request, key, question, writer, scope.wait)
+        if isinstance(found, Lookup):
+            assert found.entry is not None
+            return _send_hit(request, scope, key, question, found, found.entry)
+        if found is not None:
+            return found
+    store.count_miss()
+    return None
 
-    Parameters
-    ----------
-    site : ConfigSnapshot
-        What the settings say.
-    refresher : BackgroundRevalidation
-        Fetches what was used although it is stale.
-    """
 
-    def __init__(self, site: ConfigSnapshot, refresher: BackgroundRevalidation) -> None:
-        self._site, self._refresher = site, refresher
-        self._explains = site.settings.cache.explain
+def _writer(
+    request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
+) -> CacheWriter:
+    snapshot = request.snapshot
+    writer = CacheWriter(snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry)
+    writer.collapser, writer.explains = snapshot.collapser, snapshot.settings.cache.explain
+    return writer
 
-    def fresh(self, turn: RequestContext, service: str) -> CacheEntry | None:
-        """The stored answer if it is fresh and in memory; None if there is more to decide."""
-        head, store = turn.head, self._site.store
-        if store.disk is not None:
-            return None
-        key, asked = cache_key(service, head), head.fields.text
-        stored = store.fresh(key, read_request(head.method, asked, head.framing != 0), asked)
-        if stored is not None:
-            turn.exchange.cache = self._explained(HIT, key, stored)
-        return stored
 
-    def find(
-        self, turn: RequestContext, service: str, rules: CacheRules, wait: float
-    ) -> CacheEntry | CacheWriter | None:
-        """The stored answer, or the recording of the one that has to be fetched; None if it waits for one.
+def _join(
+    request: RequestContext, key: bytes, question: Request, writer: CacheWriter, wait: float
+) -> Outcome | Lookup | None:
+    """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
+    now, collapser, reader = time.monotonic(), request.snapshot.collapser, request.reader
+    if reader is None:
+        reader = request.reader = Reader(collapser, request, key, question, now + wait)
+    elif reader.failures and (entry := writer.stale_if_error()) is not None:
+        request.record.cache = writer.outcome
+        request.snapshot.store.count_miss()
+        return send_cached(request, entry)
+    if reader.decision is Decision.FAIL and reader.refusal is not None:
+        request.snapshot.store.count_miss()
+        raise reader.refusal
+    if request.lead is None and reader.decision is Decision.WAIT and now < reader.until:
+        request.generation.under_way.add(request)
+        found = collapser.join(reader)
+        if found is Decision.WAIT:
+            return Outcome.PARKED
+        if isinstance(found, Lookup):
+            return found
+        request.lead = found if isinstance(found, CollapsedWriter) else None
+    writer.lead = request.lead
+    return None
 
-        Parameters
-        ----------
-        turn : RequestContext
-        service : str
-            Of the reverse side; empty for the forward side.
-        rules : CacheRules
-            From the settings.
-        wait : float
-            Seconds for which it may wait for another's fetch.
-        """
-        head, store = turn.head, self._site.store
-        key, asked = cache_key(service, head), head.fields.text
-        request = read_request(head.method, asked, head.framing != 0)
-        found = store.lookup(key, request, asked)
-        if store.disk is not None and found.use is Use.ASK and found.stored is None:
-            found = store.recall(key, request, asked) or found
-        if found.use is Use.ASK:
-            if request.only_if_cached:
-                turn.exchange.cache = "detail=not-cached"
-                raise LocalReply(504, Termination.NOT_CACHED, "not stored, and nothing else was wanted")
-            turn.exchange.cache = f"fwd={found.why}"
-            recording = CacheWriter(store, key, head, request, found.why, rules, found.stored)
-            recording.gathering, recording.explains = self._site.gathering, self._explains
-            if not wait:
-                return recording
-            gathered = self._gather(turn, key, request, recording, wait)
-            if not isinstance(gathered, Lookup):
-                return gathered
-            found = gathered
-        return self._hit(turn, key, service, request, rules, found)
 
-    def _hit(
-        self,
-        turn: RequestContext,
-        key: bytes,
-        service: str,
-        request: Request,
-        rules: CacheRules,
-        found: Lookup,
-    ) -> CacheEntry | None:
-        head, use, stored = turn.head, found.use, found.stored
-        if turn.lead is not None:
-            turn.lead.land(FlightResult.SHARED)
-        outcome = HIT if use is Use.FRESH else f"{HIT}; detail={use.value}"
-        turn.exchange.cache = outcome if stored is None else self._explained(outcome, key, stored)
-        if use is Use.STALE_WHILE_REVALIDATE and head.method == "GET":
-            recording = CacheWriter(self._site.store, key, head, request, found.why, rules, stored)
-            self._refresher.refresh(key, service, head, turn.client.address, recording)
-        return stored
-
-    def _explained(self, outcome: str, key: bytes, stored: CacheEntry) -> str:
-        if not self._explains:
-            return outcome
-        return describe(outcome, key, stored.answer.lifetime - stored.age(time.monotonic()))
-
-    def _gather(
-        self, turn: RequestContext, key: bytes, request: Request, recording: CacheWriter, wait: float
-    ) -> Lookup | CacheEntry | CacheWriter | None:
-        """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
-        head, follower = turn.head, turn.follower
-        if head.method != "GET" or request.forward is not None:
-            return recording
-        if follower is None:
-            until = time.monotonic() + wait
-            gathering = self._site.gathering
-            follower = Reader(gathering, turn.client, turn.exchange, head, turn.keep, key, request, until)
-        elif follower.failures and (stored := recording.stand_in()) is not None:
-            turn.exchange.cache = recording.outcome
-            return stored
-        if follower.turn is Next.FAIL and follower.refusal is not None:
-            raise follower.refusal
-        if turn.lead is None and follower.turn is Next.WAIT and time.monotonic() < follower.until:
-            found = gathering_of(follower).enlist(follower)
-            if isinstance(found, Lookup):
-                return found
-            if found is Next.WAIT:
-                return None
-            turn.lead = found if isinstance(found, CollapsedWriter) else None
-        recording.lead = turn.lead
-        return recording
+def _send_hit(
+    request: RequestContext,
+    scope: CacheScope,
+    key: bytes,
+    question: Request,
+    lookup: Lookup,
+    entry: CacheEntry,
+) -> Outcome:
+    if request.lead is not None:
+        request.lead.complete(FlightResult.SHARED)
+    record, use = request.record, lookup.use
+    outcome = HIT if use is _FRESH else f"{HIT}; detail={use.value}"
+    if request.snapshot.settings.cache.explain:
+        outcome = describe(outcome, key, entry.answer.lifetime - entry.age(time.monotonic()))
+    record.cache = outcome
+    if use is Use.STALE_WHILE_REVALIDATE and request.head.method == "GET":
+        writer = _writer(request, scope, key, question, lookup)
+        request.generation.revalidate(request, key, writer)
+    return send_cached(request, entry)

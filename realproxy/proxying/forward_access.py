@@ -1,12 +1,14 @@
-"""The forward side's gate: who may ask, for what, which addresses may be dialled, what is told there.
+"""What the forward side allows: which users, which ports and names, and which addresses may be dialled.
 
-Nothing here changes once it is built; workers, the refresher and the relay thread share it.
+Threads. Any thread may use a `ForwardAccess`. It does not change, except that `Instance` sets `admin` and
+`tcp` before other threads see it.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from policies.addresses import is_local_name, is_private
@@ -20,13 +22,14 @@ from realproxy.http1 import RequestHead
 from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
-from realproxy.net.resolver import Resolver, is_literal, read_address
+from realproxy.net.resolver import Resolver, is_literal, parse_ip
 from realproxy.socks import ServerHandshake
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.parent_proxy import ParentProxy
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
-    """The rules and the hosts files of the settings; raises `BadInput`."""
+    """Read the rules and the hosts files that the settings name; raises `BadInput`."""
     blocked = Blocklist(settings.block)
     for file in settings.block_files:
         try:
@@ -41,31 +44,22 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def asked_host(head: RequestHead) -> str:
-    """The host that a request asks for, without brackets."""
+def target_host(head: RequestHead) -> str:
+    """The host of the request target, without the brackets of an IPv6 address."""
     return head.host.decode().removeprefix("[").removesuffix("]")
 
 
 class ForwardAccess:
-    """What the settings of the forward side allow.
-
-    Parameters
-    ----------
-    settings : policies.settings.Forward
-        Its table.
-    resolver : Resolver
-        Turns names into addresses.
-    limits : Limits
-        From the settings of the whole proxy.
+    """The access rules of the forward side. Every refusal is a `LocalReply` that names the rule.
 
     Attributes
     ----------
     parent : ParentProxy or None
         The next proxy of a chain.
     admin : Address or None
-        The admin port, which nobody reaches through the proxy: what asks there would seem to be local.
+        The admin port. The proxy opens no connection to it, because that connection would seem to be local.
     tcp : sequence of Address
-        The raw TCP listeners, which nobody reaches through the proxy for the same reason.
+        The raw TCP listeners. The proxy opens no connection to them, for the same reason.
 
     Raises
     ------
@@ -86,16 +80,16 @@ class ForwardAccess:
         self._rules = header_rules(settings.anonymity)
         self._tunnel_ports = frozenset(settings.connect_ports)
 
-    # --- who ------------------------------------------------------------------------------------
+    # --- users ----------------------------------------------------------------------------------
 
     def authorise(self, head: RequestHead) -> str:
-        """The user who asks, empty if none is needed; raises `LocalReply` 407. RFC 9110, 11.7"""
+        """The authenticated user, empty if no login is required; raises `LocalReply` 407. RFC 9110, 11.7"""
         users = self.settings.auth
         if not users:
             return ""
-        found = read_basic(head.fields.text("proxy-authorization"))
-        if found is not None and is_known(users, *found):
-            return found[0]
+        credentials = read_basic(head.fields.text("proxy-authorization"))
+        if credentials is not None and is_known(users, *credentials):
+            return credentials[0]
         challenge = f"Proxy-Authenticate: {CHALLENGE}\r\n".encode()
         raise LocalReply(
             407,
@@ -104,101 +98,101 @@ class ForwardAccess:
             fields=challenge,
         )
 
-    def is_user(self, user: str, password: str) -> bool:
-        """Whether these are the credentials of somebody."""
-        return is_known(self.settings.auth, user, password)
-
     @property
-    def asks_parent(self) -> bool:
-        """Whether plain requests go to a parent as they are."""
+    def sends_to_parent(self) -> bool:
+        """Whether plain requests go to the parent in absolute-form, not through a tunnel."""
         return self.parent is not None and self.parent.takes_requests
 
     def is_prompt(self, host: str) -> bool:
-        """Whether a request for `host` needs no parent and no look-up, and so no waiting."""
+        """Whether a request for `host` needs neither a parent nor a DNS look-up, so it does not wait."""
         return self.parent is None and self._resolver.is_cached(host)
 
-    def upstream(self, target: str) -> str:
-        """What the log calls the upstream: the parent, or else the target."""
+    def upstream_name(self, target: str) -> str:
+        """The upstream's name in the log: the parent if there is one, else the target."""
         return target if self.parent is None else self.parent.parent.name
 
-    def handshake(self) -> ServerHandshake | None:
-        """For a client that speaks SOCKS; None if that is off."""
+    def socks_handshake(self) -> ServerHandshake | None:
+        """The handshake for a SOCKS client; None if SOCKS is off."""
         if not self._socks:
             return None
-        return ServerHandshake(self._socks, self.is_user if self.settings.auth else None)
+        users = self.settings.auth
+        return ServerHandshake(self._socks, partial(is_known, users) if users else None)
 
-    # --- where ----------------------------------------------------------------------------------
+    # --- targets --------------------------------------------------------------------------------
 
-    def admit_tunnel(self, head: RequestHead) -> None:
-        """Refuse CONNECT to a port that it must not lead to."""
+    def check_tunnel_port(self, head: RequestHead) -> None:
+        """Refuse CONNECT to a port that ``connect_ports`` does not list."""
         if head.port not in self._tunnel_ports:
             raise LocalReply(
                 403, Termination.REFUSED, f"forward.connect_ports: {head.port} is not among them"
             )
 
-    def admit_socks(self, port: int) -> None:
-        """Refuse SOCKS to a port that it must not lead to."""
+    def check_socks_port(self, port: int) -> None:
+        """Refuse SOCKS to a port that ``socks_ports`` does not list."""
         ports = self.settings.socks_ports
         if ports is not None and port not in ports:
             raise LocalReply(403, Termination.REFUSED, f"forward.socks_ports: {port} is not among them")
 
-    def admit_name(self, host: str) -> None:
-        """Refuse what is blocked by its name."""
+    def check_name(self, host: str) -> None:
+        """Refuse a host that the blocklist names."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
             raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}")
 
-    def addresses(self, host: str, port: int, own: Address) -> list[Address]:
-        """Where a request may be sent: addresses that were looked up and checked, to be dialled as they are.
+    def resolve_allowed(self, host: str, port: int, own: Address) -> list[Address]:
+        """Resolve `host` and return the addresses that may be dialled.
 
-        Behind a parent a name is not looked up but left to the parent, unless it is an address or this
-        machine's: the parent may be on it, too.
+        Dial these addresses, not the name: a second look-up might return an unchecked address. If there is
+        a parent, the parent resolves the name; the one result then is ``(name, port)``. The exceptions
+        are IP addresses and names of this machine, which are checked here, because the parent may run on
+        this machine.
 
         Parameters
         ----------
         host : str
-            Name or address, admitted by `admit_name`.
+            Name or address; `check_name` has accepted it.
         port : int
-            Of the target.
+            Port of the target.
         own : Address
             Where this proxy listens.
 
         Raises
         ------
         LocalReply
-            403 with the rule, 502 or 504 if the name leads nowhere.
+            403 with the rule; 502 or 504 if the name does not resolve.
         """
         if self.parent is not None and not is_literal(host):
             name = normal_host(host)
             if is_local_name(name):
                 for loopback in ("127.0.0.1", "::1"):
-                    self.admit_addresses(host, [(loopback, port)], own)
-            elif written := read_address(name):
-                return self.admit_addresses(host, [(written, port)], own)
+                    self.check_addresses(host, [(loopback, port)], own)
+            elif address := parse_ip(name):
+                return self.check_addresses(host, [(address, port)], own)
             return [(name, port)]
-        return self.admit_addresses(host, self._resolver.resolve((host, port)), own)
+        return self.check_addresses(host, self._resolver.resolve((host, port)), own)
 
-    def places(self, host: str, port: int, own: Address) -> list[Address]:
-        """Where to send a plain request; raises like `addresses`."""
-        addresses = self.addresses(host, port, own)
-        return addresses if self.parent is None else [self.parent.endpoint(*addresses[0])]
+    def endpoint(self, host: str, port: int, own: Address) -> Endpoint:
+        """Where a plain request is sent; raises like `resolve_allowed`."""
+        addresses = self.resolve_allowed(host, port, own)
+        return Endpoint(addresses) if self.parent is None else self.parent.endpoint(*addresses[0])
 
-    def open(
+    def open_tunnel(
         self, host: str, port: int, own: Address, head: RequestHead | None = None
     ) -> tuple[socket.socket, bytes]:
-        """A connection for a tunnel, and the first bytes that came; raises like `addresses`.
+        """Open a connection for a tunnel; parameters and errors are those of `resolve_allowed`.
 
-        `head` is that of the CONNECT which asks for it, if one does.
+        `head` is the client's CONNECT, if it used HTTP. Returns the socket, and the first bytes of the
+        target, which a parent may send together with its response head.
         """
-        addresses = self.addresses(host, port, own)
+        addresses = self.resolve_allowed(host, port, own)
         if self.parent is not None:
-            return self.parent.open(*addresses[0], connect_via(head, self._rules))
+            return self.parent.open_tunnel(*addresses[0], connect_via(head, self._rules))
         return connect(addresses, self._limits.connect_timeout), b""
 
-    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
-        """Those of the resolved addresses that may be dialled; raises `LocalReply` 403 if there is none."""
-        listening = (own, *self.tcp)
-        others = [address for address in found if not any(is_own(address, one) for one in listening)]
+    def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+        """Return those of the addresses `found` that may be dialled; raises `LocalReply` 403 if none may."""
+        own_addresses = (own, *self.tcp)
+        others = [address for address in found if not any(is_own(address, one) for one in own_addresses)]
         if not others:
             raise LocalReply(403, Termination.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
         if self.admin is not None and any(is_own(address, self.admin) for address in others):
@@ -211,15 +205,15 @@ class ForwardAccess:
                 detail = f"forward.private_targets: {host} leads to {others[0][0]}, which is private"
                 raise LocalReply(403, Termination.REFUSED, detail)
             others = public
-        free = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
-        if not free:
+        allowed = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
+        if not allowed:
             rule = self._blocked.rule_for_address(others[0][0])
             raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
-        return free
+        return allowed
 
-    # --- what is told ---------------------------------------------------------------------------
+    # --- the request that is sent ---------------------------------------------------------------
 
-    def request(
+    def request_head(
         self,
         head: RequestHead,
         client: str,
@@ -227,6 +221,6 @@ class ForwardAccess:
         *,
         whole: bool = False,
     ) -> bytes:
-        """The head to send on, see `realproxy.messages.headers.forward_request`."""
-        parent = self.parent.fields if self.parent is not None and self.asks_parent else None
+        """The head to send upstream, as `realproxy.messages.headers.forward_request` writes it."""
+        parent = self.parent.fields if self.parent is not None and self.sends_to_parent else None
         return forward_request(head, self._rules, client, validators, parent=parent, whole=whole)

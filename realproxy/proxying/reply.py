@@ -1,4 +1,4 @@
-"""Answers that need no upstream: from the store, and the proxy's own."""
+"""Responses that need no upstream: from the store, and the proxy's own."""
 
 from __future__ import annotations
 
@@ -12,95 +12,92 @@ from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed, body_reader
 from realproxy.messages.headers import connection_field
 from realproxy.messages.local_reply import local_reply
-from realproxy.messages.max_forwards import final_answer
+from realproxy.messages.max_forwards import final_response
 from realproxy.messages.proxy_status import unreadable
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
 
 
-def send_cached(turn: RequestContext, stored: CacheEntry, head_limit: int) -> Outcome:
+def send_cached(request: RequestContext, entry: CacheEntry) -> Outcome:
     """Send what is stored."""
-    head, exchange = turn.head, turn.exchange
-    keep = drain_body(turn, head_limit)
-    added = status_field(exchange.cache) + connection_field(head, keep)
-    if stored.file is not None:
-        _send_file(turn, stored, added)
-        return Outcome.NEXT if keep else Outcome.LINGER
-    exchange.status, pieces = stored.respond(head, added, time.monotonic())
-    turn.client.send(pieces)
-    exchange.sent = len(pieces[1]) if len(pieces) > 1 else 0
-    return Outcome.NEXT if keep else Outcome.LINGER
+    head, record = request.head, request.record
+    ending = drain_body(request)
+    added = status_field(record.cache) + connection_field(head, ending is Outcome.NEXT)
+    if entry.file is not None:
+        _send_file(request, entry, added)
+        return ending
+    record.status, pieces = entry.respond(head, added, time.monotonic())
+    request.client.send(pieces)
+    record.sent = len(pieces[1]) if len(pieces) > 1 else 0
+    return ending
 
 
-def _send_file(turn: RequestContext, stored: CacheEntry, added: bytes) -> None:
+def _send_file(request: RequestContext, entry: CacheEntry, added: bytes) -> None:
     """Send a body that is on disk, a chunk at a time."""
-    exchange = turn.exchange
+    record, client = request.record, request.client
     try:
-        exchange.status, start, body = stored.respond_from_file(turn.head, added, time.monotonic())
-        turn.client.send([start])
-        while body is not None and exchange.sent < len(body):
-            exchange.sent += turn.client.send([body.read(exchange.sent)])
+        record.status, start, body = entry.respond_from_file(request.head, added, time.monotonic())
+        client.send([start])
+        while body is not None and record.sent < len(body):
+            record.sent += client.send([body.read(record.sent)])
     except (CorruptFile, OSError):
         raise Aborted(Termination.UPSTREAM_BROKEN) from None
     finally:
-        stored.release()
+        entry.release()
 
 
-def send_local_reply(
-    turn: RequestContext, status: int, detail: str, head_limit: int, fields: bytes = b""
-) -> Outcome:
+def send_local_reply(request: RequestContext, status: int, detail: str, fields: bytes = b"") -> Outcome:
     """Answer with a status of the proxy's own."""
-    exchange = turn.exchange
-    keep = drain_body(turn, head_limit)
-    exchange.status = status
-    added = status_field(exchange.cache) if exchange.cache else b""
-    turn.client.send([local_reply(turn.head, status, detail, keep, added + fields)])
-    return Outcome.NEXT if keep else Outcome.LINGER
+    record = request.record
+    ending = drain_body(request)
+    record.status = status
+    added = status_field(record.cache) if record.cache else b""
+    request.client.send([local_reply(request.head, status, detail, ending is Outcome.NEXT, added + fields)])
+    return ending
 
 
-def answer_as_last(turn: RequestContext, head_limit: int) -> Outcome:
+def reply_as_last_recipient(request: RequestContext) -> Outcome:
     """Answer what may go no further. RFC 9110, 7.6.2"""
-    keep = drain_body(turn, head_limit)
-    turn.exchange.status = 200
-    turn.client.send([final_answer(turn.head, keep)])
-    return Outcome.NEXT if keep else Outcome.LINGER
+    ending = drain_body(request)
+    request.record.status = 200
+    request.client.send([final_response(request.head, ending is Outcome.NEXT)])
+    return ending
 
 
-def answer_unreadable(client: DownstreamConnection, exchange: RequestRecord, error: Malformed) -> Outcome:
+def send_unreadable(client: DownstreamConnection, record: RequestRecord, error: Malformed) -> Outcome:
     """Answer a head that must be refused."""
-    client.send([unreadable_reply(exchange, error)])
+    client.send([unreadable_reply(record, error)])
     return Outcome.LINGER
 
 
-def unreadable_reply(exchange: RequestRecord, error: Malformed) -> bytes:
+def unreadable_reply(record: RequestRecord, error: Malformed) -> bytes:
     """What a head that must be refused is answered with; fills in the record."""
-    exchange.end = Termination.CLIENT_SLOW if error.status == 408 else Termination.CLIENT_BAD
-    exchange.status = error.status
-    added = unreadable(error.problem)
-    return local_reply(None, error.status, error.problem, keep=False, added=added)
+    record.end = Termination.CLIENT_SLOW if error.status == 408 else Termination.CLIENT_BAD
+    record.status = error.status
+    return local_reply(None, error.status, error.problem, keep=False, added=unreadable(error.problem))
 
 
-def drain_body(turn: RequestContext, head_limit: int) -> bool:
+def drain_body(request: RequestContext) -> Outcome:
     """Drop the body of a request that is not passed on.
 
     Returns
     -------
-    bool
-        Whether the connection can live on: what has not arrived yet is not waited for.
+    Outcome
+        ``NEXT`` if the connection can live on, else ``LINGER``: what has not arrived yet is not waited for.
     """
-    keep = turn.keep and not turn.client.leaving
-    if turn.head.framing == 0 or not keep:
-        return keep
-    try:
-        if turn.fetch is not None:  # some of it may be read, and what follows it is another request
-            return turn.fetch.skip_body()
-        return _skip_all(turn, head_limit)
-    except Malformed:
-        return False
+    client, trip = request.client, request.round_trip
+    keep = request.keep and not (client.ending and client.leaving)
+    if keep and request.head.framing:
+        try:
+            # Some of it may be read already; what follows it is another request.
+            keep = trip.skip_body() if trip is not None else _skip_all(request)
+        except Malformed:
+            keep = False
+    return Outcome.NEXT if keep else Outcome.LINGER
 
 
-def _skip_all(turn: RequestContext, head_limit: int) -> bool:
-    reader = body_reader(turn.head.framing, head_limit)
-    reader.feed(turn.client.buffer)
-    turn.client.buffer = reader.rest
+def _skip_all(request: RequestContext) -> bool:
+    reader = body_reader(request.head.framing, request.snapshot.limits.head)
+    reader.feed(request.client.buffer)
+    request.client.buffer = reader.rest
     return reader.done

@@ -1,242 +1,207 @@
-"""The answer of an upstream on its way back to the client. Memory does not grow with a body.
+"""The response on its way back to the client, and to the store. Memory does not grow with a body.
 
-Runs in the worker that owns the client, or (`ask_at_once`, `answer_at_once`) in the front thread,
-which never waits.
+A thread that must not wait sends a response only if all of it has arrived.
 """
 
 from __future__ import annotations
 
 import time
-from enum import Enum
+from functools import partial
 
-from policies.http_cache.freshness import NotStored
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.writer import CacheWriter
-from realproxy.errors import Aborted, LocalReply, Termination
+from realproxy.downstream.connection import State
+from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE, BodyReader, Malformed, ResponseHead, body_reader
 from realproxy.messages.headers import client_response, connection_field
 from realproxy.messages.proxy_status import relayed
-from realproxy.proxying.worker import ThreadState
-from realproxy.upstream.connection import UpstreamConnection
+from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.upstream.request_body import Pieces, encode
 from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.upgrade import upgrade_fields
 
 
-class ReadProgress(Enum):
-    """How far an answer has come without a wait."""
+def respond(request: RequestContext) -> Outcome:
+    """Send head and body on to the client, and to the store."""
+    response, trip = request.response, request.round_trip
+    assert response is not None
+    assert trip is not None
+    assert trip.connection is not None
+    if response.status == 101:
+        return _switch_protocols(request, response, trip)
+    reader = body_reader(response.framing, trip.limits.head)
+    pieces = _first_pieces(reader, trip.connection.buffer)
+    if not (reader.done or request.may_block):
+        raise WouldBlock
+    record, writer = request.record, request.writer
+    if writer is not None:
+        instead = writer.start(response, record.answered - record.asked, whole=reader.done)
+        if instead is not None:
+            whole = response.framing == 0 and not reader.rest and trip.all_read
+            trip.finish(reusable=whole and response.keeps_alive)
+            return send_stored(request, instead)
+    return ResponseForwarder(request, response, trip, reader).run(pieces)
 
-    NOTHING_YET = "nothing has arrived"
-    MORE_TO_IT = "somebody must wait for more, or ask elsewhere"
-    DONE = "all of it was sent on"
+
+def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
+    """Answer from the store: with what the upstream has confirmed, or what stands in for its response."""
+    record, head, writer = request.record, request.head, request.writer
+    assert writer is not None
+    _settle_keep(request)
+    record.cache = writer.outcome
+    added = status_field(record.cache) + connection_field(head, request.keep)
+    record.status, pieces = entry.respond(head, added, time.monotonic())
+    request.sink.send(pieces)
+    record.sent = sum(map(len, pieces[1:]))
+    return _ending(request)
+
+
+def _first_pieces(reader: BodyReader, data: bytes) -> Pieces:
+    """What has arrived of the body; raises `Malformed` 502."""
+    try:
+        return reader.feed(data) if data else []
+    except Malformed as error:
+        raise Malformed(502, f"the upstream sent a {error.problem}") from None
+
+
+def _settle_keep(request: RequestContext) -> None:
+    """Whether the connection lives on is to be said now."""
+    client, trip = request.client, request.round_trip
+    all_read = trip is None or trip.all_read
+    request.keep = request.keep and all_read and not (client.ending and client.leaving)
+
+
+def _ending(request: RequestContext) -> Outcome:
+    """What becomes of the client's connection behind the response."""
+    trip, client = request.round_trip, request.client
+    if request.lead is not None and request.lead.away:
+        request.cut_references()
+        return Outcome.PARKED
+    all_read = trip is None or trip.all_read
+    if request.keep and all_read:
+        return Outcome.NEXT
+    return Outcome.CLOSE if all_read and not client.leaving else Outcome.LINGER
+
+
+def _switch_protocols(request: RequestContext, response: ResponseHead, trip: RoundTrip) -> Outcome:
+    """Pass a 101 on, and give both ends to the relay. RFC 9110, 15.2.2"""
+    client, record = request.client, request.record
+    record.status = 101
+    chosen = upgrade_fields(response.fields.elements(b"upgrade"))
+    client.send([client_response(response, UNTIL_CLOSE, chosen)])
+    connection = trip.detach()
+    client.state = State.TUNNEL
+    done = partial(trip.finished, False)
+    request.generation.relay.add(client, connection.sock, record, connection.buffer, done)
+    return Outcome.TUNNEL
 
 
 class ResponseForwarder:
-    """One request to an upstream and its answer back to the client.
+    """One response that is sent on while it arrives.
 
     Parameters
     ----------
-    hop : RoundTrip
-        Who is asked, and for whom.
-    recording : CacheWriter or None
-        For an answer that may be stored.
-    keep : bool
-        Whether the client's connection may live on as far as the client is concerned.
-
-    Attributes
-    ----------
-    keep : bool
-        Whether the client's connection may carry another request, as far as is known by now.
+    request : RequestContext
+        The request that it answers.
+    response : ResponseHead
+        Its head.
+    trip : RoundTrip
+        Where it comes from.
+    reader : BodyReader
+        Of its body.
     """
 
-    __slots__ = (
-        "_begun", "_client", "_exchange", "_given", "_head", "_hop", "_onward", "_reader", "_recording",
-        "keep",
-    )  # fmt: skip
+    __slots__ = ("_framing", "_reader", "_request", "_response", "_sink", "_trip", "_writer")
 
-    def __init__(self, hop: RoundTrip, recording: CacheWriter | None, keep: bool) -> None:
-        self._hop, self._recording = hop, recording
-        self._client, self._exchange, self._head = hop.client, hop.exchange, hop.head
-        self._reader: BodyReader | None = None
-        self._given: ResponseHead | None = None
-        self._onward: int | None = None
-        self.keep, self._begun = keep, False
+    def __init__(
+        self, request: RequestContext, response: ResponseHead, trip: RoundTrip, reader: BodyReader
+    ) -> None:
+        self._request, self._response, self._trip, self._reader = request, response, trip, reader
+        self._writer, self._sink = request.writer, request.sink
+        self._framing: int | None = None
 
-    @property
-    def all_read(self) -> bool:
-        """Whether nothing is left of the request's body."""
-        return self._hop.all_read
+    def run(self, pieces: Pieces) -> Outcome:
+        """Send head and `pieces`, and wait for the rest; raises `Aborted`."""
+        _settle_keep(self._request)
+        self._framing = self._client_framing()
+        self._note(pieces)
+        self._send_head(pieces)
+        if not self._reader.done:
+            self._send_rest()
+        return _ending(self._request)
 
-    def skip_body(self) -> bool:
-        """Drop what has arrived of the request's body, for it goes nowhere; returns whether that was all."""
-        return self._hop.skip_body()
+    def _send_head(self, pieces: Pieces) -> None:
+        request, response, framing, record = (
+            self._request,
+            self._response,
+            self._framing,
+            self._request.record,
+        )
+        added = connection_field(request.head, request.keep)
+        if self._writer is not None:
+            record.cache = self._writer.outcome
+            added += status_field(record.cache)
+        if response.status >= 500:
+            added += relayed(response.status)
+        record.status = response.status
+        out: Pieces = [client_response(response, framing, added)]
+        if framing is not None:
+            out += encode(framing, pieces, self._reader)
+        self._sink.send(out)
+        record.sent = sum(map(len, pieces))
 
-    @property
-    def awaited(self) -> UpstreamConnection | None:
-        """The connection that an answer is awaited on."""
-        return self._hop.connection
-
-    def run(self, worker: ThreadState) -> None:
-        """Do it, or what is left of it, and wait for whatever it takes.
-
-        Parameters
-        ----------
-        worker : ThreadState
-            Has memory for long bodies.
-
-        Raises
-        ------
-        LocalReply, Malformed
-            While nothing was sent to the client.
-        Aborted
-            When nothing more can be sent to it.
-        """
-        try:
-            if not self._begun:
-                self._relay(*self._hop.answer())
-            self._relay_rest(worker)
-        finally:
-            self._end()
-
-    def late(self) -> None:
-        """The upstream has had its time; `run` says so."""
-        self._hop.late()
-
-    def abandon(self) -> None:
-        """Let go of what it has, for the client is gone."""
-        self._end()
-
-    # --- without waiting ------------------------------------------------------------------------
-
-    def ask_at_once(self) -> bool:
-        """Send the request if that needs no wait; if not, `run` goes on from here. See `RoundTrip`."""
-        return self._hop.ask_at_once()
-
-    def answer_at_once(self) -> ReadProgress:
-        """Pass on as much of the answer as has arrived; `run` goes on from here if there is more to it.
-
-        Raises
-        ------
-        Refusal, Malformed, Cut
-            Like `run`.
-        """
-        connection = self._hop.connection
-        assert connection is not None
-        if not connection.try_receive():
-            return ReadProgress.NOTHING_YET
-        answer = self._hop.head_at_once(connection)
-        if answer is None:
-            return ReadProgress.MORE_TO_IT
-        over = True
-        try:
-            self._relay(answer, connection.buffer)
-            over = self._reader is None or self._reader.done
-        finally:
-            if over:
-                self._end()
-        return ReadProgress.DONE if over else ReadProgress.MORE_TO_IT
-
-    # --- the way back ---------------------------------------------------------------------------
-
-    def _relay(self, answer: ResponseHead, rest: bytes) -> None:
-        """Send the head on, and what came of the body."""
-        exchange, recording = self._exchange, self._recording
-        exchange.answered = time.monotonic()
-        if recording is not None:
-            instead = recording.begin(answer, exchange.answered - exchange.asked)
-            if instead is not None:
-                self._hop.release(answer.framing == 0 and not rest and self.all_read and answer.keeps_alive)
-                self.send_stored(instead)
-                return
-        self.keep = self.keep and self.all_read and not self._client.leaving
-        framing = self._framing(answer)
-        reader = self._reader = body_reader(answer.framing, self._hop.limits.head)
-        self._given, self._onward = answer, framing
-        pieces = self._arrived(answer, reader, rest)
-        added = connection_field(self._head, self.keep)
-        if recording is not None:
-            exchange.cache = recording.outcome
-            added += status_field(exchange.cache)
-        if answer.status >= 500:
-            added += relayed(answer.status)
-        self._begun = True
-        exchange.status = answer.status
-        out = encode(framing, pieces, reader) if framing is not None else []
-        self._client.send([client_response(answer, framing, added), *out])
-        exchange.sent = sum(map(len, pieces))
-
-    def _relay_rest(self, worker: ThreadState) -> None:
+    def _send_rest(self) -> None:
         """Send on what is still to come of the body."""
-        answer, reader, framing = self._given, self._reader, self._onward
-        if answer is None or reader is None:
-            return
+        reader, record, buffer = self._reader, self._request.record, self._request.thread.buffer
         while not reader.done:
-            pieces = self._arrived(answer, reader, self._more(worker.buffer, reader, framing))
-            self._client.send(encode(framing or 0, pieces, reader) or [b""])
-            self._exchange.sent += sum(map(len, pieces))
+            try:
+                pieces = reader.feed(self._more(buffer))
+            except Malformed:
+                raise self._cut(Termination.UPSTREAM_BAD) from None
+            self._note(pieces)
+            self._sink.send(encode(self._framing or 0, pieces, reader) or [b""])
+            record.sent += sum(map(len, pieces))
 
-    def send_stored(self, stored: CacheEntry) -> None:
-        """Answer from the store: what the upstream has confirmed, or what stands in for it."""
-        exchange, recording = self._exchange, self._recording
-        assert recording is not None
-        self.keep = self.keep and self.all_read and not self._client.leaving
-        exchange.cache = recording.outcome
-        added = status_field(exchange.cache) + connection_field(self._head, self.keep)
-        exchange.status, pieces = stored.respond(self._head, added, time.monotonic())
-        self._begun = True
-        self._client.send(pieces)
-        exchange.sent = sum(map(len, pieces[1:]))
-
-    def _framing(self, answer: ResponseHead) -> int | None:
+    def _client_framing(self) -> int | None:
         """How the body is framed towards the client; None for what has none but may say a length."""
-        if self._head.method == "HEAD" or answer.status == 304:
+        head, response = self._request.head, self._response
+        if head.method == "HEAD" or response.status == 304:
             return None
-        if answer.framing >= 0:
-            return UNTIL_CLOSE if answer.status == 204 else answer.framing
-        if self._head.minor == 1:
+        if response.framing >= 0:
+            return UNTIL_CLOSE if response.status == 204 else response.framing
+        if head.minor == 1:
             return CHUNKED
-        self.keep = False
+        self._request.keep = False
         return UNTIL_CLOSE
 
-    def _arrived(self, answer: ResponseHead, reader: BodyReader, data: bytes | memoryview) -> Pieces:
-        """Take note of what arrived, before it is sent on: who asks again will find it stored."""
-        try:
-            pieces = reader.feed(data) if len(data) or not reader.done else []
-        except Malformed as error:
-            if self._begun:
-                raise self._cut(Termination.UPSTREAM_BAD) from None
-            raise Malformed(502, f"the upstream sent a {error.problem}") from None
-        if self._recording is not None:
-            self._recording.add(pieces)
+    def _note(self, pieces: Pieces) -> None:
+        """Store what has arrived before it is sent on: a client that asks again will find it stored."""
+        reader, writer, trip = self._reader, self._writer, self._trip
+        if writer is not None:
+            writer.write(pieces)
         if reader.done:
-            at_end = answer.framing != UNTIL_CLOSE and not reader.rest and self.all_read
-            self._hop.release(at_end and answer.keeps_alive)
-            if self._recording is not None:
-                self._recording.finish()
-        return pieces
+            at_end = self._response.framing != UNTIL_CLOSE and not reader.rest and trip.all_read
+            trip.finish(reusable=at_end and self._response.keeps_alive)
+            if writer is not None:
+                writer.commit()
 
-    def _more(self, buffer: memoryview, reader: BodyReader, framing: int | None) -> memoryview:
+    def _more(self, buffer: memoryview) -> memoryview:
         """Wait for more of the body."""
         try:
-            size = self._hop.more(buffer)
+            size = self._trip.more(buffer)
         except BlockingIOError:
-            raise self._cut(Termination.UPSTREAM_SLOW, framing) from None
+            raise self._cut(Termination.UPSTREAM_SLOW) from None
         except OSError:
-            raise self._cut(Termination.UPSTREAM_BROKEN, framing) from None
+            raise self._cut(Termination.UPSTREAM_BROKEN) from None
         except (LocalReply, Malformed):
-            raise self._cut(Termination.CLIENT_BAD, framing) from None
-        if size == 0 and not reader.end():
-            raise self._cut(Termination.UPSTREAM_BROKEN, framing)
+            raise self._cut(Termination.CLIENT_BAD) from None
+        if size == 0 and not self._reader.end():
+            raise self._cut(Termination.UPSTREAM_BROKEN)
         return buffer[:size]
 
-    def _cut(self, end: Termination, framing: int | None = None) -> Aborted:
-        self._hop.failed = end is not Termination.CLIENT_BAD
-        if framing == UNTIL_CLOSE:
-            self._client.reset_on_close()
+    def _cut(self, end: Termination) -> Aborted:
+        """The rest will not come: the client must see that the body is not whole."""
+        self._trip.failed = end is not Termination.CLIENT_BAD
+        if self._framing == UNTIL_CLOSE:
+            self._sink.reset_on_close()
         return Aborted(end)
-
-    def _end(self) -> None:
-        self.keep = self.keep and self.all_read
-        self._hop.release(False)
-        if self._recording is not None:
-            self._recording.drop(NotStored.INCOMPLETE)

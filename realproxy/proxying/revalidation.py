@@ -1,8 +1,11 @@
-"""Revalidation behind the client's back: a stale answer was sent, now a fresh one is fetched. RFC 5861, 3
+"""Background revalidation: a stale response was sent, now a fresh one is fetched. RFC 5861, 3
+
+A revalidation is a request like any other that begins at the phase `open_upstream`, and whose client
+takes nothing.
 
 Threads. At most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop` or `retire`; the lock
-guards their number and that of the jobs. A job owns its upstream connection and its recording; the
-store's claim lets one job at a time work on a key.
+guards their number and that of the jobs. A job owns its request. The store's lock of a key lets one job
+at a time work on it.
 """
 
 from __future__ import annotations
@@ -12,86 +15,85 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from policies.http_cache.reuse import REFRESHES_AT_ONCE
 from realproxy.cache.writer import CacheWriter
-from realproxy.errors import Aborted, LocalReply
-from realproxy.http1 import Malformed, RequestHead
-from realproxy.messages.headers import upstream_request
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
-from realproxy.proxying.forward_access import asked_host
-from realproxy.proxying.response import ResponseForwarder
+from realproxy.proxying.context import RequestContext
+from realproxy.proxying.pipeline import OPEN_UPSTREAM, run
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
-from realproxy.upstream.round_trip import RoundTrip
-from realproxy.upstream.target import FixedTarget, ServiceTarget, UpstreamTarget
 
 END_PATIENCE = 2.0
 """Seconds that a stop waits for jobs whose connections were broken off."""
 
 
-class _Nobody:
-    """Takes an answer that only the store is interested in."""
+class StoreOnlyClient:
+    """Stands for the client of a revalidation: only the store takes the response."""
 
-    leaving = False
+    ends = None
+    """Upstreams are told of no client's connection."""
+    ending = leaving = may_block = False
+    buffer = b""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.unsent: list[bytes | memoryview] = []
+        self.send_filters: list[object] = []
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
+        """Take `pieces`, and drop them."""
         return sum(map(len, pieces))
 
     def reset_on_close(self) -> None:
-        return
+        """There is nothing to close."""
 
 
 class BackgroundRevalidation:
-    """Fetches answers again for the store alone.
+    """Fetches responses again for the store alone.
 
     Parameters
     ----------
-    site : ConfigSnapshot
+    snapshot : ConfigSnapshot
         What the settings say.
-    own : Address
-        Where this proxy listens.
     """
 
-    def __init__(self, site: ConfigSnapshot, own: Address) -> None:
-        self._site, self._own = site, own
+    def __init__(self, snapshot: ConfigSnapshot) -> None:
+        self._snapshot = snapshot
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._unfinished = 0
         self._ended = False
 
-    def refresh(
-        self, key: bytes, service: str, head: RequestHead, client: str, recording: CacheWriter
-    ) -> None:
+    def submit(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
         """Have a key revalidated soon, unless that is under way.
 
         Parameters
         ----------
+        request : RequestContext
+            The request that is answered with a stale response.
         key : bytes
             In the store.
-        service : str
-            Of the reverse side; empty for the forward side.
-        head : RequestHead
-            The request that was answered stale.
-        client : str
-            Who sent it.
-        recording : CacheWriter
-            For the new answer.
+        writer : CacheWriter
+            For the new response.
         """
-        store = self._site.store
-        if not store.claim(key):
+        store = self._snapshot.store
+        if not store.lock_revalidation(key):
             return
+        again = _again(request, writer)
 
-        def run() -> None:
+        def job() -> None:
             try:
-                self._fetch(service, head, client, recording)
+                run(again)
             finally:
-                store.disclaim(key)
+                again.end_upstream()
+                store.unlock_revalidation(key)
 
-        if not self._submit(run):
-            store.disclaim(key)
+        if not self._enqueue(job):
+            store.unlock_revalidation(key)
 
     def retire(self) -> None:
         """Finish what is under way, and end all threads."""
@@ -104,13 +106,13 @@ class BackgroundRevalidation:
             while True:
                 self._jobs.get_nowait()
         threads = self._end()
-        self._site.pool.close_all()
-        self._site.pool.abort()
+        self._snapshot.pool.close_all()
+        self._snapshot.pool.abort()
         deadline = time.monotonic() + END_PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _submit(self, job: Callable[[], None]) -> bool:
+    def _enqueue(self, job: Callable[[], None]) -> bool:
         """Have a job done; returns False if none is taken any more."""
         with self._lock:
             if self._ended:
@@ -124,7 +126,7 @@ class BackgroundRevalidation:
         return True
 
     def _end(self) -> list[threading.Thread]:
-        """Take no more jobs; returns the threads, which end once those that wait are done."""
+        """Take no more jobs; returns the threads, which end once the waiting jobs are done."""
         with self._lock:
             self._ended = True
             for _ in self._threads:
@@ -143,39 +145,17 @@ class BackgroundRevalidation:
             with self._lock:
                 self._threads.remove(threading.current_thread())
 
-    def _fetch(self, service: str, head: RequestHead, client: str, recording: CacheWriter) -> None:
-        now = time.monotonic()
-        exchange = RequestRecord(client, now, now)
-        exchange.head = head
-        with contextlib.suppress(
-            LocalReply, Malformed, Aborted
-        ):  # what is stored stays until it is too stale
-            if service:
-                self._from_service(service, head, exchange, recording)
-            else:
-                self._from_anywhere(head, exchange, recording)
 
-    def _from_service(
-        self, service: str, head: RequestHead, exchange: RequestRecord, recording: CacheWriter
-    ) -> None:
-        def head_for(upstream: str) -> bytes:
-            host = head.authority if head.host else upstream.encode()
-            return upstream_request(head, host, exchange.client, recording.validators or (), whole=True)
-
-        asked, waits = self._site.services[service], self._site.waits
-        self._run(ServiceTarget(asked, exchange.client, exchange, head_for, waits), head, exchange, recording)
-
-    def _from_anywhere(self, head: RequestHead, exchange: RequestRecord, recording: CacheWriter) -> None:
-        forwarding = self._site.forwarding
-        assert forwarding is not None
-        addresses = forwarding.places(asked_host(head), head.port, self._own)
-        request = forwarding.request(head, exchange.client, recording.validators or (), whole=True)
-        self._run(FixedTarget(addresses, request), head, exchange, recording)
-
-    def _run(
-        self, way: UpstreamTarget, head: RequestHead, exchange: RequestRecord, recording: CacheWriter
-    ) -> None:
-        site = self._site
-        hop = RoundTrip(site.pool, site.settings.limits, _Nobody(), exchange, head, way)
-        fetch = ResponseForwarder(hop, recording, keep=True)
-        fetch.run(ThreadState())
+def _again(request: RequestContext, writer: CacheWriter) -> RequestContext:
+    """The request of a revalidation, at the phase where it begins."""
+    now = time.monotonic()
+    record = RequestRecord(request.record.client, now, now)
+    record.head, record.side, record.service = request.head, request.record.side, request.record.service
+    # It has all that the phases from there on use of a client.
+    client = cast(DownstreamConnection, StoreOnlyClient(request.client.address))
+    again = RequestContext(
+        request.generation, client, ThreadState(), record, request.head, keep=True, may_block=True
+    )
+    again.route, again.access, again.writer = request.route, request.access, writer
+    again.whole, again.phase = True, OPEN_UPSTREAM
+    return again

@@ -1,38 +1,28 @@
-"""Which side and route a request is for."""
+"""Is a request for the forward side, and what do the routes of the reverse side match against?"""
 
 from __future__ import annotations
 
-from policies.reverse.routing import Asked, normal_path
+from policies.reverse.routing import RequestAttributes, normal_path
 from policies.settings import Forward
 from realproxy.http1 import Malformed, RequestHead
 
 
-def asked_of(head: RequestHead, client: str, sni: str = "") -> Asked:
-    """What routes look at."""
+def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
+    """The attributes of a request that routes match against."""
     host = head.host.decode().removeprefix("[").removesuffix("]")
-    return Asked(host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni)
+    return RequestAttributes(
+        host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
+    )
 
 
-def goes_forward(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
+def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
     """Whether a request in absolute-form is for the forward side.
 
-    The reverse side serves what came over TLS as ``https``. To other hosts, only a tunnel may carry it.
-
-    Parameters
-    ----------
-    head : RequestHead
-        Of the request.
-    forward : Forward or None
-        The forward side's settings.
-    scheme : bytes
-        Of the connection that it came on.
-
-    Raises
-    ------
-    Malformed
-        501 for an https target that cannot be served as one.
+    Only the reverse side serves an ``https`` target, and only over TLS: `scheme` is that of the client's
+    connection. The forward side reaches https targets through CONNECT. Raises `Malformed` 501 for an https
+    target that this proxy cannot serve.
     """
-    takes = forward is not None and "http" in forward.protocols
-    if head.names_https and (takes or scheme != b"https"):
+    accepts_http = forward is not None and "http" in forward.protocols
+    if head.names_https and (accepts_http or scheme != b"https"):
         raise Malformed(501, "scheme https is not supported")
-    return takes
+    return accepts_http

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import random
 import ssl
+from typing import NamedTuple
 
 from policies.bad_input import BadInput
-from policies.reverse.routing import Routes
-from policies.settings import ProxySettings
+from policies.settings import STALE, Forward, ProxySettings, Route
 from realproxy.cache.collapse import Collapser
+from realproxy.cache.rules import CacheRules
 from realproxy.cache.store import CacheStore
 from realproxy.net.address import split_address
-from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.net.tls import client_context
+from realproxy.proxying.rules import RequestRules
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
-from realproxy.upstream.transport import client_context
+
+
+class CacheScope(NamedTuple):
+    """Where the store keeps the responses to a request, and by which rules.
+
+    Attributes
+    ----------
+    service : str
+        Of the reverse side; empty for the forward side.
+    rules : CacheRules
+        What the settings say about storing.
+    wait : float
+        Seconds for which a request may wait for another request's fetch; 0 if not at all.
+    """
+
+    service: str
+    rules: CacheRules
+    wait: float
 
 
 class ConfigSnapshot:
-    """The routes, services, store and upstream connections of a proxy.
+    """The rules, services, store and upstream connections of a proxy.
 
     Parameters
     ----------
@@ -29,27 +48,29 @@ class ConfigSnapshot:
         Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
         and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
     before : ConfigSnapshot or None
-        The site that this one takes over from. What its settings say in the same words lives on:
+        The snapshot that this one takes over from. What its settings say in the same words lives on:
         services with all they know about their upstreams, the store with all that is in it.
 
     Attributes
     ----------
-    settings : ProxySettings
-        As given.
-    routes : Routes
-        The compiled rules.
+    limits : Limits
+        From the settings.
+    rules : RequestRules
+        Which requests are taken, and by which route.
+    cache_scopes : list of (CacheScope or None)
+        Of each route.
+    forward_cache_scope : CacheScope or None
+        Of the forward side.
     fault_rng : random.Random
         The chance of injected faults.
     services : dict of str to Service
         By name.
     store : CacheStore
-        Of answers.
-    gathering : Collapser
-        Of requests for what is not there yet.
+        Of responses.
+    collapser : Collapser
+        Of requests for what is not stored yet.
     pool : ConnectionPool
         Of upstream connections.
-    forwarding : ForwardAccess or None
-        What the forward side allows; None if it is off.
     waits : BlockedThreads
         What the workers wait for.
 
@@ -62,42 +83,56 @@ class ConfigSnapshot:
     def __init__(
         self, settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
     ) -> None:
-        self.settings = settings
-        self.services: dict[str, Service]
-        self.store: CacheStore
-        self.gathering: Collapser
+        self.settings, self.limits = settings, settings.limits
         self.waits: BlockedThreads
         self.pool: ConnectionPool
-        self.routes = Routes(settings.route)
         self.fault_rng = _rng(seed, "faults")
         self.waits = BlockedThreads() if before is None else before.waits
-        kept = before.services if before is not None else {}
-        same = {
-            name
-            for name, service in settings.service.items()
-            if before is not None and before.settings.service.get(name) == service
-        }
-        self.services = {
-            name: kept[name] if name in same else Service(name, service, _rng(seed, name))
-            for name, service in settings.service.items()
-        }
-        for name in same:
-            kept[name].read_files()
+        self.services = _services(settings, seed, before)
+        self.store: CacheStore
+        self.collapser: Collapser
         if before is not None and before.settings.cache == settings.cache:
-            self.store, self.gathering = before.store, before.gathering
+            self.store, self.collapser = before.store, before.collapser
         else:
             if before is not None and (before.settings.cache.disk or settings.cache.disk):
                 raise BadInput(
                     "settings", "cache", "cannot change while the proxy runs, for it has a disk tier"
                 )
             self.store = CacheStore(settings.cache, _rng(seed, "cache"))
-            self.gathering = Collapser(self.store, settings.limits.idle_timeout, self.waits)
+            self.collapser = Collapser(self.store, settings.limits.idle_timeout, self.waits)
         self.pool = ConnectionPool(settings.limits, self.waits) if before is None else before.pool
-        self.forwarding = (
-            ForwardAccess(settings.forward, self.pool.resolver, settings.limits)
-            if settings.forward is not None
-            else None
-        )
+        self.rules = RequestRules(settings, self.pool.resolver)
+        self.cache_scopes = [route_cache_scope(route) for route in settings.route]
+        self.forward_cache_scope = forward_cache_scope(settings.forward)
+
+
+def _services(settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None) -> dict[str, Service]:
+    """The services of the settings; one whose settings are as before goes on with what it knows."""
+    services = {}
+    for name, service in settings.service.items():
+        if before is not None and before.settings.service.get(name) == service:
+            services[name] = before.services[name]
+            services[name].read_files()
+        else:
+            services[name] = Service(name, service, _rng(seed, name))
+    return services
+
+
+def route_cache_scope(route: Route) -> CacheScope | None:
+    """Where the store keeps the responses of a route; None if nowhere."""
+    cache = route.cache
+    if cache is None or route.to is None:
+        return None
+    rules = CacheRules(cache.ttl, cache.stale, targeted=True)
+    return CacheScope(route.to, rules, cache.wait if cache.coalesce else 0.0)
+
+
+def forward_cache_scope(forward: Forward | None) -> CacheScope | None:
+    """Of the forward side: the origin alone says how long a response is fresh."""
+    if forward is None or not forward.cache:
+        return None
+    rules = CacheRules(ttl=None, stale=STALE, targeted=False)
+    return CacheScope("", rules, forward.wait if forward.coalesce else 0.0)
 
 
 def _rng(seed: int | None, name: str) -> random.Random:
@@ -118,7 +153,7 @@ def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
                 found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
         if service.tls is not None:
             try:
-                client_context(service.tls)
+                client_context(service.tls.ca)
             except OSError as error:
                 reason = (error.strerror or "").lower()
                 problem = (

@@ -1,7 +1,7 @@
-"""Requests by SOCKS: from a handshake that the front thread has finished to a tunnel or an association.
+"""SOCKS requests, from the finished handshake to a tunnel (CONNECT) or a UDP association.
 
-Runs in the worker that owns the client; it waits only for a name and a connection, both with a time
-limit. Statuses in the log are those that HTTP would have answered.
+Threads. All of this runs in the worker that owns the client. It waits only for a name and for a connection,
+each with a time limit. The log shows the status that HTTP would have returned.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BY_ERRNO = {
 
 
 def reply_code(refusal: LocalReply) -> Reply:
-    """What a client is told. RFC 1928, 6"""
+    """The SOCKS reply for a refusal. RFC 1928, 6"""
     if refusal.status == 501:
         return Reply.COMMAND_NOT_SUPPORTED
     if refusal.end in (Termination.REFUSED, Termination.LOOP):
@@ -41,16 +41,16 @@ def reply_code(refusal: LocalReply) -> Reply:
 
 
 class SocksRequests:
-    """Answers what clients ask by SOCKS.
+    """Serves SOCKS requests.
 
     Parameters
     ----------
     own : Address
         Where this proxy listens.
     relay : TunnelRelay
-        Takes tunnels.
+        Owns the client after CONNECT.
     associations : UdpAssociations
-        Take who wants to send datagrams.
+        Owns the client after UDP ASSOCIATE.
     """
 
     def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
@@ -59,42 +59,47 @@ class SocksRequests:
     def answer(
         self,
         client: DownstreamConnection,
-        shake: ServerHandshake,
-        exchange: RequestRecord,
-        site: ConfigSnapshot,
+        handshake: ServerHandshake,
+        record: RequestRecord,
+        snapshot: ConfigSnapshot,
     ) -> bool:
-        """Do what was asked, or say why not; returns whether the relay thread has taken the client over."""
-        exchange.side = f"socks{shake.version}"
+        """Serve the request, or refuse it.
+
+        Returns whether the relay thread owns the client now. If it does not, `record` is finished.
+        """
+        record.side = f"socks{handshake.version}"
         try:
-            return self._answer(client, shake, exchange, site)
-        except Aborted as cut:
-            exchange.end = cut.end
+            return self._answer(client, handshake, record, snapshot)
+        except Aborted as aborted:
+            record.finish(aborted.end)
             return False
 
     def _answer(
         self,
         client: DownstreamConnection,
-        shake: ServerHandshake,
-        exchange: RequestRecord,
-        site: ConfigSnapshot,
+        handshake: ServerHandshake,
+        record: RequestRecord,
+        snapshot: ConfigSnapshot,
     ) -> bool:
-        request, forwarding = shake.request, site.forwarding
-        if request is None or forwarding is None:  # the client has its answer already
-            exchange.end = Termination.UNAUTHENTICATED if shake.bad_credentials else Termination.CLIENT_BAD
-            exchange.status = 407 if shake.bad_credentials else 400
-            exchange.detail = shake.problem
+        request, access = handshake.request, snapshot.rules.forward
+        if request is None or access is None:  # the handshake has sent the reply
+            bad_login = handshake.bad_credentials
+            record.status = 407 if bad_login else 400
+            end = Termination.UNAUTHENTICATED if bad_login else Termination.CLIENT_BAD
+            record.finish(end, handshake.problem)
             return False
-        exchange.user, exchange.head = request.user, _as_head(request)
-        exchange.upstream = forwarding.upstream(exchange.head.target.decode("latin-1"))
-        client.buffer = shake.rest
+        record.user, record.head = request.user, _as_head(request)
+        record.upstream = access.upstream_name(record.head.target.decode("latin-1"))
+        client.buffer = handshake.rest
         try:
             if request.command is Command.CONNECT:
-                self._connect(client, request, exchange, site, forwarding)
+                self._connect(client, request, record, snapshot, access)
             else:
-                exchange.side = "udp"
-                self._associate(client, request, exchange, site, forwarding)
+                record.side = "udp"
+                self._associate(client, request, record, snapshot, access)
         except LocalReply as refusal:
-            exchange.end, exchange.detail, exchange.status = refusal.end, refusal.detail, refusal.status
+            record.status = refusal.status
+            record.finish(refusal.end, refusal.detail)
             client.send([request.reply(reply_code(refusal))])
             return False
         return True
@@ -103,63 +108,63 @@ class SocksRequests:
         self,
         client: DownstreamConnection,
         request: SocksRequest,
-        exchange: RequestRecord,
-        site: ConfigSnapshot,
-        forwarding: ForwardAccess,
+        record: RequestRecord,
+        snapshot: ConfigSnapshot,
+        access: ForwardAccess,
     ) -> None:
-        forwarding.admit_socks(request.port)
-        forwarding.admit_name(request.host)
+        access.check_socks_port(request.port)
+        access.check_name(request.host)
         start = time.monotonic()
-        with site.waits.blocking():
-            target, first = forwarding.open(request.host, request.port, self._own)
-        exchange.asked = exchange.answered = time.monotonic()
-        exchange.connecting = exchange.asked - start
+        with snapshot.waits.blocking():
+            target, first = access.open_tunnel(request.host, request.port, self._own)
+        record.asked = record.answered = time.monotonic()
+        record.connecting = record.asked - start
         try:
             client.send([request.reply(Reply.SUCCEEDED, *_bound(target))])
         except Aborted:
             target.close()
             raise
-        exchange.status = 200
+        record.status = 200
         client.state = State.TUNNEL
-        self._relay.add(client, target, exchange, first)
+        self._relay.add(client, target, record, first)
 
     def _associate(
         self,
         client: DownstreamConnection,
         request: SocksRequest,
-        exchange: RequestRecord,
-        site: ConfigSnapshot,
-        forwarding: ForwardAccess,
+        record: RequestRecord,
+        snapshot: ConfigSnapshot,
+        access: ForwardAccess,
     ) -> None:
-        if forwarding.settings.parent is not None:
+        if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:
-            here = client.sock.getsockname()[0]
+            own_host = client.sock.getsockname()[0]
             inner = socket.socket(client.sock.family, socket.SOCK_DGRAM)
         except OSError as error:
             raise LocalReply(503, Termination.REFUSED, f"no socket for datagrams: {error.strerror}") from None
         try:
             inner.setblocking(False)
-            inner.bind((here, 0))
-            exchange.asked = exchange.answered = time.monotonic()
+            inner.bind((own_host, 0))
+            record.asked = record.answered = time.monotonic()
             client.send([request.reply(Reply.SUCCEEDED, *_bound(inner))])
         except BaseException:
             inner.close()
             raise
-        exchange.status = 200
+        record.status = 200
         client.state = State.TUNNEL
-        resolver, idle_timeout = site.pool.resolver, site.settings.limits.idle_timeout
-        self._associations.add(client, inner, request, exchange, forwarding, resolver, idle_timeout)
+        resolver, idle_timeout = snapshot.pool.resolver, snapshot.settings.limits.idle_timeout
+        self._associations.add(client, inner, request, record, access, resolver, idle_timeout)
 
 
 def _bound(sock: socket.socket) -> Address:
-    """Where the proxy's end of it is; for a client of IPv4 in its own writing, on a listener for both."""
+    """The proxy's address of a socket. An IPv4-mapped IPv6 address becomes plain IPv4."""
     host, port = sock.getsockname()[:2]
     return str(plain_address(host)), port
 
 
 def _as_head(request: SocksRequest) -> RequestHead:
-    """The CONNECT that HTTP would have been asked: what the log shows."""
+    """The equivalent HTTP CONNECT, for the log."""
     host = f"[{request.host}]" if ":" in request.host else request.host
     target = f"{host}:{request.port}".encode("latin-1")
     return RequestHead("CONNECT", target, 1, check_block(Fields([(b"Host", target)]), 1))

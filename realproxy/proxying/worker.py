@@ -1,16 +1,16 @@
-"""What one thread that answers requests has to itself."""
+"""What one thread that runs requests has to itself."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
+from realproxy.messages.tally import Tally
 from realproxy.observe.metrics import Metrics
 from realproxy.runtime.slots import Slots
 
 BUFFER = 256 * 2**10
-"""Bytes that a worker reads at once from a long body."""
+"""Bytes that a thread reads at once from a long body."""
 
 
 class ThreadState:
@@ -18,21 +18,19 @@ class ThreadState:
 
     Attributes
     ----------
-    tally : Counter
-        What it counted: answers by status class, ends.
-    meter : Metrics
-        What its exchanges cost; filled only if somebody can ask for it.
-    places : Slots or None
-        Of all workers, for who begins with requests that have none yet.
-    at : callable or None
-        What it serves with right now.
+    tally : Tally
+        What the thread has counted.
+    metrics : Metrics
+        What its requests cost; filled only if somebody can ask for it.
+    slots : Slots or None
+        Those of all workers, for the thread that begins with requests that have none yet.
+    serving : callable or None
+        What the thread serves with right now.
     """
 
-    def __init__(self, places: Slots[DownstreamConnection] | None = None) -> None:
-        self.tally: Counter[str] = Counter()
-        self.meter = Metrics()
-        self.places = places
-        self.at: Callable[[DownstreamConnection, ThreadState], None] | None = None
+    def __init__(self, slots: Slots[DownstreamConnection] | None = None) -> None:
+        self.tally, self.metrics, self.slots = Tally(), Metrics(), slots
+        self.serving: Callable[[DownstreamConnection, ThreadState], None] | None = None
         self._buffer: memoryview | None = None
 
     @property

@@ -1,7 +1,7 @@
-"""What workers wait for: how many of them could run if they were given the processor.
+"""Which workers are blocked: the others could run if they got the processor.
 
-Threads. A worker notes its own wait and ends it; the front thread counts. Only single dict
-operations, which the interpreter makes atomic.
+Threads. A worker notes its own wait and removes the note; the front thread counts. Both use only
+single operations of a dict, which the interpreter makes atomic.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class BlockedThreads:
     Attributes
     ----------
     events : dict of int to int
-        Poll events that a worker waits for, by descriptor. Changed directly where it is hot:
-        set before the wait, deleted after it.
+        The poll events that workers wait for, by descriptor. Hot code sets an entry before its wait
+        and deletes the entry afterwards.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class BlockedThreads:
 
     @contextmanager
     def blocking(self) -> Iterator[None]:
-        """Around a wait for something that cannot be polled, such as a name server."""
+        """Around a wait that no descriptor tells the end of, such as for a name."""
         key = -threading.get_ident()
         self.events[key] = 0
         try:
@@ -36,11 +36,11 @@ class BlockedThreads:
             del self.events[key]
 
     def count(self) -> int:
-        """How many workers wait for something that has not come.
+        """The number of workers whose wait goes on.
 
-        One whose data has come but who has not run yet waits for the processor, not for the data.
+        A worker whose data has arrived is not counted: it waits for the processor.
         """
-        waits = self.events.copy().items()  # in one operation: a list of pairs may be interrupted
+        waits = self.events.copy().items()  # a copy is one operation; a list of pairs is not
         poller = select.poll()
         descriptors = [(fd, events) for fd, events in waits if fd >= 0]
         for fd, events in descriptors:

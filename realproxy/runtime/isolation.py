@@ -1,8 +1,4 @@
-"""A fault of the program costs the one that is served, not the thread that serves them all.
-
-The front, the relay and the follow thread each serve everybody. What they call on behalf of one
-connection is attempted: if it fails it is reported as the fault of a thread would be, and the thread goes on.
-"""
+"""Isolation: an exception in one connection's code must not end a thread that serves many."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from collections.abc import Callable
 
 
 def isolated(function: Callable[..., object], *arguments: object) -> bool:
-    """Call a function; returns whether it came to its end."""
+    """Call a function and report its exception; returns whether there was none."""
     try:
         function(*arguments)
     except Exception as fault:  # noqa: BLE001
@@ -22,11 +18,11 @@ def isolated(function: Callable[..., object], *arguments: object) -> bool:
 
 
 def report(fault: Exception) -> None:
-    """Say what has gone wrong, with its traceback, where the faults of threads are said."""
+    """Print a fault with its traceback as `threading` prints an uncaught one."""
     threading.excepthook(threading.ExceptHookArgs((type(fault), fault, fault.__traceback__, None)))
 
 
-def place_of(fault: Exception) -> tuple[str, int]:
-    """The file and line that raised it."""
+def location_of(fault: Exception) -> tuple[str, int]:
+    """The file and line that raised a fault."""
     frame = traceback.extract_tb(fault.__traceback__)[-1]
     return frame.filename, frame.lineno or 0

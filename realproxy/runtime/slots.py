@@ -1,9 +1,9 @@
-"""How many requests are worked on at once: in a thread, or awaiting an upstream without one.
+"""Slots: how many requests are worked on at once, in a worker or while they await an upstream.
 
-Who finds no place stands in line without a thread: were threads to wait for places, those who hold
-the places and need a thread to go on would find none.
+A request without a slot waits in a queue, not in a thread. If threads waited for slots, the requests
+that hold the slots would find no thread to go on in.
 
-Threads. One lock; nobody waits. `granted` is called under it, so that the line keeps its order.
+Threads. One lock; nobody waits. `granted` is called under the lock, which keeps the queue's order.
 """
 
 from __future__ import annotations
@@ -13,28 +13,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-Guest = TypeVar("Guest")
+Item = TypeVar("Item")
 
 
-class Slots(Generic[Guest]):
-    """Places for requests, taken in the order in which they were asked for.
+class Slots(Generic[Item]):
+    """Slots, granted in the order of the queue; `granted` gets an item with its slot and must not wait."""
 
-    Parameters
-    ----------
-    limit : int
-        How many there are.
-    granted : callable
-        Takes who has a place now; must not wait.
-    """
-
-    def __init__(self, limit: int, granted: Callable[[Guest], None]) -> None:
+    def __init__(self, limit: int, granted: Callable[[Item], None]) -> None:
         self._limit, self._taken, self._granted = limit, 0, granted
-        self._line: deque[Guest] = deque()
+        self._queue: deque[Item] = deque()
         self._lock = threading.Lock()
 
     @property
     def limit(self) -> int:
-        """How many there are; may be changed at any time."""
+        """How many slots there are; may be changed at any time."""
         return self._limit
 
     @limit.setter
@@ -45,35 +37,35 @@ class Slots(Generic[Guest]):
 
     @property
     def waiting(self) -> int:
-        """How many stand in line."""
-        return len(self._line)
+        """Items in the queue."""
+        return len(self._queue)
 
     def try_acquire(self) -> bool:
-        """Take a place if one is free, and nobody waits for it."""
+        """Take a slot if one is free."""
         with self._lock:
             free = self._taken < self._limit
             self._taken += free
         return free
 
-    def enqueue(self, guest: Guest) -> None:
-        """Have `granted` called for somebody as soon as a place is free and it is his turn."""
+    def enqueue(self, item: Item) -> None:
+        """Have `granted` called for an item as soon as it is first in the queue and a slot is free."""
         with self._lock:
-            self._line.append(guest)
+            self._queue.append(item)
             self._grant()
 
     def release(self) -> None:
-        """Give a place back."""
+        """Give a slot back."""
         with self._lock:
             self._taken -= 1
             self._grant()
 
-    def drain(self) -> list[Guest]:
-        """Send all who stand in line away; returns them."""
+    def drain(self) -> list[Item]:
+        """Empty the queue without granting slots; returns its items."""
         with self._lock:
-            guests, self._line = list(self._line), deque()
-        return guests
+            items, self._queue = list(self._queue), deque()
+        return items
 
     def _grant(self) -> None:
-        while self._line and self._taken < self._limit:
+        while self._queue and self._taken < self._limit:
             self._taken += 1
-            self._granted(self._line.popleft())
+            self._granted(self._queue.popleft())

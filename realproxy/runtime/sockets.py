@@ -1,4 +1,4 @@
-"""Sockets that block with time limits of the kernel: setting those, and sending in pieces."""
+"""Blocking sockets with time limits of the kernel: set the limits, send in pieces."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import struct
 from collections.abc import Sequence
 
 DONTWAIT = int(socket.MSG_DONTWAIT)
-"""A plain number: flags that are an enum cost a microsecond to combine."""
+"""A plain number: to combine flags of an enum costs a microsecond."""
 JOIN_BELOW = 16 * 2**10
-"""Bytes: smaller pieces are copied together for one send."""
+"""Pieces with fewer bytes in total are joined for one send."""
 
 
 def set_time_limits(sock: socket.socket, receive: float, send: float) -> None:
-    """Let blocking calls on `sock` fail with EAGAIN after so many seconds."""
+    """Make blocking calls fail with EAGAIN after these numbers of seconds."""
     for option, seconds in ((socket.SO_RCVTIMEO, receive), (socket.SO_SNDTIMEO, send)):
         whole = int(seconds)
         micro = int((seconds - whole) * 1e6) or (1000 if whole == 0 else 0)  # zero would mean forever
@@ -21,7 +21,7 @@ def set_time_limits(sock: socket.socket, receive: float, send: float) -> None:
 
 
 def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-    """Send all of `pieces` on a blocking socket and return their length in bytes."""
+    """Send all of `pieces` on a blocking socket; returns their bytes."""
     if len(pieces) == 1:
         sock.sendall(pieces[0])
         return len(pieces[0])
@@ -35,8 +35,8 @@ def send_pieces(sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> in
     return total
 
 
-def behind(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
-    """What of `pieces` comes behind their first `size` bytes."""
+def skip_bytes(pieces: Sequence[bytes | memoryview], size: int) -> list[bytes | memoryview]:
+    """The rest of `pieces` after their first `size` bytes."""
     rest: list[bytes | memoryview] = []
     for piece in pieces:
         if size < len(piece):

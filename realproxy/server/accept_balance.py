@@ -1,10 +1,10 @@
-"""Whose turn it is to accept: of several processes on one socket, the one with the fewest connections.
+"""Connection balance: of several processes on one listener, the one with the fewest connections accepts.
 
-Left to the kernel, who happens to run takes a whole burst, and the others have nothing to do.
+Without it, the process that happens to run accepts a whole burst, and the other processes stay idle.
 
-Threads. Every process writes its own number in memory that all share; the parent writes that of a
-process that has died. A number may be a moment old: it decides only who yields, and nobody yields
-for long.
+Threads. Every process writes its own count into shared memory; the parent clears the count of a process that
+has died. A count may be outdated for a moment. This is harmless: counts only decide which process yields,
+and a process yields only for a short time.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import mmap
 import os
 
 YIELD = 0.001
-"""Seconds for which a process leaves new connections to the others."""
-MOST_YIELDS = 5
-"""Times in a row that it does so: the others may be stuck."""
+"""Seconds for which a process leaves new connections to the other processes."""
+MAX_YIELDS = 5
+"""Times in a row that a process yields; then it accepts, because the other processes may be stuck."""
 ABSENT = 2**63
-"""What is written for a process that accepts nothing."""
+"""The count of a process that does not accept."""
 
 
 class AcceptBalance:
-    """The numbers of connections of all processes.
+    """The connection counts of all processes, in shared memory.
 
     Parameters
     ----------
     fd : int
-        Of the memory; closed by `close`.
+        Descriptor of the memory; `close` closes it.
     slots : int
-        Processes.
+        Number of processes.
     slot : int
-        The caller's own; -1 for the parent, which accepts nothing.
+        Index of the caller; -1 for the parent, which does not accept.
     """
 
     def __init__(self, fd: int, slots: int, slot: int) -> None:
@@ -41,32 +41,32 @@ class AcceptBalance:
 
     @classmethod
     def create(cls, slots: int) -> AcceptBalance:
-        """Memory for so many processes, none of which is there yet."""
-        fd = os.memfd_create("proxytwin-turns", os.MFD_CLOEXEC)
+        """Make the shared memory, in the parent; no process accepts yet."""
+        fd = os.memfd_create("proxytwin-accept-balance", os.MFD_CLOEXEC)
         os.ftruncate(fd, 8 * slots)
-        turns = cls(fd, slots, -1)
+        balance = cls(fd, slots, -1)
         for slot in range(slots):
-            turns.absent(slot)
-        return turns
+            balance.clear(slot)
+        return balance
 
-    def absent(self, slot: int) -> None:
-        """A process accepts nothing any more."""
+    def clear(self, slot: int) -> None:
+        """Note that a process does not accept any more."""
         self._counts[slot] = ABSENT
 
-    def note(self, connections: int) -> None:
-        """The caller has so many connections now."""
+    def publish(self, connections: int) -> None:
+        """Write the number of connections of the calling process."""
         self._counts[self._slot] = connections
 
-    def is_mine(self) -> bool:
-        """Whether the caller is to accept, as nobody has fewer connections, or nobody else does."""
-        if self._counts[self._slot] <= min(self._counts) or self._yields >= MOST_YIELDS:
+    def may_accept(self) -> bool:
+        """Whether the caller has the fewest connections, or has yielded `MAX_YIELDS` times in a row."""
+        if self._counts[self._slot] <= min(self._counts) or self._yields >= MAX_YIELDS:
             self._yields = 0
             return True
         self._yields += 1
         return False
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Unmap the memory, and close its descriptor."""
         self._counts.release()
         self._memory.close()
         os.close(self.fd)

@@ -1,7 +1,8 @@
-"""The entrance: accepts clients, up to the cap, and in turn with the other processes.
+"""Accept clients, up to the limit, and in balance with the other processes.
 
-Threads. All belongs to the front thread, but `left`, which whoever closes a connection calls, and
-`adopt`. `clients` is changed by single dict operations only, which the interpreter makes atomic.
+Threads. Everything belongs to the event loop's thread, except `connection_closed`, which the thread that
+closes a connection calls, and `adopt`. `clients` is changed only by single dict operations, which the
+interpreter makes atomic.
 """
 
 from __future__ import annotations
@@ -21,43 +22,39 @@ from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import set_time_limits
 from realproxy.server.accept_balance import AcceptBalance
 
-ACCEPT_AT_ONCE = 64
-"""Clients that are accepted before others are looked at."""
+ACCEPT_BATCH = 64
+"""Connections that are accepted in one turn of the event loop."""
 ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
-"""What is watched for at a client."""
-_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""The epoll events of an idle client."""
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts clients.
+    """Accepts clients from one listener.
 
     Parameters
     ----------
     listener : socket.socket
-        Bound and listening; `shut` closes it.
+        Bound and listening; `close` closes it.
     epoll : select.epoll
-        Where the front thread waits, for the listener and for who was let in.
-    limits : Limits
-        From the settings.
-    waits : BlockedThreads
-        Where workers that wait for clients are counted.
+        The event loop's; the listener and every accepted client are registered there.
     clients : dict
-        All clients, by descriptor.
-    welcome : callable
-        Makes the client of a new socket and its address.
+        All open clients, by descriptor.
+    make_connection : callable
+        Makes the `DownstreamConnection` of a new socket and its peer address.
 
     Attributes
     ----------
     fd : int
-        Descriptor of the listener; -1 once it is shut.
+        Descriptor of the listener; -1 after `close`.
     accepted : int
-        Clients that were let in.
-    turns : AcceptBalance or None
-        Whose turn it is, if other processes accept from the same listener.
-    welcome : callable
-        As given; may be replaced at any time.
+        Clients accepted so far.
+    balance : AcceptBalance or None
+        Set if other processes accept from the same listener.
+    make_connection : callable
+        May be replaced at any time.
     yielding : bool
-        Whether new clients are left to the others for a moment.
+        Whether this process leaves new clients to the other processes for a moment.
     """
 
     def __init__(
@@ -67,34 +64,37 @@ class Acceptor:
         limits: Limits,
         waits: BlockedThreads,
         clients: dict[int, DownstreamConnection],
-        welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
+        make_connection: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
         self._listener, self._epoll, self._limits, self._waits = listener, epoll, limits, waits
-        self._clients, self.welcome, self.fd = clients, welcome, listener.fileno()
-        self.turns: AcceptBalance | None = None
+        self._clients, self.make_connection, self.fd = clients, make_connection, listener.fileno()
+        self.balance: AcceptBalance | None = None
         self.accepted = 0
-        self.yielding = self._full = self._no_room = False
+        self.yielding = self._full = self._out_of_descriptors = False
         self._pausing = threading.Lock()
-        """Held where the listener is looked at or not any more, so that `_full` says which."""
+        """Held while the listener is paused or resumed, so that `_full` agrees with its epoll events."""
 
     def open(self) -> None:
-        """Begin to look for clients."""
-        if self.turns is not None:
-            self.turns.note(0)
+        """Begin to accept."""
+        if self.balance is not None:
+            self.balance.publish(0)
         self._listener.setblocking(False)
         self._epoll.register(self.fd, select.EPOLLIN)
 
     def adopt(self, limits: Limits) -> None:
-        """Keep other limits from now on."""
+        """Use new limits from now on."""
         self._limits = limits
         with self._pausing:
             if self._full:
                 self._listen(True)
 
-    def admit(self, now: float, *, last: bool = False) -> None:
-        """Accept those who wait: some of them, or (`last`) as many as there may be, whosever turn it is."""
-        for _ in range(self._limits.connections if last else ACCEPT_AT_ONCE):
-            if self.turns is not None and not last and not self.turns.is_mine():
+    def accept(self, now: float, *, last: bool = False) -> None:
+        """Accept waiting clients: at most `ACCEPT_BATCH`, and only if the balance allows it.
+
+        With `last`, accept all up to ``limits.connections``, and disregard the balance.
+        """
+        for _ in range(self._limits.connections if last else ACCEPT_BATCH):
+            if self.balance is not None and not last and not self.balance.may_accept():
                 self.yielding = True
                 self._listen(False)
                 return
@@ -106,71 +106,71 @@ class Acceptor:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _NO_ROOM:
-                    self._listen(False)  # until `try_again`
-                    self._no_room = True
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._listen(False)  # until `retry`
+                    self._out_of_descriptors = True
                     return
-                continue  # that client is gone already
-            self._let_in(sock, address[0], now)
+                continue  # the client has closed the connection already
+            self._add(sock, address[0], now)
 
-    def left(self) -> None:
-        """A connection was closed."""
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
+    def connection_closed(self) -> None:
+        """Note that a connection was closed, which may make room for another."""
+        if self.balance is not None:
+            self.balance.publish(len(self._clients))
         if self._full:
             with self._pausing:
                 if self._full and len(self._clients) < self._limits.connections:
                     self._listen(True)
 
-    def go_on(self) -> None:
-        """Look for clients again after `yielding`."""
+    def resume(self) -> None:
+        """Accept again after `yielding`."""
         self.yielding = False
         self._listen(True)
 
-    def try_again(self) -> None:
-        """Look for clients again if there was no room for them a while ago."""
-        if self._no_room:
-            self._no_room = False
+    def retry(self) -> None:
+        """Accept again if the system was out of descriptors or memory before."""
+        if self._out_of_descriptors:
+            self._out_of_descriptors = False
             self._listen(True)
 
-    def shut(self, now: float) -> None:
-        """Accept no more, but for who is in the listener's queue. Later calls do nothing."""
+    def close(self, now: float) -> None:
+        """Accept the clients in the listener's queue, and then no more. Later calls do nothing."""
         if self._listener.fileno() >= 0:
             self._epoll.unregister(self.fd)
             refuse_new_connections(self._listener)
-            self.admit(now, last=True)
-            self.fd = -1  # another connection has this number next
+            self.accept(now, last=True)
+            self.fd = -1  # the system may give this number to the next connection
             self._listener.close()
 
-    def _let_in(self, sock: socket.socket, address: str, now: float) -> None:
+    def _add(self, sock: socket.socket, address: str, now: float) -> None:
         limits = self._limits
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            patience = limits.idle_timeout
-            set_time_limits(sock, patience, patience if limits.min_rate is None else min(STEP, patience))
+            timeout = limits.idle_timeout
+            set_time_limits(sock, timeout, timeout if limits.min_rate is None else min(STEP, timeout))
         except OSError:
             sock.close()
             return
-        client = self.welcome(sock, address, self._waits)
+        client = self.make_connection(sock, address, self._waits)
         client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
         if limits.min_rate is not None:
-            client.pace = MinRate(limits.min_rate, patience)
+            client.pace = MinRate(limits.min_rate, timeout)
         self._clients[client.fd] = client
         self.accepted += 1
-        if self.turns is not None:
-            self.turns.note(len(self._clients))
+        if self.balance is not None:
+            self.balance.publish(len(self._clients))
         self._epoll.register(client.fd, ARMED)
 
     def _pause(self) -> None:
-        """At the cap: let the kernel's queue hold further clients until one leaves."""
+        """At the limit: leave further clients in the kernel's queue until one connection is closed."""
         with self._pausing:
             self._full = True
             self._listen(False)
-            if len(self._clients) < self._limits.connections:  # one left meanwhile, or there may be more
+            if len(self._clients) < self._limits.connections:  # a client left, or the limit was raised
                 self._listen(True)
 
     def _listen(self, on: bool) -> None:
         if on:
             self._full = False
-        with contextlib.suppress(OSError, ValueError):  # the listener is gone once it is shut
+        with contextlib.suppress(OSError, ValueError):  # the listener is closed after `close`
             self._epoll.modify(self.fd, select.EPOLLIN if on else 0)

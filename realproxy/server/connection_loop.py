@@ -1,7 +1,7 @@
 """The front: one thread that waits for clients and for their request heads.
 
 Threads. The front thread alone accepts (`entrance.py`) and owns every connection in state WAITING or
-LINGERING. A whole head goes to the express lane, in the same thread, or to the workers' queue.
+LINGERING. A whole head goes to the fast path, in the same thread, or to the workers' queue.
 Workers call `resume`, `linger` and `close` on what they own: each hands the connection over with the
 last thing it does, arming the descriptor in the epoll set. It is edge-triggered (EPOLLET): what the
 front has read needs no arming again, and what it has passed over is reported anew by arming. Before
@@ -104,7 +104,7 @@ class ConnectionLoop:
         Accepts the clients.
     handshake : callable
         Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
-    express : InlineHandler or None
+    fast_path : InlineHandler or None
         Answers what needs no waiting. Set before the start.
     """
 
@@ -127,7 +127,7 @@ class ConnectionLoop:
         self._handing = threading.Lock()
         self._tick = _tick(limits)
         self._next_sweep = 0.0
-        self.express: InlineHandler | None = None
+        self.fast_path: InlineHandler | None = None
         self.draining = self.aborting = False
         self.empty = threading.Event()
         self._ended = self._gone = False
@@ -173,8 +173,8 @@ class ConnectionLoop:
         self._ended = True
         self.wake()
         self.thread.join(END_PATIENCE)
-        if self.express is not None:
-            self.express.end()
+        if self.fast_path is not None:
+            self.fast_path.end()
         for client in list(self._clients.values()):
             self.close(client)
         self._gone = True  # a worker that is late must not write into what has this number next
@@ -201,9 +201,9 @@ class ConnectionLoop:
 
     def stay(self, client: DownstreamConnection) -> None:
         """Wait for the next request of a client that was never handed on; called by the front thread."""
-        if client.buffer and client.look() is ReadResult.HEAD:
+        if client.buffer and client.find_head() is ReadResult.HEAD:
             self._to_worker(client, time.monotonic())
-        elif client.missed:
+        elif client.unread:
             self.resume(client)
         else:
             limits = self._limits
@@ -215,7 +215,7 @@ class ConnectionLoop:
 
     def give_back(self, client: DownstreamConnection) -> None:
         """Hand a connection back whose next request may have arrived already."""
-        if client.buffer and client.look() is ReadResult.HEAD:
+        if client.buffer and client.find_head() is ReadResult.HEAD:
             self._to_worker(client, time.monotonic())
         else:
             self.resume(client)
@@ -238,12 +238,12 @@ class ConnectionLoop:
         """Close a connection: the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
-        self.entrance.left()
+        self.entrance.connection_closed()
         if self.draining:
             self.wake()
 
     def watch(self, connection: Watched) -> None:
-        """Have the express lane told when an upstream says something; called by the front thread."""
+        """Have the fast path told when an upstream says something; called by the front thread."""
         if not connection.watched:
             connection.watched = True
             self._epoll.register(connection.sock.fileno(), ARMED)
@@ -255,7 +255,7 @@ class ConnectionLoop:
 
     def _hand_over(self, client: DownstreamConnection, state: State) -> None:
         with self._handing:
-            client.state, client.missed = state, False
+            client.state, client.unread = state, False
             if client.watched:
                 self._epoll.modify(client.fd, ARMED)
             else:
@@ -275,19 +275,19 @@ class ConnectionLoop:
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
             if entrance.yielding:
-                entrance.go_on()
+                entrance.resume()
             for fd, happened in events:
                 client = self._clients.get(fd)
                 if client is not None:
                     if happened & select.EPOLLRDHUP:
-                        client.missed = True  # its end is told once, and lies behind what it has sent
+                        client.unread = True  # its end is told once, and lies behind what it has sent
                     self._read(client, now)
                 elif fd == entrance.fd:
-                    entrance.admit(now)
+                    entrance.accept(now)
                 elif fd == self._wake:
                     self._drained()
-                elif self.express is not None:
-                    self.express.upstream_spoke(fd)
+                elif self.fast_path is not None:
+                    self.fast_path.upstream_spoke(fd)
             wait = self._hurry(now)
             if now >= self._next_sweep:
                 self._sweep(now)
@@ -296,7 +296,7 @@ class ConnectionLoop:
         with self._handing:  # who hands a client over has set its state a moment before it is armed
             state = client.state
             if state is not State.WAITING and state is not State.LINGERING:
-                client.missed = True  # taken for another reason while this event was on its way
+                client.unread = True  # taken for another reason while this event was on its way
                 return
         if state is State.LINGERING:
             self._discard(client)
@@ -354,14 +354,14 @@ class ConnectionLoop:
 
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
-        self.entrance.try_again()
+        self.entrance.retry()
         for client in list(self._clients.values()):
             if client.deadline <= now and self._take(client):
                 self._part_with(client, now)
         for chore in self._chores:
             chore(now)
-        if self.express is not None:
-            self.express.sweep(now)
+        if self.fast_path is not None:
+            self.fast_path.sweep(now)
 
     def _drained(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -369,7 +369,7 @@ class ConnectionLoop:
         if not self.draining:
             return
         now = time.monotonic()
-        self.entrance.shut(now)
+        self.entrance.close(now)
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):
@@ -407,14 +407,14 @@ class ConnectionLoop:
 
     def _serve(self, client: DownstreamConnection, now: float) -> None:
         client.arrived = now
-        if self.express is None or not self.express.takes(client):
-            self.hand_on(client)
+        if self.fast_path is None or not self.fast_path.takes(client):
+            self.hand_to_worker(client)
 
     def _to_worker(self, client: DownstreamConnection, now: float) -> None:
         client.arrived = now
-        self.hand_on(client)
+        self.hand_to_worker(client)
 
-    def hand_on(self, client: DownstreamConnection) -> None:
+    def hand_to_worker(self, client: DownstreamConnection) -> None:
         """Have a worker go on; called by the front thread, or by whoever owns the client."""
         if client.watched:
             self._epoll.modify(client.fd, SILENT)

@@ -1,8 +1,8 @@
-"""Clients with something below HTTP: a PROXY protocol header, TLS, or the first and then the second.
+"""Connections that begin with a PROXY protocol header, with TLS, or with first the header and then TLS.
 
-Owner: as `realproxy.downstream.connection` says. The front thread reads the header; of TLS it only sees that
-something has arrived. Every step of a handshake is done by a worker, and none of them waits: a
-client that does not finish one costs a connection, until its head would be due, and no thread.
+Owner: as in `realproxy.downstream.connection`. The event loop's thread reads the PROXY header. Of TLS it
+only sees that bytes have arrived: a worker does each step of the handshake, and no step waits. A client
+that does not finish its handshake holds a connection until ``limits.header_timeout``, but no thread.
 """
 
 from __future__ import annotations
@@ -12,73 +12,68 @@ import socket
 from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
+from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
-from realproxy.net.proxy_protocol import BadHeader, Endpoint, TrustedPeers, read_header
+from realproxy.net.proxy_protocol import BadHeader, TrustedPeers, read_header
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
 
 
 class HandshakingConnection(DownstreamConnection):
-    """A client whose connection does not begin with HTTP.
+    """A client's connection with a handshake before the first HTTP request.
 
     Parameters
     ----------
     sock : socket.socket
         A `TlsSocket` if there is TLS.
-    address : str
-        Where it comes from.
-    limits : Limits
-        From the settings.
-    waits : BlockedThreads
-        Where workers that wait for clients are counted.
-    announced : bool
+    proxy_header : bool
         Whether a PROXY protocol header comes first.
     """
 
     __slots__ = ("_header", "_peer", "handshaking", "scheme", "sni")
 
     def __init__(
-        self, sock: socket.socket, address: str, limits: Limits, waits: BlockedThreads, *, announced: bool
+        self, sock: socket.socket, address: str, limits: Limits, waits: BlockedThreads, *, proxy_header: bool
     ) -> None:
         super().__init__(sock, address, limits.head, waits)
-        self._header: bytes | None = b"" if announced else None
-        self._peer: Endpoint | None = None
+        self._header: bytes | None = b"" if proxy_header else None
+        self._peer: Address | None = None
         self.handshaking = True
         self.scheme = b"https" if isinstance(sock, TlsSocket) else b"http"
         self.sni = ""
 
     @property
     def is_simple(self) -> bool:
-        """See `DownstreamConnection.is_simple`: what TLS encrypts may not all go out at once."""
+        """As in the base class. Not with TLS: a write of encrypted bytes may be incomplete."""
         return self.pace is None and not self.handshaking and not isinstance(self.sock, TlsSocket)
 
     def read(self) -> ReadResult:
-        """Read once without waiting; a handshake is reported like a head, for a worker to go on with."""
+        """Read once without waiting. Bytes of a TLS handshake give HEAD, so that a worker continues."""
         if not self.handshaking:
             return super().read()
         if self._header is not None:
-            arrival = self._read_header()
+            result = self._read_header()
             if self._header is not None or not isinstance(self.sock, TlsSocket):
-                return arrival
+                return result
         return ReadResult.HEAD
 
     def handshake(self) -> ReadResult:
-        """Go on with the handshake as far as it goes without waiting, and then read."""
+        """Continue the handshake without waiting; when it is complete, read."""
         assert isinstance(self.sock, TlsSocket)
         try:
             if not self.sock.handshake():
                 return ReadResult.PART
         except OSError:
             return ReadResult.END
-        self.handshaking, self.sni = False, self.sock.asked_name
+        self.handshaking, self.sni = False, self.sock.sni
         return super().read()
 
-    def peer(self) -> Endpoint:
-        """IP address and port that it comes from, as the PROXY protocol says."""
+    def peer(self) -> Address:
+        """IP address and port of the client; those in the PROXY header, if there was one."""
         return self._peer or super().peer()
 
     def reset_on_close(self) -> None:
-        """Let the close be seen as an error: without a close_notify, too."""
+        """Reset the connection at the close, without a TLS close_notify."""
         if isinstance(self.sock, TlsSocket):
             self.sock.abrupt = True
         super().reset_on_close()
@@ -90,7 +85,7 @@ class HandshakingConnection(DownstreamConnection):
             receive = sock.recv_raw if isinstance(sock, TlsSocket) else sock.recv
             data = receive(READ, socket.MSG_DONTWAIT)
             self._header += data
-            self.missed = len(data) == READ
+            self.unread = len(data) == READ
             header = read_header(self._header) if data else None
         except BlockingIOError:
             return ReadResult.PART
@@ -105,23 +100,13 @@ class HandshakingConnection(DownstreamConnection):
             sock.feed(rest)
             return ReadResult.HEAD
         self.handshaking, self.buffer = False, rest
-        return self.look() if rest else ReadResult.PART
+        return self.find_head() if rest else ReadResult.PART
 
 
 class ConnectionFactory:
-    """Makes a client of every connection that is accepted.
+    """Makes the `DownstreamConnection` of an accepted socket.
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    where : str
-        What messages call the source of the settings.
-
-    Raises
-    ------
-    BadInput
-        If a certificate cannot be used.
+    Raises `BadInput`, with `where` as the source of the settings, if a certificate cannot be used.
     """
 
     def __init__(self, settings: ProxySettings, where: str) -> None:
@@ -130,18 +115,18 @@ class ConnectionFactory:
         self._certificates = Certificates(settings.tls, where) if settings.tls else None
 
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
-        """The client of a socket that was accepted from an address."""
-        announced = address in self._trusted
+        """The connection of a socket that was accepted from `address`."""
+        proxy_header = address in self._trusted
         certificates = self._certificates
         if certificates is not None:
             sock = TlsSocket(sock, certificates.context)
-        elif not announced:
+        elif not proxy_header:
             return DownstreamConnection(sock, address, self._limits.head, waits)
-        return HandshakingConnection(sock, address, self._limits, waits, announced=announced)
+        return HandshakingConnection(sock, address, self._limits, waits, proxy_header=proxy_header)
 
 
 def check_certificates(settings: ProxySettings, where: str) -> list[BadInput]:
-    """What is wrong with the files of certificates: the first finding of each."""
+    """The problems of the certificate files, the first one of each."""
     found = []
     for number, certificate in enumerate(settings.tls):
         try:

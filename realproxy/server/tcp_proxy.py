@@ -1,8 +1,8 @@
-"""Raw TCP services: whatever a connection speaks, it leads to an upstream of a service.
+"""Raw TCP services: every connection to a listener leads to an upstream of a service, whatever it carries.
 
-Threads. Everything here happens in the relay thread, but for the making, `drain` and `counts`.
-It owns the listeners, and every connection until its tunnel has ended; `_Connection.close` is the
-one place that closes a client's socket. No connection costs a thread.
+Threads. Any thread may construct these classes, and call `drain` and `counts`. Everything else happens in the
+relay thread. It owns the listeners, and each connection until its tunnel has ended. Only
+`_Connection._close` closes a client's socket. No connection needs a thread.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver, Dial
 from realproxy.net.listener import listen, refuse_new_connections
-from realproxy.net.proxy_protocol import WRITERS, BadHeader, Endpoint, TrustedPeers, read_header
+from realproxy.net.proxy_protocol import WRITERS, BadHeader, TrustedPeers, read_header
 from realproxy.net.resolver import Resolver
 from realproxy.tunnel.relay import Tunnel, TunnelRelay
 from realproxy.upstream.service import PickedUpstream, Service
 
 RETRY_ACCEPT = 1.0
-"""Seconds of rest when the process has no descriptor left."""
+"""Seconds until the next accept when the process has no descriptor left."""
+ACCEPTS = 64
+"""Connections that are accepted before other sockets get their turn."""
 
 
 class TcpProxy:
@@ -36,20 +38,19 @@ class TcpProxy:
 
     Parameters
     ----------
-    settings : policies.settings.Tcp
-        Its table.
     sock : socket.socket
         Bound and listening; closed here.
-    service : Service
-        Where connections go.
-    relay : TunnelRelay
-        Whose thread does everything.
-    names : AsyncResolver
-        For upstreams that are named.
     limits : Limits
-        From the settings; `connections` is for each listener.
-    logged : callable
-        Takes the exchange of a connection that has ended.
+        `connections` holds for each listener.
+    log : callable
+        Takes the record of a connection that has ended.
+
+    Attributes
+    ----------
+    service : Service
+        Of the connections to come; may be replaced at any time.
+    empty : threading.Event
+        Set after `drain`, once the last connection has ended.
     """
 
     def __init__(
@@ -58,12 +59,12 @@ class TcpProxy:
         sock: socket.socket,
         service: Service,
         relay: TunnelRelay,
-        names: AsyncResolver,
+        resolver: AsyncResolver,
         limits: Limits,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
-        self.settings, self.service, self.relay, self.names = settings, service, relay, names
-        self.limits, self.logged = limits, logged
+        self.settings, self.service, self.relay, self.loop = settings, service, relay, relay.loop
+        self.resolver, self.limits, self.log = resolver, limits, log
         self.trusted = TrustedPeers(settings.proxy_protocol)
         self.address: Address = sock.getsockname()[:2]
         self._sock = sock
@@ -71,41 +72,41 @@ class TcpProxy:
         self._accepted = self._failed = self._sent = self._received = 0
         self.empty = threading.Event()
         sock.setblocking(False)
-        relay.at_stop.append(self._stop)
-        relay.call(lambda: self._listen(True))
+        self.loop.at_stop.append(self._stop)
+        self.loop.call(lambda: self._listen(True))
 
     def counts(self) -> dict[str, str | int]:
-        """Its address and service, connections (open, accepted, failed), bytes both ways."""
-        living = [c.tunnel for c in list(self._open) if c.tunnel is not None]
+        """Address and service, connections (open, accepted, failed), bytes in both directions."""
+        tunnels = [c.tunnel for c in list(self._open) if c.tunnel is not None]
         return {
             "listen": f"{self.address[0]}:{self.address[1]}",
             "service": self.service.name,
             "open": len(self._open),
             "accepted": self._accepted,
             "failed": self._failed,
-            "sent": self._sent + sum(tunnel.down.count for tunnel in living),
-            "received": self._received + sum(tunnel.up.count for tunnel in living),
+            "sent": self._sent + sum(tunnel.down.delivered for tunnel in tunnels),
+            "received": self._received + sum(tunnel.up.delivered for tunnel in tunnels),
         }
 
     def drain(self) -> None:
-        """Accept no more; `empty` is set when the last connection has ended."""
-        self.relay.call(self._drain)
+        """Accept no more connections."""
+        self.loop.call(self._drain)
 
     def ended(self, connection: _Connection) -> None:
-        """A connection is closed."""
-        exchange = connection.exchange
+        """Count and log a connection that is closed."""
+        record = connection.record
         self._open.discard(connection)
-        self._sent += exchange.sent
-        self._received += exchange.received
-        self._failed += exchange.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
-        self.logged(exchange)
+        self._sent += record.sent
+        self._received += record.received
+        self._failed += record.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
+        self.log(record)
         self._listen(True)
 
     def _drain(self) -> None:
         if self._sock.fileno() >= 0:
             refuse_new_connections(self._sock)
-            self._accept()  # who is in the kernel's queue was let in before
-            self.relay.forget(self._sock)
+            self._accept()  # connections in the kernel's queue came before the drain
+            self.loop.forget(self._sock)
             self._sock.close()
         if not self._open:
             self.empty.set()
@@ -117,7 +118,7 @@ class TcpProxy:
 
     def _listen(self, on: bool) -> None:
         if self._sock.fileno() >= 0:
-            self.relay.watch(self._sock, select.EPOLLIN if on else 0, self._ready)
+            self.loop.watch(self._sock, select.EPOLLIN if on else 0, self._ready)
         elif not self._open:
             self.empty.set()
 
@@ -125,19 +126,19 @@ class TcpProxy:
         self._accept()
 
     def _accept(self) -> None:
-        for _ in range(64):
+        for _ in range(ACCEPTS):
             if len(self._open) >= self.limits.connections:
-                self._listen(False)  # the kernel's queue holds further ones until one ends
+                self._listen(False)  # more connections wait in the kernel's queue until one ends
                 return
             try:
                 sock, peer = self._sock.accept()
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # that client is gone already
+                continue  # the client has gone already
             except OSError:
                 self._listen(False)
-                self.relay.at(time.monotonic() + RETRY_ACCEPT, lambda _: self._listen(True))
+                self.loop.at(time.monotonic() + RETRY_ACCEPT, lambda _: self._listen(True))
                 return
             self._accepted += 1
             connection = _Connection(self, sock, peer[:2])
@@ -146,50 +147,50 @@ class TcpProxy:
 
 
 class _Connection:
-    """A client's connection, from its acceptance to its end: who is it, then where to, then a tunnel."""
+    """A client's connection: PROXY protocol header if it is trusted, connection to an upstream, tunnel."""
 
     __slots__ = (
-        "_dial", "_failed", "_header", "_owner", "_peer", "_pick", "_read", "_service", "_sock", "exchange",
+        "_buffer", "_dial", "_failed", "_header", "_peer", "_pick", "_proxy", "_service", "_sock", "record",
         "tunnel",
     )  # fmt: skip
 
-    def __init__(self, owner: TcpProxy, sock: socket.socket, peer: Endpoint) -> None:
-        self._owner, self._sock, self._peer = owner, sock, peer
-        self._read = self._header = b""
+    def __init__(self, proxy: TcpProxy, sock: socket.socket, peer: Address) -> None:
+        self._proxy, self._sock, self._peer = proxy, sock, peer
+        self._buffer = self._header = b""
         self._pick: PickedUpstream | None = None
         self._dial: Dial | None = None
         self._failed: list[int] = []
         self.tunnel: Tunnel | None = None
         now = time.monotonic()
-        self.exchange = RequestRecord(peer[0], now, now)
-        self._service = owner.service
-        self.exchange.side, self.exchange.service = "tcp", self._service.name
+        self.record = RequestRecord(peer[0], now, now)
+        self._service = proxy.service
+        self.record.side, self.record.service = "tcp", self._service.name
 
     def begin(self) -> None:
-        owner, sock = self._owner, self._sock
+        proxy, sock = self._proxy, self._sock
         sock.setblocking(False)
-        with contextlib.suppress(OSError):  # it is gone already, which its first event will tell
+        with contextlib.suppress(OSError):  # the client has gone, as its first event will show
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self._peer[0] in owner.trusted:
-            owner.relay.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
-            owner.relay.at(time.monotonic() + owner.limits.header_timeout, lambda _: self._too_late())
+        if self._peer[0] in proxy.trusted:
+            proxy.loop.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
+            proxy.loop.at(time.monotonic() + proxy.limits.header_timeout, lambda _: self._time_out())
         else:
             self._find_upstream()
 
     def fail(self, end: Termination) -> None:
-        """End it before there is a tunnel."""
+        """End the connection before there is a tunnel."""
         if self._dial is not None:
             self._dial.cancel()
         self._close(end)
 
-    # --- who is it ------------------------------------------------------------------------------
+    # --- PROXY protocol -------------------------------------------------------------------------
 
     def _read_header(self) -> None:
         try:
             data = self._sock.recv(4096)
-            self._read += data
-            header = read_header(self._read) if data else None
+            self._buffer += data
+            header = read_header(self._buffer) if data else None
         except BlockingIOError:
             return
         except OSError:
@@ -200,35 +201,36 @@ class _Connection:
             return
         if header is not None:
             self._peer = header.source or self._peer
-            self.exchange.client = self._peer[0]
-            self._read = self._read[header.size :]
-            self._owner.relay.forget(self._sock)
+            self.record.client = self._peer[0]
+            self._buffer = self._buffer[header.size :]
+            self._proxy.loop.forget(self._sock)
             self._find_upstream()
         elif not data:
             self.fail(Termination.CLIENT_GONE)
 
-    def _too_late(self) -> None:
+    def _time_out(self) -> None:
         if self._pick is None and self._sock.fileno() >= 0:
             self.fail(Termination.CLIENT_SLOW)
 
-    # --- where to -------------------------------------------------------------------------------
+    # --- upstream -------------------------------------------------------------------------------
 
     def _find_upstream(self) -> None:
-        """Take the next upstream: nothing was sent to the ones before, so any may be asked."""
-        owner = self._owner
+        """Pick an upstream. Nothing was sent to those that failed, so another one may be tried."""
+        proxy = self._proxy
         pick = self._pick = self._service.start(self._peer[0], self._failed)
         if pick.index in self._failed:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
             return
-        self.exchange.upstream = pick.name
-        owner.names.resolve(pick.address, self._connect)
+        self.record.upstream = pick.name
+        proxy.resolver.resolve(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
-        owner = self._owner
-        if self._sock.fileno() >= 0:  # else it was stopped while the name was resolved
+        proxy = self._proxy
+        if self._sock.fileno() >= 0:  # else the proxy has stopped while the name was looked up
             self._dial = Dial(
-                owner.relay, addresses, owner.limits.connect_timeout, self._connected, self._unreachable
+                proxy.loop, addresses, proxy.limits.connect_timeout, self._connected, self._unreachable
             )
+            self._dial.start()
 
     def _unreachable(self, _: str) -> None:
         self._dial = None
@@ -241,36 +243,36 @@ class _Connection:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
 
     def _connected(self, upstream: socket.socket) -> None:
-        owner, exchange = self._owner, self.exchange
+        proxy, record = self._proxy, self.record
         self._dial = None
-        exchange.asked = exchange.answered = time.monotonic()
-        exchange.connecting = exchange.asked - exchange.arrived
+        record.asked = record.answered = time.monotonic()
+        record.connecting = record.asked - record.arrived
         try:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._service.proxy_protocol is not None:
                 self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
-        except OSError:  # the client is gone
+        except OSError:  # the client has gone
             upstream.close()
             self.fail(Termination.CLIENT_GONE)
             return
-        first = self._header + self._read
-        self.tunnel = Tunnel(self._sock, upstream, first, b"", owner.settings.idle_timeout, self._ended)
-        owner.relay.begin(self.tunnel)
+        first = self._header + self._buffer
+        self.tunnel = Tunnel(self._sock, upstream, first, b"", proxy.settings.idle_timeout, self._ended)
+        proxy.relay.begin(self.tunnel)
 
     # --- the end --------------------------------------------------------------------------------
 
     def _ended(self, tunnel: Tunnel, end: Termination) -> None:
-        self.exchange.sent = tunnel.down.count
-        self.exchange.received = max(0, tunnel.up.count - len(self._header))
+        self.record.sent = tunnel.down.delivered
+        self.record.received = max(0, tunnel.up.delivered - len(self._header))
         self._close(end)
 
     def _close(self, end: Termination) -> None:
-        self.exchange.end, self.exchange.ended = end, time.monotonic()
-        self._owner.relay.forget(self._sock)
+        self.record.finish(end)
+        self._proxy.loop.forget(self._sock)
         self._sock.close()
         if self._pick is not None:
-            self._pick.finish(False if self.exchange.asked else None)
-        self._owner.ended(self)
+            self._pick.finish(False if self.record.asked else None)
+        self._proxy.ended(self)
 
 
 def open_listeners(settings: ProxySettings, where: str) -> list[socket.socket]:
@@ -291,18 +293,10 @@ class TcpProxies:
 
     Parameters
     ----------
-    settings : ProxySettings
-        Of the whole proxy.
     socks : list of socket.socket
-        One for each of its raw TCP listeners, see `open_listeners`.
-    services : dict of str to Service
-        By name.
-    relay : TunnelRelay
-        Whose thread does everything.
-    resolver : Resolver
-        For upstreams that are named.
-    logged : callable
-        Takes the exchange of a connection that has ended.
+        From `open_listeners` with the same settings.
+    log : callable
+        Takes the record of a connection that has ended.
     """
 
     def __init__(
@@ -312,17 +306,17 @@ class TcpProxies:
         services: dict[str, Service],
         relay: TunnelRelay,
         resolver: Resolver,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
-        names = AsyncResolver(relay, resolver)
+        async_resolver = AsyncResolver(relay.loop, resolver)
         self._listeners = [
-            TcpProxy(tcp, sock, services[tcp.to], relay, names, settings.limits, logged)
+            TcpProxy(tcp, sock, services[tcp.to], relay, async_resolver, settings.limits, log)
             for tcp, sock in zip(settings.tcp, socks, strict=True)
         ]
 
     @property
     def addresses(self) -> list[Address]:
-        """Where they listen, in the order of the settings."""
+        """Of the listeners, in the order of the settings."""
         return [listener.address for listener in self._listeners]
 
     def counts(self) -> list[dict[str, str | int]]:
@@ -330,16 +324,16 @@ class TcpProxies:
         return [listener.counts() for listener in self._listeners]
 
     def adopt(self, services: dict[str, Service]) -> None:
-        """Lead further connections to other services of the same names."""
+        """Lead the connections to come to other services of the same names."""
         for listener in self._listeners:
             listener.service = services[listener.settings.to]
 
     def drain(self) -> None:
-        """Accept no more."""
+        """Accept no more connections."""
         for listener in self._listeners:
             listener.drain()
 
     def wait(self, until: float) -> None:
-        """Wait for the last connection to end, but not beyond `until` on the monotonic clock."""
+        """Wait until the last connection has ended, or `until` on the monotonic clock."""
         for listener in self._listeners:
             listener.empty.wait(max(0.0, until - time.monotonic()))

@@ -17,14 +17,15 @@ import contextlib
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
+from realproxy.messages.tally import Tally, summed
 from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.isolation import report
 from realproxy.runtime.slots import Slots
 
 AT_FIRST = 3
@@ -52,16 +53,16 @@ class WorkerPool:
         What the workers wait for.
     limit : int
         Threads at most.
-    overflow : callable, optional
-        Takes the clients that are too many.
+    refuse : callable, optional
+        Refuses the request of a client because too many wait, without waiting itself.
     most_queued : int
-        Requests that may wait for a place, if there is an `overflow`.
+        Requests that may wait for a place, if there is a `refuse`.
 
     Attributes
     ----------
     serve : callable
         As given; may be replaced at any time.
-    places : Slots
+    slots : Slots
         For the requests that are worked on: as many as there may be threads, its limit.
     most_queued : int
         As given; may be changed at any time.
@@ -73,18 +74,21 @@ class WorkerPool:
         abandon: Callable[[DownstreamConnection], None],
         waits: BlockedThreads,
         limit: int,
-        overflow: Callable[[DownstreamConnection], None] | None = None,
+        refuse: Callable[[DownstreamConnection, ThreadState], None] | None = None,
         most_queued: int = 0,
     ) -> None:
         self.serve, self._abandon, self._waits = serve, abandon, waits
         self._queue: queue.SimpleQueue[DownstreamConnection | None] = queue.SimpleQueue()
-        self.places: Slots[DownstreamConnection] = Slots(limit, self._queue.put)
-        self._overflow, self.most_queued = overflow, most_queued
+        self.slots: Slots[DownstreamConnection] = Slots(limit, self._queue.put)
+        self._refuse, self.most_queued = refuse, most_queued
+        self._refusing = threading.Lock()
+        """Held while a request is refused, by whichever thread has submitted it; it guards `_refused`."""
+        self._refused = ThreadState()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._workers: list[ThreadState] = []
-        self._retired: Counter[str] = Counter()
-        self._retired_meter = Metrics()
+        self._workers: list[ThreadState] = [self._refused]
+        self._retired = Tally()
+        self._retired_metrics = Metrics()
         self._idle: set[int] = set()
         self._looks: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
@@ -98,40 +102,45 @@ class WorkerPool:
 
     def start(self) -> None:
         """Start the first threads."""
-        for _ in range(min(AT_FIRST, self.places.limit)):
+        for _ in range(min(AT_FIRST, self.slots.limit)):
             self._start_one()
 
     def submit(self, client: DownstreamConnection) -> None:
-        """Have a client's request answered; never waits."""
-        overflow, suspended = self._overflow, client.suspended
-        if suspended is not None and suspended.placed:
+        """Have a client's request answered, or refused if too many wait; never waits."""
+        suspended = client.suspended
+        if suspended is not None and suspended.has_slot:
             self._queue.put(client)
             return
-        begun = suspended is not None and suspended.begun
-        if overflow is None or begun or self.places.waiting < self.most_queued:
-            self.places.enqueue(client)
-        else:
-            overflow(client)
+        admitted = suspended is not None and suspended.is_admitted
+        if self._refuse is None or admitted or self.slots.waiting < self.most_queued:
+            self.slots.enqueue(client)
+            return
+        with self._refusing:
+            try:
+                self._refuse(client, self._refused)
+            except Exception as fault:  # noqa: BLE001
+                report(fault)
+                self._abandon(client)
 
     @property
     def count(self) -> int:
         """Threads now."""
         return len(self._threads)
 
-    def tally(self) -> Counter[str]:
+    def tally(self) -> Tally:
         """What all workers have counted."""
         with self._lock:
-            return sum((Counter(dict(worker.tally)) for worker in self._workers), Counter(self._retired))
+            return summed([self._retired, *(worker.tally for worker in self._workers)])
 
     @property
     def queued(self) -> int:
         """Requests that wait for a place, or with one for a thread."""
-        return self._queue.qsize() + self.places.waiting
+        return self._queue.qsize() + self.slots.waiting
 
-    def meters(self) -> list[Metrics]:
+    def metrics(self) -> list[Metrics]:
         """The meters of all workers, and one of those that have ended."""
         with self._lock:
-            return [self._retired_meter, *(worker.meter for worker in self._workers)]
+            return [self._retired_metrics, *(worker.metrics for worker in self._workers)]
 
     def adjust(self, now: float) -> float | None:
         """Start or let go threads as needed; called by the front thread, often.
@@ -183,12 +192,12 @@ class WorkerPool:
             return 0
         # Twice as many while hardly one could run: a burst of slow requests must not wait long.
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
-        return max(0, min(waiting, step, self.places.limit - threads))
+        return max(0, min(waiting, step, self.slots.limit - threads))
 
     def busy_with(self, serve: Callable[[DownstreamConnection, ThreadState], None]) -> bool:
         """Whether a worker still runs `serve`."""
         with self._lock:
-            return any(worker.at == serve for worker in self._workers)
+            return any(worker.serving == serve for worker in self._workers)
 
     def stop(self, patience: float) -> None:
         """Let every thread finish what it does, and end.
@@ -210,13 +219,13 @@ class WorkerPool:
 
     def let_go(self) -> None:
         """After the stop: give up what waits, for nobody will work on it."""
-        rest: list[DownstreamConnection | None] = [*self.places.drain()]
+        rest: list[DownstreamConnection | None] = [*self.slots.drain()]
         with contextlib.suppress(queue.Empty):
             while True:
                 rest.append(self._queue.get_nowait())
         for client in rest:
             if client is not None and client.suspended is not None:
-                client.suspended.let_go()
+                client.suspended.abandon()
         with self._lock:
             for _ in self._threads:  # those who are late
                 self._queue.put(None)
@@ -239,8 +248,8 @@ class WorkerPool:
             with self._lock:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
-                self._retired += worker.tally
-                self._retired_meter.absorb(worker.meter)
+                self._retired = summed([self._retired, worker.tally])
+                self._retired_metrics.merge(worker.metrics)
 
     def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():
@@ -263,13 +272,15 @@ class WorkerPool:
 
     def _work(self, client: DownstreamConnection, worker: ThreadState) -> None:
         handled = False
-        turn = client.suspended
-        worker.at = serve = turn.serving.serve if isinstance(turn, RequestContext) else self.serve
+        request = client.suspended
+        worker.serving = serve = (
+            request.generation.serve if isinstance(request, RequestContext) else self.serve
+        )
         try:
             serve(client, worker)
             handled = True
         finally:
-            self.places.release()
-            worker.at = None
+            self.slots.release()
+            worker.serving = None
             if not handled:
                 self._abandon(client)

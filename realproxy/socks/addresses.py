@@ -1,4 +1,4 @@
-"""Addresses as SOCKS writes them. RFC 1928, 5"""
+"""The format of addresses in SOCKS. RFC 1928, 5"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ IPV4, NAME, IPV6 = 1, 3, 4
 """ATYP: the kinds of address."""
 
 _HOST = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=:]{1,255}")
-"""A name, or an IPv6 address as text: what HTTP would take as a host, too."""
+"""A name, or an IPv6 address as text, as HTTP accepts a host."""
 
 
 class BadAddress(ValueError):
-    """An address that cannot be used; `unknown` if its kind is not known, so that its end is not either."""
+    """An address that cannot be used; `unknown` if its type, and so its end, is not known."""
 
     def __init__(self, problem: str, *, unknown: bool = False) -> None:
         super().__init__(problem)
@@ -21,20 +21,17 @@ class BadAddress(ValueError):
 
 
 def check_host(data: bytes) -> str:
-    """The text of a name; raises `BadAddress` for what could not be a host."""
+    """The text of a name; raises `BadAddress` if it cannot be a host."""
     text = data.decode("latin-1")
     if _HOST.fullmatch(text) is None:
-        raise BadAddress("the name is none")
+        raise BadAddress("the name is not valid")
     return text
 
 
 def read_address(data: bytes, at: int) -> tuple[str, int, int] | None:
-    """Host, port and where they end, of the ATYP at ``data[at]``; None if more must come.
+    """Host, port and the end of both, from the ATYP at ``data[at]``; None if data is missing.
 
-    Raises
-    ------
-    BadAddress
-        If it is none.
+    Raises `BadAddress`.
     """
     if len(data) <= at:
         return None

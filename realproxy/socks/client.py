@@ -1,4 +1,4 @@
-"""The client's side of a handshake of version 5: asking a parent proxy. RFC 1928, RFC 1929"""
+"""The client's side of a handshake of version 5, with a parent proxy. RFC 1928, RFC 1929"""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ from realproxy.socks.server import NO_AUTHENTICATION, USER_PASSWORD, Command
 
 
 class Refused(Exception):
-    """The parent does not do what it was asked.
-
-    Parameters
-    ----------
-    problem : str
-        Why, in words.
-    code : Reply
-        What a client of our own may be told.
-    """
+    """The parent refuses the request; `code` is for the client of this proxy."""
 
     def __init__(self, problem: str, code: Reply = Reply.GENERAL_FAILURE) -> None:
         super().__init__(problem)
@@ -30,19 +22,17 @@ class ClientHandshake:
 
     Parameters
     ----------
-    host : str
-        Name or address to connect to; a name is resolved by the parent.
-    port : int
-        Its port.
+    host, port : str, int
+        The target; the parent resolves a name.
     user, password : str
-        Shown if the parent wants them; empty if there are none.
+        Sent if the parent asks for them; may be empty.
 
     Attributes
     ----------
     done : bool
-        Whether the connection is there.
+        Whether the parent has made the connection.
     rest : bytes
-        What arrived behind the reply: the first bytes of the target.
+        Data after the reply: the first bytes from the target.
     """
 
     def __init__(self, host: str, port: int, user: str = "", password: str = "") -> None:
@@ -53,12 +43,12 @@ class ClientHandshake:
         self.rest = b""
 
     def start(self) -> bytes:
-        """What to send first."""
+        """The first message."""
         methods = [NO_AUTHENTICATION, USER_PASSWORD] if self._user else [NO_AUTHENTICATION]
         return bytes([5, len(methods), *methods])
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived; returns what to send. Raises `Refused`."""
+        """Take data from the parent; returns the data to send. Raises `Refused`."""
         self.rest += data
         out = b""
         while not self.done and (answer := self._step()) is not None:

@@ -1,4 +1,4 @@
-"""The header of a datagram between a client and the relay. RFC 1928, 7"""
+"""Datagrams between a client and the UDP relay, with their header. RFC 1928, 7"""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ from realproxy.socks.addresses import BadAddress, read_address, write_address
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """A datagram of a client.
-
-    Parameters
-    ----------
-    host : str
-        Name or address that it is for.
-    port : int
-        Its port.
-    data : bytes
-        What to send there.
-    """
+    """A datagram from a client, with its target."""
 
     host: str
     port: int
@@ -27,7 +17,7 @@ class Datagram:
 
 
 def read_datagram(packet: bytes) -> Datagram | None:
-    """What a client wants to be sent, or None if it must be dropped: a fragment, or malformed."""
+    """The datagram in a packet from a client; None for a fragment or a malformed one, to be dropped."""
     # RSV(2)=0 FRAG ATYP DST.ADDR DST.PORT DATA                                           RFC 1928, 7
     # "an implementation that does not support fragmentation MUST drop any datagram whose FRAG
     # field is other than X'00'"
@@ -44,5 +34,5 @@ def read_datagram(packet: bytes) -> Datagram | None:
 
 
 def wrap_datagram(host: str, port: int, data: bytes) -> bytes:
-    """What came from `host`, for the client."""
+    """The packet that brings the client data from a host and port."""
     return b"\0\0\0" + write_address(host, port) + data

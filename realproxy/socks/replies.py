@@ -1,4 +1,4 @@
-"""What a SOCKS server answers. RFC 1928, 6; of version 4: Y.-D. Lee, "SOCKS: a protocol for TCP proxy"."""
+"""Replies of a SOCKS server. RFC 1928, 6; for version 4: Y.-D. Lee, "SOCKS: a protocol for TCP proxy"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from realproxy.socks.addresses import write_address
 
 
 class Reply(IntEnum):
-    """REP: how a request of version 5 went. RFC 1928, 6"""
+    """REP: the result of a request of version 5. RFC 1928, 6"""
 
     SUCCEEDED = 0
     GENERAL_FAILURE = 1
@@ -27,7 +27,7 @@ class Reply(IntEnum):
 
 
 GRANTED, REJECTED = 90, 91
-"""CD of a reply of version 4."""
+"""CD in a reply of version 4."""
 
 
 def reply5(code: Reply, host: str = "0.0.0.0", port: int = 0) -> bytes:
@@ -36,5 +36,5 @@ def reply5(code: Reply, host: str = "0.0.0.0", port: int = 0) -> bytes:
 
 
 def reply4(*, granted: bool) -> bytes:
-    """VN CD DSTPORT DSTIP; the last two are ignored for CONNECT."""
+    """VN CD DSTPORT DSTIP; clients ignore the last two for CONNECT."""
     return bytes([0, GRANTED if granted else REJECTED]) + bytes(6)

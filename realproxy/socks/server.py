@@ -1,8 +1,4 @@
-"""The server's side of a handshake, versions 4, 4a and 5, up to the request. RFC 1928, RFC 1929
-
-`feed` takes bytes as they arrive, in whatever pieces, and gives what to send back. It ends with a
-`request`, or with `problem`: then what `feed` gave is the last the client hears.
-"""
+"""The server's side of a handshake, versions 4, 4a and 5, up to the request. RFC 1928, RFC 1929"""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from realproxy.socks.replies import Reply, reply4, reply5
 NO_AUTHENTICATION, USER_PASSWORD, NONE_ACCEPTABLE = 0x00, 0x02, 0xFF
 """METHOD. RFC 1928, 3"""
 LONGEST = 255
-"""Bytes of a user's or a host's name in version 4, which names no limit."""
+"""The longest user or host name in bytes for version 4, which has no limit itself."""
 
 
 class Command(IntEnum):
@@ -30,21 +26,7 @@ class Command(IntEnum):
 
 @dataclass(frozen=True)
 class SocksRequest:
-    """What a client asks for.
-
-    Parameters
-    ----------
-    version : int
-        4 or 5.
-    command : Command
-        CONNECT, or in version 5 UDP ASSOCIATE.
-    host : str
-        Name or IP address.
-    port : int
-        Its port.
-    user : str
-        Who has shown credentials; empty if nobody.
-    """
+    """A client's request, with version 4 or 5; `user` is empty without authentication."""
 
     version: int
     command: Command
@@ -53,22 +35,14 @@ class SocksRequest:
     user: str = ""
 
     def reply(self, code: Reply, host: str = "0.0.0.0", port: int = 0) -> bytes:
-        """How it went, in the client's version.
-
-        Parameters
-        ----------
-        code : Reply
-            Version 4 only knows whether it went well.
-        host, port : str, int
-            Where the proxy's end of the connection is.
-        """
+        """The reply in the client's version; host and port are the proxy's address towards the target."""
         if self.version == 4:
             return reply4(granted=code is Reply.SUCCEEDED)
         return reply5(code, host, port)
 
 
 class _Refused(Exception):
-    """The handshake ends here."""
+    """The handshake fails; `answer` is sent to the client."""
 
     def __init__(self, problem: str, answer: bytes) -> None:
         super().__init__(problem)
@@ -76,27 +50,25 @@ class _Refused(Exception):
 
 
 class ServerHandshake:
-    """One handshake.
+    """One handshake: it ends with a `request`, or with a `problem`.
 
     Parameters
     ----------
     versions : collection of int
-        Which are spoken: 4, 5 or both.
+        4, 5 or both.
     is_user : callable or None
-        Whether a user and a password are known; None if nobody has to show any.
+        Checks a user and a password; None if clients need no authentication.
 
     Attributes
     ----------
     request : SocksRequest or None
-        What is asked, once it is known.
+        Once it has arrived.
     problem : str
-        Why it failed; empty if it did not.
+        Why the handshake failed, else empty.
     bad_credentials : bool
-        Whether it failed for want of the right ones.
+        Whether it failed because of missing or wrong credentials.
     version : int
         4 or 5; 0 before the first byte.
-    rest : bytes
-        What arrived behind the request.
     """
 
     def __init__(self, versions: Collection[int], is_user: Callable[[str, str], bool] | None) -> None:
@@ -111,16 +83,16 @@ class ServerHandshake:
 
     @property
     def rest(self) -> bytes:
-        """See the class."""
+        """Data after the request."""
         return self._data if self.request is not None else b""
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is read."""
+        """Whether the handshake reads no more data."""
         return self.request is not None or bool(self.problem)
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived; returns what to send."""
+        """Take data in pieces of any size; returns the data to send back."""
         self._data += data
         out = b""
         while not self.ended:
@@ -147,7 +119,7 @@ class ServerHandshake:
         if self.version not in self._versions:
             # The first byte of a reply of version 4 is 0; to version 5 no method is acceptable.
             answer = reply4(granted=False) if self.version == 4 else bytes([5, NONE_ACCEPTABLE])
-            raise _Refused(f"SOCKS version {self.version} is not spoken here", answer)
+            raise _Refused(f"SOCKS version {self.version} is not supported", answer)
         self._step = self._read_version_4 if self.version == 4 else self._choose_method
         return b""
 
@@ -162,7 +134,7 @@ class ServerHandshake:
         wanted = USER_PASSWORD if self._is_user is not None else NO_AUTHENTICATION
         if wanted not in methods:
             self.bad_credentials = self._is_user is not None
-            raise _Refused("none of the offered methods will do", bytes([5, NONE_ACCEPTABLE]))
+            raise _Refused("none of the offered methods is acceptable", bytes([5, NONE_ACCEPTABLE]))
         self._step = self._check_user if self._is_user is not None else self._read_request
         return bytes([5, wanted])
 
@@ -206,14 +178,14 @@ class ServerHandshake:
         if command not in (Command.CONNECT, Command.UDP_ASSOCIATE):
             raise _Refused(f"command {command} is not supported", reply5(Reply.COMMAND_NOT_SUPPORTED))
         if command == Command.CONNECT and port == 0:
-            raise _Refused("port 0 cannot be connected to", reply5(Reply.GENERAL_FAILURE))
+            raise _Refused("port 0 is not a target", reply5(Reply.GENERAL_FAILURE))
         self.request = SocksRequest(5, Command(command), host, port, self._user)
         return b""
 
     # --- version 4 ------------------------------------------------------------------------------
 
     def _read_version_4(self) -> bytes | None:
-        # VN CD DSTPORT DSTIP USERID NULL, and in 4a for the addresses 0.0.0.x: HOST NULL
+        # VN CD DSTPORT DSTIP USERID NULL; 4a adds HOST NULL for the addresses 0.0.0.x
         data = self._data
         if len(data) < 9:
             return None
@@ -234,18 +206,18 @@ class ServerHandshake:
         self._take(end)
         if data[1] != Command.CONNECT:
             raise _Refused(f"command {data[1]} is not supported", reply4(granted=False))
-        if self._is_user is not None:  # USERID is only a claim
+        if self._is_user is not None:  # USERID proves nothing
             self.bad_credentials = True
             raise _Refused("version 4 cannot carry a password", reply4(granted=False))
         port = int.from_bytes(data[2:4], "big")
         if port == 0:
-            raise _Refused("port 0 cannot be connected to", reply4(granted=False))
+            raise _Refused("port 0 is not a target", reply4(granted=False))
         self.request = SocksRequest(4, Command.CONNECT, host, port)
         return b""
 
 
 def _null(data: bytes, start: int) -> int | None:
-    """Where the text from `start` ends, or None if that is not there yet."""
+    """The end of a text from `start`; None if it has not arrived yet."""
     end = data.find(b"\0", start, start + LONGEST + 1)
     if end < 0:
         if len(data) > start + LONGEST:
@@ -255,7 +227,7 @@ def _null(data: bytes, start: int) -> int | None:
 
 
 def _text(data: bytes) -> str:
-    """A user's name or password: UTF-8, as in Basic; else Latin-1, as old clients send."""
+    """A user name or password: UTF-8, as in Basic; Latin-1 from old clients."""
     try:
         return data.decode()
     except UnicodeDecodeError:

@@ -1,37 +1,28 @@
-"""Tunnels: bytes both ways between two sockets, all of them in one thread.
+"""Tunnels: bytes both ways between two sockets, all tunnels in one thread.
 
-Threads. `TunnelRelay.add` and `TunnelRelay.call` may be called by any thread; all else happens in the relay
-thread, which owns both sockets of every tunnel and closes the target's; what becomes of the
-client's is said by whoever added it. Nothing here waits but for the epoll set: a side that does
-not read stops the reading of the other side, so one tunnel holds `BUFFER` bytes a direction at most.
+Threads. Any thread may call `TunnelRelay.add` and `stop`. Everything else happens in the relay
+thread, the thread of `TunnelRelay.loop`. It owns both sockets of every tunnel and closes the one to
+the target; `on_end` of the tunnel decides about the client's. If one side does not read, the other
+side is not read either, so a tunnel buffers at most `BUFFER` bytes for each direction.
 """
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
-import os
-import queue
 import select
 import socket
-import threading
 import time
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
+from realproxy.runtime.event_loop import EventLoop, Handler
 from realproxy.runtime.isolation import isolated
 
 BUFFER = 128 * 2**10
-"""Bytes read at once, and held at most for one direction of one tunnel."""
+"""Bytes of one read, and the most that is buffered for one direction of one tunnel."""
 TICK = 0.5
-END_PATIENCE = 5.0
-"""Seconds that the thread has to end."""
-
-Handler = Callable[[int, float], None]
-"""Takes the events of a descriptor and the time, on the monotonic clock."""
+"""Seconds between two searches for idle tunnels."""
 
 
 class OneWay:
@@ -39,37 +30,37 @@ class OneWay:
 
     Attributes
     ----------
-    held : memoryview
-        What was read and the other side could not take yet.
-    ended : bool
-        Whether the source has said that nothing more comes.
+    pending : memoryview
+        What was read, and the sink has not taken yet.
+    at_end : bool
+        Whether the source has sent its last byte.
     shut : bool
         Whether the sink was told so.
-    count : int
-        Bytes delivered.
+    delivered : int
+        Bytes that the sink has taken.
     """
 
-    __slots__ = ("count", "ended", "held", "shut", "sink", "source")
+    __slots__ = ("at_end", "delivered", "pending", "shut", "sink", "source")
 
     def __init__(self, source: socket.socket, sink: socket.socket, first: bytes = b"") -> None:
         self.source, self.sink = source, sink
-        self.held = memoryview(first)
-        self.ended = self.shut = False
-        self.count = 0
+        self.pending = memoryview(first)
+        self.at_end = self.shut = False
+        self.delivered = 0
 
     def move(self, buffer: memoryview) -> None:
         """Move what can be moved without waiting; raises `OSError` if a side is broken."""
-        if self.held:
-            self._deliver(self.held)
-        if not self.held and not self.ended:
+        if self.pending:
+            self._deliver(self.pending)
+        if not self.pending and not self.at_end:
             try:
                 size = self.source.recv_into(buffer)
             except BlockingIOError:
                 return
-            self.ended = size == 0
+            self.at_end = size == 0
             if size:
                 self._deliver(buffer[:size])
-        if self.ended and not self.held and not self.shut:
+        if self.at_end and not self.pending and not self.shut:
             self.shut = True
             self.sink.shutdown(socket.SHUT_WR)
 
@@ -78,26 +69,24 @@ class OneWay:
             sent = self.sink.send(data)
         except BlockingIOError:
             sent = 0
-        self.count += sent
-        self.held = memoryview(bytes(data[sent:]))
+        self.delivered += sent
+        self.pending = memoryview(bytes(data[sent:]))
 
 
 class Tunnel:
-    """Two sockets and the flows between them.
+    """Two sockets and the two directions between them.
 
     Parameters
     ----------
-    client, target : socket.socket
-        The two ends.
     up, down : bytes
-        What goes to the target, or to the client, before all else.
+        What is sent first to the target, and to the client.
     idle_timeout : float
-        Seconds without a byte after which it is closed.
-    ended : callable
-        Takes the tunnel and how it ended, once; then the target is closed already.
+        Seconds without a byte after which the tunnel is closed.
+    on_end : callable
+        Called once with the tunnel and how it ended; the target is closed by then.
     """
 
-    __slots__ = ("active", "client", "down", "ended", "idle_timeout", "moved", "target", "up")
+    __slots__ = ("client", "down", "handler", "idle_timeout", "last_active", "on_end", "target", "up")
 
     def __init__(
         self,
@@ -106,213 +95,124 @@ class Tunnel:
         up: bytes,
         down: bytes,
         idle_timeout: float,
-        ended: Callable[[Tunnel, Termination], None],
+        on_end: Callable[[Tunnel, Termination], None],
     ) -> None:
-        self.client, self.target, self.idle_timeout, self.ended = client, target, idle_timeout, ended
+        self.client, self.target, self.idle_timeout, self.on_end = client, target, idle_timeout, on_end
         self.up, self.down = OneWay(client, target, up), OneWay(target, client, down)
-        self.active = time.monotonic()
-        self.moved: Handler
+        self.last_active = time.monotonic()
+        self.handler: Handler
 
 
-def _wanted(inward: OneWay, outward: OneWay) -> int:
-    """The events to wait for on the socket that `inward` reads and `outward` writes."""
-    reads = select.EPOLLIN if not inward.ended and not inward.held else 0
-    return reads | (select.EPOLLOUT if outward.held else 0)
+def _events(incoming: OneWay, outgoing: OneWay) -> int:
+    """The events to wait for on the socket that `incoming` reads and `outgoing` writes."""
+    reads = select.EPOLLIN if not incoming.at_end and not incoming.pending else 0
+    return reads | (select.EPOLLOUT if outgoing.pending else 0)
 
 
 class TunnelRelay:
-    """The thread that moves the bytes of all tunnels, and runs what else must never wait.
+    """Moves the bytes of all tunnels in the thread of its event loop, which may do other work too.
 
     Parameters
     ----------
     idle_timeout : float
         Seconds without a byte after which a tunnel of `add` is closed.
     release : callable
-        Takes the client of `add` back to close it.
-    logged : callable
-        Takes the exchange of a tunnel of `add` that has ended.
+        Takes back the client of `add` to close it.
+    log : callable
+        Takes the record of a tunnel of `add` that has ended.
     """
 
     def __init__(
         self,
         idle_timeout: float,
         release: Callable[[DownstreamConnection], None],
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
-        self.idle_timeout, self._release, self._logged = idle_timeout, release, logged
-        self._epoll = select.epoll()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._handlers: dict[int, tuple[int, Handler]] = {}
-        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
-        self._numbers = itertools.count()
+        self.idle_timeout, self._release, self._log = idle_timeout, release, log
         self._tunnels: set[Tunnel] = set()
-        self._stopping = False
-        self._waking = threading.Lock()
-        """Held around the use of `_wake`: who calls after the end must not write to another's descriptor."""
-        self.at_stop: list[Callable[[], None]] = []
         self._buffer = memoryview(bytearray(BUFFER))
-        self._thread = threading.Thread(target=self._run, name="proxy-relay", daemon=True)
-        self._epoll.register(self._wake, select.EPOLLIN)
-        self._thread.start()
+        self.loop = EventLoop("proxy-relay")
+        self.loop.at_stop.append(self._end_all)
+        self.loop.call(lambda: self._end_idle(time.monotonic()))
 
     @property
     def count(self) -> int:
         """Tunnels that are open."""
         return len(self._tunnels)
 
-    # --- called by any thread -------------------------------------------------------------------
-
     def add(
         self,
         client: DownstreamConnection,
         target: socket.socket,
-        exchange: RequestRecord,
+        record: RequestRecord,
         first: bytes = b"",
         done: Callable[[], None] | None = None,
     ) -> None:
-        """Take over both sockets.
+        """Take over both connected sockets; called by any thread.
 
-        Parameters
-        ----------
-        client : DownstreamConnection
-            What it has sent already goes to the target first.
-        target : socket.socket
-            Connected.
-        exchange : RequestRecord
-            The record; it is logged when the tunnel has ended.
-        first : bytes
-            What goes to the client first.
-        done : callable, optional
-            Called when the tunnel has ended.
+        What has been read from the client goes to the target first, and `first` to the client. When the
+        tunnel has ended, the client is released, `done` is called and the record is logged.
         """
 
-        def ended(tunnel: Tunnel, end: Termination) -> None:
-            exchange.sent, exchange.received = tunnel.down.count, tunnel.up.count
-            exchange.end, exchange.ended = end, time.monotonic()
+        def on_end(tunnel: Tunnel, end: Termination) -> None:
+            record.sent, record.received = tunnel.down.delivered, tunnel.up.delivered
+            record.end, record.ended = end, time.monotonic()
             self._release(client)
             if done is not None:
                 done()
-            self._logged(exchange)
+            self._log(record)
 
-        tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, ended)
-        if not self.call(lambda: self.begin(tunnel)):
+        tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, on_end)
+        if not self.loop.call(lambda: self.begin(tunnel)):
             target.close()
-            ended(tunnel, Termination.STOPPED)
-
-    def call(self, function: Callable[[], None]) -> bool:
-        """Have the relay thread call something soon; returns False, and does not, once it has stopped."""
-        with self._waking:
-            if self._wake < 0:
-                return False
-            self._calls.put(function)
-            os.eventfd_write(self._wake, 1)
-        return True
+            on_end(tunnel, Termination.STOPPED)
 
     def stop(self) -> None:
         """Close all tunnels and end the thread."""
-        self._stopping = True
-        self.call(lambda: None)
-        self._thread.join(END_PATIENCE)  # who needs longer closes what it owns later
+        self.loop.stop()
 
     # --- called in the relay thread -------------------------------------------------------------
 
     def begin(self, tunnel: Tunnel) -> None:
-        """Let a tunnel live from now on."""
+        """Move the bytes of a tunnel from now on."""
         tunnel.client.setblocking(False)
         tunnel.target.setblocking(False)
-        tunnel.moved = lambda _, now: self._move(tunnel, now)
+        tunnel.handler = lambda _, now: self._move_or_end(tunnel, now)
         self._tunnels.add(tunnel)
-        if not isolated(self._move, tunnel, time.monotonic()):
+        self._move_or_end(tunnel, time.monotonic())
+
+    def _move_or_end(self, tunnel: Tunnel, now: float) -> None:
+        """Move bytes; a fault of the program ends this tunnel, and no other."""
+        if not isolated(self._move, tunnel, now) and tunnel in self._tunnels:
             isolated(self._end, tunnel, Termination.UPSTREAM_BROKEN)
-
-    def watch(self, sock: socket.socket, events: int, handler: Handler) -> None:
-        """Wait for events; for none it must not even be known, as a hang-up always reports."""
-        fd = sock.fileno()
-        known = self._handlers.get(fd)
-        if events == 0:
-            self.forget(sock)
-        elif known is None:
-            self._epoll.register(fd, events)
-            self._handlers[fd] = events, handler
-        elif known != (events, handler):
-            self._epoll.modify(fd, events)
-            self._handlers[fd] = events, handler
-
-    def forget(self, sock: socket.socket) -> None:
-        """Wait for nothing of a socket any more; comes before its close."""
-        if self._handlers.pop(sock.fileno(), None) is not None:
-            self._epoll.unregister(sock.fileno())
-
-    def at(self, when: float, function: Callable[[float], None]) -> None:
-        """Have something called with the time, not before `when` on the monotonic clock."""
-        heapq.heappush(self._timers, (when, next(self._numbers), function))
-
-    def _run(self) -> None:
-        next_sweep = 0.0
-        while not self._stopping:
-            until_timer = self._timers[0][0] - time.monotonic() if self._timers else TICK
-            events = self._epoll.poll(max(0.0, min(TICK, until_timer)), 256)
-            now = time.monotonic()
-            for fd, happened in events:
-                known = self._handlers.get(fd)
-                if known is not None:
-                    if not isolated(known[1], happened, now):
-                        self._drop(fd)
-                elif fd == self._wake:
-                    self._answer_calls()
-            while self._timers and self._timers[0][0] <= now:
-                isolated(heapq.heappop(self._timers)[2], now)
-            if now >= next_sweep:
-                next_sweep = now + TICK
-                for tunnel in [t for t in self._tunnels if now - t.active > t.idle_timeout]:
-                    isolated(self._end, tunnel, Termination.IDLE)
-        self._close_all()
-
-    def _drop(self, fd: int) -> None:
-        """What was called for a descriptor has failed: it is not called again, and its tunnel ends."""
-        if self._handlers.pop(fd, None) is not None:
-            with contextlib.suppress(OSError):  # it may be closed
-                self._epoll.unregister(fd)
-        for tunnel in [t for t in self._tunnels if fd in (t.client.fileno(), t.target.fileno())]:
-            isolated(self._end, tunnel, Termination.UPSTREAM_BROKEN)
-
-    def _close_all(self) -> None:
-        with self._waking:
-            os.close(self._wake)
-            self._wake = -1  # who calls from now on is told that it is too late
-        while not self._calls.empty():
-            isolated(self._calls.get())
-        for close in self.at_stop:
-            isolated(close)
-        for tunnel in list(self._tunnels):
-            isolated(self._end, tunnel, Termination.STOPPED)
-        self._epoll.close()
-
-    def _answer_calls(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
-        while not self._calls.empty():
-            isolated(self._calls.get())
 
     def _move(self, tunnel: Tunnel, now: float) -> None:
-        tunnel.active = now
+        tunnel.last_active = now
         up, down = tunnel.up, tunnel.down
         try:
             up.move(self._buffer)
             down.move(self._buffer)
         except OSError:
-            self._end(tunnel, Termination.CLIENT_GONE if not up.ended else Termination.DONE)
+            self._end(tunnel, Termination.CLIENT_GONE if not up.at_end else Termination.DONE)
             return
         if up.shut and down.shut:
             self._end(tunnel, Termination.DONE)
             return
-        self.watch(tunnel.client, _wanted(up, down), tunnel.moved)
-        self.watch(tunnel.target, _wanted(down, up), tunnel.moved)
+        self.loop.watch(tunnel.client, _events(up, down), tunnel.handler)
+        self.loop.watch(tunnel.target, _events(down, up), tunnel.handler)
 
     def _end(self, tunnel: Tunnel, end: Termination) -> None:
         self._tunnels.discard(tunnel)
-        self.forget(tunnel.client)
-        self.forget(tunnel.target)
+        self.loop.forget(tunnel.client)
+        self.loop.forget(tunnel.target)
         tunnel.target.close()
-        tunnel.ended(tunnel, end)
+        tunnel.on_end(tunnel, end)
+
+    def _end_idle(self, now: float) -> None:
+        self.loop.at(now + TICK, self._end_idle)
+        for tunnel in [t for t in self._tunnels if now - t.last_active > t.idle_timeout]:
+            isolated(self._end, tunnel, Termination.IDLE)
+
+    def _end_all(self) -> None:
+        for tunnel in list(self._tunnels):
+            isolated(self._end, tunnel, Termination.STOPPED)

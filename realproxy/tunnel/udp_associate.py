@@ -1,12 +1,12 @@
 """UDP ASSOCIATE: datagrams between a SOCKS5 client and the targets that it names. RFC 1928, 7
 
-Threads. `UdpAssociations.add` may be called by any thread; all else happens in the relay thread, which
-owns the sockets of every association. The client's connection goes back to be closed when it ends.
+Threads. Any thread may call `UdpAssociations.add`. Everything else happens in the relay thread, which
+owns the sockets of every association. The client's connection is released when its association ends.
 
-An association lives as long as its TCP connection, and no longer than the idle time-out after its
-last datagram. Its inner socket speaks with the client alone: another address, or another port than
-the one that the client announced or used first, is not heard. Its outer ones speak with targets that
-the client has sent something to, and that were let through as any other.
+An association ends with its TCP connection, or when no datagram has passed for the idle time-out. Its
+client socket accepts datagrams from the client's address only, and only from the port that the client
+announced or used first. Its target sockets accept datagrams only from targets that the client has sent
+something to. The targets pass the same access checks as those of other requests.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from realproxy.tunnel.relay import TunnelRelay
 
 LARGEST = 65_535
 """Bytes of a datagram."""
-AT_ONCE = 64
-"""Datagrams that are moved before others get their turn."""
-MOST_TARGETS = 256
-"""Targets of one association; the oldest is forgotten for the next."""
-MOST_HELD = 16
+BATCH = 64
+"""Datagrams that are moved before other sockets get their turn."""
+MAX_TARGETS = 256
+"""Targets of one association; a new one replaces the oldest."""
+MAX_QUEUED = 16
 """Datagrams that wait for the address of one name."""
 
 
 class AccessCheck(Protocol):
-    """What lets targets through; each raises `LocalReply` for what it does not."""
+    """Decides which targets are allowed; each method raises `LocalReply` for a target that is not."""
 
-    def admit_socks(self, port: int) -> None:
-        """Whether a port may be asked for."""
+    def check_socks_port(self, port: int) -> None:
+        """Check the port of a target."""
 
-    def admit_name(self, host: str) -> None:
-        """Whether a name may be asked for."""
+    def check_name(self, host: str) -> None:
+        """Check the name of a target."""
 
-    def admit_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
-        """Those of the addresses of a host that may be sent to."""
+    def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
+        """The allowed ones of the addresses of a target."""
 
 
 class UdpAssociations:
-    """All associations of a proxy.
+    """All associations of a proxy, in the loop of the relay.
 
     Parameters
     ----------
@@ -60,10 +60,8 @@ class UdpAssociations:
         Where this proxy listens.
     release : callable
         Takes the client back to close it.
-    relay : TunnelRelay
-        Whose thread does everything.
-    logged : callable
-        Takes the exchange of an association that has ended.
+    log : callable
+        Takes the record of an association that has ended.
     """
 
     def __init__(
@@ -71,11 +69,11 @@ class UdpAssociations:
         own: Address,
         release: Callable[[DownstreamConnection], None],
         relay: TunnelRelay,
-        logged: Callable[[RequestRecord], None],
+        log: Callable[[RequestRecord], None],
     ) -> None:
-        self.own, self.release, self.relay, self.logged = own, release, relay, logged
+        self.own, self.release, self.loop, self.log = own, release, relay.loop, log
         self._open: set[UdpAssociation] = set()
-        relay.at_stop.append(self._stop)
+        self.loop.at_stop.append(self._stop)
 
     @property
     def count(self) -> int:
@@ -85,45 +83,38 @@ class UdpAssociations:
     def add(
         self,
         client: DownstreamConnection,
-        inner: socket.socket,
+        client_side: socket.socket,
         request: SocksRequest,
-        exchange: RequestRecord,
-        gate: AccessCheck,
+        record: RequestRecord,
+        access: AccessCheck,
         resolver: Resolver,
         idle_timeout: float,
     ) -> None:
-        """Begin an association.
+        """Begin an association that ends with the client's connection.
 
         Parameters
         ----------
-        client : DownstreamConnection
-            It lives as long as this connection.
-        inner : socket.socket
-            The one that the client was told of.
-        request : SocksRequest
-            What was asked.
-        exchange : RequestRecord
-            The record; it is logged when the association has ended.
-        gate : AccessCheck
-            Lets its targets through.
-        resolver : Resolver
-            Looks up their names.
+        client_side : socket.socket
+            The UDP socket whose address the client was told.
         idle_timeout : float
-            Seconds without a datagram after which it ends.
+            Seconds without a datagram after which the association ends.
         """
 
         def begin() -> None:
-            names = AsyncResolver(self.relay, resolver)
-            self._open.add(UdpAssociation(self, client, inner, request, exchange, gate, names, idle_timeout))
+            names = AsyncResolver(self.loop, resolver)
+            association = UdpAssociation(
+                self, client, client_side, request, record, access, names, idle_timeout
+            )
+            self._open.add(association)
 
-        if not self.relay.call(begin):
-            inner.close()
-            exchange.end, exchange.ended = Termination.STOPPED, time.monotonic()
+        if not self.loop.call(begin):
+            client_side.close()
+            record.finish(Termination.STOPPED)
             self.release(client)
-            self.logged(exchange)
+            self.log(record)
 
     def discard(self, association: UdpAssociation) -> None:
-        """It has ended."""
+        """Forget an association that has ended."""
         self._open.discard(association)
 
     def _stop(self) -> None:
@@ -138,32 +129,35 @@ class UdpAssociation:
         self,
         owner: UdpAssociations,
         client: DownstreamConnection,
-        inner: socket.socket,
+        client_side: socket.socket,
         request: SocksRequest,
-        exchange: RequestRecord,
-        gate: AccessCheck,
-        names: AsyncResolver,
+        record: RequestRecord,
+        access: AccessCheck,
+        resolver: AsyncResolver,
         idle_timeout: float,
     ) -> None:
-        self._owner, self._client, self._inner, self._exchange = owner, client, inner, exchange
-        self._gate, self._names, self._idle_timeout = gate, names, idle_timeout
-        self._outer: dict[int, socket.socket] = {}
+        self._owner, self._client, self._client_side, self._record = owner, client, client_side, record
+        self._loop, self._access, self._resolver = owner.loop, access, resolver
+        self._idle_timeout = idle_timeout
+        self._target_side: dict[int, socket.socket] = {}
+        """By address family."""
         self._targets: dict[Address, Address | None] = {}
-        self._held: dict[Address, list[bytes]] = {}
+        """Where datagrams go, by target; None if the target is not allowed."""
+        self._queued: dict[Address, list[bytes]] = {}
         # "The DST.ADDR and DST.PORT fields contain the address and port that the client expects to
         # use to send UDP datagrams on"; all zeros if it does not know.                  RFC 1928, 4
         self._port = request.port
         self._peer: Address | None = None
-        self._active = time.monotonic()
+        self._last_active = time.monotonic()
         self._ended = False
-        owner.relay.watch(client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._at_client)
-        owner.relay.watch(inner, select.EPOLLIN, self._from_client)
-        owner.relay.at(self._active + self._idle_timeout, self._check_idle)
+        self._loop.watch(client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
+        self._loop.watch(client_side, select.EPOLLIN, self._from_client)
+        self._loop.at(self._last_active + self._idle_timeout, self._check_idle)
 
-    # --- its life -------------------------------------------------------------------------------
+    # --- the end --------------------------------------------------------------------------------
 
-    def _at_client(self, _: int, __: float) -> None:
-        """Something came by TCP, where nothing is expected but the end."""
+    def _tcp_readable(self, _: int, __: float) -> None:
+        """Read the TCP connection. Nothing is expected there but its end."""
         try:
             ended = not self._client.sock.recv(4096, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -176,38 +170,38 @@ class UdpAssociation:
     def _check_idle(self, now: float) -> None:
         if self._ended:
             return
-        until = self._active + self._idle_timeout
+        until = self._last_active + self._idle_timeout
         if until <= now:
             self.end(Termination.IDLE)
         else:
-            self._owner.relay.at(until, self._check_idle)
+            self._loop.at(until, self._check_idle)
 
     def end(self, end: Termination) -> None:
         """Close everything."""
         self._ended = True
-        for sock in (self._inner, *self._outer.values()):
-            self._owner.relay.forget(sock)
+        for sock in (self._client_side, *self._target_side.values()):
+            self._loop.forget(sock)
             sock.close()
-        self._owner.relay.forget(self._client.sock)
+        self._loop.forget(self._client.sock)
         self._owner.discard(self)
-        self._exchange.end, self._exchange.ended = end, time.monotonic()
+        self._record.finish(end)
         self._owner.release(self._client)
-        self._owner.logged(self._exchange)
+        self._owner.log(self._record)
 
     # --- from the client ------------------------------------------------------------------------
 
     def _from_client(self, _: int, now: float) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(BATCH):
             try:
-                packet, sender = self._inner.recvfrom(LARGEST)
-            except OSError:  # nothing more, or what an earlier datagram of ours has caused
+                packet, sender = self._client_side.recvfrom(LARGEST)
+            except OSError:  # nothing more, or an ICMP error that an earlier datagram has caused
                 return
             if not self._is_client(sender):
                 continue
             datagram = read_datagram(packet)
             if datagram is not None:
-                self._active = now
-                self._exchange.received += len(datagram.data)
+                self._last_active = now
+                self._record.received += len(datagram.data)
                 self._forward(datagram)
 
     def _is_client(self, sender: tuple[str, int]) -> bool:
@@ -220,46 +214,46 @@ class UdpAssociation:
         return self._peer is not None and sender[1] == self._peer[1]
 
     def _forward(self, datagram: Datagram) -> None:
-        """Send it on, at once or when its name is known."""
+        """Send a datagram, now or when the name of its target is resolved."""
         target = (datagram.host, datagram.port)
-        if target in self._held:
-            if len(self._held[target]) < MOST_HELD:
-                self._held[target].append(datagram.data)
+        if target in self._queued:
+            if len(self._queued[target]) < MAX_QUEUED:
+                self._queued[target].append(datagram.data)
             return
         if target in self._targets:
             self._send(self._targets[target], datagram.data)
             return
-        self._held[target] = [datagram.data]
+        self._queued[target] = [datagram.data]
         try:
-            self._gate.admit_socks(datagram.port)
-            self._gate.admit_name(datagram.host)
-        except LocalReply as refusal:
-            self._settle(target, None, refusal.detail)
+            self._access.check_socks_port(datagram.port)
+            self._access.check_name(datagram.host)
+        except LocalReply as denied:
+            self._settle(target, None, denied.detail)
             return
-        self._names.resolve(target, lambda found: self._resolved(target, found))
+        self._resolver.resolve(target, lambda found: self._resolved(target, found))
 
     def _resolved(self, target: Address, found: list[Address]) -> None:
         if self._ended:
             return
         if not found:
-            self._held.pop(target, None)  # asked for again with the next datagram
+            self._queued.pop(target, None)  # looked up again for the next datagram
             return
         try:
-            admitted = self._gate.admit_addresses(target[0], found, self._owner.own)
-            # No handshake will tell whether an address works: IPv4 first.
+            admitted = self._access.check_addresses(target[0], found, self._owner.own)
+            # No handshake shows whether an address works, so IPv4 goes first.
             address = min(admitted, key=lambda one: ":" in one[0])
-        except LocalReply as refusal:
-            self._settle(target, None, refusal.detail)
+        except LocalReply as denied:
+            self._settle(target, None, denied.detail)
         else:
             self._settle(target, address)
 
-    def _settle(self, target: Address, address: Address | None, refused: str = "") -> None:
-        """It is known where datagrams for `target` go, or that they go nowhere."""
-        while len(self._targets) >= MOST_TARGETS:
+    def _settle(self, target: Address, address: Address | None, denied: str = "") -> None:
+        """Remember where datagrams for `target` go, None for nowhere; send those that have waited for it."""
+        while len(self._targets) >= MAX_TARGETS:
             del self._targets[next(iter(self._targets))]
         self._targets[target] = address
-        self._exchange.detail = self._exchange.detail or refused
-        for data in self._held.pop(target, []):
+        self._record.detail = self._record.detail or denied
+        for data in self._queued.pop(target, []):
             self._send(address, data)
 
     def _send(self, address: Address | None, data: bytes) -> None:
@@ -270,18 +264,18 @@ class UdpAssociation:
             self._socket(family).sendto(data, address)
 
     def _socket(self, family: int) -> socket.socket:
-        sock = self._outer.get(family)
+        sock = self._target_side.get(family)
         if sock is None:
-            sock = self._outer[family] = socket.socket(family, socket.SOCK_DGRAM)
+            sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            outer = sock
-            self._owner.relay.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(outer, now))
+            target_side = sock
+            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(target_side, now))
         return sock
 
     # --- from targets ---------------------------------------------------------------------------
 
     def _from_target(self, sock: socket.socket, now: float) -> None:
-        for _ in range(AT_ONCE):
+        for _ in range(BATCH):
             try:
                 data, sender = sock.recvfrom(LARGEST)
             except OSError:
@@ -289,7 +283,7 @@ class UdpAssociation:
             address = (sender[0].partition("%")[0], sender[1])
             if self._peer is None or address not in self._targets.values():
                 continue
-            self._active = now
-            self._exchange.sent += len(data)
+            self._last_active = now
+            self._record.sent += len(data)
             with contextlib.suppress(OSError):
-                self._inner.sendto(wrap_datagram(*address, data), self._peer)
+                self._client_side.sendto(wrap_datagram(*address, data), self._peer)

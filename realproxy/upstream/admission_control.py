@@ -1,8 +1,8 @@
-"""What a request passes before an upstream is asked: rate limit, queue, breaker.
+"""Admission to a service, before an upstream is picked: rate limit, queue, breaker.
 
-Threads. Workers call `enter` and `leave`. The decisions are taken under the service's lock, which
-is never held while a request waits: one that waits in the queue sleeps on a lock of its own, its
-ticket, which the worker whose request leaves opens.
+Threads. Workers call `enter` and `leave`. Both decide under the service's lock, which is never held
+while a request waits. A request in the queue sleeps on a lock of its own, its ticket, which the
+worker of a leaving request releases.
 """
 
 from __future__ import annotations
@@ -18,64 +18,46 @@ from realproxy.runtime.blocking import BlockedThreads
 
 
 class AdmissionControl:
-    """The gate of one service.
-
-    Parameters
-    ----------
-    name : str
-        The service's name.
-    decisions : policies.resilience.Precautions
-        The service's.
-    lock : threading.Lock
-        The service's.
-    """
+    """The admission of one service; `decisions` and `lock` are the service's."""
 
     def __init__(self, name: str, decisions: Precautions, lock: threading.Lock) -> None:
         self._name, self._decisions, self._lock = name, decisions, lock
 
     def enter(self, waits: BlockedThreads) -> float:
-        """Pass, perhaps after a wait; `leave` must follow.
+        """Let a request in, perhaps after a wait in the queue; `leave` must follow, with the time returned.
 
-        Returns
-        -------
-        float
-            When the request passed, on the monotonic clock; to be handed to `leave`.
-
-        Raises
-        ------
-        LocalReply
-            429 above the rate, 503 if the queue is full or the breaker open; with Retry-After
-            (RFC 9110, 10.2.3).
+        Raises `LocalReply`: 429 above the rate, 503 if the queue is full or the breaker open, each with
+        Retry-After (RFC 9110, 10.2.3).
         """
         rate, queue, breaker = self._decisions.rate, self._decisions.queue, self._decisions.breaker
         now = time.monotonic()
         if rate is not None:
             with self._lock:
-                passes, wait = rate.allows(now), rate.retry_after(now)
-            if not passes:
+                allowed, wait = rate.allows(now), rate.retry_after(now)
+            if not allowed:
                 raise self._refusal(429, Termination.RATE_LIMITED, "too many requests", wait)
         if queue is not None:
-            self._wait_for_turn(queue, waits)
+            self._enter_queue(queue, waits)
         if breaker is not None:
             now = time.monotonic()
             with self._lock:
-                passes, wait = breaker.allows(now), breaker.retry_after(now)
-            if not passes:
-                self._make_room()
+                allowed, wait = breaker.allows(now), breaker.retry_after(now)
+            if not allowed:
+                self._admit_next()
                 raise self._refusal(
                     503, Termination.BREAKER_OPEN, "failing, and left alone for a while", wait
                 )
         return now
 
     def leave(self, failed: bool | None, entered: float) -> None:
-        """A request that entered is over; None: nobody knows whether well."""
+        """Take note of the end of a request; `failed` is None if it was cancelled."""
         breaker = self._decisions.breaker
         if breaker is not None:
             with self._lock:
                 breaker.ended(failed, entered, time.monotonic())
-        self._make_room()
+        self._admit_next()
 
-    def _wait_for_turn(self, queue: BoundedQueue[Any], waits: BlockedThreads) -> None:
+    def _enter_queue(self, queue: BoundedQueue[Any], waits: BlockedThreads) -> None:
         ticket = threading.Lock()
         ticket.acquire()
         with self._lock:
@@ -83,15 +65,15 @@ class AdmissionControl:
                 return
         if queue.wait:
             with waits.blocking():
-                turn_came = ticket.acquire(timeout=queue.wait)
-            if turn_came:
+                admitted = ticket.acquire(timeout=queue.wait)
+            if admitted:
                 return
             with self._lock:
                 if not queue.give_up(ticket):
-                    return  # the turn came in the last moment
+                    return  # admitted in the last moment
         raise self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
 
-    def _make_room(self) -> None:
+    def _admit_next(self) -> None:
         queue = self._decisions.queue
         if queue is not None:
             with self._lock:

@@ -1,6 +1,6 @@
-"""A connection to an upstream: calls that wait, with the time limits of the kernel.
+"""A connection to an upstream: blocking calls, with time limits of the kernel.
 
-Owner: the worker that took it, until it is put back into the pool or closed.
+Owner: the worker that acquired it, until it is released to the pool or closed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed
-from realproxy.net.address import Address
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, send_pieces, set_time_limits
+from realproxy.upstream.endpoint import Endpoint
 
 READ = 64 * 2**10
 PEEK = DONTWAIT | int(socket.MSG_PEEK)
@@ -28,28 +28,28 @@ class UpstreamConnection:
     ----------
     sock : socket.socket
         Blocking, with the time limits of the kernel.
-    address : Address
-        What it was taken for.
+    endpoint : Endpoint
+        Where it leads.
     reused : bool
         Whether it has carried a request before.
     idle_since : float
-        When it was put back, on the monotonic clock.
+        When it was released, on the monotonic clock.
     buffer : bytes
-        What has arrived and is not used yet.
+        Data that has arrived and is not used yet.
     deadline : float or None
-        When the present exchange must be over, on the monotonic clock.
+        When the present request must be over, on the monotonic clock.
     timeout : float
-        Seconds that a call may wait anyway.
+        The most seconds for one call, if there is a deadline.
     watched : bool
-        Whether the socket is in the front's epoll set.
+        Whether the socket is in the front thread's epoll set.
     """
 
     __slots__ = (
-        "_waits", "address", "buffer", "deadline", "idle_since", "reused", "sock", "timeout", "watched",
+        "_waits", "buffer", "deadline", "endpoint", "idle_since", "reused", "sock", "timeout", "watched",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, address: Address, waits: BlockedThreads) -> None:
-        self.sock, self.address, self._waits = sock, address, waits.events
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, waits: BlockedThreads) -> None:
+        self.sock, self.endpoint, self._waits = sock, endpoint, waits.events
         self.reused = self.watched = False
         self.deadline: float | None = None
         self.timeout = 0.0
@@ -60,7 +60,7 @@ class UpstreamConnection:
         """Send all of `pieces`; raises `UpstreamError`."""
         try:
             if self.deadline is not None:
-                self._tighten(self.deadline)
+                self._limit_wait(self.deadline)
             send_pieces(self.sock, pieces)
         except BlockingIOError:
             raise UpstreamError(
@@ -70,12 +70,12 @@ class UpstreamConnection:
             raise self._broken() from None
 
     def receive(self) -> None:
-        """Wait for something to read, and append it to `buffer`; raises `UpstreamError`."""
+        """Wait for data and append it to `buffer`; raises `UpstreamError`, also at the end."""
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
             if self.deadline is not None:
-                self._tighten(self.deadline)
+                self._limit_wait(self.deadline)
             data = self.sock.recv(READ)
         except BlockingIOError:
             raise UpstreamError(
@@ -90,62 +90,51 @@ class UpstreamConnection:
         self.buffer = self.buffer + data if self.buffer else data
 
     def try_send(self, data: bytes) -> bool:
-        """Send without waiting; returns whether all of it could be sent."""
+        """Send without waiting; returns whether all of `data` was sent."""
         try:
             return self.sock.send(data, DONTWAIT) == len(data)
         except OSError:
             return False
 
     def try_receive(self) -> bool:
-        """Append what has arrived to `buffer`; returns False if nothing has, and the connection lives."""
+        """Append to `buffer` without waiting; False if nothing has arrived and the connection is open."""
         try:
             self.buffer += self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
-            return True  # met again by who reads on
+            return True  # the next read meets the error again
         return True
 
     def receive_into(self, buffer: memoryview) -> int:
-        """Wait for something to read; returns its bytes, 0 at the end. Raises `OSError`."""
+        """Wait for data; returns the bytes in `buffer`, 0 at the end. Raises `OSError`."""
         fd = self.sock.fileno()
         self._waits[fd] = select.POLLIN
         try:
             if self.deadline is not None:
-                self._tighten(self.deadline)
+                self._limit_wait(self.deadline)
             return self.sock.recv_into(buffer)
         finally:
             del self._waits[fd]
 
-    def _tighten(self, until: float) -> None:
-        """Let the next call wait no longer than until then; raises `BlockingIOError` if that is past."""
-        left = until - time.monotonic()
+    def _limit_wait(self, deadline: float) -> None:
+        """Let the next call wait until `deadline` at most; raises `BlockingIOError` if that is past."""
+        left = deadline - time.monotonic()
         if left <= 0:
             raise BlockingIOError
         left = min(left, self.timeout)
         set_time_limits(self.sock, left, left)
 
     def read_head(self, limit: int, timeout: float) -> bytes:
-        """Wait for a whole response head; what arrived behind it is left in `buffer`.
+        """Wait for a whole response head, of `limit` bytes at most; data after it stays in `buffer`.
 
-        Parameters
-        ----------
-        limit : int
-            Bytes that it may have.
-        timeout : float
-            Seconds until it must be whole.
-
-        Raises
-        ------
-        UpstreamError
-            504 when late, 502 when the connection ends.
-        Malformed
-            502 for a head that is too long.
+        Raises `UpstreamError` 504 if the head takes longer than `timeout` seconds, 502 if the connection
+        ends, and `Malformed` 502 if the head is too long.
         """
         deadline = 0.0
         while (end := self.buffer.find(b"\r\n\r\n")) < 0 and len(self.buffer) <= limit:
             deadline = deadline or time.monotonic() + timeout
-            self._wait(deadline - time.monotonic())  # the socket's limit is for one read, not for the head
+            self._wait(deadline - time.monotonic())  # the kernel's limit is for one read, not for the head
             self.receive()
         if not -1 < end <= limit:
             raise Malformed(502, "the upstream's head is too long")
@@ -153,7 +142,7 @@ class UpstreamConnection:
         return head
 
     def _wait(self, seconds: float) -> None:
-        if isinstance(self.sock, TlsSocket) and self.sock.has_text:
+        if isinstance(self.sock, TlsSocket) and self.sock.has_plaintext:
             return
         fd = self.sock.fileno()
         poller = select.poll()
@@ -175,7 +164,7 @@ class UpstreamConnection:
         )
 
     def is_alive(self) -> bool:
-        """Whether an idle connection can be used: one that has something to read has ended, or lies."""
+        """Whether an idle connection can be used: one with data has ended, or breaks the protocol."""
         try:
             self.sock.recv(1, PEEK)
         except BlockingIOError:

@@ -1,215 +1,185 @@
-"""Health checks: every upstream is asked now and then, apart from the requests of clients.
+"""Active health checks: each upstream is probed at an interval, independently of client requests.
 
-Threads. One thread for all services, started only where one is checked; it owns the sockets of all
-probes and never waits for a single one. Names are resolved by threads of the resolver, which put
-what they found into a queue; `_lock` keeps them from waking a thread that has ended. What is learnt
-is told to the services, under their locks.
+Threads. Any thread may call `HealthChecker.start` and `stop`. Everything else happens in the thread of
+the loop that the checker is given, which owns the sockets of all probes. The threads of the resolver
+look names up and hand the addresses back to the loop. A result is told to the service, under its lock.
 """
 
 from __future__ import annotations
 
-import heapq
-import os
-import queue
 import select
 import socket
-import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from policies.settings import Health
 from realproxy.http1 import Malformed, parse_response
-from realproxy.net.address import Address
+from realproxy.net.dial import Dial
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket
+from realproxy.runtime.event_loop import EventLoop, Timer
 from realproxy.upstream.service import Service
 
 USER_AGENT = "proxytwin-health"
-MOST_HEAD = 16 * 2**10
-"""Bytes of an answer's head that a probe reads."""
-
-END_PATIENCE = 5.0
-"""Seconds that the thread has to end."""
+MAX_HEAD = 16 * 2**10
+"""Bytes of a response head that a probe reads."""
 
 
 class Probe:
-    """One question to one upstream: connect, ask, read the head of the answer.
+    """One GET to one upstream: connect, send the request, read the head of the response.
 
-    Parameters
-    ----------
-    service : Service
-        Whose upstream it is.
-    index : int
-        Which one.
-    health : policies.settings.Health
-        What is asked for.
-    address : Address
-        Where it is, resolved.
-    until : float
-        When it is too late for an answer, on the monotonic clock.
-
-    Raises
-    ------
-    OSError
-        If there are no sockets.
+    It fails at `until` on the monotonic clock. The service is told the result, unless the probe is
+    cancelled; before that, `ended` is called with the probe.
     """
 
-    def __init__(self, service: Service, index: int, health: Health, address: Address, until: float) -> None:
-        self.service, self.index, self.until = service, index, until
+    def __init__(
+        self,
+        loop: EventLoop,
+        service: Service,
+        index: int,
+        path: str,
+        until: float,
+        ended: Callable[[Probe], None],
+    ) -> None:
+        self._loop, self._service, self._index, self._until, self._ended = loop, service, index, until, ended
         self._request = (
-            f"GET {health.path} HTTP/1.1\r\nHost: {service.names[index]}\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {service.names[index]}\r\n"
             f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
         ).encode()
         self._head = b""
-        self._begun = service.transport is None
-        self._shaking = False
-        self.sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-        self.sock.setblocking(False)
-        self.sock.connect_ex(address)  # what is wrong is known when it can be written to
+        self._handshaking = False
+        self._dial: Dial | None = None
+        self._sock: socket.socket | None = None
+        self._timer: Timer
 
-    @property
-    def events(self) -> int:
-        """What to wait for."""
-        return select.POLLOUT if self._request and not self._shaking else select.POLLIN
+    def start(self, addresses: list[str]) -> None:
+        """Connect to the first of the addresses that the upstream's name leads to."""
+        loop, port = self._loop, self._service.addresses[self._index][1]
+        self._timer = loop.at(self._until, self._fail)
+        timeout = self._until - time.monotonic()
+        self._dial = Dial(loop, [(ip, port) for ip in addresses[:1]], timeout, self._connected, self._fail)
+        self._dial.start()
 
-    def step(self) -> bool | None:
-        """Go on as far as possible without waiting; returns whether the upstream is well, once known."""
+    def cancel(self) -> None:
+        """Close the connection; the service is told nothing."""
+        self._timer.cancel()
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+        if self._sock is not None:
+            self._loop.forget(self._sock)
+            self._sock.close()
+            self._sock = None
+
+    def _finish(self, healthy: bool) -> None:
+        self.cancel()
+        self._ended(self)
+        self._service.probed(self._index, healthy)
+
+    def _fail(self, _: object) -> None:
+        self._finish(False)
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._sock, self._dial = sock, None
+        transport = self._service.transport
+        if transport is not None:
+            try:
+                sock.send(transport.header(None))
+            except OSError:
+                self._finish(False)
+                return
+            secured = transport.wrap(sock, self._service.addresses[self._index][0])
+            self._sock, self._handshaking = secured or sock, secured is not None
+        self._step()
+
+    def _step(self, *_: object) -> None:
+        """Go on as far as possible without waiting."""
+        sock = self._sock
+        assert sock is not None
         try:
-            if not self._begun and not self._begin():
-                return None
-            return self._ask()
+            healthy = self._exchange(sock)
         except BlockingIOError:
-            return None
+            healthy = None
         except OSError:
-            return False
+            healthy = False
+        if healthy is None:
+            sends = self._request and not self._handshaking
+            self._loop.watch(sock, select.EPOLLOUT if sends else select.EPOLLIN, self._step)
+        else:
+            self._finish(healthy)
 
-    def _ask(self) -> bool | None:
+    def _exchange(self, sock: socket.socket) -> bool | None:
+        """Whether the upstream is healthy; None as long as that is not known."""
+        if self._handshaking:
+            assert isinstance(sock, TlsSocket)
+            self._handshaking = not sock.handshake()
+            if self._handshaking:
+                return None
         if self._request:
-            self._request = self._request[self.sock.send(self._request) :]
+            self._request = self._request[sock.send(self._request) :]
             return None
-        data = self.sock.recv(MOST_HEAD)
+        data = sock.recv(MAX_HEAD)
         self._head += data
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
-            return None if data and len(self._head) < MOST_HEAD else False
+            return None if data and len(self._head) < MAX_HEAD else False
         try:
             return 200 <= parse_response(self._head[: end + 4], "GET").status < 400
         except Malformed:
             return False
 
-    def _begin(self) -> bool:
-        """Say what comes before HTTP, as far as possible without waiting; returns whether that is done."""
-        securing = self.service.transport
-        assert securing is not None
-        if not self._shaking:
-            self.sock.send(securing.header(None))
-            self.sock = securing.wrap(self.sock, self.service.addresses[self.index][0]) or self.sock
-            self._shaking = True
-        self._begun = not isinstance(self.sock, TlsSocket) or self.sock.handshake()
-        self._shaking = not self._begun
-        return self._begun
-
 
 class HealthChecker:
-    """The thread that probes.
+    """Probes the upstreams of services that have ``health``, the first time after one interval.
 
-    Parameters
-    ----------
-    services : iterable of Service
-        Those that have ``health`` are checked, for the first time after one interval.
-    resolver : Resolver
-        Of their upstreams' names.
+    The loop may serve others too, and goes on after `stop`.
     """
 
-    def __init__(self, services: Iterable[Service], resolver: Resolver) -> None:
-        self._resolver = resolver
-        self._found: queue.SimpleQueue[tuple[Service, int, Health, list[str], float]] = queue.SimpleQueue()
-        now = time.monotonic()
-        self._due: list[tuple[float, int, Service, int, Health]] = []
-        for service in services:
-            health = service.settings.health
-            for index in range(len(service.names) if health is not None else 0):
-                assert health is not None
-                self._due.append((now + health.every, len(self._due), service, index, health))
-        self._probes: dict[int, Probe] = {}
-        self._poller = select.poll()
-        self._wake = -1
-        self._lock = threading.Lock()
-        self._stopping = False
-        self._thread: threading.Thread | None = None
+    def __init__(self, services: Iterable[Service], resolver: Resolver, loop: EventLoop) -> None:
+        self._services, self._resolver, self._loop = list(services), resolver, loop
+        self._timers: dict[tuple[Service, int], Timer] = {}
+        self._probes: set[Probe] = set()
+        self._stopped = False
 
     def start(self) -> None:
-        """Begin, if there is anyone to check."""
-        if self._due:
-            self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-            self._poller.register(self._wake, select.POLLIN)
-            self._thread = threading.Thread(target=self._run, name="proxy-health", daemon=True)
-            self._thread.start()
+        """Begin to probe."""
+        self._loop.call(self._start)
 
     def stop(self) -> None:
-        """End the thread; probes under way are given up."""
-        if self._thread is not None:
-            with self._lock:
-                self._stopping = True
-                os.eventfd_write(self._wake, 1)
-            self._thread.join(END_PATIENCE)
-            os.close(self._wake)
-            self._thread = None
+        """Probe no more, soon; probes under way are cancelled."""
+        self._loop.call(self._stop)
 
-    def _run(self) -> None:
-        while not self._stopping:
-            now = time.monotonic()
-            next_end = min((probe.until for probe in self._probes.values()), default=self._due[0][0])
-            wait = max(0.0, min(self._due[0][0], next_end) - now)
-            for fd, _ in self._poller.poll(wait * 1000):
-                if fd == self._wake:
-                    os.eventfd_read(self._wake)
-                else:
-                    self._go_on(self._probes[fd])
-            while not self._found.empty():
-                self._begin(*self._found.get())
-            now = time.monotonic()
-            for probe in [probe for probe in self._probes.values() if probe.until <= now]:
-                self._end(probe, False)
-            while self._due[0][0] <= now:
-                self._look_up(now)
-        for probe in self._probes.values():
-            probe.sock.close()
+    # --- called in the thread of the loop -------------------------------------------------------
 
-    def _look_up(self, now: float) -> None:
-        due, number, service, index, health = self._due[0]
-        late = max(now - due - health.every, 0.0)  # a machine that slept does not catch up
-        heapq.heapreplace(self._due, (due + late + health.every, number, service, index, health))
+    def _start(self) -> None:
+        now = time.monotonic()
+        for service in self._services:
+            health = service.settings.health
+            if health is not None:
+                for index in range(len(service.names)):
+                    self._schedule(service, index, health, now + health.every)
 
-        def found(addresses: list[str]) -> None:
-            with self._lock:
-                if not self._stopping:
-                    self._found.put((service, index, health, addresses, now + health.every))
-                    os.eventfd_write(self._wake, 1)
+    def _stop(self) -> None:
+        self._stopped = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for probe in self._probes:
+            probe.cancel()
 
-        self._resolver.resolve_async(service.addresses[index][0], found)
+    def _schedule(self, service: Service, index: int, health: Health, due: float) -> None:
+        look_up = partial(self._look_up, service, index, health, due)
+        self._timers[service, index] = self._loop.at(due, look_up)
 
-    def _begin(
-        self, service: Service, index: int, health: Health, addresses: list[str], until: float
-    ) -> None:
-        port = service.addresses[index][1]
-        try:
-            probe = Probe(service, index, health, (addresses[0], port), until)
-        except (OSError, IndexError):  # no sockets, or a name that leads nowhere
-            service.probed(index, False)
-            return
-        self._probes[probe.sock.fileno()] = probe
-        self._poller.register(probe.sock, probe.events)
+    def _look_up(self, service: Service, index: int, health: Health, due: float, now: float) -> None:
+        # After a pause of the whole process, the probes that were missed are not made up for.
+        self._schedule(service, index, health, max(due + health.every, now))
+        probe = Probe(self._loop, service, index, health.path, now + health.every, self._probes.discard)
+        self._resolver.resolve_async(
+            service.addresses[index][0], lambda found: self._loop.call(partial(self._begin, probe, found))
+        )
 
-    def _go_on(self, probe: Probe) -> None:
-        good = probe.step()
-        if good is None:
-            self._poller.modify(probe.sock, probe.events)
-        else:
-            self._end(probe, good)
-
-    def _end(self, probe: Probe, good: bool) -> None:
-        del self._probes[probe.sock.fileno()]
-        self._poller.unregister(probe.sock)
-        probe.sock.close()
-        probe.service.probed(probe.index, good)
+    def _begin(self, probe: Probe, addresses: list[str]) -> None:
+        if not self._stopped:
+            self._probes.add(probe)
+            probe.start(addresses)

@@ -1,6 +1,6 @@
-"""Two upstreams for one request: the first answer counts, the other is cancelled.
+"""Hedging: two upstreams get one request; the first response counts, the other request is cancelled.
 
-Runs in the worker that owns the client; it owns both connections until one has won.
+Runs in the worker that owns the client. It owns both connections until one has won.
 """
 
 from __future__ import annotations
@@ -17,42 +17,34 @@ from realproxy.upstream.target import UpstreamTarget
 
 
 class _Try:
-    """One of two requests, on a connection that may not be there yet.
+    """One of the two requests, on a connection that may not be made yet.
 
     Parameters
     ----------
     connection : UpstreamConnection
         Closed by `HedgedWait`, unless it wins.
-    until : float
-        When it is too late for an answer, on the monotonic clock.
+    deadline : float
+        For the first bytes of the response, on the monotonic clock.
     request : bytes
-        What to send once it is connected; empty if that has been done.
+        To be sent once there is a connection; empty afterwards.
     """
 
-    __slots__ = ("connection", "request", "until")
+    __slots__ = ("connection", "deadline", "request")
 
-    def __init__(self, connection: UpstreamConnection, until: float, request: bytes = b"") -> None:
-        self.connection, self.until, self.request = connection, until, request
+    def __init__(self, connection: UpstreamConnection, deadline: float, request: bytes = b"") -> None:
+        self.connection, self.deadline, self.request = connection, deadline, request
 
     def ready(self, events: Container[int]) -> bool:
-        """Whether it can go on, by the descriptors that something has happened to."""
+        """Whether it can go on, given the descriptors with events."""
         sock = self.connection.sock
         if sock.fileno() not in events:
             return False
-        return bool(self.request) or not isinstance(sock, TlsSocket) or sock.has_news()
+        return bool(self.request) or not isinstance(sock, TlsSocket) or sock.is_readable()
 
     def step(self, pool: ConnectionPool, ready: bool) -> bool:
-        """What was waited for has come, or (not `ready`) the time is over.
+        """Go on if `ready`, else the time is over; returns whether the response begins.
 
-        Returns
-        -------
-        bool
-            Whether the answer begins.
-
-        Raises
-        ------
-        UpstreamError
-            When it has failed.
+        Raises `UpstreamError` if the try has failed.
         """
         if not ready:
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
@@ -66,100 +58,88 @@ class _Try:
 
 
 class HedgedWait:
-    """The wait for the first answer of two.
+    """The wait for the first of two responses.
 
-    Parameters
-    ----------
-    pool : ConnectionPool
-        Of upstream connections.
-    way : UpstreamTarget
-        Knows where else to ask, and is told what came of it.
-    timeout : float
-        Seconds that each upstream has for the first bytes of its answer.
+    `target` picks the second upstream and is told of both outcomes. Each upstream has `timeout`
+    seconds for the first bytes of its response.
     """
 
-    def __init__(self, pool: ConnectionPool, way: UpstreamTarget, timeout: float) -> None:
-        self._pool, self._way, self._timeout = pool, way, timeout
-        self._legs: list[_Try] = []
+    def __init__(self, pool: ConnectionPool, target: UpstreamTarget, timeout: float) -> None:
+        self._pool, self._target, self._timeout = pool, target, timeout
+        self._tries: list[_Try] = []
 
-    def first_answer(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
-        """Wait for the first bytes of an answer.
+    def first_response(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
+        """Wait for the first bytes of a response.
 
         Parameters
         ----------
         first : UpstreamConnection
-            Has been sent the request.
+            The request was sent on it.
         after : float
-            Seconds that it has alone.
+            Seconds until the second request.
 
         Returns
         -------
         UpstreamConnection
-            The one with the answer; the other is closed.
-
-        Raises
-        ------
-        UpstreamError
-            If neither answers; both are closed.
+            The one with the response. The other is closed; both are if this raises `UpstreamError`.
         """
         now = time.monotonic()
-        leg = _Try(first, now + self._timeout)
-        self._legs = [leg]
+        self._tries = [_Try(first, now + self._timeout)]
         try:
             if not any(ready for _, ready in self._wait(now + min(after, self._timeout))):
-                self._begin_second()
+                self._start_second()
             while True:
-                for leg, ready in self._wait(min(leg.until for leg in self._legs)):
-                    if self._step(leg, ready):
-                        return leg.connection
+                for one, ready in self._wait(min(one.deadline for one in self._tries)):
+                    if self._step(one, ready):
+                        return one.connection
         finally:
-            for leg in self._legs:
-                self._pool.close(leg.connection)
+            for one in self._tries:
+                self._pool.close(one.connection)
 
-    def _begin_second(self) -> None:
-        addresses, request = self._way.hedge()
+    def _start_second(self) -> None:
+        endpoint, request = self._target.hedge()
         try:
-            connection = self._pool.connect_async(addresses)
+            connection = self._pool.connect_async(endpoint)
         except UpstreamError:
-            self._way.drop(True)
+            self._target.drop(True)
             return
-        self._legs.append(_Try(connection, time.monotonic() + self._timeout, request))
+        self._tries.append(_Try(connection, time.monotonic() + self._timeout, request))
 
-    def _step(self, leg: _Try, ready: bool) -> bool:
-        """Let a leg go on; returns whether it has won. Raises `UpstreamError` if it was the last one."""
-        is_first = leg is self._legs[0]
+    def _step(self, one: _Try, ready: bool) -> bool:
+        """Let a try go on; returns whether it has won. Raises `UpstreamError` if the last one fails."""
+        is_first = one is self._tries[0]
         try:
-            if not leg.step(self._pool, ready):
+            if not one.step(self._pool, ready):
                 return False
         except UpstreamError:
-            if len(self._legs) == 1:
+            if len(self._tries) == 1:
                 raise
-            self._legs.remove(leg)
-            self._pool.close(leg.connection)
-            self._tell(is_first, True)
+            self._tries.remove(one)
+            self._pool.close(one.connection)
+            self._report(is_first, True)
             return False
-        self._legs.remove(leg)
-        if self._legs:
-            self._tell(not is_first, None)
+        self._tries.remove(one)
+        if self._tries:
+            self._report(not is_first, None)
         return True
 
-    def _tell(self, first_is_out: bool, failed: bool | None) -> None:
-        """One of the two is out of the race: it has failed, or (None) is cancelled."""
-        if first_is_out:
-            self._way.swap(failed)
+    def _report(self, first: bool, failed: bool | None) -> None:
+        """Tell the target that the first or the second try has failed, or (None) is cancelled."""
+        if first:
+            self._target.swap(failed)
         else:
-            self._way.drop(failed)
+            self._target.drop(failed)
 
-    def _wait(self, until: float) -> Sequence[tuple[_Try, bool]]:
-        """Wait for something to do; returns the legs that can go on, and those whose time is over."""
+    def _wait(self, deadline: float) -> Sequence[tuple[_Try, bool]]:
+        """Wait until `deadline` at most; returns tries that are ready (True) or out of time (False)."""
         poller = select.poll()
-        for leg in self._legs:
-            poller.register(leg.connection.sock, select.POLLOUT if leg.request else select.POLLIN)
+        for one in self._tries:
+            poller.register(one.connection.sock, select.POLLOUT if one.request else select.POLLIN)
         while True:
             with self._pool.waits.blocking():
-                events = dict(poller.poll(max(until - time.monotonic(), 0.0) * 1000))
+                events = dict(poller.poll(max(deadline - time.monotonic(), 0.0) * 1000))
             now = time.monotonic()
-            legs = [(leg, leg.ready(events)) for leg in self._legs]
-            found = [(leg, ready) for leg, ready in legs if ready or leg.until <= now]
-            if found or now >= until:
+            tries = [(one, one.ready(events)) for one in self._tries]
+            found = [(one, ready) for one, ready in tries if ready or one.deadline <= now]
+            if found or now >= deadline:
                 return found

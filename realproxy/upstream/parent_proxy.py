@@ -1,12 +1,11 @@
-"""Asking the next proxy of a chain: by CONNECT or SOCKS5, with credentials that only it gets.
+"""A parent proxy: the next proxy of a chain, by HTTP, HTTPS or SOCKS5, with credentials for it alone.
 
-Runs in the worker that owns the client. What goes wrong with the parent is a 502 or 504 that names it.
+Runs in the worker that owns the client. A failure of the parent is a 502 or 504 that names it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import ssl
 import time
@@ -18,12 +17,12 @@ from policies.forward.parent import Parent
 from policies.settings import Limits
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed, ResponseHead, parse_response
-from realproxy.net.address import Address, Detour
+from realproxy.net.address import Address
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
-from realproxy.net.tls import TlsSocket
+from realproxy.net.tls import TlsSocket, client_context, shake_hands
 from realproxy.socks import ClientHandshake, Refused
-from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.endpoint import Endpoint
 
 READ = 16 * 2**10
 
@@ -31,27 +30,9 @@ READ = 16 * 2**10
 class ParentProxy:
     """The next proxy.
 
-    Parameters
-    ----------
-    parent : Parent
-        Where it is, and what it wants to know.
-    authorities : str or None
-        File of the certificates that its own must be signed by; the system's without it.
-    resolver : Resolver
-        Finds it.
-    limits : Limits
-        From the settings: ``connect_timeout`` to reach it, ``answer_timeout`` for its answer, which
-        includes its own way to the target.
-
-    Raises
-    ------
-    BadInput
-        If the file of certificates cannot be used.
-
-    Attributes
-    ----------
-    fields : bytes
-        Field lines with credentials for each request that it gets.
+    ``limits.answer_timeout`` is for its response, which includes its connection to the target.
+    `fields` are the lines with credentials for each request to it. Raises `BadInput` if the file of
+    `authorities` cannot be used.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
@@ -63,49 +44,41 @@ class ParentProxy:
 
     @property
     def takes_requests(self) -> bool:
-        """Whether plain requests are sent to it as they are; else each needs a tunnel."""
+        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
-    def endpoint(self, host: str, port: int) -> Detour:
-        """Where to send a plain request for `host`."""
-        name = self.parent.name
+    def endpoint(self, host: str, port: int) -> Endpoint:
+        """Where to send a plain request for a target."""
+        name = self.parent.name  # holds a scheme, so no plain connection has the same key
         if self.takes_requests:
-            return Detour.by(name, self.parent.port, self.connect)
-        return Detour.by(f"{name} {host}", port, lambda: self._socket_to(host, port))
+            key = (name, self.parent.port)
+            return Endpoint([self.address], key=key, dialer=lambda *_: self.connect())
+        key = (f"{name} {host}", port)
+        return Endpoint([(host, port)], key=key, dialer=lambda *_: self._socket_to(host, port))
 
     def _socket_to(self, host: str, port: int) -> socket.socket:
-        sock, rest = self.open(host, port)
+        sock, rest = self.open_tunnel(host, port)
         if rest:
             sock.close()
-            raise self._trouble("something came before the request", end=Termination.UPSTREAM_BAD)
+            raise self._error("something came before the request", end=Termination.UPSTREAM_BAD)
         return sock
 
     def connect(self) -> socket.socket:
         """A connection to the parent itself; raises `UpstreamError`."""
         try:
             sock = connect(self._resolver.resolve(self.address), self._limits.connect_timeout)
-        except UpstreamError as trouble:
-            raise self._trouble(trouble.detail, trouble.status, trouble.end) from None
+        except UpstreamError as error:
+            raise self._error(error.detail, error.status, error.end) from None
         return sock if self._context is None else self._secured(sock, self._context)
 
-    def open(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
-        """A connection to the target through the parent, and the first bytes that came from there.
+    def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
+        """A connection to the target through the parent, and the first bytes from there.
 
-        Parameters
-        ----------
-        host, port
-            The target.
-        fields : bytes, optional
-            Lines for a parent that is asked by HTTP.
-
-        Raises
-        ------
-        UpstreamError
-            502 or 504, naming the parent.
+        `fields` are further lines for a CONNECT. Raises `UpstreamError` 502 or 504.
         """
         sock = self.connect()
         deadline = time.monotonic() + self._limits.answer_timeout
-        with self._closing(sock):
+        with self._close_on_error(sock):
             if self.parent.scheme == "socks5":
                 rest = self._ask_socks(sock, host, port, deadline)
             else:
@@ -114,20 +87,19 @@ class ParentProxy:
         return sock, rest
 
     @contextlib.contextmanager
-    def _closing(self, sock: socket.socket) -> Iterator[None]:
-        """Close it if something goes wrong, and say what."""
+    def _close_on_error(self, sock: socket.socket) -> Iterator[None]:
         try:
             yield
         except TimeoutError:
             sock.close()
-            raise self._trouble("no answer in time", 504, Termination.UPSTREAM_SLOW) from None
+            raise self._error("no answer in time", 504, Termination.UPSTREAM_SLOW) from None
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-            raise self._trouble(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
+            raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._trouble(
+            raise self._error(
                 (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
             ) from None
         except UpstreamError:
@@ -137,22 +109,18 @@ class ParentProxy:
     def _secured(self, plain: socket.socket, context: ssl.SSLContext) -> socket.socket:
         sock = TlsSocket(plain, context, self.parent.host)
         deadline = time.monotonic() + self._limits.connect_timeout
-        with self._closing(sock):
-            poller = select.poll()
-            poller.register(sock, select.POLLIN)
-            while not sock.handshake():
-                if not poller.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
-                    raise TimeoutError
+        with self._close_on_error(sock):
+            shake_hands(sock, deadline)
         return sock
 
     def refused(self, status: int) -> UpstreamError:
-        """What a refusal by the parent means to a client of this proxy."""
+        """The error for a client of this proxy if the parent refuses its request."""
         if status == 508:
-            return self._trouble("the request goes in circles behind it", 508, Termination.LOOP)
+            return self._error("the request goes in circles behind it", 508, Termination.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
-        return self._trouble(reason, end=Termination.UPSTREAM_BAD)
+        return self._error(reason, end=Termination.UPSTREAM_BAD)
 
-    def _trouble(
+    def _error(
         self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
     ) -> UpstreamError:
         return UpstreamError(status, end, f"the parent {self.parent.name}: {reason}")
@@ -161,23 +129,23 @@ class ParentProxy:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._trouble(
+            raise self._error(
                 "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
             )
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
-        asking = ClientHandshake(host, port, self.parent.user, self.parent.password)
+        handshake = ClientHandshake(host, port, self.parent.user, self.parent.password)
         sock.settimeout(max(0.001, deadline - time.monotonic()))
-        sock.sendall(asking.start())
+        sock.sendall(handshake.start())
         try:
-            while not asking.done:
-                answer = asking.feed(self._receive(sock, deadline))
-                if answer:
-                    sock.sendall(answer)
+            while not handshake.done:
+                reply = handshake.feed(self._receive(sock, deadline))
+                if reply:
+                    sock.sendall(reply)
         except Refused as refused:
-            raise self._trouble(refused.problem, end=Termination.UPSTREAM_BAD) from None
-        return asking.rest
+            raise self._error(refused.problem, end=Termination.UPSTREAM_BAD) from None
+        return handshake.rest
 
     def _ask_connect(
         self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
@@ -190,33 +158,27 @@ class ParentProxy:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > self._limits.head:
-                raise self._trouble("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
+                raise self._error("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
             data += self._receive(sock, deadline)
         try:
-            # As after HEAD, no body follows and no length counts. RFC 9112, 6.3
-            answer = parse_response(data[: end + 4], "HEAD")
+            # No body follows, whatever the length fields say: the same as after HEAD. RFC 9112, 6.3
+            response = parse_response(data[: end + 4], "HEAD")
         except Malformed as error:
-            raise self._trouble(error.problem, end=Termination.UPSTREAM_BAD) from None
-        if answer.status == 101 or not 200 <= answer.status < 300:
-            raise self.refused(answer.status)
+            raise self._error(error.problem, end=Termination.UPSTREAM_BAD) from None
+        if response.status == 101 or not 200 <= response.status < 300:
+            raise self.refused(response.status)
         return data[end + 4 :]
 
 
-class ParentRoundTrip(RoundTrip):
-    """A request to a parent: when that asks for credentials, it means this proxy and not the client."""
-
-    def _final_answer(self) -> tuple[ResponseHead, bytes]:
-        answer, rest = super()._final_answer()
-        if answer.status == 407:  # RFC 9110, 15.5.8
-            raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
-        return answer, rest
+def check_credentials_accepted(response: ResponseHead) -> None:
+    """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
+    if response.status == 407:  # RFC 9110, 15.5.8
+        raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=authorities)
+        return client_context(authorities)
     except OSError as error:
         reason = "no certificate in it" if isinstance(error, ssl.SSLError) else (error.strerror or "").lower()
         raise BadInput("forward.parent_ca", "", f"{authorities}: {reason}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -65,7 +65,7 @@ class RequestBody:
         self._reader = body_reader(head.framing, limits.head)
         self._held = memoryview(b"")
         self._given_up = False
-        self._until, self._pace = until, client.pace.another() if client.pace is not None else None
+        self._until, self._pace = until, client.pace.fresh() if client.pace is not None else None
         self._kept: Pieces | None = []
         self._kept_size = 0
 
@@ -127,7 +127,7 @@ class RequestBody:
         limits = self._limits
         seconds = limits.answer_timeout if self._held else limits.idle_timeout
         if self._pace is not None and not self._held:
-            seconds = max(0.0, min(seconds, self._pace.left))
+            seconds = max(0.0, min(seconds, self._pace.time_left))
         if self._until is not None:
             seconds = max(0.0, min(seconds, self._until - time.monotonic()))
         before = time.monotonic()
@@ -163,4 +163,4 @@ class RequestBody:
 
 def _has_news(sock: socket.socket) -> bool:
     """Whether a read from a socket that something has come to would not wait."""
-    return not isinstance(sock, TlsSocket) or sock.has_news()
+    return not isinstance(sock, TlsSocket) or sock.is_readable()

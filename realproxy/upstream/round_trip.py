@@ -1,48 +1,45 @@
-"""The next hop of a request: upstreams are asked, one after the other, until one has answered.
+"""A round trip: a request goes to an upstream, and to another one if that fails, until one answers.
 
-Runs in the worker that owns the client, or (`ask_at_once`, `head_at_once`) in the front thread,
-which never waits. It owns the upstream connection too, until `release`, the one place that puts it
-back or closes it.
+Owner: the thread that runs the request. It owns the upstream connection too, until `finish`, the one
+place that puts the connection back or closes it. A thread that must not wait calls `open`, `send` and
+`receive_head` with ``may_block=False``: they raise `WouldBlock` before they have changed anything that a
+worker would not find.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from policies.resilience import is_failure
 from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection
-from realproxy.errors import LocalReply, Termination, UpstreamError
+from realproxy.errors import LocalReply, Termination, UpstreamError, WouldBlock
 from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, parse_response
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
 from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.hedging import HedgedWait
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
 from realproxy.upstream.target import Place, UpstreamTarget
+from realproxy.upstream.upgrade import check_chosen
 
 MOST_INTERIM = 64
-"""Answers 1xx to one request; more would never end."""
+"""Interim responses (1xx) to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 _OWN = (Termination.STOPPED, Termination.OVERLOADED)
 """What no upstream is to blame for."""
 _PLAIN = frozenset({b"2", b"3", b"4"})
-"""First digits of a status that is passed on as it comes."""
+"""First digits of a status that is passed on without a second thought."""
 
 
 class Sink(Protocol):
-    """Who gets an answer."""
-
-    @property
-    def leaving(self) -> bool:
-        """Whether it is to be told that this answer is the last one."""
+    """Takes a response."""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Take `pieces`; returns their length in bytes, raises `Cut`."""
+        """Take `pieces`; returns their length in bytes, raises `Aborted`."""
 
     def reset_on_close(self) -> None:
         """Let the end be seen as an error."""
@@ -57,184 +54,218 @@ class RoundTrip:
         Of upstream connections.
     limits : Limits
         From the settings.
-    client : DownstreamConnection or Sink
-        Who gets the answer; a `DownstreamConnection` if the request has a body.
-    exchange : RequestRecord
+    client : DownstreamConnection
+        Where the body of the request comes from.
+    sink : Sink
+        Takes interim responses.
+    record : RequestRecord
         The record to fill in.
     head : RequestHead
-        What is asked.
-    way : UpstreamTarget
+        The client's request.
+    target : UpstreamTarget
         Where it goes, and where next if that fails.
+    offers : list of bytes
+        The protocols that the upstream may switch to.
+    check : callable, optional
+        Takes the head of the response; raises `UpstreamError` for one that must not be passed on.
 
     Attributes
     ----------
+    body : RequestBody or None
+        The request's body.
     connection : UpstreamConnection or None
         To the upstream that is asked.
     failed : bool or None
-        How it ends for the upstream, or ended; None: nobody knows.
+        Whether the upstream has failed the request; None: nobody knows.
+    is_late : bool
+        Whether the upstream has had its time; `receive_head` then says so.
+    over : bool
+        Whether `finish` was called.
     """
 
     __slots__ = (
-        "_body", "_hedge_after", "_late", "_place", "_pool", "_sent", "_until", "_upload", "_way", "client",
-        "connection", "exchange", "failed", "head", "limits",
+        "_awaiting", "_check", "_first", "_fresh", "_hedge_after", "_offers", "_place", "_pool", "_sent",
+        "_sink", "_target", "_until", "body", "connection", "failed", "head", "is_late", "limits", "over",
+        "record",
     )  # fmt: skip
 
     def __init__(
         self,
         pool: ConnectionPool,
         limits: Limits,
-        client: DownstreamConnection | Sink,
-        exchange: RequestRecord,
+        client: DownstreamConnection,
+        sink: Sink,
+        record: RequestRecord,
         head: RequestHead,
-        way: UpstreamTarget,
+        target: UpstreamTarget,
+        *,
+        offers: Sequence[bytes] = (),
+        check: Callable[[ResponseHead], None] | None = None,
     ) -> None:
-        self.limits, self.client, self.exchange, self.head = limits, client, exchange, head
-        self._pool, self._way = pool, way
-        self._hedge_after = way.hedge_after if head.framing == 0 and head.method in IDEMPOTENT else None
+        self.limits, self.record, self.head = limits, record, head
+        self._pool, self._sink, self._target, self._offers, self._check = pool, sink, target, offers, check
         self._until: float | None = None
         if limits.request_timeout is not None:
-            self._until = exchange.arrived + limits.request_timeout
-        self._upload: RequestBody | None = None
-        if head.framing and isinstance(client, DownstreamConnection):
-            self._upload = RequestBody(client, head, limits, pool.waits, self._until)
+            self._until = record.arrived + limits.request_timeout
+        self.body: RequestBody | None = None
+        if head.framing:
+            self.body = RequestBody(client, head, limits, pool.waits, self._until)
+        self._hedge_after = target.hedge_after
+        if self._hedge_after is not None and (head.framing or offers or head.method not in IDEMPOTENT):
+            self._hedge_after = None
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
-        self._body: Pieces | None = None
-        self._sent = self._late = False
+        self._first: Pieces | None = None
+        self._sent = self._fresh = self._awaiting = self.is_late = self.over = False
         self.failed: bool | None = None
 
     @property
     def all_read(self) -> bool:
         """Whether nothing is left of the request's body."""
-        return self._upload is None or self._upload.done
+        return self.body is None or self.body.done
 
     def skip_body(self) -> bool:
         """Drop what has arrived of the request's body and was not sent on; see `RequestBody.skip`."""
-        return self._upload is None or self._upload.skip()
+        return self.body is None or self.body.skip()
 
-    # --- without waiting ------------------------------------------------------------------------
+    # --- open, send -----------------------------------------------------------------------------
 
-    def ask_at_once(self) -> bool:
-        """Send the request if a kept connection takes it without a wait; if not, `answer` goes on from here.
+    def open(self, may_block: bool) -> None:
+        """Pick an upstream, and have a connection to it.
 
         Raises
         ------
         LocalReply
-            If it may not go on.
+            If the request may not go on, or the upstream cannot be reached.
         """
-        self._place = addresses, request = self._way.begin()
-        connection = self._pool.acquire_idle(addresses[0])
-        if connection is None:
-            return False
-        if not connection.try_send(request):
-            self._pool.close(connection)
-            return False
-        self.connection, self._sent = connection, True
-        self.exchange.asked, self.exchange.reused = time.monotonic(), True
-        return True
+        if not may_block and (self.body is not None or self._until is not None or self._offers):
+            raise WouldBlock
+        place = self._place
+        if place is None:
+            place = self._place = self._target.begin(may_block)
+        if not may_block:
+            self.connection = None if self._fresh else self._pool.acquire_idle(place[0])
+            if self.connection is None:
+                raise WouldBlock
+            return
+        if self.body is not None and self._first is None:
+            self._first = self.body.first()
+        self._check_time()
+        start = time.monotonic()
+        connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh)
+        self.record.connecting += time.monotonic() - start
+        if self._until is not None:
+            connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
 
-    def head_at_once(self, connection: UpstreamConnection) -> ResponseHead | None:
-        """The head of an answer that needs no second thought; its body is left in the connection's buffer."""
-        buffer = connection.buffer
-        end = buffer.find(b"\r\n\r\n")
-        if not -1 < end <= self.limits.head or buffer[9:10] not in _PLAIN:
-            return None
-        try:
-            answer = parse_response(buffer[: end + 4], self.head.method)
-        except Malformed:
-            return None  # met again by `answer`, which may ask elsewhere
-        connection.buffer = buffer[end + 4 :]
-        self.failed = False
-        return answer
+    def send(self, may_block: bool) -> None:
+        """Send the head, and what has arrived of the body; raises `UpstreamError`."""
+        if self.connection is None:
+            self.open(may_block)
+        connection, place = self.connection, self._place
+        assert connection is not None
+        assert place is not None
+        record = self.record
+        record.asked, record.reused = time.monotonic(), connection.reused
+        if may_block:
+            self._sent = True
+            connection.send([place[1], *self._first] if self._first else [place[1]])
+        elif connection.try_send(place[1]):
+            self._sent = self._awaiting = True
+        else:
+            self._disconnect()
+            self._fresh = True
+            raise WouldBlock
 
-    def late(self) -> None:
-        """The upstream has had its time; `answer` says so."""
-        self._late = True
+    # --- the response ---------------------------------------------------------------------------
 
-    # --- one upstream after the other -----------------------------------------------------------
+    def receive_head(self, may_block: bool) -> ResponseHead | None:
+        """The head of the final response; what came behind it is in the buffer of the connection.
 
-    def answer(self) -> tuple[ResponseHead, bytes]:
-        """Ask until there is an answer to pass on: its head, and what came behind it.
+        Returns
+        -------
+        ResponseHead or None
+            None if nothing has arrived yet, and the thread must not wait.
 
         Raises
         ------
         LocalReply, Malformed
             If there is none.
-        Cut
+        Aborted
             When the client is gone.
         """
-        place = self._place or self._way.begin()
-        while True:
-            try:
-                self._ask(*place)
-                answer, rest = self._final_answer()
-            except (LocalReply, Malformed) as trouble:
-                elsewhere = self._elsewhere(trouble)
-                if elsewhere is None:
-                    raise
-            else:
-                self.failed = is_failure(answer.status)
-                elsewhere = self._next(refused=False) if self.failed else None
-                if elsewhere is None:
-                    return answer, rest
-            place = elsewhere
+        head = self._wait_for_head() if may_block else self._head_at_once()
+        if head is not None:
+            if self._check is not None:
+                self._check(head)
+            self.failed = is_failure(head.status)
+        return head
 
-    def more(self, buffer: memoryview) -> int:
-        """Wait for more of the answer's body; returns how many bytes of it are in `buffer` now."""
+    def _head_at_once(self) -> ResponseHead | None:
+        """The head of a response that needs no second thought."""
         connection = self.connection
-        assert connection is not None
-        if self._upload is not None:
-            self._upload.until_answer(connection)
-        return connection.receive_into(buffer)
-
-    def _ask(self, addresses: Sequence[Address], request: bytes) -> None:
-        """Send the request, and once more if a kept connection proves to have ended."""
-        if self._upload is not None and self._body is None:
-            self._body = self._upload.first()
-        first: Pieces = [request, *self._body] if self._body else [request]
+        if connection is None or self._hedge_after is not None:
+            raise WouldBlock
+        if self._awaiting:  # it was sent just now
+            self._awaiting = False
+            return None
+        if not connection.try_receive():
+            return None
+        buffer = connection.buffer
+        end = buffer.find(b"\r\n\r\n")
+        if not -1 < end <= self.limits.head or buffer[9:10] not in _PLAIN:
+            raise WouldBlock
         try:
-            if self.connection is None:
-                self._send(addresses, first, fresh=False)
-            self._await()
-        except UpstreamError as trouble:
-            if not (trouble.retry_safe and self.head.method in IDEMPOTENT and self._upload is None):
-                raise
-            self._disconnect()
-            self._send(addresses, first, fresh=True)
-            self._await()
+            head = parse_response(buffer[: end + 4], self.head.method)
+        except Malformed:
+            raise WouldBlock from None  # a worker meets it again, and may ask elsewhere
+        connection.buffer = buffer[end + 4 :]
+        return head
 
-    def _send(self, addresses: Sequence[Address], first: Pieces, *, fresh: bool) -> None:
-        """Send what there is."""
-        exchange = self.exchange
-        self._patience()
-        start = time.monotonic()
-        connection = self.connection = self._pool.acquire(addresses, fresh=fresh)
-        if self._until is not None:
-            connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
-        exchange.asked = time.monotonic()
-        exchange.connecting += exchange.asked - start
-        exchange.reused = connection.reused
-        self._sent = True
-        connection.send(first)
-
-    def _await(self) -> None:
-        """Wait for the first bytes of the answer."""
+    def _wait_for_head(self) -> ResponseHead:
+        """Wait for the first bytes, and for the final head; 1xx are passed on (RFC 9110, 15.2)."""
+        self._wait_for_bytes()
         connection = self.connection
         assert connection is not None
-        if self._late:
-            self._late = False
+        for _ in range(MOST_INTERIM):
+            head = parse_response(
+                connection.read_head(self.limits.head, self._check_time()), self.head.method
+            )
+            if head.status == 101:
+                check_chosen(head, self._offers)
+            if head.status >= 200 or head.status == 101:
+                return head
+            if self.head.minor == 1:
+                self._sink.send([client_response(head, UNTIL_CLOSE, b"")])
+            if self.body is not None and not connection.buffer:
+                self.body.until_answer(connection)
+        problem = f"{MOST_INTERIM} interim answers and no final one"
+        raise LocalReply(502, Termination.UPSTREAM_BAD, problem)
+
+    def _wait_for_bytes(self) -> None:
+        if self.is_late:
+            self.is_late = False
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
-        if self._upload is not None:
-            self._upload.until_answer(connection)
+        connection = self.connection
+        assert connection is not None
+        if self.body is not None:
+            self.body.until_answer(connection)
         if self._hedge_after is not None:
             self.connection = None  # until one has won
-            hedging = HedgedWait(self._pool, self._way, self._patience())
-            self.connection = hedging.first_answer(connection, self._hedge_after)
+            hedged = HedgedWait(self._pool, self._target, self._check_time())
+            self.connection = hedged.first_response(connection, self._hedge_after)
         elif not connection.buffer:
             connection.receive()
 
-    def _patience(self) -> float:
-        """Seconds that an upstream has for the head of its answer; raises `LocalReply` if it has none."""
+    def more(self, buffer: memoryview) -> int:
+        """Wait for more of the response's body; returns how many bytes of it are in `buffer` now."""
+        connection = self.connection
+        assert connection is not None
+        if self.body is not None:
+            self.body.until_answer(connection)
+        return connection.receive_into(buffer)
+
+    def _check_time(self) -> float:
+        """Seconds that an upstream has for the head of its response; raises `LocalReply` if it has none."""
         if self._until is None:
             return self.limits.answer_timeout
         left = self._until - time.monotonic()
@@ -242,61 +273,71 @@ class RoundTrip:
             raise LocalReply(504, Termination.UPSTREAM_SLOW, "limits.request_timeout is over")
         return min(left, self.limits.answer_timeout)
 
-    def _elsewhere(self, trouble: LocalReply | Malformed) -> Place | None:
-        """Where to go after trouble: nowhere if the client or this proxy is the cause."""
+    # --- another upstream -----------------------------------------------------------------------
+
+    def recover(self, trouble: LocalReply | Malformed) -> bool:
+        """Whether the request goes on after trouble: with a new connection, or with another upstream."""
+        if self._place is None:
+            return False
+        unused = isinstance(trouble, UpstreamError) and trouble.retry_safe
+        if unused and self.body is None and self.head.method in IDEMPOTENT:
+            self._disconnect()
+            self._fresh = True
+            return True
         if trouble.status < 500 or (isinstance(trouble, LocalReply) and trouble.end in _OWN):
-            self.failed = None
-            return None
+            self.failed = None  # the client or this proxy is the cause
+            return False
         self.failed = True
         if self._until is not None and time.monotonic() >= self._until:
-            return None
-        return self._next(
-            refused=isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
-        )
+            return False
+        unreachable = isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
+        return self._next(refused=unreachable)
 
-    def _next(self, *, refused: bool) -> Place | None:
-        """Where to ask after a failure, with the body ready to be sent again."""
+    def fail_over(self) -> bool:
+        """Whether the request goes to another upstream after a response that is a failure."""
+        return self._next(refused=False)
+
+    def _next(self, *, refused: bool) -> bool:
+        """Whether there is another upstream to ask, with the body ready to be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
-        if repeatable and self._upload is not None:
-            body = self._upload.again() if self._sent else self._body
-        place = self._way.failed(
+        if repeatable and self.body is not None:
+            body = self.body.again() if self._sent else self._first
+        place = self._target.next(
             refused=refused and not self._sent, repeatable=repeatable and body is not None
         )
-        if place is not None:
-            self._disconnect()
-            self._body, self.failed = body, None
-        return place
-
-    def _final_answer(self) -> tuple[ResponseHead, bytes]:
-        """The final answer's head and what came behind it; 1xx are passed on (RFC 9110, 15.2)."""
-        connection, limits = self.connection, self.limits
-        assert connection is not None
-        for _ in range(MOST_INTERIM):
-            answer = parse_response(connection.read_head(limits.head, self._patience()), self.head.method)
-            if answer.status >= 200:
-                return answer, connection.buffer
-            if answer.status == 101:
-                self._switch(answer)
-            if self.head.minor == 1:
-                self.client.send([client_response(answer, UNTIL_CLOSE, b"")])
-            if self._upload is not None and not connection.buffer:
-                self._upload.until_answer(connection)
-        raise LocalReply(502, Termination.UPSTREAM_BAD, f"{MOST_INTERIM} interim answers and no final one")
-
-    def _switch(self, answer: ResponseHead) -> None:
-        """The upstream speaks another protocol from here on; raises."""
-        raise LocalReply(502, Termination.UPSTREAM_BAD, "the upstream switched protocols without being asked")
-
-    # --- the connection -------------------------------------------------------------------------
-
-    def release(self, reusable: bool) -> None:
-        """The upstream is done with the request; later calls do nothing."""
-        if self.connection is not None and reusable:
-            self._pool.release(self.connection)
-            self.connection = None
+        if place is None:
+            return False
         self._disconnect()
-        self._way.finished(self.failed)
+        self._place, self._first, self._fresh, self.failed = place, body, False, None
+        return True
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def detach(self) -> UpstreamConnection:
+        """Give the connection away: the upstream has switched protocols, and goes on."""
+        connection, self.connection = self.connection, None
+        assert connection is not None
+        self._pool.detach(connection)
+        self._target.settled(False)
+        self.over = True
+        return connection
+
+    @property
+    def finished(self) -> Callable[[bool | None], None]:
+        """To be called when an upstream that has switched protocols is done."""
+        return self._target.finished
+
+    def finish(self, *, reusable: bool) -> None:
+        """The upstream is done with the request."""
+        self.over = True
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            if reusable:
+                self._pool.release(connection)
+            else:
+                self._pool.close(connection)
+        self._target.finished(self.failed)
 
     def _disconnect(self) -> None:
         if self.connection is not None:

@@ -1,7 +1,7 @@
-"""A service: its upstreams, who is asked next, and what is known of those that fail.
+"""A service: its upstreams, the balancer that picks one, and what is known of failures.
 
-Threads. One lock a service: the balancer and all decisions of its resilience are called under it,
-by workers, the health checks and the admin port. It is never held while anything waits.
+Threads. Each service has one lock. Workers, health checks and the admin port call the balancer and
+all decisions of `policies.resilience` under it. It is never held during a wait.
 """
 
 from __future__ import annotations
@@ -17,22 +17,12 @@ from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
 from realproxy.net.address import split_address
 from realproxy.upstream.admission_control import AdmissionControl
-from realproxy.upstream.transport import UpstreamTransport
+from realproxy.upstream.endpoint import Endpoint
+from realproxy.upstream.transport import Ends, UpstreamTransport
 
 
 class PickedUpstream:
-    """The upstream of one request; counted as outstanding there until `finish`.
-
-    Attributes
-    ----------
-    index : int
-        Which of the service's upstreams it is.
-    address : Address
-    name : str
-        As in the settings.
-    done : bool
-        Whether it is finished.
-    """
+    """The upstream of one request, which counts as outstanding there until `finish`."""
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
 
@@ -42,12 +32,9 @@ class PickedUpstream:
         self.done = False
 
     def finish(self, failed: bool | None = False) -> None:
-        """The upstream is done with the request; only the first call counts.
+        """End the request at the upstream; only the first call counts.
 
-        Parameters
-        ----------
-        failed : bool or None
-            Whether it has failed it; None if that is not known, as of a request that was cancelled.
+        `failed` is None if the outcome is not known, as for a cancelled request.
         """
         if not self.done:
             self.done = True
@@ -55,33 +42,20 @@ class PickedUpstream:
 
 
 class Service:
-    """The upstreams of one service, their balancer, and what is decided when they fail.
-
-    Parameters
-    ----------
-    name : str
-        From the settings.
-    settings : policies.settings.Service
-        Its table.
-    rng : random.Random
-        For the balancer.
+    """The upstreams of one service, their balancer, and the decisions about failures.
 
     Attributes
     ----------
-    settings : policies.settings.Service
-        As given.
     proxy_protocol : str or None
-        The version that connections to upstreams begin with.
+        The version of the PROXY header on connections to upstreams.
     transport : UpstreamTransport or None
-        How connections for requests begin; None if there is nothing before them.
-    names : list of str
-        Of the upstreams, as in the settings.
-    addresses : list of Address
-        Of the upstreams.
+        None if connections start with HTTP.
+    names, addresses : list of str, list of Address
+        Of the upstreams; names as in the settings.
     decisions : policies.resilience.Precautions
-        To be asked under the lock, except for what never changes.
+        To be called under the lock, except for what never changes.
     admission : AdmissionControl or None
-        What requests pass first; None if there is neither a rate limit nor a queue or breaker.
+        None without a rate limit, queue or breaker.
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
@@ -90,6 +64,7 @@ class Service:
         self.transport = UpstreamTransport(settings) if begins else None
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
+        self._endpoints = [Endpoint([address]) for address in self.addresses]
         weight = [upstream.weight for upstream in settings.upstreams]
         self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         self._requests = [0] * len(self.names)
@@ -102,23 +77,24 @@ class Service:
 
     @property
     def prompt(self) -> bool:
-        """Whether asking it takes no more than a connection: no gate, no hedge, nothing before HTTP."""
+        """Whether a request needs only a plain connection: no admission, no hedge, no transport."""
         return self.admission is None and self.transport is None and self.decisions.hedge_after is None
 
+    def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
+        """Where to send a request for an upstream; see `UpstreamTransport.endpoint` for `ends`."""
+        if self.transport is None:
+            return self._endpoints[index]
+        return self.transport.endpoint(self.addresses[index], ends)
+
     def read_files(self) -> None:
-        """Read what its settings name again, for the connections to come; raises `OSError`."""
+        """Read the files of the settings again, for new connections; raises `OSError`."""
         if self.transport is not None:
             self.transport = UpstreamTransport(self.settings)
 
     def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
-        """Pick the upstream for a request of `client` and count it as outstanding there.
+        """Pick the upstream for a request, which then counts as outstanding there.
 
-        Parameters
-        ----------
-        client : str
-            What balancers with affinity hash by.
-        failed : collection of int
-            Upstreams that have failed this request already.
+        `client` is the key for balancers with affinity. The request has `failed` at these upstreams.
         """
         now = time.monotonic()
         with self._lock:
@@ -129,7 +105,7 @@ class Service:
         return PickedUpstream(self, index, now)
 
     def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
-        """See `PickedUpstream.finish`."""
+        """End a request at its upstream; called by `PickedUpstream.finish`."""
         now = time.monotonic()
         with self._lock:
             self._dispatch.finish(pick.index, now - pick.started, now, failed is True)
@@ -139,24 +115,24 @@ class Service:
                     self.decisions.ended(pick.index, failed, now)
 
     def attempts(self) -> Attempts:
-        """Those of a new request."""
+        """The attempts of a new request."""
         if self.settings.retry is None:
             return self.decisions.attempts()  # shares nothing
         with self._lock:
             return self.decisions.attempts()
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
-        """Whether a request that failed goes on to another upstream, see `Attempts.again`."""
+        """Whether a failed request may go to another upstream; see `Attempts.again`."""
         with self._lock:
             return self.decisions.again(attempts, refused=refused, repeatable=repeatable)
 
     def probed(self, index: int, good: bool) -> None:
-        """A health check of an upstream has ended."""
+        """Take note of the result of a health check."""
         with self._lock:
             self.decisions.probed(index, good, time.monotonic())
 
     def counts(self) -> list[dict[str, Any]]:
-        """Of every upstream: requests so far, failed and outstanding ones; 1 where it is left alone."""
+        """For each upstream: requests, failures, outstanding requests, and 1 for each reason to avoid it."""
         with self._lock:
             return [
                 {
@@ -170,7 +146,7 @@ class Service:
             ]
 
     def state(self) -> dict[str, int]:
-        """How many wait in the queue, and 1 if the breaker is not closed."""
+        """The requests in the queue, and 1 if the breaker is not closed."""
         now = time.monotonic()
         with self._lock:
             queue, breaker = self.decisions.queue, self.decisions.breaker

@@ -1,103 +1,72 @@
-"""How connections to the upstreams of a service begin: who the client is (PROXY protocol), then TLS.
+"""What comes before HTTP on a connection to an upstream: the PROXY protocol, then TLS.
 
-Runs in the worker that needs the connection; every wait ends with ``connect_timeout``. Connections
-that were announced as one client's are never kept for another's request.
+Runs in the worker that needs the connection; every wait ends with ``connect_timeout``. A connection
+that was announced as one client's is never kept for another's request.
 """
 
 from __future__ import annotations
 
 import itertools
-import select
 import socket
 import ssl
 import time
 from collections.abc import Callable
 
 from policies.settings import Service as ServiceSettings
-from policies.settings import UpstreamTls
 from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address
-from realproxy.net.proxy_protocol import LOCAL, WRITERS, Endpoint
-from realproxy.net.tls import TlsSocket
+from realproxy.net.dial import connect
+from realproxy.net.proxy_protocol import LOCAL, WRITERS
+from realproxy.net.resolver import Resolver
+from realproxy.net.tls import TlsSocket, client_context, shake_hands
+from realproxy.upstream.endpoint import Endpoint
 
-Ends = Callable[[], tuple[Endpoint, Endpoint]]
-"""Tells where a client's connection comes from and where it arrived; raises `OSError` when it is gone."""
+Ends = Callable[[], tuple[Address, Address]]
+"""The client's and the proxy's address of a client's connection; raises `OSError` if it is closed."""
 
 _numbers = itertools.count()
-"""Tells the kept connections of a service from those of any other, a former one of its name too."""
-
-
-class Beginning(tuple[str, int]):
-    """An address whose connections begin with something; kept ones go by its name.
-
-    Attributes
-    ----------
-    address : Address
-        What is dialled.
-    begin : callable
-        Takes the connected socket and the seconds it may take; returns the one to use, or raises
-        `UpstreamError`.
-    kept : bool
-        Whether connections may be kept for other requests.
-    """
-
-    address: Address
-    begin: Callable[[socket.socket, float], socket.socket]
-    kept: bool
+"""Tells apart the kept connections of two services, also of two with one name before and after a reload."""
 
 
 class UpstreamTransport:
-    """The beginning of connections to one service.
+    """How connections to the upstreams of one service start.
 
-    Parameters
-    ----------
-    settings : policies.settings.Service
-        Its table.
-
-    Raises
-    ------
-    OSError
-        If its file of authorities cannot be used.
+    Raises `OSError` if the service's file of authorities cannot be used.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._tls, self._version = settings.tls, settings.proxy_protocol
-        self._context = client_context(settings.tls) if settings.tls is not None else None
+        tls = settings.tls
+        self._context = None if tls is None else client_context(tls.ca, verify=tls.verify)
         self._mark = f"secured-{next(_numbers)}"
 
-    def endpoint(self, address: Address, ends: Ends | None) -> Beginning:
-        """Where a request is sent so that its connection begins as it must.
-
-        Parameters
-        ----------
-        address : Address
-            Of the upstream.
-        ends : callable or None
-            Of the client's connection; None if the proxy asks for itself.
-        """
-        place = Beginning((f"{self._mark} {address[0]}", address[1]))
-        place.address = address
+    def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
+        """The endpoint of an upstream for one request; `ends` is None for requests of the proxy itself."""
         header = self.header(ends)
-        place.begin = lambda sock, timeout: self._begin(sock, address[0], header, timeout)
-        place.kept = not header
-        return place
+
+        def dial(resolver: Resolver, timeout: float) -> socket.socket:
+            sock = connect(resolver.resolve(address), timeout)
+            return self._start(sock, address[0], header, timeout)
+
+        key = (f"{self._mark} {address[0]}", address[1])
+        return Endpoint([address], key=key, kept=not header, dialer=dial)
 
     def header(self, ends: Ends | None) -> bytes:
-        """The PROXY protocol header for a client, or for nobody but this proxy; empty if none is wanted."""
+        """The PROXY protocol header, empty if none is wanted; without `ends` that of the proxy itself."""
         if self._version is None:
             return b""
         try:
             return LOCAL[self._version] if ends is None else WRITERS[self._version](*ends())
-        except OSError:  # the client is gone, and its request goes to waste
+        except OSError:  # the client has closed its connection: nobody reads the response
             return LOCAL[self._version]
 
     def wrap(self, sock: socket.socket, host: str) -> TlsSocket | None:
-        """The socket with a handshake to come; None if there is no TLS."""
+        """The socket before its TLS handshake; None if the service does not use TLS."""
         if self._context is None or self._tls is None:
             return None
         return TlsSocket(sock, self._context, self._tls.name or host)
 
-    def _begin(self, sock: socket.socket, host: str, header: bytes, timeout: float) -> socket.socket:
+    def _start(self, sock: socket.socket, host: str, header: bytes, timeout: float) -> socket.socket:
         try:
             if header:
                 sock.sendall(header)
@@ -120,23 +89,3 @@ class UpstreamTransport:
             problem = f"{host}: {(error.strerror or str(error)).lower()}"
             raise UpstreamError(502, Termination.UPSTREAM_BROKEN, problem) from None
         return sock
-
-
-def shake_hands(sock: TlsSocket, until: float) -> None:
-    """Wait for a handshake, but not beyond `until` on the monotonic clock; raises `OSError`."""
-    poller = select.poll()
-    poller.register(sock, select.POLLIN)
-    while not sock.handshake():
-        if not poller.poll(max(0.0, 1000 * (until - time.monotonic()))):
-            raise TimeoutError
-
-
-def client_context(settings: UpstreamTls) -> ssl.SSLContext:
-    """A context for connections to upstreams; raises `OSError` if its file cannot be used."""
-    context = ssl.create_default_context(cafile=settings.ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

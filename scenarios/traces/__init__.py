@@ -1,7 +1,9 @@
-"""Traces: recorded requests, from CSV files, access logs and libCacheSim's binary files.
+"""Traces: recorded requests in CSV files, access logs and libCacheSim's binary files.
 
-`TraceFile` reads one in blocks, so that a trace may be larger than memory; `read_trace` reads a
-whole one as a workload.
+`file` (`TraceFile`) opens a trace and recognises its format and compression; `access_log`, `csv_rows`
+and `oracle_general` parse one format each; `block` has what they share. They read a trace in blocks, so
+that it may be larger than memory; `whole` (`read_trace`) reads a whole trace as a workload. A reader
+belongs to one thread.
 """
 
 from scenarios.traces.block import Block, BrokenLines

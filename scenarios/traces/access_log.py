@@ -1,4 +1,4 @@
-"""Access logs in the combined format of Apache and nginx, or the common format that it extends."""
+"""Access logs in the combined format of Apache and nginx, or in the common format."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _ANSWERED = frozenset((b"200", b"203", b"206", b"304"))
 
 
 class AccessLog:
-    """Reads the requests that a cache might have answered: successful GETs.
+    """Reads the requests that a cache could answer: successful GETs.
 
-    The object is the target as it was logged. Its size is the number of bytes that its first
-    answer with a body had; a line without a size (a 304 says ``0`` or ``-``) stands for that size.
-    The first request is at time 0. A line is written when its answer is done, so a time that is
-    earlier than the one before it is taken as equal.
+    The object is the logged target. Its size is the number of bytes of its first response with a body;
+    later lines without a size (a 304 has ``0`` or ``-``) use the same size. The first request is at time
+    0. A log line is written at the end of its response, so times can go backwards; such a time is replaced
+    by the one before it.
 
     Attributes
     ----------
     left_out : int
-        Lines that are no successful GET, or whose object had no body until then.
+        Lines that are not a successful GET, or whose object has had no body so far.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class AccessLog:
         ----------
         file : binary file
         broken : BrokenLines
-            Told of lines that are not in the format.
+            Receives the lines that are not in the format.
         """
         start, last = None, 0.0
         for line, text in whole_lines(file):
@@ -87,7 +87,7 @@ class AccessLog:
         return second, key, size
 
     def _second(self, text: bytes) -> int | None:
-        """Seconds since 1970; remembered, since many lines share one."""
+        """Seconds since 1970; remembered, because many lines have the same time."""
         second = self._seconds.get(text)
         if second is None:
             found = _TIME.fullmatch(text)

@@ -1,4 +1,4 @@
-"""What every reader of a trace yields, and how it reports what it cannot read."""
+"""What all readers of traces share: blocks of requests, and reports of broken lines."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from policies.bad_input import BadInput
 
 BLOCK_BYTES = 2**23
-"""How much of a file is read at a time."""
+"""Bytes of a file that are read at a time."""
 
 
 class Block(NamedTuple):
-    """Some requests that follow each other.
+    """Consecutive requests of a trace.
 
     Attributes
     ----------
     times : ndarray of float64
-        Seconds; they never fall.
+        Seconds; never decreasing.
     keys : ndarray of uint64
-        Which object is asked for.
+        Numbers of the objects.
     sizes : ndarray of int64
         Bytes.
     service : ndarray of float64 or None
-        Seconds of work that the request asks of a backend, where the trace says so.
+        Seconds of work at a backend, if the trace has them.
     """
 
     times: NDArray[np.float64]
@@ -37,21 +37,21 @@ class Block(NamedTuple):
 
 
 class BrokenLines:
-    """Ends the reading at the first broken line, or counts them all.
+    """Stops at the first broken line, or counts all of them.
 
     Parameters
     ----------
     path : str
         The file, for messages.
     skip : bool
-        Whether to go on.
+        Whether to count instead of stopping.
 
     Attributes
     ----------
     count : int
         Broken lines so far.
     first : str
-        Where the first one is and what is wrong with it.
+        Position and problem of the first one.
     """
 
     def __init__(self, path: str, skip: bool = False) -> None:
@@ -61,7 +61,7 @@ class BrokenLines:
         self.first = ""
 
     def report(self, where: str, problem: str) -> None:
-        """Take note of a broken line, such as ``"line 7"``.
+        """Report a broken line; `where` is its position, such as ``"line 7"``.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class BrokenLines:
 
 
 class Names:
-    """Numbers for names, in the order in which they first appear."""
+    """Numbers for names, in the order of first appearance."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -86,13 +86,13 @@ class Names:
 
 
 def whole_lines(file: io.BufferedIOBase, quoted: bool = False) -> Iterator[tuple[int, bytes]]:
-    """A text file in pieces that end at the end of a line, each with the number of its first line.
+    """Pieces of a text file that end at line ends, each with the number of its first line.
 
     Parameters
     ----------
     file : binary file
     quoted : bool
-        Whether a line end between two double quotes does not end a line, as in CSV.
+        Whether line ends within double quotes are part of a line, as in CSV.
     """
     line, rest = 1, b""
     while piece := file.read(BLOCK_BYTES):
@@ -109,7 +109,7 @@ def whole_lines(file: io.BufferedIOBase, quoted: bool = False) -> Iterator[tuple
 
 
 def _last_end(text: bytes, quoted: bool) -> int:
-    """Where the last whole line ends; 0 if there is none."""
+    """Position after the last complete line; 0 if there is none."""
     end = text.rfind(b"\n") + 1
     quotes = text.count(b'"', 0, end) if quoted else 0
     while end and quotes % 2:

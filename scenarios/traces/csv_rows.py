@@ -1,7 +1,7 @@
-"""Traces as CSV: a head that names the columns, then a request a line.
+"""Traces in CSV: a header with the names of the columns, then one request per line.
 
-Pieces of the file go through pandas' parser. A piece that it cannot take, or in which a rule is
-broken, goes through the slow reader, which knows the number of the line.
+pandas parses the file in pieces. If it cannot parse a piece, or if a rule is broken in it, a slower
+parser reads the piece again; that parser knows the line numbers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _LARGEST = 2**63 - 1
 
 
 class CsvRows:
-    """Reads ``time_s,object,size_bytes`` and, if it is there, ``service_s``, among other columns.
+    """Reads the columns ``time_s,object,size_bytes`` and optionally ``service_s``; others are ignored.
 
     Parameters
     ----------
     path : str
         The file, for messages.
     zero_sizes : bool
-        Whether an object may have no bytes.
+        Whether an object may have zero bytes.
     """
 
     def __init__(self, path: str, zero_sizes: bool) -> None:
@@ -62,7 +62,7 @@ class CsvRows:
             self._read_head(b"")
 
     def _read_head(self, text: bytes) -> bytes:
-        """Take the first line; returns the rest."""
+        """Parse the first line; returns the rest."""
         head, _, body = text.removeprefix(_BOM).partition(b"\n")
         self._columns = next(csv.reader([head.decode("utf-8", "replace")]), [])
         missing = set(_NEEDED) - set(self._columns)
@@ -70,13 +70,13 @@ class CsvRows:
             raise BadInput(self._path, "line 1", f"the column {min(missing)!r} is missing")
         for name in (*_NEEDED, "service_s"):
             if self._columns.count(name) > 1:
-                raise BadInput(self._path, "line 1", f"the column {name!r} is doubled")
+                raise BadInput(self._path, "line 1", f"the column {name!r} appears twice")
         self._timed = "service_s" in self._columns
         return body
 
     def _fast(self, body: bytes) -> Block | None:
-        """A piece in which all is well, or ``None``."""
-        import pandas as pd  # slow to load, and load generators do without
+        """Parse a piece without errors; ``None`` if it has any."""
+        import pandas as pd  # slow to import, and load generators do not need it
 
         if not body.strip() or len(set(self._columns)) < len(self._columns):
             return None
@@ -93,14 +93,14 @@ class CsvRows:
         except (ValueError, TypeError, OverflowError, RuntimeWarning, pd.errors.ParserWarning):
             return None
         if body.count(b",") != (len(self._columns) - 1) * len(frame):
-            return None  # pandas drops surplus fields without a word
+            return None  # pandas silently drops surplus fields
         codes, names = pd.factorize(frame["object"].to_numpy())
         if not len(frame) or not all(isinstance(name, str) and name for name in names):
             return None
         service = frame["service_s"].to_numpy() if self._timed else None
         block = Block(frame["time_s"].to_numpy(), codes, frame["size_bytes"].to_numpy(), service)
         if not self._keeps_the_rules(block):
-            return None  # before any name gets its number: a line that is left out gives none
+            return None  # before names get numbers, because a skipped line must not get one
         return block._replace(keys=np.array([self._names[name] for name in names], dtype=np.uint64)[codes])
 
     def _keeps_the_rules(self, block: Block) -> bool:
@@ -114,12 +114,12 @@ class CsvRows:
         )
 
     def _slow(self, first: int, body: bytes, broken: BrokenLines) -> Block:
-        """A piece, line by line; `first` is the number of its first line."""
+        """Parse a piece line by line; `first` is the number of its first line."""
         lines = io.StringIO(body.decode("utf-8", "surrogateescape"), newline="")
         reader = csv.reader(lines)
         rows: list[tuple[float, int, int, float]] = []
         while True:
-            number = first + reader.line_num  # a row may go over lines: it is named by its first
+            number = first + reader.line_num  # of the first line of the row
             try:
                 fields = next(reader)
                 if fields:
@@ -137,14 +137,14 @@ class CsvRows:
         )
 
     def _named(self, fields: list[str]) -> dict[str, str]:
-        """The fields of a row by column; those that are not there are empty."""
+        """The fields of a row by column; missing fields are empty."""
         count = len(self._columns)
         if len(fields) > count:
             raise ValueError(f"expected {count} fields, not {len(fields)}")
         return dict(zip(self._columns, fields + [""] * (count - len(fields)), strict=True))
 
     def _row(self, row: dict[str, str], last: float) -> tuple[float, int, int, float]:
-        """One request; raises `ValueError` that says what was expected."""
+        """One request; raises `ValueError` with what was expected."""
         try:
             time, size = float(row["time_s"]), _whole(row["size_bytes"])
             work = float(row["service_s"]) if self._timed else 0.0
@@ -171,6 +171,6 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         number = float(text)
-        if not number.is_integer():  # nor is infinity
+        if not number.is_integer():  # also false for infinity
             raise
         return int(number)

@@ -1,4 +1,4 @@
-"""A trace on disk: its format, its compression, and what is said when it cannot be read."""
+"""Trace files: their format and compression, and the errors if they cannot be read."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _COMPRESSED = (".gz", ".zst")
 
 
 class TraceFile:
-    """A trace, read in blocks.
+    """A trace that is read in blocks.
 
     Parameters
     ----------
     path : str or path
-        ``*.csv``, ``*.log`` or ``*.oracleGeneral`` (also ``*.oracleGeneral.bin``), perhaps with
-        ``.gz`` or ``.zst`` behind. A ``.zst`` file needs the package zstandard.
+        ``*.csv``, ``*.log`` or ``*.oracleGeneral`` (also ``*.oracleGeneral.bin``), optionally with
+        ``.gz`` or ``.zst`` at the end. A ``.zst`` file needs the package zstandard.
     kind : str, optional
-        One of `FORMATS`; by default told from the name, or else from how the file begins.
+        One of `FORMATS`; by default recognised by the name, or else by the content.
     skip_bad : bool
-        Count broken lines and go on.
+        Whether to count broken lines instead of stopping.
     zero_sizes : bool
-        Whether an object may have no bytes.
+        Whether an object may have zero bytes.
 
     Raises
     ------
     BadInput
-        If the format cannot be told.
+        If the format is not recognised.
     """
 
     def __init__(
@@ -59,26 +59,26 @@ class TraceFile:
 
     @property
     def skipped(self) -> int:
-        """Broken lines, once the blocks were read."""
+        """Number of broken lines, after the blocks were read."""
         return self._broken.count
 
     @property
     def first_skipped(self) -> str:
-        """The first of them: its number, and what is wrong."""
+        """Position and problem of the first broken line."""
         return self._broken.first
 
     @property
     def left_out(self) -> int:
-        """Lines of an access log that are right, but no request that a cache could answer."""
+        """Valid lines of an access log that are not requests that a cache could answer."""
         return self._log.left_out
 
     @property
     def stored_bytes(self) -> int:
-        """Length of the file on disk; 0 if it cannot be told."""
+        """Length of the file on disk; 0 if unknown."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def blocks(self, progress: Callable[[int], None] | None = None) -> Iterator[Block]:
-        """The requests, some at a time.
+        """The requests in blocks.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class TraceFile:
         Raises
         ------
         BadInput
-            With the number of the line that is wrong, or if there is no request.
+            For the first broken line, or if there are no requests.
         """
         requests, told = 0, 0
         try:
@@ -164,7 +164,7 @@ def _unpacked(raw: io.BufferedReader, path: Path, stack: ExitStack) -> Any:
 
 
 class _Zstandard:
-    """A compressed file as one to read, whose errors are a user's."""
+    """A compressed file that raises `BadInput` if it is broken."""
 
     def __init__(self, library: Any, raw: io.BufferedReader, path: Path) -> None:
         self._error = library.ZstdError

@@ -1,4 +1,4 @@
-"""libCacheSim's oracleGeneral: 24 bytes a request, little-endian, without a head."""
+"""libCacheSim's oracleGeneral format: records of 24 bytes, little-endian, without a header."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scenarios.traces.block import BLOCK_BYTES, Block, BrokenLines
 
 RECORD = np.dtype([("time", "<u4"), ("id", "<u8"), ("size", "<u4"), ("next", "<i8")])
-"""``struct`` writes it ``<IQIq``: seconds, the object, its bytes, and the number of the object's next
-request, or -1, which readers that know the past only do not use."""
+"""``<IQIq`` in the notation of ``struct``: seconds, the object, its bytes, and the number of the object's
+next request, or -1, which is not used here."""
 
 
 def read_oracle_general(file: io.BufferedIOBase, broken: BrokenLines, zero_sizes: bool) -> Iterator[Block]:
@@ -22,9 +22,9 @@ def read_oracle_general(file: io.BufferedIOBase, broken: BrokenLines, zero_sizes
     ----------
     file : binary file
     broken : BrokenLines
-        Told of records that are cut off, too small or out of order, by number from 1.
+        Receives records that are cut off, too small or out of order, numbered from 1.
     zero_sizes : bool
-        Whether an object may have no bytes.
+        Whether an object may have zero bytes.
     """
     number, start, last, rest = 1, None, 0.0, b""
     while piece := file.read(BLOCK_BYTES):

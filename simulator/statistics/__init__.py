@@ -1,8 +1,12 @@
 """How far a simulation's figures can be trusted.
 
-Intervals from independent replications and from the batches of one long run, where a run's warm-up
-ends, differences under common random numbers, whether a queue settles at all, and what a load
-generator with too few connections hides.
+- `intervals` and `batch_means`: intervals from independent replications, or from one long run.
+- `warmup` and `settling`: where a run's warm-up ends, and whether a queue settles at all.
+- `paired`: differences under common random numbers.
+- `omission`: what a load generator with too few connections hides.
+- `averages`: summaries over replications.
+
+Pure functions of arrays and records. None imports the model.
 """
 
 from simulator.statistics.averages import mean_summary

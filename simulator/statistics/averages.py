@@ -25,7 +25,7 @@ def mean_summary(summaries: list[Summary]) -> Summary:
 
 
 def _mean_of_known(summaries: list[Summary], name: str) -> float | None:
-    """The average where there is such a figure: caches alone have a hit ratio."""
+    """The average over the runs that have the figure: only caches have a hit ratio."""
     known = [getattr(summary, name) for summary in summaries if getattr(summary, name) is not None]
     return float(np.mean(known)) if known else None
 

@@ -1,7 +1,7 @@
-"""Batch means: a confidence interval out of one long run.
+"""Batch means: a confidence interval from one long run.
 
-Neighbours in a queue wait together, so their times are no independent values. Means of long
-batches of neighbours nearly are.
+Requests that are close together wait in the same queue, so their times are not independent. The means of
+long batches nearly are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class BatchMeans(Estimate):
     means : ndarray of float
         One per batch.
     lag1 : float
-        Correlation of neighbouring batches. Far from zero, the batches are too short, and the
-        interval is too narrow: `trusted` says so.
+        Correlation of adjacent batches. If it is far from zero, the batches are too short and the
+        interval is too narrow: `trusted` tells.
     """
 
     means: NDArray[np.float64]
@@ -32,7 +32,7 @@ class BatchMeans(Estimate):
 
     @property
     def trusted(self) -> bool:
-        """Whether neighbouring batches look independent (one-sided test at 1 %, von Neumann 1941)."""
+        """Whether adjacent batches look independent (one-sided test at 1 %, von Neumann 1941)."""
         return self.lag1 < 2.326 / np.sqrt(len(self.means))
 
 
@@ -42,16 +42,16 @@ def batch_means(values: NDArray[np.float64], batches: int = 20) -> BatchMeans:
     Parameters
     ----------
     values : ndarray of float
-        Such as the response times of one run, warm-up removed.
+        Such as the response times of one run, without the warm-up.
     batches : int
-        Batches of equal length; what is left over at the start is dropped. Between 10 and 30 are
+        Batches of equal length; surplus values at the start are dropped. Between 10 and 30 batches are
         enough (B. Schmeiser, "Batch size effects in the analysis of simulation output", Operations
         Research 30(3), 1982).
 
     Raises
     ------
     ValueError
-        If there are fewer than two batches, or not two values for each.
+        With fewer than two batches, or fewer than two values for each.
     """
     length = len(values) // max(batches, 1)
     if batches < 2 or length < 2:

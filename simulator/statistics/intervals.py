@@ -14,7 +14,7 @@ _T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
 
 
 def student_t95(freedom: int) -> float:
-    """The two-sided 95 % quantile of Student's t; beyond 30 degrees by Cornish and Fisher's expansion."""
+    """The two-sided 95 % quantile of Student's t; above 30 degrees by the Cornish-Fisher expansion."""
     if freedom <= len(_T95):
         return _T95[freedom - 1]
     z = 1.959964
@@ -23,7 +23,7 @@ def student_t95(freedom: int) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, and how far it can be trusted.
+    """A mean and its uncertainty.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Estimate:
     error : float
         Standard error of the mean.
     freedom : int
-        Independent values, less one.
+        Degrees of freedom: independent values minus one.
     """
 
     mean: float
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half of the 95 % confidence interval."""
+        """Half of the width of the 95 % confidence interval."""
         return student_t95(self.freedom) * self.error
 
     @property
@@ -49,7 +49,7 @@ class Estimate:
         return self.mean - self.half_width, self.mean + self.half_width
 
     def z_score(self, expected: float) -> float:
-        """How many standard errors the mean lies above `expected`; infinite if there is no spread."""
+        """Standard errors by which the mean exceeds `expected`; infinite if the values do not vary."""
         away = self.mean - expected
         if self.error == 0:
             return 0.0 if away == 0 else float(np.copysign(np.inf, away))

@@ -1,4 +1,4 @@
-"""Differences under common random numbers: both variants answer the same requests."""
+"""Differences under common random numbers: both variants get the same requests."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class PairedDifference(Estimate):
     Attributes
     ----------
     variance_reduction : float
-        How many times more replications independent runs would need for the same interval;
-        infinite if the differences do not vary at all.
+        By which factor independent runs would need more replications for the same interval; infinite if
+        the differences do not vary.
     """
 
     variance_reduction: float
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves zero out: one of the two is better."""
+        """Whether the interval excludes zero, so that one variant is better."""
         low, high = self.interval
         return low > 0 or high < 0
 
@@ -39,7 +39,7 @@ def paired_difference(
     Raises
     ------
     ValueError
-        With fewer than two pairs, or if not every value has a partner.
+        With fewer than two pairs, or if the numbers of values differ.
     """
     one, other = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if len(one) != len(other):

@@ -1,6 +1,6 @@
-"""Whether a queue settles, or grows for as long as the run lasts.
+"""Whether a queue settles, or grows as long as the run lasts.
 
-An overload has no mean: whatever is averaged over it depends on how long one looked.
+An overload has no mean: an average over it depends on the duration of the run.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 from simulator.statistics.intervals import estimate
 
 PIECES = 20
-"""Parts of the window, whose growths are compared."""
+"""Number of parts of the window whose growths are compared."""
 DRIFT_Z = 4.0
-"""Standard errors above zero at which growth is no chance any more."""
+"""Standard errors above zero at which growth is not random any more."""
 SURE_Z = 6.0
-"""The same where many places are looked at, each of which could give a false alarm."""
+"""The same if many places are checked, each of which could give a false alarm."""
 
 
 @dataclass(frozen=True)
 class Settled:
-    """Whether the averages of a run mean anything; true or false in a condition.
+    """Whether the averages of a run are meaningful; use it as a condition.
 
     Attributes
     ----------
     growth_rps : float
-        By how many requests the queue grew in a second.
+        Growth of the queue in requests per second.
     reason : str
         One sentence if the queue does not settle, else empty.
     """
@@ -43,26 +43,26 @@ class Settled:
 def settled(
     levels: Sequence[NDArray[np.float64]], seconds: float, place: str = "the system", limit: float = DRIFT_Z
 ) -> Settled:
-    """Judge by how a queue grew over the equal parts of a window.
+    """Judge by the growth of a queue over the equal parts of a window.
 
     Parameters
     ----------
     levels : sequence of ndarray
-        For each replication the number of requests inside at the edges of the parts.
+        For each replication, the number of requests inside at the edges of the parts.
     seconds : float
         Length of the window.
     place : str
-        Where the requests are, as the reason names it.
+        Where the requests are, for the reason.
     limit : float
-        Standard errors above zero at which growth is no chance any more.
+        Standard errors above zero at which growth is not random any more.
 
     Notes
     -----
-    A trend test on the growth per part. What a stable queue gains in one part it gives back in
-    another, so its growths sum to nearly nothing, while those of an overload all go one way. Even
-    the worst stable case, a load of exactly one, is a random walk whose growth passes four
-    standard errors in fewer than one run of a thousand (Student's t, 19 degrees of freedom, twice
-    for the reflection at zero). An overload of a few per cent in a short run can stay unseen.
+    A trend test on the growth per part. The growths of a stable queue add up to nearly zero; those of an
+    overload have one sign. Even the worst stable case, a load of exactly one, is a random walk whose
+    growth exceeds four standard errors in fewer than one run of a thousand (Student's t, 19 degrees of
+    freedom, twice for the reflection at zero). An overload of a few per cent can remain undetected in a
+    short run.
     """
     growths = np.concatenate([np.diff(edges) for edges in levels])
     if len(growths) < 2:
@@ -74,6 +74,6 @@ def settled(
         return Settled(growth, "")
     return Settled(
         growth,
-        f"{place} never settles: from {first:.0f} to {last:.0f} requests inside, {growth:.3g} more every "
-        "second. More arrives than can be answered, so these averages depend on the duration",
+        f"{place} never settles: it grew from {first:.0f} to {last:.0f} requests, by {growth:.3g} a second. "
+        "More requests arrive than can be answered, so these averages depend on the run's duration",
     )

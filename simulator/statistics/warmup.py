@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 from scenarios.records import Records
 
 BATCH = 5
-"""Values a batch: the five in MSER-5."""
+"""Values per batch: the five in MSER-5."""
 
 
 @dataclass(frozen=True)
 class Warmup:
-    """What MSER-5 says about one run.
+    """The result of MSER-5 for one run.
 
     Attributes
     ----------
     truncation : int
-        How many values to leave out at the start.
+        Number of values to drop at the start.
     batches : ndarray of float
         Means of five values each, in the order of time.
     scores : ndarray of float
-        For each number of batches left out, the squared standard error of the mean of the rest;
-        the smallest decides.
+        For each number of dropped batches, the squared standard error of the mean of the rest; the
+        smallest decides.
     times : ndarray of float
         Seconds at which each batch begins; numbers of values if no times are known.
     note : str
-        Why the answer cannot be trusted, or empty.
+        Why the result cannot be trusted, or empty.
     """
 
     truncation: int
@@ -56,7 +56,7 @@ def mser5(values: NDArray[np.float64], times: NDArray[np.float64] | None = None)
     values : ndarray of float
         Such as response times, in the order of time.
     times : ndarray of float, optional
-        When each value belongs, in seconds.
+        Seconds of each value.
 
     Raises
     ------
@@ -65,9 +65,8 @@ def mser5(values: NDArray[np.float64], times: NDArray[np.float64] | None = None)
 
     Notes
     -----
-    The last five batches are no candidates: a mean of so few can have a tiny error by chance. Nor
-    is an answer from the second half of the run to be trusted: then the run is too short, or it
-    never settles.
+    The last five batches are not candidates: a mean of so few can have a tiny error by chance. A result in
+    the second half of the run cannot be trusted either: then the run is too short, or it never settles.
     """
     count = len(values) // BATCH
     if count < 10:

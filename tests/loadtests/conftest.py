@@ -16,7 +16,7 @@ from loadtests import Measurement, Stage
 from scenarios import Scenario
 
 ROUNDS = 8
-BUSY = ("late on average", "late or more", "of its core")
+BUSY = ("late on average", "ms late", "of its core")
 """In the reasons that a busy machine can cause to call a run void."""
 
 

@@ -133,7 +133,7 @@ def test_the_last_of_two_overrides_counts_and_the_file_is_left_alone(changed) ->
         ("workload.users", "--set: workload.users: expected key=value, such as workload.users=20"),
         ("=5", "--set: =5: expected key=value, such as workload.users=20"),
         ("workload.users.x=5", "--set: workload.users.x: 'users' is a single value, not a table"),
-        ("workload.users.x.y=5", "--set: workload.users.x.y: 'x' stands under a single value, not a table"),
+        ("workload.users.x.y=5", "--set: workload.users.x.y: 'x' is below a single value, not a table"),
         ("proxy.route.1.to=web", "--set: proxy.route.1.to: expected a position from 0 to 0, not '1'"),
         ("proxy.route.-1.to=web", "--set: proxy.route.-1.to: expected a position from 0 to 0, not '-1'"),
         ("proxy.route.².to=web", "--set: proxy.route.².to: expected a position from 0 to 0, not '²'"),

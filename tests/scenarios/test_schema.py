@@ -31,11 +31,11 @@ from scenarios import parse_scenario
         ),
         (
             {"workload.connections": 5},
-            "workload: connections: each closed user has one of its own; expected 'rate' or 'trace'",
+            "workload: connections: each closed user has one; expected 'rate' or 'trace'",
         ),
         (
             {"workload.clients": 5},
-            "workload: clients: each closed user is one by itself; expected 'rate' or 'trace'",
+            "workload: clients: each closed user is one client; expected 'rate' or 'trace'",
         ),
         (
             {"workload.users": None, "workload.rate": "0/s"},
@@ -47,7 +47,7 @@ from scenarios import parse_scenario
         ),
         (
             {"workload.think": "0"},
-            "workload: think: a closed user that never thinks asks without end; expected a mean above 0",
+            "workload: think: a closed user that never thinks never pauses; expected a mean above 0",
         ),
         ({"workload.objects": 0}, "workload.objects: input should be greater than or equal to 1, not 0"),
         (
@@ -63,7 +63,7 @@ from scenarios import parse_scenario
             {"backend.web.concurrency": -1},
             "backend.web.concurrency: input should be greater than or equal to 1, not -1",
         ),
-        ({"backend.web.slow": {"3": 2.0}}, "backend.web: slow.3: there is no such replica, they are 0 to 2"),
+        ({"backend.web.slow": {"3": 2.0}}, "backend.web: slow.3: there is no such replica; expected 0 to 2"),
         (
             {"backend.web.slow": {"1": 1e308}},
             "backend.web.slow.1: input should be less than or equal to 1000000, not 1e+308",

@@ -270,7 +270,7 @@ def test_broken_lines_are_counted_if_asked(write: Write) -> None:
         (HEAD + '0,/a,1\n1,"/b,2\n2,/c,3\n', "line 3: expected numbers for time_s and size_bytes"),
         (
             "time_s,object,object,size_bytes\n0,/a,/b,1\n",
-            "line 1: the column 'object' is doubled",
+            "line 1: the column 'object' appears twice",
         ),
     ],
     ids=["surplus field", "quote that does not end", "column twice"],

@@ -11,7 +11,7 @@ from simpy import Environment
 
 from scenarios import Records, Scenario, Workload, parse_scenario
 from simulator import Costs, simulate
-from simulator.waiting import first
+from simulator.processes import first
 
 COSTS = Costs(miss_cpu=4e-4, client_link=1e-3, upstream_link=2e-3)
 BUSY = {"replicas": 3, "service_time": "exponential(20ms)"}

@@ -163,7 +163,7 @@ def test_old_information_turns_least_requests_into_a_herd(bare_scenario: Bare) -
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("fail", {"2": "1s..2s"}, "fail.2: there is no such replica, they are 0 to 1"),
+        ("fail", {"2": "1s..2s"}, "fail.2: there is no such replica; expected 0 to 1"),
         ("fail", {"1": "2s..1s"}, "expected a time that begins before it ends"),
         ("fail", {"1": "2s"}, "expected a time from and to such as '10s..20s', not '2s'"),
         ("slow_during", {"1": "1s..2s"}, "slow_during.1: expected slow.1 to say how slow"),

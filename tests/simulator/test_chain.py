@@ -12,7 +12,7 @@ from policies.eviction import charged_size, eviction_policies
 from scenarios import Records, Scenario, parse_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import Costs, simulate
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 
 FORWARD = {"forward": {}}
 WEB = {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}}

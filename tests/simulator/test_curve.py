@@ -198,14 +198,14 @@ def samples() -> Callable[..., list[module.Sample]]:
 
 def test_objects_above_a_capacity_are_counted(samples: Callable[..., list[module.Sample]]) -> None:
     assert check_capacities(samples(), [100, 10_000]) == [
-        "capacity 100B: 1.00% of the requests are for larger objects, never stored"
+        "capacity 100B: 1.00% of the requests are for larger objects, which are not stored"
     ]
 
 
 def test_a_capacity_into_which_nothing_fits_is_refused(samples: Callable[..., list[module.Sample]]) -> None:
     with pytest.raises(BadInput) as caught:
         check_capacities(samples(), [100, 9])
-    assert str(caught.value) == "--capacity: 9B: no object fits; the smallest that is asked for has 10 bytes"
+    assert str(caught.value) == "--capacity: 9B: no object fits; the smallest requested object has 10 bytes"
 
 
 def test_a_cache_that_is_too_small_to_be_sampled_is_named(
@@ -213,8 +213,8 @@ def test_a_cache_that_is_too_small_to_be_sampled_is_named(
 ) -> None:
     notes = check_capacities(samples(0.5), [8_000, 2**20])
     assert notes == [
-        "capacity 7.812KiB: a sample stands for it with 3.906KiB, too few objects; "
-        "the error may be larger than it says"
+        "capacity 7.812KiB: in a sample it is 3.906KiB, which holds too few objects; "
+        "the error may be larger than shown"
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from scenarios import Scenario, Workload
 from simulator import Costs
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 
 Bare = Callable[..., Scenario]
 MANY = {"service_time": "exponential(10ms)", "concurrency": 10_000}

@@ -49,5 +49,5 @@ def test_what_needs_real_bytes_is_refused(fault: dict[str, Any]) -> None:
     with pytest.raises(BadInput) as said:
         run(fault)
     kind = fault["kind"]
-    expected = f"scenario: proxy.route.0.fault.0: the model has no {kind!r}; only the real proxy has"
+    expected = f"scenario: proxy.route.0.fault.0: {kind!r} is not modelled; only the real proxy injects it"
     assert str(said.value) == expected

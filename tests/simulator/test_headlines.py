@@ -14,12 +14,12 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
+from lessons.balancing.affinity import share_moved
 from policies import eviction_policies
 from policies.eviction import charged_size
 from scenarios import Scenario, Workload, load_scenario
 from simulator import Costs, Result, compare_paired, simulate
 from simulator.statistics import batch_means, coordinated_omission, estimate
-from twin.lesson.affinity import share_moved
 
 Z = 4.9
 

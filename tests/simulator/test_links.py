@@ -11,7 +11,7 @@ from scenarios import Scenario, parse_scenario
 from scenarios.distributions import parse_distribution
 from scenarios.latency import latency_draws
 from simulator import Costs, simulate
-from simulator.run import simulate_once
+from simulator.replication import simulate_once
 
 WEB: dict[str, Any] = {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}}
 EDGE: dict[str, Any] = {"route": [{"to": "next"}], "service": {"next": {"upstreams": "proxy.1"}}}

@@ -11,8 +11,8 @@ import pytest
 from policies.eviction import charged_size, eviction_policies
 from scenarios import Records, Scenario, parse_scenario
 from simulator import Costs
-from simulator.run import simulate_once
-from simulator.workers import Turns
+from simulator.replication import simulate_once
+from simulator.workers import AcceptBalance
 
 ITEM = charged_size(1024)
 
@@ -46,7 +46,7 @@ def test_one_connection_sees_one_workers_share_of_the_cache(workers: int) -> Non
 
 
 def test_connections_are_dealt_evenly() -> None:
-    turns = Turns(4, random.Random(1))
+    turns = AcceptBalance(4, random.Random(1))
     dealt = [turns.accept() for _ in range(40)]
     assert sorted(dealt) == sorted([0, 1, 2, 3] * 10)
     assert dealt[:4] != dealt[4:8], "by chance among those that have equally few"

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from loadtests import Measurement
-from scenarios import Records, Scenario, Summary, parse_scenario
+from scenarios import Records, Scenario, Summary
 from scenarios.loading import LoadedScenario
-from simulator import Costs, simulate
-from simulator.run import simulate_once
-from twin import cli, compare, interruption
-from twin.outcome import Calibration, Confirmation, VariantOutcome
-
-BALANCING: dict[str, Any] = {
-    "title": "Which balancer?",
-    "seed": 3,
-    "duration": "3s",
-    "warmup": "500ms",
-    "workload": {"users": 8, "think": "exponential(60ms)", "objects": 50, "size": "300"},
-    "backend": {
-        "web": {"replicas": 2, "concurrency": 2, "service_time": "erlang(10ms, 4)", "slow": {1: 3.0}}
-    },
-    "proxy": {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}},
-    "compare": {"proxy.service.web.balance": ["round_robin", "least_requests"]},
-}
-CACHING: dict[str, Any] = {
-    **BALANCING,
-    "title": "Which eviction policy?",
-    "rank_by": "hit_ratio",
-    "backend": {"web": {"cache_control": "max-age=60"}},
-    "proxy": {
-        "route": [{"to": "web", "cache": True}],
-        "service": {"web": {"upstreams": "web"}},
-        "cache": {"policy": "lru", "capacity": "10KiB"},
-    },
-    "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
-}
-
-
-def load(data: dict[str, Any] = BALANCING, **changes: Any) -> LoadedScenario:
-    """A scenario with some of its top-level keys changed."""
-    return parse_scenario({**copy.deepcopy(data), **changes}, name="small")
+from simulator import Costs
+from simulator.replication import simulate_once
+from twin.cli import entry_point, interruption
+from twin.confirm.outcome import Confirmation
 
 
 def summary(**changes: Any) -> Summary:
@@ -64,41 +31,6 @@ def summary(**changes: Any) -> Summary:
         "requests": 1000,
     }
     return Summary(**{**figures, **changes})
-
-
-def confirmation(
-    loaded: LoadedScenario, *, slower: float = 0.0, void: list[str] | None = None
-) -> Confirmation:
-    """What `confirm` would find if the real system were the model, with backends `slower` by some seconds."""
-    true = replace(Costs(), service_extra=Costs().service_extra + slower)
-    said = [simulate(variant.scenario, costs=Costs()).runs[0] for variant in loaded.variants]
-    seen = [simulate(variant.scenario, costs=true).runs[0] for variant in loaded.variants]
-    noise = compare.noise_floor([[run.summary, run.summary] for run in seen])
-    outcomes = []
-    for variant, one, other in zip(loaded.variants, said, seen, strict=True):
-        apart = compare.difference(one.summary, other.summary)
-        window = variant.scenario.window
-        outcomes.append(
-            VariantOutcome(
-                variant,
-                one.summary,
-                other.summary,
-                apart,
-                compare.verdict(apart, noise),
-                one.records.within(window),
-                other.records.within(window),
-            )
-        )
-    rankings = {
-        metric: compare.ranking(
-            compare.intervals([[run.summary] * 2 for run in said], metric),
-            compare.intervals([[run.summary] * 2 for run in seen], metric),
-            metric,
-        )
-        for metric in dict.fromkeys(["p99_ms", loaded.scenario.rank_by])
-    }
-    calibration = Calibration(Costs(), {"miss": 289, "hit": 296})
-    return Confirmation(loaded.name, loaded.scenario, calibration, outcomes, noise, rankings, void or [])
 
 
 class ModelStage:
@@ -151,53 +83,14 @@ class ModelStage:
         return hits * costs.hit_cpu + passed * costs.miss_cpu
 
 
-@pytest.fixture(scope="session")
-def in_a_second() -> Callable[[Callable[[], Any]], Any]:
-    """What a lesson answers, in under a second of this thread's processor time.
-
-    In the best of several rounds: what else runs is not the lesson's, but slows its thread down.
-    """
-
-    def answered(answer: Callable[[], Any]) -> Any:
-        spent: list[float] = []
-        while len(spent) < 5 and (not spent or spent[-1] >= 1.0):
-            started = time.thread_time()
-            found = answer()
-            spent.append(time.thread_time() - started)
-        assert min(spent) < 1.0
-        return found
-
-    return answered
-
-
 @pytest.fixture(name="ModelStage", scope="session")
 def _model_stage() -> type[ModelStage]:
     return ModelStage
 
 
-@pytest.fixture(name="load", scope="session")
-def _load() -> Callable[..., LoadedScenario]:
-    return load
-
-
 @pytest.fixture(name="summary", scope="session")
 def _summary() -> Callable[..., Summary]:
     return summary
-
-
-@pytest.fixture(name="confirmation", scope="session")
-def _confirmation() -> Callable[..., Confirmation]:
-    return confirmation
-
-
-@pytest.fixture(scope="session")
-def balancing() -> dict[str, Any]:
-    return BALANCING
-
-
-@pytest.fixture(scope="session")
-def caching() -> dict[str, Any]:
-    return CACHING
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +117,7 @@ def run(
     def main(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["proxytwin", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            entry_point.main()
         code = end.value.code
         assert isinstance(code, int)
         return code, *capsys.readouterr()

@@ -1,4 +1,14 @@
-"""Grids of simulations: their cells, where they run, what is kept of them, and what is shown."""
+"""Grids of simulations: their cells, where they run, what is kept of them, and what is shown.
+
+- `sweeping`: `sweep`, from start to end. Read it first.
+- `grid`: the cells, every combination of the values that keys are given.
+- `runners`: simulates cells on this machine's cores, or on a Dask cluster.
+- `journal`: keeps what is finished on disk, so that a sweep goes on where it was stopped.
+- `tables` and `plots`: what is shown of sweeps and curves.
+- `curve`: hit ratio curves from a trace's file.
+
+The process that calls `sweep` owns the journal and the table; those that simulate cells only return.
+"""
 
 from __future__ import annotations
 

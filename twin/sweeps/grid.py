@@ -74,7 +74,7 @@ def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
         if not equals or not key or not values.strip():
             raise BadInput("--vary", text, "expected key=value,value,…, such as workload.users=10,20,40")
         if key in vary:
-            raise BadInput("--vary", key, "stands twice; put all its values into one list")
+            raise BadInput("--vary", key, "is given twice; put all its values into one list")
         vary[key] = [_value(part, key) for part in _split(values)]
     return vary
 
@@ -158,7 +158,7 @@ def _check(grid: dict[str, list[Any]], replications: int) -> None:
         texts = [repr(value) for value in values]
         twice = next((text for text in texts if texts.count(text) > 1), None)
         if twice is not None:
-            raise BadInput("--vary", key, f"{twice} stands twice")
+            raise BadInput("--vary", key, f"{twice} is given twice")
     if replications < 1:
         raise BadInput("--replications", str(replications), "expected at least 1")
 

@@ -73,7 +73,7 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInput(str(self._path), "", "another sweep is writing it") from None
+            raise BadInput(str(self._path), "", "another sweep is writing this file") from None
 
     def _read(self) -> None:
         with open(self._file, "rb", closefd=False) as file:
@@ -94,7 +94,7 @@ class Journal:
             self._sync_folder()
 
     def _no_journal(self) -> BadInput:
-        return BadInput(str(self._path), "", "is no journal of a sweep; delete it or choose another --out")
+        return BadInput(str(self._path), "", "is not a sweep's journal; delete it or choose another --out")
 
     def _write(self, row: list[str]) -> None:
         line = io.StringIO()

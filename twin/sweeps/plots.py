@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
-from twin.look import NEUTRAL, PREDICTED, STYLE, TITLES
+from twin.plots.style import NEUTRAL, PREDICTED, STYLE, TITLES
 from twin.sweeps.tables import varied_keys
 
 _COLOURS = (PREDICTED, "#1a7f4b", "#8e44ad", "#b3261e", "#0f9aa8", "#8a6d00", "#c2559d", NEUTRAL)

@@ -219,7 +219,7 @@ class Cluster:
             raise self._useless(f"cannot be reached: {error}") from None
         # A scheduler speaks first, and begins with the length of what it says, little-endian.
         if start is not None and not (len(start) == 8 and 0 < int.from_bytes(start, "little") < 2**20):
-            raise self._useless("is no Dask scheduler")
+            raise self._useless("is not a Dask scheduler")
 
     def _check_workers(self, distributed: Any) -> None:
         try:

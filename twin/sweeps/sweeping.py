@@ -16,11 +16,11 @@ from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
 from scenarios.traces import read_trace
 from simulator import Costs
+from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
 from twin.sweeps.grid import Cell, ScenarioSource, cells_of
 from twin.sweeps.journal import Journal
 from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
-from twin.tables import check_table, write_table
 
 TEXTS = ("unsettled", "error")
 """Columns of a sweep's table that hold sentences."""
@@ -139,8 +139,8 @@ def _refuse_another(journal: Journal, work: Mapping[str, Cell], out: Path) -> No
         raise BadInput(
             "--out",
             str(out),
-            f"{journal_of(out).name} holds {strange} results that are not of this sweep: the scenario, its "
-            f"trace or --vary changed since; delete that file to start anew, or choose another --out",
+            f"{journal_of(out).name} holds {strange} results of another sweep: the scenario, its trace or "
+            f"--vary has changed; delete that file to start again, or choose another --out",
         )
 
 

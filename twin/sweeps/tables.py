@@ -9,7 +9,7 @@ from rich.table import Table
 from policies.bad_input import BadInput
 from policies.registry import nearest
 from policies.units import format_size
-from twin.look import TITLES
+from twin.plots.style import TITLES
 
 MOST_ROWS = 40
 _LEFT_OUT = ("p50_ms", "fetch_rps", "fetches_per_expiry")

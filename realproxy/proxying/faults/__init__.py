@@ -1,6 +1,10 @@
-"""Faults that a route injects: one file a kind, each a class with one method, registered by its name.
+"""The faults that a route injects.
 
-Whether a fault strikes is `policies.reverse.faults`' decision; here is what it then does to a request.
+Each kind is one file with one class, which `base.fault` registers under the kind's name in the settings.
+Read `base` first, then any kind. `policies.reverse.faults` decides by chance whether a fault is injected;
+this package does what the fault then does to the request. A fault belongs to one request.
+
+To add a kind, add its settings to `policies.settings.faults` and a file here, and import it below.
 """
 
 from realproxy.proxying.faults import bandwidth, error, half, latency, reset

@@ -1,4 +1,4 @@
-"""Bandwidth: the answer goes out no faster than at a rate."""
+"""Bandwidth: the response is sent no faster than a given rate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 from realproxy.runtime.blocking import BlockedThreads
 
 STEP = 0.02
-"""Seconds from one part to the next."""
+"""Seconds between two parts."""
 
 
 @fault("bandwidth")
 class InjectedBandwidth:
-    """Sends in small parts, each at its time."""
+    """Sends small parts, each at its due time. The rate is in bytes per second."""
 
     def __init__(self, settings: Bandwidth) -> None:
         self._rate = settings.rate
@@ -24,13 +24,13 @@ class InjectedBandwidth:
         self._since = 0.0
         self._waits: BlockedThreads
 
-    def inject(self, struck: FaultTarget) -> None:
-        """See `realproxy.proxying.faults.base.Injected`."""
-        self._waits = struck.waits
-        struck.client.shapes.append(self)
+    def inject(self, target: FaultTarget) -> None:
+        """Throttle the response."""
+        self._waits = target.waits
+        target.client.send_filters.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send all of `pieces`; returns their length. Raises `OSError`."""
+        """Send all of `pieces` and return their length; raises `OSError`."""
         data = memoryview(b"".join(pieces))
         self._since = self._since or time.monotonic()
         part = max(1, int(self._rate * STEP))

@@ -1,6 +1,6 @@
-"""What every fault is, and how those of a route strike a request.
+"""The interface of a fault, and the injection of a route's faults into a request.
 
-Runs in the worker that owns the client.
+Threads. All of this runs in the worker that owns the client.
 """
 
 from __future__ import annotations
@@ -17,51 +17,47 @@ from realproxy.runtime.blocking import BlockedThreads
 
 
 class FaultTarget:
-    """A request that a fault has struck.
+    """The request that a fault is injected into.
 
     Attributes
     ----------
-    client : DownstreamConnection
-        Who asks.
-    exchange : RequestRecord
-        The record.
     waits : BlockedThreads
-        Where a worker that waits is counted.
+        Counts the workers that wait; a fault that sleeps does so inside ``waits.unknown()``.
     rng : random.Random
-        Where further chance comes from.
+        Source of the fault's random values; seeded with the proxy.
     """
 
-    __slots__ = ("client", "exchange", "rng", "waits")
+    __slots__ = ("client", "record", "rng", "waits")
 
     def __init__(
-        self, client: DownstreamConnection, exchange: RequestRecord, waits: BlockedThreads, rng: random.Random
+        self, client: DownstreamConnection, record: RequestRecord, waits: BlockedThreads, rng: random.Random
     ) -> None:
-        self.client, self.exchange, self.waits, self.rng = client, exchange, waits, rng
+        self.client, self.record, self.waits, self.rng = client, record, waits, rng
 
 
 class Injected(Protocol):
-    """A kind of fault, made from its settings."""
+    """A fault of one kind, made from its settings."""
 
-    def inject(self, struck: FaultTarget) -> None:
-        """Do it: wait, end the request by `Refusal` or `Cut`, or change how its answer is sent."""
+    def inject(self, target: FaultTarget) -> None:
+        """Wait, end the request with `LocalReply` or `Aborted`, or append a filter to ``client.shapes``."""
 
 
 KINDS: dict[str, Callable[[Any], Injected]] = {}
 
 
 def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
-    """A class decorator: `kind` in the settings is this class, which is made from the fault's table."""
+    """Register a class for a kind of fault; the class is constructed from the fault's settings."""
 
-    def remember(injected: type[Any]) -> type[Any]:
+    def register(injected: type[Any]) -> type[Any]:
         KINDS[kind] = injected
         return injected
 
-    return remember
+    return register
 
 
-def inject(faults: Sequence[Fault], struck: FaultTarget) -> None:
-    """Let the faults of a route strike a request, as chance has it; the log names those that did."""
-    for chosen in struck_by(faults, struck.rng):
-        exchange = struck.exchange
-        exchange.fault = f"{exchange.fault}+{chosen.kind}" if exchange.fault else chosen.kind
-        KINDS[chosen.kind](chosen).inject(struck)
+def inject(faults: Sequence[Fault], target: FaultTarget) -> None:
+    """Draw which faults of a route apply to a request, inject these, and note them in its record."""
+    for chosen in struck_by(faults, target.rng):
+        record = target.record
+        record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
+        KINDS[chosen.kind](chosen).inject(target)

@@ -1,4 +1,4 @@
-"""Error: an answer with a status of the proxy's own, and nobody is asked."""
+"""Error: the proxy replies with a given status, and sends nothing upstream."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 @fault("error")
 class InjectedError:
-    """Refuses."""
+    """Replies with an error status."""
 
     def __init__(self, settings: Error) -> None:
         self._settings = settings
 
-    def inject(self, struck: FaultTarget) -> None:
-        """See `realproxy.proxying.faults.base.Injected`."""
+    def inject(self, target: FaultTarget) -> None:
+        """Raise the reply."""
         raise LocalReply(self._settings.status, Termination.FAULT, "an injected fault")

@@ -1,4 +1,4 @@
-"""Half an answer: its body is cut off in the middle, and the connection reset."""
+"""Half: the response body is truncated, and the connection reset."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 @fault("half")
 class InjectedHalf:
-    """Passes a share of the body, and then cuts the client off."""
+    """Sends a share of the body, and then resets the connection."""
 
     def __init__(self, settings: Half) -> None:
         self._share = settings.share
         self._left = -1
         self._client: DownstreamConnection
 
-    def inject(self, struck: FaultTarget) -> None:
-        """See `realproxy.proxying.faults.base.Injected`."""
-        self._client = struck.client
-        struck.client.shapes.append(self)
+    def inject(self, target: FaultTarget) -> None:
+        """Truncate the response."""
+        self._client = target.client
+        target.client.send_filters.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send as much of `pieces` as may come; returns their length. Raises `Aborted` at the cut."""
+        """Send `pieces` up to the limit and return their length; raises `Aborted` at the limit."""
         data = b"".join(pieces)
         if self._left < 0:
-            if data.startswith(b"HTTP/1.1 1"):
+            if data.startswith(b"HTTP/1.1 1"):  # an interim response
                 sock.sendall(data)
                 return len(data)
             self._left = self._limit(data)
@@ -44,8 +44,8 @@ class InjectedHalf:
         return len(data)
 
     def _limit(self, data: bytes) -> int:
-        """Bytes that may come, of an answer that begins with `data`."""
+        """Bytes to send of a response that begins with `data`, which holds the whole head."""
         head = data.find(b"\r\n\r\n") + 4
-        said = _LENGTH.search(data, 0, head)
-        length = int(said[1]) if said is not None else len(data) - head
+        declared = _LENGTH.search(data, 0, head)
+        length = int(declared[1]) if declared is not None else len(data) - head
         return head + int(length * self._share)

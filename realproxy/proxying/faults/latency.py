@@ -1,4 +1,4 @@
-"""Latency: the request waits before anything is done for it."""
+"""Latency: the request is delayed before it is processed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 @fault("latency")
 class InjectedLatency:
-    """Waits, in the worker's thread: as with any slow request, the thread is taken meanwhile."""
+    """Sleeps in the worker's thread, which is occupied for that time, as by any slow request."""
 
     def __init__(self, settings: Latency) -> None:
         self._settings = settings
 
-    def inject(self, struck: FaultTarget) -> None:
-        """See `realproxy.proxying.faults.base.Injected`."""
-        with struck.waits.blocking():
-            time.sleep(delay_of(self._settings, struck.rng))
+    def inject(self, target: FaultTarget) -> None:
+        """Sleep for a random delay."""
+        with target.waits.blocking():
+            time.sleep(delay_of(self._settings, target.rng))

@@ -1,4 +1,4 @@
-"""Reset: the connection ends with RST instead of an answer."""
+"""Reset: the connection ends with a TCP RST instead of a response."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 @fault("reset")
 class InjectedReset:
-    """Cuts the client off."""
+    """Resets the client's connection."""
 
     def __init__(self, _settings: Reset) -> None:
         return
 
-    def inject(self, struck: FaultTarget) -> None:
-        """See `realproxy.proxying.faults.base.Injected`."""
-        struck.client.reset_on_close()
+    def inject(self, target: FaultTarget) -> None:
+        """Reset the connection."""
+        target.client.reset_on_close()
         raise Aborted(Termination.FAULT)

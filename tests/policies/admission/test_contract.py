@@ -64,7 +64,7 @@ def test_it_holds_exactly_what_it_says(
         assert {key for key in "abcdefghij" if key in cache} == held.keys()
         assert len(cache) == len(held) and cache.used == sum(held.values()) <= capacity
         inside = {key for key in held if key in cache.policy}
-        assert inside | set(cache._condemned) == held.keys() and not inside & set(cache._condemned)
+        assert inside | set(cache._victims) == held.keys() and not inside & set(cache._victims)
         assert cache.policy.used == sum(held[key] for key in inside)
 
 

@@ -21,7 +21,8 @@ def test_all_three_formats_of_a_date_are_read(text):
 
 @pytest.mark.parametrize(
     "text", [None, "", "0", "-1", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Foo 1994 08:49:37 GMT",
-             "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", DATE + "x"],
+             "Sun, 32 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", DATE + "x",
+             "Sun, 06 Nov 0000 08:49:37 GMT", "Sun Nov  6 08:49:37 0000"],
 )  # fmt: skip
 def test_what_is_no_date_is_none(text):
     assert parse_http_date(text, NOW) is None

@@ -36,6 +36,7 @@ def read(*lines: str, status=200, request=None, authorized=False, ttl=None, dela
         ([f"date: {DATE}", "expires: Sun, 06 Nov 1994 08:50:37 GMT"], 60),
         (["expires: Sun, 06 Nov 1994 08:50:37 GMT"], 60),
         (["x: 1"], 5),
+        (["cache-control: max-age=60, x=" + "y" * 1000], 60),
     ],
 )
 def test_the_lifetime_is_what_binds_most(lines, lifetime):

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.reverse.routing import Asked, Routes, normal_path
+from policies.reverse.routing import RequestAttributes, Routes, normal_path
 from policies.settings import Match, Route
 
 
-def ask(path="/", host="shop.test", method="GET", client="127.0.0.1", **headers: str) -> Asked:
+def ask(path="/", host="shop.test", method="GET", client="127.0.0.1", **headers: str) -> RequestAttributes:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Asked(host, path, method, client, fields.get)
+    return RequestAttributes(host, path, method, client, fields.get)
 
 
-def takes(match: Match, asked: Asked) -> bool:
+def takes(match: Match, asked: RequestAttributes) -> bool:
     return Routes([Route(when=match, respond=204)]).match(asked) == 0
 
 

@@ -57,7 +57,7 @@ def _tiered(serve, tmp_path):
 
 @pytest.fixture
 def flush(inside):
-    return lambda proxy: inside(proxy)._now.site.store.disk.flush()
+    return lambda proxy: inside(proxy)._now.snapshot.store.disk.flush()
 
 
 def test_what_was_stored_is_found_after_a_restart(origin, tiered, wire):
@@ -158,7 +158,7 @@ def test_a_torn_file_is_never_sent(origin, tiered, wire, tmp_path, damage, size)
     assert len(server.asked) == 2
     second.stop()
     [path] = files(tmp_path)
-    assert read_entry(path).size - read_entry(path).at == size, "and a whole one is there again"
+    assert read_entry(path).size - read_entry(path).body_start == size, "and a whole one is there again"
 
 
 def test_a_proxy_that_is_killed_leaves_nothing_torn(origin, child, wire, until, tmp_path, tiered):

@@ -172,15 +172,15 @@ def test_a_wrong_purge_is_told_in_one_line(what, problem):
 def test_what_has_fallen_is_remembered_or_everything_older_is_refused():
     changes = InvalidationLog()
     for number in range(5_000):
-        changes.fell(b"web http://a/%d" % number, float(number))
-    assert changes.overtook(b"web http://a/4999", (), since=4_998.5)
-    assert not changes.overtook(b"web http://a/4999", (), since=4_999.5)
-    assert changes.overtook(b"web http://a/0", (), since=0.5), "forgotten, so nothing that old is trusted"
-    assert not changes.overtook(b"web http://b/", (), since=4_000.0)
+        changes.record(b"web http://a/%d" % number, float(number))
+    assert changes.invalidated_since(b"web http://a/4999", (), since=4_998.5)
+    assert not changes.invalidated_since(b"web http://a/4999", (), since=4_999.5)
+    assert changes.invalidated_since(b"web http://a/0", (), since=0.5), "forgotten, so too old to be trusted"
+    assert not changes.invalidated_since(b"web http://b/", (), since=4_000.0)
     for number in range(100):
-        changes.purged(Purge(tag=f"{number}"), 6_000.0 + number)
-    assert changes.overtook(b"web http://b/", ("99",), since=6_050.0)
-    assert not changes.overtook(b"web http://b/", ("98",), since=6_098.5)
+        changes.record_purge(Purge(tag=f"{number}"), 6_000.0 + number)
+    assert changes.invalidated_since(b"web http://b/", ("99",), since=6_050.0)
+    assert not changes.invalidated_since(b"web http://b/", ("98",), since=6_098.5)
 
 
 def test_the_index_of_groups_keeps_nothing_of_what_is_gone():

@@ -108,15 +108,15 @@ class StoreBesideModel(RuleBasedStateMachine):
         found = self.store.lookup(key, Request(), {"foo": value}.get)
         if found.use is Use.FRESH:
             fitting = [one for one in self.known if one.key == key and one.fits(value)]
-            assert found.stored is not None
+            assert found.entry is not None
             assert fitting, "it has fallen, and comes back"
-            assert found.stored.body == fitting[-1].stored.body, "the latest that fits, never another one"
+            assert found.entry.body == fitting[-1].stored.body, "the latest that fits, never another one"
 
     @rule(key=KEYS)
-    def claim(self, key: bytes) -> None:
-        assert self.store.claim(key)
-        assert not self.store.claim(key)
-        self.store.disclaim(key)
+    def lock_revalidation(self, key: bytes) -> None:
+        assert self.store.lock_revalidation(key)
+        assert not self.store.lock_revalidation(key)
+        self.store.unlock_revalidation(key)
 
     @invariant()
     def never_larger_than_allowed_and_charged_to_the_byte(self) -> None:

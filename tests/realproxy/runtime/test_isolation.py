@@ -25,14 +25,14 @@ def test_in_the_front_thread(origin, serve, wire, monkeypatch, told):
     proxy = serve(origin())
     good, bad = wire(proxy), wire(proxy)
     assert good.ask().body == b"hello"
-    settle = HttpServer._settle
+    advance = HttpServer.advance
 
     def broken(self, turn):
         if turn.head.target == b"/bad":
             raise ZeroDivisionError
-        return settle(self, turn)
+        return advance(self, turn)
 
-    monkeypatch.setattr(HttpServer, "_settle", broken)
+    monkeypatch.setattr(HttpServer, "advance", broken)
     assert bad.send(GET.format("/bad")).ended()
     assert told == [ZeroDivisionError]
     assert good.ask().body == b"hello"

@@ -185,7 +185,7 @@ def test_an_upstream_that_says_nothing_is_given_up_in_time(later, origin, serve,
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     until(lambda: proxy.stats()["awaiting"] == 1)
     later(10.0)
-    front, then = inside(proxy)._front, time.monotonic()
+    front, then = inside(proxy)._loop, time.monotonic()
     until(lambda: front._next_sweep > then)
     assert proxy.stats()["awaiting"] == 1, "its time is not over"
     later(20.1)
@@ -333,8 +333,8 @@ def test_whatever_becomes_of_requests_none_is_forgotten(origin, serve, wire, unt
     assert wire(proxy).send("GET / HTTP/1.1\r\n\r\n").answer().status == 400
     gate.set()
     assert [other.answer().body for other in many] == [b"ok"] * 5
-    until(lambda: not inside(proxy)._now.serving.under_way)
-    until(lambda: inside(proxy)._workers.places._taken == 0)
+    until(lambda: not inside(proxy)._now.server.under_way)
+    until(lambda: inside(proxy)._workers.slots._taken == 0)
 
 
 def test_requests_in_one_piece_are_answered_in_order(origin, serve, wire):

@@ -151,7 +151,11 @@ def test_threads_are_started_as_far_as_they_help(could_run, waiting, threads, st
 def test_who_has_a_place_leaves_the_queue_to_the_others():
     """A burst takes its places sooner than threads take it: it must not be refused, or crowd anybody out."""
     refused = []
-    workers = WorkerPool(lambda *_: None, lambda _: None, BlockedThreads(), 3, refused.append, most_queued=2)
+
+    def refuse(client, _):
+        refused.append(client)
+
+    workers = WorkerPool(lambda *_: None, lambda _: None, BlockedThreads(), 3, refuse, most_queued=2)
     clients = [SimpleNamespace(suspended=None) for _ in range(7)]
     for client in clients:
         workers.submit(client)

@@ -17,13 +17,13 @@ from realproxy.downstream.connection import READ, DownstreamConnection
 from realproxy.errors import Termination, UpstreamError
 from realproxy.messages.record import RequestRecord
 from realproxy.net import dial as dialling
-from realproxy.net.address import Detour
 from realproxy.net.resolver import Resolver
 from realproxy.proxying import worker
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server import connection_loop as front
 from realproxy.server.worker_pool import AT_FIRST
 from realproxy.tunnel.relay import TunnelRelay
+from realproxy.upstream.endpoint import Endpoint
 from realproxy.upstream.pool import ConnectionPool
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -71,15 +71,15 @@ def test_who_goes_away_while_being_refused_costs_nobody_else_his_refusal(
 
     server = origin(slow)
     proxy = serve(server, limits=Limits(threads=1, queue=1, drain="1s"))
-    shedder = inside(proxy)._shedder
-    shed = shedder._shed
+    workers = inside(proxy)._workers
+    shed = workers._refuse
 
     def hesitate(client, worker):
         shedding.set()
         assert opened.wait(30)
         shed(client, worker)
 
-    shedder._shed = hesitate
+    workers._refuse = hesitate
     clients = [wire(proxy).send(GET.format("/"))]
     until(lambda: server.asked)
     clients.append(wire(proxy).send(GET.format("/")))
@@ -104,14 +104,15 @@ def test_a_request_that_is_refused_after_a_reload_does_not_keep_the_former_setti
         return whole(b"ok")
 
     proxy = serve(server := origin(slow), limits=Limits(threads=1, queue=1, drain="1s"))
-    shed = inside(proxy)._shedder._shed
+    workers = inside(proxy)._workers
+    shed = workers._refuse
 
     def hesitate(client, worker):
         shedding.set()
         assert opened.wait(30)
         shed(client, worker)
 
-    inside(proxy)._shedder._shed = hesitate
+    workers._refuse = hesitate
     clients = [wire(proxy).send(GET.format("/"))]
     until(lambda: server.asked)
     clients.append(wire(proxy).send(GET.format("/")))
@@ -143,8 +144,8 @@ def test_a_client_that_catches_up_with_another_ones_fetch_is_done_once(
     clients = [wire(proxy).send(GET.format("/")) for _ in range(3)]
     until(lambda: proxy.stats()["waiting"] == 2)
     gate.set()
-    until(lambda: len(inside(proxy)._following._blocked) == 3)
-    until(lambda: not inside(proxy)._workers.places._taken)
+    until(lambda: len(inside(proxy)._fanout._blocked) == 3)
+    until(lambda: not inside(proxy)._workers.slots._taken)
     assert [client.answer().missing for client in clients] == [1, 1, 1]
     until(lambda: proxy.stats()["connections"] == 0)
     assert proxy.stats()["answers"] == {"200": 3}
@@ -185,7 +186,7 @@ def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(
     clients = [wire(proxy).send(GET.format("/long")) for _ in range(2)]
     until(lambda: proxy.stats()["waiting"] == 1)
     gate.set()
-    until(lambda: len(inside(proxy)._following._blocked) == 2)
+    until(lambda: len(inside(proxy)._fanout._blocked) == 2)
     gate.clear()
     clients += [wire(proxy).send(GET.format(f"/{number}")) for number in range(1, AT_FIRST)]
     until(lambda: len(server.asked) == AT_FIRST)
@@ -237,7 +238,7 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
         one = wire(proxy).send(GET.format("/a") + GET.format("/c"))
         other = wire(proxy).send(GET.format("/b") + GET.format("/d"))
         until(lambda: len(server.asked) == 2)
-        entrance = inside(proxy)._front.entrance
+        entrance = inside(proxy)._loop.entrance
         number = entrance._listener.fileno()
         while stack.enter_context(Path("/dev/null").open()).fileno() < number:
             pass  # no smaller number is free
@@ -253,13 +254,13 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
 
 def test_a_worker_that_is_late_writes_into_nobody_elses_descriptor(origin, serve, inside):
     proxy = serve(origin())
-    running = inside(proxy)
-    following, number = running._following, running._following._wake
+    loop = inside(proxy)._fanout._loop
+    number = loop._wake
     proxy.stop()
     other = os.eventfd(0, os.EFD_NONBLOCK)
     os.dup2(other, number)
     try:
-        following._put(lambda: None)
+        assert not loop.call(lambda: None)
         with pytest.raises(BlockingIOError):
             os.eventfd_read(other)
     finally:
@@ -271,7 +272,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
     dialling, opened = threading.Event(), threading.Event()
     ours, theirs = socket.socketpair()
 
-    def dial():
+    def dial(resolver, timeout):
         dialling.set()
         assert opened.wait(30)
         return ours
@@ -280,7 +281,7 @@ def test_a_connection_that_is_made_while_all_are_broken_off_is_not_used():
 
     def take() -> None:
         try:
-            pool.acquire([Detour.by("elsewhere", 1, dial)])
+            pool.acquire(Endpoint([("elsewhere", 1)], dialer=dial))
         except UpstreamError as trouble:
             told.append(trouble.end)
 
@@ -352,7 +353,7 @@ def test_without_a_descriptor_for_the_upstream_the_client_is_told(
     assert (answer.status, answer.body) == (503, b"503 Service Unavailable: no socket: too many open files\n")
     assert client.ask().body == b"hello"
     assert proxy.stats()["upstreams"]["web"][0]["failures"] == 0
-    until(lambda: not inside(proxy)._now.serving.under_way)
+    until(lambda: not inside(proxy)._now.server.under_way)
 
 
 def test_a_name_is_looked_up_beside_one_that_hangs_however_the_threads_take_turns(monkeypatch):
@@ -420,7 +421,7 @@ def test_a_tunnel_that_comes_too_late_is_closed():
 
 def test_a_reload_at_the_moment_of_a_full_house_does_not_shut_it_for_good(origin, serve, wire, inside):
     proxy = serve(origin(), limits=Limits(connections=1, drain="0s"))
-    entrance = inside(proxy)._front.entrance
+    entrance = inside(proxy)._loop.entrance
     paused = threading.Event()
 
     class Reloading:

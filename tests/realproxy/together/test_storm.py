@@ -278,16 +278,16 @@ def proxy_threads() -> set[threading.Thread]:
 def held(running: Instance) -> dict[str, object]:
     """What somebody holds, or waits for."""
     now, stats = running._now, running.stats()
-    gathering, store = now.site.gathering, now.site.store
+    collapser, store = now.snapshot.collapser, now.snapshot.store
     found = {key: stats[key] for key in ("connections", "tunnels", "waiting", "queued", "awaiting")}
     found["outstanding"] = sum(one["outstanding"] for all_ in stats["upstreams"].values() for one in all_)
     found["in line"] = sum(service["waiting"] for service in stats["services"].values())
-    gates = [(one.settings.queue, one.decisions.queue) for one in now.site.services.values()]
+    gates = [(one.settings.queue, one.decisions.queue) for one in now.snapshot.services.values()]
     found["in flight"] = sum(limit.in_flight - queue._free for limit, queue in gates if limit and queue)
-    found["places"] = running._workers.places._taken
-    found["under way"] = len(now.serving.under_way)
-    found["flights"] = len(gathering._flights) + len(gathering._arriving) + len(store._claims)
-    found["upstream connections"] = len(now.site.pool._in_use)
+    found["places"] = running._workers.slots._taken
+    found["under way"] = len(now.server.under_way)
+    found["flights"] = len(collapser._flights) + len(collapser._in_progress) + len(store._revalidating)
+    found["upstream connections"] = len(now.snapshot.pool._in_use)
     found["retiring"] = sum(thread.is_alive() for thread in running._retiring)
     return {key: value for key, value in found.items() if value}
 

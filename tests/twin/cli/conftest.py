@@ -61,7 +61,7 @@ def proxy_file(tmp_path: Path) -> Path:
 def start(*arguments: object, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A command as a process of its own, with `folder` for its temporary files."""
     with subprocess.Popen(
-        [sys.executable, "-m", "twin.cli", *map(str, arguments)],
+        [sys.executable, "-m", "twin", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -108,7 +108,7 @@ def test_a_full_disk_is_one_line(
 
 INTERRUPTED_IN_A_FINALIZER = """
 import signal, time
-from twin.interruption import hear_at_start, hear_in_command
+from twin.cli.interruption import hear_at_start, hear_in_command
 
 class Finalized:
     def __del__(self):
@@ -124,19 +124,19 @@ except KeyboardInterrupt:
 """
 INTERRUPTED_AT_THE_END = """
 import atexit, signal, sys
-from twin import cli
+from twin.cli import entry_point
 
 def interrupt():
     for _ in range({times}):
         signal.raise_signal(signal.SIGINT)
 
-def hear_at_end(hear=cli.hear_at_end):
+def hear_at_end(hear=entry_point.hear_at_end):
     hear()
     atexit.register(interrupt)
 
-cli.hear_at_end = hear_at_end
+entry_point.hear_at_end = hear_at_end
 sys.argv = ["proxytwin", "--help"]
-cli.main()
+entry_point.main()
 """
 
 

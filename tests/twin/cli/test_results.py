@@ -15,7 +15,7 @@ import pytest
 
 from scenarios import shipped_scenarios
 from simulator import Costs
-from twin.confirm import confirm
+from twin.confirm.procedure import confirm
 
 Run = Callable[..., tuple[int, str, str]]
 OneLine = Callable[[str], str]
@@ -43,7 +43,7 @@ def test_help_names_every_command_and_every_shipped_scenario(run: Run) -> None:
 
 def test_the_installed_command_is_this_one(one_line: OneLine) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "twin.cli", "simulate", "nothing"],
+        [sys.executable, "-m", "twin", "simulate", "nothing"],
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -113,7 +113,7 @@ def test_the_same_seed_predicts_the_same(run: Run, scenario: Path, tmp_path: Pat
 
 def test_json_may_go_to_standard_output() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "twin.cli", "simulate", "slow-server", "--set", "duration=1s",
+        [sys.executable, "-m", "twin", "simulate", "slow-server", "--set", "duration=1s",
          "--json", "/dev/stdout"],
         capture_output=True,
         text=True,
@@ -138,8 +138,8 @@ def test_confirm_ends_with_1_if_anything_is_refuted_or_void(
     expected: int,
 ) -> None:
     true = replace(Costs(), service_extra=Costs().service_extra + slower)
-    monkeypatch.setattr("twin.confirm.Stage", lambda: ModelStage(true, void))
-    monkeypatch.setattr("twin.confirm.confirm", functools.partial(confirm, costs=Costs(), tries=2))
+    monkeypatch.setattr("twin.confirm.procedure.Stage", lambda: ModelStage(true, void))
+    monkeypatch.setattr("twin.confirm.procedure.confirm", functools.partial(confirm, costs=Costs(), tries=2))
     page, file = scenario.parent / "out.html", scenario.parent / "out.json"
     long = ["--set", "duration=8s"]
     code, out, err = run("confirm", scenario, *long, "--report", page, "--json", file)

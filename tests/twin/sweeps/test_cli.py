@@ -44,7 +44,7 @@ def test_without_vary_the_scenarios_own_comparison_is_swept(run: Run) -> None:
 
 
 def test_a_table_on_standard_output_stands_alone(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "twin.cli", "sweep", *SMALL, POLICIES, "--out=/dev/stdout"]
+    command = [sys.executable, "-m", "twin", "sweep", *SMALL, POLICIES, "--out=/dev/stdout"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("proxy.cache.policy,replication,seed,")
     assert (done.stdout.count("\n"), done.stderr) == (3, "")
@@ -61,7 +61,7 @@ def test_a_failed_cell_is_exit_status_1_and_stands_in_the_table(
     out = tmp_path / "t.csv"
     status, _, said = run(*SMALL, "--vary=proxy.cache.policy=lru,breaks", "--set=proxy.cache.capacity=8KiB",
                           f"--out={out}", f"--plot={tmp_path / 't.png'}")  # fmt: skip
-    assert (status, said) == (1, "proxytwin: 1 of 2 failed, the first: ZeroDivisionError: no idea\n")
+    assert (status, said) == (1, "proxytwin: 1 of 2 failed; the first: ZeroDivisionError: no idea\n")
     assert "ZeroDivisionError: no idea" in out.read_text() and (tmp_path / "t.png").exists()
 
 
@@ -76,7 +76,7 @@ def test_a_sweep_whose_workers_die_says_how_to_go_on(
     assert (status, said) == (
         1,
         "proxytwin: the sweep was stopped: a worker process died; perhaps it ran out of memory; "
-        "the same command goes on from here\n",
+        "run the same command again to continue\n",
     )
 
 
@@ -120,7 +120,7 @@ def test_an_overload_is_said_in_one_line_and_in_the_table(run: Run, tmp_path: Pa
     options = ("hockey-stick", "--set", "duration=20s", "--jobs=1", "--out", str(out))
     code, shown, err = run(*options, "--vary=workload.rate=25/s,75/s")
     assert code == 0 and "75/s" in shown
-    assert err.startswith("proxytwin: 1 of 2 never settle, the first: ") and err.count("\n") == 1
+    assert err.startswith("proxytwin: 1 of 2 never settle; the first: ") and err.count("\n") == 1
     unsettled = pd.read_csv(out, keep_default_na=False)["unsettled"]
     assert unsettled[0] == "" and "never settles" in unsettled[1]
     assert run("hockey-stick", "--set", "duration=20s", "--jobs=1", "--vary=workload.rate=75/s")[0] == 2

@@ -176,7 +176,7 @@ def test_a_server_of_another_kind_is_told_apart(
         said = complaint(address, tables, tmp_path / "t.csv")
     finally:
         server.join(10)
-    assert said == f"--scheduler: {address}: is no Dask scheduler"
+    assert said == f"--scheduler: {address}: is not a Dask scheduler"
 
 
 def test_a_scheduler_without_workers_is_one_line(

@@ -136,7 +136,7 @@ def test_a_changed_scenario_is_noticed_and_results_are_not_mixed(
     vary = {**VARY, CAPACITY: ["10KiB"]} if what == "fewer values" else VARY
     with pytest.raises(
         BadInput,
-        match=r"t\.csv\.journal holds \d results that are not of this sweep: the scenario, its trace or ",
+        match=r"t\.csv\.journal holds \d results of another sweep: the scenario, its trace or ",
     ):
         sweep(scenario, vary, jobs=1, out=out, **options)
     assert journal_of(out).read_bytes() == before and not out.exists() and not simulated

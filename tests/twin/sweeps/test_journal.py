@@ -40,7 +40,7 @@ def test_a_torn_last_line_is_dropped_wherever_it_was_torn(tmp_path: Path, cut: i
 
 
 def test_two_sweeps_do_not_write_one_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j"), pytest.raises(BadInput, match="j: another sweep is writing it"):
+    with Journal(tmp_path / "j"), pytest.raises(BadInput, match="j: another sweep is writing this file"):
         Journal(tmp_path / "j")
 
 
@@ -49,6 +49,6 @@ def test_two_sweeps_do_not_write_one_journal(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "j").write_bytes(content)
-    with pytest.raises(BadInput, match="j: is no journal of a sweep; delete it or choose another --out"):
+    with pytest.raises(BadInput, match="j: is not a sweep's journal; delete it or choose another --out"):
         Journal(tmp_path / "j")
     assert (tmp_path / "j").read_bytes() == content

@@ -30,7 +30,7 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(
 
 def test_values_that_do_not_go_together_are_a_failed_cell(scenario: Path) -> None:
     table = sweep(scenario, {"backend.web.slow": [{}, {"2": 2.0}], "backend.web.replicas": [2, 3]}, jobs=1)
-    problem = "backend.web: slow.2: there is no such replica, they are 0 to 1"
+    problem = "backend.web: slow.2: there is no such replica; expected 0 to 1"
     assert table["error"].tolist() == ["", "", problem, ""]
     assert table["seed"].isna().tolist() == [False, False, True, False]
 
@@ -49,7 +49,7 @@ def test_values_that_do_not_go_together_are_a_failed_cell(scenario: Path) -> Non
         ),
         ({"title.x": [1]}, "title.x=1: 'title' is a single value, not a table"),
         ({POLICY: []}, "proxy.cache.policy: expected at least one value"),
-        ({POLICY: ["lru", "lru"]}, "proxy.cache.policy: 'lru' stands twice"),
+        ({POLICY: ["lru", "lru"]}, "proxy.cache.policy: 'lru' is given twice"),
         ({}, "expected key=value,value,…, or a scenario that compares something"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_text_that_names_no_values_is_refused(text: str, said: str) -> None:
     with pytest.raises(BadInput) as caught:
         read_vary([text])
     assert str(caught.value) == f"--vary: {said}"
-    with pytest.raises(BadInput, match="users: stands twice; put all its values into one list"):
+    with pytest.raises(BadInput, match="users: is given twice; put all its values into one list"):
         read_vary(["users=1", "users=2"])
 
 

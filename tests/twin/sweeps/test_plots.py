@@ -14,7 +14,7 @@ from rich.console import Console
 
 from policies.bad_input import BadInput
 from simulator.statistics import student_t95
-from twin.look import PREDICTED
+from twin.plots.style import PREDICTED
 from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
 from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 

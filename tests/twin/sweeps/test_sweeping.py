@@ -68,7 +68,7 @@ def test_csv_and_parquet_hold_the_table(scenario: Path, tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_tables_is_one_line_before_any_work(scenario: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"'\.xlsx' is no table; expected a name in \.csv or \.parquet"):
+    with pytest.raises(BadInput, match=r"not a table's name: '\.xlsx'; expected \.csv or \.parquet"):
         sweep(scenario, VARY, jobs=1, out=tmp_path / "t.xlsx")
     assert not list(tmp_path.glob("t.*"))
 

@@ -86,7 +86,7 @@ def test_it_needs_nothing_from_elsewhere():
 
 
 def test_measurements_have_the_colour_that_they_have_everywhere():
-    from twin.look import MEASURED
+    from twin.plots.style import MEASURED
 
     page = resources.files("realproxy.observe").joinpath("live.html").read_text()
     assert f"--measured: {MEASURED};" in page

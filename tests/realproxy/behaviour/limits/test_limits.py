@@ -170,16 +170,16 @@ def test_who_hardly_reads_what_another_fetches_is_cut_off_although_it_never_stop
 
 
 def test_a_pace_counts_only_the_time_that_it_is_waited_for():
-    pace = MinRate(rate=100, patience=60)
-    assert pace.left == GRACE
+    pace = MinRate(rate=100, idle_timeout=60)
+    assert pace.time_left == GRACE
     pace.moved(1000)
-    assert pace.left == GRACE + 10
+    assert pace.time_left == GRACE + 10
     pace.waited(GRACE + 9)
-    assert pace.left == 1
+    assert pace.time_left == 1
     pace.restart()
-    assert pace.left == GRACE
+    assert pace.time_left == GRACE
     pace.moved(10**9)
-    assert pace.left == 60  # idle for longer than that nobody may be
+    assert pace.time_left == 60  # idle for longer than that nobody may be
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1KiB/s", 1024), ("90B/m", 1.5), ("2MB/s", 2e6)])

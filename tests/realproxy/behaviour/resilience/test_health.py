@@ -2,7 +2,7 @@
 
 import threading
 
-from policies.settings import Health
+from policies.settings import Health, Limits
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
@@ -81,14 +81,32 @@ def test_who_refuses_says_nothing_or_talks_nonsense_is_unhealthy(origin, service
     assert [wire(proxy).ask().status for _ in range(3)] == [200] * 3
 
 
-def test_another_configuration_checks_what_it_says_and_leaves_no_thread(origin, service, wire, until):
+def test_another_configuration_checks_what_it_says_and_a_stop_leaves_no_thread(origin, service, wire, until):
     script = Healthy()
     server = origin(script)
-    table = {"path": "/nowhere", "every": "20ms"}
-    proxy = service(server, health=table)
+    proxy = service(server, health={"path": "/nowhere", "every": "20ms"})
+    until(lambda: server.asked)
     changed = proxy.settings.service["web"].model_copy(update={"health": Health(path="/up", every="20ms")})
     proxy.reload(proxy.settings.model_copy(update={"service": {"web": changed}}))
-    until(lambda: script.probes)
-    assert sum(thread.name == "proxy-health" for thread in threading.enumerate()) == 1
+    until(lambda: len(script.probes) >= 5)
+    before = len(server.asked)
+    until(lambda: len(script.probes) >= 15)
+    assert {asked.target for asked in server.asked[before:]} == {"/up"}
+    assert sum(thread.name == "proxy-relay" for thread in threading.enumerate()) == 1
     proxy.stop()
-    assert not any(thread.name == "proxy-health" for thread in threading.enumerate())
+    assert not any(thread.name == "proxy-relay" for thread in threading.enumerate())
+
+
+def test_a_reload_cancels_probes_under_way_and_they_count_for_nothing(origin, service):
+    begun, ended = threading.Event(), threading.Event()
+
+    def silent(asked):
+        begun.set()
+        asked.reader.read(1)
+        ended.set()
+
+    proxy = service(origin(silent), health={"every": "2s", "fall": 1})
+    assert begun.wait(30)
+    proxy.reload(proxy.settings.model_copy(update={"limits": Limits(drain="1s", idle_timeout="50s")}))
+    assert ended.wait(30)
+    assert not upstreams(proxy)[0]["unhealthy"]

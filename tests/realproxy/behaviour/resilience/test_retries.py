@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from loadtests.processes import Child
+from loadtests.run.processes import Child
 from realproxy import Limits
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -175,7 +175,13 @@ def test_an_upstream_killed_under_load_loses_no_idempotent_request(
 
 
 def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service, wire, until, upstreams):
-    command = [sys.executable, "-m", "loadtests.backends", '{"web": {"concurrency": 50}}', "--until-eof"]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.backend.server",
+        '{"web": {"concurrency": 50}}',
+        "--until-eof",
+    ]
     with Child("one backend", command) as doomed, Child("another", command) as other:
         ports = [child.expect(20.0)["ports"]["web/0"] for child in (doomed, other)]
         proxy = service(*(f"127.0.0.1:{port}" for port in ports), retry={"attempts": 2})

@@ -15,8 +15,8 @@ import pytest
 
 from policies.settings import load_settings, parse_settings
 from realproxy import BadInput, Limits, Proxy, Route, Service
-from realproxy.control.fleet import Fleet, pause_after
-from realproxy.server.accept_balance import MOST_YIELDS, AcceptBalance
+from realproxy.control.fleet import Fleet, restart_delay
+from realproxy.server.accept_balance import MAX_YIELDS, AcceptBalance
 
 ANSWER = Route(respond=204)
 
@@ -71,12 +71,12 @@ def test_connections_are_spread_evenly(fleet, wire, until):
 def test_who_has_the_fewest_connections_accepts():
     parent = AcceptBalance.create(3)
     first, second = (AcceptBalance(os.dup(parent.fd), 3, slot) for slot in (0, 1))
-    first.note(2)
-    second.note(1)  # the third is not there
-    assert [second.is_mine() for _ in range(3)] == [True] * 3
-    assert [first.is_mine() for _ in range(MOST_YIELDS + 2)] == [*[False] * MOST_YIELDS, True, False]
-    parent.absent(1)
-    assert first.is_mine()
+    first.publish(2)
+    second.publish(1)  # the third is not there
+    assert [second.may_accept() for _ in range(3)] == [True] * 3
+    assert [first.may_accept() for _ in range(MAX_YIELDS + 2)] == [*[False] * MAX_YIELDS, True, False]
+    parent.clear(1)
+    assert first.may_accept()
     for turns in (parent, first, second):
         turns.close()
 
@@ -117,7 +117,7 @@ def spare_is_ready(running: Fleet) -> None:
     while running._spare is None:
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert running._spare.ask("stats", 60) is None
+    assert running._spare.call("stats", 60) is None
 
 
 def test_new_settings_reach_every_worker(fleet, wire):
@@ -171,7 +171,7 @@ def test_a_worker_that_cannot_start_is_said_so(command):
 
 
 def test_who_dies_again_and_again_waits_longer_each_time():
-    assert [pause_after(deaths) for deaths in (1, 2, 3, 4, 5, 50)] == [0, 0, 0.25, 0.5, 1, 10]
+    assert [restart_delay(deaths) for deaths in (1, 2, 3, 4, 5, 50)] == [0, 0, 0.25, 0.5, 1, 10]
 
 
 def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):

@@ -1,0 +1,143 @@
+"""How much room a cache has, and who may stay in it: hit ratios by eviction policy, and their picture.
+
+Hits depend on the order of the requests alone, so the policy's class is replayed, as both twins have it.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Sequence
+from itertools import islice
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from policies.eviction import EvictionPolicy, charged_size, eviction_policies
+from scenarios import load_scenario
+from scenarios.loading import LoadedScenario
+from scenarios.workload import Workload
+from twin.plots.style import NEUTRAL, PREDICTED, STYLE
+
+OBJECTS = 300
+POLICIES = ("fifo", "lru", "sieve", "lfu")
+PERCENT = (1, 60, 1)
+"""Room for so many per cent of the objects: from, to, step."""
+_REQUESTS = 12_000
+_CURVE = (1, 2, 5, 10, 20, 40, 60)
+_DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
+
+
+def rooms(percent: float = 20, policies: Sequence[str] = POLICIES, duration_s: float = 2.0) -> LoadedScenario:
+    """The shipped scenario ``cache-size`` with 300 objects, room for some of them, and even fetches.
+
+    Parameters
+    ----------
+    percent : float
+        Of the objects.
+    policies : sequence of str
+        The variants.
+    duration_s : float
+        Length of a run, in seconds.
+    """
+    changes = {
+        "workload.objects": OBJECTS,
+        "workload.size": "1024",
+        "backend.origin.service_time": "20ms",
+        "proxy.cache.capacity": _objects(percent) * charged_size(1024),
+        "duration": f"{duration_s}s",
+        "compare": {"proxy.cache.policy": list(policies)},
+    }
+    return load_scenario("cache-size", changes)
+
+
+def _objects(percent: float) -> int:
+    return max(1, round(percent / 100 * OBJECTS))
+
+
+def hits_by_policy(percent: float, policies: Sequence[str] = POLICIES) -> dict[str, float]:
+    """Hit ratio of each policy with room for so many per cent of the objects; asked again, remembered."""
+    return {name: _hit_ratio(_objects(percent), name, eviction_policies[name]) for name in policies}
+
+
+def best_possible(percent: float) -> float:
+    """Hit ratio of who always keeps the most popular objects, which no one knows beforehand."""
+    settings = rooms().scenario.workload
+    chances = np.sort(settings.popularity.probabilities(settings.objects))[::-1]
+    return float(chances[: _objects(percent)].sum())
+
+
+def characteristic_time_hits(percent: float) -> float:
+    """Hit ratio of LRU by the approximation of H. Che, Y. Tung and Z. Wang (2002).
+
+    An object is there if it was asked for within the characteristic time; that is as long as the
+    cache's room needs, on average, for the objects that are asked for in it.
+    """
+    settings = rooms().scenario.workload
+    chances = settings.popularity.probabilities(settings.objects)
+    low, high = 0.0, 1e7
+    for _ in range(100):
+        time = (low + high) / 2
+        low, high = (time, high) if (1 - np.exp(-chances * time)).sum() < _objects(percent) else (low, time)
+    return float(np.dot(chances, 1 - np.exp(-chances * low)))
+
+
+@functools.lru_cache(maxsize=1024)
+def _hit_ratio(objects: int, _name: str, policy: type[EvictionPolicy]) -> float:
+    """The class is part of what is remembered by: a notebook cell may define the name anew."""
+    cache = policy(objects, rng=random.Random(1))
+    hits = [cache.request(number, 1, 0.0) for number in _asked()]
+    return float(np.mean(hits[_REQUESTS // 4 :]))
+
+
+@functools.lru_cache(maxsize=1)
+def _asked() -> list[int]:
+    return [request.object for request in islice(Workload(rooms().scenario).stream(0), _REQUESTS)]
+
+
+def figure_of_rooms(percent: float, chosen: str = "lru", policies: Sequence[str] = POLICIES) -> Figure:
+    """Hit ratio over room for all policies, and side by side at the room that is looked at."""
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+        figure = Figure(figsize=(10.0, 3.3))
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.91, bottom=0.15, wspace=0.3)
+        curves, bars = figure.subplots(1, 2, width_ratios=[1.3, 1.0])
+        _draw_curves(curves, percent, chosen, policies)
+        _draw_bars(bars, percent, chosen, policies)
+    return figure
+
+
+def _draw_curves(panel: Axes, percent: float, chosen: str, policies: Sequence[str]) -> None:
+    places: NDArray[np.float64] = np.array(_CURVE, dtype=np.float64)
+    others = [name for name in policies if name != chosen]
+    for name, dashes in zip([*others, chosen], [*_DASHES[: len(others)], "-"], strict=True):
+        values = [100 * hits_by_policy(place, [name])[name] for place in _CURVE]
+        style = {"lw": 2.4} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
+        panel.plot(places, values, color=PREDICTED, label=name, **style)
+    best = [100 * best_possible(place) for place in _CURVE]
+    panel.plot(places, best, color=NEUTRAL, lw=1.0, label="most popular stay")
+    panel.axvline(percent, color=NEUTRAL, lw=1.0, ls=":")
+    panel.set(xscale="log", xlim=(1, 62), ylim=(0, 100), title="more room, more hits: ever less for it")
+    panel.set(xlabel="room, % of the objects", ylabel="hit ratio, %")
+    panel.set_xticks(_CURVE, [str(place) for place in _CURVE])
+    panel.minorticks_off()
+    panel.legend(loc="lower right", fontsize=8)
+
+
+def _draw_bars(panel: Axes, percent: float, chosen: str, policies: Sequence[str]) -> None:
+    found, best = hits_by_policy(percent, policies), best_possible(percent)
+    for place, (name, value) in enumerate(found.items()):
+        panel.barh(place, 100 * value, height=0.6, color=PREDICTED, alpha=1.0 if name == chosen else 0.45)
+        panel.annotate(
+            f"{value:.1%}", (100 * best, place), (6, 0), textcoords="offset points",
+            va="center", fontsize=8, color=NEUTRAL,
+        )  # fmt: skip
+    panel.axvline(100 * best, color=NEUTRAL, lw=1.0)
+    panel.set_yticks(range(len(found)), list(found))
+    panel.set(
+        title=f"room for {_objects(percent)} of {OBJECTS} objects", xlabel="hit ratio, %", xlim=(0, 100)
+    )
+    panel.invert_yaxis()
+    panel.grid(axis="y", visible=False)

@@ -1,0 +1,59 @@
+"""Sliders over a shared cache: users and how alike they are to choose, hit ratios to see.
+
+The widget holds no logic: it calls `share` and `figure_of_sharing`, which are tested over the whole
+range of the sliders.
+"""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+from lessons.forward.shared_cache import MOST_USERS, figure_of_sharing, in_words, share
+from lessons.kit.display import png
+
+USERS = (1, MOST_USERS, 1)
+ALIKE = (0.0, 1.4, 0.1)
+"""From, to, step."""
+
+
+class SharingExplorer(widgets.VBox):  # type: ignore[misc]
+    """Number of users and likeness of their tastes to choose.
+
+    Parameters
+    ----------
+    users : int
+        Where the slider stands first.
+    alike : float
+        Likewise.
+
+    Attributes
+    ----------
+    users, alike : widgets
+        The sliders.
+    picture : widgets.Image
+        Its ``value`` is a PNG file.
+    """
+
+    def __init__(self, users: int = 40, alike: float = 0.9) -> None:
+        wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
+        self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
+        self.alike = widgets.FloatSlider(
+            alike, min=ALIKE[0], max=ALIKE[1], step=ALIKE[2], description="how alike they are",
+            readout_format=".1f", continuous_update=False, **wide,
+        )  # fmt: skip
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self._said = widgets.Label()
+        super().__init__([self.users, self.alike, self.picture, self._said])
+        for control in (self.users, self.alike):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _change: object = None) -> None:
+        found = share(self.users.value, self.alike.value)
+        self.picture.value = png(figure_of_sharing(found))
+        self._said.value = in_words(found)
+
+
+def explore_sharing(users: int = 40, alike: float = 0.9) -> SharingExplorer:
+    """Sliders for one cache of many users; see `SharingExplorer`."""
+    return SharingExplorer(users, alike)

@@ -1,0 +1,36 @@
+"""Figures side by side: a formula beside a simulation, or a prediction beside a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lessons.kit.display import table
+from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
+
+
+class side_by_side:  # noqa: N801 - reads as a function in a lesson
+    """A table of formulas beside what was simulated: ``{"what": (formula, simulated, unit)}``.
+
+    `columns` are the names of the two, if others are set side by side.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, tuple[float, float, str]],
+        columns: tuple[str, str] = ("formula", "simulated"),
+    ) -> None:
+        self._rows = dict(rows)
+        self._columns = columns
+
+    def _cells(self) -> list[list[str]]:
+        return [
+            [what, f"{formula:.4g} {unit}", f"{seen:.4g} {unit}", f"{(formula - seen) / seen * 100:+.1f} %"]
+            for what, (formula, seen, unit) in self._rows.items()
+        ]
+
+    def _repr_html_(self) -> str:
+        colours = {2: {"simulated": PREDICTED, "measured": MEASURED}.get(self._columns[1], NEUTRAL)}
+        return table(["", *self._columns, "apart"], self._cells(), colours)
+
+    def __repr__(self) -> str:
+        return "\n".join(" | ".join(cells) for cells in self._cells())

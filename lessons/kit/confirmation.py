@@ -1,0 +1,103 @@
+"""The real proxy in a lesson: behind a progress bar, within half a minute, table and picture after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+from lessons.kit.display import Picture, box
+from lessons.kit.progress_bars import NotebookBars
+from scenarios.loading import LoadedScenario
+from simulator import Costs
+from twin.confirm.conclusion import conclusion
+from twin.confirm.outcome import Confirmation, VariantOutcome
+from twin.confirm.procedure import confirm
+from twin.confirm.report import comparison_table
+from twin.plots import comparison
+from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, VERDICT
+
+PROBES_S = (2.0, 1.2)
+"""Seconds of the calibration's probes: shorter than on the command line, because someone waits."""
+_REASONS = 3
+"""How many reasons are enough."""
+
+_STYLE = f"""<style>
+.proxytwin table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+.proxytwin th, .proxytwin td {{ padding: .2em .7em; text-align: right; }}
+.proxytwin th:first-child, .proxytwin td:first-child, .proxytwin td.word {{ text-align: left; }}
+.proxytwin tbody.variant {{ border-top: 1px solid #d1d5db; }}
+.proxytwin .predicted td {{ color: {PREDICTED}; }}
+.proxytwin .measured td {{ color: {MEASURED}; }}
+.proxytwin .difference td {{ color: {NEUTRAL}; }}
+.proxytwin td.beyond {{ color: {VERDICT["refuted"]}; font-weight: 600; }}
+.proxytwin .verdict {{ color: #fff; border-radius: .3em; padding: .05em .5em; }}
+</style>"""
+
+
+def confirm_in_notebook(
+    loaded: LoadedScenario, *, costs: Costs | None = None, repeats: int = 2
+) -> Confirmation:
+    """Predict and measure every variant of a scenario, and show what came of it.
+
+    Parameters
+    ----------
+    loaded : LoadedScenario
+        With variants short enough to wait for.
+    costs : Costs, optional
+        From an earlier confirmation, ``found.calibration.costs``; measured first if not given.
+    repeats : int
+        Real runs of every variant; two show how far the real system differs from itself.
+
+    Returns
+    -------
+    Confirmation
+        As from `twin.confirm.procedure.confirm`. A void run is not repeated; the lesson says so instead.
+    """
+    bars = NotebookBars()
+    display(bars.panel)
+    found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
+    # After one run of each nothing tells how sure an order of the variants is.
+    display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
+    display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))
+    return found
+
+
+def summary_html(found: Confirmation) -> str:
+    """The table, the conclusion in words, and what makes it void, as HTML."""
+    parts = [_STYLE, f"<div class='proxytwin'>{comparison_table(found)}</div>"]
+    if found.void:
+        parts.append(box(_void_in_words(found.void), VERDICT["refuted"], "Void: this run proves nothing."))
+    parts.append(box("\n".join(conclusion(found))))
+    return "\n".join(parts)
+
+
+def _void_in_words(void: Sequence[str]) -> str:
+    """What to do about a void run, and the first few of its reasons."""
+    reasons = list(dict.fromkeys(void))
+    lines = ["Something else kept this machine busy. Close what you can, and run the cell again."]
+    lines += reasons[:_REASONS]
+    if len(reasons) > _REASONS:
+        lines.append(f"… and {len(reasons) - _REASONS} more of this kind.")
+    return "\n".join(lines)
+
+
+def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:
+    """Latency tails of both twins over each other, a panel a variant."""
+    return comparison.latency_distributions(
+        [outcome.variant.label for outcome in outcomes],
+        [outcome.predicted_records for outcome in outcomes],
+        [outcome.measured_records for outcome in outcomes],
+    )
+
+
+def picture_in_words(outcomes: Sequence[VariantOutcome]) -> str:
+    """What the picture shows, for those who cannot see it."""
+    said = (
+        f"{outcome.variant.label}: p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
+        f"measured {outcome.measured.p99_ms:.0f} ms"
+        for outcome in outcomes
+    )
+    return f"Latency tails, predicted and measured. {'; '.join(said)}."

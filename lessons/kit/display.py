@@ -1,0 +1,75 @@
+"""Showing things in a notebook: pictures that need no plotting backend, and boxes of text."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from dataclasses import dataclass, field
+
+from matplotlib.figure import Figure
+
+from twin.plots.style import NEUTRAL
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that a notebook shows when it is a cell's last line.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Drawn once, when this is made.
+    description : str
+        What a reader who cannot see the picture should know.
+    """
+
+    figure: Figure = field(repr=False)
+    description: str
+    data: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", png(self.figure))
+
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, bytes | str], dict[str, dict[str, object]]]:
+        data: dict[str, bytes | str] = {"image/png": self.data, "text/plain": self.description}
+        return data, {"image/png": {"alt": self.description}}
+
+
+def box(text: str, colour: str = NEUTRAL, title: str = "") -> str:
+    """Paragraphs beside a coloured line, as HTML; words in `backticks` are shown as code."""
+    head = f"<strong style='color:{colour}'>{_marked(title)}</strong><br>" if title else ""
+    paragraphs = "<br>".join(_marked(line) for line in text.splitlines() if line)
+    return (
+        f"<div style='border-left:4px solid {colour};padding:.3em 1em;margin:.3em 0;max-width:60em'>"
+        f"{head}{paragraphs}</div>"
+    )
+
+
+def _marked(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
+def table(head: list[str], rows: list[list[str]], colours: dict[int, str] | None = None) -> str:
+    """An HTML table of texts; the first column is left-aligned, `colours` are by column."""
+    colours = colours or {}
+
+    def cells(tag: str, row: list[str]) -> str:
+        styled = (
+            f"<{tag} style='text-align:{'right' if place else 'left'};padding:.25em .9em;"
+            f"{f'color:{colours[place]}' if place in colours else ''}'>{_marked(text)}</{tag}>"
+            for place, text in enumerate(row)
+        )
+        return f"<tr>{''.join(styled)}</tr>"
+
+    body = "".join(cells("td", row) for row in rows)
+    return f"<table><thead>{cells('th', head)}</thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,170 @@
+"""What the student predicted, kept and set beside what the twins say."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lessons.kit.display import box, table
+from policies.registry import nearest
+from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
+
+Guess = float | tuple[str, ...]
+
+
+@dataclass
+class _Entry:
+    """One question with its answers; `problem` says why a guess could not be kept."""
+
+    question: str
+    unit: str
+    guess: Guess | None
+    problem: str
+    names: tuple[str, ...] = ()
+    simulated: Guess | None = None
+    measured: Guess | None = None
+
+
+class Predictions:
+    """The student's guesses; shown as a table with simulation and measurement beside them.
+
+    A guess that is ``None`` is missing, and one that cannot be read is explained. Neither is an
+    error: a lesson goes on without it.
+
+    Examples
+    --------
+    >>> mine = Predictions()
+    >>> mine.number("share", "share of the slow replica", 10, unit="%")
+    >>> mine.simulated("share", 12.5)
+    >>> mine.closeness("share")
+    '20 % too low'
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    def number(self, key: str, question: str, guess: object, unit: str = "") -> None:
+        """Keep a number; asking again under the same key replaces the guess.
+
+        Parameters
+        ----------
+        key : str
+            By which `simulated` and `measured` find it again.
+        question : str
+            As the table shows it.
+        guess : float or None
+            The student's.
+        unit : str
+            Written after the numbers.
+        """
+        kept, problem = None, ""
+        if isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess):
+            kept = float(guess)
+        elif guess is not None:
+            problem = f"expected a number such as 2.5, not {guess!r}"
+        self._entries[key] = _Entry(question, unit, kept, problem)
+
+    def order(self, key: str, question: str, guess: object, of: Sequence[str]) -> None:
+        """Keep an order of names, best first; all names in `of` once."""
+        problem = "" if guess is None else _problem_of_order(guess, of)
+        kept = tuple(guess) if isinstance(guess, (list, tuple)) and not problem else None
+        self._entries[key] = _Entry(question, "", kept, problem, tuple(of))
+
+    def simulated(self, key: str, value: float | Sequence[str]) -> None:
+        """Note what the simulation says."""
+        self._entries[key].simulated = _frozen(value)
+
+    def measured(self, key: str, value: float | Sequence[str]) -> None:
+        """Note what the real proxy showed."""
+        self._entries[key].measured = _frozen(value)
+
+    def closeness(self, key: str) -> str:
+        """How close the guess came to the measurement, or else to the simulation; empty if unknown."""
+        entry = self._entries[key]
+        truth = entry.simulated if entry.measured is None else entry.measured
+        if entry.guess is None or truth is None:
+            return ""
+        if isinstance(truth, tuple):
+            assert isinstance(entry.guess, tuple)
+            return _pairs_right(entry.guess, truth)
+        assert isinstance(entry.guess, float)
+        return _off_by(entry.guess, truth)
+
+    @property
+    def missing(self) -> list[str]:
+        """Keys of the questions that have no guess yet."""
+        return [key for key, entry in self._entries.items() if entry.guess is None]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [entry.question, *(_written(value, entry.unit) for value in _answers(entry)), self.closeness(key)]
+            for key, entry in self._entries.items()
+        ]
+        head = ["", "your prediction", "simulated", "measured", "you were"]
+        shown = table(head, rows, {2: PREDICTED, 3: MEASURED})
+        return shown + "".join(box(text, NEUTRAL) for text in self._remarks())
+
+    def _remarks(self) -> list[str]:
+        remarks = [f"{entry.question}: {entry.problem}" for entry in self._entries.values() if entry.problem]
+        if self.missing:
+            remarks.append(
+                "A prediction is missing. Replace the `None` by your guess and run the cell again: "
+                "a wrong guess teaches more than none. The lesson also goes on without."
+            )
+        return remarks
+
+    def __repr__(self) -> str:
+        lines = []
+        for entry in self._entries.values():
+            guess, simulated, measured = (_written(value, entry.unit) for value in _answers(entry))
+            lines.append(f"{entry.question}: you {guess}, simulated {simulated}, measured {measured}")
+        return "\n".join([*lines, *self._remarks()])
+
+
+def _answers(entry: _Entry) -> tuple[Guess | None, ...]:
+    return entry.guess, entry.simulated, entry.measured
+
+
+def _frozen(value: float | Sequence[str]) -> Guess:
+    return float(value) if isinstance(value, (int, float)) else tuple(value)
+
+
+def _written(value: Guess | None, unit: str) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, tuple):
+        return " < ".join(value)
+    return f"{value:.3g} {unit}".strip()
+
+
+def _problem_of_order(guess: object, names: Sequence[str]) -> str:
+    form = f"expected a list of {', '.join(names)}, best first"
+    if not isinstance(guess, (list, tuple)) or not all(isinstance(name, str) for name in guess):
+        return f"{form}, not {guess!r}"
+    unknown = next((name for name in guess if name not in names), None)
+    if unknown is not None:
+        return f"unknown name {unknown!r}{nearest(unknown, list(names))}"
+    left_out = [name for name in names if name not in guess]
+    if left_out:
+        return f"{form}; {left_out[0]!r} is missing"
+    return f"{form}, each once" if len(guess) != len(names) else ""
+
+
+def _pairs_right(guess: tuple[str, ...], truth: tuple[str, ...]) -> str:
+    """Pairs in the right order, of those whose order is known."""
+    pairs = list(itertools.combinations([name for name in guess if name in truth], 2))
+    right = sum(truth.index(one) < truth.index(other) for one, other in pairs)
+    return f"right in {right} of {len(pairs)} pairs"
+
+
+def _off_by(guess: float, truth: float) -> str:
+    if truth == 0:
+        return "exactly right" if guess == 0 else f"{guess:+.3g} off"
+    off = (guess - truth) / abs(truth)
+    if abs(off) < 0.005:
+        return "right"
+    if guess > 0 and truth > 0 and not 0.5 <= guess / truth <= 2:
+        return f"{max(guess / truth, truth / guess):.1f} times too {'high' if off > 0 else 'low'}"
+    return f"{abs(off) * 100:.0f} % too {'high' if off > 0 else 'low'}"

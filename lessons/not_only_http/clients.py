@@ -1,0 +1,128 @@
+"""Clients that reach a server through a proxy by every way: raw TCP, CONNECT, SOCKS 4a and 5."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from lessons.not_only_http.servers import SECONDS
+
+LOGIN = ("student", "secret")
+
+
+class Refused(Exception):
+    """The proxy did not open the way; says what it answered."""
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    """Exactly `size` bytes; raises `Refused` if the connection ends before."""
+    data = b""
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        if not piece:
+            raise Refused(f"the connection ended after {data!r}")
+        data += piece
+    return data
+
+
+def receive_until(sock: socket.socket, end: bytes) -> bytes:
+    """Everything up to `end`."""
+    data = b""
+    while not data.endswith(end):
+        data += receive(sock, 1)
+    return data
+
+
+def _no_setup(_: socket.socket, __: int) -> None:
+    return
+
+
+def _connect(sock: socket.socket, port: int) -> None:
+    sock.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % (port, port))
+    answer = receive_until(sock, b"\r\n\r\n")
+    if answer.split(b" ")[1] != b"200":
+        raise Refused(answer.split(b"\r\n")[0].decode())
+
+
+def _socks4a(sock: socket.socket, port: int) -> None:
+    # Version, command, port, an address that says "the name follows", no user, the name.
+    sock.sendall(b"\x04\x01" + port.to_bytes(2) + b"\x00\x00\x00\x01" + b"\x00" + b"localhost\x00")
+    if (answer := receive(sock, 8))[1] != 90:
+        raise Refused(f"SOCKS4 reply {answer[1]}")
+
+
+def _socks5_request(port: int) -> bytes:
+    return b"\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + port.to_bytes(2)
+
+
+def _socks5_reply(sock: socket.socket) -> None:
+    if (answer := receive(sock, 10))[1] != 0:
+        raise Refused(f"SOCKS5 reply {answer[1]}")
+
+
+def _socks5(sock: socket.socket, port: int) -> None:
+    sock.sendall(b"\x05\x01\x00")
+    receive(sock, 2)
+    sock.sendall(_socks5_request(port))
+    _socks5_reply(sock)
+
+
+def _socks5_login(sock: socket.socket, port: int) -> None:
+    sock.sendall(b"\x05\x01\x02")
+    receive(sock, 2)
+    user, password = (text.encode() for text in LOGIN)
+    sock.sendall(b"\x01" + bytes([len(user)]) + user + bytes([len(password)]) + password)
+    receive(sock, 2)
+    sock.sendall(_socks5_request(port))
+    _socks5_reply(sock)
+
+
+SETUP: dict[str, Callable[[socket.socket, int], None]] = {
+    "raw TCP": _no_setup,
+    "CONNECT": _connect,
+    "SOCKS4a": _socks4a,
+    "SOCKS5": _socks5,
+    "SOCKS5, login": _socks5_login,
+}
+"""What a client does on a connection to a proxy to reach another port, by way."""
+
+
+def shout_through(
+    way: str, proxy: int, target: int, line: bytes = b"is a proxy only for HTTP?\n"
+) -> tuple[bytes, float]:
+    """Reach the shouting server by a way, once.
+
+    Parameters
+    ----------
+    way : str
+        A key of `SETUP`.
+    proxy, target : int
+        Ports.
+    line : bytes
+        What is said.
+
+    Returns
+    -------
+    tuple of bytes and float
+        What came back, and the milliseconds from the first byte to the answer.
+    """
+    with socket.create_connection(("127.0.0.1", proxy), timeout=SECONDS) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        SETUP[way](sock, target)
+        sock.sendall(line)
+        answer = receive_until(sock, b"\n")
+        return answer, 1e3 * (time.perf_counter() - began)
+
+
+def shout_impatiently(proxy: int, target: int, line: bytes = b"why wait?\n") -> tuple[bytes, float]:
+    """The same by SOCKS5, but all of it is said at once, before any answer has come."""
+    with socket.create_connection(("127.0.0.1", proxy), timeout=SECONDS) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        sock.sendall(b"\x05\x01\x00" + _socks5_request(target) + line)
+        receive(sock, 2)
+        _socks5_reply(sock)
+        answer = receive_until(sock, b"\n")
+        return answer, 1e3 * (time.perf_counter() - began)

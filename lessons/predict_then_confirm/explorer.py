@@ -1,0 +1,69 @@
+"""Sliders over the simulator: the picture changes in place, and nothing can fail unseen.
+
+The widget holds no logic: it calls `foresee` and `figure_of_balancers`, which are tested over the
+whole range of the sliders, and puts the picture's bytes into an image.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import ipywidgets as widgets
+
+from lessons.kit.display import png
+from lessons.predict_then_confirm.balancers import BALANCERS, answered_in, figure_of_balancers, foresee
+
+USERS = (10, 120, 10)
+SLOWNESS = (1.0, 8.0, 0.5)
+"""From, to, step."""
+
+
+class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
+    """Users, slowness and balancer to choose; tails, p99s and busy replicas to see.
+
+    Parameters
+    ----------
+    users : int
+        Where the slider stands first.
+    slowness : float
+        Likewise: how many times slower replica 3 is.
+    balancers : sequence of str
+        What is compared; a name from a notebook cell is as good as a shipped one.
+
+    Attributes
+    ----------
+    users, slowness, balancer : widgets
+        The two sliders and the list.
+    picture : widgets.Image
+        Its ``value`` is a PNG file.
+    """
+
+    def __init__(self, users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS) -> None:
+        self._balancers = tuple(balancers)
+        wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
+        self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
+        self.slowness = widgets.FloatSlider(
+            slowness, min=SLOWNESS[0], max=SLOWNESS[1], step=SLOWNESS[2], readout_format=".1f",
+            description="replica 3 slower by ×", continuous_update=False, **wide,
+        )  # fmt: skip
+        self.balancer = widgets.Dropdown(options=self._balancers, description="look at", **wide)
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self._said = widgets.Label()
+        super().__init__([self.users, self.slowness, self.balancer, self.picture, self._said])
+        for control in (self.users, self.slowness, self.balancer):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _change: object = None) -> None:
+        started = time.perf_counter()
+        outlooks = foresee(self.users.value, self.slowness.value, self._balancers)
+        self.picture.value = png(figure_of_balancers(outlooks, self.balancer.value))
+        self._said.value = answered_in(outlooks, started)
+
+
+def explore_balancers(
+    users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+) -> BalancerExplorer:
+    """Sliders for the slow server; see `BalancerExplorer`."""
+    return BalancerExplorer(users, slowness, balancers)

@@ -1,0 +1,61 @@
+"""Sliders over repeated runs: load and duration to choose, the spread of the answers to see.
+
+The widget holds no logic: it calls `repeat` and `figure_of_repetition`, which are tested over the
+whole range of the sliders.
+"""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+from lessons.kit.display import png
+from lessons.trust.replications import figure_of_repetition, repeat, said
+
+LOADS = (0.1, 0.95, 0.05)
+SECONDS = (2, 40, 2)
+"""From, to, step."""
+
+
+class RunExplorer(widgets.VBox):  # type: ignore[misc]
+    """Load and length of a run to choose; ten runs' answers to see.
+
+    Parameters
+    ----------
+    load : float
+        Where the slider stands first.
+    seconds : int
+        Likewise: how long each run lasts.
+
+    Attributes
+    ----------
+    load, seconds : widgets
+        The sliders.
+    picture : widgets.Image
+        Its ``value`` is a PNG file.
+    """
+
+    def __init__(self, load: float = 0.8, seconds: int = 12) -> None:
+        wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
+        self.load = widgets.FloatSlider(
+            load, min=LOADS[0], max=LOADS[1], step=LOADS[2], description="load", readout_format=".2f",
+            continuous_update=False, **wide,
+        )  # fmt: skip
+        self.seconds = widgets.IntSlider(
+            seconds, *SECONDS, description="seconds a run", continuous_update=False, **wide
+        )
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self._said = widgets.Label()
+        super().__init__([self.load, self.seconds, self.picture, self._said])
+        for control in (self.load, self.seconds):
+            control.observe(self._redraw, "value")
+        self._redraw()
+
+    def _redraw(self, _change: object = None) -> None:
+        found = repeat(self.load.value, self.seconds.value)
+        self.picture.value = png(figure_of_repetition(found))
+        self._said.value = said(found)
+
+
+def explore_runs(load: float = 0.8, seconds: int = 12) -> RunExplorer:
+    """Sliders for repeated runs of one server; see `RunExplorer`."""
+    return RunExplorer(load, seconds)

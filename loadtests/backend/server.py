@@ -1,0 +1,347 @@
+"""Real backends: every replica of every backend of a scenario, as HTTP servers in one process.
+
+``python -m loadtests.backend.server '{"web": {"replicas": 2, "concurrency": 4}}'`` prints one JSON line
+with the port of each replica and serves until SIGTERM or Ctrl-C. A request says what it wants:
+
+- ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default.
+- ``Proxytwin-Size: 2048``: bytes of the answer's body; 1024 by default.
+
+``GET /-/stats`` on a replica tells what it has done, ``GET /-/fetches`` which objects were fetched
+when since it was last asked; neither takes a slot, nor does a proxy's health check.
+
+With ``--until-eof`` the process takes orders from standard input, lines of JSON, and answers each
+with the same line: ``{"start": 1234.5}`` (on the monotonic clock) begins a run, in which replicas are
+down or slow as ``fail``, ``slow`` and ``slow_during`` say; ``{"start": null}`` ends it.
+
+Threads: the main thread owns the `FaultSchedule`, whose thread closes and opens ports; one thread a
+replica accepts; one thread a connection owns that connection's socket and closes it. They share
+a replica's `Slots`, its `FetchedObjects`, and its own chance, which has a lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from email.utils import formatdate
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loadtests.backend.acceptor import Port
+from loadtests.backend.fault_schedule import FaultSchedule
+from loadtests.backend.fetch_log import FetchedObjects, object_number
+from loadtests.backend.slots import Slots, Totals
+from loadtests.descriptors import allow_many_descriptors
+
+HEALTH_CHECK = "proxytwin-health"
+"""What the proxy's probes call themselves; said here too, so that backends start without the proxy's code."""
+_HEAD_LIMIT = 64 * 1024
+_IDLE_S = 300.0
+_BLOCK = memoryview(b"proxytwin test body, line of 32\n" * 2048)
+
+
+class BadRequest(ValueError):
+    """A request that cannot be read; answered with 400 and the end of the connection."""
+
+
+class Head(NamedTuple):
+    """A request's head: method, target, version, and fields by lower-case name."""
+
+    method: str
+    target: str
+    version: str
+    fields: dict[str, str]
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection goes on afterwards (RFC 9112, section 9.3)."""
+        options = [option.strip() for option in self.fields.get("connection", "").lower().split(",")]
+        if "close" in options:
+            return False
+        return self.version == "HTTP/1.1" or "keep-alive" in options
+
+    def demand(self, backend: str) -> float:
+        """Seconds of work that this request asks of `backend`."""
+        for item in self.fields.get("proxytwin-demand", "").split(";"):
+            name, equals, seconds = item.partition("=")
+            if equals and name.strip() == backend:
+                return max(_number(seconds), 0.0)
+        return 0.0
+
+    def size(self) -> int:
+        """Bytes of body that this request wants back."""
+        return max(int(_number(self.fields.get("proxytwin-size", "1024"))), 0)
+
+
+def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
+    """What a server adds by chance; only then it waits for what that brings in."""
+    if not settings.get("jitter") and not settings.get("hiccup"):
+        return None
+    from scenarios.schema import BackendSettings
+
+    chance = BackendSettings(jitter=settings.get("jitter"), hiccup=settings.get("hiccup"))
+    return chance.own_work(settings["seed"], replica)
+
+
+def _latency(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
+    """What the link between proxy and server takes; see `_own_work`."""
+    if not settings.get("latency"):
+        return None
+    from scenarios.distributions import parse_distribution
+    from scenarios.latency import latency_draws
+
+    return latency_draws(parse_distribution(settings["latency"]), settings["seed"], replica)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadRequest(f"expected a number, not {text!r}")
+    return value
+
+
+class Replica:
+    """One server: a listening socket, its slots, and what its answers say.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend that it belongs to.
+    number : int
+        Which of the backend's replicas it is.
+    settings : dict
+        ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
+        ``cache_control``, and with a ``seed`` ``jitter`` and ``hiccup`` as a scenario has them, and
+        ``latency``, its ``link.backend``; all
+        optional.
+    """
+
+    def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
+        self.backend, self.number = backend, number
+        self.name = f"{backend}/{number}"
+        slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
+        slow_later = {int(key) for key in settings.get("slow_during") or {}}
+        self._concurrency = int(settings.get("concurrency", 1))
+        self.slots = Slots(self._concurrency, 1.0 if number in slow_later else slow.get(number, 1.0))
+        self._before = Totals()
+        self.fetched = FetchedObjects()
+        self._chance = threading.Lock()
+        self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
+        fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
+        if settings.get("cache_control"):
+            fields.append(f"Cache-Control: {settings['cache_control']}")
+        self._fields = "\r\n".join(fields)
+        self._accepting = Port(self.name, self._serve)
+        self.port = self._accepting.number
+
+    def come_up(self) -> None:
+        """Accept connections from now on."""
+        self._accepting.open()
+
+    def go_down(self) -> None:
+        """Lose all work, and refuse connections. What was not answered does not count as done."""
+        lost, self.slots = self.slots, Slots(self._concurrency, self.slots.slow)
+        self._before = self._before.plus(lost.totals())
+        self._accepting.close()
+
+    def work_slowly(self, factor: float) -> None:
+        """Work that begins from now on takes so many times longer."""
+        self.slots.slow = factor
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(_IDLE_S)
+        with connection.makefile("rb") as reader, contextlib.suppress(OSError):
+            try:
+                while (head := _read_head(reader)) is not None:
+                    _discard_body(head, reader, connection)
+                    self._answer(head, connection)
+                    if not head.keep_alive:
+                        return
+            except BadRequest as problem:
+                text = f"{problem}\n".encode()
+                connection.sendall(self._head(400, len(text), keep_alive=False) + text)
+
+    def _answer(self, head: Head, connection: socket.socket) -> None:
+        if head.target.startswith("/-/"):
+            told = self.fetched.take(time.monotonic()) if head.target == "/-/fetches" else self.stats()
+            body = json.dumps(told).encode() + b"\n"
+            connection.sendall(self._head(200, len(body), keep_alive=head.keep_alive) + body)
+            return
+        if head.fields.get("user-agent") == HEALTH_CHECK:
+            connection.sendall(self._head(200, 0, keep_alive=head.keep_alive))
+            return
+        demand, size = head.demand(self.backend), head.size()
+        self._be_under_way()
+        fetch = self.fetched.begin(object_number(head.target), time.monotonic())
+        if self._own_work is not None:
+            with self._chance:
+                demand += self._own_work()
+        self.slots.work(demand)
+        self.fetched.end(fetch, time.monotonic())
+        self._be_under_way()
+        _send(
+            connection,
+            self._head(200, size, keep_alive=head.keep_alive),
+            0 if head.method == "HEAD" else size,
+        )
+
+    def _be_under_way(self) -> None:
+        """Let a message take the time that the link from or to the proxy would."""
+        if self._latency is not None:
+            with self._chance:
+                seconds = self._latency()
+            time.sleep(seconds)
+
+    def _head(self, status: int, size: int, *, keep_alive: bool) -> bytes:
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"Date: {formatdate(usegmt=True)}",
+            self._fields,
+            f"Content-Length: {size}",
+        ]
+        if not keep_alive:
+            lines.append("Connection: close")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def stats(self) -> dict[str, float | str]:
+        """The totals of this replica, and the CPU seconds of the whole process."""
+        totals = self._before.plus(self.slots.totals())
+        return {"upstream": self.name, **vars(totals), "cpu_seconds": time.process_time()}
+
+
+def _send(connection: socket.socket, head: bytes, size: int) -> None:
+    """Send a head and `size` bytes of body, in few packets and without building the body."""
+    first = min(size, len(_BLOCK))
+    sent = connection.sendmsg([head, _BLOCK[:first]])
+    if sent < len(head):
+        connection.sendall(head[sent:])
+        sent = len(head)
+    left = size - (sent - len(head))
+    while left:
+        block = _BLOCK[: min(left, len(_BLOCK))]
+        connection.sendall(block)
+        left -= len(block)
+
+
+def _read_head(reader: Any) -> Head | None:
+    """The next request's head; None at the end of the connection."""
+    request_line = reader.readline(_HEAD_LIMIT)
+    while request_line == b"\r\n":  # RFC 9112, section 2.2: an empty line before a request is ignored
+        request_line = reader.readline(_HEAD_LIMIT)
+    if not request_line:
+        return None
+    parts = request_line.decode("latin-1").split()
+    if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
+        raise BadRequest("expected a request line such as 'GET / HTTP/1.1'")
+    return Head(parts[0], parts[1], parts[2], dict(_fields(reader)))
+
+
+def _fields(reader: Any) -> Iterator[tuple[str, str]]:
+    """Field lines up to the empty line; the same for a head and for a chunked body's trailer."""
+    left = _HEAD_LIMIT
+    while (line := reader.readline(left)) not in (b"\r\n", b"\n"):
+        left -= len(line)
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon or left <= 0:
+            raise BadRequest("expected field lines and an empty line, within 64 KiB")
+        yield name.strip().lower(), value.strip()
+
+
+def _discard_body(head: Head, reader: Any, connection: socket.socket) -> None:
+    """Read and forget a request's body (RFC 9112, section 6)."""
+    if head.fields.get("expect", "").lower() == "100-continue":
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if "chunked" in head.fields.get("transfer-encoding", "").lower():
+        while size := _chunk_size(reader.readline(1024)):
+            _skip(reader, size)
+            reader.readline(2)
+        for _ in _fields(reader):
+            pass
+        return
+    length = head.fields.get("content-length", "0")
+    if not length.isdecimal():
+        raise BadRequest(f"expected a Content-Length, not {length!r}")
+    _skip(reader, int(length))
+
+
+def _chunk_size(line: bytes) -> int:
+    try:
+        return int(line.split(b";")[0], 16)
+    except ValueError:
+        raise BadRequest("expected the size of a chunk") from None
+
+
+def _skip(reader: Any, size: int) -> None:
+    while size:
+        block = reader.read(min(size, 65536))
+        if not block:
+            raise BadRequest("the body ended early")
+        size -= len(block)
+
+
+def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
+    """Open and start every replica of `spec`, which holds settings by backend name."""
+    replicas = [
+        Replica(backend, number, settings)
+        for backend, settings in spec.items()
+        for number in range(int(settings.get("replicas", 1)))
+    ]
+    for replica in replicas:
+        replica.come_up()
+    return replicas
+
+
+def _sharpen_timers() -> None:
+    """Wake sleeping threads when asked, not up to 50 µs later, and hand the interpreter over soon."""
+    sys.setswitchinterval(0.0005)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serve until SIGTERM, Ctrl-C, or with ``--until-eof`` the end of standard input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtests.backend.server", description="Real test backends."
+    )
+    parser.add_argument("spec", type=json.loads, help="JSON: settings by backend name")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _sharpen_timers()
+    allow_many_descriptors()
+    with contextlib.suppress(KeyboardInterrupt):
+        replicas = start_replicas(options.spec)
+        ready = {"pid": os.getpid(), "ports": {replica.name: replica.port for replica in replicas}}
+        print(json.dumps(ready), flush=True)
+        if options.until_eof:
+            _obey(FaultSchedule(options.spec, replicas))
+        else:
+            threading.Event().wait()
+
+
+def _obey(schedule: FaultSchedule) -> None:
+    """Carry out orders from standard input, to its end."""
+    for line in sys.stdin:
+        start = json.loads(line)["start"]
+        if start is None:
+            schedule.end()
+        else:
+            schedule.begin(float(start))
+        print(line, end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()

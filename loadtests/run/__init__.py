@@ -1,0 +1,13 @@
+"""A real run from start to end: its child processes, their files, and whether the run counts.
+
+Read in this order:
+
+- `measure`: `Stage` runs a scenario and returns a `Measurement`.
+- `processes`: a child process that ends when its parent does.
+- `proxies`: the proxies of a chain, each a child.
+- `proxy_child`: the program of such a child; `proxy_files`: the files that it reads.
+- `run_folder`: the temporary folder of a stage.
+- `validity`: the rules that make a run void.
+
+A `Stage` owns its children and its folder, and gives them back in `close`. It belongs to one thread.
+"""

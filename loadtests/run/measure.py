@@ -1,0 +1,342 @@
+"""Real runs: backends, a proxy and Locust as processes of their own, and what they saw."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from loadtests.run.processes import Child, LoadTestError
+from loadtests.run.proxies import READY_S, Proxies
+from loadtests.run.run_folder import RunFolder
+from loadtests.run.validity import reasons_void
+from policies.http_cache.directives import parse_cache_control
+from scenarios.fetches import Fetches
+from scenarios.records import Records
+from scenarios.schema import Scenario, check_real
+from scenarios.workload import Workload
+
+Progress = Callable[[float, float], None]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LOCUSTFILE = _ROOT / "loadtests" / "users" / "locustfile.py"
+_GRACE_S = 10.0
+"""How long answers are waited for after the last request."""
+_TICK_S = 0.15
+_BACKEND_KEYS = {"replicas", "concurrency", "slow", "slow_during", "fail", "cache_control"}
+_SUMMED = ("requests", "busy_seconds", "demand_seconds", "late_seconds")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One real run.
+
+    Attributes
+    ----------
+    records : Records
+        Every request.
+    void : list of str
+        Why the run must not be compared with anything, a sentence each; empty if it is valid.
+    generator : dict
+        ``planned`` and ``sent`` requests, ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
+        ``lag_max_ms`` by which they were sent late, ``cpu_seconds``, and ``cpu_share`` of one core.
+    proxy : dict
+        ``cpu_seconds`` of its process during the run, and ``requests`` that clients sent it; of the
+        first one, if there are several in a row.
+    backends : dict
+        Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and
+        ``late_seconds`` (see `loadtests.backend.slots.Totals`), ``cpu_seconds`` of their process,
+        and the same sums of each one in ``replicas``, by name.
+    behind_cpu_seconds : list of float
+        Of the processes of the second proxy in a row, of the third, and so on.
+    """
+
+    records: Records
+    void: list[str]
+    generator: dict[str, float]
+    proxy: dict[str, float]
+    backends: dict[str, Any]
+    behind_cpu_seconds: list[float] = field(default_factory=list)
+
+
+class Stage:
+    """Where real runs happen. A context manager: at its end, no process is left.
+
+    Locust and the backends are kept from one run to the next, the latter as long as the scenarios
+    ask for the same ones; every run has fresh proxies.
+
+    Examples
+    --------
+    >>> with Stage() as stage:  # doctest: +SKIP
+    ...     stage.measure(load_scenario("slow-server").scenario).records.summary((2.0, 12.0))
+    """
+
+    def __init__(self) -> None:
+        self._run_folder = RunFolder()
+        self._folder = self._run_folder.path
+        self._environment = _environment()
+        self._generator: Child | None = None
+        self._generator_ready = False
+        self._backends: Child | None = None
+        self._spec = ""
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Stage:
+        try:
+            self._start_generator()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def measure(self, scenario: Scenario, progress: Progress | None = None) -> Measurement:
+        """Run a scenario once, as it stands; its variants are the caller's concern.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            What to run.
+        progress : callable, optional
+            Called several times a second with the seconds of the run that have passed, and all.
+
+        Raises
+        ------
+        LoadTestError
+            If a process cannot be started, or Locust or the backends end early.
+        BadInput
+            If a trace cannot be read, or the scenario asks for what only the simulator models.
+        """
+        check_real(scenario, "scenario")
+        scenario = _portable(scenario)
+        workload = Workload(scenario)
+        try:
+            return self._measure(scenario, workload, progress or _unseen)
+        except BaseException:
+            self._stop_children()
+            raise
+
+    def _measure(self, scenario: Scenario, workload: Workload, progress: Progress) -> Measurement:
+        generator = self._start_generator()
+        ports = self._ports_of(scenario)
+        with Proxies(scenario, ports, self._folder, self._environment) as proxies:
+            if not self._generator_ready:
+                generator.expect(READY_S)
+                self._generator_ready = True
+            before = _told(ports, "stats")
+            if scenario.caching:
+                _told(ports, "fetches")  # what was before this run
+            records_file = self._order(generator, scenario, proxies)
+            started = generator.expect(READY_S)["moment"]
+            self._order_backends(started)
+            health, cpus, ending = _follow(generator, proxies, started, scenario.duration, progress)
+            self._order_backends(None)
+            after = _told(ports, "stats")
+        records = Records.load(records_file)
+        if scenario.caching:
+            records = replace(records, fetches=_fetches(ports, started))
+        replicas = {
+            name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
+            for name in ports
+        }
+        void = reasons_void(
+            records,
+            workload,
+            scenario.duration,
+            health,
+            replicas,
+            refetching=_refetches(scenario),
+            failing=_fails(scenario),
+            cutting=bool(_injected(scenario) & {"reset", "half"}),
+        )
+        if ending:
+            void.insert(0, ending)
+        if (records.status == 0).any():
+            self._stop_backends()  # they may still work on what nobody waits for
+        sums: dict[str, Any] = {key: sum(done[key] for done in replicas.values()) for key in _SUMMED}
+        cpu = max((done.pop("cpu_seconds") for done in replicas.values()), default=0.0)
+        return Measurement(
+            records,
+            void,
+            health,
+            {"cpu_seconds": cpus[0], "requests": len(records)},
+            {**sums, "cpu_seconds": cpu, "replicas": replicas},
+            cpus[1:],
+        )
+
+    def _start_generator(self) -> Child:
+        """Locust, started if it does not run; it loads while the others start."""
+        if self._generator is None or not self._generator.alive:
+            if self._generator is not None:
+                self._generator.stop()
+            options = ["--headless", "--staged", "--only-summary", "--skip-log-setup"]
+            command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), *options]
+            self._generator = Child("Locust", command, self._environment, self._folder)
+            self._generator_ready = False
+        return self._generator
+
+    def _ports_of(self, scenario: Scenario) -> dict[str, int]:
+        """Ports of the scenario's replicas, in its order; starts the backends if they are others.
+
+        Those with a chance of their own are started for every run, so that it begins anew, as in the
+        simulator.
+        """
+        settings = {
+            name: backend.model_dump(include=_BACKEND_KEYS) for name, backend in scenario.backend.items()
+        }
+        by_chance = False
+        for name, backend in scenario.backend.items():
+            latency = scenario.link.backend
+            if backend.jitter or backend.hiccup or latency:
+                by_chance = True
+                settings[name] |= {
+                    "jitter": backend.jitter and str(backend.jitter),
+                    "hiccup": backend.hiccup and backend.hiccup.model_dump(),
+                    "latency": latency and str(latency),
+                    "seed": scenario.seed,
+                }
+        spec = json.dumps(settings)
+        if self._backends is None or not self._backends.alive or self._spec != spec or by_chance:
+            self._stop_backends()
+            command = [sys.executable, "-m", "loadtests.backend.server", spec, "--until-eof"]
+            self._backends = Child("the backends", command, self._environment)
+            self._ports = self._backends.expect(READY_S)["ports"]
+            self._spec = spec
+        return self._ports
+
+    def _order(self, generator: Child, scenario: Scenario, proxies: Proxies) -> Path:
+        """Tell Locust what to run; returns where the records will be."""
+        plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
+        plan.write_bytes(pickle.dumps(scenario))
+        records.unlink(missing_ok=True)
+        where = {"host": proxies.url, "target": proxies.target}
+        generator.send({"scenario": str(plan), "records": str(records), "grace": _GRACE_S, **where})
+        return records
+
+    def _order_backends(self, start: float | None) -> None:
+        """Tell the backends when a run begins, for what happens to them in it; None: it is over."""
+        assert self._backends is not None
+        self._backends.send({"start": start})
+        self._backends.expect(READY_S)
+
+    def _stop_backends(self) -> None:
+        if self._backends is not None:
+            self._backends.stop()
+            self._backends = None
+
+    def _stop_children(self) -> None:
+        try:
+            self._stop_backends()
+        finally:
+            if self._generator is not None:
+                self._generator.stop()
+                self._generator = None
+
+    def close(self) -> None:
+        """Stop all processes and remove the temporary files."""
+        try:
+            self._stop_children()
+        finally:
+            self._run_folder.close()
+
+
+def _unseen(_done: float, _total: float) -> None:
+    """Progress that nobody wants to see."""
+
+
+def _follow(
+    generator: Child, proxies: Proxies, started: float, duration: float, progress: Progress
+) -> tuple[dict[str, float], list[float], str]:
+    """Wait for the end of a run; returns the generator's health, the proxies' CPU, and an early end."""
+    before = used = proxies.cpu_seconds()
+    limit = started + duration + 2 * _GRACE_S
+    ending = ""
+    while True:
+        progress(min(max(time.monotonic() - started, 0.0), duration), duration)
+        message = generator.receive(_TICK_S)
+        if not ending and (gone := proxies.ended()):
+            ending = f"{gone} during the run"
+            generator.send({"stop": True})
+        used = list(map(max, used, proxies.cpu_seconds()))
+        if message is not None:
+            break
+        if time.monotonic() > limit:
+            raise generator.failure(f"still ran {2 * _GRACE_S:g} s after the end of the run")
+    progress(duration, duration)
+    del message["event"]
+    return message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
+
+
+def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
+    """What every replica tells: its ``stats`` so far, or its ``fetches`` since it was last asked."""
+    told = {}
+    for name, port in ports.items():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_GRACE_S)
+        with contextlib.closing(connection):
+            try:
+                connection.request("GET", f"/-/{about}")
+                told[name] = json.load(connection.getresponse())
+            except OSError as problem:
+                raise LoadTestError(f"cannot read the {about} of {name}: {problem}") from None
+    return told
+
+
+def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
+    """What has reached the replicas, in seconds since the run `started`."""
+    told = _told(ports, "fetches").values()
+    return Fetches.from_rows(
+        (number, begin - started, end - started) for rows in told for number, begin, end in rows
+    )
+
+
+def _refetches(scenario: Scenario) -> bool:
+    """Whether stale answers make the proxy ask for itself."""
+    said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
+    return scenario.caching and any("stale-while-revalidate" in directives for directives in said)
+
+
+def _fails(scenario: Scenario) -> bool:
+    """Whether requests may be refused, lost or sent again, because the scenario is about that."""
+    services = [service for proxy in scenario.chain for service in proxy.service.values()]
+    guards = ("retry", "hedge", "breaker", "queue", "rate")
+    return (
+        any(backend.fail for backend in scenario.backend.values())
+        or any(getattr(service, key) is not None for service in services for key in guards)
+        or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
+        or bool(_injected(scenario))
+    )
+
+
+def _injected(scenario: Scenario) -> set[str]:
+    """The kinds of faults that routes inject."""
+    routes = [route for proxy in scenario.chain for route in proxy.route]
+    return {fault.kind for route in routes for fault in route.fault}
+
+
+def _portable(scenario: Scenario) -> Scenario:
+    """The scenario with a trace that is found from any working directory."""
+    trace = scenario.workload.trace
+    if trace is None:
+        return scenario
+    workload = scenario.workload.model_copy(update={"trace": str(Path(trace).resolve())})
+    return scenario.model_copy(update={"workload": workload})
+
+
+def _environment() -> dict[str, str]:
+    """Variables for children: they find our packages, and Locust no settings of other load tests."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
+    paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

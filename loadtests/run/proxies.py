@@ -1,0 +1,87 @@
+"""The real proxies of a run, one process each, started from the backends towards the clients."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from loadtests.run.processes import Child
+from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
+from scenarios.schema import Scenario
+
+READY_S = 30.0
+"""How long a process may take to start."""
+
+
+class Proxies:
+    """A scenario's proxies in a row. A context manager: at its end, no process is left.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    ports : mapping of str to int
+        Of the backends' replicas, by name.
+    folder : path
+        For their files.
+    environment : mapping
+        Their environment variables.
+
+    Attributes
+    ----------
+    url : str
+        Of the one that the clients ask.
+    target : str
+        Host and port that clients tell a forward proxy to ask: the second one's; else empty.
+    """
+
+    def __init__(
+        self, scenario: Scenario, ports: Mapping[str, int], folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._scenario, self._folder, self._environment = scenario, folder, environment
+        self._ports = dict(ports)
+        self._children: list[Child] = []
+        self._stack = ExitStack()
+        self.url = self.target = ""
+
+    def __enter__(self) -> Proxies:
+        classes = self._folder / "classes.pickle"
+        write_classes(classes)
+        try:
+            for number in reversed(range(len(self._scenario.chain))):
+                self._start(number, classes)
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self, number: int, classes: Path) -> None:
+        """Start one proxy; what it asks runs already, and its port is known."""
+        settings, name = self._scenario.chain[number], self._scenario.proxies[number]
+        file = self._folder / f"{name}.toml"
+        write_settings(with_addresses(settings, self._ports), file)
+        command = [sys.executable, "-m", "loadtests.run.proxy_child", str(classes), str(file)]
+        options = ["--seed", str(self._scenario.hop(number).seed), "--until-eof"]
+        said = "the proxy" if len(self._scenario.chain) == 1 else name
+        child = self._stack.enter_context(Child(said, command + options, self._environment))
+        self._children.insert(0, child)
+        ready = child.expect(READY_S)
+        self.url, self._ports[name] = ready["url"], ready["port"]
+        if number == 0 and not settings.route:
+            self.target = f"127.0.0.1:{self._ports[self._scenario.proxies[1]]}"
+
+    def cpu_seconds(self) -> list[float]:
+        """CPU time that each has used, the clients' first; 0 of one that has ended."""
+        return [child.cpu_seconds() for child in self._children]
+
+    def ended(self) -> str:
+        """Which one ended, and how; empty if all run."""
+        gone = next((child for child in self._children if not child.alive), None)
+        return "" if gone is None else str(gone.failure("ended")).splitlines()[0].rstrip(":")

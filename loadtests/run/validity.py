@@ -1,0 +1,144 @@
+"""When a real run does not count: each rule yields one sentence, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from scenarios.records import NO_UPSTREAM, Records
+from scenarios.workload import Workload
+
+CPU_SHARE_LIMIT = 0.5
+"""Share of one core, beyond which a generator's own queueing shows in response times."""
+LAG_LIMIT_MS = 2.0
+LATE_LIMIT_MS = 1.0
+
+
+def reasons_void(
+    records: Records,
+    workload: Workload,
+    duration: float,
+    generator: Mapping[str, float],
+    replicas: Mapping[str, Mapping[str, float]],
+    *,
+    refetching: bool = False,
+    failing: bool = False,
+    cutting: bool = False,
+) -> list[str]:
+    """Why a run must not be compared with anything; empty if it is valid.
+
+    Parameters
+    ----------
+    records : Records
+        What the clients saw.
+    workload : Workload
+        What they should have sent, for `duration` seconds.
+    generator : mapping
+        See `loadtests.users.replay.Replay.health`.
+    replicas : mapping of str to mapping
+        By replica, what it did during the run: ``requests`` and ``late_seconds``.
+    refetching : bool
+        Whether the proxy also asks for itself, behind stale answers: backends then work on more than
+        clients see, though never on more than one request for each answer from the store.
+    failing : bool
+        Whether the scenario is about requests that are refused, lost or sent again: errors of the
+        proxy are then a result, and backends may work on more than clients see, never on less.
+    cutting : bool
+        Whether it also cuts answers off, or resets connections instead of answering.
+    """
+    return [
+        *_generator_too_busy(generator),
+        *_sent_other_than_planned(records, workload, duration, generator),
+        *_backends_disagree(records, replicas, refetching, failing),
+        *_backends_late(replicas),
+        *_errors(records, failing, cutting),
+    ]
+
+
+def _generator_too_busy(generator: Mapping[str, float]) -> Iterator[str]:
+    if generator["cpu_share"] > CPU_SHARE_LIMIT:
+        yield (
+            f"the load generator used {generator['cpu_share']:.0%} of its core, "
+            f"more than {CPU_SHARE_LIMIT:.0%}"
+        )
+    if generator["lag_p99_ms"] > LAG_LIMIT_MS:
+        yield (
+            f"the load generator sent 1 % of the requests at least {generator['lag_p99_ms']:.1f} ms late, "
+            f"more than {LAG_LIMIT_MS:g} ms"
+        )
+
+
+def _sent_other_than_planned(
+    records: Records, workload: Workload, duration: float, generator: Mapping[str, float]
+) -> Iterator[str]:
+    planned = generator["planned"] if workload.closed else _arrivals(workload, duration)
+    if len(records) != planned:
+        yield f"{planned:.0f} requests were planned, but {len(records)} were sent"
+    silent = _users_with_time(workload, duration) - len(np.unique(records.user)) if workload.closed else 0
+    if silent > 0:
+        yield f"{silent} of {workload.streams} users sent no request"
+    order = np.lexsort((records.seq, records.user))
+    users, seqs = records.user[order], records.seq[order]
+    starts = np.flatnonzero(np.diff(users, prepend=-1))
+    expected = np.arange(len(users)) - np.repeat(starts, np.diff(starts, append=len(users)))
+    wrong = np.unique(users[seqs != expected])
+    if len(wrong):
+        yield f"requests were left out or repeated in {len(wrong)} of {workload.streams} streams"
+
+
+def _arrivals(workload: Workload, duration: float) -> int:
+    count, due = 0, 0.0
+    for parts in workload.wholes(0):
+        due += parts[0].pause
+        if due >= duration:
+            break
+        count += len(parts)
+    return count
+
+
+def _users_with_time(workload: Workload, duration: float) -> int:
+    """Users whose first request is due before the end."""
+    firsts = (next(workload.stream(user), None) for user in range(workload.streams))
+    return sum(first is not None and first.pause < duration for first in firsts)
+
+
+def _backends_disagree(
+    records: Records, replicas: Mapping[str, Mapping[str, float]], refetching: bool, failing: bool
+) -> Iterator[str]:
+    reached = records.upstream[records.upstream != NO_UPSTREAM]
+    answered = np.bincount(reached, minlength=len(records.upstreams))
+    for name, seen in zip(records.upstreams, answered.tolist(), strict=True):
+        worked = replicas[name]["requests"]
+        if worked < seen or (worked > seen and not (refetching or failing)):
+            yield (
+                f"{name} worked on {worked:.0f} requests, but clients saw {seen} responses from it: "
+                "requests were repeated, lost, or answered by another server"
+            )
+    unseen = sum(done["requests"] for done in replicas.values()) - len(reached)
+    from_store = int(np.count_nonzero(records.hit))
+    if refetching and not failing and unseen > from_store:
+        yield (
+            f"backends got {unseen:.0f} requests whose responses no client saw, but only {from_store} "
+            "responses came from the store"
+        )
+
+
+def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    for name, done in replicas.items():
+        late_ms = done["late_seconds"] / max(done["requests"], 1) * 1e3
+        if late_ms > LATE_LIMIT_MS:
+            yield (
+                f"{name} was {late_ms:.1f} ms late on average, more than {LATE_LIMIT_MS:g} ms: "
+                "the machine is too busy"
+            )
+
+
+def _errors(records: Records, failing: bool, cutting: bool) -> Iterator[str]:
+    unanswered = int(np.count_nonzero(records.status == 0))
+    if unanswered and not cutting:
+        yield f"{unanswered} of {len(records)} requests got no complete response"
+    own = records.status[(records.status >= 400) & (records.upstream == NO_UPSTREAM)]
+    if len(own) and not failing:
+        most = np.bincount(own).argmax()
+        yield f"{len(own)} of {len(records)} requests got an error from the proxy itself, mostly {most}"

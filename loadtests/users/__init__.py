@@ -1,0 +1,14 @@
+"""The clients of a real run: Locust's process, which replays a scenario and times every response.
+
+Read in this order:
+
+- `locustfile`: the file that Locust loads; its options.
+- `locust_adapter`: connects a replay with Locust's users, its page, and the parent's jobs.
+- `replay`: sends a scenario's requests at their moments, with closed or open load.
+- `connection`: one kept-alive HTTP connection, timed close to its socket.
+- `timer`: wakes greenlets on time; gevent alone rounds up to whole milliseconds.
+- `cache_status`: tells from a response which proxy's cache answered.
+
+Everything runs in greenlets of one thread. They share one `Replay`, which owns the timer and all
+connections.
+"""

@@ -1,0 +1,62 @@
+"""Whose cache answered: what Cache-Status says of a chain of proxies."""
+
+from __future__ import annotations
+
+import re
+
+from policies.reverse.routing import RequestAttributes, Routes
+from policies.settings import Route
+from scenarios.schema import Scenario
+from scenarios.workload import client_address
+
+_HIT = re.compile(r"\s*proxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
+"""A hit, or an answer that another request fetched meanwhile."""
+
+
+class CacheStatusReader:
+    """Reads the Cache-Status of answers that came through a scenario's proxies.
+
+    Every cache on the way adds what it did behind what it was told (RFC 9211, section 2), so the
+    last entry is that of the cache next to the client. A proxy that does not look an object up
+    adds nothing.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        hops = [scenario.hop(number).proxy for number in range(len(scenario.chain))]
+        self._hops: list[tuple[Routes, tuple[Route, ...]]] = [(Routes(hop.route), hop.route) for hop in hops]
+        self._lookups: dict[tuple[int, str], list[int]] = {}
+
+    def place(self, number: int, client: str, cache_status: str) -> int:
+        """Which proxy's cache answered, see `scenarios.Records`.
+
+        Parameters
+        ----------
+        number : int
+            Of the object.
+        client : str
+            Address of who asked.
+        cache_status : str
+            The answer's field.
+        """
+        if not cache_status:
+            return 0
+        if (number, client) not in self._lookups:
+            self._lookups[number, client] = self._places(number, client)
+        said = reversed(cache_status.split(","))
+        entries = zip(self._lookups[number, client], said, strict=False)
+        return next((place for place, entry in entries if _HIT.match(entry)), 0)
+
+    def _places(self, number: int, client: str) -> list[int]:
+        """The proxies that look for an object, from the clients' side, counted from 1."""
+        places = []
+        for place, (routes, rules) in enumerate(self._hops, 1):
+            source = client if place == 1 else client_address(0)
+            asked = RequestAttributes("127.0.0.1", f"/objects/{number}", "GET", source, lambda _name: None)
+            route = routes.match(asked)
+            if route is not None and rules[route].cache is not None:
+                places.append(place)
+        return places

@@ -1,0 +1,202 @@
+"""Locust's side of a load test: its users take part in a `Replay`, its page shows every request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import pickle
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+import locust.stats
+from gevent.event import Event
+from gevent.fileobject import FileObjectPosix
+from locust import User, task
+from locust.env import Environment
+from locust.exception import StopUser
+from locust.runners import LocalRunner
+
+from loadtests.users.connection import Exchange, host_and_port
+from loadtests.users.replay import Replay
+from policies.bad_input import BadInput
+from scenarios.loading import load_scenario
+from scenarios.schema import Scenario
+
+_GRACE_S = 10.0
+"""How long answers are waited for at the end of a run that is started by hand."""
+
+_log = logging.getLogger(__name__)
+
+
+class ScenarioUser(User):
+    """A user that replays its stream of the scenario's requests once, and is done."""
+
+    load_test: ClassVar[LoadTest]
+
+    @task
+    def replay(self) -> None:
+        """The whole of this user's life."""
+        self.load_test.take_part()
+        raise StopUser
+
+
+def three_digits(milliseconds: float) -> float:
+    """Round a response time for Locust's statistics: to 0.1 ms below 100 ms, to 3 digits above.
+
+    Locust itself keeps 1 ms below 100 ms and 2 digits above, too coarse to compare with a model.
+    """
+    digits = 1 if milliseconds < 100 else 2 - math.floor(math.log10(milliseconds))
+    return round(milliseconds, digits)
+
+
+class LoadTest:
+    """One run after another in one Locust process.
+
+    Parameters
+    ----------
+    environment : Environment
+        Locust's.
+    staged : bool
+        Whether jobs come from another process as lines of JSON on standard input, see
+        `loadtests.run.measure`, or one job from the command line or from Locust's page.
+    """
+
+    def __init__(self, environment: Environment, *, staged: bool) -> None:
+        self.environment = environment
+        self.staged = staged
+        self.job: dict[str, Any] = {}
+        self.replay: Replay | None = None
+        self._idle = Event()
+        environment.events.test_start.add_listener(self._prepare)
+        environment.events.spawning_complete.add_listener(self._spawned)
+
+    def take_part(self) -> None:
+        """Replay the stream of the calling user."""
+        if self.replay is not None:
+            self.replay.take_part()
+
+    def serve(self) -> None:
+        """Do the jobs that come on standard input, one at a time, and quit when it ends."""
+        self._idle.wait()
+        try:
+            self._do_jobs()
+        except BrokenPipeError:  # the parent died before Locust had loaded
+            pass
+        finally:
+            self.environment.runner.quit()
+
+    def _do_jobs(self) -> None:
+        lines = FileObjectPosix(sys.stdin.fileno(), "rb", closefd=False)
+        self._tell(event="ready")
+        for line in lines:
+            job = json.loads(line)
+            if "stop" in job:
+                if self.replay is not None:
+                    self.replay.stop()
+                continue
+            self.job = job
+            scenario = pickle.loads(Path(job["scenario"]).read_bytes())
+            replay = self._set_up(scenario, job["host"], job["grace"], job["target"])
+            self.environment.runner.start(replay.users, spawn_rate=replay.users)
+
+    def _prepare(self, **_: Any) -> None:
+        """Locust starts a run: by hand, its options say which."""
+        if self.staged:
+            return
+        try:
+            scenario = scenario_of(self.environment.parsed_options)
+            self._set_up(scenario, self.environment.host or "", _GRACE_S)
+        except BadInput as problem:
+            _log.error("%s", problem)
+            self.replay = None
+
+    def _set_up(self, scenario: Scenario, host: str, grace: float, target: str = "") -> Replay:
+        name, port = host_and_port(host)
+        self.replay = replay = Replay(
+            scenario,
+            name,
+            port,
+            target=target,
+            grace=grace,
+            on_exchange=self._show,
+            on_start=lambda moment: self._tell(event="started", moment=moment),
+            on_end=lambda: gevent.spawn(self._ended, replay),
+        )
+        return replay
+
+    def _spawned(self, user_count: int, **_: Any) -> None:
+        """Locust has made all users; at its start it makes none, and jobs may come from then on."""
+        self._idle.set()
+        if self.replay is None:
+            if not self.staged:
+                gevent.spawn(self.environment.runner.stop)
+        elif user_count:
+            self.replay.all_spawned(user_count)
+
+    def _show(self, exchange: Exchange) -> None:
+        """Count a request in Locust's statistics."""
+        problem = exchange.problem
+        if problem is None and exchange.status >= 400:
+            problem = ConnectionError(f"status {exchange.status}")
+        self.environment.events.request.fire(
+            request_type="GET",
+            name="/objects/[number]",
+            response_time=(exchange.done - exchange.sent) * 1e3,
+            response_length=exchange.size,
+            exception=problem,
+            context={},
+        )
+
+    def _ended(self, replay: Replay) -> None:
+        self.replay = None
+        records = self.job.get("records") or getattr(self.environment.parsed_options, "records", None)
+        if records:
+            replay.records().save(Path(records))
+        if self.staged:
+            self.environment.runner.stop()
+            self._tell(event="ended", **replay.health())
+        elif self.environment.web_ui is not None:
+            self.environment.runner.stop()
+        else:
+            self.environment.runner.quit()
+
+    def _tell(self, **message: Any) -> None:
+        if self.staged:
+            print(json.dumps(message), flush=True)
+
+
+def scenario_of(options: Namespace) -> Scenario:
+    """The scenario that the command line or Locust's page names; raises `BadInput`."""
+    return load_scenario(options.scenario, options.set or ()).scenario
+
+
+def set_up(environment: Environment) -> None:
+    """Make Locust ready for `ScenarioUser`, once its options are known; exits on bad ones."""
+    options = environment.parsed_options
+    locust.stats.bucket_response_time = three_digits
+    ScenarioUser.load_test = load_test = LoadTest(environment, staged=options.staged)
+    if not isinstance(environment.runner, LocalRunner):
+        _stop("--processes, --master, --worker: not supported; one process must send all requests")
+    if options.staged:
+        options.num_users = 0
+        gevent.spawn(load_test.serve)
+        return
+    try:
+        scenario = scenario_of(options)
+        if options.headless:
+            host_and_port(options.host or "")
+    except BadInput as problem:
+        _stop(str(problem))
+    if options.num_users is None:
+        options.num_users = scenario.workload.users or 1
+    if options.spawn_rate is None:
+        options.spawn_rate = min(options.num_users, 100)
+
+
+def _stop(problem: str) -> None:
+    print(problem, file=sys.stderr)
+    raise SystemExit(2)

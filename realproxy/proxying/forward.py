@@ -1,0 +1,88 @@
+"""The forward side: the rules a request must pass, the target it names, and tunnels."""
+
+from __future__ import annotations
+
+import time
+
+from realproxy.downstream.connection import State
+from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
+from realproxy.proxying.context import Outcome, RequestContext
+from realproxy.proxying.forward_access import ForwardAccess, target_host
+from realproxy.proxying.snapshot import CacheScope
+from realproxy.upstream.parent_proxy import check_credentials_accepted
+from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.target import FixedTarget
+
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def check_tunnels(request: RequestContext) -> None:
+    """Refuse CONNECT where tunnels are off; raises `LocalReply` 405."""
+    access = request.access
+    if request.record.side == "tunnel" and (access is None or "connect" not in access.settings.protocols):
+        raise LocalReply(405, Termination.REFUSED, "no tunnels here")
+
+
+def authenticate(request: RequestContext) -> None:
+    """Find out the user; raises `LocalReply` 407."""
+    request.record.user = _access(request).authorise(request.head)
+
+
+def check_permitted(request: RequestContext) -> None:
+    """Refuse the ports and names that the settings forbid; raises `LocalReply`."""
+    head, access = request.head, _access(request)
+    if request.record.side == "tunnel":
+        if head.framing:
+            raise LocalReply(400, Termination.CLIENT_BAD, "CONNECT with a body")
+        access.check_tunnel_port(head)
+    access.check_name(target_host(head))
+
+
+def cache_scope(request: RequestContext) -> CacheScope | None:
+    """Where the store keeps the response; None if nowhere."""
+    return request.snapshot.forward_cache_scope if request.record.side == "forward" else None
+
+
+def round_trip(request: RequestContext) -> RoundTrip:
+    """A request to the target, or to the parent proxy; raises `LocalReply` if the target is forbidden."""
+    snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
+    access, host = _access(request), target_host(head)
+    if request.may_block:
+        with snapshot.waits.blocking():
+            endpoint = access.endpoint(host, head.port, request.generation.own)
+    elif access.is_prompt(host):
+        endpoint = access.endpoint(host, head.port, request.generation.own)
+    else:
+        raise WouldBlock
+    record.upstream = access.upstream_name(head.authority.decode())
+    sent = access.request_head(head, client.address, request.validators, whole=request.whole)
+    check = check_credentials_accepted if access.sends_to_parent else None
+    target = FixedTarget(endpoint, sent)
+    return RoundTrip(snapshot.pool, snapshot.limits, client, request.sink, record, head, target, check=check)
+
+
+def open_tunnel(request: RequestContext) -> Outcome:
+    """Connect to the target of a CONNECT, and give both ends to the relay."""
+    if not request.may_block:
+        raise WouldBlock
+    head, record, client, access = request.head, request.record, request.client, _access(request)
+    record.upstream = access.upstream_name(head.target.decode())
+    start = time.monotonic()
+    with request.snapshot.waits.blocking():
+        target, first = access.open_tunnel(target_host(head), head.port, request.generation.own, head)
+    record.asked = record.answered = time.monotonic()
+    record.connecting = record.asked - start
+    try:
+        client.send([ESTABLISHED])
+    except Aborted:
+        target.close()
+        raise
+    record.status = 200
+    client.state = State.TUNNEL
+    request.generation.relay.add(client, target, record, first)
+    return Outcome.TUNNEL
+
+
+def _access(request: RequestContext) -> ForwardAccess:
+    assert request.access is not None
+    return request.access

@@ -1,0 +1,59 @@
+"""An endpoint: where a request is sent, and how a connection there is made.
+
+Threads. An `Endpoint` never changes. `dial` waits, so only workers call it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+
+from realproxy.net.address import Address
+from realproxy.net.dial import connect
+from realproxy.net.resolver import Resolver
+
+Dialer = Callable[[Resolver, float], socket.socket]
+"""Makes a connection; takes a resolver and the seconds for each step, raises `UpstreamError`."""
+
+
+class Endpoint:
+    """Where a request is sent.
+
+    Parameters
+    ----------
+    addresses : sequence of Address
+        The target, and further addresses for when the first cannot be reached.
+    dialer : callable, optional
+        Makes the connection if TCP alone does not suffice.
+
+    Attributes
+    ----------
+    key : tuple of str and int
+        Idle connections are kept under it: endpoints with one key share them. By default the first
+        address.
+    kept : bool
+        Whether a connection may be kept for other requests.
+    plain : bool
+        Whether a connection is ready for HTTP as soon as TCP is: no TLS, PROXY header or parent.
+    """
+
+    __slots__ = ("_dialer", "addresses", "kept", "key", "plain")
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        *,
+        key: Address | None = None,
+        kept: bool = True,
+        dialer: Dialer | None = None,
+    ) -> None:
+        self.addresses, self.kept = addresses, kept
+        self.key = addresses[0] if key is None else key
+        self.plain = dialer is None
+        self._dialer = dialer
+
+    def dial(self, resolver: Resolver, timeout: float) -> socket.socket:
+        """A connection that is ready for HTTP; `timeout` in seconds for each step. Raises `UpstreamError`."""
+        if self._dialer is not None:
+            return self._dialer(resolver, timeout)
+        return connect([*resolver.resolve(self.addresses[0]), *self.addresses[1:]], timeout)

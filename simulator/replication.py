@@ -1,0 +1,50 @@
+"""One replication of a scenario: its model is built, run to the end, and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simpy import Environment
+
+from scenarios.schema import Scenario
+from scenarios.workload import Workload
+from simulator.chain import Chain
+from simulator.clients import Clients
+from simulator.costs import Costs
+from simulator.faults import check_faults
+from simulator.result import Run
+from simulator.series import Queues
+from simulator.service import AnswerTooLate
+
+
+def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
+    """One replication; `luck` draws other link times, and nothing else.
+
+    A limit on answers that none of them comes near changes nothing, so nobody watches for it at first;
+    if one was needed after all, everything is drawn again from the same seed, and watched.
+    """
+    check_faults(scenario)
+    try:
+        return _replication(scenario, costs, luck, watched=False)
+    except AnswerTooLate:
+        return _replication(scenario, costs, luck, watched=True)
+
+
+def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) -> Run:
+    env = Environment()
+    chain = Chain(env, scenario, costs, luck, watched)
+    workload = Workload(scenario)
+    clients = Clients(env, workload, chain, scenario.duration)
+    clients.start()
+    env.run()
+    records = clients.ledger.records(
+        scenario.replicas,
+        closed=workload.closed,
+        caching=scenario.caching,
+        proxies=len(scenario.chain),
+        fanout=workload.fanout,
+    )
+    if chain.fetches is not None:
+        records = replace(records, fetches=chain.fetches.fetches())
+    steps = {name: inside.steps for name, inside in chain.inside.items()}
+    return Run(records, records.summary(scenario.window), Queues(steps))

@@ -1,0 +1,170 @@
+"""The lesson on load balancing: its formulas, what it foresees, its pictures, sliders and exercise."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from lessons.balancing import (
+    FARM_BALANCERS,
+    Farm,
+    by_age,
+    explore_farm,
+    figure_of_age,
+    figure_of_farm,
+    foresee_farm,
+    least_moved,
+    mean_of_choices,
+    mean_of_random,
+    mean_of_random_with_equal_work,
+    mean_of_round_robin,
+    one_more_server,
+)
+from lessons.balancing.exercise import _CASES, _least_moved
+from lessons.balancing.explorer import LOADS, LOOKS, SLOW
+from lessons.balancing.formulas import at_least
+from lessons.balancing.server_pool import MOST_REQUESTS, WORKS, _foreseen, _time_with
+from lessons.kit import Exercise, simulated
+from lessons.kit.display import png
+from simulator.series import Series
+
+CORNERS = [
+    (LOADS[1], looks, slow, work) for looks, slow, work in itertools.product(LOOKS[:2], SLOW[:2], WORKS)
+]
+
+
+def test_the_formulas_have_their_known_values() -> None:
+    assert mean_of_random(0.9) == pytest.approx(10)
+    assert mean_of_random_with_equal_work(0.8) == pytest.approx(3)
+    assert mean_of_round_robin(0.8, 4) == pytest.approx(3.2674, abs=1e-4)
+    assert mean_of_round_robin(0.8, 10) == pytest.approx(2.9223, abs=1e-4)
+    assert mean_of_choices(0.8, 2) == pytest.approx(1.9474, abs=1e-4)
+
+
+@pytest.mark.parametrize("load", [0.1, 0.5, 0.9])
+def test_one_choice_is_chance_and_one_server_in_turn_too(load: float) -> None:
+    assert mean_of_choices(load, 1) == pytest.approx(mean_of_random(load))
+    assert mean_of_round_robin(load, 1) == pytest.approx(mean_of_random(load))
+    assert [at_least(0, load, d) for d in (1, 2, 3)] == [1, 1, 1]
+    assert [at_least(1, load, d) for d in (1, 2, 3)] == pytest.approx([load] * 3)
+
+
+@pytest.mark.parametrize(("load", "looks", "slow", "work"), CORNERS)
+def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
+    load: float, looks: float, slow: float, work: str, in_a_second: Callable[[Callable[[], bytes]], bytes]
+) -> None:
+    def answer() -> bytes:
+        _foreseen.cache_clear()
+        return png(figure_of_farm(foresee_farm(Farm(load, looks, slow, work)), "p2c"))
+
+    data = in_a_second(answer)
+    assert matplotlib.image.imread(io.BytesIO(data)).shape[:2] == (374, 1155)
+
+
+def test_what_the_lesson_says_of_the_sliders_is_so() -> None:
+    fresh, old = foresee_farm(Farm(0.9)), foresee_farm(Farm(0.9, looks=5))
+    assert fresh["random"].mean > 2.5 * fresh["p2c"].mean
+    assert old["least_requests"].mean > old["random"].mean > 1.5 * old["p2c"].mean
+    slow = foresee_farm(Farm(0.75, slow=3))
+    assert [name for name in FARM_BALANCERS if not slow[name].settles] == ["random", "round_robin"]
+    equal = foresee_farm(Farm(0.9, work="equal"))
+    assert min(equal, key=lambda name: equal[name].mean) == "round_robin"
+
+
+def test_queues_are_counted_by_the_time_that_servers_have_so_many() -> None:
+    queue = Series(np.array([0.0, 1.0, 4.0, 6.0]), np.array([0, 2, 50, 1]))
+    found = _time_with(queue, (0.5, 10.0))
+    assert found[[0, 1, 2, MOST_REQUESTS + 1]].tolist() == [0.5, 4.0, 3.0, 2.0]
+    assert found.sum() == 9.5
+
+
+def test_an_average_server_is_busy_as_the_load_says() -> None:
+    seen = foresee_farm(Farm(0.6), ["random"], duration_s=60)["random"].at_least
+    assert seen[0] == pytest.approx(1)
+    assert seen[1] == pytest.approx(0.6, abs=0.03)
+    assert (np.diff(seen) <= 0).all()
+
+
+def test_the_picture_has_the_formulas_only_where_they_are_asked_for() -> None:
+    foreseen = foresee_farm(Farm(0.5))
+    for load, lines in ((None, 4), (0.5, 6)):
+        times, queues = figure_of_farm(foreseen, "random", load).axes
+        assert len(queues.get_lines()) == lines
+        assert [label.get_text() for label in times.get_yticklabels()] == list(FARM_BALANCERS)
+        assert times.get_xlabel() and queues.get_xlabel()
+
+
+def test_an_overload_is_said_in_the_picture_instead_of_its_mean() -> None:
+    times, _ = figure_of_farm(foresee_farm(Farm(0.75, slow=3)), "p2c").axes
+    said = [text.get_text() for text in times.texts]
+    assert said.count("never settles") == 2
+
+
+def test_chance_does_not_age() -> None:
+    means = by_age(Farm(0.7), [0, 5], ["random", "least_requests"], duration_s=10)
+    assert means["random"][0] == means["random"][1]
+    assert means["least_requests"][0] < means["least_requests"][1]
+    (panel,) = figure_of_age([0, 5], means).axes
+    assert len(panel.get_lines()) == 2
+
+
+def test_the_sliders_change_the_picture() -> None:
+    shown = explore_farm(load=0.5)
+    before = shown.picture.value
+    for control, value in ((shown.load, 0.6), (shown.work, "equal"), (shown.balancer, "random")):
+        control.value = value
+        assert shown.picture.value != before
+        before = shown.picture.value
+    assert "simulated requests" in shown.children[-1].value
+
+
+def test_one_more_server_has_two_variants() -> None:
+    loaded = one_more_server("maglev", users=20, duration_s=1)
+    assert [len(variant.scenario.replicas) for variant in loaded.variants] == [10, 11]
+    assert len(simulated(loaded, variant=1).records.upstreams) == 11
+
+
+@pytest.fixture
+def moved() -> Iterator[Exercise]:
+    least_moved.wrong_answers = 0
+    yield least_moved
+    least_moved.wrong_answers = 0
+
+
+@pytest.mark.parametrize("answer", [None, ..., lambda _before, _after: ..., lambda _before, _after: None])
+def test_the_exercise_can_be_left_for_later(moved: Exercise, answer: Any) -> None:
+    assert moved.check(answer).right is None
+
+
+def test_the_exercise_knows_the_right_answer_and_says_why(moved: Exercise) -> None:
+    assert moved.check(lambda before, after: abs(after - before) / max(before, after)).right
+    assert [_least_moved(*case) for case in _CASES] == pytest.approx([1 / 11, 1 / 3, 0.2, 0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"),
+    [
+        (lambda before, after: before / after, "who may stay"),
+        (lambda _before, after: 1 / after, "other numbers of them"),
+        (lambda before, after: (after - before) / before, "counted among all servers"),
+        (lambda before, after: 100 * abs(after - before) / max(before, after), "per cent"),
+        (lambda before, after: (after - before) / after, "If they go"),
+        (lambda _before, after: after / (after + 1), "modulus"),
+        (lambda _before, _after: -3, "between 0 and 1"),
+        (lambda _before, _after: 0, "fair share"),
+        (lambda _before, _after: 0.7, "Fewer have to move"),
+        (lambda _before, _after: "all", "expected a number"),
+    ],
+)
+def test_a_wrong_answer_is_told_what_it_would_mean(
+    moved: Exercise, answer: Callable[[int, int], Any], hint: str
+) -> None:
+    found = moved.check(answer)
+    assert found.right is False
+    assert hint in found.text and "Hint 1 of 3" in found.text

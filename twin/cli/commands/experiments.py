@@ -1,0 +1,173 @@
+"""Commands on a scenario: predict, measure, or both and compare."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
+from twin.output.files import check_writable, write_json, write_whole
+
+if TYPE_CHECKING:
+    from scenarios.loading import LoadedScenario
+
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+
+
+def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
+    """A scenario whose traces can be read: known before any work begins."""
+    from scenarios import load_scenario
+    from scenarios.workload import read_trace
+
+    loaded = load_scenario(name, overrides or ())
+    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
+        read_trace(trace)
+    return loaded
+
+
+def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
+    """A scenario that the real twin obeys in all variants."""
+    from scenarios.schema import check_real
+
+    loaded = _load(name, overrides)
+    for variant in loaded.variants:
+        check_real(variant.scenario, name)
+    return loaded
+
+
+def confirm(
+    scenario: ScenarioName,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of workloads, each with the next seed.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Real runs of each variant and seed; the noise floor needs two.")
+    ] = 2,
+    overrides: Overrides = None,
+    json: JsonFile = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write an HTML page with figures.")
+    ] = None,
+) -> None:
+    """Predict, measure and compare.
+
+    Calibrates on the idle real system, simulates every variant, measures every variant on the real
+    proxy, and tells whether the predictions came true.
+
+    Exit status 0: no prediction was refuted. 1: a prediction was refuted, or a run is void. 2: the
+    input is wrong, or every variant is overloaded and never settles.
+    """
+    from twin.cli.progress_bars import Bars
+    from twin.cli.terminal import print_confirmation
+    from twin.confirm.procedure import confirm as run
+
+    loaded = _load_real(scenario, overrides)
+    check_writable(json, "--json")
+    check_writable(report, "--report")
+    with Bars() as bars:
+        found = run(loaded, seeds=seeds, repeats=repeats, reporter=bars)
+    if json is not None:
+        write_json(json, found.as_dict())
+    if report is not None:
+        from twin.confirm.report import confirmation_page
+
+        write_whole(report, confirmation_page(found))
+    console = Console()
+    print_confirmation(found, console)
+    if report is not None:
+        console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
+    if found.refuted or found.void:
+        raise typer.Exit(1)
+    _say_unsettled(found.unsettled, len(found.variants))
+
+
+def _say_unsettled(reasons: Mapping[str, str], variants: int) -> None:
+    """A line for each that never settles. If none does, there is no answer: exit status 2."""
+    for label, reason in reasons.items():
+        print(f"proxytwin: {label}: {reason}", file=sys.stderr)
+    if len(reasons) == variants:
+        raise typer.Exit(2)
+
+
+def simulate(
+    scenario: ScenarioName,
+    replications: Annotated[
+        int, typer.Option(min=1, help="Runs of each variant, each with the next seed.")
+    ] = 1,
+    overrides: Overrides = None,
+    json: JsonFile = None,
+    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = 1,
+) -> None:
+    """Predict only, with the simulator.
+
+    Exit status 2: the input is wrong, or every variant is overloaded and never settles.
+    """
+    check_jobs(jobs)
+    from simulator import simulate as run
+    from twin.cli.progress_bars import Bars
+    from twin.cli.terminal import half_widths, print_summaries
+
+    loaded = _load(scenario, overrides)
+    check_writable(json, "--json")
+    results, unsettled = [], {}
+    with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
+        for variant in loaded.variants:
+            bars.note(variant.label)
+            result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
+            results.append(result)
+            if not result.settled:
+                unsettled[variant.label] = result.settled.reason
+    summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
+    if json is not None:
+        found = _one_sided(loaded, "simulated", [s.as_dict() for s in summaries], [])
+        for of_variant, half in zip(found["variants"], halves, strict=True):
+            of_variant.update({"half_width": half} if half else {})
+        write_json(json, {**found, "unsettled": unsettled})
+    print_summaries(loaded, summaries, "predicted", Console(), halves)
+    _say_unsettled(unsettled, len(results))
+
+
+def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile = None) -> None:
+    """Measure only: the real proxy and backends under Locust load.
+
+    Exit status 1: a run is void, for example because the machine was too busy.
+    """
+    from loadtests import Stage
+    from twin.cli.progress_bars import Bars
+    from twin.cli.terminal import print_summaries
+    from twin.confirm.measure import measure_once
+
+    loaded = _load_real(scenario, overrides)
+    check_writable(json, "--json")
+    summaries, void = [], []
+    total = sum(variant.scenario.duration for variant in loaded.variants)
+    with Bars() as bars, Stage() as stage, bars.step("measure", total, unit="s") as advance:
+        for variant in loaded.variants:
+            bars.note(variant.label)
+            run, _ = measure_once(stage, variant.scenario, advance)
+            summaries.append(run.records.summary(variant.scenario.window))
+            void += [f"{variant.label}: {reason}" for reason in run.void]
+    if json is not None:
+        write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
+    console = Console()
+    print_summaries(loaded, summaries, "measured", console)
+    for reason in void:
+        console.print(f"void: {reason}", soft_wrap=True, markup=False)
+    if void:
+        raise typer.Exit(1)
+
+
+def _one_sided(loaded: Any, side: str, summaries: list[dict[str, Any]], void: list[str]) -> dict[str, Any]:
+    return {
+        "scenario": loaded.name,
+        "title": loaded.scenario.title,
+        "seed": loaded.scenario.seed,
+        "void": void,
+        "variants": [
+            {"setting": variant.setting, side: summary}
+            for variant, summary in zip(loaded.variants, summaries, strict=True)
+        ],
+    }

@@ -1,0 +1,25 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from policies.bad_input import BadInput
+from scenarios import shipped_scenarios
+
+_SCENARIO_HELP = f"A scenario file, or the name of a shipped scenario: {', '.join(shipped_scenarios())}."
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help=_SCENARIO_HELP)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting, such as workload.users=20; may be repeated."
+    ),
+]
+
+
+def check_jobs(jobs: int) -> None:
+    """Raise `BadInput` for no processes at all."""
+    if jobs == 0:
+        raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")

@@ -1,0 +1,103 @@
+"""Commands on a proxy's file: serve by it, check it, ask what it does with a request."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from policies.bad_input import BadInput
+
+ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="The proxy's settings file.")]
+
+
+def serve(proxy_file: ProxyFile) -> None:
+    """Run the real proxy until Ctrl-C or SIGTERM.
+
+    It finishes the requests under way before it ends. SIGHUP reads the file again without losing a
+    request. SIGUSR1 reopens the log.
+    """
+    from realproxy import Proxy
+    from realproxy.control.signals import Signals, serve_until_stopped
+
+    with Signals() as signals, Proxy.load(proxy_file) as proxy:
+        admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
+        print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
+        serve_until_stopped(proxy, proxy_file, signals)
+
+
+def check(proxy_file: ProxyFile) -> None:
+    """Check a proxy's settings file.
+
+    Prints each mistake in one line. Exit status 2: there is a mistake.
+    """
+    from realproxy.control.check import check as findings_of
+
+    findings = findings_of(proxy_file)
+    for finding in findings:
+        print(f"proxytwin: {finding}", file=sys.stderr)
+    if findings:
+        raise typer.Exit(2)
+    print(f"{proxy_file}: ok")
+
+
+def explain(
+    proxy_file: ProxyFile,
+    method: Annotated[str, typer.Argument(help="The method, such as GET.")],
+    url: Annotated[str, typer.Argument(help="http://host/path or /path; host:port for CONNECT and SOCKS.")],
+    header: Annotated[
+        list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A header field.")
+    ] = None,
+    client: Annotated[str, typer.Option(metavar="ADDRESS", help="The client's IP address.")] = "127.0.0.1",
+    answer: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A response as 'curl -i' prints it: what does the cache do with it?"
+        ),
+    ] = None,
+    after: Annotated[
+        str,
+        typer.Option(metavar="DURATION", help="With --answer: how much later the same request comes again."),
+    ] = "0s",
+) -> None:
+    """Explain what the proxy does with a request.
+
+    Prints which rule takes the request, and why each earlier rule does not. With --answer it also
+    prints what the cache stores, and why.
+    """
+    from policies.settings import load_settings
+    from policies.units import parse_duration
+    from realproxy.control.explain import explain as explanation_of
+
+    settings = load_settings(proxy_file)
+    try:
+        elapsed = parse_duration(after)
+    except ValueError as error:
+        raise BadInput("--after", after, str(error)) from None
+    try:
+        ipaddress.ip_address(client)
+    except ValueError:
+        raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
+    fields = dict(_read_field(line) for line in header or ())
+    explanation = explanation_of(settings, method, url, fields, client)
+    lines = explanation.lines()
+    if answer is not None:
+        from realproxy.control.explain import explain_stored
+
+        try:
+            text = answer.read_bytes()
+        except OSError as error:
+            raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
+        lines += explain_stored(settings, explanation, method, url, fields, text, elapsed, str(answer))
+    for line in lines:
+        print(line)
+
+
+def _read_field(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon:
+        raise BadInput("-H", line, "expected 'Name: value'")
+    return name.strip(), value.strip()

@@ -1,0 +1,151 @@
+"""What a confirmation found: calibration, both twins' figures for every variant, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scenarios.loading import Variant
+from scenarios.records import Records, Summary
+from scenarios.schema import Scenario
+from simulator import Costs
+from twin.confirm import compare
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Costs, and the probes that they come from.
+
+    Attributes
+    ----------
+    costs : Costs
+        What the simulator is given.
+    samples : dict of str to int
+        Requests in each probe; empty if the costs were given.
+    void : list of str
+        Why the probes cannot be trusted; empty if they can.
+    """
+
+    costs: Costs
+    samples: dict[str, int]
+    void: list[str] = field(default_factory=list)
+
+    @classmethod
+    def given(cls, costs: Costs) -> Calibration:
+        """Costs from elsewhere."""
+        return cls(costs, {})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; times in seconds."""
+        behind = [_seconds(costs) for costs in self.costs.behind]
+        return {**_seconds(self.costs), **({"behind": behind} if behind else {}), "samples": self.samples}
+
+
+def _seconds(costs: Costs) -> dict[str, float]:
+    """The costs that are one number each."""
+    return {key: value for key, value in asdict(costs).items() if isinstance(value, float)}
+
+
+@dataclass(frozen=True)
+class VariantOutcome:
+    """One variant in both twins.
+
+    Attributes
+    ----------
+    variant : Variant
+    simulated, measured : Summary
+        Averages over seeds and repetitions.
+    difference : dict
+        Predicted minus measured; see `twin.confirm.compare`.
+    verdict : str
+    predicted_records, measured_records : Records
+        The requests of all runs, warm-up cut, for pictures.
+    unsettled : str
+        Why the predicted averages depend on the duration; empty if they do not.
+    """
+
+    variant: Variant
+    simulated: Summary
+    measured: Summary
+    difference: compare.Differences
+    verdict: compare.Verdict
+    predicted_records: Records
+    measured_records: Records
+    unsettled: str = ""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What `confirm` found out.
+
+    Attributes
+    ----------
+    name : str
+        The scenario's.
+    scenario : Scenario
+    calibration : Calibration
+        What was measured on the idle system, and frozen before the comparison.
+    variants : list of VariantOutcome
+    noise : dict
+        The real-versus-real noise floor, by figure.
+    rankings : dict of str to Ranking
+        By p99 and by the scenario's own metric.
+    void : list of str
+        Why runs cannot be used; empty if all can.
+    repeated : int
+        Void runs that were made again.
+    """
+
+    name: str
+    scenario: Scenario
+    calibration: Calibration
+    variants: list[VariantOutcome]
+    noise: compare.Differences
+    rankings: dict[str, compare.Ranking]
+    void: list[str] = field(default_factory=list)
+    repeated: int = 0
+
+    @property
+    def refuted(self) -> bool:
+        """Whether any prediction failed."""
+        return any(outcome.verdict == "refuted" for outcome in self.variants)
+
+    @property
+    def unsettled(self) -> dict[str, str]:
+        """Why variants never settle, by label; those that do are not in it."""
+        return {one.variant.label: one.unsettled for one in self.variants if one.unsettled}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form that ``--json`` writes."""
+        ranked = self.rankings[self.scenario.rank_by]
+        return {
+            "scenario": self.name,
+            "title": self.scenario.title,
+            "seed": self.scenario.seed,
+            "calibration": self.calibration.as_dict(),
+            "void": self.void,
+            "unsettled": self.unsettled,
+            "repeated_runs": self.repeated,
+            "noise": self.noise,
+            "variants": [
+                {
+                    "setting": outcome.variant.setting,
+                    "simulated": outcome.simulated.as_dict(),
+                    "measured": outcome.measured.as_dict(),
+                    "difference": outcome.difference,
+                    "noise": self.noise,
+                    "verdict": outcome.verdict,
+                }
+                for outcome in self.variants
+            ],
+            "ranking": {"metric": ranked.metric, "kendall_tau": ranked.kendall_tau, "pairs": ranked.decided},
+            "rankings": {
+                name: {
+                    "predicted": [self.variants[i].variant.label for i in one.predicted],
+                    "measured": [self.variants[i].variant.label for i in one.measured],
+                    "kendall_tau": one.kendall_tau,
+                    "pairs": one.decided,
+                }
+                for name, one in self.rankings.items()
+            },
+        }

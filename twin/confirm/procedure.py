@@ -1,0 +1,176 @@
+"""The main job: calibrate, simulate, measure, compare, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests import Stage
+from scenarios.loading import LoadedScenario, Variant
+from scenarios.records import Records, Summary, pool
+from scenarios.schema import Scenario, check_real
+from simulator import Costs, simulate
+from simulator.statistics import mean_summary
+from twin.confirm import compare
+from twin.confirm.calibrate import PROBES_S, calibrate
+from twin.confirm.measure import TRIES, measure_once
+from twin.confirm.outcome import Calibration, Confirmation, VariantOutcome
+from twin.progress import Quiet, Reporter
+
+LUCKS = 10
+"""Simulated runs per seed: the same requests, other link times."""
+REPEATS = 2
+"""Real runs per seed and variant, so that the real system's own noise is known."""
+
+
+def confirm(
+    loaded: LoadedScenario,
+    *,
+    seeds: int = 1,
+    repeats: int = REPEATS,
+    costs: Costs | None = None,
+    reporter: Reporter | None = None,
+    probes_s: tuple[float, float] = PROBES_S,
+    tries: int = TRIES,
+) -> Confirmation:
+    """Predict every variant, measure every variant on real sockets, and compare.
+
+    Parameters
+    ----------
+    loaded : LoadedScenario
+        A scenario with its variants.
+    seeds : int
+        Workloads: the scenario's seed and those that follow it.
+    repeats : int
+        Real runs of every variant with every seed; at least two show the noise floor.
+    costs : Costs, optional
+        From an earlier calibration; measured first if not given.
+    reporter : Reporter, optional
+        Shows what is going on.
+    probes_s : tuple of float
+        Seconds of the calibration's two probes; see `twin.confirm.calibrate.calibrate`.
+    tries : int
+        How often a void run is started before its result counts as void.
+
+    Raises
+    ------
+    BadInput
+        If the scenario cannot be run as it stands, for example because a trace is unreadable.
+    """
+    reporter = reporter or Quiet()
+    for variant in loaded.variants:
+        check_real(variant.scenario, loaded.name)
+    with Stage() as stage:
+        calibration = (
+            Calibration.given(costs)
+            if costs
+            else calibrate(stage, loaded.scenario, reporter, probes_s, tries)
+        )
+        predicted, unsettled = _predict(loaded.variants, seeds, calibration.costs, reporter)
+        measured = _measure(stage, loaded.variants, seeds, repeats, reporter, tries)
+    return _compare(loaded, calibration, predicted, unsettled, measured)
+
+
+def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
+    return [scenario.model_copy(update={"seed": scenario.seed + i}) for i in range(seeds)]
+
+
+def _predict(
+    variants: list[Variant], seeds: int, costs: Costs, reporter: Reporter
+) -> tuple[list[list[list[Records]]], list[str]]:
+    """Records by variant, seed and luck; and why a variant never settles, empty if it does."""
+    total = len(variants) * seeds * LUCKS
+    predicted: list[list[list[Records]]] = []
+    unsettled = []
+    with reporter.step("simulate", total) as advance:
+        for variant in variants:
+            of_seeds, reason = [], ""
+            for scenario in _with_seeds(variant.scenario, seeds):
+                result = simulate(scenario, lucks=LUCKS, costs=costs, progress=lambda *_: advance(1))
+                of_seeds.append([run.records for run in result.runs])
+                reason = reason or result.settled.reason
+            predicted.append(of_seeds)
+            unsettled.append(reason)
+    return predicted, unsettled
+
+
+@dataclass
+class _Measured:
+    """Records by variant, seed and repetition; why runs are void, by variant; how many were made again."""
+
+    records: list[list[list[Records]]]
+    void: list[list[str]]
+    repeated: int = 0
+
+
+def _measure(
+    stage: Stage, variants: list[Variant], seeds: int, repeats: int, reporter: Reporter, tries: int
+) -> _Measured:
+    """Variants take turns, so that a drift of the machine meets all alike."""
+    measured = _Measured([[[] for _ in range(seeds)] for _ in variants], [[] for _ in variants])
+    total = repeats * seeds * sum(variant.scenario.duration for variant in variants)
+    with reporter.step("measure", total, unit="s") as advance:
+        for _ in range(repeats):
+            for number, variant in enumerate(variants):
+                for seed, scenario in enumerate(_with_seeds(variant.scenario, seeds)):
+                    reporter.note(variant.label)
+                    run, again = measure_once(stage, scenario, advance, tries)
+                    measured.repeated += again
+                    measured.void[number] += run.void
+                    measured.records[number][seed].append(run.records)
+    return measured
+
+
+def _compare(
+    loaded: LoadedScenario,
+    calibration: Calibration,
+    predicted: list[list[list[Records]]],
+    unsettled: list[str],
+    measured: _Measured,
+) -> Confirmation:
+    windows = [variant.scenario.window for variant in loaded.variants]
+    simulated_runs = [_summaries(*each) for each in zip(predicted, windows, strict=True)]
+    measured_runs = [_summaries(*each) for each in zip(measured.records, windows, strict=True)]
+    noise = compare.noise_floor([runs for of_seeds in measured_runs for runs in of_seeds])
+    outcomes = []
+    for number, (variant, window) in enumerate(zip(loaded.variants, windows, strict=True)):
+        said, seen = mean_summary(_flat(simulated_runs[number])), mean_summary(_flat(measured_runs[number]))
+        apart = compare.difference(said, seen)
+        outcomes.append(
+            VariantOutcome(
+                variant,
+                said,
+                seen,
+                apart,
+                "inconclusive" if measured.void[number] else compare.verdict(apart, noise),
+                pool([run.within(window).whole() for run in _flat(predicted[number])]),
+                pool([run.within(window).whole() for run in _flat(measured.records[number])]),
+                unsettled[number],
+            )
+        )
+    rankings = {
+        metric: compare.ranking(
+            compare.intervals([_flat(runs) for runs in simulated_runs], metric),
+            compare.intervals([_flat(runs) for runs in measured_runs], metric),
+            metric,
+        )
+        for metric in dict.fromkeys(["p99_ms", loaded.scenario.rank_by])
+    }
+    void = [f"calibration: {reason}" for reason in calibration.void]
+    void += [
+        f"{variant.label}: {reason}"
+        for variant, reasons in zip(loaded.variants, measured.void, strict=True)
+        for reason in reasons
+    ]
+    return Confirmation(
+        loaded.name, loaded.scenario, calibration, outcomes, noise, rankings, void, measured.repeated
+    )
+
+
+def _summaries(of_seeds: list[list[Records]], window: tuple[float, float]) -> list[list[Summary]]:
+    return [[run.summary(window) for run in runs] for runs in of_seeds]
+
+
+def _flat(nested: Sequence[Sequence[Any]]) -> list[Any]:
+    return [item for inner in nested for item in inner]

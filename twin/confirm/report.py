@@ -1,0 +1,205 @@
+"""One self-contained HTML page about a confirmation: verdict, table, pictures, what was calibrated."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+import string
+from collections.abc import Iterable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from policies.units import format_duration
+from scenarios.records import Summary
+from twin.confirm.compare import ABSOLUTE, OF_CACHES, TOLERANCE
+from twin.confirm.conclusion import conclusion
+from twin.confirm.outcome import Confirmation, VariantOutcome
+from twin.plots import comparison
+from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
+
+_FORMS = {"hit_ratio": ".3f", "error_ratio": ".4f", "fetch_rps": ".3g", "fetches_per_expiry": ".3g"}
+_PAGE = string.Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
+
+
+def confirmation_page(found: Confirmation) -> str:
+    """The page as HTML text; pictures are inside, nothing is fetched from anywhere."""
+    parts = [
+        *(f'<p class="lead">{html.escape(line)}</p>' for line in conclusion(found)),
+        _void(found),
+        "<h2>Prediction beside measurement</h2>",
+        comparison_table(found),
+        _reading(found),
+        _caches(found),
+        *_pictures(found),
+        "<h2>Calibration</h2>",
+        _calibration(found),
+    ]
+    return _PAGE.substitute(
+        title=html.escape(found.scenario.title),
+        name=html.escape(found.name),
+        seed=found.scenario.seed,
+        predicted=PREDICTED,
+        measured=MEASURED,
+        grey=NEUTRAL,
+        body="\n".join(part for part in parts if part),
+    )
+
+
+def _void(found: Confirmation) -> str:
+    if not found.void:
+        return ""
+    items = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.void)
+    return f'<div class="void"><strong>Void.</strong> These runs prove nothing:<ul>{items}</ul></div>'
+
+
+def _columns(found: Confirmation) -> list[str]:
+    caching = any(outcome.measured.hit_ratio is not None for outcome in found.variants)
+    failing = any(
+        side.error_ratio > 0 for outcome in found.variants for side in (outcome.simulated, outcome.measured)
+    )
+    return [
+        name for name in TITLES if (failing or name != "error_ratio") and (caching or name not in OF_CACHES)
+    ]
+
+
+def comparison_table(found: Confirmation) -> str:
+    """Predicted, measured and difference of every variant, and the noise floor, as an HTML table."""
+    columns = _columns(found)
+    head = "".join(f"<th>{TITLES[name]}</th>" for name in columns)
+    body = "".join(_rows(outcome, columns) for outcome in found.variants)
+    noise = "".join(f"<td>{_percent(found.noise[name], name, sign='')}</td>" for name in columns)
+    return (
+        f'<div class="scroll"><table><thead><tr><th>variant</th><th></th>{head}</tr></thead>{body}'
+        '<tbody class="variant difference"><tr><td>all variants</td><td class="word">noise floor</td>'
+        f"{noise}</tr></tbody>"
+        "</table></div>"
+    )
+
+
+def _rows(outcome: VariantOutcome, columns: list[str]) -> str:
+    def figures(summary: Summary) -> str:
+        return "".join(f"<td>{_figure(getattr(summary, name), name)}</td>" for name in columns)
+
+    label = html.escape(outcome.variant.label)
+    badge = f'<span class="verdict" style="background:{VERDICT[outcome.verdict]}">{outcome.verdict}</span>'
+    apart = "".join(_difference_cell(outcome.difference[name], name) for name in columns)
+    return (
+        f'<tbody class="variant"><tr class="predicted"><td><strong>{label}</strong></td>'
+        f'<td class="word">predicted</td>{figures(outcome.simulated)}</tr>'
+        f'<tr class="measured"><td>{badge}</td><td class="word">measured</td>{figures(outcome.measured)}</tr>'
+        f'<tr class="difference"><td></td><td class="word">difference</td>{apart}</tr></tbody>'
+    )
+
+
+def _figure(value: float | None, name: str) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:{_FORMS.get(name, '.1f')}}"
+
+
+def _difference_cell(value: float | None, name: str) -> str:
+    beyond = value is not None and abs(value) > TOLERANCE.get(name, float("inf"))
+    return (
+        f'<td class="beyond">{_percent(value, name)}</td>' if beyond else f"<td>{_percent(value, name)}</td>"
+    )
+
+
+def _percent(value: float | None, name: str, sign: str = "+") -> str:
+    if value is None:
+        return "–"
+    return f"{value * 100:{sign}.1f} {'pp' if name in ABSOLUTE else '%'}"
+
+
+def _reading(found: Confirmation) -> str:
+    columns = _columns(found)
+    limits = ", ".join(
+        f"{TITLES[name].partition(',')[0]} {limit * 100:.0f} {'pp' if name in ABSOLUTE else '%'}"
+        for name, limit in TOLERANCE.items()
+        if name in columns
+    )
+    return (
+        f'<p class="small">A prediction is <em>confirmed</em> within these tolerances: {limits}. '
+        "It is <em>refuted</em> if a figure is beyond its tolerance and also beyond the noise floor, the "
+        "difference between two real runs of the same requests. Otherwise it is <em>inconclusive</em>.</p>"
+    )
+
+
+def _caches(found: Confirmation) -> str:
+    """Whose cache answered, in a chain of proxies."""
+    proxies = list(found.variants[0].measured.cache_share)
+    if not proxies:
+        return ""
+    head = "".join(f"<th>{name}, {side}</th>" for name in proxies for side in ("predicted", "measured"))
+    rows = "".join(
+        f"<tr><td>{html.escape(outcome.variant.label)}</td>"
+        + "".join(
+            f"<td>{summary.cache_share[name]:.3f}</td>"
+            for name in proxies
+            for summary in (outcome.simulated, outcome.measured)
+        )
+        + "</tr>"
+        for outcome in found.variants
+    )
+    return (
+        "<h2>Share of requests that each cache answered</h2>"
+        f'<div class="scroll"><table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div>"
+    )
+
+
+def _pictures(found: Confirmation) -> Iterable[str]:
+    labels = [outcome.variant.label for outcome in found.variants]
+    said = [outcome.simulated for outcome in found.variants]
+    seen = [outcome.measured for outcome in found.variants]
+    yield "<h2>Latency distributions</h2>"
+    records = [o.predicted_records for o in found.variants], [o.measured_records for o in found.variants]
+    yield _image(
+        comparison.latency_distributions(labels, *records), "response times of both twins, a panel a variant"
+    )
+    yield "<h2>Percentiles by variant</h2>"
+    yield _image(
+        comparison.percentiles_by_variant(labels, said, seen), "p50, p95 and p99, predicted beside measured"
+    )
+    if any(summary.hit_ratio is not None for summary in seen):
+        yield "<h2>Hit ratio</h2>"
+        yield _image(comparison.hits_by_variant(labels, said, seen), "hit ratio, predicted beside measured")
+    yield "<h2>Share of each upstream</h2>"
+    yield _image(
+        comparison.shares_by_variant(labels, said, seen), "share of each upstream, predicted beside measured"
+    )
+
+
+def _image(figure: Figure, description: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f'<img alt="{html.escape(description)}" src="data:image/png;base64,{data}">'
+
+
+def _calibration(found: Confirmation) -> str:
+    costs = found.calibration.costs
+    meaning = {
+        "client_link": "between client and proxy, both ways",
+        "upstream_link": "between proxy and backend, both ways",
+        "hit_cpu": "proxy's core, answer from the cache",
+        "miss_cpu": "proxy's core, answer from a backend",
+        "service_extra": "a backend's slot beyond the demanded work",
+    }
+    known = [(text, getattr(costs, name)) for name, text in meaning.items()]
+    for place, behind in enumerate(costs.behind, 1):
+        of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
+        known += [(f"proxy.{place}: {meaning[name]}", getattr(behind, name)) for name in of_hop]
+    rows = "".join(
+        f"<tr><td>{text}</td><td>{format_duration(round(seconds, 7))}</td></tr>" for text, seconds in known
+    )
+    samples = found.calibration.samples
+    said = (
+        f"Measured on the idle system with {samples['miss']} answers from the backend and {samples['hit']} "
+        "from the cache, before the comparison."
+        if samples
+        else "Given by the caller, not measured."
+    )
+    return f'<p class="small">{said}</p><table><tbody>{rows}</tbody></table>'

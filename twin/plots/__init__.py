@@ -1,0 +1,8 @@
+"""Figures of runs, in one style: predictions in one colour, measurements in another.
+
+- `style`: colours, titles of metrics, and matplotlib's settings.
+- `comparison`: both twins' response times, percentiles, hit ratios and shares, side by side.
+
+A function takes data and returns a `matplotlib.figure.Figure`; it neither shows nor saves it, and
+touches no global state of matplotlib. `twin.output.figures` writes figures to files.
+"""

@@ -1,0 +1,147 @@
+"""Hit ratio curves from a trace's file: what `proxytwin curve` does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from policies.bad_input import BadInput
+from policies.eviction import eviction_policies, offline_policies
+from policies.registry import nearest
+from policies.units import parse_size
+from scenarios.traces import TraceFile
+from simulator.curve import SALTS, Sample, check_capacities, curve, take_samples
+from twin.progress import Quiet, Reporter
+
+DEFAULT_CAPACITIES = ("0.1%", "0.3%", "1%", "3%", "10%", "30%")
+DEFAULT_POLICIES = ("fifo", "lru", "sieve", "s3_fifo")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Hit ratio curves of a trace.
+
+    Attributes
+    ----------
+    table : DataFrame
+        From `simulator.curve.curve`.
+    notes : list of str
+        What to know before it is believed, a line each.
+    """
+
+    table: pd.DataFrame
+    notes: list[str]
+
+
+def curves_of(
+    trace: str | Path,
+    policies: Sequence[str] = DEFAULT_POLICIES,
+    capacities: Sequence[str | int] = DEFAULT_CAPACITIES,
+    *,
+    sample: float = 1.0,
+    salts: int = SALTS,
+    skip_bad: bool = False,
+    kind: str | None = None,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
+) -> Curves:
+    """Replay a trace's file through eviction policies at many capacities.
+
+    Parameters
+    ----------
+    trace : str or path
+        CSV, access log or oracleGeneral; see `TraceFile`.
+    policies : sequence of str
+        Names of eviction policies; ``all`` stands for every one that does not need the future.
+    capacities : sequence of str or int
+        Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects.
+    sample : float
+        Share of the objects to replay; below 1 the curves have an error, which is said.
+    salts : int
+        How many such samples to take.
+    skip_bad : bool
+        Count broken lines and go on.
+    kind : str, optional
+        The trace's format, if its name does not say it.
+    jobs : int
+        Processes; -1 for one per core.
+    reporter : Reporter, optional
+        Shows progress.
+
+    Raises
+    ------
+    BadInput
+        In one line: what is wrong with the trace, a policy, a capacity or the share.
+    """
+    names = _policies(policies)
+    _check_capacities(capacities)
+    if not (math.isfinite(sample) and 0 < sample <= 1):
+        raise BadInput("--sample", f"{sample:g}", "expected a share above 0 and up to 1, such as 0.01")
+    if salts < 1:
+        raise BadInput("--salts", str(salts), "expected at least 1")
+    reporter = reporter or Quiet()
+    file = TraceFile(trace, kind=kind, skip_bad=skip_bad, zero_sizes=False)
+    with reporter.step("read", file.stored_bytes) as advance:
+        samples = take_samples(file.blocks(advance), sample, salts)
+    sizes = _bytes(capacities, samples)
+    notes = _about_reading(file) + check_capacities(samples, sizes)
+    with reporter.step("replay", len(names) * len(samples)) as advance:
+        table = curve(samples, names, sizes, jobs=jobs, progress=lambda *_: advance(1))
+    return Curves(table, notes)
+
+
+def _policies(given: Sequence[str]) -> list[str]:
+    names: list[str] = []
+    for name in given:
+        names += eviction_policies.names() if name == "all" else [name]
+    known = [*eviction_policies.names(), *offline_policies.names()]
+    for name in names:
+        if name not in known:
+            raise BadInput("--policy", name, f"unknown eviction policy{nearest(name, known)}")
+    return list(dict.fromkeys(names))
+
+
+def _share(text: str | int) -> float | None:
+    """0.01 for ``"1%"``; ``None`` for what is no share."""
+    if not isinstance(text, str) or not text.strip().endswith("%"):
+        return None
+    try:
+        share = float(text.strip()[:-1]) / 100
+    except ValueError:
+        share = math.nan
+    if not (math.isfinite(share) and share > 0):
+        raise BadInput("--capacity", text, "expected a share above 0, such as 1%")
+    return share
+
+
+def _check_capacities(given: Sequence[str | int]) -> None:
+    for text in given:
+        try:
+            if _share(text) is None and not parse_size(text):
+                raise ValueError("expected a size above 0")
+        except BadInput:
+            raise
+        except ValueError as error:
+            raise BadInput("--capacity", str(text), str(error)) from None
+
+
+def _bytes(given: Sequence[str | int], samples: Sequence[Sample]) -> list[int]:
+    footprint = sum(sample.footprint for sample in samples) / len(samples)
+    sizes = []
+    for text in given:
+        share = _share(text)
+        sizes.append(parse_size(text) if share is None else max(1, round(share * footprint)))
+    return sorted(set(sizes))
+
+
+def _about_reading(file: TraceFile) -> list[str]:
+    notes = []
+    if file.skipped:
+        notes.append(f"{file.path}: skipped {file.skipped:,} broken lines, the first at {file.first_skipped}")
+    if file.left_out:
+        notes.append(f"{file.path}: left out {file.left_out:,} lines that are no successful GET with a body")
+    return notes
