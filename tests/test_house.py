@@ -62,14 +62,11 @@ OPTIONS = {
 }
 """Rooms that one may leave shut: modules and packages of `realproxy`."""
 REACHED_STILL = {
-    "PROXY protocol": "upstream.transport",
     "SOCKS": "downstream.connection, server.connection_loop, server.http_server, proxying.forward_access",
     "UDP": "server.http_server",
-    "faults": "proxying.pipeline",
     "disk tier": "cache.store, cache.entry, proxying.reply",
     "collapsing": "cache.writer, proxying.cache_lookup, proxying.context, proxying.snapshot",
     "background revalidation": "server.http_server",
-    "hedging": "upstream.round_trip",
     "parent proxy": "proxying.forward, proxying.forward_access",
     "admin, metrics and log": "server.http_server, proxying.worker",
 }

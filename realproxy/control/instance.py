@@ -13,6 +13,7 @@ from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
+from realproxy.control.composition import build_snapshot
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
@@ -153,7 +154,7 @@ class Instance:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
         try:
-            snapshot = ConfigSnapshot(settings, self._seed, before.snapshot if before is not None else None)
+            snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
         except BadInput as mistake:  # which knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None

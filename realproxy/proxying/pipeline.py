@@ -22,7 +22,6 @@ from realproxy.messages.max_forwards import decrement
 from realproxy.messages.proxy_status import proxy_status
 from realproxy.proxying import cache_lookup, forward, reverse
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.faults import FaultTarget, inject
 from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, send_unreadable
 from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.routing import is_forward_request
@@ -81,12 +80,11 @@ def authorise(request: RequestContext) -> Outcome | None:
 
 def inject_faults(request: RequestContext) -> Outcome | None:
     """Inject the faults of the route."""
-    found = request.route
-    if found is not None and found.fault:
+    found, inject = request.route, request.snapshot.inject_faults
+    if inject is not None and found is not None and found.fault:
         if not request.may_block:
             raise WouldBlock
-        snapshot = request.snapshot
-        inject(found.fault, FaultTarget(request.client, request.record, snapshot.waits, snapshot.fault_rng))
+        inject(found.fault, request.client, request.record)
     return None
 
 

@@ -20,10 +20,10 @@ from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, p
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
 from realproxy.upstream.connection import UpstreamConnection
-from realproxy.upstream.hedging import HedgedWait
+from realproxy.upstream.endpoint import Place
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
-from realproxy.upstream.target import Place, UpstreamTarget
+from realproxy.upstream.target import UpstreamTarget
 from realproxy.upstream.upgrade import check_chosen
 
 MOST_INTERIM = 64
@@ -84,8 +84,8 @@ class RoundTrip:
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_hedge_after", "_offers", "_place", "_pool", "_sent",
-        "_sink", "_target", "_until", "body", "connection", "failed", "head", "is_late", "limits", "over",
+        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
+        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
         "record",
     )  # fmt: skip
 
@@ -110,9 +110,9 @@ class RoundTrip:
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
-        self._hedge_after = target.hedge_after
-        if self._hedge_after is not None and (head.framing or offers or head.method not in IDEMPOTENT):
-            self._hedge_after = None
+        self._wait = target.wait
+        if self._wait is not None and (head.framing or offers or head.method not in IDEMPOTENT):
+            self._wait = None
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
@@ -203,7 +203,7 @@ class RoundTrip:
     def _head_at_once(self) -> ResponseHead | None:
         """The head of a response that needs no second thought."""
         connection = self.connection
-        if connection is None or self._hedge_after is not None:
+        if connection is None or self._wait is not None:
             raise WouldBlock
         if self._awaiting:  # it was sent just now
             self._awaiting = False
@@ -249,10 +249,9 @@ class RoundTrip:
         assert connection is not None
         if self.body is not None:
             self.body.until_answer(connection)
-        if self._hedge_after is not None:
+        if self._wait is not None:
             self.connection = None  # until one has won
-            hedged = HedgedWait(self._pool, self._target, self._check_time())
-            self.connection = hedged.first_response(connection, self._hedge_after)
+            self.connection = self._wait(connection, self._pool, self._target, self._check_time())
         elif not connection.buffer:
             connection.receive()
 
