@@ -9,9 +9,11 @@ import random
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import Forward, Limits, ProxySettings
+from policies.settings import Cache, Forward, Limits, ProxySettings
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
+from realproxy.cache.disk_store import DiskStore
+from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
@@ -61,7 +63,7 @@ def build_snapshot(
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
-        store = CacheStore(settings.cache, _rng(seed, "cache"))
+        store = _store(settings.cache, _rng(seed, "cache"))
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
     return ConfigSnapshot(
         settings=settings,
@@ -88,6 +90,12 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
 def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
     """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
     return ForwardAccess(forward, resolver, limits)
+
+
+def _store(settings: Cache, rng: random.Random) -> CacheStore:
+    if settings.disk is None:
+        return CacheStore(settings, rng)
+    return TieredStore(settings, rng, DiskStore(settings.disk))
 
 
 def _service(

@@ -278,8 +278,6 @@ class Instance:
         now = self._now
         snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
         tally = summed([self._workers.tally(), self._fanout.tally])
-        disk = snapshot.store.disk
-        on_disk = disk.counts() if disk is not None else {"objects": 0, "bytes": 0}
         cache = snapshot.store.counts()
         return {
             "requests": tally.requests,
@@ -292,8 +290,8 @@ class Instance:
             "waiting": collapser.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
-            "disk_objects": on_disk["objects"],
-            "disk_bytes": on_disk["bytes"],
+            "disk_objects": cache["disk_objects"],
+            "disk_bytes": cache["disk_bytes"],
             "upstreams": {name: service.counts() for name, service in snapshot.services.items()},
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
