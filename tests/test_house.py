@@ -65,9 +65,6 @@ REACHED_STILL = {
     "SOCKS": "downstream.connection, server.connection_loop, server.http_server, proxying.forward_access",
     "UDP": "server.http_server",
     "collapsing": "cache.writer, proxying.cache_lookup, proxying.context, proxying.snapshot",
-    "background revalidation": "server.http_server",
-    "parent proxy": "proxying.forward, proxying.forward_access",
-    "admin, metrics and log": "server.http_server, proxying.worker",
 }
 """Options that the core reaches by its imports, and where."""
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}

@@ -27,6 +27,7 @@ from realproxy.proxying.snapshot import (
 )
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
+from realproxy.upstream.parent_proxy import ParentProxy
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
 from realproxy.upstream.transport import UpstreamTransport
@@ -89,7 +90,13 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
 
 def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
     """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
-    return ForwardAccess(forward, resolver, limits)
+    parent = forward.next_proxy
+    return ForwardAccess(
+        forward,
+        resolver,
+        limits,
+        ParentProxy(parent, forward.parent_ca, resolver, limits) if parent is not None else None,
+    )
 
 
 def _store(settings: Cache, rng: random.Random) -> CacheStore:

@@ -21,7 +21,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally, summed
-from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
@@ -88,7 +87,6 @@ class WorkerPool:
         self._threads: set[threading.Thread] = set()
         self._workers: list[ThreadState] = [self._refused]
         self._retired = Tally()
-        self._retired_metrics = Metrics()
         self._idle: set[int] = set()
         self._looks: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
@@ -136,11 +134,6 @@ class WorkerPool:
     def queued(self) -> int:
         """Requests that wait for a place, or with one for a thread."""
         return self._queue.qsize() + self.slots.waiting
-
-    def metrics(self) -> list[Metrics]:
-        """The meters of all workers, and one of those that have ended."""
-        with self._lock:
-            return [self._retired_metrics, *(worker.metrics for worker in self._workers)]
 
     def adjust(self, now: float) -> float | None:
         """Start or let go threads as needed; called by the front thread, often.
@@ -249,7 +242,6 @@ class WorkerPool:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired = summed([self._retired, worker.tally])
-                self._retired_metrics.merge(worker.metrics)
 
     def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():
