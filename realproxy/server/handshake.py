@@ -22,12 +22,7 @@ from realproxy.runtime.blocking import BlockedThreads
 class HandshakingConnection(DownstreamConnection):
     """A client's connection with a handshake before the first HTTP request.
 
-    Parameters
-    ----------
-    sock : socket.socket
-        A `TlsSocket` if there is TLS.
-    proxy_header : bool
-        Whether a PROXY protocol header comes first.
+    `sock` is a `TlsSocket` if there is TLS. `proxy_header` tells whether a PROXY protocol header comes first.
     """
 
     __slots__ = ("_header", "_peer", "handshaking", "inline", "scheme", "sni")
@@ -112,9 +107,8 @@ class ConnectionFactory:
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The connection of a socket that was accepted from `address`."""
         proxy_header = address in self._trusted
-        certificates = self._certificates
-        if certificates is not None:
-            sock = TlsSocket(sock, certificates.context)
+        if self._certificates is not None:
+            sock = TlsSocket(sock, self._certificates.context)
         elif not proxy_header:
             return DownstreamConnection(sock, address, self._limits.head, waits)
         return HandshakingConnection(sock, address, self._limits, waits, proxy_header=proxy_header)
