@@ -28,13 +28,15 @@ from realproxy.observe.admin_server import AdminServer
 from realproxy.observe.metrics import ThreadMetrics, recent, traffic
 from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.proxying.socks import SocksRequests
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
-from realproxy.server.handshake import ConnectionFactory
+from realproxy.server.handshake import ConnectionFactory, socks_handshake
 from realproxy.server.http_server import HttpServer
 from realproxy.server.tcp_proxy import TcpProxy
 from realproxy.server.worker_pool import WorkerPool
+from realproxy.socks import ServerHandshake
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociations
 from realproxy.upstream.health_check import HealthChecker
@@ -112,7 +114,7 @@ class Instance:
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            welcome = ConnectionFactory(settings, where)
+            welcome = ConnectionFactory(settings, where, self._begin_socks)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
@@ -134,7 +136,8 @@ class Instance:
         ]
         self._fanout = Fanout(self._loop, self._workers.submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
-        now.server.attach(self._loop, self._relay, self._associations)
+        self._socks = SocksRequests(self.address, self._relay, self._associations)
+        now.server.attach(self._loop, self._relay, self._socks.answer)
         now.snapshot.collapser.fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._dropped_before = 0  # lines of logs that are closed
@@ -181,6 +184,9 @@ class Instance:
         server = HttpServer(snapshot, self.address, reports, revalidation.submit)
         return Generation(settings, snapshot, server, revalidation, log)
 
+    def _begin_socks(self) -> ServerHandshake | None:
+        return socks_handshake(self._now.settings.forward)
+
     def _abandon(self, client: DownstreamConnection) -> None:
         self._loop.close(client)
 
@@ -194,9 +200,9 @@ class Instance:
         """See `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.settings, settings, where)
-        welcome = ConnectionFactory(settings, where)
+        welcome = ConnectionFactory(settings, where, self._begin_socks)
         now = self._generation(settings, where, before)
-        now.server.attach(self._loop, self._relay, self._associations)
+        now.server.attach(self._loop, self._relay, self._socks.answer)
         now.snapshot.collapser.fanout = self._fanout
         for part in (now.snapshot.pool, self._loop):
             part.adopt(settings.limits)

@@ -23,7 +23,6 @@ from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, send_pieces, skip_bytes
-from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
 EMPTY_LINES = 64
@@ -46,7 +45,7 @@ class ReadResult(Enum):
 
     HEAD = "a whole head, or one that must be refused"
     PART = "not enough yet"
-    SOCKS = "a part of a SOCKS handshake"
+    OTHER = "a whole request of another protocol, see `DownstreamConnection.opening`"
     END = "the connection ended"
 
 
@@ -114,12 +113,11 @@ class DownstreamConnection:
         When the head at the front was whole, on the monotonic clock.
     deadline : float
         When the owner gives up waiting, while the front thread owns it.
-    socks : ServerHandshake or None
-        The handshake that has begun on it.
     watched : bool
         Whether the socket is in the front's epoll set.
-    handshaking : bool
-        Whether something is still to come before HTTP, see `realproxy.server.handshake`.
+    opening : object or None
+        What is still to come before HTTP or instead of it, see `realproxy.server.handshake`; None on a plain
+        connection. A client has ``limits.header_timeout`` for each.
     scheme : bytes
         ``http`` or ``https``.
     send_filters : list of SendFilter
@@ -157,7 +155,6 @@ class DownstreamConnection:
         "pace",
         "send_filters",
         "sock",
-        "socks",
         "state",
         "suspended",
         "trouble",
@@ -166,7 +163,7 @@ class DownstreamConnection:
         "watched",
     )  # fmt: skip
 
-    handshaking = False
+    opening: object | None = None
     inline = True
     """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
     bytes may be incomplete."""
@@ -180,7 +177,6 @@ class DownstreamConnection:
         self.buffer = b""
         self.head_end = self._scanned = self._skipped = 0
         self.trouble: Malformed | None = None
-        self.socks: ServerHandshake | None = None
         self.watched = True
         self.suspended: Suspended | None = None
         self.may_block, self.unread, self.ending = True, False, False
@@ -212,8 +208,6 @@ class DownstreamConnection:
     def find_head(self) -> ReadResult:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
-        if buffer < b"\x06" and self._begins_socks():
-            return ReadResult.SOCKS
         try:
             if buffer.startswith(b"\r\n"):
                 buffer = self._skip_empty_lines(buffer)
@@ -242,10 +236,6 @@ class DownstreamConnection:
         self.buffer = buffer[start:]
         return self.buffer
 
-    def _begins_socks(self) -> bool:
-        """Whether the first byte of the connection is the version of SOCKS, which no HTTP begins with."""
-        return self.buffer[:1] in (b"\x04", b"\x05") and not self.arrived
-
     def take_head(self) -> bytes:
         """The head at the front of `buffer`; raises what is wrong with it."""
         if self.trouble is not None:
@@ -261,31 +251,13 @@ class DownstreamConnection:
         return buffer[:end]
 
     def handshake(self) -> ReadResult:
-        """Go on with what comes before HTTP; called by a worker while `handshaking`."""
+        """Go on with the `opening`; called by a worker."""
         raise NotImplementedError
 
     def peer(self) -> tuple[str, int]:
         """IP address and port that it comes from; raises `OSError` when it is gone."""
         host, port = self.sock.getpeername()[:2]
         return host, port
-
-    def receive_at_once(self) -> bool:
-        """Take what there is into `buffer`, without waiting, whatever it is; whether the connection lives."""
-        try:
-            data = self.sock.recv(READ, DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        self.buffer += data
-        return bool(data)
-
-    def send_at_once(self, data: bytes) -> bool:
-        """Send without waiting; returns whether all of it could be sent."""
-        try:
-            return self.sock.send(data, DONTWAIT) == len(data)
-        except OSError:
-            return False
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """`peer`, and the address and port that it connected to; raises `OSError` when it is gone."""
