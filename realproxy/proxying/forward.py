@@ -9,7 +9,6 @@ from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import CacheScope
-from realproxy.upstream.parent_proxy import check_credentials_accepted
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import FixedTarget
 
@@ -59,7 +58,8 @@ def round_trip(request: RequestContext) -> RoundTrip:
         raise WouldBlock
     record.upstream = access.upstream_name(head.authority.decode())
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
-    check = check_credentials_accepted if access.sends_to_parent else None
+    parent = access.request_parent
+    check = parent.check_response if parent is not None else None
     target = FixedTarget(endpoint, sent)
     return RoundTrip(
         snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, check=check

@@ -6,7 +6,6 @@ import time
 
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.file_body import CorruptFile
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed, body_reader
@@ -42,7 +41,7 @@ def _send_file(request: RequestContext, entry: CacheEntry, added: bytes) -> None
         client.send([start])
         while body is not None and record.sent < len(body):
             record.sent += client.send([body.read(record.sent)])
-    except (CorruptFile, OSError):
+    except OSError:  # a corrupt file, too
         raise Aborted(Termination.UPSTREAM_BROKEN) from None
     finally:
         entry.release()
