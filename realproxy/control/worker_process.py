@@ -57,12 +57,8 @@ def _serve(message: Message) -> Instance:
     settings = parse_settings(message["settings"], where)
     admin = tuple(message["admin"]) if message["admin"] is not None else None
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    return Instance(
-        settings,
-        message["seed"],
-        where,
-        Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin),
-    )
+    listeners = Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin)
+    return Instance(settings, message["seed"], where, listeners)
 
 
 def messages(control: socket.socket) -> Iterator[Message]:

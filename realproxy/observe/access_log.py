@@ -1,4 +1,4 @@
-"""The access log: one line for each request, written by a thread of its own.
+"""The access log: one line for each request, written by the log thread.
 
 Threads. A thread that has served a request only appends the record to a deque, so no disk can delay
 or fail it. The log thread formats and writes the lines, and owns the file. It writes every `FLUSH`
@@ -32,7 +32,7 @@ FLUSH = 0.02
 CHECK = 1.0
 """Seconds between two checks of the file's name."""
 IDLE = 60.0
-"""Seconds that the thread sleeps if nobody wakes it."""
+"""Seconds that the thread sleeps if no other thread wakes it."""
 
 
 class _Order(Enum):
@@ -45,10 +45,7 @@ class _Order(Enum):
 class AccessLog:
     """Writes records to a file; raises `OSError` if the file cannot be opened.
 
-    Attributes
-    ----------
-    dropped : int
-        Lines that are lost, or may be.
+    `dropped` counts the lines that are lost, or may be.
     """
 
     def __init__(self, settings: Log) -> None:
@@ -56,12 +53,9 @@ class AccessLog:
         self._waiting: deque[RequestRecord | _Order] = deque()
         self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
-        self._asleep = False
         self._path = None if settings.file == "-" else settings.file
         self._fd = os.dup(sys.stdout.fileno()) if self._path is None else _open(self._path)
-        self._next_check = 0.0
-        self._torn = False
-        self.dropped = 0
+        self._asleep, self._torn, self._next_check, self.dropped = False, False, 0.0, 0
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
         self._thread.start()
 
@@ -81,10 +75,7 @@ class AccessLog:
         self._tell(_Order.REOPEN)
 
     def close(self) -> None:
-        """Write the waiting lines, end the thread, and print the number of lost lines.
-
-        Takes `CLOSE_PATIENCE` at most.
-        """
+        """Write the waiting lines, for `CLOSE_PATIENCE` at most, and print the number of lost lines."""
         self._tell(_Order.END)
         self._thread.join(CLOSE_PATIENCE)
         if self._thread.is_alive():  # the disk hangs
@@ -110,19 +101,15 @@ class AccessLog:
     def _run(self) -> None:
         ended = False
         while not ended:
-            self._sleep()
+            self._asleep = True  # set before this checks the deque: a writer appends, then checks the flag
+            if not self._waiting:
+                self._wake.wait(IDLE)
+            self._asleep = False
+            self._wake.clear()
             self._hurry.wait(FLUSH)
             self._hurry.clear()
             ended = self._drain()
         os.close(self._fd)
-
-    def _sleep(self) -> None:
-        """Wait until there is something to write."""
-        self._asleep = True  # set before this checks the deque: a writer appends, then checks the flag
-        if not self._waiting:
-            self._wake.wait(IDLE)
-        self._asleep = False
-        self._wake.clear()
 
     def _drain(self) -> bool:
         """Write everything that waits; returns whether the thread must end."""

@@ -69,8 +69,7 @@ class AdminServer:
 
     def __init__(self, listener: socket.socket, name: str, pages: Pages) -> None:
         self._listener, self._name, self._pages = listener, name.lower(), pages
-        self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._stopping = False
+        self._slots, self._stopping = threading.BoundedSemaphore(MOST_AT_ONCE), False
         self._reported: set[tuple[str, int]] = set()
         """Locations of faults, each of which is reported once: a client could repeat its request."""
         self.address: tuple[str, int] = listener.getsockname()[:2]
@@ -160,15 +159,10 @@ class AdminServer:
 
     def _send(self, sock: socket.socket, page: Page, head: RequestHead | None) -> None:
         fields = {
-            "Date": http_date().decode(),
-            "Content-Type": page.type,
-            "Content-Length": str(len(page.body)),
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Connection": "close",
-            **page.fields,
-        }
+            "Date": http_date().decode(), "Content-Type": page.type, "Content-Length": len(page.body),
+            "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+            "Connection": "close", **page.fields,
+        }  # fmt: skip
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         phrase = HTTPStatus(page.status).phrase
         sock.sendall(f"HTTP/1.1 {page.status} {phrase}\r\n{lines}\r\n".encode("latin-1"))
