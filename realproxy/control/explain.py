@@ -171,12 +171,14 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     route = settings.route[number]
     if route.to is None:
         return Explanation("reverse", number, f"answers {route.respond}", "not asked", verdicts)
-    service = settings.service[route.to]
+    service, cache = settings.service[route.to], "off"
     names = ", ".join(upstream.address for upstream in service.upstreams)
+    if route.cache is not None:
+        stored = "not stored unless the origin says so"
+        if route.cache.ttl is not None:
+            stored = f"fresh for {route.cache.ttl:g} s unless the origin says otherwise"
+        cache = _cache(head, stored)
     answer = f"service {route.to}, {service.balance} over {names}"
-    ttl = "not stored unless the origin says so" if not route.cache or route.cache.ttl is None else ""
-    ttl = ttl or f"fresh for {route.cache.ttl:g} s unless the origin says otherwise" if route.cache else ""
-    cache = _cache(head, ttl) if route.cache is not None else "off"
     return Explanation("reverse", number, answer, cache, verdicts)
 
 

@@ -51,9 +51,7 @@ class _SwitchInterval:
     """The interpreter's switch interval, short while any proxy serves."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0.0
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
 
     def shorten(self) -> None:
         with self._lock:
@@ -124,8 +122,8 @@ class Instance:
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._tunnel_ended)
         now.server.attach(self._loop, self._relay, self._associations, self._fanout)
         self._retiring: list[threading.Thread] = []
-        self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
+        self._dropped_before = 0  # lines of logs that are closed
         self._health = HealthChecker(services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         self._workers.start()

@@ -74,11 +74,7 @@ class Proxy:
         return cls(load_settings(path), seed=seed, where=str(path), worker_command=worker_command)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Proxy):
-            return NotImplemented
-        return (self.settings, self.seed) == (other.settings, other.seed)
-
-    __hash__ = None  # type: ignore[assignment]
+        return isinstance(other, Proxy) and (self.settings, self.seed) == (other.settings, other.seed)
 
     def start(self) -> None:
         """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""

@@ -63,10 +63,10 @@ class WorkerHandle:
         with self._lock:
             return self._send(command, arguments)
 
-    def call(self, command: str, **arguments: Any) -> Any:
+    def call(self, command: str, timeout: float = ANSWER_TIMEOUT, **arguments: Any) -> Any:
         """Send a message and return the result; raises like `await_answer`."""
         with self._lock:
-            return self._receive(self._send(command, arguments), ANSWER_TIMEOUT)
+            return self._receive(self._send(command, arguments), timeout)
 
     def await_answer(self, message_id: int, timeout: float = ANSWER_TIMEOUT) -> Any:
         """The result of a message that was sent before.

@@ -43,10 +43,7 @@ class _Order(Enum):
 
 
 class AccessLog:
-    """Writes records to a file; raises `OSError` if the file cannot be opened.
-
-    `dropped` counts the lines that are lost, or may be.
-    """
+    """Writes records to a file; `dropped` counts lost lines. Raises `OSError` if it cannot open the file."""
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
@@ -78,20 +75,15 @@ class AccessLog:
         """Write the waiting lines, for `CLOSE_PATIENCE` at most, and print the number of lost lines."""
         self._tell(_Order.END)
         self._thread.join(CLOSE_PATIENCE)
-        if self._thread.is_alive():  # the disk hangs
-            self.dropped += self._drop_lines()
+        if self._thread.is_alive():  # the disk hangs: if the thread ever wakes, it must only end
+            self.dropped += len(self._in_hand)
+            with contextlib.suppress(IndexError):
+                while True:
+                    self.dropped += isinstance(self._waiting.popleft(), RequestRecord)
+            self._tell(_Order.END)
         if self.dropped:
             message = f"proxytwin: the access log {self._path or '-'} has lost lines: {self.dropped}"
             print(message, file=sys.stderr, flush=True)
-
-    def _drop_lines(self) -> int:
-        """Drop the thread's lines, so that it only ends if it ever wakes; returns their number."""
-        count = len(self._in_hand)
-        with contextlib.suppress(IndexError):
-            while True:
-                count += isinstance(self._waiting.popleft(), RequestRecord)
-        self._tell(_Order.END)
-        return count
 
     def _tell(self, order: _Order) -> None:
         self._waiting.append(order)
@@ -124,8 +116,7 @@ class AccessLog:
 
     def _gather(self) -> tuple[list[str], _Order | None]:
         """The next lines, up to an order or `AT_ONCE`."""
-        lines = self._in_hand
-        waiting, wall = self._waiting, time.time() - time.monotonic()
+        lines, waiting, wall = self._in_hand, self._waiting, time.time() - time.monotonic()
         while waiting and len(lines) < AT_ONCE:
             item = waiting.popleft()
             if isinstance(item, _Order):
