@@ -167,6 +167,9 @@ class DownstreamConnection:
     )  # fmt: skip
 
     handshaking = False
+    inline = True
+    """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
+    bytes may be incomplete."""
     scheme = b"http"
     sni = ""
 
@@ -185,11 +188,6 @@ class DownstreamConnection:
         self.arrived = self.deadline = 0.0
         self.pace: MinRate | None = None
         self.send_filters: list[SendFilter] = []
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether it is a plain connection without a limit of its own: the front thread may serve it."""
-        return self.pace is None
 
     @property
     def leaving(self) -> bool:

@@ -11,30 +11,26 @@ from collections.abc import Callable
 from realproxy.errors import WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.service import PickedUpstream, Service
-from realproxy.upstream.transport import Ends
-
-Place = tuple[Endpoint, bytes]
-"""Where a request goes, and the head to send there."""
+from realproxy.upstream.endpoint import Endpoint, Ends, Place
+from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
     """Where a request goes, and where next if that fails. As it stands here, there is no choice.
 
     `begin` comes first and `finished` last. In between comes `next` for every attempt that failed.
-    If there is a `hedge_after`, there may be a `hedge`, and then a `swap` or a `drop`.
+    `wait` may call `hedge`, and then either `swap` or `drop`.
 
     Attributes
     ----------
-    hedge_after : float or None
-        Seconds after which a second upstream is asked, if any is.
+    wait : FirstResponse or None
+        How to wait for the response if not on one connection alone.
     """
 
-    __slots__ = ("hedge_after",)
+    __slots__ = ("wait",)
 
-    def __init__(self, hedge_after: float | None = None) -> None:
-        self.hedge_after = hedge_after
+    def __init__(self, wait: FirstResponse | None = None) -> None:
+        self.wait = wait
 
     def begin(self, may_block: bool) -> Place:
         """Where to; raises `LocalReply` if the request may not go on."""
@@ -116,7 +112,7 @@ class ServiceTarget(UpstreamTarget):
         waits: BlockedThreads,
         ends: Ends | None = None,
     ) -> None:
-        self.hedge_after = service.decisions.hedge_after
+        self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = service.attempts()
