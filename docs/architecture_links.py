@@ -6,7 +6,6 @@ A link such as ``[`Class.method`](../folder/file.py#L1)`` gets the line at which
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from source_tree import ROOT, WrongTreeError, definitions, first_sentence, home_of, tuple_of_names
 
@@ -16,13 +15,13 @@ BEGIN, END = "<!-- phases: written by docs/draw_house.py -->", "<!-- end of phas
 
 CALLS = {
     "identify": "client_of told_proto follow decrement",
-    "route": "find_route Routes.match",
+    "route": "request_attributes Routes.match",
     "authorise": "check_tunnels ForwardAccess.authorise ForwardAccess.check_name",
     "inject_faults": "inject struck_by",
     "look_up": "CacheStore.lookup reuse Collapser.join send_cached",
     "open_upstream": "RoundTrip.open ServiceTarget.begin ConnectionPool.acquire",
     "send_request": "RoundTrip.send upstream_request",
-    "await_response": "RoundTrip.receive_head RoundTrip.fail_over",
+    "await_response": "RoundTrip.wait_for_head RoundTrip.try_receive_head RoundTrip.fail_over",
     "respond": "CacheWriter.start ResponseForwarder.run CacheWriter.commit",
 }
 """What to read next, for each phase: names that exist once in `FOLDERS`."""
@@ -42,18 +41,25 @@ def updated(text: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise WrongTreeError(f"docs/architecture.md lacks the line {BEGIN} or {END}")
-    return _LINK.sub(_with_line, f"{before}{BEGIN}\n{phases()}{END}{after}")
+    text = f"{before}{BEGIN}\n{phases()}{END}{after}"
+    wrong = sorted(
+        {f"{name} is not in {file}" for name, file in _LINK.findall(text) if not _line(name, file)}
+    )
+    if wrong:
+        raise WrongTreeError(f"docs/architecture.md: {'; '.join(wrong)}")
+    return _LINK.sub(lambda link: f"[`{link[1]}`](../{link[2]}#L{_line(link[1], link[2])})", text)
 
 
 def phases() -> str:
     """A row for each phase of a request, in the order in which they run."""
     rows = ["", "| phase | what it does | where | read next |", "|---|---|---|---|"]
-    for name in tuple_of_names(PIPELINE, "PHASES"):
+    for name, comment in tuple_of_names(PIPELINE, "PHASES").items():
         home = home_of(name, PIPELINE)
+        says = comment or first_sentence(home, name)
         file, line = home.relative_to(ROOT), definitions(home)[name]
         place = f"[`{file}:{line}`](../{file}#L{line})"
         calls = ", ".join(map(_link, CALLS.get(name, "").split()))
-        rows.append(f"| `{name}` | {first_sentence(home, name)} | {place} | {calls} |")
+        rows.append(f"| `{name}` | {says[:1].upper()}{says[1:]} | {place} | {calls} |")
     return "\n".join([*rows, "", ""])
 
 
@@ -70,10 +76,6 @@ def _link(name: str) -> str:
     return f"[`{name}`](../{places[0].relative_to(ROOT)}#L0)"
 
 
-def _with_line(link: re.Match[str]) -> str:
-    name, file = link.groups()
-    path = ROOT / Path(file)
-    line = definitions(path).get(name) if path.is_file() else None
-    if line is None:
-        raise WrongTreeError(f"docs/architecture.md: {name} is not defined in {file}")
-    return f"[`{name}`](../{file}#L{line})"
+def _line(name: str, file: str) -> int | None:
+    path = ROOT / file
+    return definitions(path).get(name) if path.is_file() else None

@@ -140,8 +140,8 @@ def floor_boxes(
 
 def folder_boxes() -> tuple[dict[str, Box], list[list[Box]], Edges]:
     """The folders from top to bottom, and what is inside of `realproxy`."""
-    inside = reduced(part_edges("realproxy"))
-    rows, steps = split(floors(parts_of("realproxy"), part_edges("realproxy")), inside)
+    imported = part_edges("realproxy")
+    rows, steps = split(floors(parts_of("realproxy"), imported), reduced(imported))
     boxes: dict[str, Box] = {}
     rooms: list[list[Box]] = []
     y = float(EDGE)

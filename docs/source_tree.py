@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -28,13 +28,16 @@ def parse(path: Path) -> ast.Module:
     return ast.parse(text)
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """The full names that a module imports, also inside a function or for the type checker only."""
+    found: list[str] = []
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def folder_edges(folders: list[str]) -> Edges:
@@ -112,6 +115,7 @@ def first_sentence(path: Path, name: str = "") -> str:
     return first.partition(". ")[0].removesuffix(".") + "." if not first.endswith("?") else first
 
 
+@cache
 def definitions(path: Path) -> dict[str, int]:
     """The line of each function, class, method and constant, by names such as ``Class.method``."""
     found: dict[str, int] = {}
@@ -141,10 +145,16 @@ def home_of(name: str, path: Path) -> Path:
     return homes[0]
 
 
-def tuple_of_names(path: Path, name: str) -> list[str]:
-    """The names in a tuple that a module assigns to `name`."""
+def tuple_of_names(path: Path, name: str) -> dict[str, str]:
+    """The names in a tuple that a module assigns to `name`, with the comments beside them."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     for node in parse(path).body:
         target = node.target if isinstance(node, ast.AnnAssign) else None
         if isinstance(target, ast.Name) and target.id == name and isinstance(node.value, ast.Tuple):
-            return [each.id for each in node.value.elts if isinstance(each, ast.Name)]
+            names = [each for each in node.value.elts if isinstance(each, ast.Name)]
+            single = {each.lineno for each in names if sum(each.lineno == e.lineno for e in names) == 1}
+            return {
+                each.id: lines[each.lineno - 1].partition("# ")[2] if each.lineno in single else ""
+                for each in names
+            }
     raise WrongTreeError(f"{path.relative_to(ROOT)} has no tuple {name}")

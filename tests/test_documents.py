@@ -121,15 +121,13 @@ def test_another_line_number_is_no_error_but_another_name_or_import_is(copied_ho
     document = docs / "architecture.md"
     document.write_text(document.read_text() + "[`choose_side`](../realproxy/proxying/pipeline.py#L1)\n")
     status, said = draw_house("--check", docs=docs)
-    assert status == 1 and "choose_side is not defined in realproxy/proxying/pipeline.py" in said
+    assert status == 1 and "choose_side is not in realproxy/proxying/pipeline.py" in said
 
     document.write_text((ROOT / "docs/architecture.md").read_text())
     with (copied_house / "realproxy/tunnel/relay.py").open("a") as file:
         file.write("import realproxy.observe.metrics\n")
     status, said = draw_house("--check", docs=docs)
     assert status == 1 and "docs/house.svg is out of date" in said
-    assert draw_house(docs=docs) == (0, "")
-    assert draw_house("--check", docs=docs) == (0, "")
 
 
 def test_a_circle_among_packages_or_folders_cannot_be_drawn(copied_house: Path) -> None:
