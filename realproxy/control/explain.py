@@ -23,7 +23,6 @@ from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
-from realproxy.proxying.forward_access import target_host
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.routing import request_attributes
 from realproxy.proxying.rules import RequestRules
@@ -172,7 +171,7 @@ def _forward(request: RequestContext) -> Explanation:
             problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
             return Explanation("refused", None, problem, "not asked")
     assert access is not None
-    host, target, settings = target_host(head), f"{head.host.decode()}:{head.port}", access.settings
+    host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
     cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
     notes = _notes(settings, head, side)
     try:

@@ -44,11 +44,6 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def target_host(head: RequestHead) -> str:
-    """The host of the request target, without the brackets of an IPv6 address."""
-    return head.host.decode().removeprefix("[").removesuffix("]")
-
-
 class ForwardAccess:
     """The access rules of the forward side. Every refusal is a `LocalReply` that names the rule.
 

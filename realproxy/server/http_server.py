@@ -21,7 +21,7 @@ from realproxy.net.address import Address
 from realproxy.observe.access_log import AccessLog
 from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.pipeline import SUSPENDED, run
+from realproxy.proxying.pipeline import run
 from realproxy.proxying.reply import send_unreadable, unreadable_reply
 from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
@@ -34,6 +34,8 @@ from realproxy.tunnel.udp_associate import UdpAssociations
 
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
+# To name a member by its class is slow before Python 3.12.
+_AWAITED, _WORKER, _PARKED, _TUNNEL = Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED, Outcome.TUNNEL
 RETRY_SOON = b"Retry-After: 1\r\n"
 """For a client that is refused because of the load."""
 
@@ -189,10 +191,10 @@ class HttpServer:
     def advance(self, request: RequestContext) -> Outcome:
         """Run the phases of a request as far as this thread goes, and count it if that is all."""
         outcome = run(request)
-        if outcome not in SUSPENDED:
+        if outcome is not _AWAITED and outcome is not _WORKER and outcome is not _PARKED:
             self.under_way.discard(request)
             request.round_trip = request.reader = request.lead = None  # which would refer back to it
-            self._count(request.record, request.thread, ended=outcome is not Outcome.TUNNEL)
+            self._count(request.record, request.thread, ended=outcome is not _TUNNEL)
         return outcome
 
     def _serve_one(self, client: DownstreamConnection, thread: ThreadState) -> Outcome:
