@@ -25,6 +25,9 @@ from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
 
+# To name a member by its class is slow before Python 3.12.
+_ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
+
 IN_FLIGHT = 64 * 2**20
 """Bytes of bodies that may be recorded at once, if the capacity is not larger."""
 
@@ -144,21 +147,21 @@ class CacheStore:
         with self._lock:
             now = time.monotonic()
             # Another method, or a body, is no question about what is stored.
-            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
+            apart = request.forward is not None and request.forward is not _REQUEST
             variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
-            use = Use.ASK if answer is None else reuse(answer, request, age)
+            use = _ASK if answer is None else reuse(answer, request, age)
             lacks = False
             if stored is not None and stored.part is not None:
                 lacks = not answers(stored.part, request, asked)
                 use = use_of_part(use, not lacks)
-                stored = stored if use is not Use.ASK else None
-            if use is not Use.ASK:
+                stored = stored if use is not _ASK else None
+            if use is not _ASK:
                 self._hits += 1
                 self._index.touch(key, now)
-        if use is Use.FRESH:
-            return Lookup(use, stored, Forwarded.REQUEST)
+        if use is _FRESH:
+            return Lookup(use, stored, _REQUEST)
         return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
 
     def count_hit(self) -> None:

@@ -1,4 +1,4 @@
-"""The parts of a proxy that serves."""
+"""The composition root: all parts of a proxy that serves, built, reloaded and stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
@@ -42,27 +42,21 @@ from realproxy.tunnel.udp_associate import UdpAssociations
 from realproxy.upstream.health_check import HealthChecker
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a busy thread lets another one run: the front must not wait 5 ms for a worker."""
+"""Seconds after which a busy thread lets another one run: the event loop must not wait 5 ms for a worker."""
 ABORT_PATIENCE = 2.0
 """Seconds that workers have to notice that their connections were broken off."""
-
-_UPSTREAM_ENDS = frozenset(
-    {
-        Termination.UPSTREAM_UNREACHABLE,
-        Termination.UPSTREAM_SLOW,
-        Termination.UPSTREAM_BAD,
-        Termination.UPSTREAM_BROKEN,
-    }
-)
+FIXED = ("listen", "admin", "tcp", "workers")
+"""Settings that cannot change while the proxy runs, because sockets were bound by them."""
+RETIRE_EVERY = 0.1
+"""Seconds between two checks whether a request still runs under a former configuration."""
+_UPSTREAM_ENDS = frozenset(end for end in Termination if end.name.startswith("UPSTREAM_"))
 
 
 class _SwitchInterval:
     """The interpreter's switch interval, short while any proxy serves."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0.0
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
 
     def shorten(self) -> None:
         with self._lock:
@@ -81,14 +75,8 @@ class _SwitchInterval:
 _switch_interval = _SwitchInterval()
 
 
-FIXED = ("listen", "admin", "tcp", "workers")
-"""Keys that a new configuration cannot change: sockets were bound to what they said."""
-RETIRE_EVERY = 0.1
-"""Seconds between two looks whether a request still runs under a former configuration."""
-
-
 class Generation(NamedTuple):
-    """What one configuration made; requests that began under it keep it to their end."""
+    """The parts that belong to one configuration; a request that began under it keeps it to its end."""
 
     settings: ProxySettings
     snapshot: ConfigSnapshot
@@ -98,10 +86,10 @@ class Generation(NamedTuple):
 
 
 class Instance:
-    """The parts of a proxy that serves; exists from a successful start until the end of the stop.
+    """A proxy in this process, from a successful start until the end of the stop.
 
-    Threads. `reload` and `stop` are for one thread at a time; `_now` is replaced as a whole, so
-    that whoever reads it once sees one configuration.
+    Threads. One thread at a time may call `reload` and `stop`. `_now` is replaced as a whole: a thread that
+    reads it once sees one configuration.
     """
 
     def __init__(
@@ -114,35 +102,38 @@ class Instance:
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            welcome = ConnectionFactory(settings, where, self._begin_socks)
+            make_connection = ConnectionFactory(settings, where, self._begin_socks)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
             raise
         limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
+        services = now.snapshot.services
         self._workers = WorkerPool(
             now.server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
         )
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
+        self._loop = ConnectionLoop(
+            sockets.proxy, limits, waits, submit, [pool.reap], adjust, make_connection
+        )
         self._loop.entrance.balance = sockets.balance
         self._fast_path = FastPath(self._loop, self._workers, now.server, limits.answer_timeout)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
-            TcpProxy(tcp, sock, now.snapshot.services[tcp.to], self._relay, names, limits, self._report)
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
-        self._fanout = Fanout(self._loop, self._workers.submit, self._report, limits.idle_timeout)
+        self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
         self._socks = SocksRequests(self.address, self._relay, self._associations)
         now.server.attach(self._loop, self._relay, self._socks.answer)
         now.snapshot.collapser.fanout = self._fanout
         self._retiring: list[threading.Thread] = []
-        self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
-        self._health = HealthChecker(now.snapshot.services.values(), pool.resolver, self._relay.loop)
+        self._dropped_before = 0  # lines of logs that are closed
+        self._health = HealthChecker(services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         self._workers.start()
         self._loop.start()
@@ -153,14 +144,14 @@ class Instance:
 
     @property
     def settings(self) -> ProxySettings:
-        """In force now."""
+        """The settings in force."""
         return self._now.settings
 
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
-        """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
+        """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
         try:
             snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
-        except BadInput as mistake:  # which knows the key, but not the file
+        except BadInput as mistake:  # it knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
         access = snapshot.rules.forward
@@ -197,50 +188,49 @@ class Instance:
         self._now.server.report(record)
 
     def reload(self, settings: ProxySettings, where: str) -> None:
-        """See `realproxy.Proxy.reload`."""
+        """As `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.settings, settings, where)
-        welcome = ConnectionFactory(settings, where, self._begin_socks)
+        make_connection = ConnectionFactory(settings, where, self._begin_socks)
         now = self._generation(settings, where, before)
         now.server.attach(self._loop, self._relay, self._socks.answer)
-        now.snapshot.collapser.fanout = self._fanout
-        for part in (now.snapshot.pool, self._loop):
-            part.adopt(settings.limits)
-        self._loop.entrance.make_connection = welcome
+        snapshot = now.snapshot
+        snapshot.collapser.fanout = self._fanout
+        snapshot.pool.adopt(settings.limits)
+        self._loop.adopt(settings.limits)
+        self._loop.entrance.make_connection = make_connection
         for listener in self._tcp:
-            listener.service = now.snapshot.services[listener.settings.to]
+            listener.service = snapshot.services[listener.settings.to]
         self._health.stop()
-        resolver = now.snapshot.pool.resolver
-        self._health = HealthChecker(now.snapshot.services.values(), resolver, self._relay.loop)
+        self._health = HealthChecker(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
         self._health.start()
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
         self._workers.slots.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
         self._fast_path.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
-        self._loop.wake()  # as more may be worked on now
+        self._loop.wake()  # the limits may allow more now
         before.server.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
-        thread = threading.Thread(
-            target=self._retire, args=(before, before.log is not now.log, earlier), daemon=True
-        )
+        arguments = (before, before.log is not now.log, earlier)
+        thread = threading.Thread(target=self._retire, args=arguments, daemon=True)
         self._retiring = [*earlier, thread]
         thread.start()
 
     def purge(self, **what: str | None) -> int:
-        """See `realproxy.Proxy.purge`."""
+        """As `realproxy.Proxy.purge`."""
         purge, snapshot = read_purge(**what), self._now.snapshot
         count = snapshot.store.purge(purge)
         snapshot.collapser.purged(purge)
         return count
 
     def reopen_log(self) -> None:
-        """See `realproxy.Proxy.reopen_log`."""
+        """As `realproxy.Proxy.reopen_log`."""
         if self._now.log is not None:
             self._now.log.reopen()
 
     def _retire(self, former: Generation, close_log: bool, earlier: list[threading.Thread]) -> None:
-        """Wait until no request needs a former configuration, and end what it alone had."""
-        for thread in earlier:  # which may share its log
+        """Wait until no request runs under a former configuration, and end the parts that it alone has."""
+        for thread in earlier:  # their configurations may have the same log
             thread.join()
         server = former.server
         while not self._stopping.wait(RETIRE_EVERY):
@@ -252,7 +242,7 @@ class Instance:
             self._dropped_before += former.log.dropped
 
     def stop(self) -> None:
-        """Finish what is under way for ``limits.drain`` at most, then end all threads."""
+        """Finish the requests, for ``limits.drain`` at most, then end all threads."""
         self._health.stop()
         now = self._now
         deadline = time.monotonic() + now.settings.limits.drain
@@ -274,7 +264,7 @@ class Instance:
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._loop.end()
-        self._workers.let_go()  # of what the front has still handed on
+        self._workers.let_go()  # requests that the event loop has submitted meanwhile
         entrance = self._loop.entrance
         balance, entrance.balance = entrance.balance, None
         if balance is not None:
@@ -288,7 +278,7 @@ class Instance:
         _switch_interval.restore()
 
     def stats(self) -> dict[str, Any]:
-        """See `realproxy.Proxy.stats`."""
+        """As `realproxy.Proxy.stats`."""
         now = self._now
         snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
         tally = summed([self._workers.tally(), self._fanout.tally])
@@ -324,16 +314,14 @@ class Instance:
         }
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last exchanges, the latest first."""
+        """The last requests, the latest first."""
         metrics = self._metrics.all() if self._metrics is not None else []
         return recent(metrics, time.time() - time.monotonic())
 
 
-def check_fixed(
-    before: ProxySettings, settings: ProxySettings, where: str, keys: Iterable[str] = FIXED
-) -> None:
-    """Raise `BadInput` if new settings change one of `keys`."""
-    for key in keys:
+def check_fixed(before: ProxySettings, settings: ProxySettings, where: str) -> None:
+    """Raise `BadInput` if new settings change one of the `FIXED` ones."""
+    for key in FIXED:
         if getattr(settings, key) != getattr(before, key):
             raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
 
@@ -346,9 +334,9 @@ def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:
 
 
 def gc_freeze() -> None:
-    """Have collections look no more at what a start has made: it stays to the end.
+    """Exclude from garbage collection the objects of the start, which live until the end.
 
-    A whole collection would go through all of it, and all requests would wait for 20 ms.
+    A full collection would visit all of them, and all requests would wait for 20 ms.
     """
     gc.collect()
     gc.freeze()

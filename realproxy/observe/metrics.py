@@ -54,7 +54,8 @@ class Metrics:
         )  # fmt: skip
         row = self._rows.get(key)
         if row is None:
-            row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, _new_row())
+            empty: list[float] = [0] * (2 + len(TIMERS) * _WIDTH)
+            row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, empty)
         row[0] += 1
         row[1] += record.sent
         arrived, asked, answered = record.arrived, record.asked, record.answered
@@ -120,24 +121,17 @@ def _outcome(cache: str) -> str:
     return "collapsed" if "; collapsed" in cache else "miss"
 
 
-def _new_row() -> list[float]:
-    return [0] * (2 + len(TIMERS) * _WIDTH)
-
-
 def _note(row: list[float], column: int, seconds: float) -> None:
     row[column] += seconds
     row[column + 1 + bisect_left(BOUNDS, seconds)] += 1
 
 
 def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
-    """The sums of several threads, as plain data.
+    """The sums of several threads, as plain data: a row for each combination of `LABELS` (texts).
 
-    Returns
-    -------
-    list of dict
-        A row for each combination of `LABELS` (texts): ``count``, ``bytes`` of bodies sent to
-        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``. A
-        bucket counts times up to its bound and above the one before; empty buckets are left out.
+    A row has ``count``, ``bytes`` of bodies sent to clients, and for each of `TIMERS` the ``count``, the
+    ``sum`` in seconds and the ``buckets``. A bucket counts times up to its bound and above the one before;
+    empty buckets are left out.
     """
     together = Metrics()
     for meter in meters:
@@ -160,10 +154,7 @@ def _histogram(row: list[float], column: int) -> dict[str, Any]:
 
 
 def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
-    """The last requests of all threads, the latest first, as plain data.
-
-    `wall` plus the monotonic clock is the time in seconds since 1970.
-    """
+    """The last requests of all threads, the latest first; `wall` is when the monotonic clock was 0."""
     records = [record for meter in meters for record in meter.recent.copy()]
     records.sort(key=lambda record: -record.ended)
     return [

@@ -7,7 +7,7 @@ import time
 from realproxy.downstream.connection import State
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.forward_access import ForwardAccess, target_host
+from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import CacheScope
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import FixedTarget
@@ -37,7 +37,7 @@ def check_permitted(request: RequestContext) -> None:
         if head.framing:
             raise LocalReply(400, Termination.CLIENT_BAD, "CONNECT with a body")
         access.check_tunnel_port(head)
-    access.check_name(target_host(head))
+    access.check_name(head.hostname)
 
 
 def cache_scope(request: RequestContext) -> CacheScope | None:
@@ -48,7 +48,7 @@ def cache_scope(request: RequestContext) -> CacheScope | None:
 def round_trip(request: RequestContext) -> RoundTrip:
     """A request to the target, or to the parent proxy; raises `LocalReply` if the target is forbidden."""
     snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
-    access, host = _access(request), target_host(head)
+    access, host = _access(request), head.hostname
     if request.may_block:
         with snapshot.waits.blocking():
             endpoint = access.endpoint(host, head.port, request.generation.own)
@@ -74,7 +74,7 @@ def open_tunnel(request: RequestContext) -> Outcome:
     record.upstream = access.upstream_name(head.target.decode())
     start = time.monotonic()
     with request.snapshot.waits.blocking():
-        target, first = access.open_tunnel(target_host(head), head.port, request.generation.own, head)
+        target, first = access.open_tunnel(head.hostname, head.port, request.generation.own, head)
     record.asked = record.answered = time.monotonic()
     record.connecting = record.asked - start
     try:

@@ -42,11 +42,6 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def target_host(head: RequestHead) -> str:
-    """The host of the request target, without the brackets of an IPv6 address."""
-    return head.host.decode().removeprefix("[").removesuffix("]")
-
-
 class NextProxy(Protocol):
     """The next proxy of a chain."""
 

@@ -145,6 +145,7 @@ def _again(request: RequestContext, writer: CacheWriter) -> RequestContext:
     """The request of a revalidation, at the phase where it begins."""
     now = time.monotonic()
     record = RequestRecord(request.record.client, now, now)
+    record.trace = request.record.trace
     record.head, record.side, record.service = request.head, request.record.side, request.record.service
     # It has all that the phases from there on use of a client.
     client = cast(DownstreamConnection, StoreOnlyClient(request.client.address))

@@ -25,8 +25,8 @@ class RequestRules:
         The compiled rules.
     trusted_hops : int
         Proxies in front of this one whose word about the client counts.
-    traces : bool
-        Whether requests are given a trace.
+    traces, logs_traces : bool
+        Whether a request that goes upstream is given a trace; whether every request is, for the log.
     trace_rng : random.Random
         Where the identifiers of new traces come from.
     """
@@ -35,4 +35,5 @@ class RequestRules:
         self.settings, self.forward = settings, forward
         self.routes = Routes(settings.route)
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
+        self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()

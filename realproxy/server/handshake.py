@@ -13,7 +13,6 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
-from policies.bad_input import BadInput
 from policies.forward.basic_auth import is_known
 from policies.settings import Forward, Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
@@ -190,15 +189,3 @@ def socks_handshake(forward: Forward | None) -> ServerHandshake | None:
     if forward is None or not (versions := socks_versions(forward)):
         return None
     return ServerHandshake(versions, partial(is_known, forward.auth) if forward.auth else None)
-
-
-def check_certificates(settings: ProxySettings, where: str) -> list[BadInput]:
-    """The problems of the certificate files, the first one of each."""
-    found = []
-    for number, certificate in enumerate(settings.tls):
-        try:
-            Certificates([certificate], where)
-        except BadInput as problem:
-            key = problem.key if len(settings.tls) == 1 else problem.key.replace("tls.", f"tls.{number}.", 1)
-            found.append(BadInput(where, key, problem.problem))
-    return found
