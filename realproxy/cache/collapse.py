@@ -12,15 +12,17 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from policies.http_cache.collapsing import Decision, Flight, FlightResult, Flights, after
-from policies.http_cache.freshness import Answer
+from policies.http_cache.freshness import Answer, Request
 from policies.http_cache.groups import read_groups
 from policies.http_cache.reuse import Use
 from policies.http_cache.vary import Variant
 from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
+from realproxy.cache.shared_fetch import Parked, WaitingRequest
 from realproxy.cache.shared_response import Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
@@ -56,6 +58,7 @@ class Collapser:
         self._flights: Flights[Reader] = Flights()
         self._in_progress: dict[bytes, list[SharedResponse]] = {}
         self.collapsed = self.asked_again = 0
+        self.reader: Callable[[Parked, bytes, Request, float], WaitingRequest] = partial(Reader, self)
 
     def join(self, reader: Reader) -> CollapsedWriter | Lookup | Decision:
         """What a request does whose object is not stored, or not fit for use.

@@ -19,10 +19,8 @@ from policies.http_cache.directives import Header
 from policies.http_cache.freshness import Answer, Request
 from policies.http_cache.reuse import Use, reuse
 from policies.http_cache.vary import Variant, selects
-from realproxy.downstream.connection import DownstreamConnection, Suspended
+from realproxy.cache.shared_fetch import Parked
 from realproxy.errors import Aborted, LocalReply, Termination
-from realproxy.http1 import RequestHead
-from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 
 _PARTLY = frozenset({b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since"})
@@ -180,7 +178,7 @@ class SharedResponse:
             return found, self.arrival
 
 
-class Collapsing(Protocol):
+class Gathering(Protocol):
     """Where requests for one object wait for one fetch."""
 
     collapsed: int
@@ -192,21 +190,12 @@ class Collapsing(Protocol):
         """Take a request out of its flight; False if that is complete."""
 
 
-class Parked(Suspended, Protocol):
-    """A request that waits: what its phases go on with, should it be looked up again."""
-
-    client: DownstreamConnection
-    record: RequestRecord
-    head: RequestHead
-    keep: bool
-
-
 class Reader:
     """What a request waits with for another request's fetch, and reads the response with.
 
     Attributes
     ----------
-    collapser : Collapsing
+    collapser : Gathering
         Where it waits.
     request : Parked
         The request itself.
@@ -264,7 +253,7 @@ class Reader:
     )  # fmt: skip
 
     def __init__(
-        self, collapser: Collapsing, request: Parked, key: bytes, question: Request, until: float
+        self, collapser: Gathering, request: Parked, key: bytes, question: Request, until: float
     ) -> None:
         self.collapser, self.request, self.key, self.question = collapser, request, key, question
         self.client, self.record, self.head, self.keep = (

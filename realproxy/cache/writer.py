@@ -17,10 +17,10 @@ from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import Variant, variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
-from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_lines, updated_lines
 from realproxy.cache.rules import CacheRules
+from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore
 from realproxy.http1 import UNTIL_CLOSE, Fields, Line, RequestHead, ResponseHead
 
@@ -47,9 +47,9 @@ class CacheWriter:
 
     Attributes
     ----------
-    lead : CollapsedWriter or None
+    lead : SharedFetch or None
         Those who wait for this answer.
-    collapser : Collapser or None
+    collapser : Collapsing or None
         Where they gather.
     over : bool
         Whether `commit` or `abort` was called.
@@ -100,8 +100,8 @@ class CacheWriter:
     ) -> None:
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._candidate = rules, candidate
-        self.lead: CollapsedWriter | None = None
-        self.collapser: Collapser | None = None
+        self.lead: SharedFetch | None = None
+        self.collapser: Collapsing | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
@@ -160,7 +160,7 @@ class CacheWriter:
     def _can_share(self) -> bool:
         return self.reason is None and self._part is None and shareable(self._answer)
 
-    def _share(self, lead: CollapsedWriter, head: ResponseHead) -> None:
+    def _share(self, lead: SharedFetch, head: ResponseHead) -> None:
         """Let those who wait have this answer, if it is for others too."""
         if not self._can_share:
             lead.complete(flight_result(head.status, usable=False))
@@ -378,6 +378,6 @@ class CacheWriter:
         return NotStored.REFUSED if before.time_zero > self._since else self._alone(head, body)
 
     @property
-    def _shared(self) -> CollapsedWriter | None:
+    def _shared(self) -> SharedFetch | None:
         """Those who are sent what is recorded while it arrives."""
         return self.lead if self.lead is not None and self.lead.shared is not None else None

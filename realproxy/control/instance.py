@@ -13,7 +13,7 @@ from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
-from realproxy.control.composition import build_snapshot
+from realproxy.control.composition import build_snapshot, collapser_of
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
@@ -129,7 +129,7 @@ class Instance:
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
         self._socks = SocksRequests(self.address, self._relay, self._associations)
         now.server.attach(self._loop, self._relay, self._socks.answer)
-        now.snapshot.collapser.fanout = self._fanout
+        collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._dropped_before = 0  # lines of logs that are closed
@@ -195,7 +195,7 @@ class Instance:
         now = self._generation(settings, where, before)
         now.server.attach(self._loop, self._relay, self._socks.answer)
         snapshot = now.snapshot
-        snapshot.collapser.fanout = self._fanout
+        collapser_of(snapshot).fanout = self._fanout
         snapshot.pool.adopt(settings.limits)
         self._loop.adopt(settings.limits)
         self._loop.entrance.make_connection = make_connection
@@ -220,7 +220,7 @@ class Instance:
         """As `realproxy.Proxy.purge`."""
         purge, snapshot = read_purge(**what), self._now.snapshot
         count = snapshot.store.purge(purge)
-        snapshot.collapser.purged(purge)
+        collapser_of(snapshot).purged(purge)
         return count
 
     def reopen_log(self) -> None:
@@ -280,7 +280,7 @@ class Instance:
     def stats(self) -> dict[str, Any]:
         """As `realproxy.Proxy.stats`."""
         now = self._now
-        snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
+        snapshot, log, collapser = now.snapshot, now.log, collapser_of(now.snapshot)
         tally = summed([self._workers.tally(), self._fanout.tally])
         cache = snapshot.store.counts()
         return {

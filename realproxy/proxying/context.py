@@ -11,8 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from policies.settings import Route
-from realproxy.cache.collapse import CollapsedWriter
-from realproxy.cache.shared_response import Reader
+from realproxy.cache.shared_fetch import SharedFetch, WaitingRequest
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.http1 import RequestHead, ResponseHead
@@ -87,9 +86,9 @@ class RequestContext:
         Whether the whole response is fetched, whatever part the client wants.
     writer : CacheWriter or None
         Stores the response.
-    reader : Reader or None
+    reader : WaitingRequest or None
         What the request waits with for another request's fetch.
-    lead : CollapsedWriter or None
+    lead : SharedFetch or None
         Gives the response to the requests that wait for it.
     round_trip : RoundTrip or None
         The request upstream, once there is one.
@@ -129,8 +128,8 @@ class RequestContext:
         self.access: ForwardAccess | None = None
         self.offers: list[bytes] = []
         self.writer: CacheWriter | None = None
-        self.reader: Reader | None = None
-        self.lead: CollapsedWriter | None = None
+        self.reader: WaitingRequest | None = None
+        self.lead: SharedFetch | None = None
         self.round_trip: RoundTrip | None = None
         self.response: ResponseHead | None = None
         self.outcome: Outcome | None = None
