@@ -76,6 +76,8 @@ class Proxy:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Proxy) and (self.settings, self.seed) == (other.settings, other.seed)
 
+    __hash__ = None  # type: ignore[assignment]
+
     def start(self) -> None:
         """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""
         if self._running is None:
