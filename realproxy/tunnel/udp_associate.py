@@ -79,9 +79,9 @@ class UdpAssociations:
 
 
 class UdpAssociation:
-    """One association; it ends with the client's connection, or `idle_timeout` seconds after the last datagram.
+    """One association. The client was told the address of `client_side`, a UDP socket.
 
-    The client was told the address of `client_side`, a UDP socket.
+    It ends with the client's connection, or after `idle_timeout` seconds without a datagram.
     """
 
     def __init__(
