@@ -18,6 +18,8 @@ from realproxy.proxying.snapshot import check_addresses
 class Proxy:
     """A forward and reverse proxy.
 
+    Raises `BadInput`, one line: the source, the key, and what was expected.
+
     Parameters
     ----------
     settings : ProxySettings, optional
@@ -29,11 +31,6 @@ class Proxy:
     worker_command : sequence of str
         Starts a worker process, if ``workers`` is more than one. It must do what
         `realproxy.control.worker_process` does.
-
-    Raises
-    ------
-    BadInput
-        One line: the source, the key, and what was expected.
 
     Examples
     --------

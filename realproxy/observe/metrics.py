@@ -35,7 +35,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts requests by who answered them and how; `recent` holds the last records."""
+    """Counts requests by `LABELS`; `recent` holds the last records."""
 
     __slots__ = ("_rows", "recent")
 

@@ -223,15 +223,13 @@ class UdpAssociation:
     def _send(self, address: Address | None, data: bytes) -> None:
         if address is None:
             return
+        family = family_of(address[0])
         with contextlib.suppress(OSError):  # a datagram may be lost
-            self._socket(family_of(address[0])).sendto(data, address)
-
-    def _socket(self, family: int) -> socket.socket:
-        if family not in self._target_side:
-            sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
-            sock.setblocking(False)
-            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
-        return self._target_side[family]
+            if family not in self._target_side:
+                sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
+                sock.setblocking(False)
+                self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
+            self._target_side[family].sendto(data, address)
 
     # --- from targets ---------------------------------------------------------------------------
 
