@@ -16,6 +16,7 @@ from policies.http_cache.freshness import Forwarded, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
+from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
@@ -23,7 +24,6 @@ from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
-from realproxy.proxying.forward_access import target_host
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.routing import request_attributes
 from realproxy.proxying.rules import RequestRules
@@ -83,7 +83,7 @@ def explain(
     head.scheme = b"https" if settings.tls else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        request = _dry_request(RequestRules(settings, resolver), head, client)
+        request = _dry_request(build_rules(settings, resolver), head, client)
         if socks:
             request.record.side, request.access = socks, request.snapshot.rules.forward
         else:
@@ -132,7 +132,7 @@ def _forward(request: RequestContext) -> Explanation:
             problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
             return Explanation("refused", None, problem, "not asked")
     assert access is not None
-    host, target, settings = target_host(head), f"{head.host.decode()}:{head.port}", access.settings
+    host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
     cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
     notes = _notes(settings, head, side)
     try:

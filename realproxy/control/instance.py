@@ -6,12 +6,14 @@ import gc
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
+from realproxy.control.composition import build_snapshot
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
@@ -23,7 +25,8 @@ from realproxy.net.listener import host_of
 from realproxy.observe.access_log import AccessLog
 from realproxy.observe.admin_pages import admin_pages
 from realproxy.observe.admin_server import AdminServer
-from realproxy.observe.metrics import Metrics, recent, traffic
+from realproxy.observe.metrics import ThreadMetrics, recent, traffic
+from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
@@ -76,6 +79,7 @@ class Generation(NamedTuple):
     settings: ProxySettings
     snapshot: ConfigSnapshot
     server: HttpServer
+    revalidation: BackgroundRevalidation
     log: AccessLog | None
 
 
@@ -90,6 +94,7 @@ class Instance:
         self, settings: ProxySettings, seed: int | None, where: str, sockets: Listeners | None = None
     ) -> None:
         self._seed = seed
+        self._metrics = ThreadMetrics() if settings.admin is not None else None
         sockets = bind_listeners(settings, where) if sockets is None else sockets
         self._admin_address = sockets.admin_address
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
@@ -110,15 +115,16 @@ class Instance:
         self._loop.entrance.balance = sockets.balance
         self._fast_path = FastPath(self._loop, self._workers, server, limits.answer_timeout)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
-        self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._tunnel_ended)
+        self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
-            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._tunnel_ended)
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
-        self._fanout = Fanout(self._loop, submit, self._fanout_ended, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._tunnel_ended)
-        server.attach(self._loop, self._relay, self._associations, self._fanout)
+        self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
+        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
+        server.attach(self._loop, self._relay, self._associations)
+        now.snapshot.collapser.fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._dropped_before = 0  # lines of logs that are closed
@@ -139,7 +145,7 @@ class Instance:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
         try:
-            snapshot = ConfigSnapshot(settings, self._seed, before.snapshot if before is not None else None)
+            snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
         except BadInput as mistake:  # it knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
@@ -155,7 +161,14 @@ class Instance:
                 if before is None:
                     snapshot.store.close()
                 raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
-        return Generation(settings, snapshot, HttpServer(snapshot, self.address, log), log)
+        revalidation = BackgroundRevalidation(snapshot.store, snapshot.pool)
+        reports: list[Callable[[RequestRecord], None]] = []
+        if self._metrics is not None:
+            reports.append(self._metrics.record)
+        if log is not None:
+            reports.append(log.write)
+        server = HttpServer(snapshot, self.address, reports, revalidation.submit)
+        return Generation(settings, snapshot, server, revalidation, log)
 
     def _abandon(self, client: DownstreamConnection) -> None:
         self._loop.close(client)
@@ -163,11 +176,8 @@ class Instance:
     def _shed(self, client: DownstreamConnection, worker: ThreadState) -> None:
         self._now.server.shed(client, worker)
 
-    def _tunnel_ended(self, record: RequestRecord) -> None:
-        self._now.server.tunnel_ended(record)
-
-    def _fanout_ended(self, record: RequestRecord) -> None:
-        self._now.server.fanout_ended(record)
+    def _report(self, record: RequestRecord) -> None:
+        self._now.server.report(record)
 
     def reload(self, settings: ProxySettings, where: str) -> None:
         """As `realproxy.Proxy.reload`."""
@@ -175,10 +185,9 @@ class Instance:
         check_fixed(before.settings, settings, where)
         make_connection = ConnectionFactory(settings, where)
         now = self._generation(settings, where, before)
-        now.server.attach(self._loop, self._relay, self._associations, self._fanout)
-        now.server.tunnel_metrics = before.server.tunnel_metrics
-        now.server.fanout_metrics = before.server.fanout_metrics
+        now.server.attach(self._loop, self._relay, self._associations)
         snapshot = now.snapshot
+        snapshot.collapser.fanout = self._fanout
         snapshot.pool.adopt(settings.limits)
         self._loop.adopt(settings.limits)
         self._loop.entrance.make_connection = make_connection
@@ -219,7 +228,7 @@ class Instance:
         while not self._stopping.wait(RETIRE_EVERY):
             if not (self._workers.busy_with(server.serve) or server.under_way):
                 break
-        server.revalidation.retire()
+        former.revalidation.retire()
         if former.log is not None and close_log:
             former.log.close()
             self._dropped_before += former.log.dropped
@@ -243,7 +252,7 @@ class Instance:
         self._workers.stop(ABORT_PATIENCE)
         self._fanout.stop()
         self._stopping.set()
-        now.server.revalidation.stop()
+        now.revalidation.stop()
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._loop.end()
@@ -265,8 +274,7 @@ class Instance:
         now = self._now
         snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
         tally = summed([self._workers.tally(), self._fanout.tally])
-        cache, disk = snapshot.store.counts(), snapshot.store.disk
-        on_disk = disk.counts() if disk is not None else {"objects": 0, "bytes": 0}
+        cache = snapshot.store.counts()
         return {
             "requests": tally.requests,
             "answers": {str(status): count for status, count in sorted(tally.statuses.items())},
@@ -278,8 +286,8 @@ class Instance:
             "waiting": collapser.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
-            "disk_objects": on_disk["objects"],
-            "disk_bytes": on_disk["bytes"],
+            "disk_objects": cache["disk_objects"],
+            "disk_bytes": cache["disk_bytes"],
             "upstreams": {name: service.counts() for name, service in snapshot.services.items()},
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
@@ -294,16 +302,13 @@ class Instance:
             "upstream_idle": snapshot.pool.idle,
             "log_dropped": self._dropped_before + (log.dropped if log is not None else 0),
             "cpu_seconds": time.process_time(),
-            "traffic": traffic(self._all_metrics()) if self.settings.admin is not None else [],
+            "traffic": traffic(self._metrics.all()) if self._metrics is not None else [],
         }
 
     def recent(self) -> list[dict[str, Any]]:
         """The last requests, the latest first."""
-        return recent(self._all_metrics(), time.time() - time.monotonic())
-
-    def _all_metrics(self) -> list[Metrics]:
-        server = self._now.server
-        return [*self._workers.metrics(), server.tunnel_metrics, server.fanout_metrics]
+        metrics = self._metrics.all() if self._metrics is not None else []
+        return recent(metrics, time.time() - time.monotonic())
 
 
 def check_fixed(before: ProxySettings, settings: ProxySettings, where: str) -> None:

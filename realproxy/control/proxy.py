@@ -8,11 +8,11 @@ from typing import Any
 
 from policies.settings import ProxySettings, load_settings, parse_settings
 from policies.settings.unsupported import check_obeyed
+from realproxy.control.check import check_addresses
 from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
-from realproxy.proxying.snapshot import check_addresses
 
 
 class Proxy:
@@ -69,7 +69,7 @@ class Proxy:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Proxy) and (self.settings, self.seed) == (other.settings, other.seed)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # settings may change while it runs
 
     def start(self) -> None:
         """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""

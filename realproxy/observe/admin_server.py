@@ -141,7 +141,7 @@ class AdminServer:
 
     def _refused(self, head: RequestHead) -> str | None:
         """Why a request may come from a web site; None if it cannot."""
-        host = head.host.decode().removeprefix("[").removesuffix("]")
+        host = head.hostname
         if host not in ("localhost", self._name) and not is_literal(host):
             return f"{host} is not a name of this port; use its address"
         origin = head.fields.text("origin")

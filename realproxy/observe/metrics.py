@@ -1,11 +1,12 @@
 """Counts and times of requests, kept while they are served: for /metrics, /stats and the live page.
 
-Threads. One thread writes a `Metrics`; any thread may read it. Rows are only added, and the copy of
-a row is one operation of the interpreter. A copy may be one request behind.
+Threads. Each thread writes a `Metrics` of its own; any thread may read it. Rows are only added, and the
+copy of a row is one operation of the interpreter. A copy may be one request behind.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
@@ -76,6 +77,41 @@ class Metrics:
             mine = self._rows.get(key)
             self._rows[key] = row if mine is None else [a + b for a, b in zip(mine, row, strict=True)]
         self.recent.extend(other.recent)
+
+
+class ThreadMetrics:
+    """Counts the requests of all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._living: dict[threading.Thread, Metrics] = {}
+        self._ended = Metrics()
+
+    def record(self, record: RequestRecord) -> None:
+        """Count a request that has ended in the calling thread."""
+        try:
+            metrics = self._own.metrics
+        except AttributeError:
+            metrics = self._own.metrics = self._begin()
+        metrics.record(record)
+
+    def _begin(self) -> Metrics:
+        metrics = Metrics()
+        with self._lock:
+            self._merge_ended()
+            self._living[threading.current_thread()] = metrics
+        return metrics
+
+    def all(self) -> list[Metrics]:
+        """Those of the living threads, and one of all threads that have ended."""
+        with self._lock:
+            self._merge_ended()
+            return [self._ended, *self._living.values()]
+
+    def _merge_ended(self) -> None:
+        for thread in [thread for thread in self._living if not thread.is_alive()]:
+            self._ended.merge(self._living.pop(thread))
 
 
 def _outcome(cache: str) -> str:

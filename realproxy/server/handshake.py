@@ -24,7 +24,7 @@ class HandshakingConnection(DownstreamConnection):
     `sock` is a `TlsSocket` if there is TLS. `proxy_header` tells whether a PROXY protocol header comes first.
     """
 
-    __slots__ = ("_header", "_peer", "handshaking", "scheme", "sni")
+    __slots__ = ("_header", "_peer", "handshaking", "inline", "scheme", "sni")
 
     def __init__(
         self, sock: socket.socket, address: str, limits: Limits, waits: BlockedThreads, *, proxy_header: bool
@@ -32,14 +32,9 @@ class HandshakingConnection(DownstreamConnection):
         super().__init__(sock, address, limits.head, waits)
         self._header: bytes | None = b"" if proxy_header else None
         self._peer: Address | None = None
-        self.handshaking = True
+        self.handshaking, self.inline = True, False
         self.scheme = b"https" if isinstance(sock, TlsSocket) else b"http"
         self.sni = ""
-
-    @property
-    def is_simple(self) -> bool:
-        """As in the base class. Not with TLS: a write of encrypted bytes may be incomplete."""
-        return self.pace is None and not self.handshaking and not isinstance(self.sock, TlsSocket)
 
     def read(self) -> ReadResult:
         """Read once without waiting. Bytes of a TLS handshake give HEAD, so that a worker continues."""
@@ -93,7 +88,7 @@ class HandshakingConnection(DownstreamConnection):
         if isinstance(sock, TlsSocket):
             sock.feed(rest)
             return ReadResult.HEAD
-        self.handshaking, self.buffer = False, rest
+        self.handshaking, self.inline, self.buffer = False, True, rest
         return self.find_head() if rest else ReadResult.PART
 
 
