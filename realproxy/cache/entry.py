@@ -25,7 +25,7 @@ _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 
 @lru_cache(maxsize=4096)
 def _shared(answer: Answer) -> Answer:
-    """Share equal objects, since most responses of a site are equal here: saves 200 bytes for each."""
+    """One object for equal values, as most responses of a site have them: saves 200 bytes each."""
     return answer
 
 
@@ -36,14 +36,10 @@ class CacheEntry:
     ----------
     head : bytes
         Without Age, Cache-Status and Connection, and without the empty line at the end.
-    body : bytes
-        The whole body, or the bytes of `part`; empty if the body is in `file`.
-    file : FileBody or None
-        The body on disk.
+    body, file : bytes, FileBody or None
+        The whole body, or the bytes of `part`; in memory, or in `file`.
     status : int
         Status of the whole response, also if only a part is stored.
-    reason : bytes
-        Reason phrase.
     time_zero : float
         When the response's age was zero, on the monotonic clock.
     answer : policies.http_cache.freshness.Answer
@@ -57,17 +53,8 @@ class CacheEntry:
     """
 
     __slots__ = (
-        "answer",
-        "body",
-        "file",
-        "groups",
-        "head",
-        "part",
-        "reason",
-        "status",
-        "time_zero",
-        "variant",
-    )
+        "answer", "body", "file", "groups", "head", "part", "reason", "status", "time_zero", "variant",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -90,16 +77,10 @@ class CacheEntry:
 
     @classmethod
     def restored(
-        cls,
-        status: int,
-        reason: bytes,
-        head: bytes,
-        answer: Answer,
-        time_zero: float,
-        variant: Variant,
+        cls, status: int, reason: bytes, head: bytes, answer: Answer, time_zero: float, variant: Variant,
         groups: tuple[str, ...],
-    ) -> CacheEntry:
-        """Rebuild an entry from its stored head, with an empty body."""
+    ) -> CacheEntry:  # fmt: skip
+        """An entry with a finished head, and an empty body."""
         stored = cls(status, reason, (), b"", answer, time_zero, variant, groups)
         stored.head = head
         return stored
@@ -129,7 +110,7 @@ class CacheEntry:
 
     @property
     def fields(self) -> Fields:
-        """The header fields, parsed at each call: they are rarely needed, and memory is scarce in a cache."""
+        """The header fields, parsed at each call: they are rarely needed, and take memory."""
         return parse_fields(self.head, self.head.index(b"\r\n") + 2, len(self.head))
 
     def age(self, now: float) -> float:
