@@ -19,10 +19,8 @@ class ResponseHead:
 
     Attributes
     ----------
-    status : int
-        100 to 999.
-    reason : bytes
-        May be empty.
+    status, reason : int, bytes
+        100 to 999; the reason may be empty.
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above. RFC 9110, 2.5
     fields : Fields

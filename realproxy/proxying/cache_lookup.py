@@ -1,4 +1,4 @@
-"""What the store has for a request, and which request fetches what it lacks. `policies` decides."""
+"""What the store has for a request, and which request fetches what the store lacks. `policies` decides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FRESH, _ASK = Use.FRESH, Use.ASK  # to name a member by its class is slow befor
 
 
 def look_up(request: RequestContext, scope: CacheScope) -> Outcome | None:
-    """Answer from the store; a miss waits for another request's fetch, or goes on to fetch."""
+    """Send a stored response; a miss waits for another request's fetch, or goes on to fetch."""
     head, store, reader = request.head, request.snapshot.store, request.reader
     if store.disk is not None and not request.may_block:
         raise WouldBlock
@@ -30,7 +30,7 @@ def look_up(request: RequestContext, scope: CacheScope) -> Outcome | None:
     if reader is None:
         key = cache_key(scope.service, head)
         question = read_request(head.method, asked, head.framing != 0)
-    else:  # it has waited, and is looked up again
+    else:  # the request has waited, and is looked up again
         key, question = reader.key, reader.question
         request.lead = request.snapshot.collapser.take_lead(reader)
     lookup = store.lookup(key, question, asked)
@@ -67,7 +67,7 @@ def _writer(
 def _join(
     request: RequestContext, key: bytes, question: Request, writer: CacheWriter, wait: float
 ) -> Outcome | Lookup | None:
-    """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
+    """Decide whether a miss waits for another request's fetch, or fetches for other requests."""
     now, collapser, reader = time.monotonic(), request.snapshot.collapser, request.reader
     if reader is None:
         reader = request.reader = Reader(collapser, request, key, question, now + wait)

@@ -1,4 +1,4 @@
-"""What decides which requests are taken, and by whom: it needs neither connections nor a store."""
+"""The rules of the reverse and the forward side, which need neither connections nor a store."""
 
 from __future__ import annotations
 
@@ -11,32 +11,11 @@ from realproxy.proxying.forward_access import ForwardAccess
 
 
 class RequestRules:
-    """The routes of the reverse side, and the rules of the forward side.
+    """The routes of the reverse side, and the rules of the forward side (None if it is off).
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    resolver : Resolver
-        Turns the names that the forward side is asked for into addresses.
-
-    Attributes
-    ----------
-    routes : Routes
-        The compiled rules.
-    forward : ForwardAccess or None
-        What the forward side allows; None if it is off.
-    trusted_hops : int
-        Proxies in front of this one whose word about the client counts.
-    traces : bool
-        Whether requests are given a trace.
-    trace_rng : random.Random
-        Where the identifiers of new traces come from.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file of the forward side cannot be read.
+    `trusted_hops` is the number of proxies in front of this one that are trusted about the client. `traces`
+    says whether requests get a trace, with identifiers from `trace_rng`. Raises `BadInput` if a hosts file
+    of the forward side cannot be read.
     """
 
     def __init__(self, settings: ProxySettings, resolver: Resolver) -> None:

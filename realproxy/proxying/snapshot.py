@@ -1,4 +1,4 @@
-"""What the settings say, made ready for requests. Nothing here changes once it is built."""
+"""What is built from the settings. Nothing here changes once it is built."""
 
 from __future__ import annotations
 
@@ -22,14 +22,8 @@ from realproxy.upstream.service import Service
 class CacheScope(NamedTuple):
     """Where the store keeps the responses to a request, and by which rules.
 
-    Attributes
-    ----------
-    service : str
-        Of the reverse side; empty for the forward side.
-    rules : CacheRules
-        What the settings say about storing.
-    wait : float
-        Seconds for which a request may wait for another request's fetch; 0 if not at all.
+    `service` is empty for the forward side. `wait` is the number of seconds for which a request may wait for
+    another request's fetch.
     """
 
     service: str
@@ -42,55 +36,35 @@ class ConfigSnapshot:
 
     Parameters
     ----------
-    settings : ProxySettings
-        Of the whole proxy.
     seed : int or None
-        Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
-        and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
+        ``random.Random(f"{seed}/{service}")`` then drives every service's balancer, and
+        ``random.Random(f"{seed}/cache")`` the store; both are unseeded if None.
     before : ConfigSnapshot or None
-        The snapshot that this one takes over from. What its settings say in the same words lives on:
-        services with all they know about their upstreams, the store with all that is in it.
+        The snapshot that this one replaces. A service or store whose settings are the same lives on, with
+        all that it knows or has stored.
 
     Attributes
     ----------
-    limits : Limits
-        From the settings.
-    rules : RequestRules
-        Which requests are taken, and by which route.
     cache_scopes : list of (CacheScope or None)
         Of each route.
-    forward_cache_scope : CacheScope or None
-        Of the forward side.
-    fault_rng : random.Random
-        The chance of injected faults.
-    services : dict of str to Service
-        By name.
-    store : CacheStore
-        Of responses.
-    collapser : Collapser
-        Of requests for what is not stored yet.
-    pool : ConnectionPool
-        Of upstream connections.
     waits : BlockedThreads
         What the workers wait for.
 
     Raises
     ------
     BadInput
-        If a hosts file of the forward side cannot be read.
+        If a hosts file of the forward side cannot be read, or the disk tier would have to change.
     """
 
     def __init__(
         self, settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
     ) -> None:
-        self.settings, self.limits = settings, settings.limits
-        self.waits: BlockedThreads
-        self.pool: ConnectionPool
-        self.fault_rng = _rng(seed, "faults")
-        self.waits = BlockedThreads() if before is None else before.waits
-        self.services = _services(settings, seed, before)
         self.store: CacheStore
         self.collapser: Collapser
+        self.settings, self.limits = settings, settings.limits
+        self.fault_rng = _rng(seed, "faults")
+        self.waits: BlockedThreads = before.waits if before else BlockedThreads()
+        self.services = _services(settings, seed, before)
         if before is not None and before.settings.cache == settings.cache:
             self.store, self.collapser = before.store, before.collapser
         else:
@@ -100,14 +74,14 @@ class ConfigSnapshot:
                 )
             self.store = CacheStore(settings.cache, _rng(seed, "cache"))
             self.collapser = Collapser(self.store, settings.limits.idle_timeout, self.waits)
-        self.pool = ConnectionPool(settings.limits, self.waits) if before is None else before.pool
+        self.pool: ConnectionPool = before.pool if before else ConnectionPool(settings.limits, self.waits)
         self.rules = RequestRules(settings, self.pool.resolver)
         self.cache_scopes = [route_cache_scope(route) for route in settings.route]
         self.forward_cache_scope = forward_cache_scope(settings.forward)
 
 
 def _services(settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None) -> dict[str, Service]:
-    """The services of the settings; one whose settings are as before goes on with what it knows."""
+    """The services of the settings; a service with the same settings as before is kept."""
     services = {}
     for name, service in settings.service.items():
         if before is not None and before.settings.service.get(name) == service:
@@ -128,7 +102,7 @@ def route_cache_scope(route: Route) -> CacheScope | None:
 
 
 def forward_cache_scope(forward: Forward | None) -> CacheScope | None:
-    """Of the forward side: the origin alone says how long a response is fresh."""
+    """Where the store keeps those of the forward side; only the origin says how long they are fresh."""
     if forward is None or not forward.cache:
         return None
     rules = CacheRules(ttl=None, stale=STALE, targeted=False)
@@ -140,7 +114,7 @@ def _rng(seed: int | None, name: str) -> random.Random:
 
 
 def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
-    """What is wrong with upstreams: a real proxy needs ``host:port``, and files that can be read."""
+    """The problems of upstreams: a real proxy needs ``host:port``, and files that can be read."""
     found = []
     for name, service in settings.service.items():
         for number, upstream in enumerate(service.upstreams):

@@ -41,17 +41,7 @@ def reply_code(refusal: LocalReply) -> Reply:
 
 
 class SocksRequests:
-    """Serves SOCKS requests.
-
-    Parameters
-    ----------
-    own : Address
-        Where this proxy listens.
-    relay : TunnelRelay
-        Owns the client after CONNECT.
-    associations : UdpAssociations
-        Owns the client after UDP ASSOCIATE.
-    """
+    """Serves SOCKS requests at `own`, and gives the client to the relay thread afterwards."""
 
     def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
         self._own, self._relay, self._associations = own, relay, associations

@@ -28,11 +28,10 @@ READ = 16 * 2**10
 
 
 class ParentProxy:
-    """The next proxy.
+    """The next proxy of a chain.
 
-    ``limits.answer_timeout`` is for its response, which includes its connection to the target.
-    `fields` are the lines with credentials for each request to it. Raises `BadInput` if the file of
-    `authorities` cannot be used.
+    Its response, for which ``limits.answer_timeout`` is, includes its connection to the target. `fields` are
+    the field lines with credentials. Raises `BadInput` if the file of `authorities` cannot be used.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:

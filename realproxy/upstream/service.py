@@ -22,7 +22,7 @@ from realproxy.upstream.transport import Ends, UpstreamTransport
 
 
 class PickedUpstream:
-    """The upstream of one request, which counts as outstanding there until `finish`."""
+    """The upstream that was picked for a request. The request counts as outstanding there until `finish`."""
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
 
@@ -32,10 +32,7 @@ class PickedUpstream:
         self.done = False
 
     def finish(self, failed: bool | None = False) -> None:
-        """End the request at the upstream; only the first call counts.
-
-        `failed` is None if the outcome is not known, as for a cancelled request.
-        """
+        """End the request there, with None if the outcome is not known; only the first call counts."""
         if not self.done:
             self.done = True
             self._service.finish(self, failed)
@@ -44,18 +41,9 @@ class PickedUpstream:
 class Service:
     """The upstreams of one service, their balancer, and the decisions about failures.
 
-    Attributes
-    ----------
-    proxy_protocol : str or None
-        The version of the PROXY header on connections to upstreams.
-    transport : UpstreamTransport or None
-        None if connections start with HTTP.
-    names, addresses : list of str, list of Address
-        Of the upstreams; names as in the settings.
-    decisions : policies.resilience.Precautions
-        To be called under the lock, except for what never changes.
-    admission : AdmissionControl or None
-        None without a rate limit, queue or breaker.
+    `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
+    never changes. `transport` is None if connections start with HTTP, and `admission` is None without a rate
+    limit, queue or breaker.
     """
 
     def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
@@ -74,11 +62,6 @@ class Service:
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
-
-    @property
-    def prompt(self) -> bool:
-        """Whether a request needs only a plain connection: no admission, no hedge, no transport."""
-        return self.admission is None and self.transport is None and self.decisions.hedge_after is None
 
     def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
         """Where to send a request for an upstream; see `UpstreamTransport.endpoint` for `ends`."""

@@ -19,12 +19,7 @@ from realproxy.runtime.blocking import BlockedThreads
 class FaultTarget:
     """The request that a fault is injected into.
 
-    Attributes
-    ----------
-    waits : BlockedThreads
-        Counts the workers that wait; a fault that sleeps does so inside ``waits.unknown()``.
-    rng : random.Random
-        Source of the fault's random values; seeded with the proxy.
+    A fault that sleeps does so inside ``waits.blocking()``. `rng` is seeded with the proxy.
     """
 
     __slots__ = ("client", "record", "rng", "waits")
@@ -39,7 +34,7 @@ class Injected(Protocol):
     """A fault of one kind, made from its settings."""
 
     def inject(self, target: FaultTarget) -> None:
-        """Wait, end the request with `LocalReply` or `Aborted`, or append a filter to ``client.shapes``."""
+        """Wait, end the request with `LocalReply` or `Aborted`, or append to ``client.send_filters``."""
 
 
 KINDS: dict[str, Callable[[Any], Injected]] = {}
