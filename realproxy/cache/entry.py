@@ -129,7 +129,7 @@ class CacheEntry:
             if len(part) != len(body):
                 first = self.part.at.start if self.part is not None else 0
                 body = body[part.start - first : part.stop - first]
-        head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
+        head = b"%bAge: %d\r\n%b\r\n" % (head, max(0.0, now - self.time_zero), added)
         return status, [head, body] if request.method != "HEAD" and body else [head]
 
     def respond_from_file(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from pathlib import Path
 
 from policies.bad_input import BadInput
 from policies.settings import Match, ProxySettings, load_settings
 from policies.settings.unsupported import check_obeyed
+from realproxy.control.composition import build_access
 from realproxy.net.address import split_address
 from realproxy.net.listener import host_of
 from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import ForwardAccess
-from realproxy.proxying.snapshot import check_addresses
+from realproxy.net.tls import client_context
 from realproxy.server.handshake import check_certificates
 
 
@@ -104,7 +105,31 @@ def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
     if settings.forward is None:
         return []
     try:
-        ForwardAccess(settings.forward, Resolver(0.0), settings.limits)
+        build_access(settings.forward, Resolver(0.0), settings.limits)
     except BadInput as problem:
         return [BadInput(where, problem.where, problem.problem)]
     return []
+
+
+def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
+    """What is wrong with upstreams: a real proxy needs ``host:port``, and files that can be read."""
+    found = []
+    for name, service in settings.service.items():
+        for number, upstream in enumerate(service.upstreams):
+            try:
+                split_address(upstream.address)
+            except ValueError as error:
+                problem = str(error)
+                if ":" not in upstream.address:
+                    problem += " (the name of a backend only means something in a scenario)"
+                found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
+        if service.tls is not None:
+            try:
+                client_context(service.tls.ca)
+            except OSError as error:
+                reason = (error.strerror or "").lower()
+                problem = (
+                    "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {reason}"
+                )
+                found.append(BadInput(where, f"service.{name}.tls.ca", f"{service.tls.ca!r} {problem}"))
+    return found

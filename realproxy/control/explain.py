@@ -15,6 +15,7 @@ from policies.http_cache.freshness import Forwarded, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
+from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
@@ -108,7 +109,7 @@ def explain(
     head.scheme = b"https" if settings.tls else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        request = _dry_request(RequestRules(settings, resolver), head, client)
+        request = _dry_request(build_rules(settings, resolver), head, client)
         if socks:
             request.record.side, request.access = socks, request.snapshot.rules.forward
         else:

@@ -13,12 +13,14 @@ from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
+from realproxy.control.composition import build_snapshot
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
 from realproxy.messages.tally import summed
 from realproxy.net.address import Address
+from realproxy.net.dial import AsyncResolver
 from realproxy.net.listener import host_of
 from realproxy.observe.access_log import AccessLog
 from realproxy.observe.admin_pages import admin_pages
@@ -30,7 +32,7 @@ from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
 from realproxy.server.handshake import ConnectionFactory
 from realproxy.server.http_server import HttpServer
-from realproxy.server.tcp_proxy import TcpProxies
+from realproxy.server.tcp_proxy import TcpProxy
 from realproxy.server.worker_pool import WorkerPool
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociations
@@ -104,7 +106,7 @@ class Instance:
         self._seed = seed
         sockets = bind_listeners(settings, where) if sockets is None else sockets
         self._admin_address = sockets.admin_address
-        self._tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
+        self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
             welcome = ConnectionFactory(settings, where)
@@ -122,9 +124,11 @@ class Instance:
         self._fast_path = FastPath(self._loop, self._workers, now.server, limits.answer_timeout)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._tunnel_ended)
-        self.tcp = TcpProxies(
-            settings, sockets.tcp, now.snapshot.services, self._relay, pool.resolver, self._tunnel_ended
-        )
+        names = AsyncResolver(self._relay.loop, pool.resolver)
+        self._tcp = [
+            TcpProxy(tcp, sock, now.snapshot.services[tcp.to], self._relay, names, limits, self._tunnel_ended)
+            for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
+        ]
         self._fanout = Fanout(self._loop, self._workers.submit, self._fanout_ended, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._tunnel_ended)
         now.server.attach(self._loop, self._relay, self._associations, self._fanout)
@@ -145,21 +149,16 @@ class Instance:
         """In force now."""
         return self._now.settings
 
-    @property
-    def tcp_addresses(self) -> list[Address]:
-        """Where the raw TCP listeners listen, in the order of the settings."""
-        return self.tcp.addresses
-
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
         try:
-            snapshot = ConfigSnapshot(settings, self._seed, before.snapshot if before is not None else None)
+            snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
         except BadInput as mistake:  # which knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
         access = snapshot.rules.forward
         if access is not None:
-            access.admin, access.tcp = self._admin_address, self._tcp_addresses
+            access.admin, access.tcp = self._admin_address, self.tcp_addresses
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:
@@ -195,7 +194,8 @@ class Instance:
         for part in (now.snapshot.pool, self._loop):
             part.adopt(settings.limits)
         self._loop.entrance.make_connection = welcome
-        self.tcp.adopt(now.snapshot.services)
+        for listener in self._tcp:
+            listener.service = now.snapshot.services[listener.settings.to]
         self._health.stop()
         resolver = now.snapshot.pool.resolver
         self._health = HealthChecker(now.snapshot.services.values(), resolver, self._relay.loop)
@@ -244,9 +244,11 @@ class Instance:
         now = self._now
         deadline = time.monotonic() + now.settings.limits.drain
         self._loop.drain()
-        self.tcp.drain()
+        for listener in self._tcp:
+            listener.drain()
         drained = self._loop.empty.wait(now.settings.limits.drain)
-        self.tcp.wait(deadline)
+        for listener in self._tcp:
+            listener.empty.wait(max(0.0, deadline - time.monotonic()))
         if not drained:
             self._loop.abort()
             now.snapshot.pool.abort()
@@ -299,7 +301,7 @@ class Instance:
             "accepted": self._loop.entrance.accepted,
             "tunnels": self._relay.count,
             "associations": self._associations.count,
-            "tcp": self.tcp.counts(),
+            "tcp": [listener.counts() for listener in self._tcp],
             "threads": self._workers.count,
             "queued": self._workers.queued,
             "at_once": self._fast_path.answered,

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 from policies.settings import ProxySettings, load_settings, parse_settings
 from policies.settings.unsupported import check_obeyed
+from realproxy.control.check import check_addresses
 from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
 from realproxy.observe.admin_server import AdminServer
-from realproxy.proxying.snapshot import check_addresses
 
 
 class RunningProxy(Protocol):

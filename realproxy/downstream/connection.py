@@ -109,6 +109,9 @@ class DownstreamConnection:
 
     handshaking = False
     """Whether TLS or the PROXY protocol comes first; see `realproxy.server.handshake`."""
+    inline = True
+    """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
+    bytes may be incomplete."""
     scheme = b"http"
     sni = ""
     """The name that a TLS client asked for; empty if none."""
@@ -131,11 +134,6 @@ class DownstreamConnection:
         self.deadline = 0.0  # when the event loop gives up
         self.pace: MinRate | None = None
         self.send_filters: list[SendFilter] = []  # the last one sends the present response
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether the fast path may serve it: it is plain, and has no minimum rate."""
-        return self.pace is None
 
     @property
     def leaving(self) -> bool:

@@ -53,10 +53,11 @@ class Fields:
     """The field lines of a head as sent, in order, with a look-up by name. Never changes.
 
     `names` are in lower case, in the order of `lines`. `get` takes a name in lower case, and returns the
-    value or None; the values of several lines are joined by commas.
+    value or None; the values of several lines are joined by commas. `text` is like `get`, with text
+    (Latin-1) for name and value, as `policies` take it.
     """
 
-    __slots__ = ("_elements", "_joined", "_text", "_values", "get", "lines", "names")
+    __slots__ = ("_elements", "_joined", "_values", "get", "lines", "names", "text")
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines: Final = tuple(lines)
@@ -67,17 +68,15 @@ class Fields:
         self._values: Final = values
         self._elements: dict[bytes, tuple[bytes, ...]] | None = None
         self._joined: dict[frozenset[bytes], bytes] | None = None
-        self._text: Callable[[str], str | None] | None = None
+        self.text: Callable[[str], str | None]
         self.get: Final[Callable[[bytes], bytes | None]] = values.get
 
-    @property
-    def text(self) -> Callable[[str], str | None]:
-        """Like `get`, with text (Latin-1) for name and value, as `policies` take it."""
-        return self._text or self._as_text()
-
-    def _as_text(self) -> Callable[[str], str | None]:
+    def __getattr__(self, name: str) -> Callable[[str], str | None]:
+        """Make `text` at its first use; Python asks here only for what is not set."""
+        if name != "text":
+            raise AttributeError(name)
         values = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._values.items()}
-        self._text = values.get
+        self.text = values.get
         return values.get
 
     def __contains__(self, name: bytes) -> bool:

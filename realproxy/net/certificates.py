@@ -49,9 +49,8 @@ class Certificates:
 
 def _load(certificate: Certificate, where: str, key: str) -> ssl.SSLContext:
     def encrypted() -> str:
-        raise BadInput(
-            where, f"{key}.key", f"{certificate.key!r} is encrypted; expected a key without password"
-        )
+        problem = f"{certificate.key!r} is encrypted; expected a key without password"
+        raise BadInput(where, f"{key}.key", problem)
 
     _check_file(certificate.cert, "CERTIFICATE", where, f"{key}.cert")
     _check_file(certificate.key, "PRIVATE KEY", where, f"{key}.key")

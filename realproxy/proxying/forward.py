@@ -16,16 +16,19 @@ from realproxy.upstream.target import FixedTarget
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
+def authorise(request: RequestContext) -> None:
+    """Forward side: may this user ask for this name and port? Raises `LocalReply`."""
+    if request.record.side != "reverse":
+        check_tunnels(request)
+        request.record.user = _access(request).authorise(request.head)
+        check_permitted(request)
+
+
 def check_tunnels(request: RequestContext) -> None:
     """Refuse CONNECT where tunnels are off; raises `LocalReply` 405."""
     access = request.access
     if request.record.side == "tunnel" and (access is None or "connect" not in access.settings.protocols):
         raise LocalReply(405, Termination.REFUSED, "no tunnels here")
-
-
-def authenticate(request: RequestContext) -> None:
-    """Find out the user; raises `LocalReply` 407."""
-    request.record.user = _access(request).authorise(request.head)
 
 
 def check_permitted(request: RequestContext) -> None:
@@ -58,7 +61,9 @@ def round_trip(request: RequestContext) -> RoundTrip:
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
     check = check_credentials_accepted if access.sends_to_parent else None
     target = FixedTarget(endpoint, sent)
-    return RoundTrip(snapshot.pool, snapshot.limits, client, request.sink, record, head, target, check=check)
+    return RoundTrip(
+        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, check=check
+    )
 
 
 def open_tunnel(request: RequestContext) -> Outcome:

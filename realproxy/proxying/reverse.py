@@ -12,9 +12,11 @@ from realproxy.upstream.target import ServiceTarget
 from realproxy.upstream.upgrade import offering, wanted_protocols
 
 
-def find_route(request: RequestContext) -> None:
-    """Find the first route that matches; raises `LocalReply` 404."""
+def route(request: RequestContext) -> None:
+    """Find the first route that takes a request of the reverse side; raises `LocalReply` 404."""
     rules, record = request.snapshot.rules, request.record
+    if record.side != "reverse":
+        return
     number = record.route = rules.routes.match(
         request_attributes(request.head, record.client, request.client.sni)
     )
@@ -51,5 +53,5 @@ def round_trip(request: RequestContext) -> RoundTrip:
     service = snapshot.services[record.service]
     target = ServiceTarget(service, record.client, record, head_for, snapshot.waits, client.ends)
     return RoundTrip(
-        snapshot.pool, snapshot.limits, client, request.sink, record, head, target, offers=offers
+        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, offers=offers
     )

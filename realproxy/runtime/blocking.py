@@ -1,6 +1,6 @@
 """Which workers are blocked: the others could run if they got the processor.
 
-Threads. A worker notes its own wait and removes the note; the front thread counts. Both use only
+Threads. A worker notes its own wait and removes the note; the event loop's thread counts. Both use only
 single operations of a dict, which the interpreter makes atomic.
 """
 
@@ -15,11 +15,8 @@ from contextlib import contextmanager
 class BlockedThreads:
     """The waits of all workers.
 
-    Attributes
-    ----------
-    events : dict of int to int
-        The poll events that workers wait for, by descriptor. Hot code sets an entry before its wait
-        and deletes the entry afterwards.
+    `events` are the poll events that workers wait for, by descriptor. Hot code sets an entry before its
+    wait and deletes the entry afterwards.
     """
 
     def __init__(self) -> None:

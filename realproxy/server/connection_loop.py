@@ -307,7 +307,9 @@ class ConnectionLoop:
         before, opening = client.buffer, client.handshaking
         arrival = client.read()
         if arrival is ReadResult.HEAD:
-            self._serve(client, now)
+            client.arrived = now
+            if self.fast_path is None or not self.fast_path.takes(client):
+                self.hand_to_worker(client)
         elif arrival is ReadResult.PART:
             # Empty lines are no head: they give nobody more time.
             begun = begins_head(client.buffer) and not begins_head(before)
@@ -404,11 +406,6 @@ class ConnectionLoop:
             self._epoll.unregister(client.fd)
             client.watched = False
             return True
-
-    def _serve(self, client: DownstreamConnection, now: float) -> None:
-        client.arrived = now
-        if self.fast_path is None or not self.fast_path.takes(client):
-            self.hand_to_worker(client)
 
     def _to_worker(self, client: DownstreamConnection, now: float) -> None:
         client.arrived = now

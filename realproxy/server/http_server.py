@@ -133,7 +133,7 @@ class HttpServer:
     def _next_is_there(self, client: DownstreamConnection) -> bool:
         """Whether another head is there already; if not, the loop has the client."""
         result = client.find_head() if client.buffer else ReadResult.PART
-        if result is ReadResult.PART and not client.is_simple:
+        if result is ReadResult.PART and (client.pace is not None or not client.inline):
             result = client.read()  # for the loop would only hand it back
         if result is ReadResult.HEAD:
             return True
@@ -190,7 +190,8 @@ class HttpServer:
         """Run the phases of a request as far as this thread goes, and count it if that is all."""
         outcome = run(request)
         if outcome not in SUSPENDED:
-            request.leave()
+            self.under_way.discard(request)
+            request.round_trip = request.reader = request.lead = None  # which would refer back to it
             self._count(request.record, request.thread, ended=outcome is not Outcome.TUNNEL)
         return outcome
 

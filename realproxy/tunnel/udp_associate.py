@@ -22,7 +22,7 @@ from policies.addresses import plain_address
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 from realproxy.net.dial import AsyncResolver
 from realproxy.net.resolver import Resolver
 from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
@@ -52,16 +52,9 @@ class AccessCheck(Protocol):
 
 
 class UdpAssociations:
-    """All associations of a proxy, in the loop of the relay.
+    """All associations of a proxy that listens on `own`, in the relay thread.
 
-    Parameters
-    ----------
-    own : Address
-        Where this proxy listens.
-    release : callable
-        Takes the client back to close it.
-    log : callable
-        Takes the record of an association that has ended.
+    `release` takes the client back to close it; `log` takes the record of an association that has ended.
     """
 
     def __init__(
@@ -72,13 +65,13 @@ class UdpAssociations:
         log: Callable[[RequestRecord], None],
     ) -> None:
         self.own, self.release, self.loop, self.log = own, release, relay.loop, log
-        self._open: set[UdpAssociation] = set()
+        self.running: set[UdpAssociation] = set()
         self.loop.at_stop.append(self._stop)
 
     @property
     def count(self) -> int:
         """Associations that are open."""
-        return len(self._open)
+        return len(self.running)
 
     def add(
         self,
@@ -92,38 +85,21 @@ class UdpAssociations:
     ) -> None:
         """Begin an association that ends with the client's connection.
 
-        Parameters
-        ----------
-        client_side : socket.socket
-            The UDP socket whose address the client was told.
-        idle_timeout : float
-            Seconds without a datagram after which the association ends.
+        The client was told the address of `client_side`, a UDP socket. The association also ends after
+        `idle_timeout` seconds without a datagram.
         """
-
-        def begin() -> None:
-            names = AsyncResolver(self.loop, resolver)
-            association = UdpAssociation(
-                self, client, client_side, request, record, access, names, idle_timeout
-            )
-            self._open.add(association)
-
-        if not self.loop.call(begin):
-            client_side.close()
-            record.finish(Termination.STOPPED)
-            self.release(client)
-            self.log(record)
-
-    def discard(self, association: UdpAssociation) -> None:
-        """Forget an association that has ended."""
-        self._open.discard(association)
+        names = AsyncResolver(self.loop, resolver)
+        association = UdpAssociation(self, client, client_side, request, record, access, names, idle_timeout)
+        if not self.loop.call(association.begin):
+            association.end(Termination.STOPPED)
 
     def _stop(self) -> None:
-        for association in list(self._open):
+        for association in list(self.running):
             association.end(Termination.STOPPED)
 
 
 class UdpAssociation:
-    """One association; all of it happens in the relay thread."""
+    """One association; after its construction it belongs to the relay thread."""
 
     def __init__(
         self,
@@ -138,7 +114,7 @@ class UdpAssociation:
     ) -> None:
         self._owner, self._client, self._client_side, self._record = owner, client, client_side, record
         self._loop, self._access, self._resolver = owner.loop, access, resolver
-        self._idle_timeout = idle_timeout
+        self._idle_timeout, self._last_active, self._ended = idle_timeout, time.monotonic(), False
         self._target_side: dict[int, socket.socket] = {}
         """By address family."""
         self._targets: dict[Address, Address | None] = {}
@@ -148,24 +124,26 @@ class UdpAssociation:
         # use to send UDP datagrams on"; all zeros if it does not know.                  RFC 1928, 4
         self._port = request.port
         self._peer: Address | None = None
-        self._last_active = time.monotonic()
-        self._ended = False
-        self._loop.watch(client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
-        self._loop.watch(client_side, select.EPOLLIN, self._from_client)
-        self._loop.at(self._last_active + self._idle_timeout, self._check_idle)
+
+    def begin(self) -> None:
+        """Wait for datagrams, and for the end of the TCP connection."""
+        self._owner.running.add(self)
+        self._loop.watch(self._client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
+        self._loop.watch(self._client_side, select.EPOLLIN, self._from_client)
+        self._check_idle(time.monotonic())
 
     # --- the end --------------------------------------------------------------------------------
 
     def _tcp_readable(self, _: int, __: float) -> None:
         """Read the TCP connection. Nothing is expected there but its end."""
         try:
-            ended = not self._client.sock.recv(4096, socket.MSG_DONTWAIT)
+            if self._client.sock.recv(4096, socket.MSG_DONTWAIT):
+                return
         except BlockingIOError:
             return
         except OSError:
-            ended = True
-        if ended:
-            self.end(Termination.DONE)
+            pass
+        self.end(Termination.DONE)
 
     def _check_idle(self, now: float) -> None:
         if self._ended:
@@ -183,7 +161,7 @@ class UdpAssociation:
             self._loop.forget(sock)
             sock.close()
         self._loop.forget(self._client.sock)
-        self._owner.discard(self)
+        self._owner.running.discard(self)
         self._record.finish(end)
         self._owner.release(self._client)
         self._owner.log(self._record)
@@ -198,8 +176,7 @@ class UdpAssociation:
                 return
             if not self._is_client(sender):
                 continue
-            datagram = read_datagram(packet)
-            if datagram is not None:
+            if (datagram := read_datagram(packet)) is not None:
                 self._last_active = now
                 self._record.received += len(datagram.data)
                 self._forward(datagram)
@@ -260,17 +237,14 @@ class UdpAssociation:
         if address is None:
             return
         with contextlib.suppress(OSError):  # a datagram may be lost
-            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-            self._socket(family).sendto(data, address)
+            self._socket(family_of(address[0])).sendto(data, address)
 
     def _socket(self, family: int) -> socket.socket:
-        sock = self._target_side.get(family)
-        if sock is None:
+        if family not in self._target_side:
             sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            target_side = sock
-            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(target_side, now))
-        return sock
+            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
+        return self._target_side[family]
 
     # --- from targets ---------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """A round trip: a request goes to an upstream, and to another one if that fails, until one responds.
 
 Owner: the thread that runs the request. It also owns the upstream connection until `finish`, which alone
-releases or closes the connection. A thread that must not wait calls `open`, `send` and `receive_head` with
-``may_block=False``. They raise `WouldBlock`, and a worker then finds all that they have changed.
+releases or closes the connection. A thread that must not wait calls `open` and `send` with
+``may_block=False``, and `try_receive_head`. They raise `WouldBlock`, and a worker then finds all that they
+have changed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, p
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
 from realproxy.upstream.connection import UpstreamConnection
-from realproxy.upstream.hedging import HedgedWait
+from realproxy.upstream.endpoint import Place
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
-from realproxy.upstream.target import Place, UpstreamTarget
+from realproxy.upstream.target import UpstreamTarget
 from realproxy.upstream.upgrade import check_chosen
 
 MOST_INTERIM = 64
@@ -63,14 +64,14 @@ class RoundTrip:
     failed : bool or None
         Whether the upstream has failed the request; None if that is not known.
     is_late : bool
-        Whether the upstream's time is over; `receive_head` then raises `UpstreamError`.
+        Whether the upstream's time is over; `wait_for_head` then raises `UpstreamError`.
     over : bool
         Whether `finish` or `detach` was called.
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_hedge_after", "_offers", "_place", "_pool", "_sent",
-        "_sink", "_target", "_until", "body", "connection", "failed", "head", "is_late", "limits", "over",
+        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
+        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
         "record",
     )  # fmt: skip
 
@@ -95,9 +96,9 @@ class RoundTrip:
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
-        self._hedge_after = target.hedge_after
-        if self._hedge_after is not None and (head.framing or offers or head.method not in IDEMPOTENT):
-            self._hedge_after = None
+        self._wait = target.wait
+        if self._wait is not None and (head.framing or offers or head.method not in IDEMPOTENT):
+            self._wait = None
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
@@ -157,23 +158,14 @@ class RoundTrip:
 
     # --- the response ---------------------------------------------------------------------------
 
-    def receive_head(self, may_block: bool) -> ResponseHead | None:
-        """The head of the final response; what follows it is in the connection's buffer.
+    def try_receive_head(self) -> ResponseHead | None:
+        """The head of a response that the fast path may forward; never waits.
 
-        None if nothing has arrived yet and the thread must not wait. Raises `LocalReply` or `Malformed` if
-        there is no response, and `Aborted` if the client is gone.
+        What follows the head is in the connection's buffer. None if nothing has arrived yet. Raises
+        `UpstreamError` for a head that must not be passed on.
         """
-        head = self._wait_for_head() if may_block else self._head_at_once()
-        if head is not None:
-            if self._check is not None:
-                self._check(head)
-            self.failed = is_failure(head.status)
-        return head
-
-    def _head_at_once(self) -> ResponseHead | None:
-        """The head of a response that the fast path may forward."""
         connection = self.connection
-        if connection is None or self._hedge_after is not None:
+        if connection is None or self._wait is not None:
             raise WouldBlock
         if self._awaiting:  # the request was sent just now
             self._awaiting = False
@@ -189,10 +181,17 @@ class RoundTrip:
         except Malformed:
             raise WouldBlock from None  # a worker finds the same, and may ask another upstream
         connection.buffer = buffer[end + 4 :]
+        if self._check is not None:
+            self._check(head)
+        self.failed = False
         return head
 
-    def _wait_for_head(self) -> ResponseHead:
-        """Wait for the final head; interim responses are passed on. RFC 9110, 15.2"""
+    def wait_for_head(self) -> ResponseHead:
+        """Wait for the head of the final response; interim ones are passed on. RFC 9110, 15.2
+
+        What follows the head is in the connection's buffer. Raises `LocalReply` or `Malformed` if there is
+        no response, and `Aborted` if the client is gone.
+        """
         self._wait_for_bytes()
         connection = self.connection
         assert connection is not None
@@ -203,6 +202,9 @@ class RoundTrip:
             if head.status == 101:
                 check_chosen(head, self._offers)
             if head.status >= 200 or head.status == 101:
+                if self._check is not None:
+                    self._check(head)
+                self.failed = is_failure(head.status)
                 return head
             if self.head.minor == 1:
                 self._sink.send([client_response(head, UNTIL_CLOSE, b"")])
@@ -219,10 +221,9 @@ class RoundTrip:
         assert connection is not None
         if self.body is not None:
             self.body.until_answer(connection)
-        if self._hedge_after is not None:
-            self.connection = None  # `HedgedWait` owns it
-            hedged = HedgedWait(self._pool, self._target, self._check_time())
-            self.connection = hedged.first_response(connection, self._hedge_after)
+        if self._wait is not None:
+            self.connection = None  # `_wait` owns it
+            self.connection = self._wait(connection, self._pool, self._target, self._check_time())
         elif not connection.buffer:
             connection.receive()
 

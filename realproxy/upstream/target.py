@@ -10,26 +10,22 @@ from collections.abc import Callable
 from realproxy.errors import WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.service import PickedUpstream, Service
-from realproxy.upstream.transport import Ends
-
-Place = tuple[Endpoint, bytes]
-"""Where to send a request, and the head to send there."""
+from realproxy.upstream.endpoint import Endpoint, Ends, Place
+from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
     """Where to send a request, and where next if that fails. The base class has no choice.
 
-    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. If
-    `hedge_after` is not None, a second upstream may be asked after so many seconds: `hedge`, and then `swap`
-    or `drop`.
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `wait` is
+    how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
+    `drop`.
     """
 
-    __slots__ = ("hedge_after",)
+    __slots__ = ("wait",)
 
-    def __init__(self, hedge_after: float | None = None) -> None:
-        self.hedge_after = hedge_after
+    def __init__(self, wait: FirstResponse | None = None) -> None:
+        self.wait = wait
 
     def begin(self, may_block: bool) -> Place:
         """The first place; raises `LocalReply` if the request may not go on."""
@@ -99,7 +95,7 @@ class ServiceTarget(UpstreamTarget):
         waits: BlockedThreads,
         ends: Ends | None = None,
     ) -> None:
-        self.hedge_after = service.decisions.hedge_after
+        self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = service.attempts()
