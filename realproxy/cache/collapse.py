@@ -31,14 +31,7 @@ from realproxy.runtime.blocking import BlockedThreads
 class Collapser:
     """Collapses the requests for one object into one fetch (nginx: ``proxy_cache_lock``).
 
-    Parameters
-    ----------
-    store : CacheStore
-        Where the responses are stored.
-    patience : float
-        Seconds that the fastest reader may read nothing, if a body is too long to store.
-    waits : BlockedThreads
-        Counts the threads that wait for readers.
+    If a body is too long to store, its fastest reader may read nothing for `patience` seconds.
     """
 
     fanout: Fanout
@@ -54,14 +47,8 @@ class Collapser:
     def join(self, reader: Reader) -> CollapsedWriter | Lookup | Decision:
         """Decide about a request whose object is not stored, or not usable.
 
-        Returns
-        -------
-        CollapsedWriter
-            The request fetches for all.
-        Lookup
-            The object was stored meanwhile.
-        Decision
-            ``ALONE``; or ``WAIT``, and then the fan-out thread owns the client.
+        Returns a `CollapsedWriter` if the request fetches for all, a `Lookup` if the object was stored
+        meanwhile, else ``ALONE``, or ``WAIT``: then the fan-out thread owns the client.
         """
         now = time.monotonic()
         with self._lock:

@@ -94,8 +94,8 @@ def _plain(fields: dict[str, Any]) -> CacheEntry:
     answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
     variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
     time_zero = time.monotonic() - max(0.0, time.time() - fields["born"])
-    return CacheEntry.restored(
-        fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
+    return CacheEntry(
+        fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"), b"",
         answer, time_zero, variant, tuple(fields["groups"]),
     )  # fmt: skip
 

@@ -6,8 +6,7 @@ Threads. A `CacheEntry` never changes, so any thread may read it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from policies.http_cache.freshness import Answer
@@ -15,7 +14,7 @@ from policies.http_cache.partial import Part
 from policies.http_cache.ranges import range_applies, select_range
 from policies.http_cache.validation import not_modified
 from policies.http_cache.vary import ANY, Variant
-from realproxy.cache.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
+from realproxy.cache.entry_headers import not_modified_head, partial_head, unsatisfiable_head
 from realproxy.cache.file_body import FileBody
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
@@ -29,21 +28,22 @@ def _shared(answer: Answer) -> Answer:
     return answer
 
 
+@dataclass(slots=True, eq=False)
 class CacheEntry:
     """A response in the store.
 
     Attributes
     ----------
-    head : bytes
-        Without Age, Cache-Status and Connection, and without the empty line at the end.
-    body, file : bytes, FileBody or None
-        The whole body, or the bytes of `part`; in memory, or in `file`.
     status : int
         Status of the whole response, also if only a part is stored.
-    time_zero : float
-        When the response's age was zero, on the monotonic clock.
+    head : bytes
+        Without Age, Cache-Status and Connection, and without the empty line at the end; see `stored_head`.
+    body, file : bytes, FileBody or None
+        The whole body, or the bytes of `part`; in memory, or in `file`.
     answer : policies.http_cache.freshness.Answer
         How long the response is fresh, and how it may be used. Its `age` is 0; see `time_zero`.
+    time_zero : float
+        When the response's age was zero, on the monotonic clock.
     variant : policies.http_cache.vary.Variant
         The requests that select this response. RFC 9111, 4.1
     groups : tuple of str
@@ -52,49 +52,24 @@ class CacheEntry:
         The bytes of the whole that `body` holds; None if it holds the whole.
     """
 
-    __slots__ = (
-        "answer", "body", "file", "groups", "head", "part", "reason", "status", "time_zero", "variant",
-    )  # fmt: skip
+    status: int
+    reason: bytes
+    head: bytes
+    body: bytes
+    answer: Answer
+    time_zero: float
+    variant: Variant = ANY
+    groups: tuple[str, ...] = ()
+    part: Part | None = None
+    file: FileBody | None = None
 
-    def __init__(
-        self,
-        status: int,
-        reason: bytes,
-        lines: Sequence[tuple[bytes, bytes]],
-        body: bytes,
-        answer: Answer,
-        time_zero: float,
-        variant: Variant = ANY,
-        groups: tuple[str, ...] = (),
-        part: Part | None = None,
-    ) -> None:
-        self.status, self.reason, self.body = status, reason, body
-        self.file: FileBody | None = None
+    def __post_init__(self) -> None:
+        answer = self.answer
         self.answer = _shared(answer if not answer.age else replace(answer, age=0.0))
-        self.head = stored_head(status, reason, lines, len(body))
-        self.time_zero, self.variant, self.groups = time_zero, variant, groups
-        self.part = part
-
-    @classmethod
-    def restored(
-        cls, status: int, reason: bytes, head: bytes, answer: Answer, time_zero: float, variant: Variant,
-        groups: tuple[str, ...],
-    ) -> CacheEntry:  # fmt: skip
-        """An entry with a finished head, and an empty body."""
-        stored = cls(status, reason, (), b"", answer, time_zero, variant, groups)
-        stored.head = head
-        return stored
 
     def with_body(self, body: bytes | FileBody) -> CacheEntry:
         """A copy with another body, in memory or on disk."""
-        other = CacheEntry.restored(
-            self.status, self.reason, self.head, self.answer, self.time_zero, self.variant, self.groups
-        )
-        if isinstance(body, bytes):
-            other.body = body
-        else:
-            other.file = body
-        return other
+        return replace(self, body=body) if isinstance(body, bytes) else replace(self, file=body)
 
     def release(self) -> None:
         """Close the file of the body, if there is one."""

@@ -35,16 +35,8 @@ ROUNDS = 4
 class Fanout:
     """Sends responses, in the thread of one event loop, to clients that waited for another client's fetch.
 
-    Parameters
-    ----------
-    owner : Owner
-        Takes clients back.
-    submit : callable
-        Takes a client whose request a worker is to look up again.
-    log : callable
-        Takes the record of a request that has ended.
-    idle_timeout : float
-        Seconds that a client may read nothing.
+    `owner` takes clients back, and `submit` takes those whose request a worker is to look up again. `log`
+    takes the record of a request that has ended. A client may read nothing for `idle_timeout` seconds.
     """
 
     def __init__(

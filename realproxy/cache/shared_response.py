@@ -47,18 +47,9 @@ class BodyState(Enum):
 class SharedResponse:
     """A response while it arrives. The clients that may have it read it at their own speed.
 
-    Parameters
-    ----------
-    key : bytes
-        Key in the store.
-    entry : CacheEntry
-        The response without its body. The head states the framing of the body on its way.
-    framing : int
-        Length of the body, or `CHUNKED`.
-    patience : float
-        Seconds that the fastest reader may read nothing, if the body is too long to store.
-    waits : BlockedThreads
-        Counts the thread that fetches while it waits for readers.
+    `entry` is the response without its body; its head states `framing`, the length of the body or `CHUNKED`.
+    If the body is too long to store, the fastest reader may read nothing for `patience` seconds. `waits`
+    counts the thread that fetches while it waits for readers.
     """
 
     def __init__(

@@ -134,8 +134,8 @@ class CacheWriter:
         start = stored_head(head.status, head.reason, lines, head.framing)
         variant = variant_of(head.fields.text, self._head.fields.text)
         groups = read_groups(head.fields.text("cache-groups"))
-        return CacheEntry.restored(
-            head.status, head.reason, start, self._answer, self._time_zero, variant, groups
+        return CacheEntry(
+            head.status, head.reason, start, b"", self._answer, self._time_zero, variant, groups
         )
 
     def stale_if_error(self) -> CacheEntry | None:
@@ -227,8 +227,9 @@ class CacheWriter:
         lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
         time_zero = time.monotonic() - answer.age
         groups = read_groups(fields.text("cache-groups"))
+        start = stored_head(stored.status, stored.reason, lines, len(body))
         kept = CacheEntry(
-            stored.status, stored.reason, lines, body, answer, time_zero, stored.variant, groups, part
+            stored.status, stored.reason, start, body, answer, time_zero, stored.variant, groups, part
         )
         return kept, answer
 
@@ -323,7 +324,8 @@ class CacheWriter:
             status, reason, omitted = 200, b"OK", omitted | {"content-range"}
             part = None if is_whole(part) else part
         lines = storable_lines(head.fields, omitted)
-        return CacheEntry(status, reason, lines, body, self._answer, self._time_zero, variant, groups, part)
+        start = stored_head(status, reason, lines, len(body))
+        return CacheEntry(status, reason, start, body, self._answer, self._time_zero, variant, groups, part)
 
     def _combined(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry | NotStored:
         """The entry for a part together with what is stored. RFC 9111, 3.4

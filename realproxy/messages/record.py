@@ -30,20 +30,14 @@ class RequestRecord:
         Bytes of body sent to the client; bytes that a tunnel carried from the client to its target.
     side : str
         ``reverse``, ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5`` or ``udp``.
-    route : int or None
-        Number of the route.
-    service, upstream, user, trace : str
-        Empty if there is none; `user` after authentication, `trace` is the trace-id (W3C).
-    fault : str
-        The faults that were injected, joined by ``+``.
+    service, upstream, user, trace, cache, detail, fault : str
+        Empty if there is none. `user` is set after authentication, `trace` is the trace-id (W3C), `cache` the
+        value of Cache-Status, and `detail` the reason if the proxy refused or gave up: the rule, or the
+        failure. `fault` names the injected faults, joined by ``+``.
     attempts : int
         Upstreams of the service that were asked.
     reused : bool
         Whether the upstream connection had been used before.
-    cache : str
-        Value of Cache-Status; empty where caching is off.
-    detail : str
-        The reason if the proxy refused or gave up: the rule, or the failure.
     """
 
     __slots__ = (

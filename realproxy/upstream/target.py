@@ -69,16 +69,9 @@ class FixedTarget(UpstreamTarget):
 class ServiceTarget(UpstreamTarget):
     """The upstreams of a service.
 
-    Parameters
-    ----------
-    key : str
-        What balancers with affinity hash by.
-    record : RequestRecord
-        Takes the name of the upstream, and the number of attempts.
-    head_for : callable
-        Makes the head to send from the upstream's name.
-    ends : callable or None
-        The addresses of the client's connection, for upstreams that are told of them.
+    `key` is what balancers with affinity hash by. `record` takes the name of the upstream and the number of
+    attempts. `head_for` makes the head to send from the upstream's name. `ends` are the addresses of the
+    client's connection, for upstreams that are told of them.
     """
 
     __slots__ = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from policies.reverse.faults import struck_by
 from policies.settings.faults import Fault
@@ -16,18 +16,16 @@ from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 
 
-class FaultTarget:
+class FaultTarget(NamedTuple):
     """The request that a fault is injected into.
 
     A fault that sleeps does so inside ``waits.blocking()``. `rng` is seeded with the proxy.
     """
 
-    __slots__ = ("client", "record", "rng", "waits")
-
-    def __init__(
-        self, client: DownstreamConnection, record: RequestRecord, waits: BlockedThreads, rng: random.Random
-    ) -> None:
-        self.client, self.record, self.waits, self.rng = client, record, waits, rng
+    client: DownstreamConnection
+    record: RequestRecord
+    waits: BlockedThreads
+    rng: random.Random
 
 
 class Injected(Protocol):
