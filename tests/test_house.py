@@ -51,7 +51,7 @@ OPTIONS = {
     "SOCKS": {"proxying.socks", "socks"},
     "UDP": {"tunnel.udp_associate"},
     "faults": {"proxying.faults"},
-    "disk tier": {"cache.disk_store", "cache.disk_entry", "cache.file_body"},
+    "disk tier": {"cache.disk_tier", "cache.disk_store", "cache.disk_entry", "cache.file_body"},
     "collapsing": {"cache.collapse", "cache.fanout", "cache.shared_response"},
     "partial content": {"cache.partial"},
     "background revalidation": {"proxying.revalidation"},
@@ -64,11 +64,7 @@ OPTIONS = {
 REACHED_STILL = {
     "SOCKS": "downstream.connection, server.connection_loop, server.http_server, proxying.forward_access",
     "UDP": "server.http_server",
-    "disk tier": "cache.store, cache.entry, proxying.reply",
     "collapsing": "cache.writer, proxying.cache_lookup, proxying.context, proxying.snapshot",
-    "background revalidation": "server.http_server",
-    "parent proxy": "proxying.forward, proxying.forward_access",
-    "admin, metrics and log": "server.http_server, proxying.worker",
 }
 """Options that the core reaches by its imports, and where."""
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}

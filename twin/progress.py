@@ -1,4 +1,4 @@
-"""What is going on, while it goes on: progress bars in a terminal, nothing elsewhere."""
+"""How a long job reports its progress; `twin.cli.progress_bars` shows it in a terminal."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 from policies.http_cache.freshness import Answer
 from policies.http_cache.partial import Part
@@ -15,7 +16,6 @@ from policies.http_cache.ranges import range_applies, select_range
 from policies.http_cache.validation import not_modified
 from policies.http_cache.vary import ANY, Variant
 from realproxy.cache.entry_headers import not_modified_head, partial_head, unsatisfiable_head
-from realproxy.cache.file_body import FileBody
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 
@@ -26,6 +26,22 @@ _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 def _shared(answer: Answer) -> Answer:
     """One object for equal values, as most responses of a site have them: saves 200 bytes each."""
     return answer
+
+
+class FileBody(Protocol):
+    """A body in a file, or a part of one."""
+
+    def __len__(self) -> int:
+        """Its length in bytes."""
+
+    def __getitem__(self, part: slice) -> FileBody:
+        """A part of the body, in the same file."""
+
+    def read(self, at: int) -> bytes:
+        """Some bytes from offset `at`; raises `OSError`, also if the file is corrupt."""
+
+    def close(self) -> None:
+        """Close the file, for all parts."""
 
 
 @dataclass(slots=True, eq=False)

@@ -123,20 +123,10 @@ class CacheWriter:
         self._whole = whole and may_share and self._reserve(head.framing)
         if self.lead is not None and not self._whole:
             if may_share:
-                self.lead.begin(self._without_body(head), head.framing)
+                self.lead.begin(self._alone(head, b"", head.framing), head.framing)
             else:
                 self.lead.complete(flight_result(head.status, usable=False))
         return None
-
-    def _without_body(self, head: ResponseHead) -> CacheEntry:
-        """The response for the requests that share it while it arrives."""
-        lines = storable_lines(head.fields, self._answer.omitted)
-        start = stored_head(head.status, head.reason, lines, head.framing)
-        variant = variant_of(head.fields.text, self._head.fields.text)
-        groups = read_groups(head.fields.text("cache-groups"))
-        return CacheEntry(
-            head.status, head.reason, start, b"", self._answer, self._time_zero, variant, groups
-        )
 
     def stale_if_error(self) -> CacheEntry | None:
         """The stale response that may be sent because the origin fails. RFC 5861, 4"""
@@ -300,7 +290,7 @@ class CacheWriter:
         if lead is None:
             return
         if self._whole and head is not None and not lead.complete_unawaited():
-            lead.begin(self._without_body(head), head.framing)
+            lead.begin(self._alone(head, b"", head.framing), head.framing)
             lead.write(body)
             lead.finish()
         lead.close()
@@ -315,8 +305,8 @@ class CacheWriter:
         elif self.collapser is not None and stored.part is None and shareable(self._answer):
             self.collapser.shareable(self._key)
 
-    def _alone(self, head: ResponseHead, body: bytes) -> CacheEntry:
-        """The entry for this response alone."""
+    def _alone(self, head: ResponseHead, body: bytes, framing: int | None = None) -> CacheEntry:
+        """The entry for this response alone; its head states the length of `body`, or `framing`."""
         variant = variant_of(head.fields.text, self._head.fields.text)
         groups, part = read_groups(head.fields.text("cache-groups")), self._part
         status, reason, omitted = head.status, head.reason, self._answer.omitted
@@ -324,7 +314,7 @@ class CacheWriter:
             status, reason, omitted = 200, b"OK", omitted | {"content-range"}
             part = None if is_whole(part) else part
         lines = storable_lines(head.fields, omitted)
-        start = stored_head(status, reason, lines, len(body))
+        start = stored_head(status, reason, lines, len(body) if framing is None else framing)
         return CacheEntry(status, reason, start, body, self._answer, self._time_zero, variant, groups, part)
 
     def _combined(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry | NotStored:

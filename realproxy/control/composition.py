@@ -9,9 +9,11 @@ import random
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import Forward, Limits, ProxySettings
+from policies.settings import Cache, Forward, Limits, ProxySettings
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
+from realproxy.cache.disk_store import DiskStore
+from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
@@ -25,6 +27,7 @@ from realproxy.proxying.snapshot import (
 )
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
+from realproxy.upstream.parent_proxy import ParentProxy
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
 from realproxy.upstream.transport import UpstreamTransport
@@ -61,7 +64,7 @@ def build_snapshot(
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
-        store = CacheStore(settings.cache, _rng(seed, "cache"))
+        store = _store(settings.cache, _rng(seed, "cache"))
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
     return ConfigSnapshot(
         settings=settings,
@@ -87,7 +90,19 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
 
 def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
     """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
-    return ForwardAccess(forward, resolver, limits)
+    parent = forward.next_proxy
+    return ForwardAccess(
+        forward,
+        resolver,
+        limits,
+        ParentProxy(parent, forward.parent_ca, resolver, limits) if parent is not None else None,
+    )
+
+
+def _store(settings: Cache, rng: random.Random) -> CacheStore:
+    if settings.disk is None:
+        return CacheStore(settings, rng)
+    return TieredStore(settings, rng, DiskStore(settings.disk))
 
 
 def _service(

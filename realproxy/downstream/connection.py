@@ -93,6 +93,9 @@ class SendFilter(Protocol):
         """Send all of `pieces`; returns their length. Raises `OSError`, or `Aborted`."""
 
 
+_HEAD = ReadResult.HEAD  # to name a member by its class is slow before Python 3.12
+
+
 def begins_head(buffer: bytes) -> bool:
     """Whether more than a part of an empty line has arrived."""
     return buffer not in (b"", b"\r")
@@ -173,9 +176,9 @@ class DownstreamConnection:
                 raise too_long(buffer[: self._limit])
         except Malformed as error:
             self.trouble = error
-            return ReadResult.HEAD
+            return _HEAD
         self.head_end = end + 4
-        return ReadResult.HEAD
+        return _HEAD
 
     def _skip_empty_lines(self, buffer: bytes) -> bytes:
         """What comes after the empty lines; raises `Malformed` 400 if there are too many."""
@@ -267,14 +270,16 @@ class DownstreamConnection:
 
     def _send_some(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send without waiting, and keep the rest in `unsent`."""
-        total = sum(map(len, pieces))
         if self.unsent:
             self.unsent += pieces
-            return total
+            return sum(map(len, pieces))
         try:
-            if total <= JOIN_BELOW:
-                sent = self.sock.send(b"".join(pieces), DONTWAIT)
+            if len(pieces) <= 2 and len(pieces[-1]) <= JOIN_BELOW:
+                data = b"".join(pieces)
+                total = len(data)
+                sent = self.sock.send(data, DONTWAIT)
             else:
+                total = sum(map(len, pieces))
                 sent = self.sock.sendmsg(pieces, (), DONTWAIT)
         except BlockingIOError:
             sent = 0

@@ -68,19 +68,16 @@ class TlsSocket(socket.socket):
         while True:
             try:
                 self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self._flush_some()
-                try:
-                    self._fill(socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    return False
-            except OSError:
-                self._flush_some()  # the alert with the reason
-                raise
-            else:
-                self._flush_some()
                 self._secured = True
                 return True
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                self._flush_some()  # after a failure, the alert with the reason
+            try:
+                self._fill(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
 
     def feed(self, data: bytes) -> None:
         """Add data that was read from the network before this socket existed."""
@@ -122,10 +119,8 @@ class TlsSocket(socket.socket):
         """Whether a read would not wait. Data for TLS alone, such as session tickets, does not count."""
         try:
             self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
         return True
 
     def _take(self) -> bytes:

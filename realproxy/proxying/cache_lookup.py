@@ -30,7 +30,7 @@ def look_up(request: RequestContext) -> Outcome | None:
     if isinstance(scope, int):
         return send_local_reply(request, scope, "")
     head, store, reader = request.head, request.snapshot.store, request.reader
-    if store.disk is not None and not request.may_block:
+    if store.may_wait and not request.may_block:
         raise WouldBlock
     asked = head.fields.text
     if reader is None:
@@ -40,7 +40,7 @@ def look_up(request: RequestContext) -> Outcome | None:
         key, question = reader.key, reader.question
         request.lead = request.snapshot.collapser.take_lead(reader)
     lookup = store.lookup(key, question, asked)
-    if lookup.use is _ASK and lookup.entry is None and store.disk is not None:
+    if lookup.use is _ASK and lookup.entry is None and store.may_wait:
         lookup = store.recall(key, question, asked) or lookup
     if lookup.use is not _ASK and lookup.entry is not None:
         return _send_hit(request, scope, key, question, lookup, lookup.entry)

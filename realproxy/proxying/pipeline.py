@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from policies.http_cache.collapsing import FlightResult
 from policies.reverse.forwarded import client_of, told_host, told_proto
-from policies.reverse.trace_context import follow
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import Malformed, TargetForm
 from realproxy.messages.headers import MOST_PASSAGES, via_count
@@ -28,9 +27,9 @@ from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.reverse import route
 from realproxy.proxying.routing import is_forward_request
 
-SUSPENDED = frozenset({Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED})
 # To name a member by its class is slow before Python 3.12.
-_WORKER, _AWAITED, _RETRY, _ORIGIN = Outcome.WORKER, Outcome.AWAITED, Outcome.RETRY, TargetForm.ORIGIN
+_WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY
+_ORIGIN = TargetForm.ORIGIN
 
 
 def identify(request: RequestContext) -> Outcome | None:
@@ -48,8 +47,8 @@ def identify(request: RequestContext) -> Outcome | None:
             record.client = client_of(request.client.address, rules.trusted_hops, fields.text)
             head.proto = told_proto(rules.trusted_hops, fields.text)
             head.origin = told_host(rules.trusted_hops, fields.text)
-        if rules.traces:
-            record.trace, head.traceparent = follow(fields.text, rules.trace_rng)
+        if rules.logs_traces:
+            reverse.follow_trace(request)
     return None
 
 
@@ -147,7 +146,7 @@ def run(request: RequestContext) -> Outcome:
             request.phase = OPEN_UPSTREAM if outcome is _RETRY else request.phase + (outcome is None)
     except Aborted as aborted:
         outcome = _cut_off(request, aborted)
-    if outcome in SUSPENDED:
+    if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
         return outcome
     if client.unsent:  # this thread must not wait for the client
         request.outcome = outcome

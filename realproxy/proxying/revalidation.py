@@ -17,13 +17,14 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from policies.http_cache.reuse import REFRESHES_AT_ONCE
+from realproxy.cache.store import CacheStore
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.pipeline import OPEN_UPSTREAM, run
-from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
+from realproxy.upstream.pool import ConnectionPool
 
 END_PATIENCE = 2.0
 """Seconds that a stop waits for jobs whose connections were shut down."""
@@ -53,8 +54,8 @@ class StoreOnlyClient:
 class BackgroundRevalidation:
     """Fetches responses again for the store alone."""
 
-    def __init__(self, snapshot: ConfigSnapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, store: CacheStore, pool: ConnectionPool) -> None:
+        self._store, self._pool = store, pool
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -63,7 +64,7 @@ class BackgroundRevalidation:
 
     def submit(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
         """Revalidate `key` soon, unless that is under way; `request` was answered with the stale response."""
-        store = self._snapshot.store
+        store = self._store
         if not store.lock_revalidation(key):
             return
         again = _again(request, writer)
@@ -89,8 +90,8 @@ class BackgroundRevalidation:
             while True:
                 self._jobs.get_nowait()
         threads = self._end()
-        self._snapshot.pool.close_all()
-        self._snapshot.pool.abort()
+        self._pool.close_all()
+        self._pool.abort()
         deadline = time.monotonic() + END_PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -133,6 +134,7 @@ def _again(request: RequestContext, writer: CacheWriter) -> RequestContext:
     """The request of a revalidation, at the phase where it begins."""
     now = time.monotonic()
     record = RequestRecord(request.record.client, now, now)
+    record.trace = request.record.trace
     record.head, record.side, record.service = request.head, request.record.side, request.record.service
     # The stand-in has all that the phases from there on use of a client.
     client = cast(DownstreamConnection, StoreOnlyClient(request.client.address))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally
-from realproxy.observe.metrics import Metrics
 from realproxy.runtime.slots import Slots
 
 BUFFER = 256 * 2**10
@@ -16,12 +15,12 @@ BUFFER = 256 * 2**10
 class ThreadState:
     """What one thread owns: its counters, and a buffer.
 
-    `metrics` are filled only if there is an admin port. `slots` are those of all workers, for the thread that
-    begins requests which have no slot yet. `serving` is what the thread serves with right now.
+    `slots` are those of all workers, for the thread that begins requests which have no slot yet. `serving` is
+    what the thread serves with right now.
     """
 
     def __init__(self, slots: Slots[DownstreamConnection] | None = None) -> None:
-        self.tally, self.metrics, self.slots = Tally(), Metrics(), slots
+        self.tally, self.slots = Tally(), slots
         self.serving: Callable[[DownstreamConnection, ThreadState], None] | None = None
         self._buffer: memoryview | None = None
 

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 
 
 class BlockedThreads:
-    """The waits of all workers.
+    """The waits of all workers: the poll `events` that they wait for, by descriptor.
 
-    `events` are the poll events that workers wait for, by descriptor. Hot code sets an entry before its
-    wait and deletes the entry afterwards.
+    Hot code sets an entry before its wait and deletes it afterwards.
     """
 
     def __init__(self) -> None:
@@ -33,10 +32,7 @@ class BlockedThreads:
             del self.events[key]
 
     def count(self) -> int:
-        """The number of workers whose wait goes on.
-
-        A worker whose data has arrived is not counted: it waits for the processor.
-        """
+        """The number of workers whose wait goes on; one whose data has arrived waits for the processor."""
         waits = self.events.copy().items()  # a copy is one operation; a list of pairs is not
         poller = select.poll()
         descriptors = [(fd, events) for fd, events in waits if fd >= 0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 
-from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.net.address import Address
@@ -112,15 +111,3 @@ class ConnectionFactory:
         elif not proxy_header:
             return DownstreamConnection(sock, address, self._limits.head, waits)
         return HandshakingConnection(sock, address, self._limits, waits, proxy_header=proxy_header)
-
-
-def check_certificates(settings: ProxySettings, where: str) -> list[BadInput]:
-    """The problems of the certificate files, the first one of each."""
-    found = []
-    for number, certificate in enumerate(settings.tls):
-        try:
-            Certificates([certificate], where)
-        except BadInput as problem:
-            key = problem.key if len(settings.tls) == 1 else problem.key.replace("tls.", f"tls.{number}.", 1)
-            found.append(BadInput(where, key, problem.problem))
-    return found

@@ -20,7 +20,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally, summed
-from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
@@ -67,7 +66,7 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._workers: list[ThreadState] = [self._refused]
-        self._retired, self._retired_metrics = Tally(), Metrics()
+        self._retired = Tally()
         self._idle: set[int] = set()
         self._samples: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
@@ -115,11 +114,6 @@ class WorkerPool:
     def queued(self) -> int:
         """Requests that wait for a slot or, with a slot, for a thread."""
         return self._queue.qsize() + self.slots.waiting
-
-    def metrics(self) -> list[Metrics]:
-        """The metrics of each worker, and those of all that have ended."""
-        with self._lock:
-            return [self._retired_metrics, *(worker.metrics for worker in self._workers)]
 
     def adjust(self, now: float) -> float | None:
         """Start and end threads as needed; the event loop's thread calls this often.
@@ -207,7 +201,6 @@ class WorkerPool:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired = summed([self._retired, worker.tally])
-                self._retired_metrics.merge(worker.metrics)
 
     def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():

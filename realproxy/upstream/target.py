@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from policies.resilience import Attempts
 from realproxy.errors import WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
@@ -91,7 +92,8 @@ class ServiceTarget(UpstreamTarget):
         self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
-        self._attempts = service.attempts()
+        self._attempts = None if service.settings.retry is None else service.attempts()
+        """Made when first needed, unless a retry budget counts every request."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -105,7 +107,8 @@ class ServiceTarget(UpstreamTarget):
         return self._pick_next()
 
     def _pick_next(self) -> Place:
-        pick = self._pick = self._service.start(self._key, self._attempts.failed)
+        failed = () if self._attempts is None else self._attempts.failed
+        pick = self._pick = self._service.start(self._key, failed)
         self._record.upstream = pick.name
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
@@ -114,9 +117,14 @@ class ServiceTarget(UpstreamTarget):
         """Another upstream, if the service allows one more attempt."""
         assert self._pick is not None
         self._end(self._pick, True)
-        if not self._service.again(self._attempts, refused=refused, repeatable=repeatable):
+        if not self._service.again(self._made_attempts(), refused=refused, repeatable=repeatable):
             return None
         return self._pick_next()
+
+    def _made_attempts(self) -> Attempts:
+        if self._attempts is None:
+            self._attempts = self._service.attempts()
+        return self._attempts
 
     def finished(self, failed: bool | None) -> None:
         """End the attempt, and leave the admission control."""
@@ -134,7 +142,7 @@ class ServiceTarget(UpstreamTarget):
     def hedge(self) -> Place:
         """Pick another upstream for the same request."""
         assert self._pick is not None
-        pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
+        pick = self._hedge = self._service.start(self._key, [*self._made_attempts().failed, self._pick.index])
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
@@ -154,5 +162,5 @@ class ServiceTarget(UpstreamTarget):
 
     def _end(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
-            self._attempts.failed.append(pick.index)
+            self._made_attempts().failed.append(pick.index)
         pick.finish(failed)
