@@ -134,12 +134,9 @@ class Collapser:
         return True
 
     def complete(
-        self,
-        flight: Flight[Reader],
-        ended: FlightResult,
-        shared: SharedResponse | None,
+        self, flight: Flight[Reader], ended: FlightResult, shared: SharedResponse | None,
         refusal: LocalReply | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """End a flight: its response has begun, or will not come. Decide about the requests that wait."""
         usable: list[Reader] = []
         others: list[Reader] = []

@@ -40,12 +40,9 @@ class Fanout:
     """
 
     def __init__(
-        self,
-        owner: Owner,
-        submit: Callable[[DownstreamConnection], None],
-        log: Callable[[RequestRecord], None],
-        idle_timeout: float,
-    ) -> None:
+        self, owner: Owner, submit: Callable[[DownstreamConnection], None],
+        log: Callable[[RequestRecord], None], idle_timeout: float,
+    ) -> None:  # fmt: skip
         self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
         self.tally = Tally()  # written by the fan-out thread
         self._waiting: set[Reader] = set()

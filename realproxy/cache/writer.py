@@ -62,15 +62,9 @@ class CacheWriter:
     )  # fmt: skip
 
     def __init__(
-        self,
-        store: CacheStore,
-        key: bytes,
-        head: RequestHead,
-        request: Request,
-        why: Forwarded,
-        rules: CacheRules,
-        selected: CacheEntry | None = None,
-    ) -> None:
+        self, store: CacheStore, key: bytes, head: RequestHead, request: Request, why: Forwarded,
+        rules: CacheRules, selected: CacheEntry | None = None,
+    ) -> None:  # fmt: skip
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._selected = rules, selected
         self.lead: CollapsedWriter | None = None

@@ -46,13 +46,9 @@ def framing_line(framing: int) -> bytes:
 
 
 def upstream_request(
-    head: RequestHead,
-    host: bytes,
-    client: str,
-    validators: Sequence[tuple[str, str]] | None = None,
-    *,
+    head: RequestHead, host: bytes, client: str, validators: Sequence[tuple[str, str]] | None = None, *,
     whole: bool = False,
-) -> bytes:
+) -> bytes:  # fmt: skip
     """The head to send to a service, with `host` in the Host field.
 
     `client` is the address for X-Forwarded-For and Forwarded. The condition fields `validators` replace the
@@ -92,14 +88,9 @@ def _forward_drops(drops: frozenset[bytes]) -> frozenset[bytes]:
 
 
 def forward_request(
-    head: RequestHead,
-    rules: HeaderRules,
-    client: str,
-    validators: Sequence[tuple[str, str]] | None = None,
-    *,
-    parent: bytes | None = None,
-    whole: bool = False,
-) -> bytes:
+    head: RequestHead, rules: HeaderRules, client: str,
+    validators: Sequence[tuple[str, str]] | None = None, *, parent: bytes | None = None, whole: bool = False,
+) -> bytes:  # fmt: skip
     """The head of a forward request; see `upstream_request` for `client`, `validators` and `whole`.
 
     `rules` say what the origin may learn. `parent` is None for the origin; a parent proxy gets absolute-form,

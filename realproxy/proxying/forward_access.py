@@ -208,13 +208,9 @@ class ForwardAccess:
     # --- the request that is sent ---------------------------------------------------------------
 
     def request_head(
-        self,
-        head: RequestHead,
-        client: str,
-        validators: Sequence[tuple[str, str]] | None = None,
-        *,
+        self, head: RequestHead, client: str, validators: Sequence[tuple[str, str]] | None = None, *,
         whole: bool = False,
-    ) -> bytes:
+    ) -> bytes:  # fmt: skip
         """The head to send upstream, as `realproxy.messages.headers.forward_request` writes it."""
         parent = self.request_parent
         fields = parent.fields if parent is not None else None

@@ -48,12 +48,9 @@ class SocksRequests:
         self._own, self._relay, self._associations = own, relay, associations
 
     def answer(
-        self,
-        client: DownstreamConnection,
-        handshake: ServerHandshake,
-        record: RequestRecord,
+        self, client: DownstreamConnection, handshake: ServerHandshake, record: RequestRecord,
         snapshot: ConfigSnapshot,
-    ) -> bool:
+    ) -> bool:  # fmt: skip
         """Serve the request, or refuse it.
 
         Returns whether the relay thread owns the client now. If it does not, `record` is finished.
@@ -94,13 +91,9 @@ class SocksRequests:
         return False
 
     def _associate(
-        self,
-        client: DownstreamConnection,
-        request: SocksRequest,
-        record: RequestRecord,
-        snapshot: ConfigSnapshot,
-        access: ForwardAccess,
-    ) -> None:
+        self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
+        snapshot: ConfigSnapshot, access: ForwardAccess,
+    ) -> None:  # fmt: skip
         if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:

@@ -44,9 +44,8 @@ class AdmissionControl:
                 allowed, wait = breaker.allows(now), breaker.retry_after(now)
             if not allowed:
                 self._admit_next()
-                raise self._refusal(
-                    503, Termination.BREAKER_OPEN, "failing, and left alone for a while", wait
-                )
+                reason = "failing, and left alone for a while"
+                raise self._refusal(503, Termination.BREAKER_OPEN, reason, wait)
         return now
 
     def leave(self, failed: bool | None, entered: float) -> None:

@@ -133,12 +133,9 @@ class UpstreamConnection:
             raise _slow("the upstream's head took too long")
 
     def _broken(self) -> UpstreamError:
-        return UpstreamError(
-            502,
-            Termination.UPSTREAM_BROKEN,
-            "the upstream closed the connection instead of answering",
-            retry_safe=self.reused and not self.buffer,
-        )
+        detail = "the upstream closed the connection instead of answering"
+        retry_safe = self.reused and not self.buffer
+        return UpstreamError(502, Termination.UPSTREAM_BROKEN, detail, retry_safe=retry_safe)
 
     def is_alive(self) -> bool:
         """Whether an idle connection can be used: if it has data, it has ended or breaks the protocol."""

@@ -170,9 +170,8 @@ class HealthChecker:
         # After a pause of the whole process, the probes that were missed are not made up for.
         self._schedule(service, index, health, max(due + health.every, now))
         probe = Probe(self._loop, service, index, health.path, now + health.every, self._probes.discard)
-        self._resolver.resolve_async(
-            service.addresses[index][0], lambda found: self._loop.call(partial(self._begin, probe, found))
-        )
+        host = service.addresses[index][0]
+        self._resolver.resolve_async(host, lambda found: self._loop.call(partial(self._begin, probe, found)))
 
     def _begin(self, probe: Probe, addresses: list[str]) -> None:
         if not self._stopped:

@@ -108,9 +108,8 @@ class ParentProxy:
             raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._error(
-                (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
-            ) from None
+            reason = (error.strerror or str(error)).lower()
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN) from None
         except UpstreamError:
             sock.close()
             raise
@@ -138,9 +137,8 @@ class ParentProxy:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._error(
-                "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
-            )
+            reason = "it closed the connection instead of answering"
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN)
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
@@ -159,7 +157,7 @@ class ParentProxy:
     def _ask_connect(
         self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
     ) -> bytes:
-        # RFC 9110, 9.3.6: a 2xx turns the connection into a tunnel right behind its head
+        # RFC 9110, 9.3.6: after the head of a 2xx, the connection is a tunnel
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         start = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode()
         sock.settimeout(max(0.001, deadline - time.monotonic()))

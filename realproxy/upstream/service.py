@@ -89,13 +89,9 @@ class Service:
     """
 
     def __init__(
-        self,
-        name: str,
-        settings: ServiceSettings,
-        rng: random.Random,
-        transport: Transport | None = None,
+        self, name: str, settings: ServiceSettings, rng: random.Random, transport: Transport | None = None,
         wait: FirstResponse | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
         self.transport, self.wait = transport, wait
         self.names = [upstream.address for upstream in settings.upstreams]

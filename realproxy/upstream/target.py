@@ -81,14 +81,9 @@ class ServiceTarget(UpstreamTarget):
     )  # fmt: skip
 
     def __init__(
-        self,
-        service: Service,
-        key: str,
-        record: RequestRecord,
-        head_for: Callable[[str], bytes],
-        waits: BlockedThreads,
-        ends: Ends | None = None,
-    ) -> None:
+        self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
+        waits: BlockedThreads, ends: Ends | None = None,
+    ) -> None:  # fmt: skip
         self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends

@@ -49,12 +49,9 @@ def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
 
 
 def inject(
-    waits: BlockedThreads,
-    rng: random.Random,
-    faults: Sequence[Fault],
-    client: DownstreamConnection,
+    waits: BlockedThreads, rng: random.Random, faults: Sequence[Fault], client: DownstreamConnection,
     record: RequestRecord,
-) -> None:
+) -> None:  # fmt: skip
     """Draw which faults of a route apply to a request, inject these, and note them in its record."""
     target = FaultTarget(client, record, waits, rng)
     for chosen in struck_by(faults, rng):
