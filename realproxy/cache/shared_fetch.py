@@ -1,4 +1,4 @@
-"""What the core knows of collapsing: one fetch whose response several requests are given.
+"""What the core knows of collapsing: one fetch whose response several requests share.
 
 Each class is a face of one in `realproxy.cache.collapse` or `realproxy.cache.shared_response`.
 """
@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from policies.http_cache.collapsing import Decision, FlightResult
-from policies.http_cache.freshness import Answer, Request
-from policies.http_cache.vary import Variant
+from policies.http_cache.freshness import Request
+from realproxy.cache.entry import CacheEntry
 from realproxy.cache.store import Lookup
 from realproxy.downstream.connection import DownstreamConnection, Suspended
 from realproxy.errors import LocalReply
-from realproxy.http1 import Line, RequestHead, ResponseHead
+from realproxy.http1 import RequestHead
 from realproxy.messages.record import RequestRecord
 
 
 class Parked(Suspended, Protocol):
-    """A request that waits: what its phases go on with, should it be looked up again."""
+    """A request that waits for another request's fetch. If it is looked up again, its phases go on."""
 
     client: DownstreamConnection
     record: RequestRecord
@@ -28,7 +28,7 @@ class Parked(Suspended, Protocol):
 
 
 class WaitingRequest(Protocol):
-    """What a request waits with for another request's fetch; see `Reader`."""
+    """The `Reader` of a request that waits for another request's fetch."""
 
     key: bytes
     question: Request
@@ -39,67 +39,57 @@ class WaitingRequest(Protocol):
 
 
 class SharedFetch(Protocol):
-    """A fetch for several requests, in place of its client as the receiver of the response."""
+    """The `CollapsedWriter`: receives a response for several requests, in the place of the client."""
 
     away: bool
-    """Whether the client belongs to the fan-out thread now."""
+    """Whether the fan-out thread owns the client."""
 
     @property
     def shared(self) -> object | None:
-        """The response, once others may be given it while it arrives."""
+        """None until the response may be shared."""
 
-    def begin(
-        self, head: ResponseHead, lines: Sequence[Line], answer: Answer, variant: Variant, born: float
-    ) -> None:
-        """The response's head is there, and may be given to others as soon as anything of it comes."""
+    def begin(self, entry: CacheEntry, framing: int) -> None:
+        """Share a response whose head has arrived; `entry` is the response without its body."""
 
-    def give_whole(
-        self,
-        body: bytes,
-        head: ResponseHead,
-        lines: Sequence[Line],
-        answer: Answer,
-        variant: Variant,
-        born: float,
-    ) -> None:
-        """All of the response is there and stored."""
+    def write(self, piece: bytes) -> None:
+        """Append to the body; raises `Aborted` if nobody reads it and it is too long to store."""
 
-    def add(self, piece: bytes) -> None:
-        """More of the body has come; raises `Aborted` if nobody reads it."""
-
-    def give_up_keeping(self) -> None:
-        """The body turns out too long to be stored."""
+    def stop_storing(self) -> None:
+        """The body is too long to store, so requests from now on do not share it."""
 
     def finish(self) -> bytes:
-        """The whole body is there; returns it. It must be stored before `close` is called."""
+        """The body is complete; returns it. Store it before `close`."""
 
     def close(self) -> None:
-        """Nothing more will come, well or not."""
+        """Nothing more will come, whether the body is complete or not."""
 
     def complete(self, ended: FlightResult, refusal: LocalReply | None = None) -> None:
-        """It is known how this ends for those that wait; only the first call counts."""
+        """End the flight for the requests that wait; only the first call counts."""
+
+    def complete_unawaited(self) -> bool:
+        """End the fetch of a response that is stored, unless a request waits for it."""
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send `pieces` to the client that fetches; returns their length in bytes."""
+        """Send `pieces` to the client; without a wait, if the response is shared."""
 
     def reset_on_close(self) -> None:
-        """Let the end be seen as an error."""
+        """As `DownstreamConnection.reset_on_close`, if the client is still here."""
 
 
 class Collapsing(Protocol):
-    """Collapses the requests for one object into one fetch. `reader` is always one of its own."""
+    """The `Collapser`. Every `reader` that it is given is one that it has made."""
 
     reader: Callable[[Parked, bytes, Request, float], WaitingRequest]
-    """Makes what a request waits with: takes also its key, question, and when it has waited long enough."""
+    """Makes the reader of a request, with its key, what it asks, and until when it waits."""
 
     def join(self, reader: Any) -> SharedFetch | Lookup | Decision:
-        """What a request does whose object is not stored, or not fit for use; see `Collapser.join`."""
+        """Decide about a request whose object is not stored, or not usable; see `Collapser.join`."""
 
     def take_lead(self, reader: Any) -> SharedFetch | None:
-        """What a request that has waited fetches for others, if it is its turn to."""
+        """The fetch that a request which has waited makes for others, if it is to make one."""
 
     def invalidate(self, key: bytes) -> None:
-        """The object has changed: what is on its way may be what it was before."""
+        """The object has changed: its responses in progress are outdated."""
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
         """Groups of the origin of `key` have become invalid. RFC 9875, 3"""

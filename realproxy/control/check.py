@@ -105,7 +105,7 @@ def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
 
 
 def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
-    """What is wrong with upstreams: a real proxy needs ``host:port``, and files that can be read."""
+    """The problems of upstreams: a real proxy needs ``host:port``, and files that can be read."""
     found = []
     for name, service in settings.service.items():
         for number, upstream in enumerate(service.upstreams):
@@ -120,9 +120,8 @@ def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
             try:
                 client_context(service.tls.ca)
             except OSError as error:
-                reason = (error.strerror or "").lower()
-                problem = (
-                    "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {reason}"
-                )
+                problem = f"cannot be read: {(error.strerror or '').lower()}"
+                if isinstance(error, ssl.SSLError):
+                    problem = "holds no certificate"
                 found.append(BadInput(where, f"service.{name}.tls.ca", f"{service.tls.ca!r} {problem}"))
     return found

@@ -1,4 +1,4 @@
-"""Which parts a proxy has: what the settings ask for is built here, and handed to the core.
+"""Builds the parts that the settings ask for, and hands them to the core.
 
 The core (`realproxy.proxying.pipeline` and what it imports) knows its options as small Protocols only.
 """
@@ -19,12 +19,7 @@ from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.rules import RequestRules
-from realproxy.proxying.snapshot import (
-    ConfigSnapshot,
-    InjectFaults,
-    forward_cache_scope,
-    route_cache_scope,
-)
+from realproxy.proxying.snapshot import ConfigSnapshot, InjectFaults, forward_cache_scope, route_cache_scope
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
 from realproxy.upstream.parent_proxy import ParentProxy
@@ -36,23 +31,13 @@ from realproxy.upstream.transport import UpstreamTransport
 def build_snapshot(
     settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
 ) -> ConfigSnapshot:
-    """What the settings say, made ready for requests.
+    """The parts that requests need under these settings.
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    seed : int or None
-        The random numbers of a service then come from ``random.Random(f"{seed}/{service}")``, those of
-        the store from ``random.Random(f"{seed}/cache")``; unseeded if None.
-    before : ConfigSnapshot or None
-        The snapshot that this one takes over from. What both settings say in the same words lives on:
-        services with all they know about their upstreams, the store with all its responses.
+    Services and the store live on from `before` if their settings are the same: services with all they know
+    about their upstreams, the store with all its responses. With a `seed`, random numbers come from
+    ``random.Random(f"{seed}/{name}")``, where the name is that of a service, ``cache`` or ``faults``.
 
-    Raises
-    ------
-    BadInput
-        If a file cannot be read, or if the settings of a cache with a disk tier have changed.
+    Raises `BadInput` if a file cannot be read, or if the settings of a cache with a disk tier have changed.
     """
     waits = before.waits if before is not None else BlockedThreads()
     pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
@@ -96,13 +81,10 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
 
 def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
     """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
-    parent = forward.next_proxy
-    return ForwardAccess(
-        forward,
-        resolver,
-        limits,
-        ParentProxy(parent, forward.parent_ca, resolver, limits) if parent is not None else None,
-    )
+    parent = None
+    if forward.next_proxy is not None:
+        parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
+    return ForwardAccess(forward, resolver, limits, parent)
 
 
 def _store(settings: Cache, rng: random.Random) -> CacheStore:

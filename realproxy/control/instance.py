@@ -102,22 +102,20 @@ class Instance:
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            make_connection = ConnectionFactory(settings, where, self._begin_socks)
+            factory = ConnectionFactory(settings, where, self._begin_socks)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
             raise
         limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
-        services = now.snapshot.services
+        server, services = now.server, now.snapshot.services
         self._workers = WorkerPool(
-            now.server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
+            server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
         )
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._loop = ConnectionLoop(
-            sockets.proxy, limits, waits, submit, [pool.reap], adjust, make_connection
-        )
+        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, factory)
         self._loop.entrance.balance = sockets.balance
-        self._fast_path = FastPath(self._loop, self._workers, now.server, limits.answer_timeout)
+        self._fast_path = FastPath(self._loop, self._workers, server, limits.answer_timeout)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
@@ -128,7 +126,7 @@ class Instance:
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
         self._socks = SocksRequests(self.address, self._relay, self._associations)
-        now.server.attach(self._loop, self._relay, self._socks.answer)
+        server.attach(self._loop, self._relay, self._socks.answer)
         collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -161,11 +159,11 @@ class Instance:
             log = before.log
         else:
             try:
-                log = _open_log(settings, where)
-            except BadInput:
+                log = AccessLog(settings.log) if settings.log is not None else None
+            except OSError as error:
                 if before is None:
                     snapshot.store.close()
-                raise
+                raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
         revalidation = BackgroundRevalidation(snapshot.store, snapshot.pool)
         reports: list[Callable[[RequestRecord], None]] = []
         if self._metrics is not None:
@@ -256,7 +254,7 @@ class Instance:
             self._loop.abort()
             now.snapshot.pool.abort()
             self._loop.empty.wait(ABORT_PATIENCE)
-        self._relay.stop()
+        self._relay.loop.stop()
         self._workers.stop(ABORT_PATIENCE)
         self._fanout.stop()
         self._stopping.set()
@@ -324,13 +322,6 @@ def check_fixed(before: ProxySettings, settings: ProxySettings, where: str) -> N
     for key in FIXED:
         if getattr(settings, key) != getattr(before, key):
             raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
-
-
-def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:
-    try:
-        return AccessLog(settings.log) if settings.log is not None else None
-    except OSError as error:
-        raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
 
 
 def gc_freeze() -> None:

@@ -15,13 +15,10 @@ from realproxy.net.address import Address
 from realproxy.net.listener import url_of
 
 
-def _check(settings: ProxySettings, where: str) -> None:
-    if problems := [*check_obeyed(settings, where), *check_addresses(settings, where)]:
-        raise problems[0]
-
-
 class Proxy:
     """A forward and reverse proxy.
+
+    Raises `BadInput`, one line: the source, the key, and what was expected.
 
     Parameters
     ----------
@@ -34,11 +31,6 @@ class Proxy:
     worker_command : sequence of str
         Starts a worker process, if ``workers`` is more than one. It must do what
         `realproxy.control.worker_process` does.
-
-    Raises
-    ------
-    BadInput
-        One line: the source, the key, and what was expected.
 
     Examples
     --------
@@ -63,7 +55,8 @@ class Proxy:
         self.settings = settings if settings is not None else parse_settings(keywords, where)
         self.seed = seed
         self._where, self._worker_command = where, worker_command
-        _check(self.settings, where)
+        if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
+            raise problems[0]
         self._running: Instance | Fleet | None = None
 
     @classmethod
@@ -99,7 +92,8 @@ class Proxy:
         tables are equal. ``listen``, ``admin``, ``tcp`` and ``workers`` cannot change. If this raises
         `BadInput`, the former settings stay in force.
         """
-        _check(settings, self._where)
+        if problems := [*check_obeyed(settings, self._where), *check_addresses(settings, self._where)]:
+            raise problems[0]
         if self._running is not None:
             self._running.reload(settings, self._where)
         self.settings = settings

@@ -52,11 +52,9 @@ class WorkerHandle:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
             )
-        self.pid = self._process.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        self.pid, self.pidfd = self._process.pid, os.pidfd_open(self._process.pid)
         self.started = time.monotonic()
-        self._last_id = 0
-        self._unread = b""
+        self._last_id, self._unread = 0, b""
 
     def send(self, command: str, **arguments: Any) -> int:
         """Send a message and return its id, without waiting for the answer; raises `WorkerUnavailable`."""

@@ -50,8 +50,7 @@ class TlsSocket(socket.socket):
         self._text = b""  # decrypted, not read yet
         self._unsent = memoryview(b"")  # encrypted, not sent yet
         self._taken = 0  # bytes of plaintext in it; the caller does not know yet that they are accepted
-        self._secured = self._ended = self._notified = False
-        self.abrupt = False
+        self._secured = self._ended = self._notified = self.abrupt = False
 
     @property
     def sni(self) -> str:

@@ -43,7 +43,7 @@ class _Order(Enum):
 
 
 class AccessLog:
-    """Writes records to a file; `dropped` counts lost lines. Raises `OSError` if it cannot open the file."""
+    """Writes records to a file; raises `OSError` if it cannot be opened. `dropped` lines may be lost."""
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined

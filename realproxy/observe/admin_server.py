@@ -132,8 +132,7 @@ class AdminServer:
         method = "GET" if head.method == "HEAD" else head.method
         handler = self._pages.get((method, path))
         if handler is None:
-            others = [known for known, known_path in self._pages if known_path == path]
-            if others:
+            if others := [known for known, known_path in self._pages if known_path == path]:
                 return error_page(405, f"{path} takes {', '.join(others)}")
             return error_page(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
         given = parse_qs(f"{query}&{body.decode('latin-1')}", keep_blank_values=True)

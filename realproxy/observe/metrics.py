@@ -36,7 +36,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts requests by who answered them and how; `recent` holds the last records."""
+    """Counts requests by `LABELS`; `recent` holds the last records."""
 
     __slots__ = ("_rows", "recent")
 
@@ -104,7 +104,7 @@ class ThreadMetrics:
         return metrics
 
     def all(self) -> list[Metrics]:
-        """Those of the living threads, and one of all threads that have ended."""
+        """The metrics of each living thread, and those of all threads that have ended."""
         with self._lock:
             self._merge_ended()
             return [self._ended, *self._living.values()]

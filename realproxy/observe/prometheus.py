@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -96,8 +97,6 @@ def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:
 
 def _cumulative(buckets: dict[str, float]) -> list[tuple[str, float]]:
     """The buckets of Prometheus, each of which includes those below it."""
-    found, total = [], 0.0
-    for bound in [*map(str, BOUNDS), "inf"]:
-        total += buckets.get(bound, 0)
-        found.append(("+Inf" if bound == "inf" else bound, total))
-    return found
+    bounds = [*map(str, BOUNDS), "inf"]
+    totals = accumulate(buckets.get(bound, 0.0) for bound in bounds)
+    return list(zip([*bounds[:-1], "+Inf"], totals, strict=True))

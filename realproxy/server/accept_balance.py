@@ -27,10 +27,9 @@ class AcceptBalance:
     """
 
     def __init__(self, fd: int, slots: int, slot: int) -> None:
-        self.fd, self._slot = fd, slot
+        self.fd, self._slot, self._yields = fd, slot, 0
         self._memory = mmap.mmap(fd, 8 * slots)
         self._counts = memoryview(self._memory).cast("Q")
-        self._yields = 0
 
     @classmethod
     def create(cls, slots: int) -> AcceptBalance:

@@ -16,6 +16,7 @@ from functools import partial
 from policies.forward.basic_auth import is_known
 from policies.settings import Forward, Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
+from realproxy.errors import Aborted
 from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
 from realproxy.net.proxy_protocol import BadHeader, TrustedPeers, read_header
@@ -114,9 +115,9 @@ class HandshakingConnection(DownstreamConnection):
         """Go on with SOCKS. Its replies are few bytes: a client with no room for them is not waited for."""
         reply = handshake.feed(data)
         try:
-            if reply and self.sock.send(reply, DONTWAIT) < len(reply):
-                return ReadResult.END
-        except OSError:
+            if reply:
+                self.try_send_all(reply)
+        except Aborted:
             return ReadResult.END
         return ReadResult.HEAD if handshake.ended else ReadResult.PART
 

@@ -222,14 +222,14 @@ class WorkerPool:
             return True
 
     def _work(self, client: DownstreamConnection, worker: ThreadState) -> None:
-        handled, request = False, client.suspended
+        request = client.suspended
         serve = request.generation.serve if isinstance(request, RequestContext) else self.serve
         worker.serving = serve
         try:
             serve(client, worker)
-            handled = True
+        except BaseException:
+            self._abandon(client)
+            raise
         finally:
             self.slots.release()
             worker.serving = None
-            if not handled:
-                self._abandon(client)

@@ -1,9 +1,9 @@
 """Tunnels: bytes both ways between two sockets, all tunnels in one thread.
 
-Threads. Any thread may call `TunnelRelay.add` and `stop`. Everything else happens in the relay
-thread, the thread of `TunnelRelay.loop`. It owns both sockets of every tunnel and closes the one to
-the target; `on_end` of the tunnel decides about the client's. If one side does not read, the other
-side is not read either, so a tunnel buffers at most `BUFFER` bytes for each direction.
+Threads. Any thread may call `TunnelRelay.add`. Everything else happens in the relay thread, the thread of
+`TunnelRelay.loop`, whose stop closes all tunnels. It owns both sockets of every tunnel and closes the one to
+the target; `on_end` of the tunnel decides about the client's. If one side does not read, the other side is
+not read either, so a tunnel buffers at most `BUFFER` bytes for each direction.
 """
 
 from __future__ import annotations
@@ -146,10 +146,6 @@ class TunnelRelay:
         if not self.loop.call(lambda: self.begin(tunnel)):
             target.close()
             on_end(tunnel, Termination.STOPPED)
-
-    def stop(self) -> None:
-        """Close all tunnels and end the thread."""
-        self.loop.stop()
 
     # --- called in the relay thread -------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """UDP ASSOCIATE: datagrams between a SOCKS5 client and the targets that it names. RFC 1928, 7
 
-Threads. Any thread may call `UdpAssociations.add`. Everything else happens in the relay thread, which
-owns the sockets of every association. The client's connection is released when its association ends.
+Threads. Any thread may construct and `start` a `UdpAssociation`. Everything else happens in the relay thread,
+which owns the sockets of every association. The client's connection is released when its association ends.
 
 An association ends with its TCP connection, or when no datagram has passed for the idle time-out. Its
 client socket accepts datagrams from the client's address only, and only from the port that the client
@@ -73,33 +73,16 @@ class UdpAssociations:
         """Associations that are open."""
         return len(self.running)
 
-    def add(
-        self,
-        client: DownstreamConnection,
-        client_side: socket.socket,
-        request: SocksRequest,
-        record: RequestRecord,
-        access: AccessCheck,
-        resolver: Resolver,
-        idle_timeout: float,
-    ) -> None:
-        """Begin an association that ends with the client's connection.
-
-        The client was told the address of `client_side`, a UDP socket. The association also ends after
-        `idle_timeout` seconds without a datagram.
-        """
-        names = AsyncResolver(self.loop, resolver)
-        association = UdpAssociation(self, client, client_side, request, record, access, names, idle_timeout)
-        if not self.loop.call(association.begin):
-            association.end(Termination.STOPPED)
-
     def _stop(self) -> None:
         for association in list(self.running):
             association.end(Termination.STOPPED)
 
 
 class UdpAssociation:
-    """One association; after its construction it belongs to the relay thread."""
+    """One association. The client was told the address of `client_side`, a UDP socket.
+
+    It ends with the client's connection, or after `idle_timeout` seconds without a datagram.
+    """
 
     def __init__(
         self,
@@ -109,11 +92,11 @@ class UdpAssociation:
         request: SocksRequest,
         record: RequestRecord,
         access: AccessCheck,
-        resolver: AsyncResolver,
+        resolver: Resolver,
         idle_timeout: float,
     ) -> None:
         self._owner, self._client, self._client_side, self._record = owner, client, client_side, record
-        self._loop, self._access, self._resolver = owner.loop, access, resolver
+        self._loop, self._access, self._resolver = owner.loop, access, AsyncResolver(owner.loop, resolver)
         self._idle_timeout, self._last_active, self._ended = idle_timeout, time.monotonic(), False
         self._target_side: dict[int, socket.socket] = {}
         """By address family."""
@@ -125,8 +108,12 @@ class UdpAssociation:
         self._port = request.port
         self._peer: Address | None = None
 
-    def begin(self) -> None:
-        """Wait for datagrams, and for the end of the TCP connection."""
+    def start(self) -> None:
+        """Hand the association and the client's connection over to the relay thread."""
+        if not self._loop.call(self._begin):
+            self.end(Termination.STOPPED)
+
+    def _begin(self) -> None:
         self._owner.running.add(self)
         self._loop.watch(self._client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
         self._loop.watch(self._client_side, select.EPOLLIN, self._from_client)
@@ -236,15 +223,13 @@ class UdpAssociation:
     def _send(self, address: Address | None, data: bytes) -> None:
         if address is None:
             return
+        family = family_of(address[0])
         with contextlib.suppress(OSError):  # a datagram may be lost
-            self._socket(family_of(address[0])).sendto(data, address)
-
-    def _socket(self, family: int) -> socket.socket:
-        if family not in self._target_side:
-            sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
-            sock.setblocking(False)
-            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
-        return self._target_side[family]
+            if family not in self._target_side:
+                sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
+                sock.setblocking(False)
+                self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
+            self._target_side[family].sendto(data, address)
 
     # --- from targets ---------------------------------------------------------------------------
 
