@@ -21,7 +21,7 @@ from policies.http_cache.vary import Variant
 from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
-from realproxy.cache.shared_response import Reader, SharedResponse
+from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import LocalReply
@@ -336,6 +336,8 @@ class CollapsedWriter:
         self.away = True
         reader.record = copy.copy(reader.record)  # the fetch goes on with its own
         reader.held, reader.at, reader.answering = left, shared.size, True
+        if shared.arrival is BodyState.WHOLE:
+            reader.framing = 0 if reader.framing == CHUNKED else reader.framing  # the last chunk is in `left`
         reader.client.state = State.FOLLOWING
         self._collapser.fanout.take_over(reader, shared)
 
