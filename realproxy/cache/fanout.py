@@ -133,6 +133,7 @@ class Fanout:
             if self.closing:
                 self._end(reader, Termination.STOPPED)
                 continue
+            reader.has_waited = True
             request.keep, client.suspended = reader.keep, request
             client.state = State.WORKING
             reader.collapser.asked_again += 1

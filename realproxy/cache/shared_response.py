@@ -231,6 +231,8 @@ class Reader:
         When it has waited long enough, on the monotonic clock.
     flight : Flight or None
         What it waits for, or is to fetch for others.
+    has_waited : bool
+        Whether it has waited, and is to be looked up again.
     failures : int
         Fetches that it has seen fail.
     decision : Decision
@@ -259,8 +261,8 @@ class Reader:
 
     __slots__ = (
         "active", "answering", "at", "client", "collapser", "decision", "failures", "flight", "framing",
-        "head", "held", "keep", "key", "leads", "over", "question", "record", "refusal", "request", "shared",
-        "until", "waited_from", "watched", "whole_only",
+        "has_waited", "head", "held", "keep", "key", "leads", "over", "question", "record", "refusal",
+        "request", "shared", "until", "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
     def __init__(
@@ -275,6 +277,7 @@ class Reader:
         self.whole_only = partly or self.head.minor == 0
         self.leads = not partly and question.unstorable is None and b"authorization" not in self.head.fields
         self.flight: Flight[Reader] | None = None
+        self.has_waited = False
         self.failures = 0
         self.decision = Decision.WAIT
         self.refusal: LocalReply | None = None

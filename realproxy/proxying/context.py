@@ -138,7 +138,8 @@ class RequestContext:
     @property
     def is_admitted(self) -> bool:
         """Whether it must not be refused for want of a slot: it has one, waited already, or is half sent."""
-        return self.has_slot or self.reader is not None or self.outcome is not None
+        waited = self.reader is not None and self.reader.has_waited
+        return self.has_slot or waited or self.outcome is not None
 
     @property
     def validators(self) -> Sequence[tuple[str, str]] | None:
