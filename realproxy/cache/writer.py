@@ -324,7 +324,6 @@ class CacheWriter:
 
     def commit(self) -> None:
         """The whole body is there: store it."""
-        self.over = True
         head, shared = self._given, self._shared
         body = shared.finish() if shared is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
@@ -334,6 +333,7 @@ class CacheWriter:
             self.lead.give_whole(body, head, *self._described(head))
         if self.lead is not None:
             self.lead.close()
+        self.over = True
 
     def _keep(self, head: ResponseHead, body: bytes) -> None:
         """Put it into the store."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
+from policies.http_cache.collapsing import FlightResult
 from policies.settings import Route
 from realproxy.cache.collapse import CollapsedWriter
 from realproxy.cache.shared_response import Reader
@@ -154,7 +155,7 @@ class RequestContext:
 
     def cut_references(self) -> None:
         """Let go of what refers back to this request."""
-        self.round_trip = self.reader = self.lead = None
+        self.round_trip = self.reader = self.lead = self.writer = None
 
     def ended_elsewhere(self) -> None:
         """The fan-out thread has ended it."""
@@ -164,8 +165,12 @@ class RequestContext:
 
     def abandon(self) -> None:
         """Give up: no thread will go on with it."""
-        self.end_upstream()
-        self.leave()
+        try:
+            self.end_upstream()
+        finally:
+            if self.lead is not None:
+                self.lead.complete(FlightResult.FAILED)
+            self.leave()
 
     def end_upstream(self) -> None:
         """Let go of the upstream and of what was to be stored, unless they are done with."""

@@ -150,6 +150,8 @@ class ServiceTarget(UpstreamTarget):
         """See `UpstreamTarget`."""
         if self._pick is not None:
             self._pick.finish(failed)
+        if self._hedge is not None:
+            self._hedge.finish(None)
         if self._entered is not None:
             self.settled(failed)
 
