@@ -20,7 +20,7 @@ from policies.http_cache.reuse import Use
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
-from realproxy.cache.shared_response import Reader, SharedResponse
+from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import LocalReply
@@ -289,6 +289,8 @@ class CollapsedWriter:
         self.away = True
         reader.record = copy.copy(reader.record)  # the fetch goes on with its own
         reader.pending, reader.offset, reader.has_begun = unsent, shared.size, True
+        if shared.state is BodyState.WHOLE and reader.framing == CHUNKED:
+            reader.framing = 0  # the last chunk is in `unsent`
         reader.client.state = State.FOLLOWING
         self._collapser.fanout.take_over(reader, shared)
 
