@@ -57,7 +57,7 @@ for control in list(_instances.values()):
 moved
 """
 PLACES = 4
-"""The ends of a slider, or the first choices of a list. Each has a cell, because a move may erase an error."""
+"""Ends of a slider, or first choices of a list. Each has a cell, because a move may erase an error."""
 
 COUNT_CHILDREN = (
     "import psutil; [' '.join(child.cmdline()) for child in psutil.Process().children(recursive=True)]"
