@@ -17,7 +17,7 @@ The cost of a stored miss, in pass-throughs, follows from the times t per reques
 processor time) and the hit ratio h: t(mix) = h t(hits) + (1 - h) cost t(pass-through). The hit ratio comes
 from a separate proxy of each tree, because a proxy with an admin port counts more.
 
-``--nginx`` also measures nginx, as a proxy and as a cache. The mix is left out: nginx has no comparable limit.
+``--nginx`` also measures nginx, as a proxy and as a cache. It has no mix: nginx has no comparable limit.
 """
 
 from __future__ import annotations
