@@ -34,13 +34,12 @@ import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.beside_peers import PEER
 from benchmarks.old_sources import check_imports, described, working_tree, worktree
-from benchmarks.rig import ROOT, Ready, free_port, in_turns, load, median, nginx, origin, started, wait_for
+from benchmarks.rig import ROOT, Ready, free_port, load, median, nginx, origin, started, wait_for
 
 OBJECTS, ROOM, BODY = 10_000, 1_000, 1024
 CHARGED = BODY + 512
@@ -160,13 +159,14 @@ class Bench:
     def compare(self, contestants: list[Contestant], connections: int, rounds: int) -> Found:
         """Measure all cases of all contestants in turn."""
         hit_ratios = {name: self.hit_ratio(name, connections) for name in self.trees}
-        measures = {
-            (case, one.name): partial(self.measure, one.proxies[case], case, connections, self.seconds)
-            for case in PATHS
-            for one in contestants
-            if case in one.proxies
-        }
-        return Found(connections, in_turns(measures, rounds), hit_ratios)
+        runs: dict[tuple[str, str], list[Measured]] = {}
+        for number in range(rounds):
+            for case in PATHS:  # in the same order in every round, or a case would follow itself for some
+                present = [one for one in contestants if case in one.proxies]
+                for one in present if number % 2 == 0 else reversed(present):
+                    found = self.measure(one.proxies[case], case, connections, self.seconds)
+                    runs.setdefault((case, one.name), []).append(found)
+        return Found(connections, runs, hit_ratios)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -244,7 +244,12 @@ def as_json(found: Found) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> None:
-    compared = {"old": described(options.commit), "new": working_tree(), "python": platform.python_version()}
+    cores, busy, python = os.cpu_count(), os.getloadavg()[0], platform.python_version()
+    compared = {
+        "old": described(options.commit),
+        "new": working_tree(),
+        "machine": f"{cores} cores, load average {busy:.1f} before; Python {python}",
+    }
     print("\n".join(f"{name}: {value}" for name, value in compared.items()))
     with (
         tempfile.TemporaryDirectory(prefix="against_a_commit") as text,
@@ -252,6 +257,8 @@ def run(options: argparse.Namespace) -> None:
         origin(Path(text) / "origin", FILES) as port,
     ):
         trees = {"old": old, "new": ROOT}
+        # Both proxies are to find their modules compiled.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         for tree in trees.values():
             check_imports(tree)
         bench = Bench(Path(text), port, trees, options.seconds)
@@ -263,7 +270,6 @@ def run(options: argparse.Namespace) -> None:
                 print("\n".join(rows(measured[-1])), flush=True)
     if options.json is not None:
         data = compared | {
-            "cores": os.cpu_count(),
             "rounds": options.rounds,
             "seconds": options.seconds,
             "measured": [as_json(found) for found in measured],

@@ -12,9 +12,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from loadtests.free_port import free_port
 
@@ -32,7 +32,6 @@ http {{
 }}
 """
 ABSOLUTE_FORM = 'wrk.method = "GET"; request = function() return wrk.format("GET", "{url}") end\n'
-Name = TypeVar("Name", bound=Hashable)
 
 
 class Load(NamedTuple):
@@ -162,9 +161,9 @@ def load(
     return Load(float(rate[1]), float(tail[1]) * MILLISECONDS[tail[2]], cpu / took)
 
 
-def in_turns(measures: dict[Name, Callable[[], Load]], rounds: int) -> dict[Name, list[Load]]:
+def in_turns(measures: dict[str, Callable[[], Load]], rounds: int) -> dict[str, list[Load]]:
     """Measure every contestant `rounds` times in turn; each round reverses the order."""
-    found: dict[Name, list[Load]] = {name: [] for name in measures}
+    found: dict[str, list[Load]] = {name: [] for name in measures}
     for number in range(rounds):
         for name in list(measures) if number % 2 == 0 else list(reversed(measures)):
             found[name].append(measures[name]())

@@ -1,4 +1,4 @@
-"""The interface through which a long job reports its progress."""
+"""How a long job reports its progress; `twin.cli.progress_bars` shows it in a terminal."""
 
 from __future__ import annotations
 

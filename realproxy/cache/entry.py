@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Protocol
 
 from policies.http_cache.freshness import Answer
 from policies.http_cache.partial import Part
@@ -16,7 +17,6 @@ from policies.http_cache.ranges import range_applies, select_range
 from policies.http_cache.validation import not_modified
 from policies.http_cache.vary import ANY, Variant
 from realproxy.cache.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
-from realproxy.cache.file_body import FileBody
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 
@@ -27,6 +27,22 @@ _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 def _shared(answer: Answer) -> Answer:
     """Share equal objects, since most responses of a site are equal here: saves 200 bytes for each."""
     return answer
+
+
+class FileBody(Protocol):
+    """A body in a file, or a part of one."""
+
+    def __len__(self) -> int:
+        """Its bytes."""
+
+    def __getitem__(self, part: slice) -> FileBody:
+        """A part of it, of the same file."""
+
+    def read(self, at: int) -> bytes:
+        """Some bytes from offset `at`; raises `OSError`, also if the file is corrupt."""
+
+    def close(self) -> None:
+        """Close the file, for all parts."""
 
 
 class CacheEntry:
@@ -148,7 +164,7 @@ class CacheEntry:
             if len(part) != len(body):
                 first = self.part.at.start if self.part is not None else 0
                 body = body[part.start - first : part.stop - first]
-        head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
+        head = b"%bAge: %d\r\n%b\r\n" % (head, max(0.0, now - self.time_zero), added)
         return status, [head, body] if request.method != "HEAD" and body else [head]
 
     def respond_from_file(

@@ -8,7 +8,7 @@ CHUNK = 256 * 2**10
 """Bytes of one read."""
 
 
-class CorruptFile(Exception):
+class CorruptFile(OSError):
     """The file is incomplete, or was changed."""
 
 

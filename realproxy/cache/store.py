@@ -21,10 +21,12 @@ from policies.http_cache.partial import answers, use_of_part
 from policies.http_cache.reuse import Use, forward_reason, reuse
 from policies.http_cache.vary import ANY, MOST_VARIANTS, selects
 from policies.settings import Cache as CacheSettings
-from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
+
+# To name a member by its class is slow before Python 3.12.
+_ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
 
 IN_FLIGHT = 64 * 2**20
 """Bytes of bodies that may be recorded at once, if the capacity is not larger."""
@@ -111,10 +113,16 @@ class CacheStore:
         Its table.
     rng : random.Random
         For the eviction policy.
+
+    Attributes
+    ----------
+    may_wait : bool
+        Whether a look-up may wait, as `recall` does where there is a slower tier.
     """
 
+    may_wait = False
+
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
-        self.disk = DiskStore(settings.disk) if settings.disk is not None else None
         self._lock = threading.Lock()
         self.capacity = settings.capacity
         self._index = _Index(build_eviction(settings, rng))
@@ -139,22 +147,27 @@ class CacheStore:
         with self._lock:
             now = time.monotonic()
             # Another method, or a body, is no question about what is stored.
-            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
+            apart = request.forward is not None and request.forward is not _REQUEST
             variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
-            use = Use.ASK if answer is None else reuse(answer, request, age)
+            use = _ASK if answer is None else reuse(answer, request, age)
             lacks = False
             if stored is not None and stored.part is not None:
                 lacks = not answers(stored.part, request, asked)
                 use = use_of_part(use, not lacks)
-                stored = stored if use is not Use.ASK else None
-            if use is not Use.ASK:
+                stored = stored if use is not _ASK else None
+            if use is not _ASK:
                 self._hits += 1
                 self._index.touch(key, now)
-        if use is Use.FRESH:
-            return Lookup(use, stored, Forwarded.REQUEST)
+        if use is _FRESH:
+            return Lookup(use, stored, _REQUEST)
         return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
+
+    def count_hit(self) -> None:
+        """A request is answered by a slower tier."""
+        with self._lock:
+            self._hits += 1
 
     def count_miss(self) -> None:
         """A request goes upstream for what the store lacks, or is told that it lacks it."""
@@ -181,45 +194,6 @@ class CacheStore:
         bool
             Whether it was kept.
         """
-        if self.disk is not None and stored.part is not None:
-            self.disk.discard(key)  # parts are not written; what is there may be another version
-        kept = self._keep(key, stored, asked, since)
-        if kept and self.disk is not None and stored.part is None:
-            self.disk.put(key, stored)
-        return kept
-
-    def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
-        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
-        with self._lock:
-            return _select(self._index.peek(key, time.monotonic()) or (), asked)
-
-    def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
-        """What the disk has for a request that memory could not answer; None if nothing that may be sent.
-
-        What is small is in memory afterwards.
-        """
-        if self.disk is None or request.forward is not None:
-            return None
-        begun = time.monotonic()
-        entry = self.disk.find(key, asked)
-        use = Use.ASK if entry is None else reuse(entry.plain.answer, request, entry.plain.age(begun))
-        if entry is None or use is Use.ASK:
-            return None
-        stored = self.disk.open(entry, large=use is not Use.STALE_WHILE_REVALIDATE)
-        if stored is None:
-            return None
-        if stored.file is None:
-            self._keep(key, stored, asked, begun)
-        with self._lock:
-            self._hits += 1
-        return Lookup(use, stored, Forwarded.STALE)
-
-    def close(self) -> None:
-        """End the disk's thread."""
-        if self.disk is not None:
-            self.disk.stop()
-
-    def _keep(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
             if self._changes.invalidated_since(key, stored.groups, since):
@@ -236,28 +210,40 @@ class CacheStore:
             kept = max(one.time_zero + one.answer.kept for one in variants)
             return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
+    def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
+        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
+        with self._lock:
+            return _select(self._index.peek(key, time.monotonic()) or (), asked)
+
+    def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
+        """What a slower tier has for a request that memory could not answer; None if nothing of use."""
+        return None
+
+    def close(self) -> None:
+        """End what the store has begun."""
+
     def discard(self, key: bytes) -> bool:
         """Drop what is stored under `key`; returns whether there was anything."""
         with self._lock:
-            was = self._index.discard(key)
-        return (self.disk is not None and self.disk.discard(key)) or was
+            return self._index.discard(key)
 
-    def invalidate(self, key: bytes) -> None:
+    def groups_of(self, key: bytes) -> set[str]:
+        """The groups of all variants of a key."""
+        with self._lock:
+            variants = self._index.peek(key, time.monotonic()) or ()
+            return {group for stored in variants for group in stored.groups}
+
+    def invalidate(self, key: bytes, groups: Iterable[str] = ()) -> None:
         """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
 
-        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn.
+        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn. `groups` fall too.
         """
-        on_disk = self.disk.groups_of(key) if self.disk is not None else set()
         with self._lock:
             now = time.monotonic()
-            groups = {group for stored in self._index.peek(key, now) or () for group in stored.groups}
-            groups |= on_disk
+            stored_groups = {group for one in self._index.peek(key, now) or () for group in one.groups}
             self._fell(key, now)
-            for group in groups:
+            for group in stored_groups.union(groups):
                 self._group_fell(key, group, now)
-        if self.disk is not None:
-            self.disk.drop_groups(key, groups)
-            self.disk.discard(key)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
         """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
@@ -265,8 +251,6 @@ class CacheStore:
             now = time.monotonic()
             for group in groups:
                 self._group_fell(key, group, now)
-        if self.disk is not None:
-            self.disk.drop_groups(key, groups)
 
     def _group_fell(self, key: bytes, group: str, now: float) -> None:
         member = origin_of(key), group
@@ -283,6 +267,9 @@ class CacheStore:
 
         The index is not locked while it is searched for a prefix: hits go on.
         """
+        return len(self._purge(purge))
+
+    def _purge(self, purge: Purge) -> set[bytes]:
         with self._lock:
             self._changes.record_purge(purge, time.monotonic())
             if purge.tag is not None:
@@ -293,11 +280,11 @@ class CacheStore:
                 found = self._index.all_keys()
         if purge.prefix is not None:
             found = [key for key in found if purge.matches(key, ())]
-        gone = self.disk.purge(purge) if self.disk is not None else set()
+        gone: set[bytes] = set()
         for start in range(0, len(found), PURGED_AT_ONCE):
             with self._lock:
                 gone.update(filter(self._index.discard, found[start : start + PURGED_AT_ONCE]))
-        return len(gone)
+        return gone
 
     def reserve(self, size: int) -> bool:
         """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
@@ -327,13 +314,15 @@ class CacheStore:
             return {key: self._index.peek(key, now) or () for key in self._index.all_keys()}
 
     def counts(self) -> dict[str, int]:
-        """Hits and misses so far; objects and charged bytes now."""
+        """Hits and misses so far; objects and charged bytes now, and the same on disk."""
         with self._lock:
             return {
                 "hits": self._hits,
                 "misses": self._misses,
                 "objects": len(self._index),
                 "bytes": self._index.eviction.used,
+                "disk_objects": 0,
+                "disk_bytes": 0,
             }
 
 

@@ -94,6 +94,9 @@ class SendFilter(Protocol):
         """Send all of `pieces`; returns their length. Raises `OSError`, or `Aborted`."""
 
 
+_HEAD = ReadResult.HEAD  # to name a member by its class is slow before Python 3.12
+
+
 def begins_head(buffer: bytes) -> bool:
     """Whether more has arrived than half an empty line."""
     return buffer not in (b"", b"\r")
@@ -167,6 +170,9 @@ class DownstreamConnection:
     )  # fmt: skip
 
     handshaking = False
+    inline = True
+    """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
+    bytes may be incomplete."""
     scheme = b"http"
     sni = ""
 
@@ -185,11 +191,6 @@ class DownstreamConnection:
         self.arrived = self.deadline = 0.0
         self.pace: MinRate | None = None
         self.send_filters: list[SendFilter] = []
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether it is a plain connection without a limit of its own: the front thread may serve it."""
-        return self.pace is None
 
     @property
     def leaving(self) -> bool:
@@ -228,9 +229,9 @@ class DownstreamConnection:
                 raise too_long(buffer[: self._limit])
         except Malformed as error:
             self.trouble = error
-            return ReadResult.HEAD
+            return _HEAD
         self.head_end = end + 4
-        return ReadResult.HEAD
+        return _HEAD
 
     def _skip_empty_lines(self, buffer: bytes) -> bytes:
         """What is behind the empty lines; raises `Malformed` 400 if there is no end of them."""
@@ -326,14 +327,16 @@ class DownstreamConnection:
 
     def _send_some(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Send what can be sent without waiting, and keep the rest."""
-        total = sum(map(len, pieces))
         if self.unsent:
             self.unsent += pieces
-            return total
+            return sum(map(len, pieces))
         try:
-            if total <= JOIN_BELOW:
-                sent = self.sock.send(b"".join(pieces), DONTWAIT)
+            if len(pieces) <= 2 and len(pieces[-1]) <= JOIN_BELOW:
+                data = b"".join(pieces)
+                total = len(data)
+                sent = self.sock.send(data, DONTWAIT)
             else:
+                total = sum(map(len, pieces))
                 sent = self.sock.sendmsg(pieces, (), DONTWAIT)
         except BlockingIOError:
             sent = 0

@@ -58,11 +58,13 @@ class Fields:
         As sent.
     names : tuple of bytes
         Their names in lower case.
+    text : callable
+        Like `get`, with text (Latin-1) for name and value, as `policies` take it.
     get : callable
         The value for a name in lower case, or None; values of several lines are joined by commas.
     """
 
-    __slots__ = ("_elements", "_joined", "_text", "_values", "get", "lines", "names")
+    __slots__ = ("_elements", "_joined", "_values", "get", "lines", "names", "text")
 
     def __init__(self, lines: Iterable[Line]) -> None:
         self.lines: Final = tuple(lines)
@@ -73,17 +75,15 @@ class Fields:
         self._values: Final = values
         self._elements: dict[bytes, tuple[bytes, ...]] | None = None
         self._joined: dict[frozenset[bytes], bytes] | None = None
-        self._text: Callable[[str], str | None] | None = None
+        self.text: Callable[[str], str | None]
         self.get: Final[Callable[[bytes], bytes | None]] = values.get
 
-    @property
-    def text(self) -> Callable[[str], str | None]:
-        """Like `get`, with text (Latin-1) for name and value, as `policies` take it."""
-        return self._text or self._as_text()
-
-    def _as_text(self) -> Callable[[str], str | None]:
+    def __getattr__(self, name: str) -> Callable[[str], str | None]:
+        """Make `text` at its first use; Python asks here only for what is not set."""
+        if name != "text":
+            raise AttributeError(name)
         values = {name.decode("latin-1"): value.decode("latin-1") for name, value in self._values.items()}
-        self._text = values.get
+        self.text = values.get
         return values.get
 
     def __contains__(self, name: bytes) -> bool:

@@ -104,9 +104,7 @@ class LengthReader(BodyReader):
     """A body of `length` bytes."""
 
     def __init__(self, length: int) -> None:
-        super().__init__()
-        self.remaining = length
-        self.done = length == 0
+        self.remaining, self.done, self.rest, self.trailer = length, length == 0, b"", None
 
     def feed(self, data: Data) -> list[Data]:
         """Take bytes up to the length."""

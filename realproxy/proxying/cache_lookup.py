@@ -14,17 +14,23 @@ from realproxy.cache.shared_response import Reader
 from realproxy.cache.store import Lookup, cache_key
 from realproxy.cache.writer import CacheWriter
 from realproxy.errors import LocalReply, Termination, WouldBlock
+from realproxy.proxying import forward, reverse
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.reply import send_cached
+from realproxy.proxying.reply import send_cached, send_local_reply
 from realproxy.proxying.snapshot import CacheScope
 
 _FRESH, _ASK = Use.FRESH, Use.ASK  # to name a member by its class is slow before Python 3.12
 
 
-def look_up(request: RequestContext, scope: CacheScope) -> Outcome | None:
-    """Answer from the store; a miss waits for another request's fetch, or goes on to fetch."""
+def look_up(request: RequestContext) -> Outcome | None:
+    """Answer as the route or the store says; a miss waits for another request's fetch, or begins one."""
+    scope = reverse.cache_scope(request) if request.route is not None else forward.cache_scope(request)
+    if scope is None:
+        return None
+    if isinstance(scope, int):
+        return send_local_reply(request, scope, "")
     head, store, reader = request.head, request.snapshot.store, request.reader
-    if store.disk is not None and not request.may_block:
+    if store.may_wait and not request.may_block:
         raise WouldBlock
     asked = head.fields.text
     if reader is None:
@@ -34,17 +40,25 @@ def look_up(request: RequestContext, scope: CacheScope) -> Outcome | None:
         key, question = reader.key, reader.question
         request.lead = request.snapshot.collapser.take_lead(reader)
     lookup = store.lookup(key, question, asked)
-    if lookup.use is _ASK and lookup.entry is None and store.disk is not None:
+    if lookup.use is _ASK and lookup.entry is None and store.may_wait:
         lookup = store.recall(key, question, asked) or lookup
     if lookup.use is not _ASK and lookup.entry is not None:
         return _send_hit(request, scope, key, question, lookup, lookup.entry)
+    return _miss(request, scope, key, question, lookup)
+
+
+def _miss(
+    request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
+) -> Outcome | None:
+    """Wait for another request's fetch, or go on to fetch."""
+    record, store = request.record, request.snapshot.store
     if question.only_if_cached:
-        request.record.cache = "detail=not-cached"
+        record.cache = "detail=not-cached"
         store.count_miss()
         raise LocalReply(504, Termination.NOT_CACHED, "not stored, and nothing else was wanted")
-    request.record.cache = f"fwd={lookup.why}"
+    record.cache = f"fwd={lookup.why}"
     request.writer = writer = _writer(request, scope, key, question, lookup)
-    if scope.wait and head.method == "GET" and question.forward is None:
+    if scope.wait and request.head.method == "GET" and question.forward is None:
         found = _join(request, key, question, writer, scope.wait)
         if isinstance(found, Lookup):
             assert found.entry is not None

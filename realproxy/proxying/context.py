@@ -22,7 +22,7 @@ from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
 from realproxy.tunnel.relay import TunnelRelay
-from realproxy.upstream.round_trip import RoundTrip, Sink
+from realproxy.upstream.round_trip import RoundTrip
 
 
 class Outcome(Enum):
@@ -139,11 +139,6 @@ class RequestContext:
     def is_admitted(self) -> bool:
         """Whether it must not be refused for want of a slot: it has one, waited already, or is half sent."""
         return self.has_slot or self.reader is not None or self.outcome is not None
-
-    @property
-    def sink(self) -> Sink:
-        """Where the response goes."""
-        return self.lead or self.client
 
     @property
     def validators(self) -> Sequence[tuple[str, str]] | None:

@@ -7,13 +7,20 @@ import time
 from realproxy.downstream.connection import State
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.forward_access import ForwardAccess, target_host
+from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import CacheScope
-from realproxy.upstream.parent_proxy import check_credentials_accepted
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import FixedTarget
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def authorise(request: RequestContext) -> None:
+    """Forward side: may this user ask for this name and port? Raises `LocalReply`."""
+    if request.record.side != "reverse":
+        check_tunnels(request)
+        request.record.user = _access(request).authorise(request.head)
+        check_permitted(request)
 
 
 def check_tunnels(request: RequestContext) -> None:
@@ -23,11 +30,6 @@ def check_tunnels(request: RequestContext) -> None:
         raise LocalReply(405, Termination.REFUSED, "no tunnels here")
 
 
-def authenticate(request: RequestContext) -> None:
-    """Find out the user; raises `LocalReply` 407."""
-    request.record.user = _access(request).authorise(request.head)
-
-
 def check_permitted(request: RequestContext) -> None:
     """Refuse the ports and names that the settings forbid; raises `LocalReply`."""
     head, access = request.head, _access(request)
@@ -35,7 +37,7 @@ def check_permitted(request: RequestContext) -> None:
         if head.framing:
             raise LocalReply(400, Termination.CLIENT_BAD, "CONNECT with a body")
         access.check_tunnel_port(head)
-    access.check_name(target_host(head))
+    access.check_name(head.hostname)
 
 
 def cache_scope(request: RequestContext) -> CacheScope | None:
@@ -46,7 +48,7 @@ def cache_scope(request: RequestContext) -> CacheScope | None:
 def round_trip(request: RequestContext) -> RoundTrip:
     """A request to the target, or to the parent proxy; raises `LocalReply` if the target is forbidden."""
     snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
-    access, host = _access(request), target_host(head)
+    access, host = _access(request), head.hostname
     if request.may_block:
         with snapshot.waits.blocking():
             endpoint = access.endpoint(host, head.port, request.generation.own)
@@ -56,9 +58,12 @@ def round_trip(request: RequestContext) -> RoundTrip:
         raise WouldBlock
     record.upstream = access.upstream_name(head.authority.decode())
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
-    check = check_credentials_accepted if access.sends_to_parent else None
+    parent = access.request_parent
+    check = parent.check_response if parent is not None else None
     target = FixedTarget(endpoint, sent)
-    return RoundTrip(snapshot.pool, snapshot.limits, client, request.sink, record, head, target, check=check)
+    return RoundTrip(
+        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, check=check
+    )
 
 
 def open_tunnel(request: RequestContext) -> Outcome:
@@ -69,7 +74,7 @@ def open_tunnel(request: RequestContext) -> Outcome:
     record.upstream = access.upstream_name(head.target.decode())
     start = time.monotonic()
     with request.snapshot.waits.blocking():
-        target, first = access.open_tunnel(target_host(head), head.port, request.generation.own, head)
+        target, first = access.open_tunnel(head.hostname, head.port, request.generation.own, head)
     record.asked = record.answered = time.monotonic()
     record.connecting = record.asked - start
     try:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from policies.addresses import is_local_name, is_private
 from policies.bad_input import BadInput
@@ -18,14 +19,13 @@ from policies.forward.basic_auth import CHALLENGE, is_known, read_basic
 from policies.forward.blocking import Blocklist, normal_host
 from policies.settings import Forward, Limits
 from realproxy.errors import LocalReply, Termination
-from realproxy.http1 import RequestHead
+from realproxy.http1 import RequestHead, ResponseHead
 from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, parse_ip
 from realproxy.socks import ServerHandshake
 from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.parent_proxy import ParentProxy
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
@@ -44,9 +44,31 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def target_host(head: RequestHead) -> str:
-    """The host of the request target, without the brackets of an IPv6 address."""
-    return head.host.decode().removeprefix("[").removesuffix("]")
+class NextProxy(Protocol):
+    """The next proxy of a chain."""
+
+    fields: bytes
+    """Lines with credentials, for each request to it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the log."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
+
+    def endpoint(self, host: str, port: int) -> Endpoint:
+        """Where to send a plain request for a target."""
+
+    def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
+        """A connection to the target through it, and the first bytes from there; raises `UpstreamError`.
+
+        `fields` are further lines for a CONNECT.
+        """
+
+    def check_response(self, response: ResponseHead) -> None:
+        """Raise `UpstreamError` for a response that is meant for this proxy, not for its client."""
 
 
 class ForwardAccess:
@@ -54,8 +76,8 @@ class ForwardAccess:
 
     Attributes
     ----------
-    parent : ParentProxy or None
-        The next proxy of a chain.
+    parent : NextProxy or None
+        The proxy that all requests go to.
     admin : Address or None
         The admin port. The proxy opens no connection to it, because that connection would seem to be local.
     tcp : sequence of Address
@@ -64,17 +86,16 @@ class ForwardAccess:
     Raises
     ------
     BadInput
-        If a hosts file or the certificates for a parent cannot be read.
+        If a hosts file cannot be read.
     """
 
-    def __init__(self, settings: Forward, resolver: Resolver, limits: Limits) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Forward, resolver: Resolver, limits: Limits, parent: NextProxy | None = None
+    ) -> None:
+        self.settings, self.parent = settings, parent
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
         self.tcp: Sequence[Address] = ()
-        self.parent: ParentProxy | None = None
-        if (parent := settings.next_proxy) is not None:
-            self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
         self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
@@ -99,9 +120,9 @@ class ForwardAccess:
         )
 
     @property
-    def sends_to_parent(self) -> bool:
-        """Whether plain requests go to the parent in absolute-form, not through a tunnel."""
-        return self.parent is not None and self.parent.takes_requests
+    def request_parent(self) -> NextProxy | None:
+        """The parent, if plain requests go there in absolute-form, not through a tunnel."""
+        return self.parent if self.parent is not None and self.parent.takes_requests else None
 
     def is_prompt(self, host: str) -> bool:
         """Whether a request for `host` needs neither a parent nor a DNS look-up, so it does not wait."""
@@ -109,7 +130,7 @@ class ForwardAccess:
 
     def upstream_name(self, target: str) -> str:
         """The upstream's name in the log: the parent if there is one, else the target."""
-        return target if self.parent is None else self.parent.parent.name
+        return target if self.parent is None else self.parent.name
 
     def socks_handshake(self) -> ServerHandshake | None:
         """The handshake for a SOCKS client; None if SOCKS is off."""
@@ -222,5 +243,6 @@ class ForwardAccess:
         whole: bool = False,
     ) -> bytes:
         """The head to send upstream, as `realproxy.messages.headers.forward_request` writes it."""
-        parent = self.parent.fields if self.parent is not None and self.sends_to_parent else None
-        return forward_request(head, self._rules, client, validators, parent=parent, whole=whole)
+        parent = self.request_parent
+        fields = parent.fields if parent is not None else None
+        return forward_request(head, self._rules, client, validators, parent=fields, whole=whole)

@@ -12,24 +12,24 @@ import time
 from collections.abc import Callable
 
 from policies.http_cache.collapsing import FlightResult
-from policies.resilience import is_failure
 from policies.reverse.forwarded import client_of, told_host, told_proto
-from policies.reverse.trace_context import follow
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import Malformed, TargetForm
 from realproxy.messages.headers import MOST_PASSAGES, via_count
 from realproxy.messages.max_forwards import decrement
 from realproxy.messages.proxy_status import proxy_status
-from realproxy.proxying import cache_lookup, forward, reverse
+from realproxy.proxying import forward, reverse
+from realproxy.proxying.cache_lookup import look_up
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.faults import FaultTarget, inject
+from realproxy.proxying.forward import authorise
 from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, send_unreadable
 from realproxy.proxying.response import respond, send_stored
+from realproxy.proxying.reverse import route
 from realproxy.proxying.routing import is_forward_request
 
-SUSPENDED = frozenset({Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED})
 # To name a member by its class is slow before Python 3.12.
-_WORKER, _AWAITED, _RETRY, _ORIGIN = Outcome.WORKER, Outcome.AWAITED, Outcome.RETRY, TargetForm.ORIGIN
+_WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY
+_ORIGIN = TargetForm.ORIGIN
 
 
 def identify(request: RequestContext) -> Outcome | None:
@@ -47,8 +47,8 @@ def identify(request: RequestContext) -> Outcome | None:
             record.client = client_of(request.client.address, rules.trusted_hops, fields.text)
             head.proto = told_proto(rules.trusted_hops, fields.text)
             head.origin = told_host(rules.trusted_hops, fields.text)
-        if rules.traces:
-            record.trace, head.traceparent = follow(fields.text, rules.trace_rng)
+        if rules.logs_traces:
+            reverse.follow_trace(request)
     return None
 
 
@@ -63,39 +63,14 @@ def choose_side(request: RequestContext) -> None:
             record.side, request.access = "forward", access
 
 
-def route(request: RequestContext) -> Outcome | None:
-    """Find the first route that takes a request of the reverse side."""
-    if request.record.side == "reverse":
-        reverse.find_route(request)
-    return None
-
-
-def authorise(request: RequestContext) -> Outcome | None:
-    """Forward side: may this user ask for this name and port?"""
-    if request.record.side != "reverse":
-        forward.check_tunnels(request)
-        forward.authenticate(request)
-        forward.check_permitted(request)
-    return None
-
-
 def inject_faults(request: RequestContext) -> Outcome | None:
     """Inject the faults of the route."""
-    found = request.route
-    if found is not None and found.fault:
+    found, inject = request.route, request.snapshot.inject_faults
+    if inject is not None and found is not None and found.fault:
         if not request.may_block:
             raise WouldBlock
-        snapshot = request.snapshot
-        inject(found.fault, FaultTarget(request.client, request.record, snapshot.waits, snapshot.fault_rng))
+        inject(found.fault, request.client, request.record)
     return None
-
-
-def look_up(request: RequestContext) -> Outcome | None:
-    """Answer without an upstream if the route or the store can; a miss joins a fetch, or begins one."""
-    scope = reverse.cache_scope(request) if request.route is not None else forward.cache_scope(request)
-    if isinstance(scope, int):
-        return send_local_reply(request, scope, "")
-    return cache_lookup.look_up(request, scope) if scope is not None else None
 
 
 def open_upstream(request: RequestContext) -> Outcome | None:
@@ -126,19 +101,27 @@ def await_response(request: RequestContext) -> Outcome | None:
     """Have the head of the final response, or ask another upstream."""
     trip = request.round_trip
     assert trip is not None
-    response = trip.receive_head(request.may_block)
+    response = trip.wait_for_head() if request.may_block else trip.try_receive_head()
     if response is None:
         return _AWAITED
-    if is_failure(response.status) and trip.fail_over():
+    if trip.failed and trip.fail_over():
         return _RETRY
     request.response, request.record.answered = response, time.monotonic()
     return None
 
 
 PHASES: tuple[Callable[[RequestContext], Outcome | None], ...] = (
-    identify, route, authorise, inject_faults, look_up, open_upstream, send_request, await_response, respond,
-)  # fmt: skip
-LOOK_UP, OPEN_UPSTREAM, RESPOND = (PHASES.index(phase) for phase in (look_up, open_upstream, respond))
+    identify,  # a loop? which side? which client behind trusted proxies? which trace?
+    route,  # reverse side: the first route that matches
+    authorise,  # forward side: user, port and name
+    inject_faults,  # those of the route
+    look_up,  # a hit is sent; a miss waits for another request's fetch, or begins one
+    open_upstream,  # a slot, an upstream, and a connection to it
+    send_request,  # its head, and what has arrived of the body
+    await_response,  # the final head; a failure goes to another upstream
+    respond,  # head and body to the client, and to the store
+)
+OPEN_UPSTREAM, RESPOND = PHASES.index(open_upstream), PHASES.index(respond)
 
 
 def run(request: RequestContext) -> Outcome:
@@ -155,10 +138,18 @@ def run(request: RequestContext) -> Outcome:
     try:
         if client.unsent and request.may_block:
             client.flush()
-        outcome = request.outcome or _run_phases(request)
+        outcome = request.outcome
+        while outcome is None or outcome is _RETRY:
+            try:
+                outcome = PHASES[request.phase](request)
+            except WouldBlock:
+                return _WORKER
+            except (LocalReply, Malformed) as trouble:
+                outcome = _recover(request, trouble)
+            request.phase = OPEN_UPSTREAM if outcome is _RETRY else request.phase + (outcome is None)
     except Aborted as aborted:
         outcome = _cut_off(request, aborted)
-    if outcome in SUSPENDED:
+    if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
         return outcome
     if client.unsent:  # this thread must not wait until the client takes it
         request.outcome = outcome
@@ -168,22 +159,6 @@ def run(request: RequestContext) -> Outcome:
     if client.send_filters:
         client.send_filters.clear()
     return outcome
-
-
-def _run_phases(request: RequestContext) -> Outcome:
-    while True:
-        try:
-            outcome = PHASES[request.phase](request)
-        except WouldBlock:
-            return _WORKER
-        except (LocalReply, Malformed) as trouble:
-            outcome = _recover(request, trouble)
-        if outcome is None:
-            request.phase += 1
-        elif outcome is _RETRY:
-            request.phase = OPEN_UPSTREAM
-        else:
-            return outcome
 
 
 def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcome:

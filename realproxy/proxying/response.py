@@ -20,6 +20,8 @@ from realproxy.upstream.request_body import Pieces, encode
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.upgrade import upgrade_fields
 
+_NEXT = Outcome.NEXT  # to name a member by its class is slow before Python 3.12
+
 
 def respond(request: RequestContext) -> Outcome:
     """Send head and body on to the client, and to the store."""
@@ -29,8 +31,11 @@ def respond(request: RequestContext) -> Outcome:
     assert trip.connection is not None
     if response.status == 101:
         return _switch_protocols(request, response, trip)
-    reader = body_reader(response.framing, trip.limits.head)
-    pieces = _first_pieces(reader, trip.connection.buffer)
+    reader, data = body_reader(response.framing, trip.limits.head), trip.connection.buffer
+    try:
+        pieces = reader.feed(data) if data else []
+    except Malformed as error:
+        raise Malformed(502, f"the upstream sent a {error.problem}") from None
     if not (reader.done or request.may_block):
         raise WouldBlock
     record, writer = request.record, request.writer
@@ -51,23 +56,15 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
     record.cache = writer.outcome
     added = status_field(record.cache) + connection_field(head, request.keep)
     record.status, pieces = entry.respond(head, added, time.monotonic())
-    request.sink.send(pieces)
+    (request.lead or request.client).send(pieces)
     record.sent = sum(map(len, pieces[1:]))
     return _ending(request)
-
-
-def _first_pieces(reader: BodyReader, data: bytes) -> Pieces:
-    """What has arrived of the body; raises `Malformed` 502."""
-    try:
-        return reader.feed(data) if data else []
-    except Malformed as error:
-        raise Malformed(502, f"the upstream sent a {error.problem}") from None
 
 
 def _settle_keep(request: RequestContext) -> None:
     """Whether the connection lives on is to be said now."""
     client, trip = request.client, request.round_trip
-    all_read = trip is None or trip.all_read
+    all_read = trip is None or trip.body is None or trip.body.done
     request.keep = request.keep and all_read and not (client.ending and client.leaving)
 
 
@@ -77,9 +74,9 @@ def _ending(request: RequestContext) -> Outcome:
     if request.lead is not None and request.lead.away:
         request.cut_references()
         return Outcome.PARKED
-    all_read = trip is None or trip.all_read
+    all_read = trip is None or trip.body is None or trip.body.done
     if request.keep and all_read:
-        return Outcome.NEXT
+        return _NEXT
     return Outcome.CLOSE if all_read and not client.leaving else Outcome.LINGER
 
 
@@ -117,7 +114,7 @@ class ResponseForwarder:
         self, request: RequestContext, response: ResponseHead, trip: RoundTrip, reader: BodyReader
     ) -> None:
         self._request, self._response, self._trip, self._reader = request, response, trip, reader
-        self._writer, self._sink = request.writer, request.sink
+        self._writer, self._sink = request.writer, request.lead or request.client
         self._framing: int | None = None
 
     def run(self, pieces: Pieces) -> Outcome:
@@ -180,7 +177,8 @@ class ResponseForwarder:
         if writer is not None:
             writer.write(pieces)
         if reader.done:
-            at_end = self._response.framing != UNTIL_CLOSE and not reader.rest and trip.all_read
+            all_read = trip.body is None or trip.body.done
+            at_end = self._response.framing != UNTIL_CLOSE and not reader.rest and all_read
             trip.finish(reusable=at_end and self._response.keeps_alive)
             if writer is not None:
                 writer.commit()

@@ -18,13 +18,14 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from policies.http_cache.reuse import REFRESHES_AT_ONCE
+from realproxy.cache.store import CacheStore
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.pipeline import OPEN_UPSTREAM, run
-from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
+from realproxy.upstream.pool import ConnectionPool
 
 END_PATIENCE = 2.0
 """Seconds that a stop waits for jobs whose connections were broken off."""
@@ -52,16 +53,10 @@ class StoreOnlyClient:
 
 
 class BackgroundRevalidation:
-    """Fetches responses again for the store alone.
+    """Fetches responses again for the store alone."""
 
-    Parameters
-    ----------
-    snapshot : ConfigSnapshot
-        What the settings say.
-    """
-
-    def __init__(self, snapshot: ConfigSnapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, store: CacheStore, pool: ConnectionPool) -> None:
+        self._store, self._pool = store, pool
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -80,7 +75,7 @@ class BackgroundRevalidation:
         writer : CacheWriter
             For the new response.
         """
-        store = self._snapshot.store
+        store = self._store
         if not store.lock_revalidation(key):
             return
         again = _again(request, writer)
@@ -106,8 +101,8 @@ class BackgroundRevalidation:
             while True:
                 self._jobs.get_nowait()
         threads = self._end()
-        self._snapshot.pool.close_all()
-        self._snapshot.pool.abort()
+        self._pool.close_all()
+        self._pool.abort()
         deadline = time.monotonic() + END_PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -150,6 +145,7 @@ def _again(request: RequestContext, writer: CacheWriter) -> RequestContext:
     """The request of a revalidation, at the phase where it begins."""
     now = time.monotonic()
     record = RequestRecord(request.record.client, now, now)
+    record.trace = request.record.trace
     record.head, record.side, record.service = request.head, request.record.side, request.record.service
     # It has all that the phases from there on use of a client.
     client = cast(DownstreamConnection, StoreOnlyClient(request.client.address))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policies.reverse.trace_context import follow
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.headers import upstream_request
 from realproxy.proxying.context import RequestContext
@@ -12,15 +13,23 @@ from realproxy.upstream.target import ServiceTarget
 from realproxy.upstream.upgrade import offering, wanted_protocols
 
 
-def find_route(request: RequestContext) -> None:
-    """Find the first route that matches; raises `LocalReply` 404."""
+def route(request: RequestContext) -> None:
+    """Find the first route that takes a request of the reverse side; raises `LocalReply` 404."""
     rules, record = request.snapshot.rules, request.record
+    if record.side != "reverse":
+        return
     number = record.route = rules.routes.match(
         request_attributes(request.head, record.client, request.client.sni)
     )
     if number is None:
         raise LocalReply(404, Termination.NO_ROUTE, "no route takes this request")
     request.route = rules.settings.route[number]
+
+
+def follow_trace(request: RequestContext) -> None:
+    """Find out the trace of a request, or begin one. W3C Trace Context"""
+    head = request.head
+    request.record.trace, head.traceparent = follow(head.fields.text, request.snapshot.rules.trace_rng)
 
 
 def cache_scope(request: RequestContext) -> CacheScope | int | None:
@@ -41,6 +50,8 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
 def round_trip(request: RequestContext) -> RoundTrip:
     """A request to the route's service."""
     snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
+    if snapshot.rules.traces and not record.trace:
+        follow_trace(request)
     address, whole, offers, validators = client.address, request.whole, request.offers, request.validators
 
     def head_for(upstream: str) -> bytes:  # does not name the request, which would be a cycle
@@ -51,5 +62,5 @@ def round_trip(request: RequestContext) -> RoundTrip:
     service = snapshot.services[record.service]
     target = ServiceTarget(service, record.client, record, head_for, snapshot.waits, client.ends)
     return RoundTrip(
-        snapshot.pool, snapshot.limits, client, request.sink, record, head, target, offers=offers
+        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, offers=offers
     )

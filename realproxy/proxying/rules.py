@@ -6,7 +6,6 @@ import random
 
 from policies.reverse.routing import Routes
 from policies.settings import ProxySettings
-from realproxy.net.resolver import Resolver
 from realproxy.proxying.forward_access import ForwardAccess
 
 
@@ -17,33 +16,24 @@ class RequestRules:
     ----------
     settings : ProxySettings
         Of the whole proxy.
-    resolver : Resolver
-        Turns the names that the forward side is asked for into addresses.
+    forward : ForwardAccess or None
+        What the forward side allows; None if it is off.
 
     Attributes
     ----------
     routes : Routes
         The compiled rules.
-    forward : ForwardAccess or None
-        What the forward side allows; None if it is off.
     trusted_hops : int
         Proxies in front of this one whose word about the client counts.
-    traces : bool
-        Whether requests are given a trace.
+    traces, logs_traces : bool
+        Whether a request that goes upstream is given a trace; whether every request is, for the log.
     trace_rng : random.Random
         Where the identifiers of new traces come from.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file of the forward side cannot be read.
     """
 
-    def __init__(self, settings: ProxySettings, resolver: Resolver) -> None:
-        self.settings = settings
+    def __init__(self, settings: ProxySettings, forward: ForwardAccess | None) -> None:
+        self.settings, self.forward = settings, forward
         self.routes = Routes(settings.route)
-        self.forward: ForwardAccess | None = None
-        if settings.forward is not None:
-            self.forward = ForwardAccess(settings.forward, resolver, settings.limits)
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
+        self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()

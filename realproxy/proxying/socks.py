@@ -21,7 +21,7 @@ from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.socks import Command, Reply, ServerHandshake, SocksRequest
 from realproxy.tunnel.relay import TunnelRelay
-from realproxy.tunnel.udp_associate import UdpAssociations
+from realproxy.tunnel.udp_associate import UdpAssociation, UdpAssociations
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Reply.CONNECTION_REFUSED,
@@ -154,7 +154,9 @@ class SocksRequests:
         record.status = 200
         client.state = State.TUNNEL
         resolver, idle_timeout = snapshot.pool.resolver, snapshot.settings.limits.idle_timeout
-        self._associations.add(client, inner, request, record, access, resolver, idle_timeout)
+        UdpAssociation(
+            self._associations, client, inner, request, record, access, resolver, idle_timeout
+        ).start()
 
 
 def _bound(sock: socket.socket) -> Address:

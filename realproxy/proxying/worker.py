@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally
-from realproxy.observe.metrics import Metrics
 from realproxy.runtime.slots import Slots
 
 BUFFER = 256 * 2**10
@@ -20,8 +19,6 @@ class ThreadState:
     ----------
     tally : Tally
         What the thread has counted.
-    metrics : Metrics
-        What its requests cost; filled only if somebody can ask for it.
     slots : Slots or None
         Those of all workers, for the thread that begins with requests that have none yet.
     serving : callable or None
@@ -29,7 +26,7 @@ class ThreadState:
     """
 
     def __init__(self, slots: Slots[DownstreamConnection] | None = None) -> None:
-        self.tally, self.metrics, self.slots = Tally(), Metrics(), slots
+        self.tally, self.slots = Tally(), slots
         self.serving: Callable[[DownstreamConnection, ThreadState], None] | None = None
         self._buffer: memoryview | None = None
 

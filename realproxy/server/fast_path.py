@@ -21,9 +21,9 @@ from realproxy.runtime.isolation import report
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.http_server import HttpServer
 from realproxy.server.worker_pool import WorkerPool
-from realproxy.upstream.connection import UpstreamConnection
 
 # To name a member by its class is slow before Python 3.12.
+_AWAITING = State.AWAITING
 _NEXT, _WORKER, _AWAITED, _PARKED = Outcome.NEXT, Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED
 
 
@@ -64,10 +64,10 @@ class FastPath:
 
     def takes(self, client: DownstreamConnection) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
-        if client.trouble is not None or not client.is_simple:
+        if client.trouble is not None or client.pace is not None or not client.inline:
             return False
         server, thread = self.server, self._thread
-        client.state, thread.serving = State.AWAITING, server.serve
+        client.state, thread.serving = _AWAITING, server.serve
         try:
             request = server.read_request(client, thread, may_block=False)
         except Malformed as error:
@@ -134,8 +134,10 @@ class FastPath:
 
     def _await(self, request: RequestContext) -> None:
         """Have the loop report when the upstream says something."""
-        connection = _connection(request)
-        assert connection is not None
+        trip = request.round_trip
+        assert trip is not None
+        assert trip.connection is not None
+        connection = trip.connection
         self._awaited[connection.sock.fileno()] = request
         request.generation.under_way.add(request)
         request.until = request.until or time.monotonic() + self.patience
@@ -145,11 +147,7 @@ class FastPath:
     def _to_worker(self, request: RequestContext) -> None:
         """Leave a request to a worker, which will wait for the upstream itself."""
         request.generation.under_way.add(request)
-        connection = _connection(request)
-        if connection is not None and connection.watched:
-            self._loop.unwatch(connection)
+        trip = request.round_trip
+        if trip is not None and trip.connection is not None and trip.connection.watched:
+            self._loop.unwatch(trip.connection)
         request.client.suspended = request
-
-
-def _connection(request: RequestContext) -> UpstreamConnection | None:
-    return request.round_trip.connection if request.round_trip is not None else None

@@ -14,6 +14,8 @@ from realproxy.net.resolver import Resolver
 
 Dialer = Callable[[Resolver, float], socket.socket]
 """Makes a connection; takes a resolver and the seconds for each step, raises `UpstreamError`."""
+Ends = Callable[[], tuple[Address, Address]]
+"""The client's and the proxy's address of a client's connection; raises `OSError` if it is closed."""
 
 
 class Endpoint:
@@ -57,3 +59,7 @@ class Endpoint:
         if self._dialer is not None:
             return self._dialer(resolver, timeout)
         return connect([*resolver.resolve(self.addresses[0]), *self.addresses[1:]], timeout)
+
+
+Place = tuple[Endpoint, bytes]
+"""Where a request goes, and the head to send there."""

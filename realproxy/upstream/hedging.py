@@ -13,7 +13,7 @@ from realproxy.errors import Termination, UpstreamError
 from realproxy.net.tls import TlsSocket
 from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.pool import ConnectionPool
-from realproxy.upstream.target import UpstreamTarget
+from realproxy.upstream.service import Alternatives
 
 
 class _Try:
@@ -57,6 +57,13 @@ class _Try:
         return False
 
 
+def hedged_wait(
+    after: float, first: UpstreamConnection, pool: ConnectionPool, target: Alternatives, timeout: float
+) -> UpstreamConnection:
+    """Wait as `FirstResponse` says; after `after` seconds a second upstream is asked too."""
+    return HedgedWait(pool, target, timeout).first_response(first, after)
+
+
 class HedgedWait:
     """The wait for the first of two responses.
 
@@ -64,7 +71,7 @@ class HedgedWait:
     seconds for the first bytes of its response.
     """
 
-    def __init__(self, pool: ConnectionPool, target: UpstreamTarget, timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, target: Alternatives, timeout: float) -> None:
         self._pool, self._target, self._timeout = pool, target, timeout
         self._tries: list[_Try] = []
 

@@ -47,9 +47,19 @@ class ParentProxy:
         """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
+    @property
+    def name(self) -> str:
+        """Its name in the log and in messages."""
+        return self.parent.name
+
+    def check_response(self, response: ResponseHead) -> None:
+        """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
+        if response.status == 407:  # RFC 9110, 15.5.8
+            raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
+
     def endpoint(self, host: str, port: int) -> Endpoint:
         """Where to send a plain request for a target."""
-        name = self.parent.name  # holds a scheme, so no plain connection has the same key
+        name = self.name  # holds a scheme, so no plain connection has the same key
         if self.takes_requests:
             key = (name, self.parent.port)
             return Endpoint([self.address], key=key, dialer=lambda *_: self.connect())
@@ -123,7 +133,7 @@ class ParentProxy:
     def _error(
         self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
     ) -> UpstreamError:
-        return UpstreamError(status, end, f"the parent {self.parent.name}: {reason}")
+        return UpstreamError(status, end, f"the parent {self.name}: {reason}")
 
     def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
@@ -168,12 +178,6 @@ class ParentProxy:
         if response.status == 101 or not 200 <= response.status < 300:
             raise self.refused(response.status)
         return data[end + 4 :]
-
-
-def check_credentials_accepted(response: ResponseHead) -> None:
-    """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
-    if response.status == 407:  # RFC 9110, 15.5.8
-        raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:

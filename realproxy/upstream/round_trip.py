@@ -1,9 +1,9 @@
 """A round trip: a request goes to an upstream, and to another one if that fails, until one answers.
 
 Owner: the thread that runs the request. It owns the upstream connection too, until `finish`, the one
-place that puts the connection back or closes it. A thread that must not wait calls `open`, `send` and
-`receive_head` with ``may_block=False``: they raise `WouldBlock` before they have changed anything that a
-worker would not find.
+place that puts the connection back or closes it. A thread that must not wait calls `open` and `send` with
+``may_block=False``, and `try_receive_head`: they raise `WouldBlock` before they have changed anything that
+a worker would not find.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, p
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
 from realproxy.upstream.connection import UpstreamConnection
-from realproxy.upstream.hedging import HedgedWait
+from realproxy.upstream.endpoint import Place
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
-from realproxy.upstream.target import Place, UpstreamTarget
+from realproxy.upstream.target import UpstreamTarget
 from realproxy.upstream.upgrade import check_chosen
 
 MOST_INTERIM = 64
@@ -78,14 +78,14 @@ class RoundTrip:
     failed : bool or None
         Whether the upstream has failed the request; None: nobody knows.
     is_late : bool
-        Whether the upstream has had its time; `receive_head` then says so.
+        Whether the upstream has had its time; `wait_for_head` then says so.
     over : bool
         Whether `finish` was called.
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_hedge_after", "_offers", "_place", "_pool", "_sent",
-        "_sink", "_target", "_until", "body", "connection", "failed", "head", "is_late", "limits", "over",
+        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
+        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
         "record",
     )  # fmt: skip
 
@@ -110,9 +110,9 @@ class RoundTrip:
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
-        self._hedge_after = target.hedge_after
-        if self._hedge_after is not None and (head.framing or offers or head.method not in IDEMPOTENT):
-            self._hedge_after = None
+        self._wait = target.wait
+        if self._wait is not None and (head.framing or offers or head.method not in IDEMPOTENT):
+            self._wait = None
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
@@ -178,34 +178,16 @@ class RoundTrip:
 
     # --- the response ---------------------------------------------------------------------------
 
-    def receive_head(self, may_block: bool) -> ResponseHead | None:
-        """The head of the final response; what came behind it is in the buffer of the connection.
+    def try_receive_head(self) -> ResponseHead | None:
+        """The head of a response that needs no second thought, for a thread that must not wait.
 
-        Returns
-        -------
-        ResponseHead or None
-            None if nothing has arrived yet, and the thread must not wait.
-
-        Raises
-        ------
-        LocalReply, Malformed
-            If there is none.
-        Aborted
-            When the client is gone.
+        What came behind the head is in the buffer of the connection. None if nothing has arrived yet. Raises
+        `UpstreamError` for a head that must not be passed on.
         """
-        head = self._wait_for_head() if may_block else self._head_at_once()
-        if head is not None:
-            if self._check is not None:
-                self._check(head)
-            self.failed = is_failure(head.status)
-        return head
-
-    def _head_at_once(self) -> ResponseHead | None:
-        """The head of a response that needs no second thought."""
         connection = self.connection
-        if connection is None or self._hedge_after is not None:
+        if connection is None or self._wait is not None:
             raise WouldBlock
-        if self._awaiting:  # it was sent just now
+        if self._awaiting:  # the request was sent just now
             self._awaiting = False
             return None
         if not connection.try_receive():
@@ -219,10 +201,23 @@ class RoundTrip:
         except Malformed:
             raise WouldBlock from None  # a worker meets it again, and may ask elsewhere
         connection.buffer = buffer[end + 4 :]
+        if self._check is not None:
+            self._check(head)
+        self.failed = False
         return head
 
-    def _wait_for_head(self) -> ResponseHead:
-        """Wait for the first bytes, and for the final head; 1xx are passed on (RFC 9110, 15.2)."""
+    def wait_for_head(self) -> ResponseHead:
+        """Wait for the head of the final response; interim ones are passed on. RFC 9110, 15.2
+
+        What came behind the head is in the buffer of the connection.
+
+        Raises
+        ------
+        LocalReply, Malformed
+            If there is none.
+        Aborted
+            When the client is gone.
+        """
         self._wait_for_bytes()
         connection = self.connection
         assert connection is not None
@@ -233,6 +228,9 @@ class RoundTrip:
             if head.status == 101:
                 check_chosen(head, self._offers)
             if head.status >= 200 or head.status == 101:
+                if self._check is not None:
+                    self._check(head)
+                self.failed = is_failure(head.status)
                 return head
             if self.head.minor == 1:
                 self._sink.send([client_response(head, UNTIL_CLOSE, b"")])
@@ -249,10 +247,9 @@ class RoundTrip:
         assert connection is not None
         if self.body is not None:
             self.body.until_answer(connection)
-        if self._hedge_after is not None:
+        if self._wait is not None:
             self.connection = None  # until one has won
-            hedged = HedgedWait(self._pool, self._target, self._check_time())
-            self.connection = hedged.first_response(connection, self._hedge_after)
+            self.connection = self._wait(connection, self._pool, self._target, self._check_time())
         elif not connection.buffer:
             connection.receive()
 

@@ -8,33 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from policies.resilience import Attempts
 from realproxy.errors import WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.service import PickedUpstream, Service
-from realproxy.upstream.transport import Ends
-
-Place = tuple[Endpoint, bytes]
-"""Where a request goes, and the head to send there."""
+from realproxy.upstream.endpoint import Endpoint, Ends, Place
+from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
     """Where a request goes, and where next if that fails. As it stands here, there is no choice.
 
     `begin` comes first and `finished` last. In between comes `next` for every attempt that failed.
-    If there is a `hedge_after`, there may be a `hedge`, and then a `swap` or a `drop`.
+    `wait` may call `hedge`, and then either `swap` or `drop`.
 
     Attributes
     ----------
-    hedge_after : float or None
-        Seconds after which a second upstream is asked, if any is.
+    wait : FirstResponse or None
+        How to wait for the response if not on one connection alone.
     """
 
-    __slots__ = ("hedge_after",)
+    __slots__ = ("wait",)
 
-    def __init__(self, hedge_after: float | None = None) -> None:
-        self.hedge_after = hedge_after
+    def __init__(self, wait: FirstResponse | None = None) -> None:
+        self.wait = wait
 
     def begin(self, may_block: bool) -> Place:
         """Where to; raises `LocalReply` if the request may not go on."""
@@ -116,10 +113,11 @@ class ServiceTarget(UpstreamTarget):
         waits: BlockedThreads,
         ends: Ends | None = None,
     ) -> None:
-        self.hedge_after = service.decisions.hedge_after
+        self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
-        self._attempts = service.attempts()
+        self._attempts = None if service.settings.retry is None else service.attempts()
+        """Made when first needed, unless a retry budget counts every request."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -133,7 +131,8 @@ class ServiceTarget(UpstreamTarget):
         return self._go()
 
     def _go(self) -> Place:
-        pick = self._pick = self._service.start(self._key, self._attempts.failed)
+        failed = () if self._attempts is None else self._attempts.failed
+        pick = self._pick = self._service.start(self._key, failed)
         self._record.upstream = pick.name
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
@@ -142,9 +141,14 @@ class ServiceTarget(UpstreamTarget):
         """See `UpstreamTarget`."""
         assert self._pick is not None
         self._over(self._pick, True)
-        if not self._service.again(self._attempts, refused=refused, repeatable=repeatable):
+        if not self._service.again(self._made_attempts(), refused=refused, repeatable=repeatable):
             return None
         return self._go()
+
+    def _made_attempts(self) -> Attempts:
+        if self._attempts is None:
+            self._attempts = self._service.attempts()
+        return self._attempts
 
     def finished(self, failed: bool | None) -> None:
         """See `UpstreamTarget`."""
@@ -162,7 +166,7 @@ class ServiceTarget(UpstreamTarget):
     def hedge(self) -> Place:
         """See `UpstreamTarget`."""
         assert self._pick is not None
-        pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
+        pick = self._hedge = self._service.start(self._key, [*self._made_attempts().failed, self._pick.index])
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
@@ -182,5 +186,5 @@ class ServiceTarget(UpstreamTarget):
 
     def _over(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
-            self._attempts.failed.append(pick.index)
+            self._made_attempts().failed.append(pick.index)
         pick.finish(failed)

@@ -10,7 +10,6 @@ import itertools
 import socket
 import ssl
 import time
-from collections.abc import Callable
 
 from policies.settings import Service as ServiceSettings
 from realproxy.errors import Termination, UpstreamError
@@ -19,10 +18,7 @@ from realproxy.net.dial import connect
 from realproxy.net.proxy_protocol import LOCAL, WRITERS
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket, client_context, shake_hands
-from realproxy.upstream.endpoint import Endpoint
-
-Ends = Callable[[], tuple[Address, Address]]
-"""The client's and the proxy's address of a client's connection; raises `OSError` if it is closed."""
+from realproxy.upstream.endpoint import Endpoint, Ends
 
 _numbers = itertools.count()
 """Tells apart the kept connections of two services, also of two with one name before and after a reload."""

@@ -18,14 +18,14 @@ import policies
 import realproxy
 from realproxy import RouteCache
 
-HIT_CALLS = 56
-"""A cached hit. To become 44."""
-PASS_THROUGH_CALLS = 120
-"""A small answer of an upstream to which a connection is kept. To become 95."""
-STORED_MISS_CALLS = 244
-"""A small answer that is also stored. To fall when the front thread can store it."""
-FOLLOWER_WORKERS = 1
-"""Workers that a request visits which is collapsed into another's fetch. To become 0."""
+HIT_CALLS = 44
+"""A cached hit."""
+PASS_THROUGH_CALLS = 95
+"""A small response of an upstream to which a connection is kept."""
+STORED_MISS_CALLS = 175
+"""A small response that is also stored."""
+FOLLOWER_WORKERS = 0
+"""Workers that a request visits which is collapsed into another's fetch."""
 
 REPEATS = 25
 STILL = 5

@@ -55,9 +55,15 @@ def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
     return register
 
 
-def inject(faults: Sequence[Fault], target: FaultTarget) -> None:
+def inject(
+    waits: BlockedThreads,
+    rng: random.Random,
+    faults: Sequence[Fault],
+    client: DownstreamConnection,
+    record: RequestRecord,
+) -> None:
     """Draw which faults of a route apply to a request, inject these, and note them in its record."""
-    for chosen in struck_by(faults, target.rng):
-        record = target.record
+    target = FaultTarget(client, record, waits, rng)
+    for chosen in struck_by(faults, rng):
         record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
         KINDS[chosen.kind](chosen).inject(target)
