@@ -271,7 +271,7 @@ class CollapsedWriter:
             return total
         if shared is None:
             return client.send(pieces)
-        unsent = _send_now(client, pieces)
+        unsent = send_now(client, pieces)
         if unsent:
             self._hand_over(unsent, shared)
         else:
@@ -295,7 +295,7 @@ class CollapsedWriter:
         self._collapser.fanout.take_over(reader, shared)
 
 
-def _send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
+def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
     """Send what a client takes without a wait; returns a copy of the rest."""
     unsent = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     total = len(unsent)

@@ -240,8 +240,8 @@ class HttpServer:
         tally.ends[record.end] += 1
         tally.statuses[record.status] += 1
         if ended:
-            for report in self._reports:
-                report(record)
+            for take in self._reports:
+                take(record)
 
     def report(self, record: RequestRecord) -> None:
         """Report a request that another thread has ended; called by that thread."""
