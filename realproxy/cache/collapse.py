@@ -23,7 +23,7 @@ from realproxy.cache.entry import CacheEntry
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
 from realproxy.cache.shared_fetch import Parked, WaitingRequest
-from realproxy.cache.shared_response import Reader, SharedResponse
+from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import LocalReply
@@ -275,7 +275,7 @@ class CollapsedWriter:
             return total
         if shared is None:
             return client.send(pieces)
-        unsent = _send_now(client, pieces)
+        unsent = send_now(client, pieces)
         if unsent:
             self._hand_over(unsent, shared)
         else:
@@ -293,11 +293,13 @@ class CollapsedWriter:
         self.away = True
         reader.record = copy.copy(reader.record)  # the fetch goes on with its own
         reader.pending, reader.offset, reader.has_begun = unsent, shared.size, True
+        if shared.state is BodyState.WHOLE and reader.framing == CHUNKED:
+            reader.framing = 0  # the last chunk is in `unsent`
         reader.client.state = State.FOLLOWING
         self._collapser.fanout.take_over(reader, shared)
 
 
-def _send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
+def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
     """Send what a client takes without a wait; returns a copy of the rest."""
     unsent = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     total = len(unsent)

@@ -116,6 +116,7 @@ class Fanout:
             if self.closing:
                 self._end(reader, Termination.STOPPED)
                 continue
+            reader.has_waited = True
             request.keep, client.suspended = reader.keep, request
             client.state = State.WORKING
             self._submit(client)

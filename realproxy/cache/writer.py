@@ -275,19 +275,18 @@ class CacheWriter:
 
     def commit(self) -> None:
         """The body is complete: store the response."""
-        self.over = True
         head, sharing, lead = self._response, self._sharing, self.lead
         body = sharing.finish() if sharing is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
             self._keep(head, body)
         self._release()
-        if lead is None:
-            return
-        if self._whole and head is not None and not lead.complete_unawaited():
-            lead.begin(self._alone(head, b"", head.framing), head.framing)
-            lead.write(body)
-            lead.finish()
-        lead.close()
+        if lead is not None:
+            if self._whole and head is not None and not lead.complete_unawaited():
+                lead.begin(self._alone(head, b"", head.framing), head.framing)
+                lead.write(body)
+                lead.finish()
+            lead.close()
+        self.over = True
 
     def _keep(self, head: ResponseHead, body: bytes) -> None:
         """Put the response into the store."""

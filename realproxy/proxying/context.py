@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
+from policies.http_cache.collapsing import FlightResult
 from policies.settings import Route
 from realproxy.cache.shared_fetch import SharedFetch, WaitingRequest
 from realproxy.cache.writer import CacheWriter
@@ -127,7 +128,8 @@ class RequestContext:
     @property
     def is_admitted(self) -> bool:
         """Whether it is too late to refuse it for lack of a slot: it has one, has waited, or is half sent."""
-        return self.has_slot or self.reader is not None or self.outcome is not None
+        waited = self.reader is not None and self.reader.has_waited
+        return self.has_slot or waited or self.outcome is not None
 
     @property
     def validators(self) -> Sequence[tuple[str, str]] | None:
@@ -142,7 +144,7 @@ class RequestContext:
 
     def cut_references(self) -> None:
         """Drop what refers back to this request, so that no cycle is left to the garbage collector."""
-        self.round_trip = self.reader = self.lead = None
+        self.round_trip = self.reader = self.lead = self.writer = None
 
     def ended_elsewhere(self) -> None:
         """The fan-out thread has ended it."""
@@ -152,8 +154,12 @@ class RequestContext:
 
     def abandon(self) -> None:
         """Give it up: no thread goes on with it."""
-        self.end_upstream()
-        self.leave()
+        try:
+            self.end_upstream()
+        finally:
+            if self.lead is not None:
+                self.lead.complete(FlightResult.FAILED)
+            self.leave()
 
     def end_upstream(self) -> None:
         """End the round trip and the writer, unless they have ended."""

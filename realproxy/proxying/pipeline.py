@@ -105,7 +105,7 @@ def await_response(request: RequestContext) -> Outcome | None:
     if response is None:
         return _AWAITED
     if trip.failed and trip.fail_over():
-        return _RETRY
+        return _retry(request)
     request.response, request.record.answered = response, time.monotonic()
     return None
 
@@ -143,7 +143,8 @@ def run(request: RequestContext) -> Outcome:
                 return _WORKER
             except (LocalReply, Malformed) as trouble:
                 outcome = _recover(request, trouble)
-            request.phase = OPEN_UPSTREAM if outcome is _RETRY else request.phase + (outcome is None)
+            if outcome is None:  # else it may be another thread's already
+                request.phase += 1
     except Aborted as aborted:
         outcome = _cut_off(request, aborted)
     if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
@@ -153,8 +154,7 @@ def run(request: RequestContext) -> Outcome:
         return _WORKER
     if request.lead is not None:
         request.lead.complete(FlightResult.FAILED)
-    if client.send_filters:
-        client.send_filters.clear()
+    client.send_filters.clear()
     return outcome
 
 
@@ -167,13 +167,19 @@ def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcom
         return _refuse(request, trouble)
     trip, writer = request.round_trip, request.writer
     if trip is not None and phase < RESPOND and trip.recover(trouble):
-        return _RETRY
+        return _retry(request)
     request.end_upstream()
     refusal = _as_reply(trouble)
     if writer is not None and refusal.status >= 500 and (entry := writer.stale_if_error()) is not None:
         request.record.end, request.record.detail = refusal.end, refusal.detail
         return send_stored(request, entry)
     return _refuse(request, refusal)
+
+
+def _retry(request: RequestContext) -> Outcome:
+    """Go on with another connection or another upstream, which the round trip has chosen."""
+    request.phase = OPEN_UPSTREAM
+    return _RETRY
 
 
 def _as_reply(trouble: LocalReply | Malformed) -> LocalReply:

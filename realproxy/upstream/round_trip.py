@@ -206,6 +206,7 @@ class RoundTrip:
                     self._check(head)
                 self.failed = is_failure(head.status)
                 return head
+            connection.reused = False  # it has answered: should it end now, that is a failure
             if self.head.minor == 1:
                 self._sink.send([client_response(head, UNTIL_CLOSE, b"")])
             if self.body is not None and not connection.buffer:

@@ -125,6 +125,8 @@ class ServiceTarget(UpstreamTarget):
         """End the attempt, and leave the admission control."""
         if self._pick is not None:
             self._pick.finish(failed)
+        if self._hedge is not None:
+            self._hedge.finish(None)
         if self._entered is not None:
             self.settled(failed)
 
