@@ -34,6 +34,7 @@ class WaitingRequest(Protocol):
     question: Request
     until: float
     failures: int
+    has_waited: bool
     decision: Decision
     refusal: LocalReply | None
 
