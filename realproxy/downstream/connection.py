@@ -33,6 +33,7 @@ class State(Enum):
 
     WAITING = "event loop, for a head"
     AWAITING = "event loop, until the upstream has sent something"
+    SENDING = "event loop, until the client takes more of its response"
     WORKING = "a worker, or the queue of workers"
     LINGERING = "event loop, until the client has read its last response"
     TUNNEL = "relay thread"
@@ -75,7 +76,7 @@ class Owner(Protocol):
     def wake(self) -> None:
         """Have it check everything now."""
 
-    def give_back(self, client: DownstreamConnection) -> None:
+    def keep_alive_or_submit(self, client: DownstreamConnection) -> None:
         """Give back a connection. Its next request may have arrived."""
 
     def linger(self, client: DownstreamConnection) -> None:

@@ -35,6 +35,7 @@ class Outcome(Enum):
     PARKED = "the fan-out thread owns the connection"
     AWAITED = "the event loop goes on when the upstream has sent something"
     WORKER = "a worker goes on, because this thread must not wait"
+    SENDING = "the event loop goes on when the client takes more of what was sent"
     RETRY = "another connection or another upstream is asked"
 
 

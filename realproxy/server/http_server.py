@@ -30,7 +30,8 @@ from realproxy.tunnel.relay import TunnelRelay
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
 # To name a member by its class is slow before Python 3.12.
-_AWAITED, _WORKER, _PARKED, _TUNNEL = Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED, Outcome.TUNNEL
+_PARKED, _TUNNEL = Outcome.PARKED, Outcome.TUNNEL
+_SUSPENDED = (Outcome.AWAITED, Outcome.WORKER, _PARKED, Outcome.SENDING)  # no set: hashing a member is slow
 RETRY_SOON = b"Retry-After: 1\r\n"
 """For a client that is refused because of the load."""
 
@@ -136,7 +137,7 @@ class HttpServer:
         if result is ReadResult.HEAD:
             return True
         if result is ReadResult.PART:
-            self._loop.resume(client)
+            self._loop.keep_alive(client)
         else:
             self._loop.close(client)
         return False
@@ -153,9 +154,9 @@ class HttpServer:
         elif result is ReadResult.END or (client.opening is not None and loop.draining):
             loop.close(client)
         elif client.opening is not None:
-            loop.await_more(client)
+            loop.rearm(client)
         else:
-            loop.resume(client)
+            loop.keep_alive(client)
         return False
 
     def _serve_other(self, client: DownstreamConnection, thread: ThreadState) -> None:
@@ -193,7 +194,7 @@ class HttpServer:
                 raise
             report(fault)  # the fan-out thread has the client
             return _PARKED
-        if outcome is not _AWAITED and outcome is not _WORKER and outcome is not _PARKED:
+        if outcome not in _SUSPENDED:
             self.under_way.discard(request)
             # These would refer back to the request.
             request.round_trip = request.reader = request.lead = request.writer = None
