@@ -14,6 +14,7 @@ from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
+from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
@@ -44,6 +45,7 @@ def build_snapshot(
     services = {
         name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
     }
+    rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
         store, collapser = before.store, collapser_of(before)
     else:
@@ -54,11 +56,12 @@ def build_snapshot(
     return ConfigSnapshot(
         settings=settings,
         limits=settings.limits,
-        rules=build_rules(settings, pool.resolver),
+        rules=rules,
         cache_scopes=[route_cache_scope(route) for route in settings.route],
         forward_cache_scope=forward_cache_scope(settings.forward),
         services=services,
         store=store,
+        make_writer=PartialContentWriter,
         collapser=collapser,
         pool=pool,
         waits=waits,

@@ -71,7 +71,9 @@ def _writer(
     request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
 ) -> CacheWriter:
     snapshot = request.snapshot
-    writer = CacheWriter(snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry)
+    writer = snapshot.make_writer(
+        snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry
+    )
     writer.collapser, writer.explains = snapshot.collapser, snapshot.settings.cache.explain
     return writer
 
