@@ -17,9 +17,9 @@ from realproxy.cache.store import CacheStore, Lookup
 
 
 class TieredStore(CacheStore):
-    """A `CacheStore` that also writes what it keeps to disk.
+    """A `CacheStore` that also writes its responses to disk.
 
-    What is dropped is dropped from disk first: later, a look-up could bring it back into memory.
+    Responses are dropped from disk first; otherwise a look-up could bring them back into memory.
     """
 
     may_wait = True
@@ -31,14 +31,14 @@ class TieredStore(CacheStore):
     def put(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         """Keep a response in memory, and have it written."""
         if stored.part is not None:
-            self.disk.discard(key)  # parts are not written; what is there may be another version
+            self.disk.discard(key)  # parts are not written, and the file may be of another version
         kept = super().put(key, stored, asked, since)
         if kept and stored.part is None:
             self.disk.put(key, stored, since)
         return kept
 
     def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
-        """What the disk has for a request. What is small is in memory afterwards."""
+        """What the disk has for a request. A small response is in memory afterwards."""
         if request.forward is not None:
             return None
         begun = time.monotonic()
@@ -55,24 +55,24 @@ class TieredStore(CacheStore):
         return Lookup(use, stored, Forwarded.STALE)
 
     def discard(self, key: bytes) -> bool:
-        """Drop what is stored under `key`; returns whether there was anything."""
+        """Drop all variants of a key; returns whether there were any."""
         was = self.disk.discard(key)
         return super().discard(key) or was
 
     def invalidate(self, key: bytes, groups: Iterable[str] = ()) -> None:
-        """Drop what is stored under `key`, and all that shares a group with it, in both tiers."""
+        """Drop a key, and the keys in one of its groups or of `groups`, in both tiers."""
         groups = {*groups, *self.groups_of(key), *self.disk.groups_of(key)}
         self.disk.drop_groups(key, groups)
         self.disk.discard(key)
         super().invalidate(key, groups)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
-        """Drop all responses of these groups that have the origin of `key`."""
+        """Drop the responses of the origin of `key` that belong to one of these groups."""
         self.disk.drop_groups(key, groups)
         super().invalidate_groups(key, groups)
 
     def close(self) -> None:
-        """End the disk's thread."""
+        """Stop the disk's thread."""
         self.disk.stop()
 
     def counts(self) -> dict[str, int]:

@@ -15,12 +15,7 @@ class CorruptFile(OSError):
 class FileBody:
     """A body on disk, or a part of one, which is sent without loading it into memory.
 
-    Parameters
-    ----------
-    fd : int
-        Descriptor of the file. Slices share it; close it once.
-    start, length : int
-        Position in the file, in bytes.
+    Slices share the descriptor `fd`; close it once. `start` and `length` are in bytes.
     """
 
     __slots__ = ("fd", "length", "start")

@@ -1,6 +1,6 @@
-"""The store of answers: `policies.http_cache.index` behind one lock, with the bytes to send as its values.
+"""The store of responses: `policies.http_cache.index` behind one lock, with the bytes to send as values.
 
-One object of the index is a URI: all variants of it, the latest first, live and go together.
+One object of the index is a URI. All its variants, the latest first, are stored and evicted together.
 
 Threads. `CacheStore` has one lock around its index, counters, budget and claims.
 """
@@ -29,37 +29,26 @@ from realproxy.http1 import RequestHead
 _ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
 
 IN_FLIGHT = 64 * 2**20
-"""Bytes of bodies that may be recorded at once, if the capacity is not larger."""
+"""Bytes of bodies on their way that may be recorded at once, if the capacity is not larger."""
 
 PURGED_AT_ONCE = 1000
-"""Keys that a purge drops before hits get their turn."""
+"""Keys that a purge drops before it gives up the lock for a moment."""
 GROUP_OVERHEAD = 256
-"""Bytes that each group of an answer is charged: its place in the index."""
+"""Bytes that a response is charged for each of its groups: the group's entry in the index."""
 
 
 def cache_key(service: str, request: RequestHead) -> bytes:
-    """What an answer is stored under.
+    """The key of a response: the service (empty on the forward side), and the absolute URI.
 
-    The absolute URI, behind the service: the forward side must never be answered with what a
-    reverse route made of the same name, nor one service with what another one said. On the forward
-    side the scheme is that of the target, whatever the way to this proxy.
+    So neither another service nor the forward side gets a service's response to the same URI. On the
+    forward side the scheme is the target's, however the client is connected to this proxy.
     """
     scheme = request.scheme if service else b"http"
     return b"%b %b://%b%b" % (service.encode(), scheme, request.authority, request.path)
 
 
 class Lookup(NamedTuple):
-    """What the store has for a request.
-
-    Attributes
-    ----------
-    use : Use
-        What to do with it.
-    entry : CacheEntry or None
-        What the request selects.
-    why : Forwarded
-        Why the origin is asked, if it is.
-    """
+    """What the store has for a request: the entry that it selects, whether to use it, and if not, why."""
 
     use: Use
     entry: CacheEntry | None
@@ -67,7 +56,7 @@ class Lookup(NamedTuple):
 
 
 class _Index(ObjectCache[tuple[CacheEntry, ...]]):
-    """The index, with the groups of what is in it."""
+    """The index, and the groups of the responses in it."""
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         super().__init__(eviction)
@@ -86,7 +75,7 @@ class _Index(ObjectCache[tuple[CacheEntry, ...]]):
         now: float,
         kept_until: float | None = None,
     ) -> bool:
-        """See `ObjectCache.store`."""
+        """As `ObjectCache.store`; notes the groups too."""
         kept = super().store(key, value, size, fresh_until, now, kept_until)
         if kept:
             for stored in value:
@@ -105,22 +94,10 @@ def _as_key(key: Hashable) -> bytes:
 
 
 class CacheStore:
-    """Stored answers under an eviction policy.
-
-    Parameters
-    ----------
-    settings : policies.settings.Cache
-        Its table.
-    rng : random.Random
-        For the eviction policy.
-
-    Attributes
-    ----------
-    may_wait : bool
-        Whether a look-up may wait, as `recall` does where there is a slower tier.
-    """
+    """Stored responses under an eviction policy, which draws from `rng`."""
 
     may_wait = False
+    """Whether a look-up may wait, as `recall` does if there is a slower tier."""
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
@@ -133,20 +110,13 @@ class CacheStore:
         self._services: set[bytes] = set()
 
     def lookup(self, key: bytes, request: Request, asked: Header) -> Lookup:
-        """What is stored for a request, and whether it may be sent.
+        """What is stored for a request with the header fields `asked`, and whether it may be sent.
 
-        Parameters
-        ----------
-        key : bytes
-            From `cache_key`.
-        request : policies.http_cache.freshness.Request
-            What the request allows.
-        asked : callable
-            Its header.
+        `key` is from `cache_key`, and `request` is what the request allows.
         """
         with self._lock:
             now = time.monotonic()
-            # Another method, or a body, is no question about what is stored.
+            # A request with another method, or with a body, selects no stored response.
             apart = request.forward is not None and request.forward is not _REQUEST
             variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
@@ -165,34 +135,20 @@ class CacheStore:
         return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
 
     def count_hit(self) -> None:
-        """A request is answered by a slower tier."""
+        """Count a request that a slower tier has answered."""
         with self._lock:
             self._hits += 1
 
     def count_miss(self) -> None:
-        """A request goes upstream for what the store lacks, or is told that it lacks it."""
+        """Count a request that the store could not answer."""
         with self._lock:
             self._misses += 1
 
     def put(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
-        """Keep an answer.
+        """Store the response to a request with the header fields `asked`; returns whether it is stored.
 
-        Parameters
-        ----------
-        key : bytes
-            From `cache_key`.
-        stored : CacheEntry
-            The answer.
-        asked : callable
-            Header of the request that it answers.
-        since : float
-            When that request was made, on the monotonic clock. What was invalidated later than
-            that is not kept: the answer may be from before the change.
-
-        Returns
-        -------
-        bool
-            Whether it was kept.
+        `since` is when the request was made, on the monotonic clock. A response that was invalidated later
+        is not stored: it may be older than the change.
         """
         with self._lock:
             now = time.monotonic()
@@ -211,19 +167,19 @@ class CacheStore:
             return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
     def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
-        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
+        """What a request selects, fresh or not, to combine a part with; does not count as a use."""
         with self._lock:
             return _select(self._index.peek(key, time.monotonic()) or (), asked)
 
     def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
-        """What a slower tier has for a request that memory could not answer; None if nothing of use."""
+        """What a slower tier has for a request that memory could not answer; None if nothing usable."""
         return None
 
     def close(self) -> None:
-        """End what the store has begun."""
+        """Stop the threads of the store."""
 
     def discard(self, key: bytes) -> bool:
-        """Drop what is stored under `key`; returns whether there was anything."""
+        """Drop all variants of a key; returns whether there were any."""
         with self._lock:
             return self._index.discard(key)
 
@@ -234,9 +190,9 @@ class CacheStore:
             return {group for stored in variants for group in stored.groups}
 
     def invalidate(self, key: bytes, groups: Iterable[str] = ()) -> None:
-        """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
+        """Drop a key, and the keys in one of its groups or of `groups`. RFC 9111, 4.4; RFC 9875, 2.2.1
 
-        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn. `groups` fall too.
+        The further groups of those other keys stay valid.
         """
         with self._lock:
             now = time.monotonic()
@@ -246,7 +202,7 @@ class CacheStore:
                 self._group_fell(key, group, now)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
-        """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
+        """Drop the responses of the origin of `key` that belong to one of these groups. RFC 9875, 3"""
         with self._lock:
             now = time.monotonic()
             for group in groups:
@@ -263,9 +219,9 @@ class CacheStore:
         self._index.discard(key)
 
     def purge(self, purge: Purge) -> int:
-        """Drop what an operator names, and what is on its way there; returns how many URIs were stored.
+        """Drop what an operator names; returns how many URIs were stored.
 
-        The index is not locked while it is searched for a prefix: hits go on.
+        The search for a prefix does not hold the lock, so hits go on.
         """
         return len(self._purge(purge))
 
@@ -287,7 +243,7 @@ class CacheStore:
         return gone
 
     def reserve(self, size: int) -> bool:
-        """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
+        """Reserve memory for a body on its way, or give it back (negative); False if there is none."""
         with self._lock:
             if size > self._budget:
                 return False
@@ -295,7 +251,7 @@ class CacheStore:
             return True
 
     def lock_revalidation(self, key: bytes) -> bool:
-        """Whether the caller is to revalidate `key`; it then calls `unlock_revalidation`."""
+        """Whether nobody else revalidates `key`; if so, call `unlock_revalidation` later."""
         with self._lock:
             if key in self._revalidating:
                 return False
@@ -303,12 +259,12 @@ class CacheStore:
             return True
 
     def unlock_revalidation(self, key: bytes) -> None:
-        """The revalidation of `key` is over."""
+        """Let `key` be revalidated again."""
         with self._lock:
             self._revalidating.discard(key)
 
     def contents(self) -> dict[bytes, tuple[CacheEntry, ...]]:
-        """All that is stored, the latest variant of each key first."""
+        """All variants of all keys, the latest first."""
         with self._lock:
             now = time.monotonic()
             return {key: self._index.peek(key, now) or () for key in self._index.all_keys()}
@@ -327,7 +283,7 @@ class CacheStore:
 
 
 def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | None:
-    """The latest of the answers that a request selects. RFC 9111, 4.1"""
+    """The latest variant that a request selects. RFC 9111, 4.1"""
     for stored in variants:
         if stored.variant is ANY or selects(stored.variant, asked):
             return stored
@@ -335,7 +291,7 @@ def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | Non
 
 
 def charge(key: bytes, stored: CacheEntry) -> int:
-    """Bytes that an answer counts: body, groups, and head, key and what selects it, these at least 512."""
+    """Bytes that a response is charged: body, groups, and (at least 512) head, key and selecting fields."""
     selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
     size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
     return size + GROUP_OVERHEAD * len(stored.groups)

@@ -79,22 +79,17 @@ class RequestHead:
 
     Attributes
     ----------
-    method : str
+    method, target : str, bytes
         As sent; methods are case-sensitive.
-    target : bytes
-        As sent.
-    form : TargetForm
-        Which form the target has.
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above.
     fields : Fields
         Its field lines without those that Connection lists, and without Expect in HTTP/1.0.
-    host : bytes
-        Of the target or else of Host, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
+    host, port : bytes, int
+        Of the target or else of Host. The host is in lower case, with IPv6 in brackets, and empty if HTTP/1.0
+        names none; the port is 80 if none is named.
     hostname : str
         Host without brackets.
-    port : int
-        80 if none was named.
     authority : bytes
         Host, with the port unless that is 80.
     path : bytes
@@ -109,7 +104,7 @@ class RequestHead:
     proto, origin : str or None
         Scheme and host as a trusted proxy in front reports them.
     traceparent : str or None
-        To be sent in place of the request's own; None keeps that.
+        Replaces the request's own; None keeps that.
     """
 
     __slots__ = (

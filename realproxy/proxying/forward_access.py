@@ -71,22 +71,16 @@ class NextProxy(Protocol):
         """Raise `UpstreamError` for a response that is meant for this proxy, not for its client."""
 
 
+def _forbidden(detail: str) -> LocalReply:
+    return LocalReply(403, Termination.REFUSED, detail)
+
+
 class ForwardAccess:
     """The access rules of the forward side. Every refusal is a `LocalReply` that names the rule.
 
-    Attributes
-    ----------
-    parent : NextProxy or None
-        The proxy that all requests go to.
-    admin : Address or None
-        The admin port. The proxy opens no connection to it, because that connection would seem to be local.
-    tcp : sequence of Address
-        The raw TCP listeners. The proxy opens no connection to them, for the same reason.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file cannot be read.
+    `parent` is the next proxy of a chain, or None. The proxy opens no connection to its own admin port and
+    raw TCP listeners (`admin`, `tcp`), because that connection would seem to be local. Raises `BadInput` if a
+    hosts file cannot be read.
     """
 
     def __init__(
@@ -112,12 +106,8 @@ class ForwardAccess:
         if credentials is not None and is_known(users, *credentials):
             return credentials[0]
         challenge = f"Proxy-Authenticate: {CHALLENGE}\r\n".encode()
-        raise LocalReply(
-            407,
-            Termination.UNAUTHENTICATED,
-            "forward.auth: this proxy wants a user and a password",
-            fields=challenge,
-        )
+        detail = "forward.auth: this proxy wants a user and a password"
+        raise LocalReply(407, Termination.UNAUTHENTICATED, detail, fields=challenge)
 
     @property
     def request_parent(self) -> NextProxy | None:
@@ -144,43 +134,29 @@ class ForwardAccess:
     def check_tunnel_port(self, head: RequestHead) -> None:
         """Refuse CONNECT to a port that ``connect_ports`` does not list."""
         if head.port not in self._tunnel_ports:
-            raise LocalReply(
-                403, Termination.REFUSED, f"forward.connect_ports: {head.port} is not among them"
-            )
+            raise _forbidden(f"forward.connect_ports: {head.port} is not among them")
 
     def check_socks_port(self, port: int) -> None:
         """Refuse SOCKS to a port that ``socks_ports`` does not list."""
         ports = self.settings.socks_ports
         if ports is not None and port not in ports:
-            raise LocalReply(403, Termination.REFUSED, f"forward.socks_ports: {port} is not among them")
+            raise _forbidden(f"forward.socks_ports: {port} is not among them")
 
     def check_name(self, host: str) -> None:
         """Refuse a host that the blocklist names."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
-            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}")
+            raise _forbidden(f"{rule} blocks {host}")
 
     def resolve_allowed(self, host: str, port: int, own: Address) -> list[Address]:
-        """Resolve `host` and return the addresses that may be dialled.
+        """Resolve `host`, which `check_name` has accepted, and return the addresses that may be dialled.
 
         Dial these addresses, not the name: a second look-up might return an unchecked address. If there is
         a parent, the parent resolves the name; the one result then is ``(name, port)``. The exceptions
         are IP addresses and names of this machine, which are checked here, because the parent may run on
-        this machine.
+        this machine. `own` is where this proxy listens.
 
-        Parameters
-        ----------
-        host : str
-            Name or address; `check_name` has accepted it.
-        port : int
-            Port of the target.
-        own : Address
-            Where this proxy listens.
-
-        Raises
-        ------
-        LocalReply
-            403 with the rule; 502 or 504 if the name does not resolve.
+        Raises `LocalReply`: 403 with the rule; 502 or 504 if the name does not resolve.
         """
         if self.parent is not None and not is_literal(host):
             name = normal_host(host)
@@ -217,31 +193,24 @@ class ForwardAccess:
         if not others:
             raise LocalReply(403, Termination.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
         if self.admin is not None and any(is_own(address, self.admin) for address in others):
-            raise LocalReply(
-                403, Termination.REFUSED, f"the target {host}:{found[0][1]} is this proxy's admin port"
-            )
+            raise _forbidden(f"the target {host}:{found[0][1]} is this proxy's admin port")
         if not self.settings.private_targets:
             public = [address for address in others if not is_private(address[0])]
             if not public:
-                detail = f"forward.private_targets: {host} leads to {others[0][0]}, which is private"
-                raise LocalReply(403, Termination.REFUSED, detail)
+                raise _forbidden(f"forward.private_targets: {host} leads to {others[0][0]}, which is private")
             others = public
         allowed = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
         if not allowed:
             rule = self._blocked.rule_for_address(others[0][0])
-            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
+            raise _forbidden(f"{rule} blocks {host}, which leads to {others[0][0]}")
         return allowed
 
     # --- the request that is sent ---------------------------------------------------------------
 
     def request_head(
-        self,
-        head: RequestHead,
-        client: str,
-        validators: Sequence[tuple[str, str]] | None = None,
-        *,
+        self, head: RequestHead, client: str, validators: Sequence[tuple[str, str]] | None = None, *,
         whole: bool = False,
-    ) -> bytes:
+    ) -> bytes:  # fmt: skip
         """The head to send upstream, as `realproxy.messages.headers.forward_request` writes it."""
         parent = self.request_parent
         fields = parent.fields if parent is not None else None

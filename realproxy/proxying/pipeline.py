@@ -1,9 +1,9 @@
-"""The life of a request: its phases, in order. To be read first.
+"""The life of a request: its phases, in order. Read this first.
 
-`run` takes a request through `PHASES`. A phase returns None to go on, or what becomes of the
-connection. A thread that must not wait (`may_block` is False) runs the same phases: whatever would
-wait raises `WouldBlock` before it has changed anything, and a worker enters that phase again. So
-every phase starts from what the request holds already, and nothing is done twice.
+`run` takes a request through `PHASES`. A phase returns None to go on, or an `Outcome`. A thread that must
+not wait (`may_block` is False) runs the same phases: a phase that would wait raises `WouldBlock` before it
+has changed anything, and a worker enters that phase again. So every phase starts from what the request
+holds already, and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ORIGIN = TargetForm.ORIGIN
 
 
 def identify(request: RequestContext) -> Outcome | None:
-    """Does it go in circles? Which side is it for, which client is it from, and of which trace is it?"""
+    """Is the request in a loop? Which side is it for, which client is it from, and which trace has it?"""
     head, record, fields = request.head, request.record, request.head.fields
     if b"via" in fields.names and via_count(fields) >= MOST_PASSAGES:  # RFC 9110, 7.6.3
         raise LocalReply(508, Termination.LOOP, f"this request came through here {MOST_PASSAGES} times")
@@ -74,7 +74,7 @@ def inject_faults(request: RequestContext) -> Outcome | None:
 
 
 def open_upstream(request: RequestContext) -> Outcome | None:
-    """Take a slot, pick an upstream, and have a connection to it."""
+    """Take a slot, pick an upstream, and connect to it."""
     if request.record.side == "tunnel":
         return forward.open_tunnel(request)
     trip = request.round_trip
@@ -98,14 +98,14 @@ def send_request(request: RequestContext) -> Outcome | None:
 
 
 def await_response(request: RequestContext) -> Outcome | None:
-    """Have the head of the final response, or ask another upstream."""
+    """Wait for the head of the final response, or ask another upstream."""
     trip = request.round_trip
     assert trip is not None
     response = trip.wait_for_head() if request.may_block else trip.try_receive_head()
     if response is None:
         return _AWAITED
     if trip.failed and trip.fail_over():
-        return _RETRY
+        return _retry(request)
     request.response, request.record.answered = response, time.monotonic()
     return None
 
@@ -125,13 +125,10 @@ OPEN_UPSTREAM, RESPOND = PHASES.index(open_upstream), PHASES.index(respond)
 
 
 def run(request: RequestContext) -> Outcome:
-    """Go on with a request as far as it goes in this thread.
+    """Run the phases of a request as far as this thread can.
 
-    Returns
-    -------
-    Outcome
-        ``AWAITED`` and ``WORKER`` only if `request.may_block` is False: `run` is to be called again.
-        After ``PARKED`` the request belongs to another thread already.
+    Only if `request.may_block` is False, the outcome can be ``AWAITED`` or ``WORKER``: call `run` again.
+    After ``PARKED`` another thread owns the request.
     """
     client = request.client
     client.may_block = request.may_block
@@ -146,23 +143,23 @@ def run(request: RequestContext) -> Outcome:
                 return _WORKER
             except (LocalReply, Malformed) as trouble:
                 outcome = _recover(request, trouble)
-            request.phase = OPEN_UPSTREAM if outcome is _RETRY else request.phase + (outcome is None)
+            if outcome is None:  # else it may be another thread's already
+                request.phase += 1
     except Aborted as aborted:
         outcome = _cut_off(request, aborted)
     if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
         return outcome
-    if client.unsent:  # this thread must not wait until the client takes it
+    if client.unsent:  # this thread must not wait for the client
         request.outcome = outcome
         return _WORKER
     if request.lead is not None:
         request.lead.complete(FlightResult.FAILED)
-    if client.send_filters:
-        client.send_filters.clear()
+    client.send_filters.clear()
     return outcome
 
 
 def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcome:
-    """Ask another upstream, send a stale response, or say what is wrong."""
+    """Ask another upstream, send a stale response, or refuse the request."""
     phase = request.phase
     if phase < OPEN_UPSTREAM:
         if isinstance(trouble, Malformed):
@@ -170,7 +167,7 @@ def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcom
         return _refuse(request, trouble)
     trip, writer = request.round_trip, request.writer
     if trip is not None and phase < RESPOND and trip.recover(trouble):
-        return _RETRY
+        return _retry(request)
     request.end_upstream()
     refusal = _as_reply(trouble)
     if writer is not None and refusal.status >= 500 and (entry := writer.stale_if_error()) is not None:
@@ -179,8 +176,14 @@ def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcom
     return _refuse(request, refusal)
 
 
+def _retry(request: RequestContext) -> Outcome:
+    """Go on with another connection or another upstream, which the round trip has chosen."""
+    request.phase = OPEN_UPSTREAM
+    return _RETRY
+
+
 def _as_reply(trouble: LocalReply | Malformed) -> LocalReply:
-    """A malformed message as what the proxy answers: the upstream's is a 502."""
+    """The reply to a malformed message; a 502 if the upstream has sent it."""
     if isinstance(trouble, LocalReply):
         return trouble
     end = Termination.UPSTREAM_BAD if trouble.status == 502 else Termination.CLIENT_BAD
@@ -188,12 +191,12 @@ def _as_reply(trouble: LocalReply | Malformed) -> LocalReply:
 
 
 def _refuse(request: RequestContext, refusal: LocalReply) -> Outcome:
-    """Answer with a status of the proxy's own; the requests that wait for a fetch learn of its failure."""
+    """Send an error status; tell the requests that wait for this one's fetch."""
     request.record.end, request.record.detail = refusal.end, refusal.detail
     if request.lead is not None:
         request.lead.complete(FlightResult.FAILED, refusal)
     if request.head.form is TargetForm.AUTHORITY and refusal.status != 407:
-        request.keep = False  # what follows was meant for the tunnel, and is no request to this proxy
+        request.keep = False  # what follows is meant for the tunnel, and is not a request
     return send_local_reply(request, refusal.status, refusal.detail, refusal.fields + proxy_status(refusal))
 
 

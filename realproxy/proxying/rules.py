@@ -1,4 +1,4 @@
-"""What decides which requests are taken, and by whom: it needs neither connections nor a store."""
+"""The rules of the reverse and the forward side, which need neither connections nor a store."""
 
 from __future__ import annotations
 
@@ -10,25 +10,11 @@ from realproxy.proxying.forward_access import ForwardAccess
 
 
 class RequestRules:
-    """The routes of the reverse side, and the rules of the forward side.
+    """The routes of the reverse side, and the rules of the forward side (None if it is off).
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    forward : ForwardAccess or None
-        What the forward side allows; None if it is off.
-
-    Attributes
-    ----------
-    routes : Routes
-        The compiled rules.
-    trusted_hops : int
-        Proxies in front of this one whose word about the client counts.
-    traces, logs_traces : bool
-        Whether a request that goes upstream is given a trace; whether every request is, for the log.
-    trace_rng : random.Random
-        Where the identifiers of new traces come from.
+    `trusted_hops` is the number of proxies in front of this one that are trusted about the client. `traces`
+    says whether a request that goes upstream gets a trace, and `logs_traces` whether every request gets one,
+    for the log; the identifiers are from `trace_rng`.
     """
 
     def __init__(self, settings: ProxySettings, forward: ForwardAccess | None) -> None:

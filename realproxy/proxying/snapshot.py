@@ -1,4 +1,4 @@
-"""What the settings say, made ready for requests. Nothing here changes once it is built."""
+"""What is built from the settings. Nothing here changes once it is built."""
 
 from __future__ import annotations
 
@@ -21,14 +21,8 @@ from realproxy.upstream.service import Service
 class CacheScope(NamedTuple):
     """Where the store keeps the responses to a request, and by which rules.
 
-    Attributes
-    ----------
-    service : str
-        Of the reverse side; empty for the forward side.
-    rules : CacheRules
-        What the settings say about storing.
-    wait : float
-        Seconds for which a request may wait for another request's fetch; 0 if not at all.
+    `service` is empty for the forward side. `wait` is the number of seconds for which a request may wait for
+    another request's fetch.
     """
 
     service: str
@@ -81,7 +75,7 @@ def route_cache_scope(route: Route) -> CacheScope | None:
 
 
 def forward_cache_scope(forward: Forward | None) -> CacheScope | None:
-    """Of the forward side: the origin alone says how long a response is fresh."""
+    """Where the store keeps those of the forward side; only the origin says how long they are fresh."""
     if forward is None or not forward.cache:
         return None
     rules = CacheRules(ttl=None, stale=STALE, targeted=False)

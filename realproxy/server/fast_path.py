@@ -71,9 +71,10 @@ class FastPath:
         try:
             request = server.read_request(client, thread, may_block=False)
         except Malformed as error:
-            client.trouble = error
+            client.trouble, thread.serving = error, None
             return False
         except Exception as fault:  # noqa: BLE001
+            thread.serving = None
             report(fault)
             self._loop.close(client)
             return True
@@ -113,15 +114,16 @@ class FastPath:
             outcome = server.advance(request)
         except Exception as fault:  # noqa: BLE001
             outcome = Outcome.CLOSE
-            request.abandon()
             report(fault)
-        self._thread.serving = None
         if outcome is _WORKER:
             self._to_worker(request)
+            self._thread.serving = None  # not before the request is in `under_way`
             return False
         if outcome is _AWAITED:
             self._await(request)
+            self._thread.serving = None
             return True
+        self._thread.serving = None
         if request.has_slot:
             self._slots.release()
         if outcome is _NEXT:

@@ -24,6 +24,7 @@ from realproxy.proxying.reply import send_unreadable, unreadable_reply
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.socks import SocksRequests
 from realproxy.proxying.worker import ThreadState
+from realproxy.runtime.isolation import report
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.socks import ServerHandshake
 from realproxy.tunnel.relay import TunnelRelay
@@ -186,11 +187,23 @@ class HttpServer:
         return RequestContext(self, client, thread, record, head, keep, may_block)
 
     def advance(self, request: RequestContext) -> Outcome:
-        """Run the phases of a request as far as this thread goes, and count it if that is all."""
-        outcome = run(request)
+        """Run the phases of a request as far as this thread goes, and count it if that is all.
+
+        A fault of the program is raised once all that the request held is given back.
+        """
+        try:
+            outcome = run(request)
+        except Exception as fault:
+            away = request.lead is not None and request.lead.away
+            request.abandon()
+            if not away:
+                raise
+            report(fault)  # the fan-out thread has the client
+            return _PARKED
         if outcome is not _AWAITED and outcome is not _WORKER and outcome is not _PARKED:
             self.under_way.discard(request)
-            request.round_trip = request.reader = request.lead = None  # which would refer back to it
+            # These would refer back to the request.
+            request.round_trip = request.reader = request.lead = request.writer = None
             self._count(request.record, request.thread, ended=outcome is not _TUNNEL)
         return outcome
 
@@ -232,8 +245,8 @@ class HttpServer:
 
     def report(self, record: RequestRecord) -> None:
         """Report a request that another thread has ended; called by that thread."""
-        for report in self._reports:
-            report(record)
+        for take in self._reports:
+            take(record)
 
 
 def _overload_reply(client: DownstreamConnection, record: RequestRecord, too_many: LocalReply) -> bytes:

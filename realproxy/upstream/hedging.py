@@ -19,14 +19,8 @@ from realproxy.upstream.service import Alternatives
 class _Try:
     """One of the two requests, on a connection that may not be made yet.
 
-    Parameters
-    ----------
-    connection : UpstreamConnection
-        Closed by `HedgedWait`, unless it wins.
-    deadline : float
-        For the first bytes of the response, on the monotonic clock.
-    request : bytes
-        To be sent once there is a connection; empty afterwards.
+    `HedgedWait` closes the connection unless the try wins. `deadline` is for the first bytes of the response,
+    on the monotonic clock. `request` is to be sent once there is a connection, and empty afterwards.
     """
 
     __slots__ = ("connection", "deadline", "request")
@@ -76,19 +70,10 @@ class HedgedWait:
         self._tries: list[_Try] = []
 
     def first_response(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
-        """Wait for the first bytes of a response.
+        """Wait for the first bytes of a response; returns the connection that has them.
 
-        Parameters
-        ----------
-        first : UpstreamConnection
-            The request was sent on it.
-        after : float
-            Seconds until the second request.
-
-        Returns
-        -------
-        UpstreamConnection
-            The one with the response. The other is closed; both are if this raises `UpstreamError`.
+        The request was sent on `first`; the second request follows `after` so many seconds. The other
+        connection is closed; both are if this raises `UpstreamError`.
         """
         now = time.monotonic()
         self._tries = [_Try(first, now + self._timeout)]

@@ -28,11 +28,10 @@ READ = 16 * 2**10
 
 
 class ParentProxy:
-    """The next proxy.
+    """The next proxy of a chain.
 
-    ``limits.answer_timeout`` is for its response, which includes its connection to the target.
-    `fields` are the lines with credentials for each request to it. Raises `BadInput` if the file of
-    `authorities` cannot be used.
+    Its response, for which ``limits.answer_timeout`` is, includes its connection to the target. `fields` are
+    the field lines with credentials. Raises `BadInput` if the file of `authorities` cannot be used.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
@@ -109,9 +108,8 @@ class ParentProxy:
             raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._error(
-                (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
-            ) from None
+            reason = (error.strerror or str(error)).lower()
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN) from None
         except UpstreamError:
             sock.close()
             raise
@@ -139,9 +137,8 @@ class ParentProxy:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._error(
-                "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
-            )
+            reason = "it closed the connection instead of answering"
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN)
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
@@ -160,7 +157,7 @@ class ParentProxy:
     def _ask_connect(
         self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
     ) -> bytes:
-        # RFC 9110, 9.3.6: a 2xx turns the connection into a tunnel right behind its head
+        # RFC 9110, 9.3.6: after the head of a 2xx, the connection is a tunnel
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         start = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode()
         sock.settimeout(max(0.001, deadline - time.monotonic()))

@@ -63,7 +63,7 @@ class FirstResponse(Protocol):
 
 
 class PickedUpstream:
-    """The upstream of one request, which counts as outstanding there until `finish`."""
+    """The upstream that was picked for a request. The request counts as outstanding there until `finish`."""
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
 
@@ -73,10 +73,7 @@ class PickedUpstream:
         self.done = False
 
     def finish(self, failed: bool | None = False) -> None:
-        """End the request at the upstream; only the first call counts.
-
-        `failed` is None if the outcome is not known, as for a cancelled request.
-        """
+        """End the request there, with None if the outcome is not known; only the first call counts."""
         if not self.done:
             self.done = True
             self._service.finish(self, failed)
@@ -85,30 +82,16 @@ class PickedUpstream:
 class Service:
     """The upstreams of one service, their balancer, and the decisions about failures.
 
-    Attributes
-    ----------
-    proxy_protocol : str or None
-        The version of the PROXY header on connections to upstreams.
-    transport : Transport or None
-        None if connections start with HTTP; may be replaced at any time, for new connections.
-    wait : FirstResponse or None
-        How a request waits for a response if not on one connection alone.
-    names, addresses : list of str, list of Address
-        Of the upstreams; names as in the settings.
-    decisions : policies.resilience.Precautions
-        To be called under the lock, except for what never changes.
-    admission : AdmissionControl or None
-        None without a rate limit, queue or breaker.
+    `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
+    never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
+    new connections. `wait` is how a request waits for a response if not on one connection alone.
+    `admission` is None without a rate limit, queue or breaker.
     """
 
     def __init__(
-        self,
-        name: str,
-        settings: ServiceSettings,
-        rng: random.Random,
-        transport: Transport | None = None,
+        self, name: str, settings: ServiceSettings, rng: random.Random, transport: Transport | None = None,
         wait: FirstResponse | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
         self.transport, self.wait = transport, wait
         self.names = [upstream.address for upstream in settings.upstreams]

@@ -38,6 +38,7 @@ def script(asked):
         ("GET", "/large", 200),
         ("GET", "/cached/hit", 200),
         ("GET", "/cached/miss", 200),
+        ("GET", "/collapsed/miss", 200),
         ("GET", "/own", 403),
         ("GET", "/cut", 502),
     ],
@@ -48,6 +49,7 @@ def test_a_request_that_is_over_leaves_nothing_behind(origin, serve, wire, until
         route=[
             Route(when={"path": "/own"}, respond=403),
             Route(when={"path": "/cached/*"}, to="web", cache=RouteCache(ttl="1h")),
+            Route(when={"path": "/collapsed/*"}, to="web", cache=RouteCache(coalesce=True)),
             Route(to="web"),
         ],
         service={"web": Service(upstreams=[server.address])},

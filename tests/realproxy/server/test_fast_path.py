@@ -358,3 +358,12 @@ def test_a_disk_tier_is_left_to_workers(origin, serve, wire, until, tmp_path):
     assert [client.ask().body for _ in range(5)] == [b"hello"] * 5
     until(lambda: handed_on(proxy) == 5)
     assert proxy.stats()["at_once"] == 0
+
+
+def test_a_bad_request_does_not_keep_a_former_configuration(origin, serve, wire, inside, until):
+    """It was the last request of the event loop's thread before the reload, and no other follows."""
+    proxy = serve(origin())
+    assert wire(proxy).ask().status == 200
+    assert wire(proxy).send("GET / HTTP/1.1\r\n\r\n").answer().status == 400
+    proxy.reload(Proxy(route=[Route(respond=204)]).settings)
+    until(lambda: not any(thread.is_alive() for thread in inside(proxy)._retiring))

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from realproxy import Cache, Forward, Limits, Log, Route, RouteCache
+from realproxy.cache import collapse
 
 GATHER = RouteCache(coalesce=True, wait="60s")
 FIELDS = b"Cache-Control: max-age=60\r\n"
@@ -380,3 +381,13 @@ def test_who_waited_is_logged(origin, serve, wire, until, tmp_path):
     assert sorted(line["cache"] for line in lines) == ["fwd=uri-miss; collapsed"] * 2 + [
         "fwd=uri-miss; stored"
     ]
+
+
+def test_a_client_that_reads_late_is_sent_the_last_chunk_once(origin, serve, wire, until, monkeypatch):
+    """The worker has the whole response, but the client takes none of it: the fan-out thread sends it."""
+    monkeypatch.setattr(collapse, "send_now", lambda _, pieces: [memoryview(b"".join(pieces))])
+    head = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = origin(lambda _: head + b"4\r\nbody\r\n0\r\n\r\n")
+    client = wire(serve(server, caching=GATHER))
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert [client.answer().body for _ in range(2)] == [b"body"] * 2

@@ -44,6 +44,33 @@ def test_beyond_the_queue_requests_are_refused_at_once(origin, serve, wire, unti
     assert [json.loads(line)["end"] for line in file.read_text().splitlines()].count("overloaded") == 10
 
 
+def test_a_request_that_fetches_for_others_is_refused_like_any_other(origin, serve, wire, until):
+    """It has not waited for a fetch, even if others may wait for its own."""
+    gate = threading.Event()
+
+    def script(asked):
+        if asked.target == "/slow":
+            gate.wait(20)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+    proxy = serve(
+        origin(script),
+        caching=RouteCache(ttl="1h", coalesce=True),
+        limits=Limits(threads=1, queue=1, drain="1s"),
+    )
+    slow = [wire(proxy).send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")]
+    until(lambda: proxy.stats()["upstreams"]["web"][0]["outstanding"] == 1)
+    slow.append(wire(proxy).send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n"))
+    until(lambda: proxy.stats()["queued"] == 1)
+    slow += [wire(proxy).send("GET /queued HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(2)]
+    until(lambda: proxy.stats()["waiting"] == 2)
+    assert wire(proxy).ask("/surplus").status == 503
+    assert proxy.stats()["queued"] == 1
+    gate.set()
+    assert [client.answer().status for client in slow] == [200] * 4
+    assert wire(proxy).ask("/surplus").status == 200
+
+
 def test_an_exchange_must_be_over_in_time(origin, serve, wire, until):
     def drip(asked):
         asked.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

@@ -202,3 +202,25 @@ def test_a_process_killed_with_9_under_load_loses_no_idempotent_request(service,
             thread.join()
     assert set(statuses) == {200}
     assert upstreams(proxy)[0]["failures"] > 0
+
+
+def test_a_kept_connection_that_ends_after_an_interim_response_has_failed(origin, serve, wire):
+    """The upstream has begun to answer: this is no idle connection that it has closed."""
+    passed_on = threading.Event()
+
+    def script(asked):
+        if asked.target != "/dies":
+            return OK
+        asked.sock.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        passed_on.wait(10)
+        return None
+
+    server = origin(script)
+    client = wire(proxy := serve(server))
+    assert client.ask().body == b"ok"
+    client.send("GET /dies HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.answer().status == 103
+    passed_on.set()
+    assert client.answer().status == 502
+    assert [asked.target for asked in server.asked] == ["/", "/dies"]
+    assert proxy.stats()["upstreams"]["web"][0]["failures"] == 1
