@@ -61,11 +61,7 @@ OPTIONS = {
     "admin, metrics and log": {"observe"},
 }
 """Rooms that one may leave shut: modules and packages of `realproxy`."""
-REACHED_STILL = {
-    "SOCKS": "downstream.connection, server.connection_loop, server.http_server, proxying.forward_access",
-    "UDP": "server.http_server",
-    "collapsing": "cache.writer, proxying.cache_lookup, proxying.context, proxying.snapshot",
-}
+REACHED_STILL: dict[str, str] = {}
 """Options that the core reaches by its imports, and where."""
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}
 

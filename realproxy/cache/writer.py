@@ -17,10 +17,10 @@ from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
-from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_lines, stored_head, updated_lines
 from realproxy.cache.rules import CacheRules
+from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 
@@ -43,9 +43,9 @@ class CacheWriter:
 
     Attributes
     ----------
-    lead : CollapsedWriter or None
+    lead : SharedFetch or None
         Shares the response with the requests that wait for it.
-    collapser : Collapser or None
+    collapser : Collapsing or None
         Told of what becomes invalid.
     explains : bool
         Whether `outcome` has the parameters ``ttl`` and ``key``.
@@ -67,8 +67,8 @@ class CacheWriter:
     ) -> None:  # fmt: skip
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._selected = rules, selected
-        self.lead: CollapsedWriter | None = None
-        self.collapser: Collapser | None = None
+        self.lead: SharedFetch | None = None
+        self.collapser: Collapsing | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
@@ -228,7 +228,7 @@ class CacheWriter:
     # --- the body -------------------------------------------------------------------------------
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Record pieces of the body; raises `Aborted` like `CollapsedWriter.write`."""
+        """Record pieces of the body; raises `Aborted` like `SharedFetch.write`."""
         sharing = self._sharing
         if self.reason is not None and sharing is None:
             return
@@ -261,7 +261,7 @@ class CacheWriter:
             self._reserved = 0
 
     @property
-    def _sharing(self) -> CollapsedWriter | None:
+    def _sharing(self) -> SharedFetch | None:
         """The lead, if the response is shared while it arrives."""
         return self.lead if self.lead is not None and self.lead.shared is not None else None
 

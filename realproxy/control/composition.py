@@ -45,7 +45,7 @@ def build_snapshot(
         name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
     }
     if before is not None and before.settings.cache == settings.cache:
-        store, collapser = before.store, before.collapser
+        store, collapser = before.store, collapser_of(before)
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
@@ -64,6 +64,12 @@ def build_snapshot(
         waits=waits,
         inject_faults=_faults(settings, waits, _rng(seed, "faults")),
     )
+
+
+def collapser_of(snapshot: ConfigSnapshot) -> Collapser:
+    """What the snapshot collapses requests with, more than the core knows of it."""
+    assert isinstance(snapshot.collapser, Collapser)
+    return snapshot.collapser
 
 
 def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:

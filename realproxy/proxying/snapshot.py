@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
-from realproxy.cache.collapse import Collapser
 from realproxy.cache.rules import CacheRules
+from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
@@ -59,7 +59,7 @@ class ConfigSnapshot(NamedTuple):
     forward_cache_scope: CacheScope | None
     services: dict[str, Service]
     store: CacheStore
-    collapser: Collapser
+    collapser: Collapsing
     pool: ConnectionPool
     waits: BlockedThreads
     inject_faults: InjectFaults | None

@@ -27,7 +27,6 @@ from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
-from realproxy.socks import ServerHandshake
 
 # To name a member by its class is slow before Python 3.12.
 _WAITING, _LINGERING, _HEAD = State.WAITING, State.LINGERING, ReadResult.HEAD
@@ -104,8 +103,6 @@ class ConnectionLoop:
     ----------
     entrance : Acceptor
         Accepts the clients.
-    handshake : callable
-        Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
     fast_path : InlineHandler or None
         Answers what needs no waiting. Set before the start.
     """
@@ -121,7 +118,6 @@ class ConnectionLoop:
         welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
         self._limits, self.submit, self._chores, self._hurry = limits, submit, chores, hurry
-        self.handshake: Callable[[], ServerHandshake | None] = _no_socks
         self._clients: dict[int, DownstreamConnection] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -303,10 +299,7 @@ class ConnectionLoop:
         if state is _LINGERING:
             self._discard(client)
             return
-        if client.socks is not None:
-            self._shake_hands(client, now)
-            return
-        before, opening = client.buffer, client.handshaking
+        before, opening = client.buffer, client.opening
         arrival = client.read()
         if arrival is _HEAD:
             client.arrived = now
@@ -315,34 +308,11 @@ class ConnectionLoop:
         elif arrival is ReadResult.PART:
             # Empty lines are no head: they give nobody more time.
             begun = begins_head(client.buffer) and not begins_head(before)
-            if begun or (opening and not client.handshaking):
+            if begun or client.opening is not opening:
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
-        elif arrival is ReadResult.SOCKS:
-            self._shake_hands(client, now)
         else:
             self.close(client)
-
-    def _shake_hands(self, client: DownstreamConnection, now: float) -> None:
-        """Go on with SOCKS. Its replies are few bytes: who has no room for them is not waited for."""
-        if client.socks is None:
-            client.socks = self.handshake()
-            client.deadline = now + self._limits.header_timeout
-            if client.socks is None:
-                client.trouble = Malformed(400, "not an HTTP/1.1 request")
-                self._to_worker(client, now)
-                return
-        elif not client.receive_at_once():
-            self.close(client)
-            return
-        data, client.buffer = client.buffer, b""
-        answer = client.socks.feed(data)
-        if answer and not client.send_at_once(answer):
-            self.close(client)
-        elif client.socks.ended:
-            self._to_worker(client, now)
-        else:
-            self._epoll.modify(client.fd, ARMED)
 
     def _discard(self, client: DownstreamConnection) -> None:
         try:
@@ -424,7 +394,3 @@ class ConnectionLoop:
 def _tick(limits: Limits) -> float:
     """Seconds between two sweeps."""
     return max(0.01, min(TICK, min(limits.header_timeout, limits.idle_timeout, limits.answer_timeout) / 4))
-
-
-def _no_socks() -> ServerHandshake | None:
-    return None
