@@ -1,4 +1,4 @@
-"""The house: which folders there are, who may import whom, and what the locks hold."""
+"""The layout: which folders exist, which may import which, and what the lock files contain."""
 
 import ast
 import importlib.util
