@@ -48,10 +48,11 @@ lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output
 	$(VENV)/bin/mypy
 	$(VENV)/bin/nbstripout --verify notebooks/*.ipynb
 
-format: $(DEV)  ## let ruff and nbstripout put right what they can
+format: $(DEV)  ## let ruff and nbstripout put right what they can, and draw the house
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/nbstripout notebooks/*.ipynb
+	$(VENV)/bin/python docs/draw_house.py
 
 bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs nginx and wrk)
 	@$(VENV)/bin/python -m benchmarks.beside_peers $(ARGS)

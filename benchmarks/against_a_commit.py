@@ -1,21 +1,23 @@
-"""The working tree beside an old commit, on the same machine in the same rounds.
+"""Compare the working tree with an old commit, on the same machine in the same rounds.
 
     python -m benchmarks.against_a_commit [--commit HEAD~1] [--rounds 5] [--seconds 3] [--connections 16 128]
                                           [--nginx] [--json FILE]
 
-An nginx is the origin. The old commit is checked out into a temporary worktree. wrk asks the old and
-the new proxy in turns, A B B A, with default settings and bodies of 1 KiB:
+nginx is the origin. The old commit is checked out into a temporary worktree. wrk measures the old and the new
+proxy in turn, A B B A, with default settings and bodies of 1 KiB:
 
 - ``pass-through``: one object that is not cached;
-- ``cached hits``: one object that is;
+- ``cached hits``: one object that is cached;
 - ``mix``: hits and stored misses. Zipf (exponent 0.9) over 10,000 objects, a store with room for 1,000.
 
-The ratio of the medians, new to old, is what counts; beside it stand the lowest and the highest ratio of
-a round. The processor time of a request depends less on what else the machine does. The cost of a stored
-miss, in pass-throughs, follows from the times t of a request (one over the rate, or of the processor)
-and the hit ratio h: t(mix) = h t(hits) + (1 - h) cost t(pass-through). The hit ratio is read from
-another proxy of each tree, because its admin port makes a proxy count more. ``--nginx`` measures nginx as
-well, as a proxy and as a cache. It has no mix: its cache has no comparable bound.
+The result is the ratio of the medians, new to old. The table also shows the lowest and the highest ratio of a
+round. Processor time per request depends less on other load of the machine than the rate does.
+
+The cost of a stored miss, in pass-throughs, follows from the times t per request (the inverse of the rate, or
+processor time) and the hit ratio h: t(mix) = h t(hits) + (1 - h) cost t(pass-through). The hit ratio comes
+from a separate proxy of each tree, because a proxy with an admin port counts more.
+
+``--nginx`` also measures nginx, as a proxy and as a cache. It has no mix: nginx has no comparable limit.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from benchmarks.rig import ROOT, Ready, free_port, load, median, nginx, origin, 
 
 OBJECTS, ROOM, BODY = 10_000, 1_000, 1024
 CHARGED = BODY + 512
-"""Bytes that the store charges for an object: its body and 512 for head and index (docs/caching.md)."""
+"""Bytes that the store counts for an object: its body, and 512 for head and index (docs/caching.md)."""
 FILES = {"page": BODY, "cached/page": BODY} | {f"cached/{number}": BODY for number in range(1, OBJECTS + 1)}
 PASS, HITS, MIX = "pass-through", "cached hits", "mix"
 PATHS = {PASS: "/page", HITS: "/cached/page", MIX: "/cached/1"}
@@ -61,29 +63,29 @@ upstreams = ["127.0.0.1:{origin}"]
 """
 ZIPF = Path(__file__).with_name("zipf.lua")
 STRIDE = 61_001
-"""How much further in its sequence each run of the mix begins."""
+"""Each run of the mix starts this many requests later in the sequence."""
 WARM_UP = 2.0
-"""Seconds in which a proxy fills its store and wrk gets its connections."""
+"""Seconds in which a proxy fills its store and wrk opens its connections."""
 
 
 class Measured(NamedTuple):
-    """What one run of wrk saw, and what it cost the proxy."""
+    """One run of wrk, and its cost for the proxy."""
 
     rate: float
-    """Requests a second."""
+    """Requests per second."""
     p99_ms: float
     cpu_us: float
-    """Processor time of a request; 0 where it is not known."""
+    """Processor time per request; 0 if it is unknown."""
 
 
 class Contestant(NamedTuple):
     name: str
     proxies: dict[str, Ready]
-    """By case: each has a process to itself, so that no case finds what another one has left."""
+    """By case. Each case has a separate process, so that the cases do not affect each other."""
 
 
 class Found(NamedTuple):
-    """What was found with some number of connections."""
+    """The results with one number of connections."""
 
     connections: int
     runs: dict[tuple[str, str], list[Measured]]
@@ -92,15 +94,15 @@ class Found(NamedTuple):
 
 
 class Bench:
-    """The origin, the trees, and how they are measured."""
+    """Measures the proxies of both trees in front of one origin."""
 
     def __init__(self, folder: Path, origin_port: int, trees: dict[str, Path], seconds: float) -> None:
         self.folder, self.origin, self.trees, self.seconds = folder, origin_port, trees, seconds
         self.starts: Counter[Ready] = Counter()
-        """Where a proxy's next run of the mix begins: at the same request for all in a round."""
+        """Where a proxy's next run of the mix starts: in a round, at the same request for all proxies."""
 
     def measure(self, proxy: Ready, case: str, connections: int, seconds: float) -> Measured:
-        """Let wrk do a case."""
+        """Run one case with wrk."""
         script, arguments = None, []
         if case == MIX:
             self.starts[proxy] += STRIDE
@@ -125,7 +127,7 @@ class Bench:
 
     @contextlib.contextmanager
     def contestants(self, *, beside_nginx: bool) -> Iterator[list[Contestant]]:
-        """All of them, running and warm."""
+        """Start all contestants and warm them up."""
         with contextlib.ExitStack() as stack:
             found = [
                 Contestant(name, {case: stack.enter_context(self.proxy(name, case)) for case in PATHS})
@@ -140,7 +142,7 @@ class Bench:
             yield found
 
     def hit_ratio(self, name: str, connections: int) -> float:
-        """What share of the mix a tree answers from its store."""
+        """The hit ratio of a tree's proxy in the mix."""
 
         def counts(url: str) -> tuple[int, int]:
             with urllib.request.urlopen(f"{url}/stats", timeout=10) as answer:
@@ -155,7 +157,7 @@ class Bench:
         return (hits - hits_before) / (total - all_before)
 
     def compare(self, contestants: list[Contestant], connections: int, rounds: int) -> Found:
-        """Measure all cases of all contestants, in turns."""
+        """Measure all cases of all contestants in turn."""
         hit_ratios = {name: self.hit_ratio(name, connections) for name in self.trees}
         runs: dict[tuple[str, str], list[Measured]] = {}
         for number in range(rounds):
@@ -168,7 +170,7 @@ class Bench:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process so far; 0 without a process."""
+    """Processor time of a process; 0 if `pid` is 0."""
     if not pid:
         return 0.0
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
@@ -176,12 +178,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def ratios(new: list[Measured], old: list[Measured]) -> list[float]:
-    """New to old, of each round."""
+    """The ratio new to old of each round."""
     return [one.rate / other.rate for one, other in zip(new, old, strict=True)]
 
 
 def cost_of_a_stored_miss(found: Found, name: str) -> tuple[float, float]:
-    """In pass-throughs, of one tree: by the rates, and by the processor time."""
+    """The cost in pass-throughs, for one tree: by the rates, and by processor time."""
     hit_ratio = found.hit_ratios[name]
 
     def cost(time: dict[str, float]) -> float:
@@ -204,7 +206,7 @@ def heading(*, beside_nginx: bool) -> str:
 
 
 def rows(found: Found) -> Iterator[str]:
-    """The lines of one number of connections."""
+    """The table's lines for one number of connections."""
     for case in PATHS:
         old, new, *others = (runs for (of, _), runs in found.runs.items() if of == case)
         paired = ratios(new, old)
@@ -226,7 +228,7 @@ def rows(found: Found) -> Iterator[str]:
 
 
 def as_json(found: Found) -> dict[str, Any]:
-    """The same as plain data, with every round."""
+    """The results as plain data, with every round."""
     cases: dict[str, dict[str, Any]] = {case: {} for case in PATHS}
     for (case, name), runs in found.runs.items():
         medians = {what: median(runs, what) for what in Measured._fields}
@@ -284,7 +286,7 @@ def main() -> int:
     parser.add_argument("--nginx", action="store_true", help="measure nginx as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all child processes are ended
     missing = [name for name in ("git", "nginx", "wrk") if shutil.which(name) is None]
     if missing:
         print(f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}", file=sys.stderr)

@@ -1,12 +1,17 @@
-"""This proxy beside others, one worker each, in the same run on the same machine.
+"""Compare this proxy with others, one worker each, in the same run on the same machine.
 
     python -m benchmarks.beside_peers [--seconds 3] [--rounds 3] [--connections 16,128] [--only forward]
 
-An nginx is the origin. wrk asks it through this proxy and through a peer, in turns, each with its access
-log on. Printed are medians over the rounds, and the medians of each round's ratio: on a busy machine the
-ratio is what counts. Parts: ``reverse`` (bodies of 1 KiB, passed through and as cached hits, beside nginx),
-``large`` (1 MiB and 1 GiB, beside nginx), ``forward`` (beside tinyproxy, proxy.py and mitmproxy) and
-``workers`` (two processes beside one). A peer that is not on PATH is named and left out.
+nginx is the origin. wrk sends requests through this proxy and through a peer in turn, each with its access
+log on. The table shows medians over the rounds, and the median of the rounds' ratios: on a busy machine only
+the ratio is meaningful. Parts:
+
+- ``reverse``: bodies of 1 KiB, passed through and as cached hits, with nginx;
+- ``large``: bodies of 1 MiB and 1 GiB, with nginx;
+- ``forward``: with tinyproxy, proxy.py and mitmproxy;
+- ``workers``: two worker processes of this proxy, compared with one.
+
+A peer that is not on PATH is skipped with a message.
 """
 
 from __future__ import annotations
@@ -73,7 +78,7 @@ LogLevel Connect
 
 
 class Bench:
-    """The origin, this proxy, and how long and how often is measured."""
+    """Measures this proxy and its peers in front of one origin."""
 
     def __init__(self, folder: Path, origin_port: int, options: argparse.Namespace) -> None:
         self.folder, self.origin, self.rounds, self.seconds = (
@@ -109,7 +114,7 @@ class Bench:
         return at
 
     def table(self, title: str, ports: dict[str, int], path: str, script: Path | None = None) -> None:
-        """A row for each number of connections: the first of `ports` beside the others."""
+        """Print a row for each number of connections: the first of `ports` compared with the others."""
         first, *others = ports
         at = self.measures(ports, path, script)
         for connections in self.connections:
@@ -182,7 +187,7 @@ def forward(bench: Bench) -> None:
     script.write_text(ABSOLUTE_FORM.format(url=f"http://127.0.0.1:{bench.origin}/page"), encoding="utf-8")
     for name, command in (("tinyproxy", "tinyproxy"), ("proxy.py", "proxy"), ("mitmproxy", "mitmdump")):
         if shutil.which(command) is None:
-            print(f"{'':13}{name} is left out: there is no {command} on PATH")
+            print(f"{'':13}{name} is skipped: {command} is not on PATH")
             continue
         with bench.ours() as ours, forward_peer(name, bench.folder) as peer:
             try:
@@ -192,13 +197,13 @@ def forward(bench: Bench) -> None:
 
 
 def workers(bench: Bench) -> None:
-    heading("Two workers beside one; the generator has a core of its own if the machine has three")
+    heading("Two workers and one; with three cores, the load generator does not share a core")
     with bench.ours(2) as two, bench.ours(1) as one:
         ports = {"two workers": two, "one worker": one}
         bench.table("pass-through", ports, "/page")
         bench.table("cached hits", ports, "/cached/page")
         share = load(two, "/cached/page", 128, bench.seconds).generator
-        print(f"{'':13}wrk used {share:.2f} of a core beside two workers")
+        print(f"{'':13}wrk used {share:.2f} of a core with two workers")
 
 
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -213,7 +218,7 @@ def main() -> int:
     parser.add_argument("--connections", default="16,128", help="numbers, separated by commas")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part, instead of all")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all child processes are ended
     missing = [name for name in ("nginx", "wrk", "curl") if shutil.which(name) is None]
     if missing:
         print(f"needs {' and '.join(missing)}: apt-get install {' '.join(missing)}", file=sys.stderr)

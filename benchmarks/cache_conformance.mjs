@@ -1,5 +1,5 @@
-// Runs the public suite against a cache and prints, as JSON, what the suite's own grader says of each test,
-// and of the published results of other caches; and for how long this process got nowhere.
+// Runs the public suite on a cache and prints JSON: the verdict of the suite's grader on each test, the
+// published results of other caches, and the longest time for which this process stood still.
 //   node cache_conformance.mjs FOLDER_OF_THE_SUITE URL_TO_ASK [PORT_OF_A_FORWARD_PROXY]
 import { createRequire } from 'node:module'
 import fs from 'node:fs'
@@ -14,7 +14,7 @@ const { runTests, getResults } = await load('client/runner.mjs')
 const { determineTestResult } = await load('lib/display.mjs')
 const fetch = createRequire(path.join(path.resolve(folder), 'cli.mjs'))('node-fetch')
 
-// Asks a forward proxy: the whole URL is the target. RFC 9112, 3.2.2
+// For a forward proxy the request target is the whole URL (RFC 9112, 3.2.2).
 class Forward extends http.Agent {
   addRequest (request, options) {
     request.path = base + request.path
@@ -43,7 +43,7 @@ for (const suite of suites) {
   }
 }
 
-// What the suite's authors publish of other proxies, with the same tests and the same grader.
+// The results for other proxies that the suite's authors publish, with the same tests and the same grader.
 const { default: published } = await load('results/index.mjs')
 const peers = {}
 for (const peer of published.filter(one => one.type === 'rev-proxy')) {

@@ -1,9 +1,9 @@
-"""The public suite of HTTP cache tests (http-cache-tests, cache-tests.fyi) against this proxy.
+"""Run the public suite of HTTP cache tests (http-cache-tests, cache-tests.fyi) on this proxy.
 
     python benchmarks/cache_conformance.py [--forward] [--json FILE]
 
-The suite's own origin and client run, with the proxy between them; the suite's own grader, which
-honours that tests depend on others, says what passes. The suite comes from npm, into `suites/`.
+The suite's origin and client run with the proxy between them. The suite's grader judges the results; it
+knows that some tests depend on others. The suite is installed from npm into `suites/`.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ cache = true
 """
 KINDS = ("required", "optimal", "check")
 SECONDS = 240
-"""Within which a run must be over; it takes about one minute."""
+"""Time limit of a run, which takes about one minute."""
 
-_GONE = "it wants 200 from an origin that is gone; the next edition takes any error"
+_GONE = "it expects 200 although the origin is gone; the next edition accepts any error"
 _CONTRADICTORY = "its Content-Range contradicts its body (RFC 9110, 14.4)"
-_UNREADABLE = "an Age that cannot be read is ignored (RFC 9111, 5.1); so the next edition"
-_FIRST = "of several ages the first counts (RFC 9111, 5.1); so the next edition"
+_UNREADABLE = "an invalid Age is ignored (RFC 9111, 5.1); the next edition agrees"
+_FIRST = "if there are several ages, the first counts (RFC 9111, 5.1); the next edition agrees"
 INSTALL_S = 100
-"""Seconds that npm may take."""
+"""Time limit of npm, in seconds."""
 STANDSTILL_S = 0.7
-"""Its answers are fresh for one or two real seconds: a run that stood still for longer says nothing."""
+"""If the client stood still for longer, a run is invalid: responses are fresh for one or two real seconds."""
 ROUNDS = 4
-"""Runs at most, of which the first undisturbed one counts."""
+"""Highest number of runs; the first undisturbed one counts."""
 UNSOUND = {
-    "headers-store-Transfer-Encoding": "its answer has no readable framing (RFC 9112, 6.1): 502 is right",
-    "partial-store-partial-complete": "parts need a strong validator to be combined (RFC 9111, 3.4)",
+    "headers-store-Transfer-Encoding": "its response has no valid framing (RFC 9112, 6.1): 502 is right",
+    "partial-store-partial-complete": "parts can only be combined with a strong validator (RFC 9111, 3.4)",
     "conditional-lm-fresh-no-lm": "a Date after If-Modified-Since means modified (RFC 9111, 4.3.2)",
     **{
         f"stale-close-{name}": _GONE
@@ -74,12 +74,12 @@ UNSOUND = {
     },
     **{f"age-parse-{name}": _FIRST for name in ("prefix-twoline", "dup-0", "dup-0-twoline", "dup-old")},
 }
-"""Tests that a cache need not or must not pass, each with the reason."""
+"""Tests that a cache need not pass or must not pass, with the reasons."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the grader says of one test."""
+    """The grader's verdict on one test."""
 
     kind: str
     passed: bool
@@ -91,7 +91,7 @@ def missing_commands() -> list[str]:
 
 
 def install() -> Path:
-    """The folder of the suite, fetched from npm if it is not there yet; by one process at a time."""
+    """The folder of the suite; installs it from npm if necessary. A lock admits one process at a time."""
     folder = SUITES / "node_modules" / "http-cache-tests"
     SUITES.mkdir(exist_ok=True)
     with (SUITES / "lock").open("w", encoding="ascii") as lock:
@@ -115,7 +115,7 @@ def _fetch() -> None:
 
 @contextlib.contextmanager
 def origin(folder: Path) -> Iterator[int]:
-    """The suite's own server."""
+    """Start the suite's origin; yields its port."""
     port = free_port()
     settings = {"npm_config_protocol": "http", "npm_config_port": str(port), "npm_config_pidfile": os.devnull}
     process = subprocess.Popen(
@@ -136,16 +136,16 @@ def origin(folder: Path) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Report:
-    """What the grader says.
+    """The result of a run.
 
     Parameters
     ----------
     verdicts : dict of str to Verdict
-        On this proxy, by test.
+        The verdicts on this proxy, by test.
     peers : dict of str to dict
-        How many tests of each kind other proxies pass, as the suite's authors publish it.
+        Numbers of passed tests by kind for other proxies, as published by the suite's authors.
     standstill : float
-        Seconds for which the suite's client got nowhere at one time.
+        The longest time, in seconds, for which the suite's client stood still.
     """
 
     verdicts: dict[str, Verdict]
@@ -153,7 +153,7 @@ class Report:
     standstill: float
 
     def counts(self, kind: str) -> tuple[int, int]:
-        """Tests of a kind that pass, and all of it."""
+        """The number of passed tests of a kind, and of all tests of this kind."""
         of_kind = [verdict for verdict in self.verdicts.values() if verdict.kind == kind]
         return sum(verdict.passed for verdict in of_kind), len(of_kind)
 
@@ -164,11 +164,11 @@ def grade(folder: Path, url: str, *through: str) -> Report:
     Parameters
     ----------
     folder : Path
-        Of the suite.
+        The suite's folder.
     url : str
-        To ask.
+        The URL that the client requests.
     through : str
-        Port of a forward proxy, if there is one between.
+        Port of a forward proxy, if there is one.
     """
     script = Path(__file__).with_name("cache_conformance.mjs")
     command = ["node", "--no-warnings", str(script), str(folder), url, *through]
@@ -181,7 +181,7 @@ def grade(folder: Path, url: str, *through: str) -> Report:
 
 
 def undisturbed(folder: Path, url: str, *through: str) -> Report:
-    """`grade`, again as long as the machine stands still in between: the suite counts in real seconds."""
+    """Call `grade` until the machine did not stand still: the suite's tests use real seconds."""
     for _ in range(ROUNDS):
         report = grade(folder, url, *through)
         if report.standstill < STANDSTILL_S:
@@ -191,7 +191,7 @@ def undisturbed(folder: Path, url: str, *through: str) -> Report:
 
 @contextlib.contextmanager
 def proxy(settings: str) -> Iterator[int]:
-    """The port of this proxy, in a process of its own."""
+    """Start this proxy as a process; yields its port."""
     with tempfile.TemporaryDirectory(prefix="conformance") as folder:
         file = Path(folder) / "proxy.toml"
         file.write_text(settings, encoding="utf-8")
@@ -208,7 +208,7 @@ def proxy(settings: str) -> Iterator[int]:
 
 
 def run(*, forward: bool = False) -> Report:
-    """The verdicts on this proxy with an ordinary cache, on its reverse or its forward side."""
+    """Run the suite on this proxy with a default cache, as a reverse or as a forward proxy."""
     folder = install()
     with origin(folder) as port, proxy(FORWARD if forward else REVERSE.format(port=port)) as own:
         if forward:

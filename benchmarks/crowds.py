@@ -1,8 +1,9 @@
-"""A good client among many bad ones: its p99 beside the one that it has alone.
+"""The p99 of one good client, alone and among many idle and slow connections.
 
-``python -m benchmarks.crowds`` measures a client that asks again and again on one connection: alone, beside
-10,000 idle keep-alive connections and 2,000 clients that send a head one byte a second, and alone again.
-The crowd is a process of its own. Needs nginx as the origin, and 20,000 descriptors.
+``python -m benchmarks.crowds`` measures a client that sends requests one after the other on one connection:
+alone, then next to 10,000 idle keep-alive connections and 2,000 clients that send one byte of a head per
+second, and then alone again. The crowd runs in a separate process. Needs nginx as the origin, and 20,000
+descriptors.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ log = {{ file = "{log}" }}
 
 
 def crowd(port: int, idle: int, slow: int) -> None:
-    """Be `idle` clients that ask once and stay, and `slow` ones that never finish; ends with its input."""
+    """Open `idle` connections with one request each, and `slow` ones whose heads never end.
+
+    Ends at the end of standard input.
+    """
     quiet = [_asked_once(port) for _ in range(idle)]
     selector = selectors.DefaultSelector()
     beginners: dict[socket.socket, int] = {}
@@ -57,7 +61,7 @@ def crowd(port: int, idle: int, slow: int) -> None:
                     return
                 sock = key.fileobj
                 assert isinstance(sock, socket.socket)
-                selector.unregister(sock)  # answered 408: the next one comes
+                selector.unregister(sock)  # the proxy sent 408: open a new one
                 del beginners[sock]
                 sock.close()
                 begin()
@@ -72,7 +76,7 @@ def _asked_once(port: int) -> socket.socket:
 
 
 def percentiles(port: int, seconds: float, pause: float) -> tuple[float, float, int]:
-    """Median and p99 in milliseconds of a client that asks, rests and asks again, and how often it did."""
+    """Median and p99 in ms of a client that pauses between requests, and the number of its requests."""
     times = []
     with socket.create_connection(("127.0.0.1", port)) as sock:
         end = time.monotonic() + seconds
@@ -117,7 +121,7 @@ def report(port: int, options: argparse.Namespace) -> None:
         print(f"{title:44}{median:9.2f}{p99:9.2f}{count:10}", flush=True)
         return p99
 
-    print(f"{'a client that rests 2 ms between requests':44}{'p50 ms':>9}{'p99 ms':>9}{'requests':>10}")
+    print(f"{'a client that pauses 2 ms between requests':44}{'p50 ms':>9}{'p99 ms':>9}{'requests':>10}")
     ratios = [one_round(port, options, measure) for _ in range(options.rounds)]
     print(f"p99 beside the crowd / p99 alone: {statistics.median(ratios):.2f}, the median of {len(ratios)}")
 

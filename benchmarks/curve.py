@@ -1,12 +1,12 @@
-"""How many requests a second `proxytwin curve` replays on one core, by eviction policy.
+"""The speed of `proxytwin curve`: replayed requests per second on one core, by eviction policy.
 
     python benchmarks/curve.py [--requests 2000000] [--objects 100000] [--rounds 3] [--policy lru,sieve]
 
-A trace (Zipf, exponent 1, sizes of some KiB) is written in libCacheSim's oracleGeneral, read, and
-replayed through each policy at three capacities: 0.3, 3 and 30 % of the bytes of all objects. Rates
-are requests through a cache, per second of this process's own time (others share the machine), and
-the best of the rounds. The last column has the reading in it, once for the three capacities. Exit
-status 1 if a floor is missed.
+It writes a trace (Zipf, exponent 1, sizes of some KiB) in libCacheSim's format oracleGeneral, reads it, and
+replays it through each policy at three capacities: 0.3, 3 and 30 % of the bytes of all objects. A rate is
+requests through a cache per second of this process's processor time, in the best of the rounds. The rates in
+the last column include the reading of the trace, once for the three capacities. Exit status 1 if a rate is
+below its floor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from simulator.curve import Sample, curve, take_samples
 
 FLOORS = {"lru": 3.0, "sieve": 3.0}
 FLOOR = 0.3
-"""Millions of requests per second; an offline policy has none."""
+"""Lowest allowed rate in millions of requests per second; offline policies have no limit."""
 SHARES = (0.003, 0.03, 0.3)
 Found = TypeVar("Found")
 
@@ -47,7 +47,7 @@ def write_trace(path: Path, requests: int, objects: int) -> None:
 
 
 def timed(work: Callable[[], Found], rounds: int) -> tuple[float, Found]:
-    """The shortest time of this process in some rounds, in seconds, and what came out."""
+    """The shortest processor time over the rounds, in seconds, and the result."""
     best = float("inf")
     for _ in range(rounds):
         start = time.process_time()

@@ -14,7 +14,7 @@ from benchmarks.rig import ROOT
 
 @contextlib.contextmanager
 def worktree(commit: str, folder: Path) -> Iterator[Path]:
-    """The sources of a commit in `folder`, as long as they are needed."""
+    """Check out a commit in `folder`; the folder is removed at the end."""
     try:
         with undisturbed():
             git("worktree", "add", "--quiet", "--detach", str(folder), commit)
@@ -27,7 +27,7 @@ def worktree(commit: str, folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait: git cannot remove half a worktree."""
+    """Delay Ctrl-C and SIGTERM, because git cannot remove half a worktree."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -41,13 +41,13 @@ def described(commit: str) -> str:
 
 
 def working_tree() -> str:
-    """The commit that is checked out, and whether there is more."""
+    """The commit that is checked out, and whether there are changes."""
     more = ", and changes that are not committed" if git("status", "--porcelain") else ""
     return described("HEAD") + more
 
 
 def check_imports(tree: Path) -> None:
-    """End the program unless a Python that is started in `tree` imports that tree's proxy."""
+    """End the program unless Python imports the proxy of `tree` when it is started there."""
     command = [sys.executable, "-c", "import realproxy; print(realproxy.__file__)"]
     file = subprocess.run(command, cwd=tree, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     if not Path(file).resolve().is_relative_to(tree.resolve()):
@@ -55,7 +55,7 @@ def check_imports(tree: Path) -> None:
 
 
 def git(*arguments: str) -> str:
-    """What git writes; ends the program, with git's own message, if it fails."""
+    """The output of a git command; if it fails, git prints its message and the program ends."""
     command = ["git", "-C", str(ROOT), *arguments]
     try:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()

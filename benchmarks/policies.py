@@ -1,6 +1,7 @@
-"""How fast the shared policies decide: requests per second of eviction, µs per pick of balancing.
+"""The speed of the shared policies: requests per second of eviction, µs per pick of balancing.
 
-Run ``python -m benchmarks.policies [name …]``. One core, processor time, the best of three runs.
+Run ``python -m benchmarks.policies [name …]``. It uses one core and measures processor time, in the best of
+three runs.
 """
 
 from __future__ import annotations

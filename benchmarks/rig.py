@@ -1,4 +1,4 @@
-"""What the comparisons with other proxies share: programs on free ports, and wrk's figures."""
+"""Shared by the benchmarks: start nginx and the proxy on free ports, run wrk, and read its results."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ ABSOLUTE_FORM = 'wrk.method = "GET"; request = function() return wrk.format("GET
 
 
 class Load(NamedTuple):
-    """What one run of wrk saw."""
+    """The result of one run of wrk."""
 
     rate: float
-    """Requests a second."""
+    """Requests per second."""
     p99_ms: float
     generator: float
     """Cores that wrk used."""
@@ -86,7 +86,7 @@ def nginx(folder: Path, servers: str, *, log: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def origin(folder: Path, files: dict[str, int]) -> Iterator[int]:
-    """The port of an nginx that serves files of so many bytes, by their paths."""
+    """Start nginx with files, sizes in bytes by path; yields its port."""
     port = free_port()
     with nginx(folder, f"server {{ listen 127.0.0.1:{port} backlog=1024; }}", log=False):
         for path, size in files.items():
@@ -101,17 +101,17 @@ def origin(folder: Path, files: dict[str, int]) -> Iterator[int]:
 
 
 class Ready(NamedTuple):
-    """What a proxy says once it serves."""
+    """The line that a proxy prints when it is ready."""
 
     port: int
     pid: int
     admin: str = ""
-    """URL, if its admin port is on."""
+    """URL of its admin port; empty without one."""
 
 
 @contextlib.contextmanager
 def started(file: Path, settings: str, tree: Path = ROOT) -> Iterator[Ready]:
-    """A proxy of these settings, run from the sources in `tree`."""
+    """Start a proxy from the sources in `tree`."""
     file.write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", "realproxy", str(file), "--until-eof"]
     with running(command, tree, stdout=subprocess.PIPE) as process:
@@ -125,7 +125,7 @@ def started(file: Path, settings: str, tree: Path = ROOT) -> Iterator[Ready]:
 
 @contextlib.contextmanager
 def proxytwin(file: Path, settings: str) -> Iterator[int]:
-    """The port of this proxy."""
+    """Start a proxy from this tree; yields its port."""
     with started(file, settings) as ready:
         yield ready.port
 
@@ -138,7 +138,7 @@ def load(
     script: Path | None = None,
     arguments: Sequence[str] = (),
 ) -> Load:
-    """Let wrk ask for `path`, or do what its `script` says, which is given the arguments."""
+    """Run wrk on `path`, or with a `script` and its arguments."""
     url = f"http://127.0.0.1:{port}{path}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "--timeout", "10s"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -150,7 +150,7 @@ def load(
     )
     after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - start
     text = found.stdout
-    # Reads fail where a peer closes without having said so, as tinyproxy does after each answer.
+    # Read errors are allowed: tinyproxy closes each connection after its response without "close".
     if "Non-2xx" in text or re.search(r"Socket errors: (?!connect 0, read \d+, write 0, timeout 0)", text):
         raise RuntimeError(f"{url} fails under load:\n{text}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
@@ -162,7 +162,7 @@ def load(
 
 
 def in_turns(measures: dict[str, Callable[[], Load]], rounds: int) -> dict[str, list[Load]]:
-    """Every contestant measured `rounds` times, in turns, each round in the other order."""
+    """Measure every contestant `rounds` times in turn; each round reverses the order."""
     found: dict[str, list[Load]] = {name: [] for name in measures}
     for number in range(rounds):
         for name in list(measures) if number % 2 == 0 else list(reversed(measures)):
@@ -171,13 +171,13 @@ def in_turns(measures: dict[str, Callable[[], Load]], rounds: int) -> dict[str, 
 
 
 def median_ratio(ours: list[Load], theirs: list[Load], what: str) -> float:
-    """The median of each round's ratio: on a busy machine that is what counts."""
+    """The median of the rounds' ratios; on a busy machine only ratios are meaningful."""
     pairs = zip(ours, theirs, strict=True)
     return statistics.median(getattr(mine, what) / max(getattr(other, what), 1e-9) for mine, other in pairs)
 
 
 def row(title: str, connections: int, peer: str, ours: list[Load], theirs: list[Load]) -> str:
-    """A line of a table: rates, 99th percentiles, and their ratios."""
+    """One line of a table: rates, 99th percentiles, and their ratios."""
     cells = [
         f"{median(ours, what):10.{digits}f}{median(theirs, what):10.{digits}f}"
         f"{median_ratio(ours, theirs, what):8.2f}"

@@ -1,8 +1,8 @@
-"""How fast the model is, beside a naive SimPy model of the same thing and beside Ciw, in one run.
+"""The speed of the simulator, compared with a simple SimPy model of the same system and with Ciw.
 
-Run ``python -m benchmarks.simulator [ratios] [flat] [memory]``. One core, processor time. Ratios are
-the best of several turns, taken one after the other; Ciw is left out, and said so, where it is not
-installed (``pip install ciw``).
+Run ``python -m benchmarks.simulator [ratios] [flat] [memory]``. It uses one core and measures processor time.
+The models run in turn, and the best run of each counts. If Ciw is not installed (``pip install ciw``), it is
+skipped with a message.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def scenario_of(requests: int, backends: int) -> Scenario:
 
 
 def ours(requests: int, backends: int) -> int:
-    """With records, queues, summary and the policies of the real proxy."""
+    """The simulator, with records, queues, a summary and the real proxy's policies."""
     return len(simulate_once(scenario_of(requests, backends), Costs.zero()).records)
 
 
 def naive(requests: int, backends: int) -> int:
-    """What a first SimPy model looks like: no records, no policies of its own."""
+    """A simple SimPy model, without records and policies."""
     env, chance = simpy.Environment(), random.Random(1)
     threads = simpy.Resource(env, THREADS)
     servers = [simpy.Resource(env) for _ in range(backends)]
@@ -95,7 +95,7 @@ def in_ciw(requests: int) -> int:
 
 
 def rates(models: dict[str, Callable[[], int]]) -> dict[str, float]:
-    """Requests per second of processor time; the models take turns, the best of each counts."""
+    """Requests per second of processor time; the models run in turn, and the best run of each counts."""
     best = dict.fromkeys(models, 0.0)
     for _ in range(TURNS):
         for name, model in models.items():
@@ -137,7 +137,7 @@ def _timed(requests: int) -> float:
 
 
 def memory() -> None:
-    """In a process of its own, so that only this run counts."""
+    """Peak memory, measured in a separate process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         seconds, peak = pool.apply(_peak, (MANY,))
     print(

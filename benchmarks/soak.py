@@ -1,8 +1,9 @@
-"""A million requests of all kinds: descriptors, threads and memory of the proxy do not grow.
+"""A million requests of all kinds: descriptors, threads and memory of the proxy must not grow.
 
 ``python -m benchmarks.soak`` sends 10⁶ requests through one proxy: on kept and on new connections, cached and
-passed on, refused, cut off in the middle, through tunnels, with the configuration swapped now and then.
-After each tenth it waits until all is idle and prints what the proxy holds. Needs nginx and wrk.
+passed through, refused, reset in the middle, and through tunnels. Now and then it reloads the configuration.
+After each tenth of the requests it waits until the proxy is idle, and prints the proxy's descriptors, threads
+and memory. Needs nginx and wrk.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ CLOSING = 'wrk.headers["Connection"] = "close"\n'
 
 
 class Held(NamedTuple):
-    """What a process holds."""
+    """Resources of a process."""
 
     requests: int
     descriptors: int
     threads: int
     memory: int
-    """Bytes, resident and its own."""
+    """Private resident bytes."""
 
 
 def held(pid: int, requests: int) -> Held:
@@ -52,7 +53,7 @@ def held(pid: int, requests: int) -> Held:
 
 
 def cut_off(port: int, count: int) -> None:
-    """Clients that leave with a reset, before or in the middle of what they asked for."""
+    """Clients that reset the connection, before or in the middle of the response."""
     for number in range(count):
         with socket.create_connection(("127.0.0.1", port)) as sock:
             sock.sendall(b"GET /big HTTP/1.1\r\nHost: a\r\n" + (b"\r\n" if number % 2 else b""))
@@ -62,7 +63,7 @@ def cut_off(port: int, count: int) -> None:
 
 
 def tunnels(port: int, upstream: int, count: int) -> None:
-    """Clients that go through a tunnel, and some that are refused or not understood."""
+    """Clients that use a tunnel, clients that are refused, and clients that send nonsense."""
     for number in range(count):
         with socket.create_connection(("127.0.0.1", port)) as sock:
             target = f"127.0.0.1:{upstream if number % 4 else 1}"
@@ -107,7 +108,7 @@ def soak(port: int, pid: int, upstream: int, folder: Path, target: int) -> None:
         while requests < step:
             requests += one_turn(port, upstream, scripts)
         os.kill(pid, signal.SIGHUP)
-        for _ in range(100):  # idle connections are closed; of a trickle, threads that are not needed end
+        for _ in range(100):  # idle connections are closed; with few requests, unneeded threads end
             cut_off(port, 1)
             time.sleep(0.25)
         state = held(pid, requests)
@@ -133,7 +134,7 @@ def kept_script() -> str:
 
 
 def one_turn(port: int, upstream: int, scripts: dict[str, Path]) -> int:
-    """Some of every kind; returns about how many requests that were."""
+    """Send some requests of every kind; returns their approximate number."""
     count = sum(
         load(port, path, connections, 2, script).rate * 2
         for path, connections, script in (

@@ -1,9 +1,9 @@
-"""What a stored object costs beyond its body and its head.
+"""The memory of a stored object beyond its body and its head.
 
     python benchmarks/store_memory.py [--objects 1000000] [--policy s3_fifo]
 
-Fills a store that evicts nothing, and compares the resident memory before and after. The aim: at
-most 1 KiB an object, the head (150 bytes here) counted in.
+It fills a store that evicts nothing, and compares the resident memory before and after. The limit is 1 KiB
+per object beyond the body, including the head (150 bytes here).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def resident() -> int:
 
 
 def fill(store: CacheStore, objects: int) -> None:
-    """Store small answers, each as it would come from an origin."""
+    """Store small responses, as they would come from an origin."""
     header = {name.decode().lower(): value.decode() for name, value in LINES}.get
     for number in range(objects):
         answer = read_answer(200, header, Request(), False, None, time.time(), 0.01)

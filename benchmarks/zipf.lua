@@ -1,6 +1,6 @@
--- Requests for /cached/1 to /cached/10000, the popularity of which is Zipf's with exponent 0.9.
--- The sequence is drawn beforehand and is the same in every run. The argument, a number, says where a
--- run begins in it: a cache that is shown the same part again and again finds more than it should.
+-- Requests for /cached/1 to /cached/10000 with Zipf's popularity, exponent 0.9.
+-- The sequence is drawn in advance and is the same in every run. The argument is a number: where a run
+-- starts in the sequence. If every run used the same part, the hit ratio would be too high.
 
 local objects, requests, exponent = 10000, 400000, 0.9
 local threads = 0

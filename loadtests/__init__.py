@@ -1,13 +1,14 @@
-"""Real load: the backends, the proxies and the users of a scenario, as processes on this machine.
+"""Real runs: the backends, the proxies and the users of a scenario, as processes on this machine.
 
-Three folders for three kinds of process; they exchange lines of JSON and import nothing of each other:
+There is a folder for each of three kinds of process. They exchange lines of JSON, and do not import each
+other:
 
-- `run`: starts and stops the others, and collects what they measured. Begin with `run.measure.Stage`.
-- `backend`: the process with the HTTP servers that do the work that requests ask for.
+- `run`: starts and stops the others, and collects their measurements. Read `run.measure.Stage` first.
+- `backend`: the process with the HTTP servers that do the demanded work.
 - `users`: Locust's process, which replays a scenario's requests and times every response.
 
-Locust patches the standard library, so only its own process imports it. `descriptors` raises the
-limit of open files; `free_port` finds a port for a program that cannot choose one itself.
+Locust patches the standard library, so only its process imports it. `descriptors` raises the limit of open
+files; `free_port` finds a port for a program that cannot choose one itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _HOME = {"LoadTestError": "run.processes", "Measurement": "run.measure", "Stage"
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is asked for: child processes use few modules, and start quickly."""
+    """Load a public name at its first use, so that child processes load few modules and start quickly."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

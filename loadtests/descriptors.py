@@ -1,4 +1,4 @@
-"""Room for many connections in one process."""
+"""The limit of open files, for processes with many connections."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import resource
 
 
 def allow_many_descriptors() -> None:
-    """Raise this process's limit of open files to what the system allows; shells set it to 1,024."""
+    """Raise this process's limit of open files to the highest allowed value; the usual limit is 1,024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""A free port, for a program that cannot be told to listen on any."""
+"""A free port, for a program that cannot choose one itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CHOICE = 10_000
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody uses, below those that the kernel gives to who asks for any.
+    """An unused port of the loopback, below the kernel's range of ephemeral ports.
 
-    So nobody gets it by chance before the program takes it, and no connection that waits for the
-    program can meet itself there.
+    So no other socket gets it by chance before the program binds it, and no connection attempt to it can
+    connect to itself.
     """
     first = int(_HANDED_OUT.read_text(encoding="ascii").split()[0])
     chance = random.SystemRandom()

@@ -16,17 +16,12 @@ from realproxy.control.signals import Signals, serve_until_stopped
 
 
 def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COMMAND) -> int:
-    """Serve until SIGTERM, SIGINT or the end of standard input.
-
-    SIGHUP reads the file again, SIGUSR1 reopens the log.
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the file again, SIGUSR1 reopens the log.
 
     When the proxy serves, it writes one line of JSON: ``{"url": …, "port": …, "pid": …}``, with ``admin``,
     the URL of the admin port, if there is one.
 
-    Returns
-    -------
-    int
-        0 after a clean stop; 2 for bad input, with one line on standard error.
+    Returns 0 after a clean stop; 2 for bad input, with one line on standard error.
     """
     parser = argparse.ArgumentParser(prog="python -m realproxy", description="Serve what FILE describes.")
     parser.add_argument("file", metavar="FILE.toml")

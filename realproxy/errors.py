@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Termination(StrEnum):
-    """How a request ended; the values stand in the access log."""
+    """How a request ended, as the access log names it."""
 
     DONE = "done"
     CLIENT_BAD = "client-bad"
@@ -38,18 +38,10 @@ class Aborted(Exception):
 
 
 class LocalReply(Exception):
-    """The request ends with a reply that the proxy makes.
+    """The request ends with a response of the proxy itself.
 
-    Parameters
-    ----------
-    status, fields : int, bytes
-        Of the reply; `fields` are further field lines.
-    end : Termination
-        For the log.
-    detail : str
-        One line for the client and the log.
-    fault : str
-        The error type of Proxy-Status (RFC 9209, 2.3), if `end` does not imply it.
+    `detail` is one line for the client and the log, and `fields` are further field lines. `fault` is the
+    error type of Proxy-Status (RFC 9209, 2.3), if `end` does not imply it.
     """
 
     def __init__(
@@ -62,27 +54,17 @@ class LocalReply(Exception):
 class UpstreamError(LocalReply):
     """An upstream failed before its response began.
 
-    Parameters
-    ----------
-    retry_safe : bool
-        Whether the upstream closed a reused connection without a response, as it does with idle ones.
-    errno : int
-        The system's error for a connection that could not be made, else 0.
+    `retry_safe`: the upstream closed a reused connection without a response, as it does with idle ones.
+    `errno` is the system's error for a connection that could not be made, else 0.
     """
 
     def __init__(
-        self,
-        status: int,
-        end: Termination,
-        detail: str,
-        *,
-        retry_safe: bool = False,
-        errno: int = 0,
+        self, status: int, end: Termination, detail: str, *, retry_safe: bool = False, errno: int = 0,
         fault: str = "",
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(status, end, detail, fault=fault)
         self.retry_safe, self.errno = retry_safe, errno
 
 
 class WouldBlock(Exception):
-    """The thread must not wait, and would have to: a worker does it again from the start of the phase."""
+    """The event loop's thread would have to wait: a worker enters the phase again."""

@@ -1,6 +1,9 @@
-"""The documents name only files and modules that exist, and their links lead somewhere."""
+"""Files, modules and links in the documents exist, and the picture of the house shows the present imports."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -85,3 +88,54 @@ def test_every_module_in_a_document_exists(document: Path) -> None:
 def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     links = links_in(document.read_text(encoding="utf-8"))
     assert not [link for link in sorted(links) if not (document.parent / link).exists()]
+
+
+def draw_house(*arguments: str, docs: Path = ROOT / "docs") -> tuple[int, str]:
+    """The exit status and the messages of the script that draws docs/house.svg."""
+    result = subprocess.run(
+        [sys.executable, docs / "draw_house.py", *arguments],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    return result.returncode, result.stderr
+
+
+def test_the_picture_of_the_house_shows_the_present_imports() -> None:
+    assert draw_house("--check") == (0, ""), "run make format, or python3 docs/draw_house.py"
+
+
+@pytest.fixture
+def copied_house(tmp_path: Path) -> Path:
+    """A copy of what the picture is drawn from."""
+    for folder in (*PACKAGES, "notebooks", "docs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_another_line_number_is_no_error_but_another_name_or_import_is(copied_house: Path) -> None:
+    docs, pipeline = copied_house / "docs", copied_house / "realproxy/proxying/pipeline.py"
+    text = pipeline.read_text()
+    pipeline.write_text(text.replace('"""\n', '"""\n\n\n', 1))
+    assert draw_house("--check", docs=docs) == (0, "")
+
+    pipeline.write_text(text.replace("def choose_side", "def pick_side"))
+    document = docs / "architecture.md"
+    document.write_text(document.read_text() + "[`choose_side`](../realproxy/proxying/pipeline.py#L1)\n")
+    status, said = draw_house("--check", docs=docs)
+    assert status == 1 and "choose_side is not in realproxy/proxying/pipeline.py" in said
+
+    document.write_text((ROOT / "docs/architecture.md").read_text())
+    with (copied_house / "realproxy/tunnel/relay.py").open("a") as file:
+        file.write("import realproxy.observe.metrics\n")
+    status, said = draw_house("--check", docs=docs)
+    assert status == 1 and "docs/house.svg is out of date" in said
+
+
+def test_a_circle_among_packages_or_folders_cannot_be_drawn(copied_house: Path) -> None:
+    errors = copied_house / "realproxy/errors.py"
+    errors.write_text(errors.read_text() + "from realproxy import control\n")
+    status, said = draw_house(docs=copied_house / "docs")
+    assert status == 1 and "import each other in a circle" in said
+
+    errors.write_text("import lessons\n")
+    status, said = draw_house(docs=copied_house / "docs")
+    assert status == 1 and "realproxy/ imports lessons/, which stands above it" in said

@@ -35,6 +35,38 @@ MOST_LINES = 400
 LONGER_FILES = {"realproxy/server/connection_loop.py"}
 """They have more than `MOST_LINES` because they would be harder to read in pieces."""
 BESIDE = ("notebooks", "tests", "benchmarks")
+CORE = (
+    "realproxy.server.connection_loop",
+    "realproxy.server.http_server",
+    "realproxy.proxying.pipeline",
+    "realproxy.cache.store",
+    "realproxy.cache.writer",
+    "realproxy.upstream.round_trip",
+)
+OPTIONS = {
+    "fast path": {"server.fast_path"},
+    "raw TCP": {"server.tcp_proxy"},
+    "TLS from clients": {"server.handshake", "net.certificates"},
+    "PROXY protocol": {"net.proxy_protocol"},
+    "SOCKS": {"proxying.socks", "socks"},
+    "UDP": {"tunnel.udp_associate"},
+    "faults": {"proxying.faults"},
+    "disk tier": {"cache.disk_tier", "cache.disk_store", "cache.disk_entry", "cache.file_body"},
+    "collapsing": {"cache.collapse", "cache.fanout", "cache.shared_response"},
+    "partial content": {"cache.partial"},
+    "background revalidation": {"proxying.revalidation"},
+    "hedging": {"upstream.hedging"},
+    "parent proxy": {"upstream.parent_proxy"},
+    "several processes": {"control.fleet", "control.worker_process", "control.worker_handle"},
+    "admin, metrics and log": {"observe"},
+}
+"""Rooms that one may leave shut: modules and packages of `realproxy`."""
+REACHED_STILL = {
+    "SOCKS": "downstream.connection, server.connection_loop, server.http_server, proxying.forward_access",
+    "UDP": "server.http_server",
+    "collapsing": "cache.writer, proxying.cache_lookup, proxying.context, proxying.snapshot",
+}
+"""Options that the core reaches by its imports, and where."""
 CLOCKS_AND_CHANCE = {"time", "datetime", "secrets", "uuid"}
 
 
@@ -93,6 +125,42 @@ def test_inside_a_package_imports_only_go_down(package: str) -> None:
         if top == package and other != part and floor_of.get(other, len(floor_of)) >= floor_of[part]
     ]
     assert not wrong
+
+
+def imported(module: str) -> Iterator[str]:
+    """The modules of realproxy that a module imports, with the packages whose faces run before them."""
+    path = ROOT / Path(*module.split("."))
+    source = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
+    for _, name in imports(source):
+        parts = name.split(".")
+        for length in range(2, len(parts) + 1):
+            below = ROOT / Path(*parts[:length])
+            if parts[0] == "realproxy" and (below.is_dir() or below.with_suffix(".py").is_file()):
+                yield ".".join(parts[:length])
+
+
+def reached_from(module: str) -> dict[str, tuple[str, ...]]:
+    """All modules that one module leads to, each with a shortest way there."""
+    ways, ends = {module: (module,)}, [module]
+    for end in ends:
+        for name in imported(end):
+            if name not in ways:
+                ways[name] = (*ways[end], name)
+                ends.append(name)
+    return ways
+
+
+def test_the_core_does_without_the_options() -> None:
+    """Only the composition root, `realproxy.control`, knows both. Imports under TYPE_CHECKING count."""
+    reached: dict[str, str] = {}
+    for core in CORE:
+        for name, way in reached_from(core).items():
+            for option, rooms in OPTIONS.items():
+                if any(f"{name}.".startswith(f"realproxy.{room}.") for room in rooms):
+                    reached.setdefault(option, " > ".join(way))
+    assert {option: way for option, way in reached.items() if option not in REACHED_STILL} == {}
+    assert REACHED_STILL.keys() <= reached.keys(), "strike what is not reached any more"
+    assert not any(name.startswith("realproxy.control") for core in CORE for name in reached_from(core))
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:

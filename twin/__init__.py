@@ -1,12 +1,13 @@
-"""Confront the twins: calibrate, run both on the same requests, compare, and say what came true.
+"""Compare the twins: calibrate, run both on the same requests, and judge every prediction.
 
 - `confirm`: the main job. Read `confirm.procedure` first.
 - `sweeps`: grids of simulations, and hit ratio curves.
 - `plots` and `output`: figures, and the files that commands write.
 - `cli`: the command line, above all of these.
-- `progress`: how a long job reports what it does; its caller decides how to show that.
+- `progress`: how a long job reports its progress; the caller decides how to show it.
 
-Imports go up this order: `progress` and `output`, `plots`, `confirm` and `sweeps`, `cli`.
+Each of these imports only from those before it: `progress` and `output`, `plots`, `confirm` and `sweeps`,
+`cli`.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ __all__ = ["sweep"]
 
 
 def __getattr__(name: str) -> Any:
-    """``from twin import sweep``, without loading pandas for all who use something else."""
+    """Load `sweep` at its first use, because it imports pandas."""
     if name == "sweep":
         from twin.sweeps import sweep
 

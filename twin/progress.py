@@ -1,4 +1,4 @@
-"""What is going on, while it goes on: progress bars in a terminal, nothing elsewhere."""
+"""How a long job reports its progress; `twin.cli.progress_bars` shows it in a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Advance = Callable[[float], None]
 
 
 class Reporter(Protocol):
-    """Shows the steps of a long job."""
+    """Shows the progress of a long job."""
 
     def step(self, name: str, total: float, unit: str = "") -> AbstractContextManager[Advance]:
-        """Begin a step of `total` units; the value advances it."""
+        """Start a step of `total` units; call the yielded function with each amount of progress."""
         ...
 
     def note(self, text: str) -> None:
-        """Say what the present step is at."""
+        """Show a note for the current step."""
         ...
 
 
@@ -26,8 +26,8 @@ class Quiet:
 
     @contextmanager
     def step(self, name: str, total: float, unit: str = "") -> Iterator[Advance]:
-        """Begin a step; advancing it does nothing."""
+        """Start a step that shows nothing."""
         yield lambda _: None
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -1,16 +1,16 @@
 """Lesson 2, load balancing: ten servers, fresh and stale loads, consistent hashing.
 
-- `server_pool`: simulates ten servers behind a balancer that knows more, less, or late.
+- `server_pool`: simulates ten servers behind a balancer with fresh loads, old loads, or none.
 - `formulas`: mean response times by queueing theory.
-- `affinity`: which server each client is sent to, and how many move when servers change.
-- `figures` and `explorer`: the pictures, and sliders over them.
-- `exercise`: how few clients must move.
+- `affinity`: the server of each client, and how many clients move when the servers change.
+- `figures` and `explorer`: the figures, and sliders for them.
+- `exercise`: the smallest number of clients that must move.
 """
 
 from lessons.balancing.affinity import homes, share_moved
 from lessons.balancing.exercise import least_moved
-from lessons.balancing.explorer import FarmExplorer, explore_farm
-from lessons.balancing.figures import figure_of_age, figure_of_farm
+from lessons.balancing.explorer import PoolExplorer, explore_pool
+from lessons.balancing.figures import figure_of_age, figure_of_pool
 from lessons.balancing.formulas import (
     mean_of_choices,
     mean_of_random,
@@ -18,26 +18,25 @@ from lessons.balancing.formulas import (
     mean_of_round_robin,
 )
 from lessons.balancing.server_pool import (
-    FARM_BALANCERS,
     HASHING,
-    Farm,
-    Foreseen,
+    POOL_BALANCERS,
+    PoolResult,
+    ServerPool,
     by_age,
-    foresee_farm,
     one_more_server,
+    simulate_pool,
 )
 
 __all__ = [
-    "FARM_BALANCERS",
     "HASHING",
-    "Farm",
-    "FarmExplorer",
-    "Foreseen",
+    "POOL_BALANCERS",
+    "PoolExplorer",
+    "PoolResult",
+    "ServerPool",
     "by_age",
-    "explore_farm",
+    "explore_pool",
     "figure_of_age",
-    "figure_of_farm",
-    "foresee_farm",
+    "figure_of_pool",
     "homes",
     "least_moved",
     "mean_of_choices",
@@ -46,4 +45,5 @@ __all__ = [
     "mean_of_round_robin",
     "one_more_server",
     "share_moved",
+    "simulate_pool",
 ]

@@ -1,7 +1,7 @@
-"""Sliders over ten servers: load, news, a slow one, equal work; the picture changes in place.
+"""Sliders for lesson 2. A slider simulates ten servers anew and redraws the figure.
 
-The widget holds no logic: it calls `foresee_farm` and `figure_of_farm`, which are tested over the
-whole range of the sliders.
+The widget has no logic. It calls `simulate_pool` and `figure_of_pool`, which are tested over the whole
+range of the sliders.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ import time
 
 import ipywidgets as widgets
 
-from lessons.balancing.figures import figure_of_farm
-from lessons.balancing.server_pool import FARM_BALANCERS, WORKS, Farm, foresee_farm
+from lessons.balancing.figures import figure_of_pool
+from lessons.balancing.server_pool import POOL_BALANCERS, WORKS, ServerPool, simulate_pool
 from lessons.kit.display import png
 
 LOADS = (0.3, 0.95, 0.05)
-LOOKS = (0.0, 10.0, 0.5)
+SNAPSHOT_INTERVALS = (0.0, 10.0, 0.5)
 SLOW = (1.0, 5.0, 0.5)
-"""From, to, step."""
+"""Minimum, maximum, step."""
 
 
-class FarmExplorer(widgets.VBox):  # type: ignore[misc]
-    """What ten servers and their balancer are like, to choose; response times and queues, to see.
+class PoolExplorer(widgets.VBox):  # type: ignore[misc]
+    """Controls for the servers and the balancer; a figure of response times and queues.
 
     Parameters
     ----------
-    farm : Farm
-        Where the sliders stand first.
+    pool : ServerPool
+        Initial values of the controls.
 
     Attributes
     ----------
-    load, looks, slow, work, balancer : widgets
+    load, snapshot_interval, slow, work, balancer : widgets
         Three sliders and two lists.
     picture : widgets.Image
         Its ``value`` is a PNG file.
     """
 
-    def __init__(self, farm: Farm) -> None:
+    def __init__(self, pool: ServerPool) -> None:
         wide = {"style": {"description_width": "15em"}, "layout": widgets.Layout(width="38em")}
 
         def slider(
@@ -48,14 +48,16 @@ class FarmExplorer(widgets.VBox):  # type: ignore[misc]
                 continuous_update=False, **wide,
             )  # fmt: skip
 
-        self.load = slider(farm.load, LOADS, "load", ".2f")
-        self.looks = slider(farm.looks, LOOKS, "works between two looks", ".1f")
-        self.slow = slider(farm.slow, SLOW, "server 9 slower by ×", ".1f")
-        self.work = widgets.Dropdown(options=list(WORKS), value=farm.work, description="requests", **wide)
-        self.balancer = widgets.Dropdown(options=FARM_BALANCERS, value="p2c", description="look at", **wide)
+        self.load = slider(pool.load, LOADS, "load", ".2f")
+        self.snapshot_interval = slider(
+            pool.snapshot_interval, SNAPSHOT_INTERVALS, "snapshot interval, service times", ".1f"
+        )
+        self.slow = slider(pool.slow, SLOW, "server 9 slower by ×", ".1f")
+        self.work = widgets.Dropdown(options=list(WORKS), value=pool.work, description="requests", **wide)
+        self.balancer = widgets.Dropdown(options=POOL_BALANCERS, value="p2c", description="look at", **wide)
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self._said = widgets.Label()
-        controls = [self.load, self.looks, self.slow, self.work, self.balancer]
+        controls = [self.load, self.snapshot_interval, self.slow, self.work, self.balancer]
         super().__init__([*controls, self.picture, self._said])
         for control in controls:
             control.observe(self._redraw, "value")
@@ -63,16 +65,16 @@ class FarmExplorer(widgets.VBox):  # type: ignore[misc]
 
     def _redraw(self, _change: object = None) -> None:
         started = time.perf_counter()
-        farm = Farm(self.load.value, self.looks.value, self.slow.value, self.work.value)
-        foreseen = foresee_farm(farm)
-        self.picture.value = png(figure_of_farm(foreseen, self.balancer.value))
-        requests = sum(one.requests for one in foreseen.values())
+        pool = ServerPool(self.load.value, self.snapshot_interval.value, self.slow.value, self.work.value)
+        results = simulate_pool(pool)
+        self.picture.value = png(figure_of_pool(results, self.balancer.value))
+        requests = sum(one.requests for one in results.values())
         took = time.perf_counter() - started
-        self._said.value = f"{requests:,} simulated requests, answered in {took:.2f} s"
+        self._said.value = f"{requests:,} simulated requests in {took:.2f} s"
 
 
-def explore_farm(
-    load: float = 0.9, looks: float = 0.0, slow: float = 1.0, work: str = "uneven"
-) -> FarmExplorer:
-    """Sliders for ten servers; see `FarmExplorer`."""
-    return FarmExplorer(Farm(load, looks, slow, work))
+def explore_pool(
+    load: float = 0.9, snapshot_interval: float = 0.0, slow: float = 1.0, work: str = "uneven"
+) -> PoolExplorer:
+    """Sliders for ten servers, as a `PoolExplorer`."""
+    return PoolExplorer(ServerPool(load, snapshot_interval, slow, work))

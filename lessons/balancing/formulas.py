@@ -1,4 +1,4 @@
-"""Formulas of equal servers behind a balancer, with Poisson arrivals; times in units of the mean work."""
+"""Formulas for equal servers, a balancer and Poisson arrivals; times in mean service times."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 
 
 def mean_of_random(load: float) -> float:
-    """Mean response time where chance sends every request: each server is an M/M/1 queue by itself."""
+    """Mean response time under random choice: each server is an independent M/M/1 queue."""
     return 1 / (1 - load)
 
 
 def mean_of_random_with_equal_work(load: float) -> float:
-    """The same if all requests are equal work: M/D/1 (F. Pollaczek, 1930; A. Khinchine, 1932)."""
+    """The same if all requests have equal work: M/D/1 (F. Pollaczek, 1930; A. Khinchine, 1932)."""
     return 1 + load / (2 * (1 - load))
 
 
 def mean_of_round_robin(load: float, servers: int) -> float:
-    """Mean response time where servers take turns: every server sees each n-th arrival, E_n/M/1.
+    """Mean response time under round robin: every server gets each n-th arrival, E_n/M/1.
 
     1 / (1 - s), where s is the root below 1 of s = (n a / (n a + 1 - s)) ** n at load a
     (L. Kleinrock, "Queueing systems" 1, section 6.4, 1975).
@@ -31,9 +31,9 @@ def mean_of_round_robin(load: float, servers: int) -> float:
 
 
 def at_least(requests: int, load: float, choices: int) -> float:
-    """Share of very many servers that have so many requests, where each joins the shortest of `choices`.
+    """Share of very many servers with at least `requests` requests, if each joins the shortest of `choices`.
 
-    load ** ((d ** k - 1) / (d - 1)): with one choice a power, with two a power of a power
+    load ** ((d ** k - 1) / (d - 1)) for k requests and d choices
     (M. Mitzenmacher, "The power of two choices in randomized load balancing", IEEE Transactions on
     Parallel and Distributed Systems 12, 2001).
     """

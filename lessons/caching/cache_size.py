@@ -1,6 +1,7 @@
-"""How much room a cache has, and who may stay in it: hit ratios by eviction policy, and their picture.
+"""Hit ratios by eviction policy and capacity, and their figure.
 
-Hits depend on the order of the requests alone, so the policy's class is replayed, as both twins have it.
+Hits depend only on the order of the requests. So this module replays the requests through the policy's
+class, the same class that both twins use.
 """
 
 from __future__ import annotations
@@ -25,21 +26,23 @@ from twin.plots.style import NEUTRAL, PREDICTED, STYLE
 OBJECTS = 300
 POLICIES = ("fifo", "lru", "sieve", "lfu")
 PERCENT = (1, 60, 1)
-"""Room for so many per cent of the objects: from, to, step."""
+"""Capacity, in per cent of the objects: minimum, maximum, step."""
 _REQUESTS = 12_000
 _CURVE = (1, 2, 5, 10, 20, 40, 60)
 _DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
-def rooms(percent: float = 20, policies: Sequence[str] = POLICIES, duration_s: float = 2.0) -> LoadedScenario:
-    """The shipped scenario ``cache-size`` with 300 objects, room for some of them, and even fetches.
+def capacity_scenario(
+    percent: float = 20, policies: Sequence[str] = POLICIES, duration_s: float = 2.0
+) -> LoadedScenario:
+    """The shipped scenario ``cache-size`` with 300 objects and a constant fetch time.
 
     Parameters
     ----------
     percent : float
-        Of the objects.
+        Capacity of the cache, in per cent of the objects.
     policies : sequence of str
-        The variants.
+        One variant for each.
     duration_s : float
         Length of a run, in seconds.
     """
@@ -59,13 +62,13 @@ def _objects(percent: float) -> int:
 
 
 def hits_by_policy(percent: float, policies: Sequence[str] = POLICIES) -> dict[str, float]:
-    """Hit ratio of each policy with room for so many per cent of the objects; asked again, remembered."""
+    """Hit ratio of each policy with room for `percent` per cent of the objects; results are cached."""
     return {name: _hit_ratio(_objects(percent), name, eviction_policies[name]) for name in policies}
 
 
 def best_possible(percent: float) -> float:
-    """Hit ratio of who always keeps the most popular objects, which no one knows beforehand."""
-    settings = rooms().scenario.workload
+    """Hit ratio of an ideal cache that knows all popularities and always keeps the most popular objects."""
+    settings = capacity_scenario().scenario.workload
     chances = np.sort(settings.popularity.probabilities(settings.objects))[::-1]
     return float(chances[: _objects(percent)].sum())
 
@@ -73,10 +76,10 @@ def best_possible(percent: float) -> float:
 def characteristic_time_hits(percent: float) -> float:
     """Hit ratio of LRU by the approximation of H. Che, Y. Tung and Z. Wang (2002).
 
-    An object is there if it was asked for within the characteristic time; that is as long as the
-    cache's room needs, on average, for the objects that are asked for in it.
+    The cache holds an object if it was requested within the characteristic time. In this time, as many
+    different objects are requested, on average, as the cache has room for.
     """
-    settings = rooms().scenario.workload
+    settings = capacity_scenario().scenario.workload
     chances = settings.popularity.probabilities(settings.objects)
     low, high = 0.0, 1e7
     for _ in range(100):
@@ -87,7 +90,7 @@ def characteristic_time_hits(percent: float) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _hit_ratio(objects: int, _name: str, policy: type[EvictionPolicy]) -> float:
-    """The class is part of what is remembered by: a notebook cell may define the name anew."""
+    """The class is part of the cache's key, because a notebook cell may define the same name again."""
     cache = policy(objects, rng=random.Random(1))
     hits = [cache.request(number, 1, 0.0) for number in _asked()]
     return float(np.mean(hits[_REQUESTS // 4 :]))
@@ -95,12 +98,12 @@ def _hit_ratio(objects: int, _name: str, policy: type[EvictionPolicy]) -> float:
 
 @functools.lru_cache(maxsize=1)
 def _asked() -> list[int]:
-    return [request.object for request in islice(Workload(rooms().scenario).stream(0), _REQUESTS)]
+    return [request.object for request in islice(Workload(capacity_scenario().scenario).stream(0), _REQUESTS)]
 
 
-def figure_of_rooms(percent: float, chosen: str = "lru", policies: Sequence[str] = POLICIES) -> Figure:
-    """Hit ratio over room for all policies, and side by side at the room that is looked at."""
-    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+def figure_of_capacity(percent: float, chosen: str = "lru", policies: Sequence[str] = POLICIES) -> Figure:
+    """Hit ratio by capacity for all policies, and a bar for each at the chosen capacity."""
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.0, 3.3))
         figure.subplots_adjust(left=0.065, right=0.985, top=0.91, bottom=0.15, wspace=0.3)
         curves, bars = figure.subplots(1, 2, width_ratios=[1.3, 1.0])
@@ -117,10 +120,10 @@ def _draw_curves(panel: Axes, percent: float, chosen: str, policies: Sequence[st
         style = {"lw": 2.4} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
         panel.plot(places, values, color=PREDICTED, label=name, **style)
     best = [100 * best_possible(place) for place in _CURVE]
-    panel.plot(places, best, color=NEUTRAL, lw=1.0, label="most popular stay")
+    panel.plot(places, best, color=NEUTRAL, lw=1.0, label="most popular kept")
     panel.axvline(percent, color=NEUTRAL, lw=1.0, ls=":")
-    panel.set(xscale="log", xlim=(1, 62), ylim=(0, 100), title="more room, more hits: ever less for it")
-    panel.set(xlabel="room, % of the objects", ylabel="hit ratio, %")
+    panel.set(xscale="log", xlim=(1, 62), ylim=(0, 100), title="hit ratio by capacity")
+    panel.set(xlabel="capacity, % of the objects", ylabel="hit ratio, %")
     panel.set_xticks(_CURVE, [str(place) for place in _CURVE])
     panel.minorticks_off()
     panel.legend(loc="lower right", fontsize=8)

@@ -1,4 +1,4 @@
-"""The exercise of the lesson on caching: how long an answer must be fresh for a wanted hit ratio."""
+"""The exercise of lesson 6: how long a response must be fresh for a wanted hit ratio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from lessons.kit.exercise import Exercise, Unanswered
 
 _CASES = [(2.0, 0.2, 0.9), (0.5, 0.1, 0.5), (10.0, 0.2, 0.99), (0.1, 1.0, 0.75)]
-"""Requests per second, seconds of a fetch, hit ratio; the first is the lesson's own."""
+"""Requests per second, seconds of a fetch, hit ratio; the first case has the numbers of the lesson."""
 
 
 def _needed(rate: float, fetch_s: float, hits: float) -> float:
@@ -31,41 +31,44 @@ def _examine(answer: Any) -> str:
 
 
 def _mistake(given: float, rate: float, fetch_s: float, hits: float) -> str:
-    """What a wrong lifetime would do, or how it seems to have come about."""
+    """The effect of a wrong lifetime, or the mistake that probably led to it."""
     right = _needed(rate, fetch_s, hits)
     cycle = 1 / ((1 - hits) * rate)
-    first = "The first of a cycle is no hit: λ(T + D) requests are, of 1 + λ(T + D)."
+    first = "The first request of a cycle is not a hit: λ(T + D) of the 1 + λ(T + D) requests are hits."
     known: list[tuple[float, str]] = [
-        (right + fetch_s, "That is T + D, a fetch and what follows it: who waits is a hit, too."),
-        (right + 2 * fetch_s, "The fetch's time has the wrong sign."),
-        (1e3 * right, "That looks like milliseconds; max-age counts seconds."),
-        (hits / (1 - hits), "So many requests must find it; how long does it take until they have come?"),
+        (right + fetch_s, "This is T + D. A request that waits for the fetch is a hit, too: subtract D."),
+        (right + 2 * fetch_s, "The time of the fetch has the wrong sign."),
+        (1e3 * right, "This seems to be in milliseconds; max-age is in seconds."),
+        (
+            hits / (1 - hits),
+            "This is the number of hits in a cycle. How long do these requests take to come?",
+        ),
         (cycle, first),
         (cycle - fetch_s, first),
-        ((1 - hits) / (hits * rate) - fetch_s, "Upside down: more hits need a longer lifetime."),
-        (hits / rate, "Hits are not proportional to the lifetime: they approach 1 ever more slowly."),
+        ((1 - hits) / (hits * rate) - fetch_s, "This is upside down: more hits need a longer lifetime."),
+        (hits / rate, "Hits are not proportional to the lifetime: they approach 1 more and more slowly."),
     ]
     for value, text in known:
         if abs(given - value) < 1e-6:
             return text
     asked = rate * (given + fetch_s)
     if asked <= 0:
-        return "With that the answer would have expired before it is there."
-    return f"With that lifetime {asked / (1 + asked):.3g} of the requests would be hits."
+        return "With this lifetime the response expires before it arrives."
+    return f"With this lifetime the share of hits would be {asked / (1 + asked):.3g}."
 
 
 lifetime_needed = Exercise(
     _examine,
     hints=[
-        "in a cycle 1 + λ(T + D) requests come: one fetches, all others are hits. Which share is that?",
-        "write `n` for λ(T + D). The hit ratio is `n / (1 + n)`; solve it for `n` first.",
+        "a cycle has 1 + λ(T + D) requests. One of them fetches, all others are hits. Which share is that?",
+        "write `n` for λ(T + D). The hit ratio is `n / (1 + n)`. Solve this for `n` first.",
         "`n = hits / (1 - hits)`, and `n = rate * (T + fetch_s)`. Solve the second for `T`.",
     ],
     why=(
-        "From 90 % to 99 % of hits the lifetime must grow eleven times: what is left over goes down as "
-        "1 / λT. The last hits are the dearest, as with room.\n"
-        "It needs the rate of each *object*: a page that is asked for once an hour is hardly ever a hit, "
-        "whatever the rate of the whole site is."
+        "From 90 % to 99 % of hits the lifetime must grow eleven times, because the share of misses falls "
+        "as 1 / λT. The last hits are the most expensive ones, as with capacity.\n"
+        "The formula needs the rate of each *object*. A page that is requested once per hour is hardly ever "
+        "a hit, no matter how many requests the whole site gets."
     ),
 )
-"""How many seconds of freshness make a wanted share of hits, with coalescing?"""
+"""How many seconds must a response be fresh for a wanted hit ratio, with coalescing?"""

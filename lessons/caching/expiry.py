@@ -1,8 +1,8 @@
-"""Answers that expire: the formulas, and the scenarios that a lesson simulates for them.
+"""Responses that expire: formulas, and the scenarios that the lesson simulates for them.
 
-One object is asked for λ times a second at random moments; an answer is fresh for T seconds after its
-arrival, and a fetch takes D. After a fetch the object is fresh for T, then someone asks, after 1/λ on
-average, and the next fetch takes D: a cycle in which 1 + λ(T + D) ask, if those who come meanwhile wait.
+One object is requested λ times per second at random moments. A response is fresh for T seconds after its
+arrival, and a fetch takes D. This makes a cycle: the object is fresh for T, the next request comes after
+1/λ on average, and its fetch takes D. With coalescing, a cycle has 1 + λ(T + D) requests and one fetch.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from simulator.series import Series
 COALESCE = "proxy.route.0.cache.coalesce"
 PAGES_FETCH_S, PAGES_FRESH_S, PAGES = 0.1, 2.0, 50
 _REQUESTS = 4_000
-"""Of a simulated run: enough for two digits, few enough for a slider."""
+"""Requests of a simulated run: enough for two digits, few enough for a slider."""
 
 
 def hit_ratio(rate: float, fresh_s: float, fetch_s: float = 0.0) -> float:
-    """λ(T + D) / (1 + λ(T + D)): all but the first of a cycle, who fetches."""
+    """λ(T + D) / (1 + λ(T + D)): all requests of a cycle are hits, except the first."""
     return rate * (fresh_s + fetch_s) / (1 + rate * (fresh_s + fetch_s))
 
 
 def fetches_per_expiry(rate: float, fetch_s: float) -> float:
-    """1 + λD: the first who finds the answer expired, and all who come until the new one is there."""
+    """1 + λD: the first request after the expiry, and all requests that arrive during its fetch."""
     return 1 + rate * fetch_s
 
 
 def share_that_waits(rate: float, fresh_s: float, fetch_s: float, window_s: float) -> float:
-    """e^(-λW) (1 + λD) / (1 + λ(T + D)): only if no one asks in the window W, the next one must wait."""
+    """e^(-λW) (1 + λD) / (1 + λ(T + D)): requests wait only if none came within the window W."""
     waiting = math.exp(-rate * window_s) * (1 + rate * fetch_s)
     return waiting / (1 + rate * (fresh_s + fetch_s))
 
 
 def mixed_hit_ratio(scenario: Scenario, fresh_s: float) -> float:
-    """`hit_ratio` over all objects, each as popular as the scenario says, with coalescing."""
+    """`hit_ratio` over all objects of a scenario, weighted by their popularity, with coalescing."""
     (backend,) = scenario.backend.values()
     workload = scenario.workload
     chances = workload.popularity.probabilities(workload.objects)
@@ -52,7 +52,7 @@ def mixed_hit_ratio(scenario: Scenario, fresh_s: float) -> float:
 
 
 def lifetimes(fresh_s: float, rate: float, **changes: object) -> LoadedScenario:
-    """The shipped scenario ``time-to-live`` with another lifetime, in seconds, and requests per second."""
+    """The shipped scenario ``time-to-live`` with this lifetime in seconds and rate in requests/s."""
     return load_scenario(
         "time-to-live",
         {
@@ -66,7 +66,7 @@ def lifetimes(fresh_s: float, rate: float, **changes: object) -> LoadedScenario:
 
 
 def stampede(rate: float, fetch_s: float) -> LoadedScenario:
-    """The shipped scenario ``stampede`` with other requests per second, and seconds of a fetch."""
+    """The shipped scenario ``stampede`` with this rate in requests/s and fetch time in seconds."""
     return load_scenario(
         "stampede",
         {
@@ -79,7 +79,7 @@ def stampede(rate: float, fetch_s: float) -> LoadedScenario:
 
 
 def pages(rate: float, window_s: int) -> LoadedScenario:
-    """The pages of ``stale-while-revalidate`` alone, each asked for `rate` times a second."""
+    """The scenario ``stale-while-revalidate`` without variants; each page gets `rate` requests/s."""
     said = f"max-age={PAGES_FRESH_S:g}"
     return load_scenario(
         "stale-while-revalidate",
@@ -96,20 +96,20 @@ def pages(rate: float, window_s: int) -> LoadedScenario:
 
 @functools.lru_cache(maxsize=256)
 def simulated_lifetime(fresh_s: float, rate: float) -> Summary:
-    """What the simulator foresees for one lifetime; asked again, it is remembered."""
+    """Simulate one lifetime, in seconds; results are cached."""
     return simulate(lifetimes(fresh_s, rate).variants[0].scenario).summary
 
 
 @dataclass(frozen=True)
 class Stampede:
-    """One object that expires again and again.
+    """A simulation of one object that expires again and again.
 
     Attributes
     ----------
     summary : Summary
-        The figures.
+        The metrics of the run.
     inside : Series
-        Requests that the origin works on, over time.
+        Number of requests at the origin over time.
     """
 
     summary: Summary
@@ -118,7 +118,7 @@ class Stampede:
 
 @functools.lru_cache(maxsize=256)
 def simulated_stampede(rate: float, fetch_s: float) -> dict[bool, Stampede]:
-    """What the simulator foresees without coalescing, and with it."""
+    """Simulate a stampede; the keys say whether fetches are coalesced. Results are cached."""
     found = {}
     for variant in stampede(rate, fetch_s).variants:
         run = simulate(variant.scenario).runs[0]
@@ -128,12 +128,12 @@ def simulated_stampede(rate: float, fetch_s: float) -> dict[bool, Stampede]:
 
 @dataclass(frozen=True)
 class Pages:
-    """Pages that expire.
+    """A simulation of pages that expire.
 
     Attributes
     ----------
     summary : Summary
-        The figures.
+        The metrics of the run.
     response : ndarray of float
         Response times in seconds.
     """
@@ -143,13 +143,13 @@ class Pages:
 
     @property
     def waits(self) -> float:
-        """Share of the requests that waited for a fetch, their own or another's."""
+        """Share of the requests that waited for a fetch, including the fetch of another request."""
         return float(np.mean(self.response > PAGES_FETCH_S / 50))
 
 
 @functools.lru_cache(maxsize=256)
 def simulated_pages(rate: float, window_s: int) -> Pages:
-    """What the simulator foresees for pages with one window of grace."""
+    """Simulate pages with a window of stale-while-revalidate, in seconds; results are cached."""
     scenario = pages(rate, window_s).variants[0].scenario
     run = simulate(scenario).runs[0]
     return Pages(run.summary, run.records.within(scenario.window).response)

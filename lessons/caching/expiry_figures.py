@@ -1,4 +1,4 @@
-"""The pictures of answers that expire: lifetimes, a stampede, and who waits."""
+"""Figures of responses that expire: lifetimes, a stampede, and the share of requests that wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STAMPEDE_RATES = (20, 400, 20)
 FETCHES_MS = (50, 500, 50)
 WINDOWS_S = (0, 10, 1)
 PAGE_RATES = (0.2, 5.0, 0.2)
-"""From, to, step of the sliders; axes stay as they are while these move."""
+"""Minimum, maximum, step of the sliders; the axes are fixed."""
 _BURST_S = 4.0
 
 
@@ -41,11 +41,11 @@ def _two_panels() -> tuple[Figure, Axes, Axes]:
 
 
 def _fixed() -> dict[str, object]:
-    return STYLE | {"figure.constrained_layout.use": False}  # fixed margins: fast, and steady
+    return STYLE | {"figure.constrained_layout.use": False}  # fixed margins draw faster
 
 
 def figure_of_lifetimes(fresh_s: float, rate: float) -> Figure:
-    """Hit ratio and fetches per second over the lifetime: the formula, and the one that was simulated."""
+    """Hit ratio and fetches per second by lifetime: the formula, and one simulated point."""
     scenario, found = lifetimes(fresh_s, rate).scenario, simulated_lifetime(fresh_s, rate)
     places = np.linspace(0.5, LIFETIMES_S[1], 60)
     hits = np.array([mixed_hit_ratio(scenario, place) for place in places])
@@ -60,7 +60,7 @@ def figure_of_lifetimes(fresh_s: float, rate: float) -> Figure:
         load.axhline(rate, color=NEUTRAL, lw=1.0, ls=":")
         load.annotate("without a cache", (LIFETIMES_S[1], rate), (0, 3), textcoords="offset points",
                       ha="right", fontsize=8, color=NEUTRAL)  # fmt: skip
-        load.set(title="what the origin still gets", xlabel="max-age, s", ylabel="fetches per second")
+        load.set(title="requests that reach the origin", xlabel="max-age, s", ylabel="fetches per second")
         load.set(ylim=(0, 1.15 * LIFETIME_RATES[1]))
         for panel in (ratio, load):
             panel.set_xlim(0, LIFETIMES_S[1] + 0.5)
@@ -82,12 +82,12 @@ def _draw_bursts(panel: Axes, found: dict[bool, Stampede]) -> None:
     for coalesce, style in ((False, {"lw": 1.2, "alpha": 0.6}), (True, {"lw": 2.4})):
         inside = found[coalesce].inside
         shown = inside.times <= _BURST_S
-        label = "one fetches for all" if coalesce else "each fetches"
+        label = "coalesced" if coalesce else "not coalesced"
         panel.step(
             [*inside.times[shown], _BURST_S], [*inside.values[shown], inside.values[shown][-1]],
             where="post", color=PREDICTED, label=label, **style,
         )  # fmt: skip
-    panel.set(title="the origin's requests over time", xlabel="time, s", ylabel="requests inside")
+    panel.set(title="requests at the origin over time", xlabel="time, s", ylabel="requests")
     panel.set_yscale("symlog", linthresh=2)
     panel.set(xlim=(0, _BURST_S), ylim=(0, 320))
     panel.set_yticks([0, 1, 2, 5, 10, 50, 200], ["0", "1", "2", "5", "10", "50", "200"])
@@ -96,7 +96,7 @@ def _draw_bursts(panel: Axes, found: dict[bool, Stampede]) -> None:
 
 
 def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> None:
-    rows = (("each", found[False], expected), ("one for all", found[True], 1.0))
+    rows = (("not coalesced", found[False], expected), ("coalesced", found[True], 1.0))
     for place, (_, stampede, formula) in enumerate(rows):
         value = stampede.summary.fetches_per_expiry or 0.0
         panel.barh(place, value, height=0.5, color=PREDICTED, alpha=0.6 if place == 0 else 1.0)
@@ -105,13 +105,13 @@ def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> 
         panel.annotate(f"{value:.3g}", (max(value, formula), place), (6, 0), textcoords="offset points",
                        va="center", fontsize=9, color=NEUTRAL)  # fmt: skip
     panel.set_yticks(range(2), [row[0] for row in rows])
-    panel.set(title="fetches an expiry", xlabel="requests to the origin", xlim=(0, 235), ylim=(1.6, -0.6))
+    panel.set(title="fetches per expiry", xlabel="requests to the origin", xlim=(0, 235), ylim=(1.6, -0.6))
     panel.grid(axis="y", visible=False)
     panel.legend(loc="lower right")
 
 
 def figure_of_pages(rate: float, window_s: int) -> Figure:
-    """Who waits, by the length of the window, and the tail of response times with and without one."""
+    """The share of requests that wait, by the length of the window, and tails with and without a window."""
     plain, graceful = simulated_pages(rate, 0), simulated_pages(rate, window_s)
     with mpl.rc_context(_fixed()):
         figure, share, times = _two_panels()
@@ -136,6 +136,8 @@ def _draw_waits(panel: Axes, rate: float, window_s: int, found: Pages) -> None:
     shares = [100 * share_that_waits(rate, PAGES_FRESH_S, PAGES_FETCH_S, place) for place in places]
     panel.plot(places, shares, color=NEUTRAL, lw=1.5, ls="--", label="formula")
     panel.plot([window_s], [100 * found.waits], "o", color=PREDICTED, ms=8, label="simulated", clip_on=False)
-    panel.set(title="who waits for a fetch", xlabel="stale-while-revalidate, s", ylabel="% of the requests")
+    panel.set(
+        title="requests that wait for a fetch", xlabel="stale-while-revalidate, s", ylabel="% of the requests"
+    )
     panel.set(xlim=(0, WINDOWS_S[1] + 0.3), ylim=(0, 80))
     panel.legend(loc="upper right")

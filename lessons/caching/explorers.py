@@ -1,7 +1,6 @@
-"""Sliders over the cache's model: room and policy, lifetime, stampede, window of grace.
+"""Sliders for lesson 6: capacity and policy, lifetime, stampede, stale-while-revalidate.
 
-The widgets hold no logic: they call functions that are tested over the whole range of the sliders,
-and put a picture's bytes into an image.
+The widgets have no logic. They call functions that are tested over the whole range of the sliders.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from lessons.caching.cache_size import PERCENT, POLICIES, figure_of_rooms
+from lessons.caching.cache_size import PERCENT, POLICIES, figure_of_capacity
 from lessons.caching.expiry_figures import (
     FETCHES_MS,
     LIFETIME_RATES,
@@ -30,7 +29,7 @@ _WIDE: dict[str, Any] = {"style": {"description_width": "13em"}, "layout": widge
 
 
 class CacheExplorer(widgets.VBox):  # type: ignore[misc]
-    """Controls above a picture that is drawn anew when one of them moves.
+    """Controls above a figure that is redrawn when one of them moves.
 
     Parameters
     ----------
@@ -68,15 +67,15 @@ def _slider(value: float, span: tuple[float, float, float], description: str) ->
     )  # fmt: skip
 
 
-def explore_rooms(percent: int = 20, policies: Sequence[str] = POLICIES) -> CacheExplorer:
-    """Room and eviction policy to choose; hit ratios to see."""
+def explore_capacity(percent: int = 20, policies: Sequence[str] = POLICIES) -> CacheExplorer:
+    """Controls for capacity and eviction policy; a figure of hit ratios."""
     chosen = widgets.Dropdown(options=tuple(policies), value="lru", description="look at", **_WIDE)
-    room = _slider(percent, PERCENT, "room, % of the objects")
-    return CacheExplorer(lambda place, name: figure_of_rooms(place, name, policies), [room, chosen])
+    capacity = _slider(percent, PERCENT, "capacity, % of the objects")
+    return CacheExplorer(lambda place, name: figure_of_capacity(place, name, policies), [capacity, chosen])
 
 
 def explore_lifetimes(fresh_s: int = 4, rate: int = 20) -> CacheExplorer:
-    """Lifetime and load to choose; hits and fetches to see."""
+    """Controls for lifetime and load; a figure of hits and fetches."""
     return CacheExplorer(
         figure_of_lifetimes,
         [
@@ -87,22 +86,22 @@ def explore_lifetimes(fresh_s: int = 4, rate: int = 20) -> CacheExplorer:
 
 
 def explore_stampede(rate: int = 200, fetch_ms: int = 200) -> CacheExplorer:
-    """Load and length of a fetch to choose; what the origin gets to see."""
+    """Controls for load and fetch time; a figure of the origin's requests."""
     return CacheExplorer(
         lambda asked, fetch: figure_of_stampede(asked, fetch / 1e3),
         [
             _slider(rate, STAMPEDE_RATES, "requests per second"),
-            _slider(fetch_ms, FETCHES_MS, "a fetch takes, ms"),
+            _slider(fetch_ms, FETCHES_MS, "fetch time, ms"),
         ],
     )
 
 
 def explore_windows(window_s: int = 1, rate: float = 1.0) -> CacheExplorer:
-    """Window of grace and popularity to choose; who waits, and for how long."""
+    """Controls for the window and the popularity; a figure of the requests that wait."""
     return CacheExplorer(
         lambda window, asked: figure_of_pages(asked, window),
         [
             _slider(window_s, WINDOWS_S, "stale-while-revalidate, s"),
-            _slider(rate, PAGE_RATES, "requests per page and second"),
+            _slider(rate, PAGE_RATES, "requests/s per page"),
         ],
     )

@@ -1,40 +1,40 @@
-"""What the lesson on caching confirms: its four questions as short runs of one experiment."""
+"""The runs that lesson 6 confirms: its four questions as variants of one scenario."""
 
 from __future__ import annotations
 
-from lessons.caching.cache_size import rooms
+from lessons.caching.cache_size import capacity_scenario
 from scenarios.loading import LoadedScenario, Variant, load_scenario
 from scenarios.schema import Scenario
 
 PAGE_RPS = 1.5
-"""How often each of forty pages is asked for."""
+"""Requests per second for each of forty pages."""
 FRESH_S, FETCH_S = 1.0, 0.1
 _PAGES = 40
-_ROOM_PERCENT = 20
-_ROOMS_S, _PAGES_S, _STAMPEDE_S = 2.2, 2.6, 2.3
-"""Seconds of a run; the last ends between two stampedes."""
+_CAPACITY_PERCENT = 20
+_CAPACITY_S, _PAGES_S, _STAMPEDE_S = 2.2, 2.6, 2.3
+"""Seconds of a run; the last value ends between two stampedes."""
 
 
 def caching_runs() -> LoadedScenario:
-    """Six variants, a few seconds each, with labels that say what they are about.
+    """Six variants, a few seconds each.
 
     - ``fifo`` and ``sieve``: 300 objects, room for a fifth of them;
     - ``expiring``: pages that are fresh for a second; ``one second of grace``: the same with
       ``stale-while-revalidate=1``;
-    - ``each fetches`` and ``one fetches``: an object that is asked for 200 times a second.
+    - ``not coalesced`` and ``coalesced``: an object with 200 requests per second.
     """
-    kept = rooms(_ROOM_PERCENT, ["fifo", "sieve"], _ROOMS_S).variants
+    kept = capacity_scenario(_CAPACITY_PERCENT, ["fifo", "sieve"], _CAPACITY_S).variants
     variants = [
         *(_named(variant.label, variant) for variant in kept),
         _pages("expiring", "max-age=1"),
         _pages("one second of grace", "max-age=1, stale-while-revalidate=1"),
-        *map(_named, ("each fetches", "one fetches"), _stampede().variants),
+        *map(_named, ("not coalesced", "coalesced"), _stampede().variants),
     ]
     return LoadedScenario("caching", variants[0].scenario, variants)
 
 
 def long_run(label: str, duration_s: float = 60.0) -> Scenario:
-    """One of `caching_runs`, long enough for an average."""
+    """One of the variants of `caching_runs`, with a longer duration."""
     (scenario,) = (variant.scenario for variant in caching_runs().variants if variant.label == label)
     return scenario.model_copy(update={"duration": duration_s, "warmup": 3.0})
 

@@ -1,13 +1,14 @@
-"""Lesson 4, the forward proxy: a shared cache, anonymity, blocking, and what still leaks.
+"""Lesson 4, the forward proxy: a shared cache, anonymity, block lists, and what a proxy does not hide.
 
-- `shared_cache`: what sharing adds to the hit ratio, simulated and by a formula; `explorer` has its sliders.
+- `shared_cache`: the hit ratio of a shared cache, simulated and by a formula; `explorer` has the sliders.
 - `shared_cache_measured`: the same on a real proxy.
-- `origin_server`: a web of one server that remembers each request; the next three use it.
-- `anonymity`: what an origin learns at each level; `blocking`: which pages a block list lets through.
-- `leaks`: whether a proxy can stand in for a VPN.
-- `exercise`: what is left for a cache behind another one.
+- `origin_server`: a web server that records each request; the next three modules use it.
+- `anonymity`: what an origin learns at each level; `blocking`: which requests a block list refuses.
+- `leaks`: whether a proxy can replace a VPN.
+- `exercise`: the hit ratio of a cache behind another cache.
 
-Servers and proxies run in threads of the notebook's process; each function stops what it started.
+Servers and proxies run in threads of the notebook's process. Each function stops the servers and proxies
+that it started.
 """
 
 from lessons.forward.anonymity import BROWSER, CLIENT, LevelsTable, what_the_origin_sees

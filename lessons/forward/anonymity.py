@@ -1,4 +1,4 @@
-"""What an origin learns of a client: without a proxy, and behind one at each level of anonymity."""
+"""What an origin learns about a client: without a proxy, and at each level of anonymity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from realproxy import Forward, Limits, Proxy
 from twin.plots.style import MEASURED, NEUTRAL
 
 CLIENT = "127.0.0.2"
-"""The address that the client of these experiments comes from; the proxy has 127.0.0.1."""
+"""The client's address in these experiments; the proxy has 127.0.0.1."""
 BROWSER = {
     "User-Agent": "Firefox/144 on Linux, 2560x1440, German",
     "Accept-Language": "de-DE, en;q=0.5",
@@ -21,17 +21,17 @@ BROWSER = {
     "Referer": "http://forum.test/a-question-about-my-health",
     "X-Forwarded-For": "192.168.1.23",
 }
-"""What a browser, and a proxy at home before ours, might send."""
+"""Fields that a browser, or another proxy before this one, might send."""
 
 
 class LevelsTable:
-    """The table of header rules, `policies.forward.anonymity.TABLE`, as a notebook shows it."""
+    """The table of header rules, `policies.forward.anonymity.TABLE`, for a notebook."""
 
     def _repr_html_(self) -> str:
         return table(["field", *LEVELS], self.rows())
 
     def rows(self) -> list[list[str]]:
-        """Field, and what becomes of it at each level."""
+        """One row per field: its name, and its rule at each level."""
         return [[f"`{name}`", *rules] for name, rules in TABLE.items()]
 
     def __repr__(self) -> str:
@@ -39,12 +39,12 @@ class LevelsTable:
 
 
 def quickly() -> Limits:
-    """Limits for a proxy that lives for one experiment."""
+    """Short limits, for a proxy of one experiment."""
     return Limits(drain="1s", connect_timeout="2s")
 
 
 def fetch(url: str, fields: Mapping[str, str], proxy: Proxy | None = None) -> None:
-    """Get a page from the client's own address, through a proxy if there is one."""
+    """GET a page from the address `CLIENT`, through the proxy if one is given."""
     host, _, path = url.removeprefix("http://").partition("/")
     port = int(host.rpartition(":")[2]) if proxy is None else proxy.port
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30, source_address=(CLIENT, 0))
@@ -56,29 +56,29 @@ def fetch(url: str, fields: Mapping[str, str], proxy: Proxy | None = None) -> No
         connection.close()
 
 
-class Disguises:
-    """What the origin saw in each case; a notebook shows it as a table.
+class OriginViews:
+    """The requests that the origin received; a notebook shows them as a table.
 
     Attributes
     ----------
     seen : dict of str to Seen
-        By case: ``no proxy``, and the levels.
+        The request of each case: ``no proxy``, and the levels of anonymity.
     """
 
     def __init__(self, seen: Mapping[str, Seen]) -> None:
         self.seen = dict(seen)
 
     def rows(self) -> list[list[str]]:
-        """The connection's address first, then every field that was there in any case."""
+        """The source address of the connection, then each field that any request had."""
         names = list(dict.fromkeys(name for seen in self.seen.values() for name in seen.fields))
         names = [name for name in names if name not in ("Host", "Accept-Encoding")]
-        rows = [["the connection comes from", *(seen.address for seen in self.seen.values())]]
+        rows = [["source address of the connection", *(seen.address for seen in self.seen.values())]]
         for name in names:
             rows.append([f"`{name}`", *(seen.fields.get(name, "–") for seen in self.seen.values())])
         return rows
 
-    def who_is_told(self, address: str = CLIENT) -> list[str]:
-        """The cases in which the origin learns an address, from the connection or from a field."""
+    def cases_that_reveal(self, address: str = CLIENT) -> list[str]:
+        """The cases in which the origin learns the address, from the connection or from a field."""
         return [
             case
             for case, seen in self.seen.items()
@@ -93,13 +93,13 @@ class Disguises:
         return "\n".join(" | ".join(row) for row in self.rows())
 
 
-def what_the_origin_sees(fields: Mapping[str, str] | None = None) -> Disguises:
-    """Send one request directly, and the same through a real proxy at each level.
+def what_the_origin_sees(fields: Mapping[str, str] | None = None) -> OriginViews:
+    """Send one request directly, and the same request through a real proxy at each level.
 
     Parameters
     ----------
     fields : mapping of str to str, optional
-        Header fields that the client sends; those of `BROWSER` by default.
+        The client's header fields; `BROWSER` by default.
     """
     sent = BROWSER if fields is None else fields
     with SmallWeb() as web:
@@ -108,4 +108,4 @@ def what_the_origin_sees(fields: Mapping[str, str] | None = None) -> Disguises:
             forward = Forward(private_targets=True, anonymity=level)
             with Proxy(forward=forward, limits=quickly()) as proxy:
                 fetch(f"{web.url}/", sent, proxy)
-        return Disguises(dict(zip(("no proxy", *LEVELS), web.seen, strict=True)))
+        return OriginViews(dict(zip(("no proxy", *LEVELS), web.seen, strict=True)))

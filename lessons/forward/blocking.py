@@ -1,4 +1,4 @@
-"""Blocking and logging: which pages a block list lets through, and what the log keeps of each visit."""
+"""Block lists and the access log: which requests a proxy refuses, and what it logs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ LOGGED = ("time", "client", "method", "target", "status", "bytes", "end", "total
 
 
 class Visits:
-    """What became of each visit; a notebook shows it as a table.
+    """The result of each visit; a notebook shows it as a table.
 
     Attributes
     ----------
     lines : list of dict
-        The proxy's log, one line a visit.
+        The proxy's log, one line per visit.
     reached : int
-        Requests that the web got.
+        Number of requests that reached the web server.
     """
 
     def __init__(self, lines: list[dict[str, Any]], reached: int) -> None:
         self.lines, self.reached = lines, reached
 
     def rows(self) -> list[list[str]]:
-        """Page, status, and the rule that blocked it."""
+        """One row per visit: the request, the status, and the rule that blocked it."""
         return [
             [f"{line['method']} {line['target']}", str(line["status"]), line["detail"] or "–"]
             for line in self.lines
@@ -42,7 +42,7 @@ class Visits:
 
     @property
     def log(self) -> LogLines:
-        """The log itself."""
+        """The log lines, for display."""
         return LogLines(self.lines)
 
     def _repr_html_(self) -> str:
@@ -53,7 +53,7 @@ class Visits:
 
 
 class LogLines:
-    """Some keys of a log, as a table."""
+    """Log lines; a notebook shows the keys in `LOGGED` as a table."""
 
     def __init__(self, lines: list[dict[str, Any]]) -> None:
         self.lines = lines
@@ -67,14 +67,14 @@ class LogLines:
 
 
 def visit(urls: Sequence[str], block: Sequence[str] = ()) -> Visits:
-    """Ask a real proxy with a block list for each page; every name exists in the small web behind it.
+    """Send requests through a real proxy with a block list. The web server behind it serves every name.
 
     Parameters
     ----------
     urls : sequence of str
-        Pages, ``http://host/path``; or ``host:port`` for a tunnel, as https asks for it.
+        ``http://host/path`` for a GET; ``host:port`` for a CONNECT, as a browser sends it for https.
     block : sequence of str
-        The rules, see `policies.forward.blocking`.
+        The rules; `policies.forward.blocking` describes them.
     """
     with SmallWeb() as web, tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "access.log"
@@ -83,7 +83,7 @@ def visit(urls: Sequence[str], block: Sequence[str] = ()) -> Visits:
             for url in urls:
                 _ask(proxy, url)
         lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    # The log has them in the order in which workers wrote them, which two that end together may swap.
+    # Two requests that end at the same time may be logged in either order.
     visited = list(urls)
     return Visits(sorted(lines, key=lambda line: visited.index(line["target"])), len(web.seen))
 
@@ -94,7 +94,7 @@ def _ask(proxy: Proxy, url: str) -> None:
         method = "GET" if "://" in url else "CONNECT"
         connection.request(method, url)
         answer = connection.getresponse()
-        if method == "GET":  # a tunnel has no end of its own
+        if method == "GET":  # a tunnel stays open
             answer.read()
     finally:
         connection.close()

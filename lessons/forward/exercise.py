@@ -1,4 +1,4 @@
-"""The exercise of the lesson on forward proxies: what is left for a cache behind another one."""
+"""The exercise of lesson 4: the hit ratio of a cache behind another cache."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from lessons.kit.exercise import Exercise, Unanswered
 
 _CASES = [(0.18, 0.63), (0.0, 0.5), (0.5, 0.5), (0.3, 0.9), (0.4, 0.46)]
-"""Hit ratio of the browsers' own caches, and of both together; the first is the lesson's own."""
+"""Hit ratio of the browsers' caches, and of both together; the first case has the numbers of the lesson."""
 
 
 def _ratio_behind(own: float, together: float) -> float:
@@ -31,37 +31,40 @@ def _examine(answer: Any) -> str:
 
 
 def _mistake(given: float, own: float, together: float) -> str:
-    """How a wrong ratio seems to have come about."""
+    """The mistake that probably led to a wrong ratio."""
     known: list[tuple[float, str]] = [
-        (together, "That is what both do together. The proxy never sees what a browser has answered itself."),
-        (together - own, "That is the proxy's share of *all* requests; it only gets those that are left."),
-        ((together - own) / together if together else math.nan, "That is the proxy's share of all hits."),
-        ((together - own) / own if own else math.nan, "Divided by the requests that it does not get."),
-        ((1 - together) / (1 - own), "That is the miss ratio at the proxy."),
-        (100 * _ratio_behind(own, together), "A hit ratio lies between 0 and 1; yours looks like per cent."),
+        (together, "This is the ratio of both together. The proxy never sees the hits of the browsers."),
+        (together - own, "This is the proxy's share of *all* requests. It only gets the browsers' misses."),
+        ((together - own) / together if together else math.nan, "This is the proxy's share of all hits."),
+        ((together - own) / own if own else math.nan, "Do not divide by the requests that it does not get."),
+        ((1 - together) / (1 - own), "This is the miss ratio at the proxy."),
+        (
+            100 * _ratio_behind(own, together),
+            "A hit ratio is between 0 and 1. Yours seems to be a percentage.",
+        ),
     ]
     for value, text in known:
         if abs(given - value) < 1e-6:
             return text
     if not 0 <= given <= 1:
-        return "A hit ratio lies between 0 and 1."
-    return f"Then both together would answer {own + (1 - own) * given:.0%} of the requests."
+        return "A hit ratio is between 0 and 1."
+    return f"Then both together would serve {own + (1 - own) * given:.0%} of the requests."
 
 
 ratio_behind = Exercise(
     _examine,
     hints=[
-        "take 100 requests. How many does a browser answer from its own cache, and how many are left "
-        "for the proxy?",
-        "of 100 requests `100 * (1 - own)` reach the proxy, and `100 * together` are answered by one of "
-        "the two. How many of these by the proxy?",
-        "the proxy answers `together - own` of all requests, and gets `1 - own` of them. Divide.",
+        "take 100 requests. How many does a browser serve from its cache, and how many reach the proxy?",
+        "of 100 requests, `100 * (1 - own)` reach the proxy, and browsers and proxy together serve "
+        "`100 * together`. How many of these does the proxy serve?",
+        "the proxy serves the share `together - own` of all requests, and gets the share `1 - own`. Divide.",
     ],
     why=(
-        "A cache behind another one gets what that one could not answer: never an easy repetition. So a "
-        "proxy's own log makes it look worse than it is for its users, and more so the better browsers "
-        "cache.\nThe same holds for any chain: an edge cache before a shield, a processor's second level "
-        "behind its first."
+        "A cache behind another one gets only the misses of the first, so the easy hits are already gone. "
+        "That is why the proxy's log makes it look worse than it is for its users. The better the browsers "
+        "cache, the worse it looks.\n"
+        "The same is true for any chain of caches: an edge cache and its shield, or the first and the second "
+        "level cache of a processor."
     ),
 )
-"""Which hit ratio does the proxy's own log show, if the browsers have caches too?"""
+"""Which hit ratio does the proxy's log show if the browsers have caches, too?"""

@@ -1,7 +1,7 @@
-"""Sliders over a shared cache: users and how alike they are to choose, hit ratios to see.
+"""Sliders for lesson 4. A slider simulates a shared cache anew and redraws the figure.
 
-The widget holds no logic: it calls `share` and `figure_of_sharing`, which are tested over the whole
-range of the sliders.
+The widget has no logic. It calls `share` and `figure_of_sharing`, which are tested over the whole range of
+the sliders.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from lessons.kit.display import png
 
 USERS = (1, MOST_USERS, 1)
 ALIKE = (0.0, 1.4, 0.1)
-"""From, to, step."""
+"""Minimum, maximum, step."""
 
 
 class SharingExplorer(widgets.VBox):  # type: ignore[misc]
-    """Number of users and likeness of their tastes to choose.
+    """Controls for the number of users and the similarity of their choices; a figure of hit ratios.
 
     Parameters
     ----------
     users : int
-        Where the slider stands first.
+        Initial value of the slider.
     alike : float
-        Likewise.
+        Initial value of the slider: the exponent of Zipf's law.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class SharingExplorer(widgets.VBox):  # type: ignore[misc]
         wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
         self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
         self.alike = widgets.FloatSlider(
-            alike, min=ALIKE[0], max=ALIKE[1], step=ALIKE[2], description="how alike they are",
+            alike, min=ALIKE[0], max=ALIKE[1], step=ALIKE[2], description="similarity",
             readout_format=".1f", continuous_update=False, **wide,
         )  # fmt: skip
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
@@ -55,5 +55,5 @@ class SharingExplorer(widgets.VBox):  # type: ignore[misc]
 
 
 def explore_sharing(users: int = 40, alike: float = 0.9) -> SharingExplorer:
-    """Sliders for one cache of many users; see `SharingExplorer`."""
+    """Sliders for a shared cache, as a `SharingExplorer`."""
     return SharingExplorer(users, alike)

@@ -1,7 +1,7 @@
-"""Can a proxy stand in for a VPN? Ways of a program to the network, and who learns what on each.
+"""Can a proxy replace a VPN? Seven ways to reach a server, and what the server and the proxy learn.
 
-Every cell of the table comes from a run: from what the far end saw of the connection, and from the
-proxy's own log.
+Every cell of the table comes from a real run: from the server's view of the connection, and from the
+proxy's log.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from realproxy.socks import ClientHandshake, wrap_datagram
 from twin.plots.style import MEASURED
 
 TELLING = ("Cookie", "From", "Referer", "X-Forwarded-For")
-"""Fields of the browser that tell who is there."""
+"""Fields that identify the user."""
 NAME = "localhost"
-"""The name of the far end in these experiments."""
+"""The name of the server in these experiments."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to the network, and what was seen of it.
+    """One way to reach the server, and what each side saw.
 
     Attributes
     ----------
     name : str
-        In words.
+        The text in the table.
     came_from : str
-        The address that the far end saw.
+        The source address that the server saw.
     fields : dict of str to str
-        The header fields that it got; empty for what is no HTTP.
+        The header fields that the server received; empty if it was not HTTP.
     log : dict or None
         The proxy's log line; None if the proxy saw nothing.
     resolved_by : str
-        Who turned the name into an address.
+        The machine that looked up the name.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Way:
 
     @property
     def proxy_reads(self) -> str:
-        """What the operator of the proxy has in his log."""
+        """What the proxy's log contains."""
         if self.log is None:
             return "nothing"
         if self.log["side"] == "forward":
@@ -63,13 +63,13 @@ class Way:
 
 
 class Ways:
-    """All ways; a notebook shows them as a table."""
+    """Several ways; a notebook shows them as a table."""
 
     def __init__(self, ways: list[Way]) -> None:
         self.ways = ways
 
     def rows(self) -> list[list[str]]:
-        """One a way."""
+        """One row per way."""
         return [
             [
                 way.name,
@@ -82,7 +82,7 @@ class Ways:
         ]
 
     def _repr_html_(self) -> str:
-        head = ["way", "the server sees", "it is told, too", "who looks the name up", "the proxy's log"]
+        head = ["way", "source address", "identifying fields", "name looked up by", "the proxy's log"]
         return table(head, self.rows(), {1: MEASURED, 4: MEASURED})
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class Ways:
 
 
 def what_still_leaks() -> Ways:
-    """Send something on each way: with and without an elite proxy, web and datagrams."""
+    """Send HTTP requests and datagrams to a server, through an elite proxy and directly."""
     with SmallWeb() as web, _Datagrams() as far, tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "access.log"
         forward = Forward(private_targets=True, anonymity="elite", connect_ports=[web.port])
@@ -111,10 +111,10 @@ def what_still_leaks() -> Ways:
     return Ways(
         [
             Way("http through the proxy", plain.address, plain.fields, http_line, there),
-            Way("CONNECT, as https does", tunnel.address, tunnel.fields, connect_line, there),
+            Way("CONNECT, as for https", tunnel.address, tunnel.fields, connect_line, there),
             Way("SOCKS5 with a name", by_name.address, by_name.fields, name_line, there),
             Way("SOCKS5 with an address", by_address.address, by_address.fields, address_line, here),
-            Way("datagrams by SOCKS5", came_by_socks, {}, datagram_line, there),
+            Way("datagrams through SOCKS5", came_by_socks, {}, datagram_line, there),
             Way("a program that ignores the proxy", direct.address, direct.fields, None, here),
             Way("its datagrams: DNS, calls, games", came_directly, {}, None, here),
         ]
@@ -122,12 +122,12 @@ def what_still_leaks() -> Ways:
 
 
 def _order(line: dict[str, Any]) -> tuple[int, str]:
-    """Tunnels are logged when they have ended, in any order."""
+    """Sort key for log lines: tunnels are logged when they end, in any order."""
     place = ["forward", "tunnel", "socks5", "udp"].index(line["side"])
     return place, "" if str(line["target"]).startswith(NAME) else "address"
 
 
-# --- one way each --------------------------------------------------------------------------------
+# --- the ways ------------------------------------------------------------------------------------
 
 
 def _dial(proxy: Proxy) -> socket.socket:
@@ -151,7 +151,7 @@ def _socks(proxy: Proxy, host: str, port: int) -> socket.socket:
 
 
 def _through(sock: socket.socket, port: int) -> None:
-    """Send the request of a browser inside a tunnel, and read the answer."""
+    """Send a browser's request inside a tunnel, and read the response."""
     connection = http.client.HTTPConnection(NAME, port)
     connection.sock = sock
     try:
@@ -162,7 +162,7 @@ def _through(sock: socket.socket, port: int) -> None:
 
 
 class _Datagrams:
-    """The far end of datagrams: it knows where they came from."""
+    """A UDP server that returns the source address of a datagram."""
 
     def __enter__(self) -> _Datagrams:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -175,7 +175,7 @@ class _Datagrams:
         self._sock.close()
 
     def heard_from(self, send: Any) -> str:
-        """The address from which the datagram arrives that `send` sends to a port."""
+        """The source address of the datagram that `send` sends to the server's port."""
         send(self.port)
         return str(self._sock.recvfrom(100)[1][0])
 

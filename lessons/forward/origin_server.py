@@ -1,7 +1,7 @@
-"""A web of one server: it answers for every name, and remembers what each request told it.
+"""A web server that serves every name and records each request.
 
-Threads. One accepts, one serves each connection; `seen` is only appended to. All are daemons and end
-with the server.
+Threads. One accepts, one serves each connection; they only append to `seen`. All are daemons and end with
+the server.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ PAGE = _LINE * 60
 
 @dataclass(frozen=True)
 class Seen:
-    """What one request told the server.
+    """One request that the server received.
 
     Attributes
     ----------
     address : str
-        Where its connection came from.
+        Source address of the connection.
     target : str
-        As in the request line.
+        The target of the request line.
     fields : dict of str to str
-        Header fields by their names as they were written; of several lines joined.
+        Header fields, with names as the client wrote them; several lines of one name are joined.
     """
 
     address: str
@@ -56,14 +56,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def do_CONNECT(self) -> None:
-        """A tunnel that leads to this same server."""
+        """Open a tunnel that leads to this server itself."""
         self.send_response_only(200)
         self.end_headers()
         self.wfile.flush()
         self.close_connection = False
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -76,10 +76,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class SmallWeb:
-    """The server, running while the context lasts.
+    """The server; it runs inside a ``with`` statement.
 
-    It takes requests in absolute-form too, so that a proxy with this one as its parent finds every
-    name there: no experiment leaves the machine.
+    It also accepts requests in absolute-form. So a proxy that has it as the parent finds every name, and no
+    experiment sends anything to the network.
 
     Examples
     --------
@@ -96,17 +96,17 @@ class SmallWeb:
 
     @property
     def seen(self) -> list[Seen]:
-        """Every request so far."""
+        """All requests so far."""
         return self._server.seen
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1."""
+        """Its port on 127.0.0.1."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """Its address, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> SmallWeb:

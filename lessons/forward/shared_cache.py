@@ -1,4 +1,4 @@
-"""One cache for many users: what sharing adds, simulated and by a formula."""
+"""One cache for many users: its hit ratio, simulated and by a formula."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from simulator import Costs, simulate
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, STYLE
 
 PAGES = 2_000
-"""Pages of the small web of this lesson."""
+"""Number of pages in the web of this lesson."""
 EACH = 50
-"""Pages that every user asks for, one after the other."""
+"""Number of requests of each user, one after the other."""
 _THINK_S = 0.1
 MOST_USERS = 100
 
 
 def web_of_many(users: int, alike: float) -> Scenario:
-    """Users behind one shared cache that never runs out of room.
+    """A scenario: users behind one shared cache that has room for all pages.
 
     Parameters
     ----------
     users : int
-        How many.
+        Number of users.
     alike : float
-        Exponent of Zipf's law by which all of them choose pages: at 0 every page is as likely as any
-        other, so that two users seldom meet; at 1 everybody wants the same few.
+        Exponent of Zipf's law by which all users choose pages. At 0 all pages are equally likely, so two
+        users seldom request the same page; at 1 a few pages get most of the requests.
     """
     changed = {
         "workload.users": users,
@@ -54,7 +54,7 @@ def web_of_many(users: int, alike: float) -> Scenario:
 
 
 def asked_by(scenario: Scenario) -> list[list[int]]:
-    """The numbers of the pages that each user asks for, in order: the same ones in both worlds."""
+    """The numbers of the pages that each user requests, in order; both twins use them."""
     workload = Workload(scenario)
     return [
         [request.object for request in islice(workload.stream(user), EACH)]
@@ -64,16 +64,16 @@ def asked_by(scenario: Scenario) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Sharing:
-    """What becomes of the same requests with one cache for all, and with one for each.
+    """Hit ratios of the same requests with one shared cache, and with private caches.
 
     Attributes
     ----------
     users, alike : int, float
-        The experiment, as for `web_of_many`.
+        The parameters of `web_of_many`.
     shared : float
-        Hit ratio of one cache for all, simulated.
+        Hit ratio of the shared cache, simulated.
     own : float
-        Hit ratio of caches of their own, without any proxy.
+        Mean hit ratio of the private caches, without a proxy.
     """
 
     users: int
@@ -83,7 +83,7 @@ class Sharing:
 
 
 def share(users: int = 40, alike: float = 0.9) -> Sharing:
-    """Simulate one cache for all; asked again, the answer is remembered."""
+    """Simulate a shared cache; results are cached."""
     return _shared(int(users), round(float(alike), 3))
 
 
@@ -96,10 +96,10 @@ def _shared(users: int, alike: float) -> Sharing:
 
 
 def expected_hit_ratio(requests: float, alike: float) -> float:
-    """Hit ratio of an empty cache with room for everything, after so many requests by chance.
+    """Expected hit ratio of an empty cache with room for all pages, after `requests` random requests.
 
-    A page of popularity p has been asked for at least once with probability ``1 - (1 - p)**n``; each
-    page's first request is a miss, and all later ones are hits.
+    A page of popularity p is among n requests with probability ``1 - (1 - p)**n``. The first request for a
+    page is a miss, all later ones are hits.
     """
     popularity = parse_popularity(f"zipf({alike:g})").probabilities(PAGES)
     distinct = np.sum(1 - (1 - popularity) ** requests)
@@ -107,8 +107,8 @@ def expected_hit_ratio(requests: float, alike: float) -> float:
 
 
 def figure_of_sharing(found: Sharing, measured: Mapping[int, float] | None = None) -> Figure:
-    """Hit ratio over the number of users, and how many requests still reach the web."""
-    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+    """Hit ratio by the number of users, and the number of requests that still reach the web."""
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.0, 3.4))
         figure.subplots_adjust(left=0.08, right=0.985, top=0.91, bottom=0.15, wspace=0.25)
         ratios, asked = figure.subplots(1, 2, width_ratios=(3, 2))
@@ -121,7 +121,7 @@ def _draw_ratios(panel: Axes, found: Sharing, measured: Mapping[int, float]) -> 
     users = np.geomspace(1, MOST_USERS, 60)
     curve = [expected_hit_ratio(number * EACH, found.alike) for number in users]
     panel.plot(users, curve, color=NEUTRAL, lw=1.5, ls="--", label="formula")
-    panel.axhline(found.own, color=NEUTRAL, lw=1, ls=":", label="a cache of one's own")
+    panel.axhline(found.own, color=NEUTRAL, lw=1, ls=":", label="private caches")
     panel.plot([found.users], [found.shared], "o", color=PREDICTED, ms=9, label="simulated")
     if measured:
         panel.plot(list(measured), list(measured.values()), "D", color=MEASURED, ms=7, label="measured")
@@ -133,7 +133,7 @@ def _draw_ratios(panel: Axes, found: Sharing, measured: Mapping[int, float]) -> 
 
 
 def _draw_requests(panel: Axes, found: Sharing) -> None:
-    shares = {"no cache": 1.0, "own caches": 1 - found.own, "one for all": 1 - found.shared}
+    shares = {"no cache": 1.0, "private caches": 1 - found.own, "shared cache": 1 - found.shared}
     colours = [NEUTRAL, NEUTRAL, PREDICTED]
     bars = panel.bar(list(shares), [EACH * share for share in shares.values()], color=colours, width=0.6)
     panel.bar_label(bars, fmt="%.0f", padding=2)
@@ -142,8 +142,8 @@ def _draw_requests(panel: Axes, found: Sharing) -> None:
 
 
 def in_words(found: Sharing) -> str:
-    """What the picture shows."""
+    """The figure as text."""
     return (
-        f"{found.users} users, {EACH} pages each: one cache for all answers {found.shared:.0%} of the "
-        f"requests, caches of their own {found.own:.0%}"
+        f"{found.users} users, {EACH} pages each: a shared cache serves {found.shared:.0%} of the "
+        f"requests, private caches serve {found.own:.0%}"
     )

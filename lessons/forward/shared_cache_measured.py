@@ -1,4 +1,4 @@
-"""The shared cache on real sockets: a real forward proxy, and real users that send the same requests."""
+"""The shared cache on real sockets: a real forward proxy, and real clients with the same requests."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ NUMBERS = (1, 4, 16, 40)
 
 
 def browse_pages(proxy: Proxy, web: SmallWeb, pages: Sequence[int], *, tunnelled: bool = False) -> int:
-    """Ask for each page through the proxy; returns how many of them its cache answered.
+    """Request each page through the proxy, and return the number of cache hits.
 
     Parameters
     ----------
     proxy, web : Proxy, SmallWeb
-        Both running.
+        Both must be running.
     pages : sequence of int
-        Numbers of pages.
+        Numbers of the pages.
     tunnelled : bool
-        Whether to open a tunnel first and to ask inside of it, as a browser does for https.
+        Send the requests through a tunnel, as a browser does for https.
     """
     connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=30)
     if tunnelled:
@@ -54,16 +54,16 @@ def measure_sharing(
     *,
     tunnelled: bool = False,
 ) -> float:
-    """Hit ratio of a real forward proxy under the requests of so many users.
+    """Hit ratio of a real forward proxy under the requests of `users` users.
 
     Parameters
     ----------
     users, alike : int, float
-        As for `lessons.forward.shared_cache.web_of_many`.
+        The parameters of `lessons.forward.shared_cache.web_of_many`.
     advance : callable, optional
-        Told after each user how many requests were sent.
+        Called after each user with the number of requests that this user sent.
     tunnelled : bool
-        As for `browse_pages`.
+        Send the requests through tunnels, as browsers do for https.
     """
     everybody = asked_by(web_of_many(users, alike))
     with (
@@ -105,10 +105,10 @@ def confirm_sharing(numbers: Sequence[int] = NUMBERS, alike: float = 0.9) -> dic
 
 
 def sharing_table(measured: dict[int, float], alike: float) -> str:
-    """Predicted and measured hit ratio of every number of users, as HTML."""
+    """Predicted and measured hit ratio for each number of users, as HTML."""
     rows = []
     for users, ratio in measured.items():
         predicted = share(users, alike).shared
         apart = f"{100 * (ratio - predicted) + 0.0:+.1f} points"
         rows.append([str(users), f"{predicted:.1%}", f"{ratio:.1%}", apart])
-    return table(["users", "predicted", "measured", "apart"], rows, {1: PREDICTED, 2: MEASURED})
+    return table(["users", "predicted", "measured", "difference"], rows, {1: PREDICTED, 2: MEASURED})

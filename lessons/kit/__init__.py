@@ -1,10 +1,10 @@
-"""What several lessons use.
+"""Code that several lessons use.
 
-- `predictions`: keeps what the student predicted, and sets it beside the result.
-- `exercise`: an exercise that checks itself; each wrong answer brings a more telling hint.
-- `simulation` and `comparison`: a simulation as formulas have it, and a table of figures side by side.
-- `confirmation`: a real run within half a minute, with its table and picture; `progress_bars` meanwhile.
-- `display`: pictures, boxes and tables in a notebook; most of the above use it.
+- `predictions`: keeps the student's predictions, and compares them with the results.
+- `exercise`: an exercise that checks itself; each wrong answer gives a better hint.
+- `simulation`: simulates without the costs of proxy and network; `comparison`: a table of two columns.
+- `confirmation`: a real run in half a minute, with a table and a figure; `progress_bars` show its progress.
+- `display`: figures, boxes and tables in a notebook; most of the other modules use it.
 
 Everything runs in the notebook's thread. `confirmation` starts the processes of a real run and ends
 them before it returns.

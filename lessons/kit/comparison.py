@@ -1,4 +1,4 @@
-"""Figures side by side: a formula beside a simulation, or a prediction beside a measurement."""
+"""Two numbers side by side: formula and simulation, or prediction and measurement."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 
 
 class side_by_side:  # noqa: N801 - reads as a function in a lesson
-    """A table of formulas beside what was simulated: ``{"what": (formula, simulated, unit)}``.
+    """A table that compares two numbers in each row: ``{"what": (formula, simulated, unit)}``.
 
-    `columns` are the names of the two, if others are set side by side.
+    `columns` are the headings of the two numbers.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class side_by_side:  # noqa: N801 - reads as a function in a lesson
 
     def _repr_html_(self) -> str:
         colours = {2: {"simulated": PREDICTED, "measured": MEASURED}.get(self._columns[1], NEUTRAL)}
-        return table(["", *self._columns, "apart"], self._cells(), colours)
+        return table(["", *self._columns, "difference"], self._cells(), colours)
 
     def __repr__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())

@@ -1,4 +1,4 @@
-"""The real proxy in a lesson: behind a progress bar, within half a minute, table and picture after it."""
+"""A real run in a notebook, in half a minute: progress bars first, then a table and a figure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from twin.plots import comparison
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, VERDICT
 
 PROBES_S = (2.0, 1.2)
-"""Seconds of the calibration's probes: shorter than on the command line, because someone waits."""
+"""Seconds of the calibration's probes: shorter than on the command line, because a student waits."""
 _REASONS = 3
-"""How many reasons are enough."""
+"""How many reasons of a void run are shown."""
 
 _STYLE = f"""<style>
 .proxytwin table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
@@ -40,33 +40,33 @@ _STYLE = f"""<style>
 def confirm_in_notebook(
     loaded: LoadedScenario, *, costs: Costs | None = None, repeats: int = 2
 ) -> Confirmation:
-    """Predict and measure every variant of a scenario, and show what came of it.
+    """Predict and measure every variant of a scenario, and show the results.
 
     Parameters
     ----------
     loaded : LoadedScenario
-        With variants short enough to wait for.
+        A scenario with short runs.
     costs : Costs, optional
-        From an earlier confirmation, ``found.calibration.costs``; measured first if not given.
+        Costs of an earlier confirmation, ``found.calibration.costs``; without them, it calibrates first.
     repeats : int
-        Real runs of every variant; two show how far the real system differs from itself.
+        Real runs of every variant; two runs show the noise floor.
 
     Returns
     -------
     Confirmation
-        As from `twin.confirm.procedure.confirm`. A void run is not repeated; the lesson says so instead.
+        The result of `twin.confirm.procedure.confirm`. A void run is reported, not repeated.
     """
     bars = NotebookBars()
     display(bars.panel)
     found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
-    # After one run of each nothing tells how sure an order of the variants is.
+    # One run of each variant does not show how certain their order is.
     display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
     display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))
     return found
 
 
 def summary_html(found: Confirmation) -> str:
-    """The table, the conclusion in words, and what makes it void, as HTML."""
+    """The table, the reasons why the run is void, and the conclusion, as HTML."""
     parts = [_STYLE, f"<div class='proxytwin'>{comparison_table(found)}</div>"]
     if found.void:
         parts.append(box(_void_in_words(found.void), VERDICT["refuted"], "Void: this run proves nothing."))
@@ -75,7 +75,7 @@ def summary_html(found: Confirmation) -> str:
 
 
 def _void_in_words(void: Sequence[str]) -> str:
-    """What to do about a void run, and the first few of its reasons."""
+    """Advice for a void run, and the first few reasons."""
     reasons = list(dict.fromkeys(void))
     lines = ["Something else kept this machine busy. Close what you can, and run the cell again."]
     lines += reasons[:_REASONS]
@@ -85,7 +85,7 @@ def _void_in_words(void: Sequence[str]) -> str:
 
 
 def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:
-    """Latency tails of both twins over each other, a panel a variant."""
+    """Latency tails of both twins, one panel for each variant."""
     return comparison.latency_distributions(
         [outcome.variant.label for outcome in outcomes],
         [outcome.predicted_records for outcome in outcomes],
@@ -94,7 +94,7 @@ def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:
 
 
 def picture_in_words(outcomes: Sequence[VariantOutcome]) -> str:
-    """What the picture shows, for those who cannot see it."""
+    """The figure as text, for readers who cannot see it."""
     said = (
         f"{outcome.variant.label}: p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
         f"measured {outcome.measured.p99_ms:.0f} ms"

@@ -1,4 +1,4 @@
-"""Showing things in a notebook: pictures that need no plotting backend, and boxes of text."""
+"""What a notebook displays: figures without a plotting backend, boxes of text, and tables."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def png(figure: Figure) -> bytes:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that a notebook shows when it is a cell's last line.
+    """A figure that a notebook shows if it is the last line of a cell.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        Drawn once, when this is made.
+        The constructor draws it, once.
     description : str
-        What a reader who cannot see the picture should know.
+        The same information as text, for readers who cannot see the figure.
     """
 
     figure: Figure = field(repr=False)
@@ -46,7 +46,7 @@ class Picture:
 
 
 def box(text: str, colour: str = NEUTRAL, title: str = "") -> str:
-    """Paragraphs beside a coloured line, as HTML; words in `backticks` are shown as code."""
+    """Paragraphs with a coloured line at the left, as HTML; words in `backticks` are shown as code."""
     head = f"<strong style='color:{colour}'>{_marked(title)}</strong><br>" if title else ""
     paragraphs = "<br>".join(_marked(line) for line in text.splitlines() if line)
     return (
@@ -60,7 +60,7 @@ def _marked(text: str) -> str:
 
 
 def table(head: list[str], rows: list[list[str]], colours: dict[int, str] | None = None) -> str:
-    """An HTML table of texts; the first column is left-aligned, `colours` are by column."""
+    """An HTML table of texts; `colours` maps a column's number to its colour."""
     colours = colours or {}
 
     def cells(tag: str, row: list[str]) -> str:

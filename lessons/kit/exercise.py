@@ -1,4 +1,4 @@
-"""Exercises that check themselves: each wrong answer brings a more telling hint."""
+"""Exercises that check themselves: each wrong answer gives a better hint."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import Any
 from lessons.kit.display import box
 from twin.plots.style import NEUTRAL, VERDICT
 
-WHERE_THE_SOLUTION_IS = "There are no more hints: open the solution below, and then write it in your own way."
+WHERE_THE_SOLUTION_IS = (
+    "There are no more hints. Open the solution below, and then write it in your own words."
+)
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a check says; a notebook shows it as a coloured box.
+    """The result of a check; a notebook shows it as a coloured box.
 
     Attributes
     ----------
     right : bool or None
-        ``None`` if there was no answer yet.
+        ``None`` if there is no answer yet.
     text : str
-        Paragraphs, one a line.
+        Paragraphs, one per line.
     """
 
     right: bool | None
@@ -43,25 +45,25 @@ class Feedback:
 
 
 class Unanswered(Exception):
-    """Raised by an exercise's examiner if the student has not begun."""
+    """The student has not written an answer yet."""
 
 
 class Exercise:
-    """A question with a check, graded hints, and the reason why the right answer is right.
+    """A question that checks the student's answer and gives hints.
 
     Parameters
     ----------
     examine : callable
         Takes the student's answer; returns what is wrong with it, or an empty string. Raises
-        `Unanswered` if there is none.
+        `Unanswered` if there is no answer yet.
     hints : sequence of str
-        From a nudge to nearly everything: every further wrong answer brings the next one.
+        From a small hint to nearly the whole solution: each wrong answer gives the next one.
     why : str
-        Said when the answer is right.
+        The explanation that follows a right answer.
 
     Notes
     -----
-    An error that the student's own function raises is not hidden: its traceback shows the line.
+    An error in the student's function is raised, so that its traceback shows the line.
     """
 
     def __init__(self, examine: Callable[[Any], str], hints: Sequence[str], why: str) -> None:
@@ -71,13 +73,13 @@ class Exercise:
         self.wrong_answers = 0
 
     def check(self, answer: Any) -> Feedback:
-        """Judge an answer; an answer not yet given costs no hint."""
+        """Check an answer; a missing answer uses up no hint."""
         try:
             finding = self._examine(answer)
         except Unanswered:
             return Feedback(
                 None,
-                "Nothing to check yet. Write your answer, then run this cell again; wrong ones bring hints.",
+                "There is no answer yet. Write one, then run this cell again. A wrong answer gives a hint.",
             )
         if not finding:
             return Feedback(True, self._why)

@@ -1,4 +1,4 @@
-"""What the student predicted, kept and set beside what the twins say."""
+"""The student's predictions, and their comparison with both twins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Guess = float | tuple[str, ...]
 
 @dataclass
 class _Entry:
-    """One question with its answers; `problem` says why a guess could not be kept."""
+    """One question with its answers; `problem` says why a guess was not accepted."""
 
     question: str
     unit: str
@@ -28,10 +28,10 @@ class _Entry:
 
 
 class Predictions:
-    """The student's guesses; shown as a table with simulation and measurement beside them.
+    """The student's guesses; a notebook shows them as a table, with simulation and measurement.
 
-    A guess that is ``None`` is missing, and one that cannot be read is explained. Neither is an
-    error: a lesson goes on without it.
+    A missing guess is ``None``. If a guess is missing or cannot be read, the table says so, and the lesson
+    goes on without it.
 
     Examples
     --------
@@ -46,18 +46,18 @@ class Predictions:
         self._entries: dict[str, _Entry] = {}
 
     def number(self, key: str, question: str, guess: object, unit: str = "") -> None:
-        """Keep a number; asking again under the same key replaces the guess.
+        """Add a question whose answer is a number, or replace it.
 
         Parameters
         ----------
         key : str
-            By which `simulated` and `measured` find it again.
+            The name that `simulated` and `measured` use for this question.
         question : str
-            As the table shows it.
+            The text in the table.
         guess : float or None
-            The student's.
+            The student's guess.
         unit : str
-            Written after the numbers.
+            The text after the numbers.
         """
         kept, problem = None, ""
         if isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess):
@@ -67,21 +67,21 @@ class Predictions:
         self._entries[key] = _Entry(question, unit, kept, problem)
 
     def order(self, key: str, question: str, guess: object, of: Sequence[str]) -> None:
-        """Keep an order of names, best first; all names in `of` once."""
+        """Add a question whose answer is an order of all the names in `of`, best first."""
         problem = "" if guess is None else _problem_of_order(guess, of)
         kept = tuple(guess) if isinstance(guess, (list, tuple)) and not problem else None
         self._entries[key] = _Entry(question, "", kept, problem, tuple(of))
 
     def simulated(self, key: str, value: float | Sequence[str]) -> None:
-        """Note what the simulation says."""
+        """Set the result of the simulation."""
         self._entries[key].simulated = _frozen(value)
 
     def measured(self, key: str, value: float | Sequence[str]) -> None:
-        """Note what the real proxy showed."""
+        """Set the result of the measurement."""
         self._entries[key].measured = _frozen(value)
 
     def closeness(self, key: str) -> str:
-        """How close the guess came to the measurement, or else to the simulation; empty if unknown."""
+        """The error of the guess, in words, against the measurement or else the simulation; or empty."""
         entry = self._entries[key]
         truth = entry.simulated if entry.measured is None else entry.measured
         if entry.guess is None or truth is None:
@@ -110,8 +110,8 @@ class Predictions:
         remarks = [f"{entry.question}: {entry.problem}" for entry in self._entries.values() if entry.problem]
         if self.missing:
             remarks.append(
-                "A prediction is missing. Replace the `None` by your guess and run the cell again: "
-                "a wrong guess teaches more than none. The lesson also goes on without."
+                "A prediction is missing. Replace the `None` by your guess and run the cell again. "
+                "You learn more from a wrong guess than from no guess. You can also go on without it."
             )
         return remarks
 
@@ -153,7 +153,7 @@ def _problem_of_order(guess: object, names: Sequence[str]) -> str:
 
 
 def _pairs_right(guess: tuple[str, ...], truth: tuple[str, ...]) -> str:
-    """Pairs in the right order, of those whose order is known."""
+    """How many pairs are in the right order, of the pairs whose order is known."""
     pairs = list(itertools.combinations([name for name in guess if name in truth], 2))
     right = sum(truth.index(one) < truth.index(other) for one, other in pairs)
     return f"right in {right} of {len(pairs)} pairs"

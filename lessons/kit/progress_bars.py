@@ -1,4 +1,4 @@
-"""Progress in a notebook: one bar a step, made of widgets, so that it leaves no text behind."""
+"""Progress bars in a notebook. They are widgets, so they leave no text in its outputs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from twin.progress import Advance
 
 
 class NotebookBars:
-    """A `twin.progress.Reporter` for a notebook; display `panel`, then hand this over.
+    """A `twin.progress.Reporter` for a notebook; display its `panel` first.
 
     Attributes
     ----------
     panel : widgets.VBox
-        One row a step: its name, its bar, what it is at or how long it took.
+        One row for each step: its name, its bar, and a note or the time that it took.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class NotebookBars:
 
     @contextmanager
     def step(self, name: str, total: float, unit: str = "") -> Iterator[Advance]:
-        """Begin a bar of `total` units; it turns red if the step fails."""
+        """Start a bar of `total` units; it turns red if the step fails."""
         bar = widgets.FloatProgress(0.0, max=total, bar_style="info", layout=widgets.Layout(width="22em"))
         note = self._note = widgets.Label()
         row = widgets.HBox([widgets.Label(name, layout=widgets.Layout(width="6em")), bar, note])
@@ -46,6 +46,6 @@ class NotebookBars:
         bar.value = total
 
     def note(self, text: str) -> None:
-        """Write `text` beside the present bar."""
+        """Write `text` next to the current bar."""
         if self._note is not None:
             self._note.value = text

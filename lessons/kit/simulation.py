@@ -1,4 +1,4 @@
-"""A simulation as formulas have it: a proxy and a network that cost nothing."""
+"""A simulation for comparison with formulas: proxy and network cost nothing."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from simulator import Costs, Result, simulate
 
 
 def simulated(loaded: LoadedScenario, runs: int = 1, variant: int = 0) -> Result:
-    """One variant under a proxy and a network that cost nothing, as formulas have it."""
+    """Simulate one variant with a proxy and a network that cost nothing, as formulas assume."""
     return simulate(loaded.variants[variant].scenario, runs, costs=Costs.zero())

@@ -1,4 +1,4 @@
-"""Clients that reach a server through a proxy by every way: raw TCP, CONNECT, SOCKS 4a and 5."""
+"""Clients that reach a server through a proxy: with raw TCP, CONNECT, SOCKS4a and SOCKS5."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LOGIN = ("student", "secret")
 
 
 class Refused(Exception):
-    """The proxy did not open the way; says what it answered."""
+    """The proxy refused the connection; the message contains its reply."""
 
 
 def receive(sock: socket.socket, size: int) -> bytes:
-    """Exactly `size` bytes; raises `Refused` if the connection ends before."""
+    """Read exactly `size` bytes; raises `Refused` if the connection ends before."""
     data = b""
     while len(data) < size:
         piece = sock.recv(size - len(data))
@@ -27,7 +27,7 @@ def receive(sock: socket.socket, size: int) -> bytes:
 
 
 def receive_until(sock: socket.socket, end: bytes) -> bytes:
-    """Everything up to `end`."""
+    """Read up to and including `end`."""
     data = b""
     while not data.endswith(end):
         data += receive(sock, 1)
@@ -46,7 +46,7 @@ def _connect(sock: socket.socket, port: int) -> None:
 
 
 def _socks4a(sock: socket.socket, port: int) -> None:
-    # Version, command, port, an address that says "the name follows", no user, the name.
+    # Version, command, port, an address that means "a name follows", no user, the name.
     sock.sendall(b"\x04\x01" + port.to_bytes(2) + b"\x00\x00\x00\x01" + b"\x00" + b"localhost\x00")
     if (answer := receive(sock, 8))[1] != 90:
         raise Refused(f"SOCKS4 reply {answer[1]}")
@@ -85,13 +85,13 @@ SETUP: dict[str, Callable[[socket.socket, int], None]] = {
     "SOCKS5": _socks5,
     "SOCKS5, login": _socks5_login,
 }
-"""What a client does on a connection to a proxy to reach another port, by way."""
+"""The setup of each way: what a client exchanges with the proxy before its first request."""
 
 
 def shout_through(
     way: str, proxy: int, target: int, line: bytes = b"is a proxy only for HTTP?\n"
 ) -> tuple[bytes, float]:
-    """Reach the shouting server by a way, once.
+    """Send one line to the server of `shouting_server`, through a proxy.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def shout_through(
     proxy, target : int
         Ports.
     line : bytes
-        What is said.
+        The request.
 
     Returns
     -------
     tuple of bytes and float
-        What came back, and the milliseconds from the first byte to the answer.
+        The response, and the milliseconds from the first byte of the setup to the response.
     """
     with socket.create_connection(("127.0.0.1", proxy), timeout=SECONDS) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -116,8 +116,8 @@ def shout_through(
         return answer, 1e3 * (time.perf_counter() - began)
 
 
-def shout_impatiently(proxy: int, target: int, line: bytes = b"why wait?\n") -> tuple[bytes, float]:
-    """The same by SOCKS5, but all of it is said at once, before any answer has come."""
+def shout_pipelined(proxy: int, target: int, line: bytes = b"why wait?\n") -> tuple[bytes, float]:
+    """The same with SOCKS5, but the client sends setup and request at once, before the first reply."""
     with socket.create_connection(("127.0.0.1", proxy), timeout=SECONDS) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""A link with a distance: what goes in at one end comes out at the other half a round trip later.
+"""A link with a delay: bytes come out at the other end half a round trip later.
 
-It delays data, not TCP's own handshake, which the kernel answers before anybody can wait.
+It delays data, but not the TCP handshake, which the kernel completes.
 
 Threads. One thread owns all sockets of a line; `close` ends it.
 """
@@ -21,19 +21,19 @@ READ = 64 * 2**10
 
 
 class DelayLine:
-    """Listens on loopback, and leads every connection to a port there, slowly.
+    """Listens on the loopback, and forwards every connection to another port with a delay.
 
     Parameters
     ----------
     port : int
-        Where it leads.
+        The target.
     round_trip_ms : float
-        There and back.
+        The sum of the delays of both directions.
 
     Attributes
     ----------
     port : int
-        Where it listens.
+        The port on which it listens.
     """
 
     def __init__(self, port: int, round_trip_ms: float) -> None:
@@ -58,7 +58,7 @@ class DelayLine:
         self.close()
 
     def close(self) -> None:
-        """Break all connections and end the thread."""
+        """Close all connections and end the thread."""
         self._stop.send(b"x")
         self._thread.join()
         for sock in (self._listener, self._stop, self._stopping, *self._others):
@@ -107,7 +107,7 @@ class DelayLine:
         heapq.heappush(self._under_way, (due, next(self._numbers), self._others[sock], data))
 
     def _deliver(self, sink: socket.socket, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # who has left does not want it
+        with contextlib.suppress(OSError):  # the receiver has closed the connection
             if data:
                 sink.sendall(data)
                 return

@@ -1,4 +1,4 @@
-"""Experiments: what gets through a proxy and what does not, and two proxies in a row."""
+"""Experiments: which protocols go through a proxy, and a chain of two proxies."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from lessons.not_only_http.servers import SECONDS, has_redis, redis_server, shou
 from lessons.not_only_http.tunnel_measured import proxy_for_anything
 from realproxy import Forward, Limits, Proxy, Route, Service
 
-WAYS_IN = ("HTTP port, unasked", "CONNECT", "SOCKS5", "raw TCP")
+WAYS_IN = ("HTTP port, no setup", "CONNECT", "SOCKS5", "raw TCP")
 _LIMITS = Limits(drain="0s")
 
 
 @dataclass(frozen=True)
 class Crossings:
-    """What came back for what was said, by protocol and way."""
+    """The first line of each response, by protocol and way."""
 
     answers: dict[str, dict[str, str]]
 
     def _repr_html_(self) -> str:
         rows = [[said, *(f"`{got[way]}`" for way in WAYS_IN)] for said, got in self.answers.items()]
-        return table(["what was said", *WAYS_IN], rows)
+        return table(["protocol", *WAYS_IN], rows)
 
     def __repr__(self) -> str:
         return "\n".join(f"{said}: {got}" for said, got in self.answers.items())
 
 
 class _TellsHeaders(BaseHTTPRequestHandler):
-    """Answers with the request's path, and keeps what it was asked."""
+    """Answers every GET, and records its header fields."""
 
     server: _Origin
 
@@ -86,9 +86,9 @@ def _first_line(way: str, proxy: Proxy, target: int, said: bytes) -> str:
 
 
 def what_goes_through() -> Crossings:
-    """Say different things by different ways, and note the first line that comes back.
+    """Send different protocols in different ways, and record the first line of each response.
 
-    Redis is asked, too, if this machine has it.
+    Redis is one of the protocols if this machine has ``redis-server``.
     """
     answers: dict[str, dict[str, str]] = {}
     with contextlib.ExitStack() as stack:
@@ -108,7 +108,7 @@ def what_goes_through() -> Crossings:
 
 
 def redis_through(way: str, *commands: str) -> list[str]:
-    """A real Redis, asked through the proxy by a way: its answers to inline commands, one line each."""
+    """Send inline commands to a real Redis through the proxy; returns one line for each response."""
     with redis_server() as port, proxy_for_anything(port) as proxy:
         entrance = proxy.tcp_ports[0] if way == "raw TCP" else proxy.port
         with socket.create_connection(("127.0.0.1", entrance), timeout=SECONDS) as sock:
@@ -117,7 +117,7 @@ def redis_through(way: str, *commands: str) -> list[str]:
             for command in commands:
                 sock.sendall(command.encode() + b"\r\n")
                 line = receive_until(sock, b"\r\n")
-                if line.startswith(b"$") and line != b"$-1\r\n":  # a bulk string: its length, then itself
+                if line.startswith(b"$") and line != b"$-1\r\n":  # a bulk string: its length, then its bytes
                     line = receive_until(sock, b"\r\n")
                 answers.append(line.decode().strip())
             return answers
@@ -125,18 +125,18 @@ def redis_through(way: str, *commands: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Passage:
-    """One request and what the origin saw of it.
+    """One request, and what the origin saw of it.
 
     Attributes
     ----------
     asked : str
-        Who was asked for what.
+        The proxy and the target, in words.
     status : int
-        Of the answer.
+        Status of the response.
     via : str
-        The proxies that the request says to have passed.
+        The field Via at the origin.
     forwarded_for : str
-        Whom the origin takes for the client.
+        The field X-Forwarded-For at the origin.
     """
 
     asked: str
@@ -146,17 +146,17 @@ class Passage:
 
 
 class Passages(tuple[Passage, ...]):
-    """Several passages, as a table."""
+    """Several passages; a notebook shows them as a table."""
 
     __slots__ = ()
 
     def _repr_html_(self) -> str:
         rows = [[p.asked, str(p.status), p.via or "–", p.forwarded_for or "–"] for p in self]
-        return table(["asked", "status", "Via, at the origin", "X-Forwarded-For"], rows)
+        return table(["proxy: target", "status", "Via, at the origin", "X-Forwarded-For"], rows)
 
 
 def chained() -> Passages:
-    """A page by a forward proxy, by a reverse proxy, by both in a row, and by both sides of one proxy."""
+    """Request a page through a forward proxy, a reverse proxy, a chain of both, and a proxy that is both."""
     with contextlib.ExitStack() as stack:
         origin = stack.enter_context(_origin())
         address = f"127.0.0.1:{origin.server_port}"
@@ -166,11 +166,11 @@ def chained() -> Passages:
         reverse = stack.enter_context(Proxy(route=route, service=service, limits=_LIMITS))
         both = stack.enter_context(Proxy(forward=everywhere, route=route, service=service, limits=_LIMITS))
         asked = [
-            ("forward: the origin's own address", forward.port, f"http://{address}/"),
+            ("forward: the origin's address", forward.port, f"http://{address}/"),
             ("reverse: the proxy's address", reverse.port, "/"),
-            ("forward, for the reverse proxy's address", forward.port, f"http://127.0.0.1:{reverse.port}/"),
+            ("forward: the reverse proxy's address", forward.port, f"http://127.0.0.1:{reverse.port}/"),
             ("both on one port: the proxy's address", both.port, "/"),
-            ("both on one port: the origin's own", both.port, f"http://{address}/"),
+            ("both on one port: the origin's address", both.port, f"http://{address}/"),
         ]
         return Passages(_pass(origin, *each) for each in asked)
 

@@ -1,6 +1,6 @@
-"""Sliders over the ways through a proxy: distances and requests to choose, conversations to see.
+"""Sliders for lesson 5. A slider simulates the ways through a proxy anew and redraws the figure.
 
-The widget holds no logic: it calls `figure_of_ways`, which is tested over the whole range.
+The widget has no logic. It calls `figure_of_ways`, which is tested over the whole range of the sliders.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from lessons.not_only_http.tunnel_model import WAYS
 
 ROUND_TRIPS_MS = (0, 200, 10)
 REQUESTS = (1, 100, 1)
-"""From, to, step."""
+"""Minimum, maximum, step."""
 
 
 class WayExplorer(widgets.VBox):  # type: ignore[misc]
-    """Two round trips, requests and a way to choose; messages, first answers and means to see.
+    """Controls for round trips, requests and way; a figure of messages, first responses and means.
 
     Parameters
     ----------
     client_ms, server_ms : int
-        Where the sliders stand first: round trips to the proxy, and from there to the server.
+        Initial values of the sliders: the round trips client to proxy and proxy to server.
     requests : int
-        Likewise: on one connection.
+        Initial value of the slider: requests on one connection.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class WayExplorer(widgets.VBox):  # type: ignore[misc]
         self.client_ms, self.server_ms, self.requests = (
             widgets.IntSlider(at, *scale, description=text, continuous_update=False, **wide)
             for at, scale, text in (
-                (client_ms, ROUND_TRIPS_MS, "client – proxy, ms there and back"),
-                (server_ms, ROUND_TRIPS_MS, "proxy – server, ms there and back"),
+                (client_ms, ROUND_TRIPS_MS, "round trip client – proxy, ms"),
+                (server_ms, ROUND_TRIPS_MS, "round trip proxy – server, ms"),
                 (requests, REQUESTS, "requests on one connection"),
             )
         )
@@ -62,5 +62,5 @@ class WayExplorer(widgets.VBox):  # type: ignore[misc]
 
 
 def explore_ways(client_ms: int = 60, server_ms: int = 20, requests: int = 1) -> WayExplorer:
-    """Sliders for the ways through a proxy; see `WayExplorer`."""
+    """Sliders for the ways through a proxy, as a `WayExplorer`."""
     return WayExplorer(client_ms, server_ms, requests)

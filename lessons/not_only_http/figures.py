@@ -1,4 +1,4 @@
-"""Pictures of conversations: who says what when, how long until the first answer, and what remains of it."""
+"""Figures of conversations: their messages, the time to the first response, and the mean per request."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _CURVE = (1, 2, 3, 5, 10, 20, 50, _MOST_REQUESTS)
 
 
 def figure_of_ways(client_ms: float, server_ms: float, requests: int, look_at: str) -> Figure:
-    """One way's messages; the time to the first answer by each way; the mean over a connection's requests.
+    """The messages of one way; the time to the first response of each way; the mean time per request.
 
     Parameters
     ----------
     client_ms, server_ms : float
-        Round trips to the proxy, and from there to the server.
+        Round trips client to proxy and proxy to server.
     requests : int
-        On one connection; marked in the right picture.
+        Requests on one connection, marked in the right panel.
     look_at : str
-        The way that stands out.
+        The highlighted way.
     """
     first = {name: converse(name, client_ms, server_ms) for name in WAYS}
-    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(11.0, 3.9))
         figure.subplots_adjust(left=0.055, right=0.985, top=0.9, bottom=0.14, wspace=0.55)
         ladder, bars, curves = figure.subplots(1, 3, width_ratios=(1.15, 0.9, 1))
@@ -48,7 +48,7 @@ def _draw_messages(panel: Axes, name: str, found: Conversation) -> None:
     longest = max(found.first_ms, 1.0)
     for message in found.messages:
         start, end = _PLACE[message.sender], _PLACE[message.receiver]
-        colour = PREDICTED if message.text in ("request", "answer") else NEUTRAL
+        colour = PREDICTED if message.text in ("request", "response") else NEUTRAL
         panel.annotate(
             "",
             (end, message.arrived),
@@ -60,7 +60,7 @@ def _draw_messages(panel: Axes, name: str, found: Conversation) -> None:
             va="center", fontsize=7.5, color=colour, bbox={"fc": "white", "ec": "none", "pad": 0.8},
         )  # fmt: skip
     panel.set(xlim=(-0.15, 2.15), ylim=(longest * 1.04, -0.06 * longest), xticks=[], ylabel="ms")
-    panel.set_xlabel(f"{name}: the way to the first answer")
+    panel.set_xlabel(f"{name}: messages up to the first response")
     panel.grid(visible=False)
     panel.spines["bottom"].set_visible(False)
 
@@ -75,7 +75,7 @@ def _draw_first(panel: Axes, found: Mapping[str, Conversation], look_at: str) ->
         panel.barh(place, request, left=setup, color=PREDICTED, alpha=alpha, height=0.6)
         panel.text(found[name].first_ms, place, f" {found[name].first_ms:.0f}", va="center", fontsize=9)
     panel.set_yticks(range(len(names)), names)
-    panel.set(title="first answer: setup, request", xlabel="ms")
+    panel.set(title="first response: setup, request", xlabel="ms")
     panel.set_xlim(0, 1.2 * max(1.0, *(each.first_ms for each in found.values())))
     panel.grid(visible=False, axis="y")
 
@@ -100,7 +100,7 @@ def _draw_means(panel: Axes, client_ms: float, server_ms: float, requests: int, 
 
 
 def figure_of_measured_ways(predicted: Mapping[str, float], measured: Mapping[str, list[float]]) -> Figure:
-    """Every real first answer beside the simulated one, in milliseconds, by way."""
+    """The simulated and all measured times to the first response, in milliseconds, by way."""
     names = list(predicted)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 3.0))
@@ -113,7 +113,7 @@ def figure_of_measured_ways(predicted: Mapping[str, float], measured: Mapping[st
         panel.plot([], [], color=PREDICTED, lw=3, label="predicted")
         panel.plot([], [], "o", color=MEASURED, label="measured, one connection")
         panel.set_xticks(range(len(names)), names)
-        panel.set(ylabel="first answer, ms", title="a real proxy behind delayed links")
+        panel.set(ylabel="first response, ms", title="a real proxy behind delayed links")
         panel.set_ylim(0, 1.3 * max(*predicted.values(), *itertools.chain(*measured.values())))
         panel.legend(loc="upper left", ncols=2)
     return figure

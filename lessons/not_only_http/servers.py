@@ -1,4 +1,4 @@
-"""Servers that speak no HTTP: one that answers every line in capitals, and Redis if it is installed."""
+"""Servers that do not speak HTTP: one that sends every line back in capitals, and Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from loadtests.free_port import free_port
 
 SECONDS = 20.0
-"""Nobody here waits longer."""
+"""Time limit of all waits in this package."""
 
 
 class _Shouting(socketserver.StreamRequestHandler):
@@ -33,7 +33,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextlib.contextmanager
 def shouting_server() -> Iterator[int]:
-    """A server that answers every line in capitals; gives its port on loopback."""
+    """Start a server that sends every line back in capitals; yields its port on the loopback."""
     with _Server(("127.0.0.1", 0), _Shouting) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -46,7 +46,7 @@ def shouting_server() -> Iterator[int]:
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[int]:
-    """A real Redis with nothing in it; gives its port. Needs the program ``redis-server``."""
+    """Start an empty Redis; yields its port. Needs the program ``redis-server``."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]

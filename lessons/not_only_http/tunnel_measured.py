@@ -11,7 +11,7 @@ from IPython.display import HTML, display
 
 from lessons.kit.display import Picture, box, table
 from lessons.kit.progress_bars import NotebookBars
-from lessons.not_only_http.clients import LOGIN, shout_impatiently, shout_through
+from lessons.not_only_http.clients import LOGIN, shout_pipelined, shout_through
 from lessons.not_only_http.delay_line import DelayLine
 from lessons.not_only_http.figures import figure_of_measured_ways
 from lessons.not_only_http.servers import shouting_server
@@ -24,13 +24,13 @@ _LIMITS = Limits(drain="0s")
 
 @dataclass(frozen=True)
 class WaysMeasured:
-    """Milliseconds to the first answer by each way: what was predicted, and every real connection's."""
+    """Milliseconds to the first response of each way: the prediction, and one value per real connection."""
 
     predicted: dict[str, float]
     measured: dict[str, list[float]]
 
     def ms(self, way: str) -> float:
-        """The median of what was measured."""
+        """The median of the measured times."""
         return median(self.measured[way])
 
     def _repr_html_(self) -> str:
@@ -44,9 +44,11 @@ class WaysMeasured:
             for way, predicted in self.predicted.items()
         ]
         shown = table(
-            ["first answer by", "predicted", "measured (median)", "apart"], rows, {1: PREDICTED, 2: MEASURED}
+            ["first response", "predicted", "measured (median)", "difference"],
+            rows,
+            {1: PREDICTED, 2: MEASURED},
         )
-        return shown + box("What is left is the work of real programs, which the model does not have.")
+        return shown + box("The difference is the work of the real programs, which the model leaves out.")
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -57,16 +59,16 @@ class WaysMeasured:
 
 @contextlib.contextmanager
 def proxy_for_anything(*targets: int, upstream: int | None = None, login: bool = False) -> Iterator[Proxy]:
-    """A real proxy with CONNECT and SOCKS to some ports, and a raw TCP listener.
+    """Start a real proxy with CONNECT, SOCKS and a raw TCP listener.
 
     Parameters
     ----------
     *targets : int
-        Ports on loopback that clients may name.
+        Ports on the loopback that clients may name in CONNECT and SOCKS.
     upstream : int, optional
-        Where the raw TCP listener leads; the first target if not given.
+        The target of the raw TCP listener; the first of `targets` by default.
     login : bool
-        Whether a client must say who it is.
+        Whether clients must log in.
     """
     auth = dict([LOGIN]) if login else {}
     forward = Forward(private_targets=True, connect_ports=targets, socks_ports=targets, auth=auth)
@@ -79,9 +81,9 @@ def proxy_for_anything(*targets: int, upstream: int | None = None, login: bool =
 
 @contextlib.contextmanager
 def distant_proxy(client_ms: float, server_ms: float) -> Iterator[tuple[dict[str, int], int]]:
-    """The shouting server, and real proxies before it, all some way apart.
+    """Start a server of `shouting_server`, and real proxies in front of it, with a delay line on each link.
 
-    Gives the port at which a client finds the proxy, by way, and the one that it asks the proxy for.
+    Yields the proxy's port for each way, and the port that the client names as the target.
     """
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(DelayLine(stack.enter_context(shouting_server()), server_ms)).port
@@ -96,14 +98,14 @@ def distant_proxy(client_ms: float, server_ms: float) -> Iterator[tuple[dict[str
 
 
 def measure_ways(client_ms: float = 60, server_ms: float = 20, repeats: int = 5) -> WaysMeasured:
-    """Predict the first answer by each way, then measure it on real sockets; shows what came of it.
+    """Predict the time to the first response of each way, measure it on real sockets, and show both.
 
     Parameters
     ----------
     client_ms, server_ms : float
         Round trips of the links.
     repeats : int
-        Real connections by each way.
+        Number of real connections for each way.
     """
     bars = NotebookBars()
     display(bars.panel)
@@ -123,7 +125,7 @@ def measure_ways(client_ms: float = 60, server_ms: float = 20, repeats: int = 5)
     return found
 
 
-def measure_impatience(client_ms: float = 60, server_ms: float = 20, repeats: int = 5) -> list[float]:
-    """Milliseconds to the first answer for a client that says all of SOCKS5 at once."""
+def measure_pipelined(client_ms: float = 60, server_ms: float = 20, repeats: int = 5) -> list[float]:
+    """Milliseconds to the first response for a client that sends all of SOCKS5 and its request at once."""
     with distant_proxy(client_ms, server_ms) as (ports, target):
-        return [shout_impatiently(ports["SOCKS5"], target)[1] for _ in range(repeats)]
+        return [shout_pipelined(ports["SOCKS5"], target)[1] for _ in range(repeats)]

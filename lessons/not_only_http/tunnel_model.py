@@ -1,8 +1,8 @@
-"""Ways through a proxy for what is not HTTP, simulated message by message.
+"""Ways through a proxy for protocols other than HTTP, simulated message by message.
 
-Before a proxy passes the first byte on, a client must say where to, in as many exchanges as the
-protocol asks for. The simulator lets client, proxy and server send each message over links that
-take half a round trip; what is said is that of the standards.
+Before a proxy forwards the first byte, the client must name the target. The protocol defines the number of
+exchanges for that. In the simulation, client, proxy and server send each of these messages, and each
+message takes half a round trip.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import simpy
 
 @dataclass(frozen=True)
 class Way:
-    """How a client asks a proxy for a connection to somewhere else.
+    """One way to tell a proxy the target of a connection.
 
     Attributes
     ----------
     name : str
-        As pictures and tables show it.
+        The text in figures and tables.
     setup : tuple of (str, str)
-        What the client says before its first request, and what the proxy answers, in order.
+        The client's messages before its first request, each with the proxy's reply, in order.
     """
 
     name: str
@@ -47,7 +47,7 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Message:
-    """One message on its way: from when to when, in milliseconds, and between whom."""
+    """One message: its sender and receiver, and when it was sent and arrived, in milliseconds."""
 
     text: str
     sender: str
@@ -58,14 +58,14 @@ class Message:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What was said in one simulated connection.
+    """The messages of one simulated connection.
 
     Attributes
     ----------
     messages : tuple of Message
         In the order of their arrival.
     answers : tuple of float
-        When each answer was there, in milliseconds from the first message on.
+        When each response arrived, in milliseconds after the first message was sent.
     """
 
     messages: tuple[Message, ...]
@@ -73,12 +73,12 @@ class Conversation:
 
     @property
     def first_ms(self) -> float:
-        """Milliseconds until the first answer."""
+        """Milliseconds until the first response."""
         return self.answers[0]
 
     @property
     def mean_ms(self) -> float:
-        """Milliseconds a request, with its share of the setup."""
+        """Mean milliseconds per request, including its share of the setup."""
         return self.answers[-1] / len(self.answers)
 
 
@@ -124,11 +124,11 @@ class _World:
     def server(self) -> Generator[simpy.Event, Any, None]:
         while True:
             yield self._mail["server"].get()
-            self.send("answer", "server", "proxy")
+            self.send("response", "server", "proxy")
 
 
 def converse(way: str, client_ms: float, server_ms: float, requests: int = 1) -> Conversation:
-    """Simulate one connection from its first message on, each answered before the next is sent.
+    """Simulate one connection. The client waits for each reply before it sends the next message.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def converse(way: str, client_ms: float, server_ms: float, requests: int = 1) ->
     client_ms, server_ms : float
         Round trips between client and proxy, and between proxy and server.
     requests : int
-        How many follow each other.
+        Number of requests, one after the other.
     """
     world = _World(client_ms, server_ms)
     for process in (world.client(WAYS[way], requests), world.proxy(WAYS[way]), world.server()):
@@ -147,5 +147,5 @@ def converse(way: str, client_ms: float, server_ms: float, requests: int = 1) ->
 
 
 def all_ways(client_ms: float, server_ms: float, requests: int = 1) -> dict[str, Conversation]:
-    """One simulated connection by each way."""
+    """Simulate one connection for each way."""
     return {name: converse(name, client_ms, server_ms, requests) for name in WAYS}

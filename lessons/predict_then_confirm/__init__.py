@@ -1,18 +1,18 @@
-"""Lesson 1, predict then confirm: one of several servers is slow; which balancer notices?
+"""Lesson 1, predict then confirm: one of four servers is slow, and four balancers are compared.
 
 - `balancers`: simulates every balancer, and draws their response times.
-- `explorer`: sliders over the number of users and over how slow the server is.
-- `closed_loop`: utilisation and throughput of a closed loop, beside their bounds.
-- `exercise`: the share of requests that each server should get.
+- `explorer`: sliders for the number of users and the slowness of the server.
+- `closed_loop`: utilisation and throughput of a closed loop, compared with their bounds.
+- `exercise`: the share of requests that the slow server should get.
 
-Simulations are remembered by their parameters, so that a slider answers at once.
+The results of simulations are cached by their parameters, so that a slider responds at once.
 """
 
 from lessons.predict_then_confirm.balancers import (
     BALANCERS,
-    Outlook,
+    BalancerResult,
     figure_of_balancers,
-    foresee,
+    simulate_balancers,
     slow_server,
 )
 from lessons.predict_then_confirm.closed_loop import busy_share, figure_of_throughput, throughput_by_users
@@ -22,13 +22,13 @@ from lessons.predict_then_confirm.explorer import BalancerExplorer, explore_bala
 __all__ = [
     "BALANCERS",
     "BalancerExplorer",
-    "Outlook",
+    "BalancerResult",
     "busy_share",
     "explore_balancers",
     "fair_share",
     "figure_of_balancers",
     "figure_of_throughput",
-    "foresee",
+    "simulate_balancers",
     "slow_server",
     "throughput_by_users",
 ]

@@ -1,4 +1,4 @@
-"""What the simulator foresees for each balancer when one server is slow, and its picture."""
+"""Simulations of each balancer with one slow server, and their figure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLOW_REPLICA = 3
 BALANCE = "proxy.service.web.balance"
 _DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _TIMES_MS, _P99_MS = (2.0, 8_000.0), (25.0, 8_000.0)
-"""Axes stay as they are while a slider moves, so that what moves is the answer."""
+"""Fixed axes: if a slider moves, only the curves move."""
 
 
 def slow_server(
@@ -37,18 +37,18 @@ def slow_server(
     duration_s: float = 10.0,
     warmup_s: float | None = None,
 ) -> LoadedScenario:
-    """The shipped scenario ``slow-server`` with other numbers in it, nearer to where a queue builds up.
+    """The shipped scenario ``slow-server`` with other numbers, closer to saturation.
 
     Parameters
     ----------
     users : int
-        Closed users.
+        Users of the closed loop.
     slowness : float
         How many times slower replica 3 is than the others.
     balancers : sequence of str
-        The variants.
+        One variant for each.
     duration_s, warmup_s : float
-        Length of a run, and what is cut off at its start (a fifth, if not given), in seconds.
+        Length of a run and of its warm-up, in seconds; the default warm-up is a fifth of the run.
     """
     changed = {
         "workload.users": users,
@@ -64,21 +64,21 @@ def slow_server(
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the simulator foresees for one balancer.
+class BalancerResult:
+    """The simulation of one balancer.
 
     Attributes
     ----------
     balancer : str
         Its name.
     summary : Summary
-        The figures.
+        The metrics of the run.
     times : ndarray of float
-        Response times in seconds, rising.
+        Response times in seconds, in ascending order.
     slower : ndarray of float
         Share of requests that take longer than each of `times`.
     busy : dict of str to float
-        Share of its slots that each replica keeps busy, by name.
+        The busy share of each replica's slots, by the replica's name.
     """
 
     balancer: str
@@ -93,53 +93,47 @@ class Outlook:
         return self.summary.upstream_share[f"web/{SLOW_REPLICA}"]
 
 
-def foresee(
+def simulate_balancers(
     users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
-) -> dict[str, Outlook]:
-    """Simulate the slow server under each balancer; asked again, the answer is remembered.
-
-    Returns
-    -------
-    dict of str to Outlook
-        By the balancer's name, in the order given.
-    """
-    return {name: _outlook(users, float(slowness), name, balancing_policies[name]) for name in balancers}
+) -> dict[str, BalancerResult]:
+    """Simulate the slow server under each balancer; results are cached, by name, in the given order."""
+    return {name: _simulated(users, float(slowness), name, balancing_policies[name]) for name in balancers}
 
 
 @functools.lru_cache(maxsize=256)
-def _outlook(users: int, slowness: float, name: str, _policy: type[Balancer]) -> Outlook:
-    """The class is part of what is remembered by: a notebook cell may define the name anew."""
+def _simulated(users: int, slowness: float, name: str, _policy: type[Balancer]) -> BalancerResult:
+    """The class is part of the cache's key, because a notebook cell may define the same name again."""
     scenario = slow_server(users, slowness, [name]).variants[0].scenario
     run = simulate(scenario).runs[0]
     times, slower = tail(run.records.within(scenario.window).response)
-    return Outlook(name, run.summary, times, slower, busy_share(run, scenario))
+    return BalancerResult(name, run.summary, times, slower, busy_share(run, scenario))
 
 
-def figure_of_balancers(outlooks: Mapping[str, Outlook], chosen: str | None = None) -> Figure:
-    """Latency tails, p99 by balancer, and how busy each replica is under the chosen balancer.
+def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | None = None) -> Figure:
+    """Latency tails, p99 by balancer, and the utilisation of each replica.
 
     Parameters
     ----------
-    outlooks : mapping of str to Outlook
-        As `foresee` returns them.
+    results : mapping of str to BalancerResult
+        The results of `simulate_balancers`.
     chosen : str, optional
-        The balancer that stands out; the first by default.
+        The highlighted balancer; the first by default.
     """
-    chosen = chosen or next(iter(outlooks))
-    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+    chosen = chosen or next(iter(results))
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(11.0, 3.3))
         figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=0.42)
         tails, p99s, replicas = figure.subplots(1, 3, width_ratios=[1.25, 1.1, 0.8])
-        _draw_tails(tails, outlooks, chosen)
-        _draw_p99s(p99s, outlooks, chosen)
-        _draw_replicas(replicas, outlooks[chosen])
+        _draw_tails(tails, results, chosen)
+        _draw_p99s(p99s, results, chosen)
+        _draw_replicas(replicas, results[chosen])
     return figure
 
 
-def _draw_tails(panel: Axes, outlooks: Mapping[str, Outlook], chosen: str) -> None:
-    others = [name for name in outlooks if name != chosen]
+def _draw_tails(panel: Axes, results: Mapping[str, BalancerResult], chosen: str) -> None:
+    others = [name for name in results if name != chosen]
     for name, dashes in zip([*others, chosen], [*_DASHES[: len(others)], "-"], strict=True):
-        look = outlooks[name]
+        look = results[name]
         style = {"lw": 2.6} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
         panel.plot(look.times * 1e3, look.slower, color=PREDICTED, label=name, **style)
     panel.set(xscale="log", yscale="log", xlim=_TIMES_MS, ylim=(1e-3, 1.2))
@@ -150,8 +144,8 @@ def _draw_tails(panel: Axes, outlooks: Mapping[str, Outlook], chosen: str) -> No
     panel.legend(loc="lower left", fontsize=7.5, handlelength=2.4)
 
 
-def _draw_p99s(panel: Axes, outlooks: Mapping[str, Outlook], chosen: str) -> None:
-    for place, (name, look) in enumerate(outlooks.items()):
+def _draw_p99s(panel: Axes, results: Mapping[str, BalancerResult], chosen: str) -> None:
+    for place, (name, look) in enumerate(results.items()):
         p99, strength = look.summary.p99_ms, 1.0 if name == chosen else 0.45
         panel.plot([_P99_MS[0], p99], [place, place], color=PREDICTED, lw=2, alpha=strength)
         panel.plot([p99], [place], "o", color=PREDICTED, ms=8, alpha=strength)
@@ -159,14 +153,14 @@ def _draw_p99s(panel: Axes, outlooks: Mapping[str, Outlook], chosen: str) -> Non
             f"{p99:,.0f} ms", (p99, place), (0, 7), textcoords="offset points",
             ha="center", fontsize=8, color=NEUTRAL,
         )  # fmt: skip
-    panel.set_yticks(range(len(outlooks)), list(outlooks))
-    panel.set(title="predicted p99", xscale="log", xlim=_P99_MS, ylim=(len(outlooks) - 0.5, -0.7))
+    panel.set_yticks(range(len(results)), list(results))
+    panel.set(title="predicted p99", xscale="log", xlim=_P99_MS, ylim=(len(results) - 0.5, -0.7))
     panel.set_xlabel("response time, ms")
     panel.grid(axis="y", visible=False)
     _plain_numbers(panel)
 
 
-def _draw_replicas(panel: Axes, look: Outlook) -> None:
+def _draw_replicas(panel: Axes, look: BalancerResult) -> None:
     names = list(look.busy)
     panel.barh(names, [100 * look.busy[name] for name in names], height=0.6, color=PREDICTED)
     for place, name in enumerate(names):
@@ -181,13 +175,13 @@ def _draw_replicas(panel: Axes, look: Outlook) -> None:
 
 
 def _plain_numbers(panel: Axes) -> None:
-    """1,000 rather than a power of ten."""
+    """Ticks such as 1,000 instead of powers of ten."""
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_minor_locator(NullLocator())
 
 
-def answered_in(outlooks: Mapping[str, Outlook], started: float) -> str:
-    """How much was simulated, and how long that took since `started` (`time.perf_counter`)."""
-    requests = sum(look.summary.requests for look in outlooks.values())
-    return f"{requests:,} simulated requests, answered in {time.perf_counter() - started:.2f} s"
+def answered_in(results: Mapping[str, BalancerResult], started: float) -> str:
+    """The number of simulated requests, and the seconds since `started` (`time.perf_counter`)."""
+    requests = sum(look.summary.requests for look in results.values())
+    return f"{requests:,} simulated requests in {time.perf_counter() - started:.2f} s"

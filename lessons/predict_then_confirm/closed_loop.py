@@ -1,4 +1,4 @@
-"""The closed loop: what a simulated run shows of the quantities that queueing theory predicts."""
+"""The closed loop: utilisation and throughput of simulated runs, to compare with queueing theory."""
 
 from __future__ import annotations
 
@@ -16,15 +16,7 @@ from twin.plots.style import NEUTRAL, PREDICTED, STYLE
 
 
 def busy_share(run: Run, scenario: Scenario) -> dict[str, float]:
-    """Share of its slots that each replica kept busy, averaged over the time that counts.
-
-    Parameters
-    ----------
-    run : Run
-        A simulated run; its queues tell how many requests were waiting or in service.
-    scenario : Scenario
-        How many slots a replica has, and which part of the run counts.
-    """
+    """The busy share of each replica's slots, averaged over the scenario's window, after the warm-up."""
     shares = {}
     for name in scenario.replicas:
         slots = scenario.backend[name.rpartition("/")[0]].concurrency
@@ -35,7 +27,7 @@ def busy_share(run: Run, scenario: Scenario) -> dict[str, float]:
 
 
 def throughput_by_users(scenario: Scenario, users: Sequence[int]) -> dict[int, float]:
-    """Simulated answers per second for each number of users."""
+    """Simulated responses per second for each number of users."""
     found = {}
     for number in users:
         workload = scenario.workload.model_copy(update={"users": number})
@@ -49,11 +41,11 @@ def figure_of_throughput(simulated: Mapping[int, float], delay_s: float, capacit
     Parameters
     ----------
     simulated : mapping of int to float
-        Users, and answers per second.
+        Responses per second by number of users.
     delay_s : float
-        Seconds that one user's round takes when nobody waits: think time and work.
+        Seconds of one cycle of a user when nothing queues: think time and service time.
     capacity_rps : float
-        What the bottleneck can do at most.
+        The highest throughput that the bottleneck allows, in responses per second.
 
     Notes
     -----

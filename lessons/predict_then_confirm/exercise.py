@@ -1,4 +1,4 @@
-"""The lessons' exercises: what is asked, which mistakes are known, which hints help."""
+"""The exercise of lesson 1: the fair share of a slow replica."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from lessons.kit.exercise import Exercise, Unanswered
 
 _CASES = [(3.0, 4), (1.0, 4), (2.0, 2), (8.0, 10)]
-"""Slowness and number of replicas; the first is the lesson's own."""
+"""Slowness and number of replicas; the first case has the numbers of the lesson."""
 
 
 def _fair_share(slow: float, replicas: int) -> float:
@@ -34,21 +34,21 @@ def _shown(given: float, slow: float, replicas: int) -> str:
 
 
 def _mistake(given: float, slow: float, replicas: int) -> str:
-    """What a wrong share would do, or how it seems to have come about."""
+    """The effect of a wrong share, or the mistake that probably led to it."""
     if (slow, replicas) != _CASES[0]:
-        return "Right for the lesson's own replicas, but not for others: use both parameters."
+        return "Right for the replicas of this lesson, but not for others: use both parameters."
     known: list[tuple[float, str]] = [
-        (1 / replicas, "That is what round robin does: the slow replica is then `slow` times as busy."),
-        (1 / slow, "That is how much the slow replica can do beside one fast one; the shares must sum to 1."),
-        (1 / (slow * replicas), "A share of that size leaves the slow replica less busy than the others."),
-        (100 * _fair_share(slow, replicas), "A share lies between 0 and 1; yours looks like per cent."),
-        (1 - _fair_share(slow, replicas), "That is the share of all fast replicas together."),
+        (1 / replicas, "This is the share under round robin: the slow replica is then `slow` times as busy."),
+        (1 / slow, "This is the slow replica's speed relative to a fast one. All shares must add up to 1."),
+        (1 / (slow * replicas), "With this share the slow replica is less busy than the others."),
+        (100 * _fair_share(slow, replicas), "A share is between 0 and 1. Yours seems to be a percentage."),
+        (1 - _fair_share(slow, replicas), "This is the share of all fast replicas together."),
     ]
     for value, text in known:
         if abs(given - value) < 1e-3:
             return text
     if not 0 < given < 1:
-        return "A share lies between 0 and 1."
+        return "A share is between 0 and 1."
     ratio = given * slow / ((1 - given) / (replicas - 1))
     return (
         f"With this share the slow replica is {ratio:.2g} times as busy as each of the others, not equally."
@@ -58,18 +58,18 @@ def _mistake(given: float, slow: float, replicas: int) -> str:
 fair_share = Exercise(
     _examine_fair_share,
     hints=[
-        "a replica that gets the share `p` of the requests is busy in proportion to `p` times its "
+        "a replica gets the share `p` of the requests. Its utilisation is proportional to `p` times its "
         "service time. Which products must be equal?",
-        "let each fast replica get `f`. The slow one is equally busy if it gets `f / slow`. "
-        "All shares together are 1.",
-        "`(replicas - 1) * f + f / slow = 1`. Solve it for `f`, and return `f / slow`.",
+        "let each fast replica get `f`. The slow replica is equally busy if it gets `f / slow`. "
+        "All shares add up to 1.",
+        "`(replicas - 1) * f + f / slow = 1`. Solve this for `f`, and return `f / slow`.",
     ],
     why=(
-        "Equal utilisation means that share times service time is the same everywhere. With one replica "
-        "of four that is three times slower, its fair share is 10 %.\n"
-        "Compare it with the share that `least_requests` gave it above: near, though no one told the "
-        "balancer any speed. Outstanding requests pile up where work is slow, and so they carry the news.\n"
-        "It gave a little more than the fair share: equal queues are not equal waits."
+        "Equal utilisation means that share times service time is equal for all replicas. If one replica "
+        "of four is three times slower, its fair share is 10 %.\n"
+        "Compare this with the share that `least_requests` gave it above. It is close, although the balancer "
+        "knows no speeds. The reason is that outstanding requests pile up at a slow replica.\n"
+        "`least_requests` gave it a little more than the fair share: equal queues are not equal waits."
     ),
 )
-"""What share of the requests makes one slow replica as busy as each of the others?"""
+"""Which share of the requests makes one slow replica as busy as each of the others?"""

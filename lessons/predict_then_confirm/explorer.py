@@ -1,7 +1,7 @@
-"""Sliders over the simulator: the picture changes in place, and nothing can fail unseen.
+"""Sliders for lesson 1. A slider simulates anew and redraws the figure.
 
-The widget holds no logic: it calls `foresee` and `figure_of_balancers`, which are tested over the
-whole range of the sliders, and puts the picture's bytes into an image.
+The widget has no logic. It calls `simulate_balancers` and `figure_of_balancers`, which are tested over the
+whole range of the sliders.
 """
 
 from __future__ import annotations
@@ -12,24 +12,29 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 
 from lessons.kit.display import png
-from lessons.predict_then_confirm.balancers import BALANCERS, answered_in, figure_of_balancers, foresee
+from lessons.predict_then_confirm.balancers import (
+    BALANCERS,
+    answered_in,
+    figure_of_balancers,
+    simulate_balancers,
+)
 
 USERS = (10, 120, 10)
 SLOWNESS = (1.0, 8.0, 0.5)
-"""From, to, step."""
+"""Minimum, maximum, step."""
 
 
 class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
-    """Users, slowness and balancer to choose; tails, p99s and busy replicas to see.
+    """Controls for users, slowness and balancer; a figure of tails, p99 and busy replicas.
 
     Parameters
     ----------
     users : int
-        Where the slider stands first.
+        Initial value of the slider.
     slowness : float
-        Likewise: how many times slower replica 3 is.
+        Initial value of the slider: how many times slower replica 3 is.
     balancers : sequence of str
-        What is compared; a name from a notebook cell is as good as a shipped one.
+        Names of the compared balancers; a notebook cell may have defined some of them.
 
     Attributes
     ----------
@@ -57,13 +62,13 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
 
     def _redraw(self, _change: object = None) -> None:
         started = time.perf_counter()
-        outlooks = foresee(self.users.value, self.slowness.value, self._balancers)
-        self.picture.value = png(figure_of_balancers(outlooks, self.balancer.value))
-        self._said.value = answered_in(outlooks, started)
+        results = simulate_balancers(self.users.value, self.slowness.value, self._balancers)
+        self.picture.value = png(figure_of_balancers(results, self.balancer.value))
+        self._said.value = answered_in(results, started)
 
 
 def explore_balancers(
     users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
 ) -> BalancerExplorer:
-    """Sliders for the slow server; see `BalancerExplorer`."""
+    """Sliders for the slow server, as a `BalancerExplorer`."""
     return BalancerExplorer(users, slowness, balancers)

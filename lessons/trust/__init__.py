@@ -1,9 +1,9 @@
-"""Lesson 3, can the simulator be trusted: replications, warm-up, chance, coordinated omission.
+"""Lesson 3, can the simulator be trusted: replications, warm-up, random numbers, coordinated omission.
 
-- `replications`: one server, simulated again and again, beside what theory says.
-- `explorer`: sliders over load and duration.
-- `plots`: pictures of warm-up, of differences by chance, and of coordinated omission.
-- `exercise`: how many runs make an interval narrow enough.
+- `replications`: repeated simulations of one server, compared with theory.
+- `explorer`: sliders for load and duration.
+- `plots`: figures of the warm-up and of coordinated omission.
+- `exercise`: how many runs give a confidence interval of a wanted width.
 
 The statistics themselves are in `simulator.statistics`.
 """

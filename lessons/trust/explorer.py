@@ -1,7 +1,7 @@
-"""Sliders over repeated runs: load and duration to choose, the spread of the answers to see.
+"""Sliders for lesson 3. A slider simulates ten runs anew and redraws the figure.
 
-The widget holds no logic: it calls `repeat` and `figure_of_repetition`, which are tested over the
-whole range of the sliders.
+The widget has no logic. It calls `repeat` and `figure_of_repetition`, which are tested over the whole
+range of the sliders.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from lessons.trust.replications import figure_of_repetition, repeat, said
 
 LOADS = (0.1, 0.95, 0.05)
 SECONDS = (2, 40, 2)
-"""From, to, step."""
+"""Minimum, maximum, step."""
 
 
 class RunExplorer(widgets.VBox):  # type: ignore[misc]
-    """Load and length of a run to choose; ten runs' answers to see.
+    """Controls for load and length of a run; a figure of the means of ten runs.
 
     Parameters
     ----------
     load : float
-        Where the slider stands first.
+        Initial value of the slider.
     seconds : int
-        Likewise: how long each run lasts.
+        Initial value of the slider: the length of each run.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class RunExplorer(widgets.VBox):  # type: ignore[misc]
             continuous_update=False, **wide,
         )  # fmt: skip
         self.seconds = widgets.IntSlider(
-            seconds, *SECONDS, description="seconds a run", continuous_update=False, **wide
+            seconds, *SECONDS, description="seconds per run", continuous_update=False, **wide
         )
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self._said = widgets.Label()
@@ -57,5 +57,5 @@ class RunExplorer(widgets.VBox):  # type: ignore[misc]
 
 
 def explore_runs(load: float = 0.8, seconds: int = 12) -> RunExplorer:
-    """Sliders for repeated runs of one server; see `RunExplorer`."""
+    """Sliders for repeated runs of one server, as a `RunExplorer`."""
     return RunExplorer(load, seconds)

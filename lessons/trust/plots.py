@@ -1,4 +1,4 @@
-"""Pictures of what can go wrong with an average: warm-up, chance, and coordinated omission."""
+"""Figures of two errors of averages: the warm-up, and coordinated omission."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from twin.plots.style import NEUTRAL, PREDICTED, STYLE, VERDICT
 
 
 def warmup(found: Warmup, unit: str = "s") -> Figure:
-    """Batches of response times with the end of the warm-up, above the scores that decided it.
+    """Batch means of response times with the end of the warm-up; below them, the MSER-5 scores.
 
     Parameters
     ----------
     found : Warmup
-        As `simulator.statistics.mser5_of_records` returns it; its note, if any, stands in the picture.
+        The result of `simulator.statistics.mser5_of_records`; the figure shows its note, if there is one.
     unit : str
-        Of ``found.times``.
+        Unit of ``found.times``.
     """
     colour = VERDICT["refuted"] if found.note else VERDICT["confirmed"]
     with mpl.rc_context(STYLE):
@@ -30,7 +30,7 @@ def warmup(found: Warmup, unit: str = "s") -> Figure:
         series.plot(found.times, found.batches * 1e3, color=PREDICTED, lw=0.8)
         series.set(ylabel="response time, ms", title="means of five requests", ylim=(0, None))
         candidates = len(found.scores)
-        shown = found.scores > 0  # a logarithmic axis has no place for zero
+        shown = found.scores > 0  # a logarithmic axis cannot show zero
         scores.plot(found.times[:candidates][shown], found.scores[shown] * 1e6, color=NEUTRAL, lw=1.2)
         scores.set(ylabel="squared error, ms²", xlabel=f"left out at the start, {unit}", yscale="log")
         _plain_numbers(scores.yaxis)
@@ -43,13 +43,13 @@ def warmup(found: Warmup, unit: str = "s") -> Figure:
 
 
 def omission(found: Omission) -> Figure:
-    """Share of requests slower than a time, by the clock that starts when due, and when sent."""
+    """Tails of the response times, counted from when a request was due and from when it was sent."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 3.4))
         panel = figure.subplots()
         clocks = {
-            "from due: what users wait": (found.from_due, "-"),
-            "from sent: what a late generator sees": (found.from_sent, "--"),
+            "from due: what a user waits": (found.from_due, "-"),
+            "from sent: what a late generator measures": (found.from_sent, "--"),
         }
         for label, (times, dashes) in clocks.items():
             seconds, slower = tail(times)
@@ -68,7 +68,7 @@ def omission(found: Omission) -> Figure:
 
 
 def _plain_numbers(axis: Axis) -> None:
-    """20, 50, 100 rather than powers of ten."""
+    """Ticks such as 20, 50, 100 instead of powers of ten."""
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axis.set_minor_locator(NullLocator())

@@ -1,4 +1,4 @@
-"""One server, simulated again and again: how far apart the answers lie, and what formulas say."""
+"""Repeated simulations of one server: the spread of their means, compared with the formula."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from simulator.statistics import Estimate, estimate
 from twin.plots.style import NEUTRAL, PREDICTED, STYLE
 
 SERVICE_S = 0.020
-"""Mean work of a request at the one server."""
+"""Mean service time of a request."""
 RUNS = 10
 _RESPONSE_MS = (10.0, 2_000.0)
-"""The axis stays as it is while a slider moves."""
+"""Fixed axis: if a slider moves, only the dots move."""
 _TICKS_MS = (10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
 def one_server(load: float = 0.8, duration_s: float = 20.0, **changes: object) -> LoadedScenario:
-    """The shipped scenario ``hockey-stick`` at one load, from an empty start.
+    """The shipped scenario ``hockey-stick`` at one load, without a warm-up.
 
     Parameters
     ----------
     load : float
-        Share of its time that the server is busy; at 1 or more it never catches up.
+        Share of the time in which the server is busy; at 1 or more the queue grows without end.
     duration_s : float
-        Seconds that a run lasts.
+        Length of a run, in seconds.
     **changes
-        More dotted keys, with two underscores for each dot: ``backend__web__service_time="20ms"``.
+        More settings, with two underscores for each dot of a key: ``backend__web__service_time="20ms"``.
     """
     given = {key.replace("__", "."): value for key, value in changes.items()}
     return load_scenario(
@@ -52,16 +52,16 @@ def one_server(load: float = 0.8, duration_s: float = 20.0, **changes: object) -
 
 @dataclass(frozen=True)
 class Replicated:
-    """What several runs of the same experiment say, each with other chance.
+    """Several runs of the same experiment, each with different random numbers.
 
     Attributes
     ----------
     load, duration_s : float
-        The experiment.
+        The parameters of `one_server`.
     means : ndarray of float
         Mean response time of each run, in seconds.
     requests : int
-        Of all runs together.
+        Number of requests in all runs together.
     """
 
     load: float
@@ -71,17 +71,17 @@ class Replicated:
 
     @property
     def estimate(self) -> Estimate:
-        """Their mean, with its interval."""
+        """The mean of all runs, with its confidence interval."""
         return estimate(self.means)
 
     @property
     def theory(self) -> float:
-        """Mean response time in a run without end, in seconds: S / (1 - load)."""
+        """Mean response time of an infinite run, in seconds: S / (1 - load)."""
         return SERVICE_S / (1 - self.load)
 
 
 def repeat(load: float, duration_s: float, runs: int = RUNS) -> Replicated:
-    """Simulate `runs` times, with other requests each time; asked again, the answer is remembered."""
+    """Simulate `runs` times, with different requests each time; results are cached."""
     return _repeated(round(float(load), 6), float(duration_s), runs)
 
 
@@ -92,8 +92,8 @@ def _repeated(load: float, duration_s: float, runs: int) -> Replicated:
 
 
 def figure_of_repetition(found: Replicated) -> Figure:
-    """Every run's mean with the interval of all, beside the curve that theory draws over all loads."""
-    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins: fast, and steady
+    """The mean of each run with the confidence interval, and the theoretical curve over all loads."""
+    with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.0, 3.4))
         figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.15, wspace=0.25)
         runs, curve = figure.subplots(1, 2)
@@ -106,7 +106,7 @@ def _draw_runs(panel: Axes, found: Replicated) -> None:
     low, high = (1e3 * edge for edge in found.estimate.interval)
     numbers = np.arange(1, len(found.means) + 1)
     panel.axhspan(max(low, _RESPONSE_MS[0]), high, color=PREDICTED, alpha=0.15, lw=0, label="95 % interval")
-    panel.axhline(1e3 * found.theory, color=NEUTRAL, lw=1.5, ls="--", label="theory, endless run")
+    panel.axhline(1e3 * found.theory, color=NEUTRAL, lw=1.5, ls="--", label="theory, infinite run")
     panel.plot(numbers, 1e3 * found.means, "o", color=PREDICTED, ms=7, label="one run")
     panel.set(title=f"{len(numbers)} runs of {found.duration_s:g} s", xlabel="run", yscale="log")
     panel.set(ylabel="mean response time, ms", ylim=_RESPONSE_MS, xlim=(0, len(numbers) + 1))
@@ -131,7 +131,7 @@ def _plain_numbers(panel: Axes) -> None:
 
 
 def said(found: Replicated) -> str:
-    """The interval in words, and whether theory lies in it."""
+    """The interval as text, and whether the theoretical mean is inside."""
     low, high = (1e3 * edge for edge in found.estimate.interval)
     inside = "inside" if low <= 1e3 * found.theory <= high else "outside"
     return (

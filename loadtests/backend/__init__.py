@@ -1,4 +1,4 @@
-"""The backends of a real run: HTTP servers that do the work that requests ask for.
+"""The backends of a real run: HTTP servers that do the demanded work.
 
 Read in this order:
 
@@ -6,7 +6,7 @@ Read in this order:
 - `acceptor`: the port of one replica, and its connections.
 - `slots`: how many requests a replica works on at once; the others queue.
 - `fault_schedule`: when a replica is down or slow.
-- `fetch_log`: which objects a replica was asked for, and when.
+- `fetch_log`: the fetches of a replica, with their times.
 
 The main thread starts and stops runs. One thread accepts at each port, and one serves each
 connection. Every shared object has its own lock.

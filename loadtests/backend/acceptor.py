@@ -1,10 +1,10 @@
-"""The port of one replica, whose listening can end and begin again, and all connections to it.
+"""The port of one replica, which can be closed and opened again, and all connections to it.
 
-Threads: one thread accepts while the port is open, one serves each connection; whoever opens and
-closes the port may be another. One lock owns the connections and the listening socket.
+Threads: one thread accepts while the port is open, one serves each connection. Any other thread may open
+and close the port. One lock owns the connections and the listening socket.
 
-A second socket is bound to the port as long as the replica lives and never listens: connections are
-refused while the port is closed, and no other program can take it meanwhile.
+A second socket is bound to the port as long as the replica lives, but never listens. So connections are
+refused while the port is closed, and no other program can take the port.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Port:
     Parameters
     ----------
     name : str
-        Of its threads.
+        Name of its threads.
     serve : callable
-        Serves one connection to its end, in a thread of its own.
+        Serves one connection to its end, in a separate thread.
     """
 
     def __init__(self, name: str, serve: Callable[[socket.socket], None]) -> None:
@@ -38,7 +38,7 @@ class Port:
         self.number = int(self._holder.getsockname()[1])
 
     def open(self) -> None:
-        """Accept connections, unless that is so already."""
+        """Start to accept connections, if the port is closed."""
         with self._lock:
             if self._listener is not None:
                 return
@@ -49,7 +49,7 @@ class Port:
         ).start()
 
     def close(self) -> None:
-        """Refuse connections, and reset those that there are."""
+        """Refuse new connections, and reset all open ones."""
         with self._lock:
             listener, self._listener = self._listener, None
             connections, self._connections = self._connections, set()
@@ -58,7 +58,7 @@ class Port:
                 listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
             listener.close()
         for connection in connections:
-            with contextlib.suppress(OSError):  # its own thread may have closed it
+            with contextlib.suppress(OSError):  # its thread may have closed it
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -69,7 +69,7 @@ class Port:
             except OSError:
                 return
             with self._lock:
-                if listener is not self._listener:  # closed in this moment
+                if listener is not self._listener:  # the port was closed at this moment
                     connection.close()
                     return
                 self._connections.add(connection)

@@ -1,7 +1,7 @@
-"""When replicas are down or slow: what a scenario's `fail` and `slow_during` do in a real run.
+"""The schedule of a scenario's `fail` and `slow_during` in a real run: when replicas are down or slow.
 
-Threads: `FaultSchedule.begin` and `end` belong to one thread; a thread of a run's own carries out
-what is due and ends with the run.
+Threads: `FaultSchedule.begin` and `end` belong to one thread. Each run has another thread, which carries
+out the steps of the schedule and ends with the run.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any, Protocol
 
 
 class Afflicted(Protocol):
-    """A replica, as the schedule uses it."""
+    """The interface of a replica that the schedule uses."""
 
     backend: str
     number: int
 
     def go_down(self) -> None:
-        """Lose all work, and refuse connections."""
+        """Drop all requests, and refuse connections."""
 
     def come_up(self) -> None:
-        """Accept connections, with nothing to do."""
+        """Accept connections, with an empty queue."""
 
     def work_slowly(self, factor: float) -> None:
-        """Work that begins from now on takes so many times longer."""
+        """Work that starts from now on takes `factor` times as long."""
 
 
 Step = tuple[float, Callable[[], None]]
-"""Seconds since the start of a run, and what happens then."""
+"""Seconds since the start of a run, and the action at this time."""
 
 
 class FaultSchedule:
@@ -38,7 +38,7 @@ class FaultSchedule:
     Parameters
     ----------
     spec : mapping
-        By backend, its settings: ``slow``, ``slow_during`` and ``fail`` by replica number.
+        Settings by backend; ``slow``, ``slow_during`` and ``fail`` are by replica number.
     replicas : sequence of Afflicted
         All replicas.
     """
@@ -53,7 +53,7 @@ class FaultSchedule:
         self._thread: threading.Thread | None = None
 
     def begin(self, start: float) -> None:
-        """A run begins at `start`, on the monotonic clock."""
+        """Begin a run at `start`, on the monotonic clock."""
         self.end()
         if self._steps:
             self._over = threading.Event()
@@ -63,7 +63,7 @@ class FaultSchedule:
             self._thread.start()
 
     def end(self) -> None:
-        """The run is over: all is as it was at its start."""
+        """End the run, and reset all replicas to their state at the start."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
@@ -82,7 +82,7 @@ class FaultSchedule:
 
 
 def _steps(settings: Mapping[str, Any], replica: Afflicted) -> list[Step]:
-    """What happens to one replica, and when; what is before the start is how it begins."""
+    """The steps of one replica; a negative time means a step before the start."""
     steps: list[Step] = []
     down = _of(settings, "fail", replica.number)
     if down is not None:
@@ -97,6 +97,6 @@ def _steps(settings: Mapping[str, Any], replica: Afflicted) -> list[Step]:
 
 
 def _of(settings: Mapping[str, Any], key: str, number: int) -> Any:
-    """What a table by replica number says, whose keys are texts in JSON."""
+    """The value of one replica in a table; its keys are numbers, or texts after JSON."""
     table = settings.get(key) or {}
     return table.get(str(number), table.get(number))

@@ -1,4 +1,4 @@
-"""Which objects a replica was asked for, and when: what a proxy's cache did not answer.
+"""The fetches of a replica: requests that no proxy's cache served, with their times.
 
 Threads: every connection's thread calls `begin` and `end`. One lock owns the rows.
 """
@@ -9,10 +9,10 @@ import threading
 from collections import deque
 
 MOST = 1_000_000
-"""Fetches that are kept until somebody asks for them; the oldest go first."""
+"""Highest number of fetches in the log; beyond it, the oldest are dropped."""
 
 Row = list[float]
-"""An object's number, and two moments of the monotonic clock; the second is infinite at first."""
+"""An object's number, and begin and end of the fetch on the monotonic clock; the end is infinite at first."""
 
 
 class FetchedObjects:
@@ -23,25 +23,25 @@ class FetchedObjects:
         self._rows: deque[Row] = deque(maxlen=MOST)
 
     def begin(self, number: int, moment: float) -> Row:
-        """An object is asked for; the row is for `end`."""
+        """Record the begin of a fetch; returns the row for `end`."""
         row = [number, moment, float("inf")]
         with self._lock:
             self._rows.append(row)
         return row
 
     def end(self, row: Row, moment: float) -> None:
-        """The work is done."""
+        """Record the end of a fetch."""
         with self._lock:
             row[2] = moment
 
     def take(self, now: float) -> list[Row]:
-        """All rows since this was last called; what is not done yet ends `now`."""
+        """All rows since the last call; a fetch that is not finished ends `now`."""
         with self._lock:
             rows, self._rows = self._rows, deque(maxlen=MOST)
             return [[number, begin, min(end, now)] for number, begin, end in rows]
 
 
 def object_number(target: str) -> int:
-    """Number of the object that a test client asks for, or -1: ``/objects/7`` is 7."""
+    """Number of the object in a target, or -1: ``/objects/7`` is 7."""
     last = target.rpartition("/")[2]
     return int(last) if last.isdecimal() and len(last) < 16 else -1

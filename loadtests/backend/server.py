@@ -1,21 +1,21 @@
-"""Real backends: every replica of every backend of a scenario, as HTTP servers in one process.
+"""Real backends: all replicas of all backends of a scenario, as HTTP servers in one process.
 
 ``python -m loadtests.backend.server '{"web": {"replicas": 2, "concurrency": 4}}'`` prints one JSON line
-with the port of each replica and serves until SIGTERM or Ctrl-C. A request says what it wants:
+with the port of each replica and serves until SIGTERM or Ctrl-C. Fields of a request set its work:
 
 - ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default.
-- ``Proxytwin-Size: 2048``: bytes of the answer's body; 1024 by default.
+- ``Proxytwin-Size: 2048``: bytes of the response's body; 1024 by default.
 
-``GET /-/stats`` on a replica tells what it has done, ``GET /-/fetches`` which objects were fetched
-when since it was last asked; neither takes a slot, nor does a proxy's health check.
+``GET /-/stats`` returns the totals of a replica. ``GET /-/fetches`` returns its fetches since the last such
+request. Neither takes a slot, and a proxy's health check does not take one either.
 
-With ``--until-eof`` the process takes orders from standard input, lines of JSON, and answers each
-with the same line: ``{"start": 1234.5}`` (on the monotonic clock) begins a run, in which replicas are
-down or slow as ``fail``, ``slow`` and ``slow_during`` say; ``{"start": null}`` ends it.
+With ``--until-eof`` the process reads commands from standard input, one JSON object per line, and writes
+each line back when the command is done. ``{"start": 1234.5}`` (on the monotonic clock) begins a run, with
+the faults of ``fail``, ``slow`` and ``slow_during``; ``{"start": null}`` ends it.
 
-Threads: the main thread owns the `FaultSchedule`, whose thread closes and opens ports; one thread a
-replica accepts; one thread a connection owns that connection's socket and closes it. They share
-a replica's `Slots`, its `FetchedObjects`, and its own chance, which has a lock.
+Threads: the main thread owns the `FaultSchedule`, whose thread closes and opens ports. Each replica has a
+thread that accepts. Each connection has a thread that owns its socket and closes it. The threads of a
+replica share its `Slots`, its `FetchedObjects`, and its random numbers, which have a lock.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from loadtests.backend.slots import Slots, Totals
 from loadtests.descriptors import allow_many_descriptors
 
 HEALTH_CHECK = "proxytwin-health"
-"""What the proxy's probes call themselves; said here too, so that backends start without the proxy's code."""
+"""The User-Agent of the proxy's health checks, repeated here so that backends need not load the proxy."""
 _HEAD_LIMIT = 64 * 1024
 _IDLE_S = 300.0
 _BLOCK = memoryview(b"proxytwin test body, line of 32\n" * 2048)
 
 
 class BadRequest(ValueError):
-    """A request that cannot be read; answered with 400 and the end of the connection."""
+    """The request cannot be read; the response is 400, and the connection is closed."""
 
 
 class Head(NamedTuple):
@@ -63,14 +63,14 @@ class Head(NamedTuple):
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection goes on afterwards (RFC 9112, section 9.3)."""
+        """Whether the connection stays open after the response (RFC 9112, section 9.3)."""
         options = [option.strip() for option in self.fields.get("connection", "").lower().split(",")]
         if "close" in options:
             return False
         return self.version == "HTTP/1.1" or "keep-alive" in options
 
     def demand(self, backend: str) -> float:
-        """Seconds of work that this request asks of `backend`."""
+        """Seconds of work that this request demands of `backend`."""
         for item in self.fields.get("proxytwin-demand", "").split(";"):
             name, equals, seconds = item.partition("=")
             if equals and name.strip() == backend:
@@ -78,12 +78,12 @@ class Head(NamedTuple):
         return 0.0
 
     def size(self) -> int:
-        """Bytes of body that this request wants back."""
+        """Bytes of body that the response should have."""
         return max(int(_number(self.fields.get("proxytwin-size", "1024"))), 0)
 
 
 def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
-    """What a server adds by chance; only then it waits for what that brings in."""
+    """A function that draws the random extra work of a server; None without ``jitter`` and ``hiccup``."""
     if not settings.get("jitter") and not settings.get("hiccup"):
         return None
     from scenarios.schema import BackendSettings
@@ -93,7 +93,7 @@ def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | N
 
 
 def _latency(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
-    """What the link between proxy and server takes; see `_own_work`."""
+    """A function that draws the latency of the link between proxy and server; None without ``latency``."""
     if not settings.get("latency"):
         return None
     from scenarios.distributions import parse_distribution
@@ -113,19 +113,18 @@ def _number(text: str) -> float:
 
 
 class Replica:
-    """One server: a listening socket, its slots, and what its answers say.
+    """One server: its port, its slots, and its responses.
 
     Parameters
     ----------
     backend : str
-        Name of the backend that it belongs to.
+        Name of its backend.
     number : int
-        Which of the backend's replicas it is.
+        Its number among the backend's replicas.
     settings : dict
-        ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
-        ``cache_control``, and with a ``seed`` ``jitter`` and ``hiccup`` as a scenario has them, and
-        ``latency``, its ``link.backend``; all
-        optional.
+        All optional: ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
+        ``cache_control``; with a ``seed`` also ``jitter`` and ``hiccup``, as in a scenario, and
+        ``latency``, the scenario's ``link.backend``.
     """
 
     def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
@@ -147,17 +146,17 @@ class Replica:
         self.port = self._accepting.number
 
     def come_up(self) -> None:
-        """Accept connections from now on."""
+        """Accept connections."""
         self._accepting.open()
 
     def go_down(self) -> None:
-        """Lose all work, and refuse connections. What was not answered does not count as done."""
+        """Drop all requests, and refuse connections. Dropped requests do not count as served."""
         lost, self.slots = self.slots, Slots(self._concurrency, self.slots.slow)
         self._before = self._before.plus(lost.totals())
         self._accepting.close()
 
     def work_slowly(self, factor: float) -> None:
-        """Work that begins from now on takes so many times longer."""
+        """Work that starts from now on takes `factor` times as long."""
         self.slots.slow = factor
 
     def _serve(self, connection: socket.socket) -> None:
@@ -199,7 +198,7 @@ class Replica:
         )
 
     def _be_under_way(self) -> None:
-        """Let a message take the time that the link from or to the proxy would."""
+        """Wait for the latency of the link from or to the proxy."""
         if self._latency is not None:
             with self._chance:
                 seconds = self._latency()
@@ -250,7 +249,7 @@ def _read_head(reader: Any) -> Head | None:
 
 
 def _fields(reader: Any) -> Iterator[tuple[str, str]]:
-    """Field lines up to the empty line; the same for a head and for a chunked body's trailer."""
+    """The field lines up to the empty line, of a head or of a chunked body's trailer."""
     left = _HEAD_LIMIT
     while (line := reader.readline(left)) not in (b"\r\n", b"\n"):
         left -= len(line)
@@ -261,7 +260,7 @@ def _fields(reader: Any) -> Iterator[tuple[str, str]]:
 
 
 def _discard_body(head: Head, reader: Any, connection: socket.socket) -> None:
-    """Read and forget a request's body (RFC 9112, section 6)."""
+    """Read and discard a request's body (RFC 9112, section 6)."""
     if head.fields.get("expect", "").lower() == "100-continue":
         connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
     if "chunked" in head.fields.get("transfer-encoding", "").lower():
@@ -293,7 +292,7 @@ def _skip(reader: Any, size: int) -> None:
 
 
 def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
-    """Open and start every replica of `spec`, which holds settings by backend name."""
+    """Start all replicas of `spec`, which contains settings by backend name."""
     replicas = [
         Replica(backend, number, settings)
         for backend, settings in spec.items()
@@ -305,7 +304,7 @@ def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
 
 
 def _sharpen_timers() -> None:
-    """Wake sleeping threads when asked, not up to 50 µs later, and hand the interpreter over soon."""
+    """Set the timer slack to 1 ns, so that sleeps end on time, and let threads switch every 0.5 ms."""
     sys.setswitchinterval(0.0005)
     with contextlib.suppress(OSError):
         Path("/proc/self/timerslack_ns").write_text("1", encoding="ascii")
@@ -333,7 +332,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _obey(schedule: FaultSchedule) -> None:
-    """Carry out orders from standard input, to its end."""
+    """Execute the commands from standard input, up to its end."""
     for line in sys.stdin:
         start = json.loads(line)["start"]
         if start is None:

@@ -1,8 +1,8 @@
-"""The service slots of one replica: so many requests at once, the others wait first come, first served.
+"""The service slots of one replica, with a queue: first come, first served.
 
-Threads: every connection's thread calls `Slots.work`. One lock owns the free slots, the queue and
-the totals; it is never held while a request works or waits. A waiting thread sleeps on a lock of
-its own, its turn, which the thread that gives up a slot releases.
+Threads: every connection's thread calls `Slots.work`. One lock owns the free slots, the queue and the
+totals; no thread holds it while its request works or waits. A waiting thread sleeps on a separate lock,
+which the thread that frees a slot releases.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Totals:
-    """What a replica has done so far.
+    """The totals of a replica.
 
     Attributes
     ----------
     requests : int
-        Requests that were served.
+        Number of served requests.
     busy_seconds : float
-        Time that slots were held, by their own clocks (see `Slots`), summed over slots.
+        Time that slots were held, by the clocks of the slots (see `Slots`), summed over slots.
     demand_seconds : float
-        Work that was asked for, before the replica's slow factor.
+        Demanded work, before the replica's slow factor.
     late_seconds : float
-        How much later than that requests were really done, summed over requests: the overshoot of
-        the system's timers and of thread scheduling.
+        How much later than by the slot's clock requests were really finished, summed over requests. The
+        causes are inexact timers and thread scheduling.
     queue, largest_queue : int
-        Requests that wait for a slot, now and at most.
+        Requests that wait for a slot: now, and at most.
     """
 
     requests: int = 0
@@ -40,39 +40,39 @@ class Totals:
     largest_queue: int = 0
 
     def plus(self, later: Totals) -> Totals:
-        """These and `later` ones together."""
+        """The sum of these totals and `later` ones."""
         sums = {name: value + getattr(later, name) for name, value in vars(self).items()}
         return Totals(**sums | {"largest_queue": max(self.largest_queue, later.largest_queue)})
 
 
 @dataclass
 class _Turn:
-    """A request that waits; `since` is set before the turn is given."""
+    """A request that waits for a slot; `since` is set before `given` is released."""
 
     since: float = 0.0
     given: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Slots:
-    """Service slots with a strict queue.
+    """Service slots with a queue.
 
     Parameters
     ----------
     concurrency : int
-        How many requests are worked on at once.
+        Number of slots.
     slow : float
         Factor on the work of every request.
 
     Attributes
     ----------
     slow : float
-        The same, for work that begins from now on.
+        The factor for work that starts from now on.
 
     Notes
     -----
-    A slot has a clock of its own: the next request starts at the moment at which the previous one
-    was due to end, or at its own arrival if that is later. So the overshoot of a sleep delays one
-    answer, but never adds up in a queue, and a slot does as much work a second as it should.
+    Each slot has its own clock. The next request starts when the previous one should have ended, or at its
+    arrival if that is later. So a sleep that ends too late delays one response, but the delays do not add
+    up in a queue, and the slot does the right amount of work per second.
     """
 
     def __init__(self, concurrency: int, slow: float = 1.0) -> None:
@@ -83,9 +83,9 @@ class Slots:
         self._totals = Totals()
 
     def work(self, demand: float) -> None:
-        """Wait for a slot, hold it for `demand` seconds times the slow factor, give it up.
+        """Wait for a slot, hold it for `demand` seconds times the slow factor, and free it.
 
-        The wait is bounded by the work of those in front: each holds its slot for a given time.
+        The wait is bounded by the work of the requests in front.
         """
         start = self._enter(time.monotonic())
         end = start + demand * self.slow
@@ -100,7 +100,7 @@ class Slots:
             return Totals(**vars(self._totals) | {"queue": len(self._waiting)})
 
     def _enter(self, arrival: float) -> float:
-        """Take a slot; returns when, by the slot's clock."""
+        """Take a slot; returns the start time by the slot's clock."""
         with self._lock:
             if self._free:
                 self._free -= 1

@@ -1,4 +1,4 @@
-"""A real run from start to end: its child processes, their files, and whether the run counts.
+"""A real run from start to end: its child processes, their files, and whether the run is valid.
 
 Read in this order:
 
@@ -9,5 +9,5 @@ Read in this order:
 - `run_folder`: the temporary folder of a stage.
 - `validity`: the rules that make a run void.
 
-A `Stage` owns its children and its folder, and gives them back in `close`. It belongs to one thread.
+A `Stage` owns its child processes and its folder; `close` ends and removes them. It belongs to one thread.
 """

@@ -1,4 +1,4 @@
-"""Real runs: backends, a proxy and Locust as processes of their own, and what they saw."""
+"""Real runs: starts backends, proxies and Locust as processes, and collects their measurements."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Progress = Callable[[float, float], None]
 _ROOT = Path(__file__).resolve().parents[2]
 _LOCUSTFILE = _ROOT / "loadtests" / "users" / "locustfile.py"
 _GRACE_S = 10.0
-"""How long answers are waited for after the last request."""
+"""How long a run waits for responses after the last request, in seconds."""
 _TICK_S = 0.15
 _BACKEND_KEYS = {"replicas", "concurrency", "slow", "slow_during", "fail", "cache_control"}
 _SUMMED = ("requests", "busy_seconds", "demand_seconds", "late_seconds")
@@ -45,19 +45,19 @@ class Measurement:
     records : Records
         Every request.
     void : list of str
-        Why the run must not be compared with anything, a sentence each; empty if it is valid.
+        Why the run is void, one sentence each; empty if it is valid.
     generator : dict
-        ``planned`` and ``sent`` requests, ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
-        ``lag_max_ms`` by which they were sent late, ``cpu_seconds``, and ``cpu_share`` of one core.
+        ``planned`` and ``sent`` requests; their delays ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
+        ``lag_max_ms``; ``cpu_seconds``, and ``cpu_share`` of one core.
     proxy : dict
-        ``cpu_seconds`` of its process during the run, and ``requests`` that clients sent it; of the
-        first one, if there are several in a row.
+        ``cpu_seconds`` of its process during the run, and the ``requests`` of the clients. In a chain, this
+        is the first proxy.
     backends : dict
-        Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and
-        ``late_seconds`` (see `loadtests.backend.slots.Totals`), ``cpu_seconds`` of their process,
-        and the same sums of each one in ``replicas``, by name.
+        Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and ``late_seconds`` (see
+        `loadtests.backend.slots.Totals`); ``cpu_seconds`` of their process; in ``replicas`` the same
+        numbers of each replica, by name.
     behind_cpu_seconds : list of float
-        Of the processes of the second proxy in a row, of the third, and so on.
+        CPU seconds of the second proxy of a chain, of the third, and so on.
     """
 
     records: Records
@@ -69,10 +69,10 @@ class Measurement:
 
 
 class Stage:
-    """Where real runs happen. A context manager: at its end, no process is left.
+    """Starts the processes of real runs. It is a context manager, and ends all of them at its exit.
 
-    Locust and the backends are kept from one run to the next, the latter as long as the scenarios
-    ask for the same ones; every run has fresh proxies.
+    Locust runs from one run to the next. So do the backends, as long as the scenarios have the same
+    backends. Every run has new proxies.
 
     Examples
     --------
@@ -104,21 +104,21 @@ class Stage:
         self.close()
 
     def measure(self, scenario: Scenario, progress: Progress | None = None) -> Measurement:
-        """Run a scenario once, as it stands; its variants are the caller's concern.
+        """Run a scenario once, without its variants.
 
         Parameters
         ----------
         scenario : Scenario
-            What to run.
+            The scenario to run.
         progress : callable, optional
-            Called several times a second with the seconds of the run that have passed, and all.
+            Called several times per second with the elapsed and the total seconds of the run.
 
         Raises
         ------
         LoadTestError
             If a process cannot be started, or Locust or the backends end early.
         BadInput
-            If a trace cannot be read, or the scenario asks for what only the simulator models.
+            If a trace cannot be read, or the scenario needs something that only the simulator models.
         """
         check_real(scenario, "scenario")
         scenario = _portable(scenario)
@@ -138,7 +138,7 @@ class Stage:
                 self._generator_ready = True
             before = _told(ports, "stats")
             if scenario.caching:
-                _told(ports, "fetches")  # what was before this run
+                _told(ports, "fetches")  # drop the fetches before this run
             records_file = self._order(generator, scenario, proxies)
             started = generator.expect(READY_S)["moment"]
             self._order_backends(started)
@@ -165,7 +165,7 @@ class Stage:
         if ending:
             void.insert(0, ending)
         if (records.status == 0).any():
-            self._stop_backends()  # they may still work on what nobody waits for
+            self._stop_backends()  # they may still work on abandoned requests
         sums: dict[str, Any] = {key: sum(done[key] for done in replicas.values()) for key in _SUMMED}
         cpu = max((done.pop("cpu_seconds") for done in replicas.values()), default=0.0)
         return Measurement(
@@ -178,7 +178,7 @@ class Stage:
         )
 
     def _start_generator(self) -> Child:
-        """Locust, started if it does not run; it loads while the others start."""
+        """Locust's process; it is started if it does not run, and loads while the others start."""
         if self._generator is None or not self._generator.alive:
             if self._generator is not None:
                 self._generator.stop()
@@ -189,9 +189,9 @@ class Stage:
         return self._generator
 
     def _ports_of(self, scenario: Scenario) -> dict[str, int]:
-        """Ports of the scenario's replicas, in its order; starts the backends if they are others.
+        """Ports of the scenario's replicas, in its order; starts the backends if their settings changed.
 
-        Those with a chance of their own are started for every run, so that it begins anew, as in the
+        Backends with random numbers are started for every run, so that the numbers start anew, as in the
         simulator.
         """
         settings = {
@@ -218,7 +218,7 @@ class Stage:
         return self._ports
 
     def _order(self, generator: Child, scenario: Scenario, proxies: Proxies) -> Path:
-        """Tell Locust what to run; returns where the records will be."""
+        """Tell Locust which scenario to run; returns the path of the records."""
         plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
         plan.write_bytes(pickle.dumps(scenario))
         records.unlink(missing_ok=True)
@@ -227,7 +227,7 @@ class Stage:
         return records
 
     def _order_backends(self, start: float | None) -> None:
-        """Tell the backends when a run begins, for what happens to them in it; None: it is over."""
+        """Tell the backends when a run begins, so that they can schedule faults; None ends the run."""
         assert self._backends is not None
         self._backends.send({"start": start})
         self._backends.expect(READY_S)
@@ -254,13 +254,16 @@ class Stage:
 
 
 def _unseen(_done: float, _total: float) -> None:
-    """Progress that nobody wants to see."""
+    """The default for `progress`: does nothing."""
 
 
 def _follow(
     generator: Child, proxies: Proxies, started: float, duration: float, progress: Progress
 ) -> tuple[dict[str, float], list[float], str]:
-    """Wait for the end of a run; returns the generator's health, the proxies' CPU, and an early end."""
+    """Wait for the end of a run.
+
+    Returns the generator's health, the CPU seconds of each proxy, and a message if a proxy ended early.
+    """
     before = used = proxies.cpu_seconds()
     limit = started + duration + 2 * _GRACE_S
     ending = ""
@@ -281,7 +284,7 @@ def _follow(
 
 
 def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
-    """What every replica tells: its ``stats`` so far, or its ``fetches`` since it was last asked."""
+    """The ``stats`` or the ``fetches`` of every replica; the latter since the last call."""
     told = {}
     for name, port in ports.items():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_GRACE_S)
@@ -295,7 +298,7 @@ def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
 
 
 def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
-    """What has reached the replicas, in seconds since the run `started`."""
+    """The fetches of all replicas, in seconds since the run `started`."""
     told = _told(ports, "fetches").values()
     return Fetches.from_rows(
         (number, begin - started, end - started) for rows in told for number, begin, end in rows
@@ -303,13 +306,13 @@ def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
 
 
 def _refetches(scenario: Scenario) -> bool:
-    """Whether stale answers make the proxy ask for itself."""
+    """Whether the proxy sends revalidation requests in the background, after stale responses."""
     said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
     return scenario.caching and any("stale-while-revalidate" in directives for directives in said)
 
 
 def _fails(scenario: Scenario) -> bool:
-    """Whether requests may be refused, lost or sent again, because the scenario is about that."""
+    """Whether the scenario has faults or limits, so that requests may be refused, lost or repeated."""
     services = [service for proxy in scenario.chain for service in proxy.service.values()]
     guards = ("retry", "hedge", "breaker", "queue", "rate")
     return (
@@ -327,7 +330,7 @@ def _injected(scenario: Scenario) -> set[str]:
 
 
 def _portable(scenario: Scenario) -> Scenario:
-    """The scenario with a trace that is found from any working directory."""
+    """The scenario with an absolute path of its trace, so that every process finds it."""
     trace = scenario.workload.trace
     if trace is None:
         return scenario
@@ -336,7 +339,7 @@ def _portable(scenario: Scenario) -> Scenario:
 
 
 def _environment() -> dict[str, str]:
-    """Variables for children: they find our packages, and Locust no settings of other load tests."""
+    """Environment variables of child processes: with the path of our packages, without Locust's settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
     paths = [str(_ROOT), environment.get("PYTHONPATH", "")]
     return environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

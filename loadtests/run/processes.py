@@ -1,12 +1,12 @@
-"""Child processes that speak lines of JSON, and that end whatever happens to their parent.
+"""Child processes that exchange lines of JSON with their parent, and that end when the parent ends.
 
-A child's standard input is its lifeline: a pipe that the kernel closes when the parent dies, even
-by SIGKILL, and every child ends when its standard input does. Children have a session of their
-own, so that Ctrl-C reaches the parent only, which then stops them in order.
+A child's standard input is a pipe from the parent. The kernel closes it when the parent dies, even by
+SIGKILL, and every child ends at the end of its standard input. Each child has a separate session. So Ctrl-C
+reaches only the parent, which then stops the children in order.
 
-An interruption waits while a child is being started or stopped: between the fork and the moment
-when somebody knows the child, nobody could stop it. Whatever child is left when the interpreter
-ends is stopped then. Shared between threads: `_living`, whose single operations are atomic.
+Interruptions are delayed while a child is started or stopped. Otherwise one could come after the fork, but
+before the child is registered, and then nothing would stop the child. At the interpreter's exit, all
+remaining children are stopped. Threads share `_living`; its single operations are atomic.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAIL_LINES = 15
 
 
 class LoadTestError(RuntimeError):
-    """A part of the load test did not do what it must; the message says which, and what it said last."""
+    """A process of the load test failed; the message has its name and its last output."""
 
 
 class Child:
@@ -41,13 +41,13 @@ class Child:
     Parameters
     ----------
     name : str
-        What it is called in error messages, such as ``"the proxy"``.
+        Its name in error messages, such as ``"the proxy"``.
     command : sequence of str
         Program and arguments.
     environment : mapping, optional
-        Its environment variables; by default the parent's.
+        Its environment variables; by default those of the parent.
     folder : path, optional
-        Its working directory; by default the parent's.
+        Its working directory; by default that of the parent.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Child:
         Raises
         ------
         LoadTestError
-            If it ends, or says something else.
+            If it ends, or writes something that is not JSON.
         """
         assert self._process.stdout is not None
         output = self._process.stdout.fileno()
@@ -125,14 +125,14 @@ class Child:
         return message
 
     def expect(self, seconds: float) -> dict[str, Any]:
-        """Like `receive`, but no line in time is an error, too."""
+        """Like `receive`, but raises `LoadTestError` if no line comes in time."""
         message = self.receive(seconds)
         if message is None:
             raise self.failure(f"did not respond for {seconds:g} s")
         return message
 
     def failure(self, what: str) -> LoadTestError:
-        """An error that names the child, how it ended, and the last lines of its standard error."""
+        """An error with the child's name, its exit, and the last lines of its standard error."""
         if what == "ended":
             with contextlib.suppress(subprocess.TimeoutExpired):
                 what = f"ended ({_ending(self._process.wait(1.0))})"
@@ -140,7 +140,7 @@ class Child:
         return LoadTestError(f"{self.name} {what}" + (f":\n{said}" if said else ""))
 
     def last_words(self) -> str:
-        """The last lines that it wrote to its standard error."""
+        """The last lines of its standard error."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(size - 8192, 0))
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
@@ -148,11 +148,11 @@ class Child:
         return "\n".join(lines[-_TAIL_LINES:])
 
     def cpu_seconds(self) -> float:
-        """CPU time that it and its own children have used, user and system; 0 if it has ended."""
+        """CPU time of it and its children, user and system; 0 if it has ended."""
         return sum(_cpu_seconds(pid) for pid in (self.pid, *_children_of(self.pid)))
 
     def hang_up(self) -> None:
-        """Close its standard input, as the parent's death would."""
+        """Close its standard input, as the kernel does when the parent dies."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
@@ -174,7 +174,7 @@ class Child:
             raise self.failure(f"did not end within {seconds:g} s") from None
 
     def stop(self) -> None:
-        """Ask it to end, then make it end; it is gone afterwards."""
+        """Send SIGTERM, and SIGKILL if it does not end in time; returns after it has ended."""
         with uninterrupted():
             self._end()
             _living.discard(self)
@@ -213,7 +213,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _children_of(pid: int) -> list[int]:
-    """The processes that any thread of it has started and that live."""
+    """The living child processes of all threads of a process."""
     found: list[int] = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile

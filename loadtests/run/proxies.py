@@ -63,7 +63,7 @@ class Proxies:
         self._stack.close()
 
     def _start(self, number: int, classes: Path) -> None:
-        """Start one proxy; what it asks runs already, and its port is known."""
+        """Start one proxy; its upstreams already run, and their ports are known."""
         settings, name = self._scenario.chain[number], self._scenario.proxies[number]
         file = self._folder / f"{name}.toml"
         write_settings(with_addresses(settings, self._ports), file)
@@ -78,10 +78,10 @@ class Proxies:
             self.target = f"127.0.0.1:{self._ports[self._scenario.proxies[1]]}"
 
     def cpu_seconds(self) -> list[float]:
-        """CPU time that each has used, the clients' first; 0 of one that has ended."""
+        """CPU seconds of each proxy, from the clients' side; 0 if it has ended."""
         return [child.cpu_seconds() for child in self._children]
 
     def ended(self) -> str:
-        """Which one ended, and how; empty if all run."""
+        """The name and the exit of a proxy that ended; empty if all run."""
         gone = next((child for child in self._children if not child.alive), None)
         return "" if gone is None else str(gone.failure("ended")).splitlines()[0].rstrip(":")

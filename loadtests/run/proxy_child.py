@@ -1,7 +1,7 @@
-"""The real proxy in a process of its own, with policies that a student wrote in another process.
+"""The real proxy as a child process, with policy classes from another process, such as a notebook.
 
-``python -m loadtests.run.proxy_child CLASSES FILE.toml [OPTION]…`` registers the classes and then does
-what ``python -m realproxy FILE.toml [OPTION]…`` does; with ``--worker FD`` it is one of its workers.
+``python -m loadtests.run.proxy_child CLASSES FILE.toml [OPTION]…`` registers the classes, and then works like
+``python -m realproxy FILE.toml [OPTION]…``. With ``--worker FD`` it is one of its worker processes.
 """
 
 from __future__ import annotations

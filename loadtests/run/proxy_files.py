@@ -1,4 +1,4 @@
-"""The files that a load test's proxy process is started with: its settings, and a student's own classes."""
+"""The files of a load test's proxy process: its settings, and policy classes from a notebook."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySettings:
-    """A proxy's settings with real addresses in place of the names of backends and of the next proxy.
+    """A proxy's settings with real addresses instead of the names of backends and of the next proxy.
 
-    All is on loopback, so a forward side may reach private addresses whatever the scenario says.
+    All processes run on the loopback, so a forward proxy may always reach private addresses.
 
     Parameters
     ----------
     settings : ProxySettings
-        As the scenario has them.
+        The settings of the scenario.
     ports : mapping of str to int
-        Port of each replica, by its name such as ``web/0``, in the order of the scenario, and of the
+        Port of each replica, by its name such as ``web/0``, in the order of the scenario; and of the
         proxies behind this one, such as ``proxy.1``. Every replica has the weight of its backend.
     """
     services = {}
@@ -64,15 +64,16 @@ def _toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, (bool, int, float, str)):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML bars a raw DEL
+        return json.dumps(value, ensure_ascii=False).replace(
+            "\x7f", "\\u007f"
+        )  # TOML does not allow a raw DEL
     raise TypeError(f"settings hold plain values, not {value!r}")
 
 
 def write_classes(path: Path) -> None:
-    """Write the policies that came from outside of `policies`, by value, for another process.
+    """Write the policies that were defined outside of `policies`, by value, for another process.
 
-    By value means with their code: a class from a notebook's cell exists in no file that another
-    process could import.
+    By value means with their code: another process cannot import a class from a notebook's cell.
     """
     added = {family: registry.added() for family, registry in REGISTRIES.items()}
     modules = {policy.__module__ for classes in added.values() for policy in classes.values()}
@@ -87,7 +88,7 @@ def write_classes(path: Path) -> None:
 
 
 def register_classes(path: Path) -> None:
-    """Register what `write_classes` wrote."""
+    """Register the classes that `write_classes` wrote."""
     for family, classes in cloudpickle.loads(path.read_bytes()).items():
         for name, policy in classes.items():
             REGISTRIES[family].register(name)(policy)

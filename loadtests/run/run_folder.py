@@ -1,7 +1,7 @@
-"""A temporary folder that does not outlive its owner for long, even one that was killed.
+"""A temporary folder that is removed soon after its owner ends, even if the owner was killed.
 
-Its owner holds a lock on it, which the kernel takes back when that process is gone, however it went.
-So whoever makes a folder of this kind removes first those that nobody holds any more.
+The owner holds a lock on the folder. The kernel releases the lock when the owner ends, for any reason. Before
+a process creates such a folder, it removes all folders without a lock.
 """
 
 from __future__ import annotations
@@ -17,30 +17,24 @@ PREFIX = "proxytwin-run-"
 
 
 class RunFolder:
-    """A new temporary folder of this process.
-
-    Attributes
-    ----------
-    path : Path
-        Where it is.
-    """
+    """A new temporary folder of this process, at `path`."""
 
     def __init__(self) -> None:
         remove_abandoned()
         lock = None
-        while lock is None:  # one that is not held yet looks abandoned, and may be gone at once
+        while lock is None:  # before it is locked, another process may take it for abandoned and remove it
             self._temporary = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
             self.path = Path(self._temporary.name)
             try:
                 lock = _lock(self.path)
             except OSError:
-                lock = -1  # no locks here, so nobody will take it for abandoned
+                lock = -1  # this file system has no locks, so no process takes it for abandoned
             if lock is None:
                 self._temporary.cleanup()
         self._held = lock
 
     def close(self) -> None:
-        """Remove it, with what is in it."""
+        """Remove the folder and its content."""
         self._temporary.cleanup()
         if self._held >= 0:
             os.close(self._held)
@@ -48,7 +42,7 @@ class RunFolder:
 
 
 def remove_abandoned() -> None:
-    """Remove this user's folders whose owner is gone."""
+    """Remove this user's folders whose owner has ended."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid != os.getuid():
@@ -60,12 +54,12 @@ def remove_abandoned() -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """The descriptor of a folder that is held now; None if another process holds it, or has removed it."""
+    """Lock a folder; returns its descriptor, or None if another process holds or has removed it."""
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(fd), path.lstat()):  # else it was removed in between
+            if os.path.samestat(os.fstat(fd), path.lstat()):  # otherwise it was removed meanwhile
                 return fd
         except OSError:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""When a real run does not count: each rule yields one sentence, or nothing."""
+"""The rules that make a real run void: each yields one sentence, or nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scenarios.records import NO_UPSTREAM, Records
 from scenarios.workload import Workload
 
 CPU_SHARE_LIMIT = 0.5
-"""Share of one core, beyond which a generator's own queueing shows in response times."""
+"""Share of one core; beyond it, queueing inside the generator affects response times."""
 LAG_LIMIT_MS = 2.0
 LATE_LIMIT_MS = 1.0
 
@@ -26,26 +26,26 @@ def reasons_void(
     failing: bool = False,
     cutting: bool = False,
 ) -> list[str]:
-    """Why a run must not be compared with anything; empty if it is valid.
+    """The reasons why a run is void; empty if it is valid.
 
     Parameters
     ----------
     records : Records
-        What the clients saw.
+        The requests, as the clients saw them.
     workload : Workload
-        What they should have sent, for `duration` seconds.
+        The requests that the clients should have sent, for `duration` seconds.
     generator : mapping
-        See `loadtests.users.replay.Replay.health`.
+        The result of `loadtests.users.replay.Replay.health`.
     replicas : mapping of str to mapping
-        By replica, what it did during the run: ``requests`` and ``late_seconds``.
+        ``requests`` and ``late_seconds`` of each replica during the run.
     refetching : bool
-        Whether the proxy also asks for itself, behind stale answers: backends then work on more than
-        clients see, though never on more than one request for each answer from the store.
+        The proxy also sends requests in the background, after stale responses. Then backends work on more
+        requests than clients see, but at most on one more for each response from the store.
     failing : bool
-        Whether the scenario is about requests that are refused, lost or sent again: errors of the
-        proxy are then a result, and backends may work on more than clients see, never on less.
+        The scenario has requests that are refused, lost or repeated. Then errors of the proxy are
+        results, and backends may work on more requests than clients see, but never on fewer.
     cutting : bool
-        Whether it also cuts answers off, or resets connections instead of answering.
+        The scenario also truncates responses, or resets connections instead of sending a response.
     """
     return [
         *_generator_too_busy(generator),
@@ -98,7 +98,7 @@ def _arrivals(workload: Workload, duration: float) -> int:
 
 
 def _users_with_time(workload: Workload, duration: float) -> int:
-    """Users whose first request is due before the end."""
+    """Number of users whose first request is due before the end."""
     firsts = (next(workload.stream(user), None) for user in range(workload.streams))
     return sum(first is not None and first.pause < duration for first in firsts)
 

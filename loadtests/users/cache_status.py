@@ -1,4 +1,4 @@
-"""Whose cache answered: what Cache-Status says of a chain of proxies."""
+"""Which cache of a chain of proxies served a response, by its field Cache-Status."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from scenarios.schema import Scenario
 from scenarios.workload import client_address
 
 _HIT = re.compile(r"\s*proxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
-"""A hit, or an answer that another request fetched meanwhile."""
+"""A hit, or a response that another request was fetching."""
 
 
 class CacheStatusReader:
-    """Reads the Cache-Status of answers that came through a scenario's proxies.
+    """Reads the Cache-Status of responses that came through a scenario's proxies.
 
-    Every cache on the way adds what it did behind what it was told (RFC 9211, section 2), so the
-    last entry is that of the cache next to the client. A proxy that does not look an object up
-    adds nothing.
+    Every cache on the way appends an entry (RFC 9211, section 2), so the last entry is that of the cache
+    next to the client. A proxy that does not look up the object appends nothing.
 
     Parameters
     ----------
@@ -31,16 +30,16 @@ class CacheStatusReader:
         self._lookups: dict[tuple[int, str], list[int]] = {}
 
     def place(self, number: int, client: str, cache_status: str) -> int:
-        """Which proxy's cache answered, see `scenarios.Records`.
+        """The number of the proxy whose cache served the response, as in `scenarios.Records`.
 
         Parameters
         ----------
         number : int
-            Of the object.
+            Number of the object.
         client : str
-            Address of who asked.
+            Address of the client.
         cache_status : str
-            The answer's field.
+            The response's field.
         """
         if not cache_status:
             return 0
@@ -51,7 +50,7 @@ class CacheStatusReader:
         return next((place for place, entry in entries if _HIT.match(entry)), 0)
 
     def _places(self, number: int, client: str) -> list[int]:
-        """The proxies that look for an object, from the clients' side, counted from 1."""
+        """The proxies that look up an object, from the clients' side, counted from 1."""
         places = []
         for place, (routes, rules) in enumerate(self._hops, 1):
             source = client if place == 1 else client_address(0)

@@ -1,7 +1,7 @@
 """One kept-alive HTTP connection of a load test's client, timed close to its socket.
 
-geventhttpclient parses the answers, but its clients are not used: they send a GET again when a
-server closes without an answer, which would hide the failure and count its work twice.
+geventhttpclient parses the responses, but its clients are not used. They repeat a GET if the server closes
+the connection without a response. That would hide the failure and count its work twice.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _BLOCK = 256 * 1024
 
 
 class Exchange(NamedTuple):
-    """What became of one request.
+    """The result of one request.
 
     Attributes
     ----------
     sent, done : float
-        Moments of the monotonic clock: before the first byte was sent, after the last one came.
+        Times on the monotonic clock: before the first byte was sent, after the last byte arrived.
     status : int
-        HTTP status; 0 if there was no complete answer.
+        HTTP status; 0 if there was no complete response.
     size : int
-        Bytes of the body that came.
+        Received bytes of the body.
     cache_status, upstream : str
-        The fields Cache-Status and Proxytwin-Upstream; empty if they did not come.
+        The fields Cache-Status and Proxytwin-Upstream; empty if the response does not have them.
     problem : Exception or None
-        Why there was no answer.
+        Why there was no response.
     """
 
     sent: float
@@ -48,7 +48,7 @@ class Exchange(NamedTuple):
 
 
 class _Answer(HTTPResponse):
-    """An answer whose body is counted, not kept."""
+    """A response; its body is counted, not kept."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,24 +59,24 @@ class _Answer(HTTPResponse):
 
     @property
     def ended(self) -> bool:
-        """Whether a final answer is complete; 1xx are only announcements."""
+        """Whether the final response is complete; 1xx responses are not final."""
         return self.message_complete and self.get_code() >= 200
 
     def text(self, field: str) -> str:
-        """A field's value; several lines are joined, as RFC 9110 (section 5.2) reads them."""
+        """A field's value; several lines are joined (RFC 9110, section 5.2)."""
         value = self.get(field) or ""
         return value if isinstance(value, str) else ", ".join(value)
 
 
 class Connection:
-    """A connection that is opened when it is needed and kept as long as the server keeps it.
+    """A connection that is opened at its first use and stays open as long as the server keeps it open.
 
     Parameters
     ----------
     host, port
-        Where to.
+        The server.
     source : str, optional
-        Local address to connect from.
+        Local address of the connection.
     timeout : float
         Longest wait in seconds, to connect and between two reads.
     """
@@ -89,7 +89,7 @@ class Connection:
         self._poll = _POLL()
 
     def open(self) -> socket.socket:
-        """Connect, unless there is a connection that the server has not closed.
+        """Connect, unless there is a connection that is still open.
 
         Raises
         ------
@@ -106,7 +106,7 @@ class Connection:
         return self._socket
 
     def fetch(self, request: bytes) -> Exchange:
-        """Send a request once and take its whole answer; failures are told, not raised."""
+        """Send a request once and read its whole response; failures are in the result, not raised."""
         answer = _Answer()
         sent = time.monotonic()
         try:
@@ -133,7 +133,7 @@ class Connection:
         )
 
     def abandon(self) -> None:
-        """Wake a greenlet that waits for an answer; it sees the end of the connection."""
+        """End the connection, which wakes a greenlet that waits for a response."""
         if self._socket is not None:
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -146,7 +146,7 @@ class Connection:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Where a proxy listens, from ``http://host:port``; raises `BadInput`."""
+    """Host and port of ``http://host:port``; raises `BadInput`."""
     parts = urlsplit(url)
     try:
         port = 80 if parts.port is None else parts.port

@@ -1,4 +1,4 @@
-"""Locust's side of a load test: its users take part in a `Replay`, its page shows every request."""
+"""Connects a `Replay` with Locust: Locust's users run it, and Locust's page shows every request."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
 
 _GRACE_S = 10.0
-"""How long answers are waited for at the end of a run that is started by hand."""
+"""How long a run that was started by hand waits for responses at its end."""
 
 _log = logging.getLogger(__name__)
 
 
 class ScenarioUser(User):
-    """A user that replays its stream of the scenario's requests once, and is done."""
+    """A user that replays its stream of the scenario's requests once."""
 
     load_test: ClassVar[LoadTest]
 
     @task
     def replay(self) -> None:
-        """The whole of this user's life."""
+        """Replay the stream, then stop this user."""
         self.load_test.take_part()
         raise StopUser
 
@@ -47,22 +47,22 @@ class ScenarioUser(User):
 def three_digits(milliseconds: float) -> float:
     """Round a response time for Locust's statistics: to 0.1 ms below 100 ms, to 3 digits above.
 
-    Locust itself keeps 1 ms below 100 ms and 2 digits above, too coarse to compare with a model.
+    Locust rounds to 1 ms below 100 ms and to 2 digits above, which is too coarse to compare with a model.
     """
     digits = 1 if milliseconds < 100 else 2 - math.floor(math.log10(milliseconds))
     return round(milliseconds, digits)
 
 
 class LoadTest:
-    """One run after another in one Locust process.
+    """Runs one replay after another in one Locust process.
 
     Parameters
     ----------
     environment : Environment
-        Locust's.
+        Locust's environment.
     staged : bool
-        Whether jobs come from another process as lines of JSON on standard input, see
-        `loadtests.run.measure`, or one job from the command line or from Locust's page.
+        True: `loadtests.run.measure` sends jobs as lines of JSON on standard input. False: there is one job
+        from the command line or from Locust's page.
     """
 
     def __init__(self, environment: Environment, *, staged: bool) -> None:
@@ -80,7 +80,7 @@ class LoadTest:
             self.replay.take_part()
 
     def serve(self) -> None:
-        """Do the jobs that come on standard input, one at a time, and quit when it ends."""
+        """Run the jobs from standard input one after the other, and quit at its end."""
         self._idle.wait()
         try:
             self._do_jobs()
@@ -104,7 +104,7 @@ class LoadTest:
             self.environment.runner.start(replay.users, spawn_rate=replay.users)
 
     def _prepare(self, **_: Any) -> None:
-        """Locust starts a run: by hand, its options say which."""
+        """Locust starts a run; if it was started by hand, the options name the scenario."""
         if self.staged:
             return
         try:
@@ -129,7 +129,7 @@ class LoadTest:
         return replay
 
     def _spawned(self, user_count: int, **_: Any) -> None:
-        """Locust has made all users; at its start it makes none, and jobs may come from then on."""
+        """Locust has created all users. At its start it creates none; from then on jobs may come."""
         self._idle.set()
         if self.replay is None:
             if not self.staged:
@@ -175,7 +175,7 @@ def scenario_of(options: Namespace) -> Scenario:
 
 
 def set_up(environment: Environment) -> None:
-    """Make Locust ready for `ScenarioUser`, once its options are known; exits on bad ones."""
+    """Prepare Locust for `ScenarioUser` after it has read its options; exits if they are wrong."""
     options = environment.parsed_options
     locust.stats.bucket_response_time = three_digits
     ScenarioUser.load_test = load_test = LoadTest(environment, staged=options.staged)

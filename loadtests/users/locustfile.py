@@ -1,7 +1,7 @@
 """Replay a scenario on a proxy with Locust, by hand or from `loadtests.run.measure`.
 
-``locust -f loadtests/users/locustfile.py --scenario slow-server --host http://127.0.0.1:8080`` opens
-Locust's own page; with ``--headless`` it runs at once and prints Locust's table.
+``locust -f loadtests/users/locustfile.py --scenario slow-server --host http://127.0.0.1:8080`` serves
+Locust's page; with ``--headless`` the run starts at once and prints Locust's table.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""A scenario's workload, replayed on a real proxy by greenlets.
+"""Replay a scenario's workload on a real proxy, with greenlets.
 
-Closed load: one greenlet a user, which waits for its answer, thinks, and asks again. Open load:
-one dispatcher, which starts a greenlet at each arrival however late the answers are; if the
-workload's `connections` are numbered, that greenlet waits for a free one. All start from one
-moment, after everybody is connected. Greenlets of one thread share a `Replay`. Each client has an
-address of its own on the loopback, so that the proxy tells them apart; to a proxy elsewhere all
-come from this machine's one address.
+Closed load: there is one greenlet per user. It sends a request, waits for the response, thinks, and sends
+the next request. Open load: one dispatcher starts a greenlet at each arrival, no matter how late the
+responses are. If the workload limits its `connections`, this greenlet waits for a free one.
+
+All streams start at the same moment, after all users are connected. The greenlets of one thread share a
+`Replay`. Each client has a separate address on the loopback, so that the proxy sees different clients. If
+the proxy is on another machine, all requests come from one address.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from scenarios.schema import Scenario
 from scenarios.workload import Request, Workload, client_address
 
 _LEAD_S = 0.02
-"""From the moment when all are ready to the start of the run, so that all have woken by then."""
+"""Seconds between the moment when all users are ready and the start, so that all of them have woken up."""
 _SPARE_CONNECTIONS = 32
 
 
@@ -41,19 +42,18 @@ class Replay:
     Parameters
     ----------
     scenario : Scenario
-        Whose workload is sent.
+        The scenario with the workload.
     host, port
         The proxy.
     target : str
-        Host and port that the proxy is told to ask, in requests of absolute-form, if it is a
-        forward proxy; else empty.
+        Host and port of the origin in absolute-form requests, for a forward proxy; else empty.
     grace : float
-        Seconds that requests which are under way at the end are waited for.
+        Seconds that the replay waits at its end for outstanding responses.
     on_exchange : callable
         Called after each request with its `Exchange`.
     on_start, on_end : callable
-        Called once: when the run starts, with that moment of the monotonic clock, and when the
-        last answer is there.
+        Each called once: at the start, with the time on the monotonic clock, and after the last
+        response.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Replay:
 
     @property
     def users(self) -> int:
-        """How many greenlets should take part."""
+        """Number of greenlets that must call `take_part`."""
         return self._workload.streams
 
     def all_spawned(self, users: int) -> None:
-        """`users` have been made; the run starts as soon as they are ready."""
+        """Tell the replay how many users exist; it starts as soon as all of them are ready."""
         self._expected = users
         self._start_if_ready()
 
@@ -124,11 +124,11 @@ class Replay:
                 self._finish()
 
     def stop(self) -> None:
-        """End the run now; requests that are under way are not recorded."""
+        """End the run now; outstanding requests are not recorded."""
         gevent.killall(list(self._active), block=False)
 
     def records(self) -> Records:
-        """What has been asked and answered so far, in the order of sending."""
+        """All requests with a result so far, in the order in which they were sent."""
         return Records.from_rows(
             sorted(self._rows, key=lambda row: row[4]),
             list(self._upstreams),
@@ -139,7 +139,7 @@ class Replay:
         )
 
     def health(self) -> dict[str, float]:
-        """How well the generator kept up.
+        """How punctual the load generator was.
 
         Returns
         -------
@@ -214,7 +214,7 @@ class Replay:
         due: float,
         client: str,
     ) -> float:
-        """Send a user's requests at once, each on a connection; returns when the last answer was there."""
+        """Send a user's requests at once, each on a connection; returns the time of the last response."""
         if len(asked) == 1:
             return self._ask(connections[0], *asked[0], due, client)
         under_way = Group()
@@ -231,7 +231,7 @@ class Replay:
     def _ask(
         self, connection: Connection, text: bytes, who: tuple[int, int, int], due: float, client: str
     ) -> float:
-        """Send one request and record it; returns when its answer was there."""
+        """Send one request and record it; returns the time of its response."""
         exchange = self._fetch(connection, text)
         cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
@@ -241,7 +241,7 @@ class Replay:
         return exchange.done
 
     def _fetch(self, connection: Connection, text: bytes) -> Exchange:
-        """Send one request; on a link, the request and its answer are under way for a while."""
+        """Send one request; if the link has a latency, wait for it in both directions."""
         if self._latency is None:
             return connection.fetch(text)
         there, back = self._latency(), self._latency()
@@ -273,7 +273,7 @@ class Replay:
         return connection
 
     def _wait_for_start(self) -> float:
-        """When the caller's stream starts: with all others, or now if those have started already."""
+        """Wait for the common start and return its time; if it is over, return the current time."""
         if self._started.is_set():
             return time.monotonic()
         self._ready += 1
@@ -285,7 +285,7 @@ class Replay:
         if self._started.is_set() or self._expected is None or self._ready < self._expected:
             return
         gc.collect()
-        gc.freeze()  # a later collection looks at what this run made only, and is short
+        gc.freeze()  # later collections examine only the objects of this run, and are short
         self._start = time.monotonic() + _LEAD_S
         self._cpu_at_start = time.process_time()
         duration = self._scenario.duration
@@ -297,7 +297,7 @@ class Replay:
         self._on_start(self._start)
 
     def _read_cpu(self) -> None:
-        """Once the last request is due: waiting for the last answers would dilute the share."""
+        """Called when the last request is due: the wait for the last responses would dilute the share."""
         self._cpu_seconds = time.process_time() - self._cpu_at_start
         self._cpu_share = self._cpu_seconds / max(time.monotonic() - self._start, 1e-3)
 

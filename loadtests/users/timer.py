@@ -1,8 +1,8 @@
 """Punctual waking for greenlets.
 
-gevent's own timers round up to whole milliseconds, because epoll does, so that a request would be
-sent 0.6 ms late on average: as long as a cached answer takes. A Linux timerfd is a timer with
-nanoseconds that epoll watches like a socket.
+gevent's timers round up to whole milliseconds, because epoll does. A request would be sent 0.6 ms late on
+average, which is as long as a cached response takes. A Linux timerfd is a timer with a resolution of
+nanoseconds, and epoll can watch it like a socket.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class _Timerspec(ctypes.Structure):
 
 
 class Timer:
-    """Wakes greenlets at moments of the monotonic clock, for one gevent hub.
+    """Wakes greenlets at given times of the monotonic clock, for one gevent hub.
 
     Raises
     ------
     OSError
-        If the system gives no timer.
+        If the system cannot create a timer.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Timer:
         self._watcher.start(self._ring)
 
     def sleep_until(self, moment: float) -> None:
-        """Let other greenlets run until `moment`, or just once if it has passed."""
+        """Let other greenlets run until `moment`, or once if `moment` has passed."""
         if moment <= time.monotonic():
             gevent.sleep(0)
             return
@@ -65,8 +65,10 @@ class Timer:
         waiter.get()
 
     def _ring(self) -> None:
-        """Runs in the hub when the timer has expired, or for nothing: epoll may report what is over."""
-        with contextlib.suppress(BlockingIOError):  # raised, it would end the watch and all sleepers with it
+        """Runs in the hub when the timer has expired; epoll may also call it without a reason."""
+        with contextlib.suppress(
+            BlockingIOError
+        ):  # an exception would end the watcher, and no greenlet would wake
             os.read(self._timer, 8)
         while self._waiting and self._waiting[0][0] <= time.monotonic():
             heapq.heappop(self._waiting)[2].switch(None)
@@ -80,6 +82,6 @@ class Timer:
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")
 
     def close(self) -> None:
-        """Give the timer back; nobody may be waiting."""
+        """Close the timer; no greenlet may be waiting."""
         self._watcher.stop()
         os.close(self._timer)

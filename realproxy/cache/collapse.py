@@ -1,7 +1,9 @@
-"""Requests for one object, gathered around one fetch. The decisions are `policies.http_cache.collapsing`'s.
+"""Request collapsing: one request fetches an object, the others wait for it and share its response.
 
-Threads. `Collapser` has one lock around its flights and the answers that arrive; the store's lock
-may be taken inside it. A `CollapsedWriter` belongs to the worker that fetches.
+`policies.http_cache.collapsing` decides.
+
+Threads. One lock protects the flights and the responses in progress; the store's lock may be taken inside
+it. A `CollapsedWriter` belongs to the thread that fetches.
 """
 
 from __future__ import annotations
@@ -14,60 +16,39 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from policies.http_cache.collapsing import Decision, Flight, FlightResult, Flights, after
-from policies.http_cache.freshness import Answer
-from policies.http_cache.groups import read_groups
 from policies.http_cache.reuse import Use
-from policies.http_cache.vary import Variant
-from realproxy.cache.entry_headers import stored_head
+from realproxy.cache.entry import CacheEntry
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
 from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import LocalReply
-from realproxy.http1 import CHUNKED, UNTIL_CLOSE, Line, ResponseHead
+from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.runtime.blocking import BlockedThreads
 
 
 class Collapser:
     """Collapses the requests for one object into one fetch (nginx: ``proxy_cache_lock``).
 
-    Parameters
-    ----------
-    store : CacheStore
-        Where answers go.
-    patience : float
-        Seconds in which the fastest client must read on, where a body is too long to be stored.
-    waits : BlockedThreads
-        Where workers that wait for clients are counted.
-
-    Attributes
-    ----------
-    collapsed, asked_again : int
-        Requests that were answered with what another one fetched, or had to be looked at again;
-        counted by the follow thread.
+    If a body is too long to store, its fastest reader may read nothing for `patience` seconds.
     """
 
     fanout: Fanout
+    """Set before the first request."""
 
     def __init__(self, store: CacheStore, patience: float, waits: BlockedThreads) -> None:
         self._store, self.patience, self.waits = store, patience, waits
         self._lock = threading.Lock()
         self._flights: Flights[Reader] = Flights()
         self._in_progress: dict[bytes, list[SharedResponse]] = {}
-        self.collapsed = self.asked_again = 0
+        self.collapsed = 0  # requests answered with another request's fetch; written by the fan-out thread
 
     def join(self, reader: Reader) -> CollapsedWriter | Lookup | Decision:
-        """What a request does whose object is not stored, or not fit for use.
+        """Decide about a request whose object is not stored, or not usable.
 
-        Returns
-        -------
-        CollapsedWriter
-            It fetches for all.
-        Lookup
-            It has been stored meanwhile.
-        Decision
-            ``ALONE``; or ``WAIT``, and then the client is not the caller's any more.
+        Returns a `CollapsedWriter` if the request fetches for all, a `Lookup` if the object was stored
+        meanwhile, else ``ALONE``, or ``WAIT``: then the fan-out thread owns the client.
         """
         now = time.monotonic()
         with self._lock:
@@ -75,29 +56,29 @@ class Collapser:
             if found.use is not Use.ASK:
                 return found
             before, reader.client.state = reader.client.state, State.FOLLOWING
-            if self._follow(reader, now):
+            if self._share_in_progress(reader, now):
                 return Decision.WAIT
-            turn, flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
-            reader.flight = flight if turn is Decision.WAIT else None
-        if turn is Decision.WAIT:
+            decision, flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
+            reader.flight = flight if decision is Decision.WAIT else None
+        if decision is Decision.WAIT:
             self.fanout.wait(reader)
-            return turn
+            return decision
         reader.client.state = before
-        return CollapsedWriter(self, flight, reader) if flight is not None else turn
+        return CollapsedWriter(self, flight, reader) if flight is not None else decision
 
     def take_lead(self, reader: Reader) -> CollapsedWriter | None:
-        """What a request that has waited fetches for others, if it is its turn to."""
+        """For a request that has waited: what it fetches for the others with, if it is to do that."""
         flight, reader.flight = reader.flight, None
         return CollapsedWriter(self, flight, reader) if flight is not None else None
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a fetch whose answer has not begun."""
+        """Requests that wait for a response that has not begun."""
         with self._lock:
             return self._flights.waiting
 
     def leave(self, reader: Reader) -> bool:
-        """Take a request out of its flight; False if that has landed."""
+        """Take a request out of its flight; False if that is complete."""
         with self._lock:
             flight = reader.flight
             if flight is None or not self._flights.leave(flight, reader):
@@ -105,42 +86,46 @@ class Collapser:
             reader.flight = None
             return True
 
+    # --- invalidation: responses on their way may be older than the change ------------------------
+
     def invalidate(self, key: bytes) -> None:
-        """The object has changed: what is on its way may be what it was before."""
+        """Later requests for `key` do not share what is on its way."""
         with self._lock:
             self._flights.invalidate(key)
             self._in_progress.pop(key, None)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
-        """Groups of the origin of `key` have become invalid. RFC 9875, 3"""
+        """The same for these groups of the origin of `key`. RFC 9875, 3"""
         origin, names = origin_of(key), frozenset(groups)
         self._invalidate_where(
             lambda other, of: origin_of(other) == origin and (of is None or not names.isdisjoint(of))
         )
 
     def purged(self, purge: Purge) -> None:
-        """Something was purged."""
+        """The same for what an operator has purged."""
         self._invalidate_where(
             lambda key, of: purge.matches(key, of or ()) or (of is None and purge.tag is not None)
         )
 
-    def _invalidate_where(self, falls: Callable[[bytes, Sequence[str] | None], bool]) -> None:
-        """Overtake what falls, by key and groups; those of what has not begun to arrive are not known."""
+    def _invalidate_where(self, matches: Callable[[bytes, Sequence[str] | None], bool]) -> None:
+        """Invalidate by key and groups; the groups of a response that has not begun are None: not known."""
         with self._lock:
             for key in self._flights:
-                if isinstance(key, bytes) and falls(key, None):
+                if isinstance(key, bytes) and matches(key, None):
                     self._flights.invalidate(key)
             for key, shared in list(self._in_progress.items()):
-                self._in_progress[key] = [one for one in shared if not falls(key, one.groups)]
+                self._in_progress[key] = [one for one in shared if not matches(key, one.entry.groups)]
                 if not self._in_progress[key]:
                     del self._in_progress[key]
 
+    # --- the end of a fetch ---------------------------------------------------------------------
+
     def shareable(self, key: bytes) -> None:
-        """An answer for `key` could be stored."""
+        """A response for `key` could be stored."""
         with self._lock:
             self._flights.shareable(key)
 
-    def complete_alone(self, flight: Flight[Reader]) -> bool:
+    def complete_unawaited(self, flight: Flight[Reader]) -> bool:
         """End a fetch whose response is stored, unless a request waits for it; returns whether none does."""
         with self._lock:
             if flight.waiting:
@@ -149,60 +134,57 @@ class Collapser:
         return True
 
     def complete(
-        self,
-        flight: Flight[Reader],
-        ended: FlightResult,
-        shared: SharedResponse | None,
+        self, flight: Flight[Reader], ended: FlightResult, shared: SharedResponse | None,
         refusal: LocalReply | None,
-    ) -> None:
-        """A fetch has ended, or its answer has begun, for those who wait for it."""
-        fits: list[Reader] = []
-        rest: list[Reader] = []
-        again: dict[Decision, list[Reader]] = {turn: [] for turn in Decision}
+    ) -> None:  # fmt: skip
+        """End a flight: its response has begun, or will not come. Decide about the requests that wait."""
+        usable: list[Reader] = []
+        others: list[Reader] = []
+        again: dict[Decision, list[Reader]] = {decision: [] for decision in Decision}
         now = time.monotonic()
         with self._lock:
             newest = self._flights.is_newest(flight)
             for reader in self._flights.complete(flight, ended, now):
                 reader.flight = None
-                may_take = shared is not None and reader.may_take(shared, now)
-                (fits if may_take else rest).append(reader)
+                fits = shared is not None and shared.usable_for(reader, now)
+                (usable if fits else others).append(reader)
             if shared is not None and newest:
                 self._in_progress.setdefault(shared.key, []).append(shared)
-            for reader in sorted(rest, key=lambda reader: not reader.leads):
+            for reader in sorted(others, key=lambda reader: not reader.leads):
                 reader.refusal = refusal
                 reader.failures += ended is FlightResult.FAILED
                 again[self._decide(reader, ended, shared, now)].append(reader)
-        if shared is not None and fits:
-            self.fanout.give(fits, shared)
+        if shared is not None and usable:
+            self.fanout.begin(usable, shared)
         if shared is not None or ended is FlightResult.FAILED:
-            again[Decision.WAIT].clear()  # they wait already, for one of them who fetches
-        for turn, readers in again.items():
+            again[Decision.WAIT].clear()  # they wait already, for another response or a new flight
+        for decision, readers in again.items():
             if readers:
-                self.fanout.ask_again(readers, turn)
+                self.fanout.look_up_again(readers, decision)
 
     def _decide(
         self, reader: Reader, ended: FlightResult, shared: SharedResponse | None, now: float
     ) -> Decision:
-        """What a request does next that cannot be given what it waited for."""
+        """What a request does that cannot use the response that it waited for."""
         if self.fanout.closing:
             return Decision.FAIL
-        turn = after(ended, reader.failures)
-        if turn is Decision.WAIT and (shared is not None or ended is FlightResult.FAILED):
-            if self._follow(reader, now):
+        decision = after(ended, reader.failures)
+        if decision is Decision.WAIT and (shared is not None or ended is FlightResult.FAILED):
+            if self._share_in_progress(reader, now):
                 return Decision.WAIT
-            turn, reader.flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
-        return turn
+            decision, reader.flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)
+        return decision
 
-    def _follow(self, reader: Reader, now: float) -> bool:
-        """Have a request answered with what is on its way, if that does for it."""
+    def _share_in_progress(self, reader: Reader, now: float) -> bool:
+        """Answer a request with a response that has begun, if it can use one."""
         for shared in self._in_progress.get(reader.key, ()):
-            if reader.may_take(shared, now):
-                self.fanout.give([reader], shared)
+            if shared.usable_for(reader, now):
+                self.fanout.begin([reader], shared)
                 return True
         return False
 
     def forget(self, shared: SharedResponse) -> None:
-        """An answer has arrived, or will not: nobody else is to follow it."""
+        """A response is complete, or broken off: later requests do not share it."""
         with self._lock:
             others = self._in_progress.get(shared.key, [])
             if shared in others:
@@ -212,23 +194,11 @@ class Collapser:
 
 
 class CollapsedWriter:
-    """The one fetch for all who ask; takes the place of its client as the receiver of the answer.
+    """The receiver of a response that is fetched for several requests, in the place of the client.
 
-    Parameters
-    ----------
-    collapser : Collapser
-    flight : Flight
-        What it ends.
-    reader : Reader
-        Its own client: if that does not read as fast as the answer arrives, it goes on as one who
-        follows.
-
-    Attributes
-    ----------
-    away : bool
-        Whether the client belongs to the follow thread now.
-    shared : SharedResponse or None
-        The answer, once it may be shared.
+    `reader` is the request that fetches. As soon as its client does not take all at once, the fan-out
+    thread owns that client (`away`), and the fetch goes on without it. `shared` is None until the response
+    may be shared.
     """
 
     def __init__(self, collapser: Collapser, flight: Flight[Reader], reader: Reader) -> None:
@@ -237,118 +207,101 @@ class CollapsedWriter:
         self.away = False
         self.shared: SharedResponse | None = None
 
-    # --- for the cache writer ----------------------------------------------------------------------
+    # --- for the cache writer -------------------------------------------------------------------
 
-    def begin(
-        self, head: ResponseHead, lines: Sequence[Line], answer: Answer, variant: Variant, born: float
-    ) -> None:
-        """The answer's head is there, and may be given to others as soon as anything of it comes."""
-        start = stored_head(head.status, head.reason, lines, head.framing)
-        patience, waits = self._collapser.patience, self._collapser.waits
-        self.shared = SharedResponse(
-            self._reader.key, head.status, start, head.framing, answer, variant, born, patience, waits
-        )
-        self.shared.groups = read_groups(head.fields.text("cache-groups"))
-        self.shared.enter(self._reader)
-        self._reader.framing = head.framing
-        if head.framing == CHUNKED and self._reader.head.minor == 0:
-            self._reader.framing, self._reader.keep = UNTIL_CLOSE, False
+    def begin(self, entry: CacheEntry, framing: int) -> None:
+        """Share a response whose head has arrived; `entry` is the response without its body."""
+        collapser, reader = self._collapser, self._reader
+        shared = SharedResponse(reader.key, entry, framing, collapser.patience, collapser.waits)
+        self.shared = shared
+        shared.set_offset(reader, 0)
+        reader.framing = framing
+        if framing == CHUNKED and reader.head.minor == 0:
+            reader.framing, reader.keep = UNTIL_CLOSE, False
         self.complete(FlightResult.SHARED)
 
-    def give_whole(
-        self,
-        body: bytes,
-        head: ResponseHead,
-        lines: Sequence[Line],
-        answer: Answer,
-        variant: Variant,
-        born: float,
-    ) -> None:
-        """All of the response is there and stored: those who wait are given it, if any does."""
-        if not self._completed and self._collapser.complete_alone(self._flight):
-            self._completed = True
-        if not self._completed:
-            self.begin(head, lines, answer, variant, born)
-            self.add(body)
-            self.finish()
+    def complete_unawaited(self) -> bool:
+        """End the fetch of a response that is stored, unless a request waits for it."""
+        self._completed = self._completed or self._collapser.complete_unawaited(self._flight)
+        return self._completed
 
-    def add(self, piece: bytes) -> None:
-        """More of the body has come; raises `Aborted` if nobody reads it."""
+    def write(self, piece: bytes) -> None:
+        """Append to the body; raises `Aborted` if nobody reads it and it is too long to store."""
         shared = self.shared
         assert shared is not None
-        shared.add(piece)
+        shared.write(piece)
         if shared.caught_up:
-            self._collapser.fanout.more(shared)
+            self._collapser.fanout.notify(shared)
 
-    def give_up_keeping(self) -> None:
-        """The body turns out too long to be stored."""
+    def stop_storing(self) -> None:
+        """The body is too long to store, so requests from now on do not share it."""
         assert self.shared is not None
         self._collapser.forget(self.shared)
-        self.shared.give_up_keeping()
+        self.shared.keep_only_window()
 
     def finish(self) -> bytes:
-        """The whole body is there; returns it. It must be stored before `close` is called."""
+        """The body is complete; returns it. Store it before `close`."""
         assert self.shared is not None
         return self.shared.finish()
 
     def close(self) -> None:
-        """Nothing more will come, well or not; nobody else is to follow."""
+        """Nothing more will come, whether the body is complete or not."""
         shared = self.shared
         if shared is not None:
             shared.fail()
             if not self.away:
-                shared.leave(self._reader)
+                shared.remove(self._reader)
             self._collapser.forget(shared)
             if shared.caught_up:
-                self._collapser.fanout.more(shared)
+                self._collapser.fanout.notify(shared)
 
     def complete(self, ended: FlightResult, refusal: LocalReply | None = None) -> None:
-        """It is known how this ends for those who wait; only the first call counts."""
+        """End the flight for the requests that wait; only the first call counts."""
         if not self._completed:
             self._completed = True
             self._collapser.complete(self._flight, ended, self.shared, refusal)
 
-    # --- for the fetch --------------------------------------------------------------------------
+    # --- for the phases -------------------------------------------------------------------------
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send `pieces` to the client: without waiting if others follow."""
+        """Send `pieces` to the client; without a wait, if the response is shared."""
         total = sum(map(len, pieces))
         client, shared = self._reader.client, self.shared
         if self.away:
             return total
         if shared is None:
             return client.send(pieces)
-        left = send_now(client, pieces)
-        if left:
-            self._hand_over(left, shared)
+        unsent = _send_now(client, pieces)
+        if unsent:
+            self._hand_over(unsent, shared)
         else:
-            self._reader.at = shared.size
-            shared.reach(self._reader, shared.size)
+            self._reader.offset = shared.size
+            shared.set_offset(self._reader, shared.size)
         return total
 
     def reset_on_close(self) -> None:
-        """Let the end be seen as an error."""
+        """As `DownstreamConnection.reset_on_close`, if the client is still here."""
         if not self.away:
             self._reader.client.reset_on_close()
 
-    def _hand_over(self, left: list[memoryview], shared: SharedResponse) -> None:
+    def _hand_over(self, unsent: list[memoryview], shared: SharedResponse) -> None:
         reader = self._reader
         self.away = True
         reader.record = copy.copy(reader.record)  # the fetch goes on with its own
-        reader.held, reader.at, reader.answering = left, shared.size, True
-        if shared.arrival is BodyState.WHOLE:
-            reader.framing = 0 if reader.framing == CHUNKED else reader.framing  # the last chunk is in `left`
+        reader.pending, reader.offset, reader.has_begun = unsent, shared.size, True
+        if shared.state is BodyState.WHOLE and reader.framing == CHUNKED:
+            reader.framing = 0  # the last chunk is in `unsent`
         reader.client.state = State.FOLLOWING
         self._collapser.fanout.take_over(reader, shared)
 
 
-def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
-    """Send what a client takes without waiting; returns a copy of the rest."""
-    left = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-    total = len(left)
-    with contextlib.suppress(OSError):  # it does not read now, or is gone: the follow thread finds out
-        while left:
-            left = left[client.sock.send(left, socket.MSG_DONTWAIT) :]
+def _send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
+    """Send what a client takes without a wait; returns a copy of the rest."""
+    unsent = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    total = len(unsent)
+    with contextlib.suppress(OSError):  # the client does not read now, or is gone: the fan-out finds out
+        while unsent:
+            unsent = unsent[client.sock.send(unsent, socket.MSG_DONTWAIT) :]
     if client.pace is not None:
-        client.pace.moved(total - len(left))
-    return [memoryview(bytes(left))] if left else []
+        client.pace.moved(total - len(unsent))
+    return [memoryview(bytes(unsent))] if unsent else []

@@ -12,6 +12,7 @@ import json
 import os
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,21 +27,10 @@ _FIRST = len(MAGIC) + 18
 
 
 class DiskEntry(NamedTuple):
-    """A stored response on disk, without its body.
+    """A stored response on disk: the file, and the response without its body.
 
-    Attributes
-    ----------
-    path : Path
-    size : int
-        Bytes of the file.
-    body_start : int
-        Offset of the body in the file.
-    crc : int
-        CRC-32 of the body.
-    key : bytes
-        Its key in the store.
-    plain : CacheEntry
-        The response with an empty body.
+    `size` is the length of the file and `body_start` the offset of the body in it, in bytes. `crc` is the
+    CRC-32 of the body, `key` the key in the store, and `plain` the response with an empty body.
     """
 
     path: Path
@@ -104,20 +94,15 @@ def _plain(fields: dict[str, Any]) -> CacheEntry:
     answer = Answer(**{**fields["answer"], "omitted": frozenset(fields["answer"]["omitted"])})
     variant = Variant(tuple((name, value) for name, value in fields["fields"]), fields["language"])
     time_zero = time.monotonic() - max(0.0, time.time() - fields["born"])
-    return CacheEntry.restored(
-        fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"),
+    return CacheEntry(
+        fields["status"], fields["reason"].encode("latin-1"), fields["head"].encode("latin-1"), b"",
         answer, time_zero, variant, tuple(fields["groups"]),
     )  # fmt: skip
 
 
 def read_body(fd: int, entry: DiskEntry) -> bytes:
     """Read and check the body; raises `CorruptFile` or `OSError`."""
-    body = FileBody(fd, entry.body_start, entry.size - entry.body_start)
-    pieces, at = [], 0
-    while at < len(body):
-        pieces.append(body.read(at))
-        at += len(pieces[-1])
-    whole = b"".join(pieces)
+    whole = b"".join(_chunks(fd, entry))
     if zlib.crc32(whole) != entry.crc:
         raise CorruptFile
     return whole
@@ -125,9 +110,16 @@ def read_body(fd: int, entry: DiskEntry) -> bytes:
 
 def check_body(fd: int, entry: DiskEntry) -> None:
     """Check the body, a chunk at a time; raises `CorruptFile` or `OSError`."""
-    body, at, crc = FileBody(fd, entry.body_start, entry.size - entry.body_start), 0, 0
-    while at < len(body):
-        data = body.read(at)
-        crc, at = zlib.crc32(data, crc), at + len(data)
+    crc = 0
+    for chunk in _chunks(fd, entry):
+        crc = zlib.crc32(chunk, crc)
     if crc != entry.crc:
         raise CorruptFile
+
+
+def _chunks(fd: int, entry: DiskEntry) -> Iterator[bytes]:
+    body, offset = FileBody(fd, entry.body_start, entry.size - entry.body_start), 0
+    while offset < len(body):
+        chunk = body.read(offset)
+        offset += len(chunk)
+        yield chunk

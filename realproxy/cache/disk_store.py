@@ -28,7 +28,7 @@ from policies.http_cache.vary import MOST_VARIANTS, selects
 from policies.settings import Disk as DiskSettings
 from realproxy.cache.disk_entry import DiskEntry, check_body, encode, read_body, read_entry, write
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.file_body import CorruptFile, FileBody
+from realproxy.cache.file_body import FileBody
 from realproxy.cache.purge import InvalidationLog, Purge, origin_of
 
 MAX_QUEUED = 64 * 2**20
@@ -101,20 +101,23 @@ class DiskStore:
         for path in files:
             try:
                 entry = read_entry(path)
-            except (CorruptFile, OSError, KeyError, TypeError, ValueError):
+            except (OSError, KeyError, TypeError, ValueError):
                 path.unlink(missing_ok=True)
                 continue
             self._add(entry, time.monotonic())
 
     # --- called by the store --------------------------------------------------------------------
 
-    def put(self, key: bytes, stored: CacheEntry) -> None:
-        """Queue a response for writing, unless the queue is full."""
+    def put(self, key: bytes, stored: CacheEntry, since: float) -> None:
+        """Queue a response for writing, unless the queue is full.
+
+        If its key or a group of it has been dropped after `since`, it is not written.
+        """
         with self._lock:
             if self._queued + len(stored.body) > MAX_QUEUED:
                 return
             self._queued += len(stored.body)
-        self._queue.put(partial(self._write, key, stored, time.monotonic()))
+        self._queue.put(partial(self._write, key, stored, since))
 
     def find(self, key: bytes, asked: Header) -> DiskEntry | None:
         """The variant that a request with the header fields `asked` selects."""
@@ -154,7 +157,7 @@ class DiskStore:
                 self._checked.add(entry.path)
             body, fd = FileBody(fd, entry.body_start, length), -1
             return entry.plain.with_body(body)
-        except (CorruptFile, OSError):
+        except OSError:
             self.discard(entry.key)
             return None
         finally:

@@ -6,17 +6,16 @@ Threads. A `CacheEntry` never changes, so any thread may read it.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 from policies.http_cache.freshness import Answer
 from policies.http_cache.partial import Part
 from policies.http_cache.ranges import range_applies, select_range
 from policies.http_cache.validation import not_modified
 from policies.http_cache.vary import ANY, Variant
-from realproxy.cache.entry_headers import not_modified_head, partial_head, stored_head, unsatisfiable_head
-from realproxy.cache.file_body import FileBody
+from realproxy.cache.entry_headers import not_modified_head, partial_head, unsatisfiable_head
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 
@@ -25,29 +24,42 @@ _CONDITIONAL = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 
 @lru_cache(maxsize=4096)
 def _shared(answer: Answer) -> Answer:
-    """Share equal objects, since most responses of a site are equal here: saves 200 bytes for each."""
+    """One object for equal values, as most responses of a site have them: saves 200 bytes each."""
     return answer
 
 
+class FileBody(Protocol):
+    """A body in a file, or a part of one."""
+
+    def __len__(self) -> int:
+        """Its length in bytes."""
+
+    def __getitem__(self, part: slice) -> FileBody:
+        """A part of the body, in the same file."""
+
+    def read(self, at: int) -> bytes:
+        """Some bytes from offset `at`; raises `OSError`, also if the file is corrupt."""
+
+    def close(self) -> None:
+        """Close the file, for all parts."""
+
+
+@dataclass(slots=True, eq=False)
 class CacheEntry:
     """A response in the store.
 
     Attributes
     ----------
-    head : bytes
-        Without Age, Cache-Status and Connection, and without the empty line at the end.
-    body : bytes
-        The whole body, or the bytes of `part`; empty if the body is in `file`.
-    file : FileBody or None
-        The body on disk.
     status : int
         Status of the whole response, also if only a part is stored.
-    reason : bytes
-        Reason phrase.
-    time_zero : float
-        When the response's age was zero, on the monotonic clock.
+    head : bytes
+        Without Age, Cache-Status and Connection, and without the empty line at the end; see `stored_head`.
+    body, file : bytes, FileBody or None
+        The whole body, or the bytes of `part`; in memory, or in `file`.
     answer : policies.http_cache.freshness.Answer
         How long the response is fresh, and how it may be used. Its `age` is 0; see `time_zero`.
+    time_zero : float
+        When the response's age was zero, on the monotonic clock.
     variant : policies.http_cache.vary.Variant
         The requests that select this response. RFC 9111, 4.1
     groups : tuple of str
@@ -56,64 +68,24 @@ class CacheEntry:
         The bytes of the whole that `body` holds; None if it holds the whole.
     """
 
-    __slots__ = (
-        "answer",
-        "body",
-        "file",
-        "groups",
-        "head",
-        "part",
-        "reason",
-        "status",
-        "time_zero",
-        "variant",
-    )
+    status: int
+    reason: bytes
+    head: bytes
+    body: bytes
+    answer: Answer
+    time_zero: float
+    variant: Variant = ANY
+    groups: tuple[str, ...] = ()
+    part: Part | None = None
+    file: FileBody | None = None
 
-    def __init__(
-        self,
-        status: int,
-        reason: bytes,
-        lines: Sequence[tuple[bytes, bytes]],
-        body: bytes,
-        answer: Answer,
-        time_zero: float,
-        variant: Variant = ANY,
-        groups: tuple[str, ...] = (),
-        part: Part | None = None,
-    ) -> None:
-        self.status, self.reason, self.body = status, reason, body
-        self.file: FileBody | None = None
+    def __post_init__(self) -> None:
+        answer = self.answer
         self.answer = _shared(answer if not answer.age else replace(answer, age=0.0))
-        self.head = stored_head(status, reason, lines, len(body))
-        self.time_zero, self.variant, self.groups = time_zero, variant, groups
-        self.part = part
-
-    @classmethod
-    def restored(
-        cls,
-        status: int,
-        reason: bytes,
-        head: bytes,
-        answer: Answer,
-        time_zero: float,
-        variant: Variant,
-        groups: tuple[str, ...],
-    ) -> CacheEntry:
-        """Rebuild an entry from its stored head, with an empty body."""
-        stored = cls(status, reason, (), b"", answer, time_zero, variant, groups)
-        stored.head = head
-        return stored
 
     def with_body(self, body: bytes | FileBody) -> CacheEntry:
         """A copy with another body, in memory or on disk."""
-        other = CacheEntry.restored(
-            self.status, self.reason, self.head, self.answer, self.time_zero, self.variant, self.groups
-        )
-        if isinstance(body, bytes):
-            other.body = body
-        else:
-            other.file = body
-        return other
+        return replace(self, body=body) if isinstance(body, bytes) else replace(self, file=body)
 
     def release(self) -> None:
         """Close the file of the body, if there is one."""
@@ -129,7 +101,7 @@ class CacheEntry:
 
     @property
     def fields(self) -> Fields:
-        """The header fields, parsed at each call: they are rarely needed, and memory is scarce in a cache."""
+        """The header fields, parsed at each call: they are rarely needed, and take memory."""
         return parse_fields(self.head, self.head.index(b"\r\n") + 2, len(self.head))
 
     def age(self, now: float) -> float:

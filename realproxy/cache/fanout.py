@@ -1,9 +1,8 @@
 """Sends one fetched response to all clients that wait for it, while it arrives.
 
-Threads. From the moment in which a worker has enlisted it, a client in state FOLLOWING belongs to the
-thread of `Fanout`. It goes back to the workers (`_ask_again`) or to the front. Other threads only
-queue calls. The thread waits only in epoll, so waiting clients need no worker, and a client that
-reads slowly delays no other.
+Threads. A client in state FOLLOWING belongs to the fan-out thread. It goes back to the workers
+(`_look_up_again`) or to the event loop. Other threads only queue calls. The thread waits in epoll alone, so
+clients that wait need no worker, and a client that reads slowly delays no other.
 """
 
 from __future__ import annotations
@@ -30,38 +29,22 @@ from realproxy.runtime.sockets import JOIN_BELOW
 TICK = 0.25
 """Seconds between two sweeps for clients that do not read."""
 ROUNDS = 4
-"""Reads from a body that one client is sent before others get their turn."""
+"""Reads from a body for one client, before the other clients are served."""
 
 
 class Fanout:
     """Sends responses, in the thread of one event loop, to clients that waited for another client's fetch.
 
-    Parameters
-    ----------
-    owner : Owner
-        Takes clients back.
-    submit : callable
-        Takes a client whose request is to be worked on again.
-    log : callable
-        Takes an exchange that has ended.
-    idle_timeout : float
-        Seconds that a client may be without reading.
-
-    Attributes
-    ----------
-    tally : Tally
-        What the fan-out thread has counted.
+    `owner` takes clients back, and `submit` takes those whose request a worker is to look up again. `log`
+    takes the record of a request that has ended. A client may read nothing for `idle_timeout` seconds.
     """
 
     def __init__(
-        self,
-        owner: Owner,
-        submit: Callable[[DownstreamConnection], None],
-        log: Callable[[RequestRecord], None],
-        idle_timeout: float,
-    ) -> None:
+        self, owner: Owner, submit: Callable[[DownstreamConnection], None],
+        log: Callable[[RequestRecord], None], idle_timeout: float,
+    ) -> None:  # fmt: skip
         self._owner, self._submit, self._log, self.idle_timeout = owner, submit, log, idle_timeout
-        self.tally = Tally()
+        self.tally = Tally()  # written by the fan-out thread
         self._waiting: set[Reader] = set()
         self._blocked: set[Reader] = set()
         self._ready: list[Reader] = []
@@ -69,38 +52,38 @@ class Fanout:
         self._loop.at_stop.append(self._end_all)
         self._loop.call(lambda: self._sweep(time.monotonic()))
 
-    # --- called by workers ----------------------------------------------------------------------
+    # --- called by other threads ----------------------------------------------------------------
 
     def wait(self, reader: Reader) -> None:
-        """A client waits for a flight."""
+        """Park a request that waits for a flight."""
         self._loop.call(partial(self._wait, reader))
 
-    def give(self, readers: Sequence[Reader], shared: SharedResponse) -> None:
-        """An answer has begun that does for these."""
+    def begin(self, readers: Sequence[Reader], shared: SharedResponse) -> None:
+        """Answer parked requests with a response that has begun."""
         self._loop.call(partial(self._begin, readers, shared))
 
     def take_over(self, reader: Reader, shared: SharedResponse) -> None:
-        """Go on with a client that does not read as fast as the body arrives."""
+        """Go on with a client that takes its response more slowly than the body arrives."""
         self._loop.call(partial(self._continue, reader, shared))
 
-    def more(self, shared: SharedResponse) -> None:
-        """More of a body has come, or its end."""
-        self._loop.call(partial(self._more, shared))
+    def notify(self, shared: SharedResponse) -> None:
+        """More of a body has arrived, or its end."""
+        self._loop.call(partial(self._push_all, shared))
 
-    def ask_again(self, readers: Sequence[Reader], turn: Decision) -> None:
-        """Have workers look at requests once more."""
-        self._loop.call(partial(self._ask_again, readers, turn))
+    def look_up_again(self, readers: Sequence[Reader], decision: Decision) -> None:
+        """Have workers look up the requests again, with what was decided about them."""
+        self._loop.call(partial(self._look_up_again, readers, decision))
 
     @property
     def closing(self) -> bool:
-        """Whether nothing is to be begun any more."""
+        """Whether the proxy aborts what is under way."""
         return self._owner.aborting
 
     def stop(self) -> None:
-        """End the thread, and the requests that still wait."""
+        """End the requests that still wait, and the thread."""
         self._loop.stop()
 
-    # --- the thread -----------------------------------------------------------------------------
+    # --- the fan-out thread ---------------------------------------------------------------------
 
     def _end_all(self) -> None:
         waiting = [reader for reader in self._waiting if reader.collapser.leave(reader)]
@@ -112,10 +95,10 @@ class Fanout:
         self._loop.at(reader.until, partial(self._time_out, reader))
 
     def _time_out(self, reader: Reader, _now: float) -> None:
-        """Have a client that has waited long enough fetch for itself."""
+        """The request has waited long enough: it fetches for itself."""
         self._waiting.discard(reader)
         if reader.collapser.leave(reader):
-            self._ask_again([reader], Decision.ALONE)
+            self._look_up_again([reader], Decision.ALONE)
 
     def _sweep(self, now: float) -> None:
         """Cut off clients that do not read, or read too slowly."""
@@ -123,12 +106,12 @@ class Fanout:
         for reader in list(self._blocked):
             _count_wait(reader, now)
             pace = reader.client.pace
-            if now - reader.active > self.idle_timeout or (pace is not None and pace.time_left <= 0):
+            if now - reader.last_progress > self.idle_timeout or (pace is not None and pace.time_left <= 0):
                 self._end(reader, Termination.CLIENT_SLOW)
 
-    def _ask_again(self, readers: Iterable[Reader], turn: Decision) -> None:
+    def _look_up_again(self, readers: Iterable[Reader], decision: Decision) -> None:
         for reader in readers:
-            reader.decision, reader.shared = turn, None
+            reader.decision, reader.shared = decision, None
             client, request = reader.client, reader.request
             if self.closing:
                 self._end(reader, Termination.STOPPED)
@@ -136,9 +119,8 @@ class Fanout:
             reader.has_waited = True
             request.keep, client.suspended = reader.keep, request
             client.state = State.WORKING
-            reader.collapser.asked_again += 1
             self._submit(client)
-        self._owner.wake()  # which starts threads, should they be missing
+        self._owner.wake()  # the event loop starts threads, if too few are left
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -149,31 +131,30 @@ class Fanout:
                 self._wait_for_end(reader, shared)
                 continue
             reader.shared = shared
-            reader.framing, reader.active = shared.framing, now
-            record, head = reader.record, reader.head
-            record.status = shared.status
+            reader.framing, reader.last_progress = shared.framing, now
+            record, entry = reader.record, shared.entry
+            record.status = entry.status
             record.cache += "; collapsed"
             reader.keep = reader.keep and not reader.client.leaving
-            added = status_field(record.cache) + connection_field(head, reader.keep)
-            age = max(0.0, now - shared.born)
-            reader.held = [memoryview(b"%bAge: %d\r\n%b\r\n" % (shared.head, age, added))]
-            shared.enter(reader)
+            added = status_field(record.cache) + connection_field(reader.head, reader.keep)
+            reader.pending = [memoryview(b"%bAge: %d\r\n%b\r\n" % (entry.head, entry.age(now), added))]
+            shared.set_offset(reader, 0)
             reader.collapser.collapsed += 1
             self._push(reader)
 
     def _wait_for_end(self, reader: Reader, shared: SharedResponse) -> None:
         shared.caught_up.add(reader)
-        if shared.arrival is not BodyState.ON_ITS_WAY:
+        if shared.state is not BodyState.ON_ITS_WAY:
             shared.caught_up.discard(reader)
-            reader.failures += shared.arrival is BodyState.BROKEN
-            ended = FlightResult.SHARED if shared.arrival is BodyState.WHOLE else FlightResult.FAILED
-            self._ask_again([reader], after(ended, reader.failures))
+            reader.failures += shared.state is BodyState.BROKEN
+            ended = FlightResult.SHARED if shared.state is BodyState.WHOLE else FlightResult.FAILED
+            self._look_up_again([reader], after(ended, reader.failures))
 
     def _continue(self, reader: Reader, shared: SharedResponse) -> None:
-        reader.shared, reader.active = shared, time.monotonic()
+        reader.shared, reader.last_progress = shared, time.monotonic()
         self._push(reader)
 
-    def _more(self, shared: SharedResponse) -> None:
+    def _push_all(self, shared: SharedResponse) -> None:
         readers, shared.caught_up = shared.caught_up, set()
         for reader in readers:
             if reader.shared is None:
@@ -182,33 +163,33 @@ class Fanout:
                 self._push(reader)
 
     def _push(self, reader: Reader) -> None:
-        """Send what there is, as long as the client takes it."""
-        if not isolated(self._send_on, reader) and not reader.over:
+        """Send what has arrived, as long as the client takes it. A fault of the program costs one client."""
+        if not isolated(self._send_on, reader) and not reader.is_over:
             isolated(self._end, reader, Termination.UPSTREAM_BROKEN)
 
     def _send_on(self, reader: Reader) -> None:
         try:
-            if not reader.answering:
-                self._fill(reader)  # so that a small answer goes as one
+            if not reader.has_begun:
+                self._fill(reader)  # so that a small response is sent at once
             for _ in range(ROUNDS):
                 if not self._send(reader):
                     self._watch(reader, True)
                     return
                 if not self._fill(reader):
                     return
-        except Aborted as cut:
-            if reader.answering:
-                self._end(reader, cut.end)
+        except Aborted as aborted:
+            if reader.has_begun:
+                self._end(reader, aborted.end)
             else:
                 self._start_over(reader)
         except OSError:
             self._end(reader, Termination.CLIENT_GONE)
         else:
-            self._watch(reader, False)  # or it would be pushed twice, and ended twice
+            self._watch(reader, False)  # else it would be pushed twice, and ended twice
             self._push_soon(reader)
 
     def _push_soon(self, reader: Reader) -> None:
-        """Go on sending once others have had their turn."""
+        """Go on once the other clients are served."""
         if not self._ready:
             self._loop.call(self._push_ready)
         self._ready.append(reader)
@@ -219,53 +200,53 @@ class Fanout:
             self._push(reader)
 
     def _start_over(self, reader: Reader) -> None:
-        """The fetch has failed, but the client has not seen anything of it."""
+        """The fetch has failed before the client was sent anything."""
         self._watch(reader, False)
         if reader.shared is not None:
-            reader.shared.leave(reader)
-        reader.held, reader.at, reader.shared = [], 0, None
+            reader.shared.remove(reader)
+        reader.pending, reader.offset, reader.shared = [], 0, None
         reader.failures += 1
-        self._ask_again([reader], after(FlightResult.FAILED, reader.failures))
+        self._look_up_again([reader], after(FlightResult.FAILED, reader.failures))
 
     def _send(self, reader: Reader) -> bool:
-        """Send what is held; returns whether all of it could be."""
-        held, sock, pace = reader.held, reader.client.sock, reader.client.pace
-        while held:
-            more = socket.MSG_MORE if len(held) > 1 else 0
+        """Send what is pending; returns whether the client took all of it."""
+        pending, sock, pace = reader.pending, reader.client.sock, reader.client.pace
+        while pending:
+            more = socket.MSG_MORE if len(pending) > 1 else 0
             try:
-                sent = sock.send(held[0], socket.MSG_DONTWAIT | more)
+                sent = sock.send(pending[0], socket.MSG_DONTWAIT | more)
             except BlockingIOError:
                 return False
-            reader.active, reader.answering = time.monotonic(), True
+            reader.last_progress, reader.has_begun = time.monotonic(), True
             if pace is not None:
                 pace.moved(sent)
-            if sent < len(held[0]):
-                held[0] = held[0][sent:]
+            if sent < len(pending[0]):
+                pending[0] = pending[0][sent:]
             else:
-                del held[0]
+                del pending[0]
         return True
 
     def _fill(self, reader: Reader) -> bool:
         """Take more of the body; returns whether there is something to send."""
-        shared, held = reader.shared, reader.held
+        shared, pending = reader.shared, reader.pending
         assert shared is not None
-        pieces, arrival = shared.read(reader)
+        pieces, state = shared.read(reader)
         if pieces:
             size = sum(map(len, pieces))
-            reader.at += size
+            reader.offset += size
             if reader.framing == CHUNKED:
                 pieces = [memoryview(b"%x\r\n" % size), *pieces, memoryview(b"\r\n")]
-            held += pieces
-            if len(held) > 1 and sum(map(len, held)) <= JOIN_BELOW:
-                reader.held = [memoryview(b"".join(held))]
-        elif arrival is BodyState.BROKEN:
+            pending += pieces
+            if len(pending) > 1 and sum(map(len, pending)) <= JOIN_BELOW:
+                reader.pending = [memoryview(b"".join(pending))]
+        elif state is BodyState.BROKEN:
             raise Aborted(Termination.UPSTREAM_BROKEN)
-        elif arrival is BodyState.WHOLE and reader.framing == CHUNKED:
-            held.append(memoryview(b"0\r\n\r\n"))
+        elif state is BodyState.WHOLE and reader.framing == CHUNKED:
+            pending.append(memoryview(b"0\r\n\r\n"))
             reader.framing = 0
-        elif held:
+        elif pending:
             return True
-        elif arrival is BodyState.WHOLE:
+        elif state is BodyState.WHOLE:
             self._end(reader, Termination.DONE)
             return False
         else:
@@ -273,10 +254,10 @@ class Fanout:
         return True
 
     def _await_more(self, reader: Reader, shared: SharedResponse) -> bool:
-        """Have a client told of what comes next; returns whether it has come just now."""
+        """Have `notify` wake the reader; returns whether more has arrived just now."""
         self._watch(reader, False)
         shared.caught_up.add(reader)
-        if shared.arrival is BodyState.ON_ITS_WAY and shared.size == reader.at:
+        if shared.state is BodyState.ON_ITS_WAY and shared.size == reader.offset:
             return False
         shared.caught_up.discard(reader)
         return True
@@ -296,17 +277,17 @@ class Fanout:
         self._push(reader)
 
     def _end(self, reader: Reader, end: Termination) -> None:
-        """The exchange is over, well or not; its client goes back to the front."""
-        reader.over = True
+        """End the request; its client goes back to the event loop."""
+        reader.is_over = True
         self._watch(reader, False)
         client, record, shared = reader.client, reader.record, reader.shared
         if shared is not None:
             shared.caught_up.discard(reader)
-            shared.leave(reader)
+            shared.remove(reader)
         client.send_filters.clear()
         reader.request.ended_elsewhere()
         record.finish(end)
-        record.sent = max(0, reader.at - sum(map(len, reader.held)))
+        record.sent = max(0, reader.offset - sum(map(len, reader.pending)))
         self.tally.add(record)
         if end is Termination.DONE and reader.keep:
             self._owner.give_back(client)
@@ -320,7 +301,7 @@ class Fanout:
 
 
 def _count_wait(reader: Reader, now: float) -> None:
-    """Tell the pace of a client how long it was waited for."""
+    """Count the time that the fan-out thread has waited for the client against its minimum rate."""
     if reader.client.pace is not None:
         reader.client.pace.waited(now - reader.waited_from)
         reader.waited_from = now

@@ -8,19 +8,14 @@ CHUNK = 256 * 2**10
 """Bytes of one read."""
 
 
-class CorruptFile(Exception):
+class CorruptFile(OSError):
     """The file is incomplete, or was changed."""
 
 
 class FileBody:
     """A body on disk, or a part of one, which is sent without loading it into memory.
 
-    Parameters
-    ----------
-    fd : int
-        Descriptor of the file. Slices share it; close it once.
-    start, length : int
-        Position in the file, in bytes.
+    Slices share the descriptor `fd`; close it once. `start` and `length` are in bytes.
     """
 
     __slots__ = ("fd", "length", "start")

@@ -27,17 +27,7 @@ def origin_of(key: bytes) -> bytes:
 
 
 class Purge(NamedTuple):
-    """What to drop; exactly one attribute is not None.
-
-    Attributes
-    ----------
-    url : bytes or None
-        An absolute URL.
-    prefix : bytes or None
-        The beginning of absolute URLs.
-    tag : str or None
-        A cache group, of any origin.
-    """
+    """What to drop: a URL, all URLs with a prefix, or a cache group of any origin. The others are None."""
 
     url: bytes | None = None
     prefix: bytes | None = None

@@ -9,14 +9,9 @@ from dataclasses import dataclass
 class CacheRules:
     """What the settings say about storing.
 
-    Parameters
-    ----------
-    ttl : float or None
-        Seconds of freshness for an answer that names none.
-    stale : float
-        Seconds of staleness in which an answer may stand in for an origin that fails.
-    targeted : bool
-        Whether CDN-Cache-Control is meant for this side.
+    `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
+    RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
+    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213).
     """
 
     ttl: float | None

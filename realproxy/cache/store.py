@@ -1,6 +1,6 @@
-"""The store of answers: `policies.http_cache.index` behind one lock, with the bytes to send as its values.
+"""The store of responses: `policies.http_cache.index` behind one lock, with the bytes to send as values.
 
-One object of the index is a URI: all variants of it, the latest first, live and go together.
+One object of the index is a URI. All its variants, the latest first, are stored and evicted together.
 
 Threads. `CacheStore` has one lock around its index, counters, budget and claims.
 """
@@ -21,43 +21,34 @@ from policies.http_cache.partial import answers, use_of_part
 from policies.http_cache.reuse import Use, forward_reason, reuse
 from policies.http_cache.vary import ANY, MOST_VARIANTS, selects
 from policies.settings import Cache as CacheSettings
-from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
 
+# To name a member by its class is slow before Python 3.12.
+_ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
+
 IN_FLIGHT = 64 * 2**20
-"""Bytes of bodies that may be recorded at once, if the capacity is not larger."""
+"""Bytes of bodies on their way that may be recorded at once, if the capacity is not larger."""
 
 PURGED_AT_ONCE = 1000
-"""Keys that a purge drops before hits get their turn."""
+"""Keys that a purge drops before it gives up the lock for a moment."""
 GROUP_OVERHEAD = 256
-"""Bytes that each group of an answer is charged: its place in the index."""
+"""Bytes that a response is charged for each of its groups: the group's entry in the index."""
 
 
 def cache_key(service: str, request: RequestHead) -> bytes:
-    """What an answer is stored under.
+    """The key of a response: the service (empty on the forward side), and the absolute URI.
 
-    The absolute URI, behind the service: the forward side must never be answered with what a
-    reverse route made of the same name, nor one service with what another one said. On the forward
-    side the scheme is that of the target, whatever the way to this proxy.
+    So neither another service nor the forward side gets a service's response to the same URI. On the
+    forward side the scheme is the target's, however the client is connected to this proxy.
     """
     scheme = request.scheme if service else b"http"
     return b"%b %b://%b%b" % (service.encode(), scheme, request.authority, request.path)
 
 
 class Lookup(NamedTuple):
-    """What the store has for a request.
-
-    Attributes
-    ----------
-    use : Use
-        What to do with it.
-    entry : CacheEntry or None
-        What the request selects.
-    why : Forwarded
-        Why the origin is asked, if it is.
-    """
+    """What the store has for a request: the entry that it selects, whether to use it, and if not, why."""
 
     use: Use
     entry: CacheEntry | None
@@ -65,7 +56,7 @@ class Lookup(NamedTuple):
 
 
 class _Index(ObjectCache[tuple[CacheEntry, ...]]):
-    """The index, with the groups of what is in it."""
+    """The index, and the groups of the responses in it."""
 
     def __init__(self, eviction: EvictionPolicy) -> None:
         super().__init__(eviction)
@@ -84,7 +75,7 @@ class _Index(ObjectCache[tuple[CacheEntry, ...]]):
         now: float,
         kept_until: float | None = None,
     ) -> bool:
-        """See `ObjectCache.store`."""
+        """As `ObjectCache.store`; notes the groups too."""
         kept = super().store(key, value, size, fresh_until, now, kept_until)
         if kept:
             for stored in value:
@@ -103,18 +94,12 @@ def _as_key(key: Hashable) -> bytes:
 
 
 class CacheStore:
-    """Stored answers under an eviction policy.
+    """Stored responses under an eviction policy, which draws from `rng`."""
 
-    Parameters
-    ----------
-    settings : policies.settings.Cache
-        Its table.
-    rng : random.Random
-        For the eviction policy.
-    """
+    may_wait = False
+    """Whether a look-up may wait, as `recall` does if there is a slower tier."""
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
-        self.disk = DiskStore(settings.disk) if settings.disk is not None else None
         self._lock = threading.Lock()
         self.capacity = settings.capacity
         self._index = _Index(build_eviction(settings, rng))
@@ -125,101 +110,46 @@ class CacheStore:
         self._services: set[bytes] = set()
 
     def lookup(self, key: bytes, request: Request, asked: Header) -> Lookup:
-        """What is stored for a request, and whether it may be sent.
+        """What is stored for a request with the header fields `asked`, and whether it may be sent.
 
-        Parameters
-        ----------
-        key : bytes
-            From `cache_key`.
-        request : policies.http_cache.freshness.Request
-            What the request allows.
-        asked : callable
-            Its header.
+        `key` is from `cache_key`, and `request` is what the request allows.
         """
         with self._lock:
             now = time.monotonic()
-            # Another method, or a body, is no question about what is stored.
-            apart = request.forward is not None and request.forward is not Forwarded.REQUEST
+            # A request with another method, or with a body, selects no stored response.
+            apart = request.forward is not None and request.forward is not _REQUEST
             variants = () if apart else self._index.peek(key, now) or ()
             stored = _select(variants, asked)
             answer, age = (None, 0.0) if stored is None else (stored.answer, stored.age(now))
-            use = Use.ASK if answer is None else reuse(answer, request, age)
+            use = _ASK if answer is None else reuse(answer, request, age)
             lacks = False
             if stored is not None and stored.part is not None:
                 lacks = not answers(stored.part, request, asked)
                 use = use_of_part(use, not lacks)
-                stored = stored if use is not Use.ASK else None
-            if use is not Use.ASK:
+                stored = stored if use is not _ASK else None
+            if use is not _ASK:
                 self._hits += 1
                 self._index.touch(key, now)
-        if use is Use.FRESH:
-            return Lookup(use, stored, Forwarded.REQUEST)
+        if use is _FRESH:
+            return Lookup(use, stored, _REQUEST)
         return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
 
+    def count_hit(self) -> None:
+        """Count a request that a slower tier has answered."""
+        with self._lock:
+            self._hits += 1
+
     def count_miss(self) -> None:
-        """A request goes upstream for what the store lacks, or is told that it lacks it."""
+        """Count a request that the store could not answer."""
         with self._lock:
             self._misses += 1
 
     def put(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
-        """Keep an answer.
+        """Store the response to a request with the header fields `asked`; returns whether it is stored.
 
-        Parameters
-        ----------
-        key : bytes
-            From `cache_key`.
-        stored : CacheEntry
-            The answer.
-        asked : callable
-            Header of the request that it answers.
-        since : float
-            When that request was made, on the monotonic clock. What was invalidated later than
-            that is not kept: the answer may be from before the change.
-
-        Returns
-        -------
-        bool
-            Whether it was kept.
+        `since` is when the request was made, on the monotonic clock. A response that was invalidated later
+        is not stored: it may be older than the change.
         """
-        if self.disk is not None and stored.part is not None:
-            self.disk.discard(key)  # parts are not written; what is there may be another version
-        kept = self._keep(key, stored, asked, since)
-        if kept and self.disk is not None and stored.part is None:
-            self.disk.put(key, stored)
-        return kept
-
-    def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
-        """What a request selects, fresh or not, for a part to be combined with. No use of it."""
-        with self._lock:
-            return _select(self._index.peek(key, time.monotonic()) or (), asked)
-
-    def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
-        """What the disk has for a request that memory could not answer; None if nothing that may be sent.
-
-        What is small is in memory afterwards.
-        """
-        if self.disk is None or request.forward is not None:
-            return None
-        begun = time.monotonic()
-        entry = self.disk.find(key, asked)
-        use = Use.ASK if entry is None else reuse(entry.plain.answer, request, entry.plain.age(begun))
-        if entry is None or use is Use.ASK:
-            return None
-        stored = self.disk.open(entry, large=use is not Use.STALE_WHILE_REVALIDATE)
-        if stored is None:
-            return None
-        if stored.file is None:
-            self._keep(key, stored, asked, begun)
-        with self._lock:
-            self._hits += 1
-        return Lookup(use, stored, Forwarded.STALE)
-
-    def close(self) -> None:
-        """End the disk's thread."""
-        if self.disk is not None:
-            self.disk.stop()
-
-    def _keep(self, key: bytes, stored: CacheEntry, asked: Header, since: float) -> bool:
         with self._lock:
             now = time.monotonic()
             if self._changes.invalidated_since(key, stored.groups, since):
@@ -236,37 +166,47 @@ class CacheStore:
             kept = max(one.time_zero + one.answer.kept for one in variants)
             return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
 
-    def discard(self, key: bytes) -> bool:
-        """Drop what is stored under `key`; returns whether there was anything."""
+    def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
+        """What a request selects, fresh or not, to combine a part with; does not count as a use."""
         with self._lock:
-            was = self._index.discard(key)
-        return (self.disk is not None and self.disk.discard(key)) or was
+            return _select(self._index.peek(key, time.monotonic()) or (), asked)
 
-    def invalidate(self, key: bytes) -> None:
-        """Drop what is stored under `key`, all that shares a group with it, and what is on its way there.
+    def recall(self, key: bytes, request: Request, asked: Header) -> Lookup | None:
+        """What a slower tier has for a request that memory could not answer; None if nothing usable."""
+        return None
 
-        RFC 9111, 4.4; RFC 9875, 2.2.1: the groups of those others do not fall in turn.
+    def close(self) -> None:
+        """Stop the threads of the store."""
+
+    def discard(self, key: bytes) -> bool:
+        """Drop all variants of a key; returns whether there were any."""
+        with self._lock:
+            return self._index.discard(key)
+
+    def groups_of(self, key: bytes) -> set[str]:
+        """The groups of all variants of a key."""
+        with self._lock:
+            variants = self._index.peek(key, time.monotonic()) or ()
+            return {group for stored in variants for group in stored.groups}
+
+    def invalidate(self, key: bytes, groups: Iterable[str] = ()) -> None:
+        """Drop a key, and the keys in one of its groups or of `groups`. RFC 9111, 4.4; RFC 9875, 2.2.1
+
+        The further groups of those other keys stay valid.
         """
-        on_disk = self.disk.groups_of(key) if self.disk is not None else set()
         with self._lock:
             now = time.monotonic()
-            groups = {group for stored in self._index.peek(key, now) or () for group in stored.groups}
-            groups |= on_disk
+            stored_groups = {group for one in self._index.peek(key, now) or () for group in one.groups}
             self._fell(key, now)
-            for group in groups:
+            for group in stored_groups.union(groups):
                 self._group_fell(key, group, now)
-        if self.disk is not None:
-            self.disk.drop_groups(key, groups)
-            self.disk.discard(key)
 
     def invalidate_groups(self, key: bytes, groups: Iterable[str]) -> None:
-        """Drop all answers of these groups that have the origin of `key`. RFC 9875, 3"""
+        """Drop the responses of the origin of `key` that belong to one of these groups. RFC 9875, 3"""
         with self._lock:
             now = time.monotonic()
             for group in groups:
                 self._group_fell(key, group, now)
-        if self.disk is not None:
-            self.disk.drop_groups(key, groups)
 
     def _group_fell(self, key: bytes, group: str, now: float) -> None:
         member = origin_of(key), group
@@ -279,10 +219,13 @@ class CacheStore:
         self._index.discard(key)
 
     def purge(self, purge: Purge) -> int:
-        """Drop what an operator names, and what is on its way there; returns how many URIs were stored.
+        """Drop what an operator names; returns how many URIs were stored.
 
-        The index is not locked while it is searched for a prefix: hits go on.
+        The search for a prefix does not hold the lock, so hits go on.
         """
+        return len(self._purge(purge))
+
+    def _purge(self, purge: Purge) -> set[bytes]:
         with self._lock:
             self._changes.record_purge(purge, time.monotonic())
             if purge.tag is not None:
@@ -293,14 +236,14 @@ class CacheStore:
                 found = self._index.all_keys()
         if purge.prefix is not None:
             found = [key for key in found if purge.matches(key, ())]
-        gone = self.disk.purge(purge) if self.disk is not None else set()
+        gone: set[bytes] = set()
         for start in range(0, len(found), PURGED_AT_ONCE):
             with self._lock:
                 gone.update(filter(self._index.discard, found[start : start + PURGED_AT_ONCE]))
-        return len(gone)
+        return gone
 
     def reserve(self, size: int) -> bool:
-        """Claim (or, if negative, give back) memory for a body on its way; False if there is none."""
+        """Reserve memory for a body on its way, or give it back (negative); False if there is none."""
         with self._lock:
             if size > self._budget:
                 return False
@@ -308,7 +251,7 @@ class CacheStore:
             return True
 
     def lock_revalidation(self, key: bytes) -> bool:
-        """Whether the caller is to revalidate `key`; it then calls `unlock_revalidation`."""
+        """Whether nobody else revalidates `key`; if so, call `unlock_revalidation` later."""
         with self._lock:
             if key in self._revalidating:
                 return False
@@ -316,29 +259,31 @@ class CacheStore:
             return True
 
     def unlock_revalidation(self, key: bytes) -> None:
-        """The revalidation of `key` is over."""
+        """Let `key` be revalidated again."""
         with self._lock:
             self._revalidating.discard(key)
 
     def contents(self) -> dict[bytes, tuple[CacheEntry, ...]]:
-        """All that is stored, the latest variant of each key first."""
+        """All variants of all keys, the latest first."""
         with self._lock:
             now = time.monotonic()
             return {key: self._index.peek(key, now) or () for key in self._index.all_keys()}
 
     def counts(self) -> dict[str, int]:
-        """Hits and misses so far; objects and charged bytes now."""
+        """Hits and misses so far; objects and charged bytes now, and the same on disk."""
         with self._lock:
             return {
                 "hits": self._hits,
                 "misses": self._misses,
                 "objects": len(self._index),
                 "bytes": self._index.eviction.used,
+                "disk_objects": 0,
+                "disk_bytes": 0,
             }
 
 
 def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | None:
-    """The latest of the answers that a request selects. RFC 9111, 4.1"""
+    """The latest variant that a request selects. RFC 9111, 4.1"""
     for stored in variants:
         if stored.variant is ANY or selects(stored.variant, asked):
             return stored
@@ -346,7 +291,7 @@ def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | Non
 
 
 def charge(key: bytes, stored: CacheEntry) -> int:
-    """Bytes that an answer counts: body, groups, and head, key and what selects it, these at least 512."""
+    """Bytes that a response is charged: body, groups, and (at least 512) head, key and selecting fields."""
     selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
     size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
     return size + GROUP_OVERHEAD * len(stored.groups)

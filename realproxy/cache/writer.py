@@ -1,6 +1,6 @@
-"""An answer on its way to a client, and what the store learns from it.
+"""What the store learns from a response on its way to a client. RFC 9111, 3 and 4
 
-Threads. A `CacheWriter` belongs to the worker that relays the answer.
+Owner: the thread that runs the request.
 """
 
 from __future__ import annotations
@@ -15,176 +15,125 @@ from policies.http_cache.invalidation import invalidated, invalidates, stands_fo
 from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
 from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
-from policies.http_cache.vary import Variant, variant_of
+from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.entry_headers import storable_lines, updated_lines
+from realproxy.cache.entry_headers import storable_lines, stored_head, updated_lines
 from realproxy.cache.rules import CacheRules
 from realproxy.cache.store import CacheStore
-from realproxy.http1 import UNTIL_CLOSE, Fields, Line, RequestHead, ResponseHead
+from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 
 
 class CacheWriter:
-    """An answer that may be stored, recorded while it is relayed.
+    """Records a response while it is sent on, and stores it if it may be stored.
+
+    `start` comes first, then `write` for the pieces of the body, and `commit` or `abort` last (`over`).
 
     Parameters
     ----------
-    store : CacheStore
-        Where it will go.
     key : bytes
         From `realproxy.cache.store.cache_key`.
-    head : RequestHead
-        Of the request.
-    request : policies.http_cache.freshness.Request
-        What it allows.
+    head, request : RequestHead, policies.http_cache.freshness.Request
+        The request, and what it allows the cache.
     why : Forwarded
         Why it goes upstream.
-    rules : CacheRules
-        From the settings.
-    candidate : CacheEntry or None
-        What the request selects, but needs the origin's word.
+    selected : CacheEntry or None
+        The stored response that the request selects, but may not use without validation.
 
     Attributes
     ----------
     lead : CollapsedWriter or None
-        Those who wait for this answer.
+        Shares the response with the requests that wait for it.
     collapser : Collapser or None
-        Where they gather.
-    over : bool
-        Whether `commit` or `abort` was called.
+        Told of what becomes invalid.
     explains : bool
-        Whether `outcome` tells all that it can.
+        Whether `outcome` has the parameters ``ttl`` and ``key``.
     reason : NotStored or None
-        Why the answer is not stored.
+        Why the response is not stored.
     validators : list of (str, str), or None
-        Conditions to send in place of the client's; None if there is nothing to ask about.
+        Conditions to send in place of the client's; None if there is nothing to validate.
     """
 
     __slots__ = (
-        "_answer",
-        "_asked",
-        "_born",
-        "_candidate",
-        "_given",
-        "_head",
-        "_key",
-        "_part",
-        "_pieces",
-        "_request",
-        "_reserved",
-        "_rules",
-        "_since",
-        "_size",
-        "_store",
-        "_told",
-        "_whole",
-        "_why",
-        "collapser",
-        "explains",
-        "lead",
-        "over",
-        "reason",
-        "validators",
+        "_answer", "_head", "_key", "_part", "_pieces", "_remark", "_request", "_requested", "_reserved",
+        "_response", "_rules", "_selected", "_sent_at", "_size", "_store", "_time_zero", "_whole", "_why",
+        "collapser", "explains", "lead", "over", "reason", "validators",
     )  # fmt: skip
 
     def __init__(
-        self,
-        store: CacheStore,
-        key: bytes,
-        head: RequestHead,
-        request: Request,
-        why: Forwarded,
-        rules: CacheRules,
-        candidate: CacheEntry | None = None,
-    ) -> None:
+        self, store: CacheStore, key: bytes, head: RequestHead, request: Request, why: Forwarded,
+        rules: CacheRules, selected: CacheEntry | None = None,
+    ) -> None:  # fmt: skip
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
-        self._rules, self._candidate = rules, candidate
+        self._rules, self._selected = rules, selected
         self.lead: CollapsedWriter | None = None
         self.collapser: Collapser | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
-        if candidate is not None and head.method == "GET":
-            self.validators = validators(candidate.fields.text) or None
+        if selected is not None and head.method == "GET":
+            self.validators = validators(selected.fields.text) or None
         self._answer = Answer(NotStored.INCOMPLETE)
-        self._given: ResponseHead | None = None
-        self._told = ""
+        self._response: ResponseHead | None = None
+        self._remark = ""
         self._pieces: list[bytes] = []
         self._size = self._reserved = 0
-        self._whole = self.over = False
+        self._whole = self.over = False  # _whole: the body has arrived, and memory for it is reserved
         self._part: Part | None = None
-        self._asked = self._born = 0.0
-        self._since = time.monotonic()
+        self._sent_at = self._time_zero = 0.0
+        self._requested = time.monotonic()  # what was invalidated later must not be stored
 
     @property
     def outcome(self) -> str:
-        """What Cache-Status says of it. RFC 9211"""
-        found = (
-            forwarded_outcome(self._why, self.reason) if not self._told else f"fwd={self._why}; {self._told}"
-        )
+        """The value of Cache-Status. RFC 9211"""
+        remark, why = self._remark, self._why
+        found = f"fwd={why}; {remark}" if remark else forwarded_outcome(why, self.reason)
         if not self.explains:
             return found
-        kept = self.reason is None and not self._told
-        return describe(found, self._key, self._answer.lifetime - self._answer.age if kept else None)
+        stored = self.reason is None and not remark
+        return describe(found, self._key, self._answer.lifetime - self._answer.age if stored else None)
 
     def start(self, head: ResponseHead, delay: float, *, whole: bool) -> CacheEntry | None:
-        """The response's head is there, `delay` seconds after it was asked for.
+        """Take the head of the response, which arrived `delay` seconds after the request was sent.
 
-        `whole` says that all of its body is there, too, and will be written at once.
-
-        Returns
-        -------
-        Stored or None
-            What to send instead of this answer: what it confirms, or what stands in for it.
+        With `whole`, all of the body has arrived too. Returns what to send instead of the response, if
+        anything: the entry that it validates, or that may be sent in place of an error.
         """
-        self._given, self._asked = head, time.monotonic() - delay
+        self._response, self._sent_at = head, time.monotonic() - delay
         self._invalidate(head)
-        candidate = self._candidate
-        if candidate is not None:
+        selected = self._selected
+        if selected is not None:
             if head.status == 304 and self.validators is not None:
-                self._told = "fwd-status=304"
-                return self._confirm(candidate, head, delay)
-            if head.status in ERROR_STATUSES and (standing := self.stale_if_error()) is not None:
-                self._told = f"fwd-status={head.status}; detail=stale-if-error"
-                return standing
+                self._remark = "fwd-status=304"
+                return self._confirm(selected, head, delay)
+            if head.status in ERROR_STATUSES and (stale := self.stale_if_error()) is not None:
+                self._remark = f"fwd-status={head.status}; detail=stale-if-error"
+                return stale
             if self._head.method == "HEAD" and head.status == 200:
-                self._update_by_head(candidate, head, delay)
+                self._update_by_head(selected, head, delay)
         self._judge(head, delay)
-        self._whole = whole and self._can_share and self._reserve(head.framing)
+        may_share = self.reason is None and self._part is None and shareable(self._answer)
+        self._whole = whole and may_share and self._reserve(head.framing)
         if self.lead is not None and not self._whole:
-            self._share(self.lead, head)
+            if may_share:
+                self.lead.begin(self._alone(head, b"", head.framing), head.framing)
+            else:
+                self.lead.complete(flight_result(head.status, usable=False))
         return None
 
-    @property
-    def _can_share(self) -> bool:
-        return self.reason is None and self._part is None and shareable(self._answer)
-
-    def _share(self, lead: CollapsedWriter, head: ResponseHead) -> None:
-        """Let those who wait have this answer, if it is for others too."""
-        if not self._can_share:
-            lead.complete(flight_result(head.status, usable=False))
-            return
-        lead.begin(head, *self._described(head))
-
-    def _described(self, head: ResponseHead) -> tuple[list[Line], Answer, Variant, float]:
-        """What those who share the response must know of it."""
-        lines = storable_lines(head.fields, self._answer.omitted)
-        return lines, self._answer, variant_of(head.fields.text, self._head.fields.text), self._born
-
     def stale_if_error(self) -> CacheEntry | None:
-        """What may be sent because the origin fails."""
-        candidate = self._candidate
-        if candidate is None or candidate.status >= 500:
+        """The stale response that may be sent because the origin fails. RFC 5861, 4"""
+        selected = self._selected
+        if selected is None or selected.status >= 500:
             return None
-        age = candidate.age(time.monotonic())
-        if not may_serve_stale_on_error(candidate.answer, self._request, age):
+        if not may_serve_stale_on_error(selected.answer, self._request, selected.age(time.monotonic())):
             return None
-        self._told = "detail=stale-if-error"
-        return candidate
+        self._remark = "detail=stale-if-error"
+        return selected
 
     def _invalidate(self, head: ResponseHead) -> None:
-        """An unsafe method succeeded: what it may have changed is not to be trusted."""
+        """Drop what an unsafe method that succeeded may have changed. RFC 9111, 4.4"""
         if not invalidates(self._head.method, head.status):
             return
         service, _, uri = self._key.partition(b" ")
@@ -197,7 +146,7 @@ class CacheWriter:
             self._store.invalidate_groups(self._key, groups)
             if self.collapser is not None:
                 self.collapser.invalidate_groups(self._key, groups)
-        self._since = time.monotonic()
+        self._requested = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
 
@@ -214,16 +163,16 @@ class CacheWriter:
         return answer
 
     def _judge(self, head: ResponseHead, delay: float) -> None:
-        """Whether the answer is to be stored."""
+        """Decide whether the response is to be stored. RFC 9111, 3"""
         answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
         if self.reason is None and max(head.framing, 0) > self._store.capacity:
             self.reason = NotStored.TOO_LARGE
         if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
             self.reason = NotStored.INCOMPLETE
-        self._born = time.monotonic() - answer.age
-        outdated = self._candidate is not None and self._head.method == "GET" and head.status < 500
-        # A part is no candidate, but the whole says now that nothing of it may be kept.
+        self._time_zero = time.monotonic() - answer.age
+        outdated = self._selected is not None and self._head.method == "GET" and head.status < 500
+        # A stored part is never selected; but now the whole response says that no part may be kept.
         outdated |= self._why is Forwarded.PARTIAL and self._head.method == "GET" and head.status == 200
         if outdated and self.reason is not None and head.status not in (206, 304):
             self._store.discard(self._key)
@@ -239,63 +188,60 @@ class CacheWriter:
         self._part = found
         return self._read(200, head.fields, delay)
 
-    def _confirm(self, candidate: CacheEntry, head: ResponseHead, delay: float) -> CacheEntry:
-        """The origin says that what is stored still holds: keep it on, with the new fields (4.3.4)."""
-        renewed, answer = self._renewed(candidate, head, delay, candidate.body, None)
+    def _confirm(self, selected: CacheEntry, head: ResponseHead, delay: float) -> CacheEntry:
+        """The origin has validated a stored response: update its fields. RFC 9111, 4.3.4"""
+        renewed, answer = self._renewed(selected, head, delay, selected.body, None)
         self.reason = answer.reason
         if answer.reason is not None:
             self._store.discard(self._key)
-        elif self._store.put(self._key, renewed, self._head.fields.text, self._since):
-            self._told += "; stored"
+        elif self._store.put(self._key, renewed, self._head.fields.text, self._requested):
+            self._remark += "; stored"
         if self.lead is not None:
-            self.lead.complete(flight_result(candidate.status, shareable(answer)))
+            self.lead.complete(flight_result(selected.status, shareable(answer)))
         return renewed
 
     def _renewed(
         self, stored: CacheEntry, head: ResponseHead, delay: float, body: bytes, part: Part | None
     ) -> tuple[CacheEntry, Answer]:
-        """What is stored, with the fields of a newer answer (RFC 9111, 3.2) and perhaps more of the body."""
+        """A stored response with the fields of a newer one (RFC 9111, 3.2), and perhaps more of the body."""
         lines = updated_lines(stored.fields, head.fields)
         age = head.fields.get(b"age")
         fields = Fields(lines if age is None else [*lines, (b"Age", age)])
         answer = self._read(stored.status, fields, delay, Request())
         lines = [line for line in lines if line[0].decode("latin-1").lower() not in answer.omitted]
-        born = time.monotonic() - answer.age
+        time_zero = time.monotonic() - answer.age
         groups = read_groups(fields.text("cache-groups"))
+        start = stored_head(stored.status, stored.reason, lines, len(body))
         kept = CacheEntry(
-            stored.status, stored.reason, lines, body, answer, born, stored.variant, groups, part
+            stored.status, stored.reason, start, body, answer, time_zero, stored.variant, groups, part
         )
         return kept, answer
 
-    def _update_by_head(self, candidate: CacheEntry, head: ResponseHead, delay: float) -> None:
-        """What an answer to HEAD says of the stored answer to GET. RFC 9111, 4.3.5"""
-        if head_agrees(candidate.fields.text, head.fields.text, len(candidate.body)):
-            self._confirm(candidate, head, delay)
-            self._told = ""
+    def _update_by_head(self, selected: CacheEntry, head: ResponseHead, delay: float) -> None:
+        """Update or drop the stored response to GET by a response to HEAD. RFC 9111, 4.3.5"""
+        if head_agrees(selected.fields.text, head.fields.text, len(selected.body)):
+            self._confirm(selected, head, delay)
+            self._remark = ""
         else:
             self._store.discard(self._key)
 
+    # --- the body -------------------------------------------------------------------------------
+
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Record pieces of the body."""
-        shared = self._shared
-        if self.reason is not None and shared is None:
+        """Record pieces of the body; raises `Aborted` like `CollapsedWriter.write`."""
+        sharing = self._sharing
+        if self.reason is not None and sharing is None:
             return
         for piece in pieces:
-            if self.reason is None and not self._whole:
-                self._make_room(len(piece))
-            if shared is not None:
-                shared.add(bytes(piece))
+            if self.reason is None and not self._whole and not self._reserve(len(piece)):
+                self.reason = NotStored.TOO_LARGE
+                self._release()
+                if sharing is not None:
+                    sharing.stop_storing()
+            if sharing is not None:
+                sharing.write(bytes(piece))
             elif self.reason is None:
                 self._pieces.append(bytes(piece))
-
-    def _make_room(self, size: int) -> None:
-        """Reserve memory for more of the body; if there is none, it will not be stored."""
-        if self._reserve(size):
-            return
-        self.reason = NotStored.TOO_LARGE
-        self._release()
-        if (shared := self._shared) is not None:
-            shared.give_up_keeping()
 
     def _reserve(self, size: int) -> bool:
         """Reserve memory for `size` bytes more, if the size is known and there is room."""
@@ -307,6 +253,18 @@ class CacheWriter:
         self._reserved += size
         return True
 
+    def _release(self) -> None:
+        """Forget what was recorded, and give back its memory. What is stored stays."""
+        self._pieces = []
+        if self._reserved:
+            self._store.reserve(-self._reserved)
+            self._reserved = 0
+
+    @property
+    def _sharing(self) -> CollapsedWriter | None:
+        """The lead, if the response is shared while it arrives."""
+        return self.lead if self.lead is not None and self.lead.shared is not None else None
+
     def abort(self) -> None:
         """The rest of the body will not come."""
         self.over = True
@@ -315,38 +273,33 @@ class CacheWriter:
         if self.lead is not None:
             self.lead.close()
 
-    def _release(self) -> None:
-        """Forget what was recorded; what is stored stays."""
-        self._pieces = []
-        if self._reserved:
-            self._store.reserve(-self._reserved)
-            self._reserved = 0
-
     def commit(self) -> None:
-        """The whole body is there: store it."""
-        head, shared = self._given, self._shared
-        body = shared.finish() if shared is not None else b"".join(self._pieces)
+        """The body is complete: store the response."""
+        head, sharing, lead = self._response, self._sharing, self.lead
+        body = sharing.finish() if sharing is not None else b"".join(self._pieces)
         if self.reason is None and head is not None:
             self._keep(head, body)
         self._release()
-        if self.lead is not None and self._whole and head is not None:
-            self.lead.give_whole(body, head, *self._described(head))
-        if self.lead is not None:
-            self.lead.close()
+        if lead is not None:
+            if self._whole and head is not None and not lead.complete_unawaited():
+                lead.begin(self._alone(head, b"", head.framing), head.framing)
+                lead.write(body)
+                lead.finish()
+            lead.close()
         self.over = True
 
     def _keep(self, head: ResponseHead, body: bytes) -> None:
-        """Put it into the store."""
+        """Put the response into the store."""
         stored = self._alone(head, body) if self._part is None else self._combined(head, body, self._part)
         if isinstance(stored, NotStored):
             self.reason = stored
-        elif not self._store.put(self._key, stored, self._head.fields.text, self._since):
+        elif not self._store.put(self._key, stored, self._head.fields.text, self._requested):
             self.reason = NotStored.REFUSED
         elif self.collapser is not None and stored.part is None and shareable(self._answer):
             self.collapser.shareable(self._key)
 
-    def _alone(self, head: ResponseHead, body: bytes) -> CacheEntry:
-        """What is kept of this answer."""
+    def _alone(self, head: ResponseHead, body: bytes, framing: int | None = None) -> CacheEntry:
+        """The entry for this response alone; its head states the length of `body`, or `framing`."""
         variant = variant_of(head.fields.text, self._head.fields.text)
         groups, part = read_groups(head.fields.text("cache-groups")), self._part
         status, reason, omitted = head.status, head.reason, self._answer.omitted
@@ -354,14 +307,16 @@ class CacheWriter:
             status, reason, omitted = 200, b"OK", omitted | {"content-range"}
             part = None if is_whole(part) else part
         lines = storable_lines(head.fields, omitted)
-        return CacheEntry(status, reason, lines, body, self._answer, self._born, variant, groups, part)
+        start = stored_head(status, reason, lines, len(body) if framing is None else framing)
+        return CacheEntry(status, reason, start, body, self._answer, self._time_zero, variant, groups, part)
 
     def _combined(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry | NotStored:
-        """A part together with what is stored (RFC 9111, 3.4).
+        """The entry for a part together with what is stored. RFC 9111, 3.4
 
-        If that is of another version, or there is a gap, the part replaces it, unless it is younger.
+        If the stored response is of another version, or there is a gap, the part replaces it, unless the
+        stored response is younger.
         """
-        if len(body) != len(part.at):  # chunks do not say before how much they are
+        if len(body) != len(part.at):  # chunks do not say how long the body should be
             return NotStored.CONTENT_RANGE
         asked = self._head.fields.text
         before = self._store.selected(self._key, asked)
@@ -372,12 +327,7 @@ class CacheWriter:
             if older is not None and (both := combine(part, body, older, before.body)) is not None:
                 union, held = both
                 rest = None if is_whole(union) else union
-                delay = time.monotonic() - self._asked
+                delay = time.monotonic() - self._sent_at
                 renewed, answer = self._renewed(before, head, delay, held, rest)
                 return renewed if answer.reason is None else answer.reason
-        return NotStored.REFUSED if before.time_zero > self._since else self._alone(head, body)
-
-    @property
-    def _shared(self) -> CollapsedWriter | None:
-        """Those who are sent what is recorded while it arrives."""
-        return self.lead if self.lead is not None and self.lead.shared is not None else None
+        return NotStored.REFUSED if before.time_zero > self._requested else self._alone(head, body)

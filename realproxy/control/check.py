@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-import socket
+import ssl
 from pathlib import Path
 
 from policies.bad_input import BadInput
 from policies.settings import Match, ProxySettings, load_settings
 from policies.settings.unsupported import check_obeyed
+from realproxy.control.composition import build_access
 from realproxy.net.address import split_address
+from realproxy.net.certificates import check_certificates
 from realproxy.net.listener import host_of
-from realproxy.net.resolver import Resolver
-from realproxy.proxying.forward_access import ForwardAccess
-from realproxy.proxying.snapshot import check_addresses
-from realproxy.server.handshake import check_certificates
+from realproxy.net.resolver import Resolver, look_up
+from realproxy.net.tls import client_context
 
 
 def check(path: str | Path) -> list[BadInput]:
-    """All errors in a proxy's TOML file; an empty list if a proxy can serve it.
-
-    If the file violates the schema, the list holds only the first violation.
-    """
+    """All errors in a proxy's TOML file, or only the first one if it violates the schema."""
     where = str(path)
     try:
         settings = load_settings(path)
@@ -32,38 +29,35 @@ def check(path: str | Path) -> list[BadInput]:
         *check_obeyed(settings, where),
         *found,
         *_check_listen(settings, where),
-        *([] if found else _check_names(settings, where)),
+        *([] if found else _check_upstreams(settings, where)),
         *_check_log(settings, where),
         *_check_disk(settings, where),
-        *check_certificates(settings, where),
+        *check_certificates(settings.tls, where),
         *_check_reachability(settings, where),
         *_check_forward(settings, where),
     ]
 
 
 def _check_listen(settings: ProxySettings, where: str) -> list[BadInput]:
-    found = []
-    listeners = [("listen", settings.listen), ("admin", settings.admin)]
-    listeners += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
-    for key, text in listeners:
-        try:
-            socket.getaddrinfo(host_of(text or ""), 0, type=socket.SOCK_STREAM)
-        except OSError:
-            found.append(BadInput(where, key, f"cannot resolve {host_of(text or '')!r}"))
-    return found
+    hosts = {"listen": host_of(settings.listen), "admin": host_of(settings.admin or "")}
+    hosts |= {f"tcp.{number}.listen": host_of(tcp.listen) for number, tcp in enumerate(settings.tcp)}
+    return _check_names(hosts, where)
 
 
-def _check_names(settings: ProxySettings, where: str) -> list[BadInput]:
-    found = []
-    for name, service in settings.service.items():
-        for number, upstream in enumerate(service.upstreams):
-            host, port = split_address(upstream.address)
-            try:
-                socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                key = f"service.{name}.upstreams.{number}.address"
-                found.append(BadInput(where, key, f"cannot resolve {host!r}"))
-    return found
+def _check_upstreams(settings: ProxySettings, where: str) -> list[BadInput]:
+    hosts = {
+        f"service.{name}.upstreams.{number}.address": split_address(upstream.address)[0]
+        for name, service in settings.service.items()
+        for number, upstream in enumerate(service.upstreams)
+    }
+    return _check_names(hosts, where)
+
+
+def _check_names(hosts: dict[str, str], where: str) -> list[BadInput]:
+    """Resolve the host of each key."""
+    return [
+        BadInput(where, key, f"cannot resolve {host!r}") for key, host in hosts.items() if not look_up(host)
+    ]
 
 
 def _check_log(settings: ProxySettings, where: str) -> list[BadInput]:
@@ -104,7 +98,30 @@ def _check_forward(settings: ProxySettings, where: str) -> list[BadInput]:
     if settings.forward is None:
         return []
     try:
-        ForwardAccess(settings.forward, Resolver(0.0), settings.limits)
+        build_access(settings.forward, Resolver(0.0), settings.limits)
     except BadInput as problem:
         return [BadInput(where, problem.where, problem.problem)]
     return []
+
+
+def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
+    """The problems of upstreams: a real proxy needs ``host:port``, and files that can be read."""
+    found = []
+    for name, service in settings.service.items():
+        for number, upstream in enumerate(service.upstreams):
+            try:
+                split_address(upstream.address)
+            except ValueError as error:
+                problem = str(error)
+                if ":" not in upstream.address:
+                    problem += " (the name of a backend only means something in a scenario)"
+                found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
+        if service.tls is not None:
+            try:
+                client_context(service.tls.ca)
+            except OSError as error:
+                problem = f"cannot be read: {(error.strerror or '').lower()}"
+                if isinstance(error, ssl.SSLError):
+                    problem = "holds no certificate"
+                found.append(BadInput(where, f"service.{name}.tls.ca", f"{service.tls.ca!r} {problem}"))
+    return found

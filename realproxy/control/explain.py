@@ -1,4 +1,4 @@
-"""Which rule takes a request, and what the cache makes of an answer: decided without a running proxy."""
+"""Which rule takes a request, and what the cache does with an answer: decided without a running proxy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import cast
 
 from policies.bad_input import BadInput
@@ -15,6 +16,7 @@ from policies.http_cache.freshness import Forwarded, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
+from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
@@ -22,7 +24,6 @@ from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
-from realproxy.proxying.forward_access import target_host
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.routing import request_attributes
 from realproxy.proxying.rules import RequestRules
@@ -32,22 +33,11 @@ from realproxy.proxying.worker import ThreadState
 
 @dataclass(frozen=True)
 class Explanation:
-    """Who takes a request, and why.
+    """What happens to a request, and why.
 
-    Parameters
-    ----------
-    side : str
-        ``reverse``, ``forward``, ``tunnel``, ``socks4``, ``socks5`` or ``refused``.
-    route : int or None
-        Number of the route that takes it.
-    verdicts : list of Verdict
-        What every route says, up to the one that takes it.
-    answer : str
-        What happens to it.
-    cache : str
-        What the cache would do.
-    notes : list of str
-        What else happens on the forward side: what it wants to know, where it asks, what it tells.
+    `side` is ``reverse``, ``forward``, ``tunnel``, ``socks4``, ``socks5`` or ``refused``. `route` is the
+    number of the route that takes the request; `verdicts` are those of all routes up to it. `answer` tells
+    what happens to the request, `cache` what the cache does, `notes` what the forward side asks and changes.
     """
 
     side: str
@@ -58,7 +48,7 @@ class Explanation:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The explanation for a reader, one line a thought."""
+        """The explanation for a reader."""
         steps = [
             f"route.{verdict.number}: {'yes' if verdict.taken else 'no'}, {verdict.reason}"
             for verdict in self.verdicts
@@ -74,28 +64,13 @@ def explain(
     client: str = "127.0.0.1",
     where: str = "request",
 ) -> Explanation:
-    """Which rule takes a request and why each earlier one does not.
+    """Which rule takes a request, and why each earlier rule does not.
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the proxy.
-    method : str
-        Such as ``GET``; ``SOCKS4`` and ``SOCKS5`` stand for what these protocols ask.
-    url : str
-        ``/path`` or ``http://host/path``. A proxy with both sides is asked for the second as for
-        a page elsewhere, unless a ``Host`` is given. ``host:port`` for CONNECT, SOCKS4 and SOCKS5.
-    headers : mapping, optional
-        Further fields.
-    client : str
-        Address of the client.
-    where : str
-        What messages call the request.
+    The methods ``SOCKS4`` and ``SOCKS5`` stand for a CONNECT command of these protocols; their URL, like
+    that of CONNECT, is ``host:port``. Other URLs are ``/path`` or ``http://host/path``. If the proxy has a
+    forward side, the second form asks that side, unless `headers` have a ``Host``.
 
-    Raises
-    ------
-    BadInput
-        If this is no request.
+    Raises `BadInput`, with `where` as its source, if this is no request.
     """
     if re.fullmatch("[!-~]+ [!-~]+", f"{method} {url}") is None:
         expected = "expected a method and a URL without spaces, and all but ASCII percent-encoded"
@@ -108,7 +83,7 @@ def explain(
     head.scheme = b"https" if settings.tls else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        request = _dry_request(RequestRules(settings, resolver), head, client)
+        request = _dry_request(build_rules(settings, resolver), head, client)
         if socks:
             request.record.side, request.access = socks, request.snapshot.rules.forward
         else:
@@ -120,34 +95,20 @@ def explain(
         resolver.stop()
 
 
-class _DryGeneration:
-    """Rules that no request is served by."""
-
-    def __init__(self, rules: RequestRules) -> None:
-        self.rules, self.snapshot = rules, self
-
-
-class _Asker:
-    """Stands for the connection of a client."""
-
-    def __init__(self, address: str, sni: str) -> None:
-        self.address, self.sni = address, sni
-
-
 def _dry_request(rules: RequestRules, head: RequestHead, client: str) -> RequestContext:
-    """A request that goes through the decisions of the first phases, and no further."""
+    """A request for the decisions of the first phases, with stand-ins for what they do not use."""
+    generation = cast(Generation, SimpleNamespace(snapshot=SimpleNamespace(rules=rules)))
     sni = head.host.decode() if rules.settings.tls else ""
+    connection = cast(DownstreamConnection, SimpleNamespace(address=client, sni=sni))
     record = RequestRecord(client, 0.0, 0.0)
-    generation = cast(Generation, _DryGeneration(rules))
-    asker = cast(DownstreamConnection, _Asker(client, sni))
-    return RequestContext(generation, asker, ThreadState(), record, head, keep=False, may_block=True)
+    return RequestContext(generation, connection, ThreadState(), record, head, keep=False, may_block=True)
 
 
 def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
-    """The request as it would be sent."""
+    """The head that a client would send."""
     names = {name.lower() for name in headers}
     if url.lower().startswith("http://") and (settings.forward is None or "host" in names):
-        # Not a request for a proxy: a browser sends the host in Host and the path as the target.
+        # A browser does not send this to a proxy: the host goes into Host, and the path is the target.
         authority, slash, path = url[len("http://") :].partition("/")
         url = slash + path or "/"
         headers = headers if "host" in names else {"Host": authority, **headers}
@@ -159,7 +120,7 @@ def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str
 
 
 def _forward(request: RequestContext) -> Explanation:
-    """Who may ask, what is refused, where it goes and what is told there."""
+    """Whether the forward side takes a request, and where it goes."""
     head, side, access = request.head, request.record.side, request.access
     if side.startswith("socks"):
         if access is None or side not in access.settings.protocols:
@@ -171,7 +132,7 @@ def _forward(request: RequestContext) -> Explanation:
             problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
             return Explanation("refused", None, problem, "not asked")
     assert access is not None
-    host, target, settings = target_host(head), f"{head.host.decode()}:{head.port}", access.settings
+    host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
     cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
     notes = _notes(settings, head, side)
     try:
@@ -210,12 +171,14 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     route = settings.route[number]
     if route.to is None:
         return Explanation("reverse", number, f"answers {route.respond}", "not asked", verdicts)
-    service = settings.service[route.to]
+    service, cache = settings.service[route.to], "off"
     names = ", ".join(upstream.address for upstream in service.upstreams)
+    if route.cache is not None:
+        stored = "not stored unless the origin says so"
+        if route.cache.ttl is not None:
+            stored = f"fresh for {route.cache.ttl:g} s unless the origin says otherwise"
+        cache = _cache(head, stored)
     answer = f"service {route.to}, {service.balance} over {names}"
-    ttl = "not stored unless the origin says so" if not route.cache or route.cache.ttl is None else ""
-    ttl = ttl or f"fresh for {route.cache.ttl:g} s unless the origin says otherwise" if route.cache else ""
-    cache = _cache(head, ttl) if route.cache is not None else "off"
     return Explanation("reverse", number, answer, cache, verdicts)
 
 
@@ -239,27 +202,12 @@ def explain_stored(
     elapsed: float,
     where: str,
 ) -> list[str]:
-    """What becomes of an answer to a request, line by line. The answer is as ``curl -i`` writes it.
+    """What the cache does with an answer to a request, line by line.
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the proxy.
-    taken : Explanation
-        Who takes the request.
-    method, url, headers
-        The request, as for `explain`.
-    text : bytes
-        The answer: its status line and fields; a body does not matter.
-    elapsed : float
-        Seconds after which the same request comes again.
-    where : str
-        What messages call the answer.
+    `taken` is what `explain` returned for the request. `text` is the answer as ``curl -i`` writes it; its
+    body does not matter. The same request comes again after `elapsed` seconds.
 
-    Raises
-    ------
-    BadInput
-        If this is no answer, or none that this proxy may store.
+    Raises `BadInput`, with `where` as its source, if this is no answer.
     """
     request = request_of(settings, method, url, dict(headers))
     answer = _read_answer(text, method, where)

@@ -23,7 +23,7 @@ from policies.workers import worker_seed
 from realproxy.cache.purge import read_purge
 from realproxy.control.instance import check_fixed
 from realproxy.control.listeners import bind_listeners
-from realproxy.control.worker_handle import ANSWER_TIMEOUT, WorkerHandle, WorkerUnavailable
+from realproxy.control.worker_handle import WorkerHandle, WorkerUnavailable
 from realproxy.net.address import Address
 from realproxy.net.listener import host_of
 from realproxy.observe.admin_pages import admin_pages
@@ -59,19 +59,8 @@ def restart_delay(failures: int) -> float:
 class Fleet:
     """Several worker processes under one parent. `realproxy.control.instance.Instance` is a single process.
 
-    Parameters
-    ----------
-    seed : int or None
-        As in `realproxy.Proxy`; each worker derives a different seed from it.
-    where : str
-        The source of the settings, for messages.
-    command : sequence of str
-        Starts a worker.
-
-    Raises
-    ------
-    BadInput
-        If the sockets cannot be bound, or a worker refuses the settings.
+    The parameters are those of `realproxy.Proxy`; each worker gets a different seed. Raises `BadInput` if the
+    sockets cannot be bound, or a worker refuses the settings.
     """
 
     def __init__(
@@ -79,8 +68,7 @@ class Fleet:
     ) -> None:
         self.settings, self._seed, self._where, self._command = settings, seed, where, command
         self._lock = threading.Lock()
-        self._stopping = False
-        self._restarts = 0
+        self._stopping, self._restarts = False, 0
         self._restart_at: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._workers: dict[int, WorkerHandle] = {}
@@ -113,8 +101,7 @@ class Fleet:
             for slot, message_id in message_ids.items():
                 self._workers[slot].await_answer(message_id, START_TIMEOUT)
         except WorkerUnavailable:
-            problem = "a worker process ended before it served"
-            raise BadInput(self._where, "workers", problem) from None
+            raise BadInput(self._where, "workers", "a worker process ended before it served") from None
         self._spare = WorkerHandle(self._command, self._listeners)
 
     def _send_serve(self, slot: int) -> int:
@@ -129,12 +116,9 @@ class Fleet:
 
     def _share(self, settings: ProxySettings) -> dict[str, Any]:
         """The settings of one worker: its share of the cache and of the connections."""
-        limits = settings.limits
-        connections = -(-limits.connections // settings.workers)
-        changes = {
-            "cache": settings.worker_cache,
-            "limits": limits.model_copy(update={"connections": connections}),
-        }
+        connections = -(-settings.limits.connections // settings.workers)
+        limits = settings.limits.model_copy(update={"connections": connections})
+        changes = {"cache": settings.worker_cache, "limits": limits}
         return settings.model_copy(update=changes).model_dump(mode="json", by_alias=True)
 
     def _watch(self) -> None:
@@ -201,8 +185,7 @@ class Fleet:
                 sent.append((worker, worker.send(command, **arguments)))
         for worker, message_id in sent:
             with contextlib.suppress(WorkerUnavailable):
-                result = worker.await_answer(message_id, ANSWER_TIMEOUT)
-                if result is not None:
+                if (result := worker.await_answer(message_id)) is not None:
                     answers.append((worker, result))
         return answers
 
@@ -213,11 +196,8 @@ class Fleet:
             {"pid": worker.pid, **{key: stats[key] for key in ("requests", "connections", "cpu_seconds")}}
             for worker, stats in answers
         ]
-        return {
-            **sum_stats(stats for _, stats in answers),
-            "processes": processes,
-            "restarts": self._restarts,
-        }
+        total = sum_stats(stats for _, stats in answers)
+        return {**total, "processes": processes, "restarts": self._restarts}
 
     def recent(self) -> list[dict[str, Any]]:
         """The last requests of all workers, the latest first."""

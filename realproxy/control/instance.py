@@ -1,4 +1,4 @@
-"""The parts of a proxy that serves."""
+"""The composition root: all parts of a proxy that serves, built, reloaded and stopped."""
 
 from __future__ import annotations
 
@@ -6,58 +6,55 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
+from realproxy.control.composition import build_snapshot
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
 from realproxy.messages.tally import summed
 from realproxy.net.address import Address
+from realproxy.net.dial import AsyncResolver
 from realproxy.net.listener import host_of
 from realproxy.observe.access_log import AccessLog
 from realproxy.observe.admin_pages import admin_pages
 from realproxy.observe.admin_server import AdminServer
-from realproxy.observe.metrics import Metrics, recent, traffic
+from realproxy.observe.metrics import ThreadMetrics, recent, traffic
+from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
 from realproxy.server.handshake import ConnectionFactory
 from realproxy.server.http_server import HttpServer
-from realproxy.server.tcp_proxy import TcpProxies
+from realproxy.server.tcp_proxy import TcpProxy
 from realproxy.server.worker_pool import WorkerPool
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociations
 from realproxy.upstream.health_check import HealthChecker
 
 SWITCH_INTERVAL = 0.0005
-"""Seconds after which a busy thread lets another one run: the front must not wait 5 ms for a worker."""
+"""Seconds after which a busy thread lets another one run: the event loop must not wait 5 ms for a worker."""
 ABORT_PATIENCE = 2.0
 """Seconds that workers have to notice that their connections were broken off."""
-
-_UPSTREAM_ENDS = frozenset(
-    {
-        Termination.UPSTREAM_UNREACHABLE,
-        Termination.UPSTREAM_SLOW,
-        Termination.UPSTREAM_BAD,
-        Termination.UPSTREAM_BROKEN,
-    }
-)
+FIXED = ("listen", "admin", "tcp", "workers")
+"""Settings that cannot change while the proxy runs, because sockets were bound by them."""
+RETIRE_EVERY = 0.1
+"""Seconds between two checks whether a request still runs under a former configuration."""
+_UPSTREAM_ENDS = frozenset(end for end in Termination if end.name.startswith("UPSTREAM_"))
 
 
 class _SwitchInterval:
     """The interpreter's switch interval, short while any proxy serves."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0.0
+        self._lock, self._users, self._before = threading.Lock(), 0, 0.0
 
     def shorten(self) -> None:
         with self._lock:
@@ -76,62 +73,62 @@ class _SwitchInterval:
 _switch_interval = _SwitchInterval()
 
 
-FIXED = ("listen", "admin", "tcp", "workers")
-"""Keys that a new configuration cannot change: sockets were bound to what they said."""
-RETIRE_EVERY = 0.1
-"""Seconds between two looks whether a request still runs under a former configuration."""
-
-
 class Generation(NamedTuple):
-    """What one configuration made; requests that began under it keep it to their end."""
+    """The parts that belong to one configuration; a request that began under it keeps it to its end."""
 
     settings: ProxySettings
     snapshot: ConfigSnapshot
     server: HttpServer
+    revalidation: BackgroundRevalidation
     log: AccessLog | None
 
 
 class Instance:
-    """The parts of a proxy that serves; exists from a successful start until the end of the stop.
+    """A proxy in this process, from a successful start until the end of the stop.
 
-    Threads. `reload` and `stop` are for one thread at a time; `_now` is replaced as a whole, so
-    that whoever reads it once sees one configuration.
+    Threads. One thread at a time may call `reload` and `stop`. `_now` is replaced as a whole: a thread that
+    reads it once sees one configuration.
     """
 
     def __init__(
         self, settings: ProxySettings, seed: int | None, where: str, sockets: Listeners | None = None
     ) -> None:
         self._seed = seed
+        self._metrics = ThreadMetrics() if settings.admin is not None else None
         sockets = bind_listeners(settings, where) if sockets is None else sockets
         self._admin_address = sockets.admin_address
-        self._tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
+        self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            welcome = ConnectionFactory(settings, where)
+            factory = ConnectionFactory(settings, where)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
             raise
         limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
+        server, services = now.server, now.snapshot.services
         self._workers = WorkerPool(
-            now.server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
+            server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
         )
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, welcome)
+        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, factory)
         self._loop.entrance.balance = sockets.balance
-        self._fast_path = FastPath(self._loop, self._workers, now.server, limits.answer_timeout)
+        self._fast_path = FastPath(self._loop, self._workers, server, limits.answer_timeout)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
-        self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._tunnel_ended)
-        self.tcp = TcpProxies(
-            settings, sockets.tcp, now.snapshot.services, self._relay, pool.resolver, self._tunnel_ended
-        )
-        self._fanout = Fanout(self._loop, self._workers.submit, self._fanout_ended, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._tunnel_ended)
-        now.server.attach(self._loop, self._relay, self._associations, self._fanout)
+        self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
+        names = AsyncResolver(self._relay.loop, pool.resolver)
+        self._tcp = [
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
+            for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
+        ]
+        self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
+        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
+        server.attach(self._loop, self._relay, self._associations)
+        now.snapshot.collapser.fanout = self._fanout
         self._retiring: list[threading.Thread] = []
-        self._dropped_before = 0  # lines of logs that are closed
         self._stopping = threading.Event()
-        self._health = HealthChecker(now.snapshot.services.values(), pool.resolver, self._relay.loop)
+        self._dropped_before = 0  # lines of logs that are closed
+        self._health = HealthChecker(services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         self._workers.start()
         self._loop.start()
@@ -142,34 +139,36 @@ class Instance:
 
     @property
     def settings(self) -> ProxySettings:
-        """In force now."""
+        """The settings in force."""
         return self._now.settings
 
-    @property
-    def tcp_addresses(self) -> list[Address]:
-        """Where the raw TCP listeners listen, in the order of the settings."""
-        return self.tcp.addresses
-
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
-        """What `settings` ask for, as far as `before` does not have it; raises `BadInput`."""
+        """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
         try:
-            snapshot = ConfigSnapshot(settings, self._seed, before.snapshot if before is not None else None)
-        except BadInput as mistake:  # which knows the key, but not the file
+            snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
+        except BadInput as mistake:  # it knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
         access = snapshot.rules.forward
         if access is not None:
-            access.admin, access.tcp = self._admin_address, self._tcp_addresses
+            access.admin, access.tcp = self._admin_address, self.tcp_addresses
         if before is not None and before.settings.log == settings.log:
             log = before.log
         else:
             try:
-                log = _open_log(settings, where)
-            except BadInput:
+                log = AccessLog(settings.log) if settings.log is not None else None
+            except OSError as error:
                 if before is None:
                     snapshot.store.close()
-                raise
-        return Generation(settings, snapshot, HttpServer(snapshot, self.address, log), log)
+                raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
+        revalidation = BackgroundRevalidation(snapshot.store, snapshot.pool)
+        reports: list[Callable[[RequestRecord], None]] = []
+        if self._metrics is not None:
+            reports.append(self._metrics.record)
+        if log is not None:
+            reports.append(log.write)
+        server = HttpServer(snapshot, self.address, reports, revalidation.submit)
+        return Generation(settings, snapshot, server, revalidation, log)
 
     def _abandon(self, client: DownstreamConnection) -> None:
         self._loop.close(client)
@@ -177,89 +176,87 @@ class Instance:
     def _shed(self, client: DownstreamConnection, worker: ThreadState) -> None:
         self._now.server.shed(client, worker)
 
-    def _tunnel_ended(self, record: RequestRecord) -> None:
-        self._now.server.tunnel_ended(record)
-
-    def _fanout_ended(self, record: RequestRecord) -> None:
-        self._now.server.fanout_ended(record)
+    def _report(self, record: RequestRecord) -> None:
+        self._now.server.report(record)
 
     def reload(self, settings: ProxySettings, where: str) -> None:
-        """See `realproxy.Proxy.reload`."""
+        """As `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.settings, settings, where)
-        welcome = ConnectionFactory(settings, where)
+        make_connection = ConnectionFactory(settings, where)
         now = self._generation(settings, where, before)
-        now.server.attach(self._loop, self._relay, self._associations, self._fanout)
-        now.server.tunnel_metrics = before.server.tunnel_metrics
-        now.server.fanout_metrics = before.server.fanout_metrics
-        for part in (now.snapshot.pool, self._loop):
-            part.adopt(settings.limits)
-        self._loop.entrance.make_connection = welcome
-        self.tcp.adopt(now.snapshot.services)
+        now.server.attach(self._loop, self._relay, self._associations)
+        snapshot = now.snapshot
+        snapshot.collapser.fanout = self._fanout
+        snapshot.pool.adopt(settings.limits)
+        self._loop.adopt(settings.limits)
+        self._loop.entrance.make_connection = make_connection
+        for listener in self._tcp:
+            listener.service = snapshot.services[listener.settings.to]
         self._health.stop()
-        resolver = now.snapshot.pool.resolver
-        self._health = HealthChecker(now.snapshot.services.values(), resolver, self._relay.loop)
+        self._health = HealthChecker(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
         self._health.start()
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
         self._workers.slots.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
         self._fast_path.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
-        self._loop.wake()  # as more may be worked on now
+        self._loop.wake()  # the limits may allow more now
         before.server.retired = True
         earlier = [thread for thread in self._retiring if thread.is_alive()]
-        thread = threading.Thread(
-            target=self._retire, args=(before, before.log is not now.log, earlier), daemon=True
-        )
+        arguments = (before, before.log is not now.log, earlier)
+        thread = threading.Thread(target=self._retire, args=arguments, daemon=True)
         self._retiring = [*earlier, thread]
         thread.start()
 
     def purge(self, **what: str | None) -> int:
-        """See `realproxy.Proxy.purge`."""
+        """As `realproxy.Proxy.purge`."""
         purge, snapshot = read_purge(**what), self._now.snapshot
         count = snapshot.store.purge(purge)
         snapshot.collapser.purged(purge)
         return count
 
     def reopen_log(self) -> None:
-        """See `realproxy.Proxy.reopen_log`."""
+        """As `realproxy.Proxy.reopen_log`."""
         if self._now.log is not None:
             self._now.log.reopen()
 
     def _retire(self, former: Generation, close_log: bool, earlier: list[threading.Thread]) -> None:
-        """Wait until no request needs a former configuration, and end what it alone had."""
-        for thread in earlier:  # which may share its log
+        """Wait until no request runs under a former configuration, and end the parts that it alone has."""
+        for thread in earlier:  # their configurations may have the same log
             thread.join()
         server = former.server
         while not self._stopping.wait(RETIRE_EVERY):
             if not (self._workers.busy_with(server.serve) or server.under_way):
                 break
-        former.server.revalidation.retire()
+        former.revalidation.retire()
         if former.log is not None and close_log:
             former.log.close()
             self._dropped_before += former.log.dropped
 
     def stop(self) -> None:
-        """Finish what is under way for ``limits.drain`` at most, then end all threads."""
+        """Finish the requests, for ``limits.drain`` at most, then end all threads."""
         self._health.stop()
         now = self._now
         deadline = time.monotonic() + now.settings.limits.drain
         self._loop.drain()
-        self.tcp.drain()
+        for listener in self._tcp:
+            listener.drain()
         drained = self._loop.empty.wait(now.settings.limits.drain)
-        self.tcp.wait(deadline)
+        for listener in self._tcp:
+            listener.empty.wait(max(0.0, deadline - time.monotonic()))
         if not drained:
             self._loop.abort()
             now.snapshot.pool.abort()
             self._loop.empty.wait(ABORT_PATIENCE)
-        self._relay.stop()
+        self._relay.loop.stop()
         self._workers.stop(ABORT_PATIENCE)
         self._fanout.stop()
         self._stopping.set()
-        now.server.revalidation.stop()
+        now.revalidation.stop()
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._loop.end()
-        self._workers.let_go()  # of what the front has still handed on
+        self._workers.let_go()  # requests that the event loop has submitted meanwhile
         entrance = self._loop.entrance
         balance, entrance.balance = entrance.balance, None
         if balance is not None:
@@ -273,12 +270,10 @@ class Instance:
         _switch_interval.restore()
 
     def stats(self) -> dict[str, Any]:
-        """See `realproxy.Proxy.stats`."""
+        """As `realproxy.Proxy.stats`."""
         now = self._now
         snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
         tally = summed([self._workers.tally(), self._fanout.tally])
-        disk = snapshot.store.disk
-        on_disk = disk.counts() if disk is not None else {"objects": 0, "bytes": 0}
         cache = snapshot.store.counts()
         return {
             "requests": tally.requests,
@@ -291,15 +286,15 @@ class Instance:
             "waiting": collapser.waiting,
             "cache_objects": cache["objects"],
             "cache_bytes": cache["bytes"],
-            "disk_objects": on_disk["objects"],
-            "disk_bytes": on_disk["bytes"],
+            "disk_objects": cache["disk_objects"],
+            "disk_bytes": cache["disk_bytes"],
             "upstreams": {name: service.counts() for name, service in snapshot.services.items()},
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
             "accepted": self._loop.entrance.accepted,
             "tunnels": self._relay.count,
             "associations": self._associations.count,
-            "tcp": self.tcp.counts(),
+            "tcp": [listener.counts() for listener in self._tcp],
             "threads": self._workers.count,
             "queued": self._workers.queued,
             "at_once": self._fast_path.answered,
@@ -307,41 +302,26 @@ class Instance:
             "upstream_idle": snapshot.pool.idle,
             "log_dropped": self._dropped_before + (log.dropped if log is not None else 0),
             "cpu_seconds": time.process_time(),
-            "traffic": traffic(self._all_metrics()) if self.settings.admin is not None else [],
+            "traffic": traffic(self._metrics.all()) if self._metrics is not None else [],
         }
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last exchanges, the latest first."""
-        return recent(self._all_metrics(), time.time() - time.monotonic())
-
-    def _all_metrics(self) -> list[Metrics]:
-        return [
-            *self._workers.metrics(),
-            self._now.server.tunnel_metrics,
-            self._now.server.fanout_metrics,
-        ]
+        """The last requests, the latest first."""
+        metrics = self._metrics.all() if self._metrics is not None else []
+        return recent(metrics, time.time() - time.monotonic())
 
 
-def check_fixed(
-    before: ProxySettings, settings: ProxySettings, where: str, keys: Iterable[str] = FIXED
-) -> None:
-    """Raise `BadInput` if new settings change one of `keys`."""
-    for key in keys:
+def check_fixed(before: ProxySettings, settings: ProxySettings, where: str) -> None:
+    """Raise `BadInput` if new settings change one of the `FIXED` ones."""
+    for key in FIXED:
         if getattr(settings, key) != getattr(before, key):
             raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
 
 
-def _open_log(settings: ProxySettings, where: str) -> AccessLog | None:
-    try:
-        return AccessLog(settings.log) if settings.log is not None else None
-    except OSError as error:
-        raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
-
-
 def gc_freeze() -> None:
-    """Have collections look no more at what a start has made: it stays to the end.
+    """Exclude from garbage collection the objects of the start, which live until the end.
 
-    A whole collection would go through all of it, and all requests would wait for 20 ms.
+    A full collection would visit all of them, and all requests would wait for 20 ms.
     """
     gc.collect()
     gc.freeze()

@@ -10,24 +10,13 @@ from policies.settings import ProxySettings
 from realproxy.net.address import Address
 from realproxy.net.listener import listen
 from realproxy.server.accept_balance import AcceptBalance
-from realproxy.server.tcp_proxy import open_listeners
 
 
 class Listeners(NamedTuple):
     """The sockets, and the data that processes share with them.
 
-    Attributes
-    ----------
-    proxy : socket.socket
-        For HTTP and SOCKS.
-    tcp : list of socket.socket
-        One for each raw TCP listener, in the order of the settings.
-    admin : socket.socket or None
-        For the admin port; None in a worker process.
-    balance : AcceptBalance or None
-        None if only one process accepts.
-    admin_address : Address or None
-        Of the admin port, even if its socket belongs to the parent process.
+    `proxy` is for HTTP and SOCKS, `tcp` for raw TCP, in the order of the settings. `balance` is None if only
+    one process accepts. A worker process knows the `admin_address`, but its parent has the socket `admin`.
     """
 
     proxy: socket.socket
@@ -49,7 +38,10 @@ def bind_listeners(settings: ProxySettings, where: str) -> Listeners:
     """Listen on every address in the settings. If this raises `BadInput`, no socket stays open."""
     with contextlib.ExitStack() as opened:  # these are closed again if a later one fails
         proxy = opened.enter_context(listen(settings.listen, where))
-        tcp = [opened.enter_context(sock) for sock in open_listeners(settings, where)]
+        tcp = [
+            opened.enter_context(listen(tcp.listen, where, f"tcp.{number}.listen"))
+            for number, tcp in enumerate(settings.tcp)
+        ]
         admin = None
         if settings.admin is not None:
             admin = opened.enter_context(listen(settings.admin, where, "admin"))

@@ -4,60 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from policies.settings import ProxySettings, load_settings, parse_settings
 from policies.settings.unsupported import check_obeyed
+from realproxy.control.check import check_addresses
 from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
-from realproxy.observe.admin_server import AdminServer
-from realproxy.proxying.snapshot import check_addresses
-
-
-class RunningProxy(Protocol):
-    """A proxy that serves: an `Instance` in this process, or a `Fleet` of worker processes.
-
-    The methods do what those of `Proxy` do.
-    """
-
-    @property
-    def address(self) -> Address:
-        """Address of the HTTP listener."""
-
-    @property
-    def tcp_addresses(self) -> list[Address]:
-        """Addresses of the raw TCP listeners, in the order of the settings."""
-
-    @property
-    def admin(self) -> AdminServer | None:
-        """None if the settings have no admin port."""
-
-    def reload(self, settings: ProxySettings, where: str) -> None:
-        """Serve by other settings."""
-
-    def reopen_log(self) -> None:
-        """Reopen the access log under its name."""
-
-    def purge(self, **what: str | None) -> int:
-        """Drop stored responses; returns how many URIs had any."""
-
-    def stats(self) -> dict[str, Any]:
-        """Counts since the start."""
-
-    def stop(self) -> None:
-        """Finish the requests, and end all threads and processes."""
 
 
 class Proxy:
     """A forward and reverse proxy.
 
+    Raises `BadInput`, one line: the source, the key, and what was expected.
+
     Parameters
     ----------
     settings : ProxySettings, optional
-        The whole settings. The alternative is to give their keys as keywords.
+        The alternative is to give the keys of the file as keywords: ``listen``, ``route``, ``service`` …
     seed : int, optional
         Makes the random choices of balancers, eviction policies and faults repeatable.
     where : str
@@ -65,14 +31,6 @@ class Proxy:
     worker_command : sequence of str
         Starts a worker process, if ``workers`` is more than one. It must do what
         `realproxy.control.worker_process` does.
-    **keywords
-        The keys of the file: ``listen``, ``admin``, ``workers``, ``route``, ``service``, ``forward``,
-        ``cache``, ``log``, ``limits``.
-
-    Raises
-    ------
-    BadInput
-        One line: the source, the key, and what was expected.
 
     Examples
     --------
@@ -99,7 +57,7 @@ class Proxy:
         self._where, self._worker_command = where, worker_command
         if problems := [*check_obeyed(self.settings, where), *check_addresses(self.settings, where)]:
             raise problems[0]
-        self._running: RunningProxy | None = None
+        self._running: Instance | Fleet | None = None
 
     @classmethod
     def load(
@@ -109,11 +67,9 @@ class Proxy:
         return cls(load_settings(path), seed=seed, where=str(path), worker_command=worker_command)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Proxy):
-            return NotImplemented
-        return (self.settings, self.seed) == (other.settings, other.seed)
+        return isinstance(other, Proxy) and (self.settings, self.seed) == (other.settings, other.seed)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # settings may change while it runs
 
     def start(self) -> None:
         """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""
@@ -133,12 +89,8 @@ class Proxy:
         """Serve by other settings from now on, without losing a request.
 
         A request that has begun ends by the former settings. Services and the cache are kept if their
-        tables are equal. ``listen`` and ``admin`` cannot change.
-
-        Raises
-        ------
-        BadInput
-            One line; the former settings stay in force.
+        tables are equal. ``listen``, ``admin``, ``tcp`` and ``workers`` cannot change. If this raises
+        `BadInput`, the former settings stay in force.
         """
         if problems := [*check_obeyed(settings, self._where), *check_addresses(settings, self._where)]:
             raise problems[0]
@@ -152,26 +104,13 @@ class Proxy:
             self._running.reopen_log()
 
     def purge(self, *, url: str | None = None, prefix: str | None = None, tag: str | None = None) -> int:
-        """Drop stored responses. Responses that are being fetched are not stored either.
+        """Drop stored responses, and do not store those that are being fetched.
 
-        Parameters
-        ----------
-        url : str, optional
-            An absolute URL; drops all its variants, on the reverse and the forward side.
-        prefix : str, optional
-            The beginning of absolute URLs.
-        tag : str, optional
-            A group that origins name in Cache-Groups (RFC 9875), of any origin.
+        Give one of: an absolute `url`, for all its variants on the reverse and the forward side; a `prefix`
+        of absolute URLs; a `tag`, which is a group that origins name in Cache-Groups (RFC 9875).
 
-        Returns
-        -------
-        int
-            Number of URIs that had a stored response.
-
-        Raises
-        ------
-        BadInput
-            If not exactly one is given, or it is not an absolute URL.
+        Returns the number of URIs that had a stored response. Raises `BadInput` if not exactly one is given,
+        or it is not an absolute URL.
         """
         return self._started.purge(url=url, prefix=prefix, tag=tag)
 
@@ -179,16 +118,11 @@ class Proxy:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
-    def _started(self) -> RunningProxy:
+    def _started(self) -> Instance | Fleet:
         if self._running is None:
             raise RuntimeError("the proxy is not running")
         return self._running

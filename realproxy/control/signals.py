@@ -36,12 +36,8 @@ COMMANDS = {
 class Signals:
     """Receives signals, inside its context. The second signal to stop kills the process.
 
-    Use it in the main thread. At the end of the context the former handlers are restored.
-
-    Parameters
-    ----------
-    until_eof : bool
-        Whether the end of standard input, as when the parent dies, is also a command to stop.
+    Use it in the main thread. At the end of the context the former handlers are restored. With `until_eof`,
+    the end of standard input, as when the parent dies, is also a command to stop.
     """
 
     def __init__(self, *, until_eof: bool = False) -> None:

@@ -32,19 +32,9 @@ class WorkerUnavailable(Exception):
 class WorkerHandle:
     """A worker process and the parent's end of its control socket.
 
-    Parameters
-    ----------
-    command : sequence of str
-        Starts the process; the descriptor of the control socket is appended.
-    listeners : Listeners
-        The process inherits their descriptors, and that of their `AcceptBalance`.
-
-    Attributes
-    ----------
-    pidfd : int
-        Becomes readable when the process ends.
-    started : float
-        When the process began to serve, on the monotonic clock.
+    `command` starts the process; the descriptor of the control socket is appended. The process inherits the
+    descriptors of `listeners` and of their `AcceptBalance`. `pidfd` becomes readable when the process ends.
+    `started` is when the process began to serve, on the monotonic clock.
     """
 
     def __init__(self, command: Sequence[str], listeners: Listeners) -> None:
@@ -62,11 +52,9 @@ class WorkerHandle:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
             )
-        self.pid = self._process.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        self.pid, self.pidfd = self._process.pid, os.pidfd_open(self._process.pid)
         self.started = time.monotonic()
-        self._last_id = 0
-        self._unread = b""
+        self._last_id, self._unread = 0, b""
 
     def send(self, command: str, **arguments: Any) -> int:
         """Send a message and return its id, without waiting for the answer; raises `WorkerUnavailable`."""
@@ -74,15 +62,15 @@ class WorkerHandle:
             return self._send(command, arguments)
 
     def call(self, command: str, timeout: float = ANSWER_TIMEOUT, **arguments: Any) -> Any:
-        """Send a message and return the result.
-
-        Raises `WorkerUnavailable`, or the `BadInput` that the worker raised.
-        """
+        """Send a message and return the result; raises like `await_answer`."""
         with self._lock:
             return self._receive(self._send(command, arguments), timeout)
 
-    def await_answer(self, message_id: int, timeout: float) -> Any:
-        """Return the result of a message that was sent before; raises like `call`."""
+    def await_answer(self, message_id: int, timeout: float = ANSWER_TIMEOUT) -> Any:
+        """The result of a message that was sent before.
+
+        Raises `WorkerUnavailable`, or the `BadInput` that the worker raised.
+        """
         with self._lock:
             return self._receive(message_id, timeout)
 
@@ -98,10 +86,8 @@ class WorkerHandle:
 
     def _receive(self, message_id: int, timeout: float) -> Any:
         deadline = time.monotonic() + timeout
-        while True:
-            answer = json.loads(self._read_line(deadline))
-            if answer["id"] == message_id:  # else the late answer to a message that timed out
-                break
+        while (answer := json.loads(self._read_line(deadline)))["id"] != message_id:
+            pass  # the late answer to a message that timed out
         if "problem" in answer:
             raise BadInput(*answer["problem"])
         return answer["result"]

@@ -26,16 +26,16 @@ class WorkerProcess:
     """The state of a worker process: no proxy until the message ``serve``."""
 
     def __init__(self) -> None:
-        self._instance: Instance | None = None
+        self.instance: Instance | None = None
 
     def handle(self, message: Message) -> Any:
         """Carry out a message and return the result; raises `BadInput`."""
         command = message["do"]
         if command == "serve":
-            self._instance = _serve(message)
+            self.instance = _serve(message)
             gc_freeze()
             return None
-        instance = self._instance
+        instance = self.instance
         if instance is None:
             return None
         if command == "reload":
@@ -46,23 +46,14 @@ class WorkerProcess:
             return instance.purge(**message["what"])
         return instance.stats() if command == "stats" else instance.recent()
 
-    def stop(self) -> None:
-        """Finish the requests, for ``limits.drain`` at most, and stop."""
-        if self._instance is not None:
-            self._instance.stop()
-
 
 def _serve(message: Message) -> Instance:
     where = message["where"]
     settings = parse_settings(message["settings"], where)
     admin = tuple(message["admin"]) if message["admin"] is not None else None
     proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    return Instance(
-        settings,
-        message["seed"],
-        where,
-        Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin),
-    )
+    listeners = Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin)
+    return Instance(settings, message["seed"], where, listeners)
 
 
 def messages(control: socket.socket) -> Iterator[Message]:
@@ -90,7 +81,8 @@ def main(arguments: list[str]) -> int:
         except OSError:
             pass  # the parent has died
         finally:
-            worker.stop()
+            if worker.instance is not None:
+                worker.instance.stop()
     return 0
 
 

@@ -1,11 +1,10 @@
-"""A client's connection: its socket and what has arrived on it.
+"""A client's connection: its socket, and the bytes that have arrived on it.
 
-Owner: the front thread while it waits for a head, one worker while a request is answered, the
-relay thread once it is a tunnel, the follow thread while it waits for another's fetch. Whoever
-owns it hands it on or has `Front.close` close it.
+Owner: see `State`. Only the owner uses the connection. The owner hands it to another thread, or has the
+event loop close it.
 
-The socket is blocking with kernel time limits (SO_RCVTIMEO, SO_SNDTIMEO): one system call a
-read, where a Python time-out would poll first. Reads that must not wait say MSG_DONTWAIT.
+The socket is blocking, with the kernel's time limits (SO_RCVTIMEO, SO_SNDTIMEO), so a read is one system
+call; a Python time-out would poll first. Reads that must not wait use MSG_DONTWAIT.
 """
 
 from __future__ import annotations
@@ -27,22 +26,22 @@ from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
 EMPTY_LINES = 64
-"""Bytes of empty lines that may come before a head. Some old clients send one behind the body of a POST."""
+"""Bytes of empty lines that may come before a head. Some old clients send one after the body of a POST."""
 
 
 class State(Enum):
     """Who owns a client's connection."""
 
-    WAITING = "front thread, for a head"
-    AWAITING = "front thread, until its upstream has something to say"
+    WAITING = "event loop, for a head"
+    AWAITING = "event loop, until the upstream has sent something"
     WORKING = "a worker, or the queue of workers"
-    LINGERING = "front thread, until the client has read its last answer"
+    LINGERING = "event loop, until the client has read its last response"
     TUNNEL = "relay thread"
-    FOLLOWING = "follow thread, until it has what another one fetches"
+    FOLLOWING = "fan-out thread, while another request fetches the response"
 
 
 class ReadResult(Enum):
-    """What one read from a client brought."""
+    """What has arrived from a client."""
 
     HEAD = "a whole head, or one that must be refused"
     PART = "not enough yet"
@@ -51,7 +50,7 @@ class ReadResult(Enum):
 
 
 class Suspended(Protocol):
-    """A request that one thread has begun with, and another thread goes on with."""
+    """A request that one thread has begun, and another thread goes on with."""
 
     @property
     def has_slot(self) -> bool:
@@ -65,133 +64,83 @@ class Suspended(Protocol):
         """The fan-out thread has ended it."""
 
     def abandon(self) -> None:
-        """Give up: no thread will go on with it."""
+        """Give it up: no thread goes on with it."""
 
 
 class Owner(Protocol):
-    """Whoever takes connections back from other threads: the front."""
+    """The event loop, which takes connections back from other threads."""
 
     aborting: bool
-    """Whether it breaks what is still open."""
+    """Whether it breaks off what is under way."""
 
     def wake(self) -> None:
-        """Have it look round now, for there is something that no event tells of."""
+        """Have it check everything now."""
 
     def give_back(self, client: DownstreamConnection) -> None:
-        """Hand a connection back whose next request may have arrived already."""
+        """Give back a connection. Its next request may have arrived."""
 
     def linger(self, client: DownstreamConnection) -> None:
-        """Close a connection whose client may still be sending, without destroying its last answer."""
+        """Close a connection once the client has had time to read its last response."""
 
     def close(self, client: DownstreamConnection) -> None:
         """Close a connection."""
 
 
 class SendFilter(Protocol):
-    """Another way to send an answer, such as slowly."""
+    """Another way to send a response, such as slowly."""
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces`; returns their length. Raises `OSError`, or `Aborted`."""
 
 
+_HEAD = ReadResult.HEAD  # to name a member by its class is slow before Python 3.12
+
+
 def begins_head(buffer: bytes) -> bool:
-    """Whether more has arrived than half an empty line."""
+    """Whether more than a part of an empty line has arrived."""
     return buffer not in (b"", b"\r")
 
 
 class DownstreamConnection:
-    """A client's connection.
-
-    Attributes
-    ----------
-    buffer : bytes
-        What has arrived and is not used yet.
-    head_end : int
-        Length of the head at the front of `buffer`; 0 if it is not whole.
-    trouble : Malformed or None
-        Why what has arrived must be refused.
-    arrived : float
-        When the head at the front was whole, on the monotonic clock.
-    deadline : float
-        When the owner gives up waiting, while the front thread owns it.
-    socks : ServerHandshake or None
-        The handshake that has begun on it.
-    watched : bool
-        Whether the socket is in the front's epoll set.
-    handshaking : bool
-        Whether something is still to come before HTTP, see `realproxy.server.handshake`.
-    scheme : bytes
-        ``http`` or ``https``.
-    send_filters : list of SendFilter
-        How the present answer is sent, if not as usual; the last one counts.
-    pace : MinRate or None
-        How fast it must be; None if that does not matter.
-    sni : str
-        The name that a TLS client asked for; empty if none.
-    suspended : Suspended or None
-        Its request, if the front thread has begun with it, or it has waited for another's fetch in
-        vain, and a worker is to go on.
-    may_block : bool
-        Whether `send` may wait. If not, what the client does not take at once is kept in `unsent`.
-    ending : bool
-        Whether the proxy is about to end.
-    unread : bool
-        Whether more may have arrived than the front thread has taken note of.
-    unsent : list of bytes-like
-        What was to be sent before all else, see `flush`.
-    """
+    """A client's connection. Times are on the monotonic clock."""
 
     __slots__ = (
-        "_limit",
-        "_scanned",
-        "_skipped",
-        "_waits",
-        "address",
-        "arrived",
-        "buffer",
-        "deadline",
-        "ending",
-        "fd",
-        "head_end",
-        "may_block",
-        "pace",
-        "send_filters",
-        "sock",
-        "socks",
-        "state",
-        "suspended",
-        "trouble",
-        "unread",
-        "unsent",
-        "watched",
+        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
+        "fd", "head_end", "may_block", "pace", "send_filters", "sock", "socks", "state", "suspended",
+        "trouble", "unread", "unsent", "watched",
     )  # fmt: skip
 
     handshaking = False
+    """Whether TLS or the PROXY protocol comes first; see `realproxy.server.handshake`."""
     inline = True
     """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
     bytes may be incomplete."""
     scheme = b"http"
     sni = ""
+    """The name that a TLS client asked for; empty if none."""
 
     def __init__(self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
         self.fd = sock.fileno()
         self.state = State.WAITING
-        self.buffer = b""
-        self.head_end = self._scanned = self._skipped = 0
-        self.trouble: Malformed | None = None
-        self.socks: ServerHandshake | None = None
-        self.watched = True
-        self.suspended: Suspended | None = None
-        self.may_block, self.unread, self.ending = True, False, False
+        self.buffer = b""  # what has arrived and is not used yet
+        self.head_end = self._scanned = self._skipped = 0  # head_end: of a whole head in `buffer`, else 0
+        self.trouble: Malformed | None = None  # why what has arrived must be refused
+        self.socks: ServerHandshake | None = None  # under way
+        self.watched = True  # the socket is in the event loop's epoll set
+        self.suspended: Suspended | None = None  # the request that a worker is to go on with
+        self.may_block = True  # `send` may wait; if not, it keeps in `unsent` what the client does not take
         self.unsent: list[bytes | memoryview] = []
-        self.arrived = self.deadline = 0.0
+        self.unread = False  # there may be unread bytes
+        self.ending = False  # the proxy is about to end
+        self.arrived = 0.0  # when the head in `buffer` was whole
+        self.deadline = 0.0  # when the event loop gives up
         self.pace: MinRate | None = None
-        self.send_filters: list[SendFilter] = []
+        self.send_filters: list[SendFilter] = []  # the last one sends the present response
 
     @property
     def leaving(self) -> bool:
-        """Whether the answer under way is the last: the proxy ends, and no other request has arrived."""
+        """Whether the response under way is the last: the proxy ends, and no other request has arrived."""
         return self.ending and not self.buffer
 
     def read(self) -> ReadResult:
@@ -212,7 +161,8 @@ class DownstreamConnection:
     def find_head(self) -> ReadResult:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
-        if buffer < b"\x06" and self._begins_socks():
+        # The version of SOCKS, as the first byte of the connection: HTTP never begins with it.
+        if buffer < b"\x06" and buffer[:1] in (b"\x04", b"\x05") and not self.arrived:
             return ReadResult.SOCKS
         try:
             if buffer.startswith(b"\r\n"):
@@ -226,12 +176,12 @@ class DownstreamConnection:
                 raise too_long(buffer[: self._limit])
         except Malformed as error:
             self.trouble = error
-            return ReadResult.HEAD
+            return _HEAD
         self.head_end = end + 4
-        return ReadResult.HEAD
+        return _HEAD
 
     def _skip_empty_lines(self, buffer: bytes) -> bytes:
-        """What is behind the empty lines; raises `Malformed` 400 if there is no end of them."""
+        """What comes after the empty lines; raises `Malformed` 400 if there are too many."""
         start = 0
         while start <= EMPTY_LINES and buffer.startswith(b"\r\n", start):
             start += 2
@@ -242,12 +192,8 @@ class DownstreamConnection:
         self.buffer = buffer[start:]
         return self.buffer
 
-    def _begins_socks(self) -> bool:
-        """Whether the first byte of the connection is the version of SOCKS, which no HTTP begins with."""
-        return self.buffer[:1] in (b"\x04", b"\x05") and not self.arrived
-
     def take_head(self) -> bytes:
-        """The head at the front of `buffer`; raises what is wrong with it."""
+        """Take the head from the front of `buffer`; raises `Malformed`."""
         if self.trouble is not None:
             raise self.trouble
         if self.pace is not None:
@@ -261,16 +207,16 @@ class DownstreamConnection:
         return buffer[:end]
 
     def handshake(self) -> ReadResult:
-        """Go on with what comes before HTTP; called by a worker while `handshaking`."""
+        """Go on with what comes before HTTP, in a worker, while `handshaking`."""
         raise NotImplementedError
 
     def peer(self) -> tuple[str, int]:
-        """IP address and port that it comes from; raises `OSError` when it is gone."""
+        """The client's IP address and port; raises `OSError` if the client is gone."""
         host, port = self.sock.getpeername()[:2]
         return host, port
 
     def receive_at_once(self) -> bool:
-        """Take what there is into `buffer`, without waiting, whatever it is; whether the connection lives."""
+        """Read into `buffer` without waiting, whatever it is; returns whether the connection is open."""
         try:
             data = self.sock.recv(READ, DONTWAIT)
         except BlockingIOError:
@@ -288,7 +234,7 @@ class DownstreamConnection:
             return False
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
-        """`peer`, and the address and port that it connected to; raises `OSError` when it is gone."""
+        """`peer`, and the IP address and port that the client has connected to; raises `OSError`."""
         host, port = self.sock.getsockname()[:2]
         return self.peer(), (host, port)
 
@@ -305,7 +251,7 @@ class DownstreamConnection:
         return data
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send all of `pieces`; returns their length in bytes, raises `Aborted`."""
+        """Send all of `pieces`; returns their length in bytes. Raises `Aborted`."""
         if not self.may_block:
             return self._send_some(pieces)
         self._waits[self.fd] = select.POLLOUT
@@ -323,15 +269,17 @@ class DownstreamConnection:
             del self._waits[self.fd]
 
     def _send_some(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send what can be sent without waiting, and keep the rest."""
-        total = sum(map(len, pieces))
+        """Send without waiting, and keep the rest in `unsent`."""
         if self.unsent:
             self.unsent += pieces
-            return total
+            return sum(map(len, pieces))
         try:
-            if total <= JOIN_BELOW:
-                sent = self.sock.send(b"".join(pieces), DONTWAIT)
+            if len(pieces) <= 2 and len(pieces[-1]) <= JOIN_BELOW:
+                data = b"".join(pieces)
+                total = len(data)
+                sent = self.sock.send(data, DONTWAIT)
             else:
+                total = sum(map(len, pieces))
                 sent = self.sock.sendmsg(pieces, (), DONTWAIT)
         except BlockingIOError:
             sent = 0
@@ -342,20 +290,15 @@ class DownstreamConnection:
         return total
 
     def flush(self) -> None:
-        """Send what is left of earlier answers; raises `Aborted`."""
-        if self.unsent:
-            pieces, self.unsent = self.unsent, []
-            self.send(pieces)
+        """Send what is left in `unsent`; raises `Aborted`."""
+        pieces, self.unsent = self.unsent, []
+        self.send(pieces)
 
     def try_send_all(self, data: bytes) -> None:
-        """Send `data` if all of it can be sent at once; raises `Aborted` if not."""
-        try:
-            sent = self.sock.send(data, DONTWAIT)
-        except OSError:
-            raise Aborted from None
-        if sent < len(data):
+        """Send `data` without waiting; raises `Aborted` if not all of it could be sent."""
+        if not self.send_at_once(data):
             raise Aborted
 
     def reset_on_close(self) -> None:
-        """Let the close be seen as an error: the only sign of a cut body that ends with the connection."""
+        """Close with a TCP RST: the only sign that a body which ends with the connection is not whole."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -18,12 +18,7 @@ STEP = 1.0
 class MinRate:
     """The bytes that a client has moved of one message, and the time that the proxy has waited for it.
 
-    Parameters
-    ----------
-    rate : float
-        Minimum, in bytes per second.
-    idle_timeout : float
-        Longest wait, in seconds, without a byte.
+    `rate` is the minimum in bytes per second, `idle_timeout` the longest wait in seconds without a byte.
     """
 
     __slots__ = ("_idle_timeout", "_moved", "_rate", "_waited")
@@ -54,20 +49,10 @@ class MinRate:
         return min(self._idle_timeout, GRACE + self._moved / self._rate - self._waited)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
-        """Send all of `pieces` and return their length.
+        """Send all of `pieces` and return their length in bytes.
 
-        Parameters
-        ----------
-        sock : socket.socket
-            Blocking, with a time limit of `STEP` for a write (SO_SNDTIMEO).
-        pieces : sequence of bytes or memoryview
-
-        Raises
-        ------
-        BlockingIOError
-            If the client is too slow.
-        OSError
-            If the client has closed the connection.
+        `sock` is blocking, with a time limit of `STEP` for a write (SO_SNDTIMEO). Raises `BlockingIOError`
+        if the client is too slow, and `OSError` if the client has closed the connection.
         """
         data = memoryview(b"".join(pieces))
         total = len(data)

@@ -50,18 +50,11 @@ _OF_THIS_HOP = frozenset(
 
 
 class Fields:
-    """The field lines of a head, in order, with a look-up by name. Never changes.
+    """The field lines of a head as sent, in order, with a look-up by name. Never changes.
 
-    Attributes
-    ----------
-    lines : tuple of Line
-        As sent.
-    names : tuple of bytes
-        Their names in lower case.
-    text : callable
-        Like `get`, with text (Latin-1) for name and value, as `policies` take it.
-    get : callable
-        The value for a name in lower case, or None; values of several lines are joined by commas.
+    `names` are in lower case, in the order of `lines`. `get` takes a name in lower case, and returns the
+    value or None; the values of several lines are joined by commas. `text` is like `get`, with text
+    (Latin-1) for name and value, as `policies` take it.
     """
 
     __slots__ = ("_elements", "_joined", "_values", "get", "lines", "names", "text")

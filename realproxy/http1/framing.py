@@ -76,14 +76,8 @@ def _length(text: bytes, status: int) -> int:
 class BodyReader(ABC):
     """Reads the body of one message from data as it arrives.
 
-    Attributes
-    ----------
-    done : bool
-        Whether the body is complete.
-    rest : bytes
-        Data after its end: the next message of a pipeline.
-    trailer : Fields or None
-        The trailer section of a chunked body.
+    `done` says whether the body is complete. `rest` is the data after its end: the next message of a
+    pipeline. `trailer` is the trailer section of a chunked body.
     """
 
     def __init__(self) -> None:

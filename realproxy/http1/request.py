@@ -49,6 +49,7 @@ class FieldBlock(NamedTuple):
     fields: Fields
     framing: int
     host: bytes
+    hostname: str
     port: int
     authority: bytes
     keeps_alive: bool
@@ -65,7 +66,7 @@ def check_block(fields: Fields, minor: int) -> FieldBlock:
     fields = fields.without_connection_options()
     if minor == 0 and b"100-continue" in fields.elements(b"expect"):  # RFC 9110, 10.1.1: to be ignored
         fields = fields.without(frozenset({b"expect"}))
-    return FieldBlock(fields, framing, host, port, _authority(host, port), keeps_alive)
+    return FieldBlock(fields, framing, host, _hostname(host), port, _authority(host, port), keeps_alive)
 
 
 @lru_cache(REMEMBERED)
@@ -78,20 +79,17 @@ class RequestHead:
 
     Attributes
     ----------
-    method : str
+    method, target : str, bytes
         As sent; methods are case-sensitive.
-    target : bytes
-        As sent.
-    form : TargetForm
-        Which form the target has.
     minor : int
         0 for HTTP/1.0, 1 for HTTP/1.1 and above.
     fields : Fields
         Its field lines without those that Connection lists, and without Expect in HTTP/1.0.
-    host : bytes
-        Of the target or else of Host, in lower case, IPv6 in brackets; empty if HTTP/1.0 named none.
-    port : int
-        80 if none was named.
+    host, port : bytes, int
+        Of the target or else of Host. The host is in lower case, with IPv6 in brackets, and empty if HTTP/1.0
+        names none; the port is 80 if none is named.
+    hostname : str
+        Host without brackets.
     authority : bytes
         Host, with the port unless that is 80.
     path : bytes
@@ -106,17 +104,19 @@ class RequestHead:
     proto, origin : str or None
         Scheme and host as a trusted proxy in front reports them.
     traceparent : str or None
-        To be sent in place of the request's own; None keeps that.
+        Replaces the request's own; None keeps that.
     """
 
     __slots__ = (
-        "authority", "fields", "form", "framing", "host", "keeps_alive", "method", "minor", "origin", "path",
-        "port", "proto", "scheme", "target", "traceparent",
+        "authority", "fields", "form", "framing", "host", "hostname", "keeps_alive", "method", "minor",
+        "origin", "path", "port", "proto", "scheme", "target", "traceparent",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, minor: int, block: FieldBlock) -> None:
         self.method, self.target, self.minor = method, target, minor
-        self.fields, self.framing, self.host, self.port, self.authority, self.keeps_alive = block
+        self.fields, self.framing, self.host, self.hostname, self.port, self.authority, self.keeps_alive = (
+            block
+        )
         self.form, self.scheme = _ORIGIN, b"http"
         self.proto: str | None = None
         self.origin: str | None = None
@@ -163,7 +163,12 @@ class RequestHead:
     def _go_to(self, authority: bytes) -> None:
         """Take the authority of the target in place of Host. RFC 9112, 3.2.2"""
         self.host, self.port = parse_authority(authority)
+        self.hostname = _hostname(self.host)
         self.authority = _authority(self.host, self.port)
+
+
+def _hostname(host: bytes) -> str:
+    return host.decode().removeprefix("[").removesuffix("]")
 
 
 def _authority(host: bytes, port: int) -> bytes:

@@ -19,18 +19,12 @@ class ResponseHead:
 
     Attributes
     ----------
-    status : int
-        100 to 999.
-    reason : bytes
-        May be empty.
-    minor : int
-        0 for HTTP/1.0, 1 for HTTP/1.1 and above. RFC 9110, 2.5
+    status, reason : int, bytes
+        100 to 999; the reason may be empty.
+    minor, keeps_alive, framing : int, bool, int
+        As in `RequestHead`; see `realproxy.http1.framing.response_framing`.
     fields : Fields
         Its field lines without those that Connection lists.
-    framing : int
-        See `realproxy.http1.framing.response_framing`.
-    keeps_alive : bool
-        Whether the server keeps the connection open. RFC 9112, 9.3
     passed_on : dict of int to bytes
         A cache: the head for clients, by the framing of the body towards them.
     """

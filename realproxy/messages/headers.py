@@ -17,7 +17,7 @@ PSEUDONYM = b"proxytwin"
 SHORT = 300
 """Longer lines, in characters, are not cached for further requests."""
 MOST_PASSAGES = 10
-"""A request that has been here so often is in a loop."""
+"""A request that has passed this proxy so often is in a loop."""
 
 VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
 # For this hop only. RFC 9110, 7.6.1; the credentials were for us. RFC 9110, 11.7.2
@@ -46,25 +46,13 @@ def framing_line(framing: int) -> bytes:
 
 
 def upstream_request(
-    head: RequestHead,
-    host: bytes,
-    client: str,
-    validators: Sequence[tuple[str, str]] | None = None,
-    *,
+    head: RequestHead, host: bytes, client: str, validators: Sequence[tuple[str, str]] | None = None, *,
     whole: bool = False,
-) -> bytes:
-    """The head to send to a service.
+) -> bytes:  # fmt: skip
+    """The head to send to a service, with `host` in the Host field.
 
-    Parameters
-    ----------
-    host : bytes
-        For the Host field.
-    client : str
-        The client's address for X-Forwarded-For and Forwarded.
-    validators : sequence of (str, str), optional
-        Condition fields that replace the client's.
-    whole : bool
-        Whether to leave Range out, so that the upstream sends everything.
+    `client` is the address for X-Forwarded-For and Forwarded. The condition fields `validators` replace the
+    client's. With `whole`, Range is left out, so that the upstream sends everything.
     """
     fields, drops = head.fields, _REVERSE_DROPS
     custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
@@ -100,22 +88,13 @@ def _forward_drops(drops: frozenset[bytes]) -> frozenset[bytes]:
 
 
 def forward_request(
-    head: RequestHead,
-    rules: HeaderRules,
-    client: str,
-    validators: Sequence[tuple[str, str]] | None = None,
-    *,
-    parent: bytes | None = None,
-    whole: bool = False,
-) -> bytes:
+    head: RequestHead, rules: HeaderRules, client: str,
+    validators: Sequence[tuple[str, str]] | None = None, *, parent: bytes | None = None, whole: bool = False,
+) -> bytes:  # fmt: skip
     """The head of a forward request; see `upstream_request` for `client`, `validators` and `whole`.
 
-    Parameters
-    ----------
-    rules : HeaderRules
-        What the origin may learn.
-    parent : bytes or None
-        Further field lines for a parent proxy, which gets absolute-form; None for the origin.
+    `rules` say what the origin may learn. `parent` is None for the origin; a parent proxy gets absolute-form,
+    and these further field lines.
     """
     fields, drops = head.fields, _forward_drops(rules.drops)
     added = VIA if rules.via else b""
@@ -142,14 +121,9 @@ def _listed(before: bytes | None, element: str) -> bytes:
 
 
 def _request(
-    head: RequestHead,
-    target: bytes,
-    host: bytes,
-    drops: frozenset[bytes],
-    added: bytes,
-    validators: Sequence[tuple[str, str]] | None,
-    whole: bool,
-) -> bytes:
+    head: RequestHead, target: bytes, host: bytes, drops: frozenset[bytes], added: bytes,
+    validators: Sequence[tuple[str, str]] | None, whole: bool,
+) -> bytes:  # fmt: skip
     fields = head.fields
     start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method.encode(), target, host)
     if head.framing != 0 or b"content-length" in fields:

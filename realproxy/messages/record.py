@@ -11,7 +11,7 @@ _DONE = Termination.DONE  # to name a member by its class is slow before Python 
 
 
 class RequestRecord:
-    """One request and its outcome.
+    """One request and its outcome. Times are in seconds on the monotonic clock, 0 for what did not happen.
 
     Attributes
     ----------
@@ -20,34 +20,24 @@ class RequestRecord:
     head : RequestHead or None
         None if it could not be read.
     arrived, picked, asked, answered, ended : float
-        Seconds on the monotonic clock: the head had arrived, a worker took it, the request went
-        upstream, the upstream's head came, the last byte was sent. 0 for what did not happen.
+        When the head had arrived, a thread took the request, the request went upstream, the upstream's
+        head came, and the last byte was sent.
     connecting : float
         Seconds until there was a connection to the upstream.
     status : int
         Sent to the client; 0 if none was.
-    sent : int
-        Bytes of body sent to the client.
-    received : int
-        Bytes that a tunnel carried from the client to its target.
+    sent, received : int
+        Bytes of body sent to the client; bytes that a tunnel carried from the client to its target.
     side : str
         ``reverse``, ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5`` or ``udp``.
-    route : int or None
-        Number of the route.
-    service, upstream, user, trace : str
-        Empty if there is none; `user` after authentication, `trace` is the trace-id (W3C).
-    fault : str
-        The faults that were injected, joined by ``+``.
+    service, upstream, user, trace, cache, detail, fault : str
+        Empty if there is none. `user` is set after authentication, `trace` is the trace-id (W3C), `cache` the
+        value of Cache-Status, and `detail` the reason if the proxy refused or gave up: the rule, or the
+        failure. `fault` names the injected faults, joined by ``+``.
     attempts : int
         Upstreams of the service that were asked.
     reused : bool
         Whether the upstream connection had been used before.
-    cache : str
-        Value of Cache-Status; empty where caching is off.
-    end : Termination
-        How it ended.
-    detail : str
-        The reason if the proxy refused or gave up: the rule, or the failure.
     """
 
     __slots__ = (

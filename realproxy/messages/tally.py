@@ -14,17 +14,7 @@ from realproxy.messages.record import RequestRecord
 
 
 class Tally:
-    """Requests, how they ended, and with which statuses.
-
-    Attributes
-    ----------
-    requests : int
-        Requests that have begun.
-    ends : Counter of Termination
-        How requests have ended.
-    statuses : Counter of int
-        Statuses sent; 0 where none was.
-    """
+    """Requests that have begun, how they ended, and the statuses sent (0 where none was)."""
 
     __slots__ = ("ends", "requests", "statuses")
 

@@ -53,6 +53,6 @@ def _is_here(host: IPAddress) -> bool:
     try:
         with socket.socket(family_of(str(host)), socket.SOCK_DGRAM) as sock:
             sock.bind((str(host), 0))
-    except OSError as error:  # without descriptors nobody knows: then better no connection
+    except OSError as error:  # without descriptors this is unknown: then better no connection
         return error.errno not in _NOT_HERE
     return True

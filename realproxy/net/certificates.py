@@ -25,33 +25,39 @@ class Certificates:
 
     def __init__(self, settings: Sequence[Certificate], where: str) -> None:
         self._by_name: dict[str, ssl.SSLContext] = {}
-        contexts = []
-        for number, certificate in enumerate(settings):
-            context = _load(certificate, where, "tls" if len(settings) == 1 else f"tls.{number}")
-            contexts.append(context)
+        contexts = [_load(settings, number, where) for number in range(len(settings))]
+        for certificate, context in zip(settings, contexts, strict=True):
             for name in certificate.names or names_in(Path(certificate.cert).read_text(encoding="latin-1")):
                 self._by_name.setdefault(name.lower(), context)
         self.context = contexts[0]
         self.context.sni_callback = self._choose
 
-    def context_for(self, name: str) -> ssl.SSLContext:
-        """The context for a server name, which matches exactly or by a wildcard (RFC 9525, 6.3)."""
-        exact = self._by_name.get(name)
-        return exact or self._by_name.get("*." + name.partition(".")[2]) or self.context
-
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         if name is not None:
             wanted = name.lower().removesuffix(".")
-            connection.context = self.context_for(wanted)
+            wildcard = self._by_name.get("*." + wanted.partition(".")[2])  # RFC 9525, 6.3
+            connection.context = self._by_name.get(wanted) or wildcard or self.context
             if isinstance(connection, ServerTls):
                 connection.sni = wanted
 
 
-def _load(certificate: Certificate, where: str, key: str) -> ssl.SSLContext:
+def check_certificates(settings: Sequence[Certificate], where: str) -> list[BadInput]:
+    """The problems of the certificate files, the first one of each."""
+    found = []
+    for number in range(len(settings)):
+        try:
+            _load(settings, number, where)
+        except BadInput as problem:
+            found.append(problem)
+    return found
+
+
+def _load(settings: Sequence[Certificate], number: int, where: str) -> ssl.SSLContext:
+    certificate, key = settings[number], "tls" if len(settings) == 1 else f"tls.{number}"
+
     def encrypted() -> str:
-        raise BadInput(
-            where, f"{key}.key", f"{certificate.key!r} is encrypted; expected a key without password"
-        )
+        problem = f"{certificate.key!r} is encrypted; expected a key without password"
+        raise BadInput(where, f"{key}.key", problem)
 
     _check_file(certificate.cert, "CERTIFICATE", where, f"{key}.cert")
     _check_file(certificate.key, "PRIVATE KEY", where, f"{key}.key")

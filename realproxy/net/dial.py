@@ -48,16 +48,9 @@ class AsyncResolver:
 class Dial:
     """Makes one connection: to the first of several addresses that answers.
 
-    Parameters
-    ----------
-    loop : EventLoop
-        All methods and both callbacks run in its thread.
-    timeout : float
-        Seconds for each address.
-    connected : callable
-        Takes the socket, which does not block.
-    failed : callable
-        Takes the reason. One of the two is called once, perhaps during `start`, unless the dial is cancelled.
+    All methods and both callbacks run in the thread of `loop`. `timeout` is in seconds for each address.
+    `connected` takes the socket, which does not block; `failed` takes the reason. One of the two is called
+    once, perhaps during `start`, unless the dial is cancelled.
     """
 
     def __init__(
@@ -75,27 +68,14 @@ class Dial:
         self._reason = "its name leads nowhere"
 
     def start(self) -> None:
-        """Try the first address."""
-        self._try_next()
-
-    def cancel(self) -> None:
-        """Give up; neither callback is called."""
-        if self._sock is not None:
-            self._release(self._sock)
-            self._sock.close()
-            self._sock = None
-
-    def _try_next(self) -> None:
+        """Try the first of the addresses that are left."""
         while self._addresses:
-            host, port = self._addresses.pop(0)
             try:
-                sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+                sock, code = start_connect(self._addresses.pop(0))
             except OSError as error:
                 self._reason = (error.strerror or str(error)).lower()
                 continue
-            sock.setblocking(False)
-            code = sock.connect_ex((host, port))
-            if code in (0, errno.EINPROGRESS):
+            if not code:
                 self._sock = sock
                 self._loop.watch(sock, select.EPOLLOUT, self._finish)
                 self._timer = self._loop.at(time.monotonic() + self._timeout, self._time_out)
@@ -103,6 +83,13 @@ class Dial:
             sock.close()
             self._reason = os.strerror(code).lower()
         self._failed(self._reason)
+
+    def cancel(self) -> None:
+        """Give up; neither callback is called."""
+        if self._sock is not None:
+            self._release(self._sock)
+            self._sock.close()
+            self._sock = None
 
     def _finish(self, _events: int, _now: float) -> None:
         sock = self._sock
@@ -123,7 +110,7 @@ class Dial:
     def _fail(self, reason: str) -> None:
         self._reason = reason
         self.cancel()
-        self._try_next()
+        self.start()
 
     def _release(self, sock: socket.socket) -> None:
         self._loop.forget(sock)
@@ -131,19 +118,10 @@ class Dial:
 
 
 def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
-    """Connect to the first address that answers.
+    """Connect to the first of several resolved addresses that answers, within `timeout` seconds for each.
 
-    Parameters
-    ----------
-    addresses : sequence of Address
-        Resolved.
-    timeout : float
-        Seconds for each.
-
-    Raises
-    ------
-    UpstreamError
-        502 if none can be reached, 504 if the last one does not answer in time, 503 without descriptors.
+    Raises `UpstreamError`: 502 if none can be reached, 504 if the last one does not answer in time, 503
+    without descriptors.
     """
     failure: UpstreamError | None = None
     for host, port in addresses:
@@ -170,18 +148,10 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
 
 
 def start_connect(address: Address) -> tuple[socket.socket, int]:
-    """Begin a connection to a resolved address without waiting for it.
+    """Begin a connection to a resolved address without waiting for it; raises `OSError` without descriptors.
 
-    Returns
-    -------
-    tuple of socket.socket and int
-        The socket, which does not block, and the errno if the connection has failed at once, else 0.
-        A later failure shows when the socket becomes writable.
-
-    Raises
-    ------
-    OSError
-        If there are no descriptors.
+    Returns the socket, which does not block, and the errno if the connection has failed at once, else 0.
+    A later failure shows when the socket becomes writable.
     """
     sock = socket.socket(family_of(address[0]))
     sock.setblocking(False)

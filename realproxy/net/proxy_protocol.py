@@ -11,6 +11,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from policies.addresses import IPAddress
 from policies.settings import ProxyProtocol
 from realproxy.net.address import Address
 
@@ -39,15 +40,7 @@ class BadHeader(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """A whole header.
-
-    Parameters
-    ----------
-    size : int
-        Its bytes.
-    source : Address or None
-        The client; None if the client is the peer itself.
-    """
+    """A whole header of `size` bytes; `source` is None if the client is the peer itself."""
 
     size: int
     source: Address | None
@@ -83,7 +76,7 @@ def _read_v1(data: bytes) -> Header | None:
         raise BadHeader("a PROXY line with a bad address") from None
     if max(int(found[4]), int(found[5])) > 65535:
         raise BadHeader("a PROXY line with a bad port")
-    return Header(end + 2, (_text(source), int(found[4])))
+    return Header(end + 2, (str(_unmapped(source)), int(found[4])))
 
 
 def _read_v2(data: bytes) -> Header | None:
@@ -110,7 +103,7 @@ def _read_v2(data: bytes) -> Header | None:
         return Header(size, None)
     wide = 4 if family == _INET else 16
     source = ipaddress.ip_address(data[16 : 16 + wide])
-    return Header(size, (_text(source), int.from_bytes(data[16 + 2 * wide : 18 + 2 * wide])))
+    return Header(size, (str(_unmapped(source)), int.from_bytes(data[16 + 2 * wide : 18 + 2 * wide])))
 
 
 def _check_entries(header: bytes, at: int) -> None:
@@ -139,17 +132,18 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _unmapped(address: IPAddress) -> IPAddress:
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+    return mapped or address
+
+
+def _parse(host: str) -> IPAddress:
+    return _unmapped(ipaddress.ip_address(host.partition("%")[0]))
 
 
 def _pair(source: Address, target: Address) -> tuple[int, bytes, bytes]:
     """The IP version of a connection, and both addresses packed in that version."""
-    ends = [
-        ipaddress.ip_address(_text(ipaddress.ip_address(host.partition("%")[0])))
-        for host, _ in (source, target)
-    ]
+    ends = [_parse(source[0]), _parse(target[0])]
     if all(end.version == 4 for end in ends):
         return 4, ends[0].packed, ends[1].packed
     wide = [end.packed if end.version == 6 else b"\x00" * 10 + b"\xff\xff" + end.packed for end in ends]
@@ -186,13 +180,11 @@ class TrustedPeers:
     """The set of hosts that must send a header; empty without settings."""
 
     def __init__(self, settings: ProxyProtocol | None) -> None:
-        self._networks = (
-            [ipaddress.ip_network(text, strict=False) for text in settings.from_] if settings else []
-        )
+        hosts = settings.from_ if settings else []
+        self._networks = [ipaddress.ip_network(text, strict=False) for text in hosts]
 
     def __contains__(self, host: str) -> bool:
         if not self._networks:
             return False
-        address = ipaddress.ip_address(host.partition("%")[0])
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._networks)
+        address = _parse(host)
+        return any(address in network for network in self._networks)

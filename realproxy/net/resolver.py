@@ -70,13 +70,7 @@ class Resolver:
         self._lock = threading.Lock()
         self._known: dict[str, _Lookup] = {}
         self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
-        self._threads = self._unfinished = 0
-        self._stopped = False
-
-    @property
-    def threads(self) -> int:
-        """The present number of threads."""
-        return self._threads
+        self._threads, self._unfinished, self._stopped = 0, 0, False
 
     def resolve(self, address: Address) -> list[Address]:
         """The IP addresses of a target, at least one.
@@ -84,7 +78,7 @@ class Resolver:
         Raises `UpstreamError`: 502 if there is none, 504 after the timeout, 503 if too many look-ups
         wait or the proxy stops.
         """
-        host = address[0]
+        host, port = address
         if is_literal(host):
             return [address]
         lookup = self._lookup(host)
@@ -93,7 +87,10 @@ class Resolver:
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="dns_timeout")
         if self._stopped and not lookup.addresses:
             raise _stopping()
-        return self.found(address, lookup.addresses)
+        if not lookup.addresses:
+            detail = f"cannot resolve {host}"
+            raise UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
+        return [(ip, port) for ip in lookup.addresses]
 
     def is_cached(self, host: str) -> bool:
         """Whether `resolve` need not wait, now and for the next `SOON` seconds."""
@@ -122,14 +119,6 @@ class Resolver:
                 return
         callback(lookup.addresses)
 
-    def found(self, address: Address, addresses: list[str]) -> list[Address]:
-        """The addresses with the port of `address`; raises `UpstreamError` 502 if there are none."""
-        host, port = address
-        if not addresses:
-            detail = f"cannot resolve {host}"
-            raise UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
-        return [(found, port) for found in addresses]
-
     def stop(self) -> None:
         """Accept no more look-ups, let the threads end, and release all callers that wait."""
         with self._lock:
@@ -152,25 +141,21 @@ class Resolver:
             if self._stopped:
                 raise _stopping()
             if len(self._known) >= MOST_REMEMBERED:
-                self._forget(now)
+                for known, old in list(self._known.items()):
+                    if old.done.is_set() and old.until < now:
+                        del self._known[known]
             lookup = _Lookup()
             try:
                 self._queue.put_nowait(host)
             except queue.Full:
-                raise UpstreamError(
-                    503, Termination.UPSTREAM_SLOW, "too many names wait to be resolved"
-                ) from None
+                detail = "too many names wait to be resolved"
+                raise UpstreamError(503, Termination.UPSTREAM_SLOW, detail) from None
             self._known[host] = lookup
             self._unfinished += 1
             if self._threads < min(self._unfinished, THREADS):
                 self._threads += 1
                 threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
         return lookup
-
-    def _forget(self, now: float) -> None:
-        for host, lookup in list(self._known.items()):
-            if lookup.done.is_set() and lookup.until < now:
-                del self._known[host]
 
     def _run(self) -> None:
         while (host := self._next()) is not None:

@@ -36,19 +36,9 @@ class ServerTls(ssl.SSLObject):
 class TlsSocket(socket.socket):
     """A connected socket that speaks TLS.
 
-    Parameters
-    ----------
-    sock : socket.socket
-        Gives its descriptor away and is not usable afterwards.
-    context : ssl.SSLContext
-        For the side that this is.
-    server_name : str, optional
-        On the client's side, the name that the server must prove. Without it this is the server.
-
-    Attributes
-    ----------
-    abrupt : bool
-        Whether to close without a close_notify, so that the other side sees an error.
+    `sock` gives its descriptor away and is not usable afterwards. On the client's side, `server_name` is
+    the name that the server must prove; without it this is the server. If `abrupt` is set, `close` sends no
+    close_notify, so that the other side sees an error.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_name: str | None = None) -> None:
@@ -60,18 +50,12 @@ class TlsSocket(socket.socket):
         self._text = b""  # decrypted, not read yet
         self._unsent = memoryview(b"")  # encrypted, not sent yet
         self._taken = 0  # bytes of plaintext in it; the caller does not know yet that they are accepted
-        self._secured = self._ended = self._notified = False
-        self.abrupt = False
+        self._secured = self._ended = self._notified = self.abrupt = False
 
     @property
     def sni(self) -> str:
         """The server name from the client, in lower case; empty without one."""
         return self._tls.sni if isinstance(self._tls, ServerTls) else ""
-
-    @property
-    def version(self) -> str | None:
-        """Such as ``TLSv1.3``."""
-        return self._tls.version()
 
     # --- the handshake --------------------------------------------------------------------------
 
@@ -83,19 +67,16 @@ class TlsSocket(socket.socket):
         while True:
             try:
                 self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self._flush_some()
-                try:
-                    self._fill(socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    return False
-            except OSError:
-                self._flush_some()  # the alert with the reason
-                raise
-            else:
-                self._flush_some()
                 self._secured = True
                 return True
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                self._flush_some()  # after a failure, the alert with the reason
+            try:
+                self._fill(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
 
     def feed(self, data: bytes) -> None:
         """Add data that was read from the network before this socket existed."""
@@ -112,10 +93,8 @@ class TlsSocket(socket.socket):
 
         Raises `BlockingIOError` if nothing comes in time, `Truncated` without a close_notify.
         """
-        text = self._take()
-        while not text and not self._ended:
+        while not (text := self._take()) and not self._ended:
             self._fill(flags & socket.MSG_DONTWAIT)
-            text = self._take()
         if flags & socket.MSG_PEEK:
             self._text = text
             return text[:size]
@@ -139,10 +118,8 @@ class TlsSocket(socket.socket):
         """Whether a read would not wait. Data for TLS alone, such as session tickets, does not count."""
         try:
             self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        except OSError as error:
+            return not isinstance(error, BlockingIOError)
         return True
 
     def _take(self) -> bytes:
@@ -181,17 +158,15 @@ class TlsSocket(socket.socket):
         some of it is already encrypted.
         """
         self._flush(flags)
-        if self._taken:
-            taken, self._taken = self._taken, 0
-            return taken
-        chunk = memoryview(data)[:CHUNK]
-        if not chunk:
-            return 0
-        self._tls.write(chunk)
-        self._taken = len(chunk)
-        self._flush(flags)
-        self._taken = 0
-        return len(chunk)
+        if not self._taken:
+            chunk = memoryview(data)[:CHUNK]
+            if not chunk:
+                return 0
+            self._tls.write(chunk)
+            self._taken = len(chunk)
+            self._flush(flags)
+        taken, self._taken = self._taken, 0
+        return taken
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send all of `data`."""

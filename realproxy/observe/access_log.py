@@ -1,4 +1,4 @@
-"""The access log: one line for each request, written by a thread of its own.
+"""The access log: one line for each request, written by the log thread.
 
 Threads. A thread that has served a request only appends the record to a deque, so no disk can delay
 or fail it. The log thread formats and writes the lines, and owns the file. It writes every `FLUSH`
@@ -32,7 +32,7 @@ FLUSH = 0.02
 CHECK = 1.0
 """Seconds between two checks of the file's name."""
 IDLE = 60.0
-"""Seconds that the thread sleeps if nobody wakes it."""
+"""Seconds that the thread sleeps if no other thread wakes it."""
 
 
 class _Order(Enum):
@@ -43,25 +43,16 @@ class _Order(Enum):
 
 
 class AccessLog:
-    """Writes records to a file; raises `OSError` if the file cannot be opened.
-
-    Attributes
-    ----------
-    dropped : int
-        Lines that are lost, or may be.
-    """
+    """Writes records to a file; raises `OSError` if it cannot be opened. `dropped` lines may be lost."""
 
     def __init__(self, settings: Log) -> None:
         self._format = format_json if settings.format == "json" else format_combined
         self._waiting: deque[RequestRecord | _Order] = deque()
         self._in_hand: list[str] = []
         self._wake, self._hurry = threading.Event(), threading.Event()
-        self._asleep = False
         self._path = None if settings.file == "-" else settings.file
         self._fd = os.dup(sys.stdout.fileno()) if self._path is None else _open(self._path)
-        self._next_check = 0.0
-        self._torn = False
-        self.dropped = 0
+        self._asleep, self._torn, self._next_check, self.dropped = False, False, 0.0, 0
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
         self._thread.start()
 
@@ -81,26 +72,18 @@ class AccessLog:
         self._tell(_Order.REOPEN)
 
     def close(self) -> None:
-        """Write the waiting lines, end the thread, and print the number of lost lines.
-
-        Takes `CLOSE_PATIENCE` at most.
-        """
+        """Write the waiting lines, for `CLOSE_PATIENCE` at most, and print the number of lost lines."""
         self._tell(_Order.END)
         self._thread.join(CLOSE_PATIENCE)
-        if self._thread.is_alive():  # the disk hangs
-            self.dropped += self._drop_lines()
+        if self._thread.is_alive():  # the disk hangs: if the thread ever wakes, it must only end
+            self.dropped += len(self._in_hand)
+            with contextlib.suppress(IndexError):
+                while True:
+                    self.dropped += isinstance(self._waiting.popleft(), RequestRecord)
+            self._tell(_Order.END)
         if self.dropped:
             message = f"proxytwin: the access log {self._path or '-'} has lost lines: {self.dropped}"
             print(message, file=sys.stderr, flush=True)
-
-    def _drop_lines(self) -> int:
-        """Drop the thread's lines, so that it only ends if it ever wakes; returns their number."""
-        count = len(self._in_hand)
-        with contextlib.suppress(IndexError):
-            while True:
-                count += isinstance(self._waiting.popleft(), RequestRecord)
-        self._tell(_Order.END)
-        return count
 
     def _tell(self, order: _Order) -> None:
         self._waiting.append(order)
@@ -110,19 +93,15 @@ class AccessLog:
     def _run(self) -> None:
         ended = False
         while not ended:
-            self._sleep()
+            self._asleep = True  # set before this checks the deque: a writer appends, then checks the flag
+            if not self._waiting:
+                self._wake.wait(IDLE)
+            self._asleep = False
+            self._wake.clear()
             self._hurry.wait(FLUSH)
             self._hurry.clear()
             ended = self._drain()
         os.close(self._fd)
-
-    def _sleep(self) -> None:
-        """Wait until there is something to write."""
-        self._asleep = True  # set before this checks the deque: a writer appends, then checks the flag
-        if not self._waiting:
-            self._wake.wait(IDLE)
-        self._asleep = False
-        self._wake.clear()
 
     def _drain(self) -> bool:
         """Write everything that waits; returns whether the thread must end."""
@@ -137,8 +116,7 @@ class AccessLog:
 
     def _gather(self) -> tuple[list[str], _Order | None]:
         """The next lines, up to an order or `AT_ONCE`."""
-        lines = self._in_hand
-        waiting, wall = self._waiting, time.time() - time.monotonic()
+        lines, waiting, wall = self._in_hand, self._waiting, time.time() - time.monotonic()
         while waiting and len(lines) < AT_ONCE:
             item = waiting.popleft()
             if isinstance(item, _Order):

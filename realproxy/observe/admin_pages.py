@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from importlib import resources
 from typing import Any, Protocol
 
@@ -17,9 +16,8 @@ from realproxy.observe.admin_server import Page, PageRequest, Pages, error_page
 SECRET_KEYS = frozenset({"auth", "password", "secret", "token", "credentials"})
 """Keys of the settings below which every value is masked."""
 MASK = "***"
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:"
+_POLICY = "default-src 'none'; connect-src 'self'; img-src data:; " + (
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
@@ -45,7 +43,7 @@ class StatsSource(Protocol):
         """As `realproxy.Proxy.purge`."""
 
 
-def admin_pages(source: StatsSource) -> dict[tuple[str, str], Callable[[PageRequest], Page]]:
+def admin_pages(source: StatsSource) -> Pages:
     """The pages that every proxy has."""
 
     def prometheus(_: PageRequest) -> Page:
@@ -108,6 +106,3 @@ def masked(data: Any, *, hidden: bool = False) -> Any:
     if data is None or not hidden:
         return _CREDENTIALS.sub(MASK, data) if isinstance(data, str) else data
     return MASK
-
-
-__all__ = ["Pages", "StatsSource", "admin_pages", "masked"]

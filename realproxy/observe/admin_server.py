@@ -11,7 +11,6 @@ and closes the connection after `PATIENCE` at the latest. `_reported` only grows
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import threading
 import time
@@ -22,6 +21,7 @@ from urllib.parse import parse_qs
 
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
 from realproxy.messages.headers import http_date
+from realproxy.net.resolver import is_literal
 from realproxy.runtime.isolation import location_of, report
 
 PATIENCE = 5.0
@@ -69,8 +69,7 @@ class AdminServer:
 
     def __init__(self, listener: socket.socket, name: str, pages: Pages) -> None:
         self._listener, self._name, self._pages = listener, name.lower(), pages
-        self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._stopping = False
+        self._slots, self._stopping = threading.BoundedSemaphore(MOST_AT_ONCE), False
         self._reported: set[tuple[str, int]] = set()
         """Locations of faults, each of which is reported once: a client could repeat its request."""
         self.address: tuple[str, int] = listener.getsockname()[:2]
@@ -119,14 +118,10 @@ class AdminServer:
         except Exception as fault:
             if head is None and isinstance(fault, OSError):
                 raise  # the client has closed the connection, or is too slow
-            self._report(fault)
+            if (location := location_of(fault)) not in self._reported:
+                self._reported.add(location)
+                report(fault)
             return error_page(500, "a fault of the proxy: see its standard error"), head
-
-    def _report(self, fault: Exception) -> None:
-        location = location_of(fault)
-        if location not in self._reported:
-            self._reported.add(location)
-            report(fault)
 
     def _page(self, head: RequestHead, body: bytes) -> Page:
         if head.form is not TargetForm.ORIGIN:
@@ -137,8 +132,7 @@ class AdminServer:
         method = "GET" if head.method == "HEAD" else head.method
         handler = self._pages.get((method, path))
         if handler is None:
-            others = [known for known, known_path in self._pages if known_path == path]
-            if others:
+            if others := [known for known, known_path in self._pages if known_path == path]:
                 return error_page(405, f"{path} takes {', '.join(others)}")
             return error_page(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
         given = parse_qs(f"{query}&{body.decode('latin-1')}", keep_blank_values=True)
@@ -147,8 +141,8 @@ class AdminServer:
 
     def _refused(self, head: RequestHead) -> str | None:
         """Why a request may come from a web site; None if it cannot."""
-        host = head.host.decode().removeprefix("[").removesuffix("]")
-        if host not in ("localhost", self._name) and not _is_address(host):
+        host = head.hostname
+        if host not in ("localhost", self._name) and not is_literal(host):
             return f"{host} is not a name of this port; use its address"
         origin = head.fields.text("origin")
         # scheme "://" host [ ":" port ], or "null".                                     RFC 6454, 7.1
@@ -160,28 +154,15 @@ class AdminServer:
 
     def _send(self, sock: socket.socket, page: Page, head: RequestHead | None) -> None:
         fields = {
-            "Date": http_date().decode(),
-            "Content-Type": page.type,
-            "Content-Length": str(len(page.body)),
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Connection": "close",
-            **page.fields,
-        }
+            "Date": http_date().decode(), "Content-Type": page.type, "Content-Length": len(page.body),
+            "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+            "Connection": "close", **page.fields,
+        }  # fmt: skip
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         phrase = HTTPStatus(page.status).phrase
         sock.sendall(f"HTTP/1.1 {page.status} {phrase}\r\n{lines}\r\n".encode("latin-1"))
         if head is None or head.method != "HEAD":
             sock.sendall(page.body)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _receive(sock: socket.socket) -> tuple[RequestHead, bytes]:
@@ -191,14 +172,13 @@ def _receive(sock: socket.socket) -> tuple[RequestHead, bytes]:
     while (end := data.find(b"\r\n\r\n")) < 0:
         data += _more(sock, deadline, len(data))
     head = parse_request(data[: end + 4])
-    reader = body_reader(head.framing, MOST_BYTES)
-    body = [bytes(piece) for piece in reader.feed(data[end + 4 :])]
-    size = len(data)
+    reader, size = body_reader(head.framing, MOST_BYTES), len(data)
+    body = b"".join(reader.feed(data[end + 4 :]))
     while not reader.done:
         more = _more(sock, deadline, size)
         size += len(more)
-        body += [bytes(piece) for piece in reader.feed(more)]
-    return head, b"".join(body)
+        body += b"".join(reader.feed(more))
+    return head, body
 
 
 def _more(sock: socket.socket, deadline: float, had: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A line of the access log, as JSON or in the combined format.
+"""A line of the access log, as JSON or in the combined format; `wall` is its time in seconds since 1970.
 
 The log thread takes the interpreter from the threads that serve requests, so a line must be cheap:
 parts that many lines have in common, such as the second or the user agent, are cached.
@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _json
 
 from realproxy.messages.record import RequestRecord
-
-Format = Callable[[RequestRecord, float], str]
-"""Makes a line of a record and the time of its end, in seconds since 1970."""
 
 SHORT = 256
 """Longer parts, in characters, are not cached."""
@@ -26,7 +22,8 @@ _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 def format_json(record: RequestRecord, wall: float) -> str:
     """One JSON object: the request, its outcome, and its times in milliseconds."""
     head, arrived, started = record.head, record.arrived, record.asked
-    request, target, origin = _NO_REQUEST, "null", _NO_ORIGIN
+    request, target = '"method": null, "host": null', "null"
+    origin = '"referer": null, "user_agent": null'
     if head is not None:
         write = _request_part if len(head.authority) < SHORT else _request_part.__wrapped__
         request, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
@@ -46,10 +43,6 @@ def format_json(record: RequestRecord, wall: float) -> str:
         f'"first_byte_ms": {_ms(record.answered - started) if started and record.answered else "null"}, '
         f'"total_ms": {_ms(record.ended - arrived) if arrived and record.ended else "null"}, {origin}}}\n'
     )
-
-
-_NO_REQUEST = '"method": null, "host": null'
-_NO_ORIGIN = '"referer": null, "user_agent": null'
 
 
 @lru_cache(256)

@@ -1,11 +1,12 @@
 """Counts and times of requests, kept while they are served: for /metrics, /stats and the live page.
 
-Threads. One thread writes a `Metrics`; any thread may read it. Rows are only added, and the copy of
-a row is one operation of the interpreter. A copy may be one request behind.
+Threads. Each thread writes a `Metrics` of its own; any thread may read it. Rows are only added, and the
+copy of a row is one operation of the interpreter. A copy may be one request behind.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ Key = tuple[str, int | None, str, str, int, str]
 
 
 class Metrics:
-    """Counts requests by who answered them and how; `recent` holds the last records."""
+    """Counts requests by `LABELS`; `recent` holds the last records."""
 
     __slots__ = ("_rows", "recent")
 
@@ -53,7 +54,8 @@ class Metrics:
         )  # fmt: skip
         row = self._rows.get(key)
         if row is None:
-            row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, _new_row())
+            empty: list[float] = [0] * (2 + len(TIMERS) * _WIDTH)
+            row = self._rows.setdefault(key if len(self._rows) < MOST_ROWS else _OTHER, empty)
         row[0] += 1
         row[1] += record.sent
         arrived, asked, answered = record.arrived, record.asked, record.answered
@@ -77,15 +79,46 @@ class Metrics:
         self.recent.extend(other.recent)
 
 
+class ThreadMetrics:
+    """Counts the requests of all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._living: dict[threading.Thread, Metrics] = {}
+        self._ended = Metrics()
+
+    def record(self, record: RequestRecord) -> None:
+        """Count a request that has ended in the calling thread."""
+        try:
+            metrics = self._own.metrics
+        except AttributeError:
+            metrics = self._own.metrics = self._begin()
+        metrics.record(record)
+
+    def _begin(self) -> Metrics:
+        metrics = Metrics()
+        with self._lock:
+            self._merge_ended()
+            self._living[threading.current_thread()] = metrics
+        return metrics
+
+    def all(self) -> list[Metrics]:
+        """The metrics of each living thread, and those of all threads that have ended."""
+        with self._lock:
+            self._merge_ended()
+            return [self._ended, *self._living.values()]
+
+    def _merge_ended(self) -> None:
+        for thread in [thread for thread in self._living if not thread.is_alive()]:
+            self._ended.merge(self._living.pop(thread))
+
+
 def _outcome(cache: str) -> str:
     """A value of Cache-Status as one word."""
     if cache.startswith("hit"):
         return "hit"
     return "collapsed" if "; collapsed" in cache else "miss"
-
-
-def _new_row() -> list[float]:
-    return [0] * (2 + len(TIMERS) * _WIDTH)
 
 
 def _note(row: list[float], column: int, seconds: float) -> None:
@@ -94,14 +127,11 @@ def _note(row: list[float], column: int, seconds: float) -> None:
 
 
 def traffic(meters: Iterable[Metrics]) -> list[dict[str, Any]]:
-    """The sums of several threads, as plain data.
+    """The sums of several threads, as plain data: a row for each combination of `LABELS` (texts).
 
-    Returns
-    -------
-    list of dict
-        A row for each combination of `LABELS` (texts): ``count``, ``bytes`` of bodies sent to
-        clients, and for each of `TIMERS` the ``count``, the ``sum`` in seconds and the ``buckets``. A
-        bucket counts times up to its bound and above the one before; empty buckets are left out.
+    A row has ``count``, ``bytes`` of bodies sent to clients, and for each of `TIMERS` the ``count``, the
+    ``sum`` in seconds and the ``buckets``. A bucket counts times up to its bound and above the one before;
+    empty buckets are left out.
     """
     together = Metrics()
     for meter in meters:
@@ -124,10 +154,7 @@ def _histogram(row: list[float], column: int) -> dict[str, Any]:
 
 
 def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
-    """The last requests of all threads, the latest first, as plain data.
-
-    `wall` plus the monotonic clock is the time in seconds since 1970.
-    """
+    """The last requests of all threads, the latest first; `wall` is when the monotonic clock was 0."""
     records = [record for meter in meters for record in meter.recent.copy()]
     records.sort(key=lambda record: -record.ended)
     return [

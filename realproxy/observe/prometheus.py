@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
@@ -59,22 +55,16 @@ class _Snapshot(Collector):
     def collect(self) -> Iterator[Metric]:
         """The families of one snapshot."""
         stats = self._stats
-        for name, text in _GAUGES.items():
-            if name in stats:
-                yield GaugeMetricFamily(f"proxytwin_{name}", text, value=stats[name])
-        for name, text in _COUNTERS.items():
-            if name in stats:
-                yield CounterMetricFamily(f"proxytwin_{name}", text, value=stats[name])
-        yield _by(stats["ends"], "ends", "end", "Requests by how they ended.")
+        for family, texts in ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS)):
+            for name, text in texts.items():
+                if name in stats:
+                    yield family(f"proxytwin_{name}", text, value=stats[name])
+        ends = CounterMetricFamily("proxytwin_ends", "Requests by how they ended.", labels=["end"])
+        for end, count in stats["ends"].items():
+            ends.add_metric([end], count)
+        yield ends
         yield from _upstreams(stats)
         yield from _traffic(stats.get("traffic", []))
-
-
-def _by(counts: dict[str, float], name: str, label: str, text: str) -> Metric:
-    family = CounterMetricFamily(f"proxytwin_{name}", text, labels=[label])
-    for key, count in counts.items():
-        family.add_metric([key], count)
-    return family
 
 
 def _upstreams(stats: dict[str, Any]) -> Iterator[Metric]:
@@ -107,8 +97,6 @@ def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:
 
 def _cumulative(buckets: dict[str, float]) -> list[tuple[str, float]]:
     """The buckets of Prometheus, each of which includes those below it."""
-    found, total = [], 0.0
-    for bound in [*map(str, BOUNDS), "inf"]:
-        total += buckets.get(bound, 0)
-        found.append(("+Inf" if bound == "inf" else bound, total))
-    return found
+    bounds = [*map(str, BOUNDS), "inf"]
+    totals = accumulate(buckets.get(bound, 0.0) for bound in bounds)
+    return list(zip([*bounds[:-1], "+Inf"], totals, strict=True))

@@ -1,4 +1,4 @@
-"""What the store has for a request, and which request fetches what it lacks. `policies` decides."""
+"""What the store has for a request, and which request fetches what the store lacks. `policies` decides."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _FRESH, _ASK = Use.FRESH, Use.ASK  # to name a member by its class is slow befor
 
 
 def look_up(request: RequestContext) -> Outcome | None:
-    """Answer as the route or the store says; a miss waits for another request's fetch, or begins one."""
+    """Respond as the route or the store says; a miss waits for another request's fetch, or begins one."""
     scope = reverse.cache_scope(request) if request.route is not None else forward.cache_scope(request)
     if scope is None:
         return None
     if isinstance(scope, int):
         return send_local_reply(request, scope, "")
     head, store, reader = request.head, request.snapshot.store, request.reader
-    if store.disk is not None and not request.may_block:
+    if store.may_wait and not request.may_block:
         raise WouldBlock
     asked = head.fields.text
     if reader is None:
         key = cache_key(scope.service, head)
         question = read_request(head.method, asked, head.framing != 0)
-    else:  # it has waited, and is looked up again
+    else:  # the request has waited, and is looked up again
         key, question = reader.key, reader.question
         request.lead = request.snapshot.collapser.take_lead(reader)
     lookup = store.lookup(key, question, asked)
-    if lookup.use is _ASK and lookup.entry is None and store.disk is not None:
+    if lookup.use is _ASK and lookup.entry is None and store.may_wait:
         lookup = store.recall(key, question, asked) or lookup
     if lookup.use is not _ASK and lookup.entry is not None:
         return _send_hit(request, scope, key, question, lookup, lookup.entry)
@@ -81,7 +81,7 @@ def _writer(
 def _join(
     request: RequestContext, key: bytes, question: Request, writer: CacheWriter, wait: float
 ) -> Outcome | Lookup | None:
-    """Whether a request that must be fetched waits for another's fetch, or is what others wait for."""
+    """Decide whether a miss waits for another request's fetch, or fetches for other requests."""
     now, collapser, reader = time.monotonic(), request.snapshot.collapser, request.reader
     if reader is None:
         reader = request.reader = Reader(collapser, request, key, question, now + wait)

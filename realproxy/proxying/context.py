@@ -1,7 +1,7 @@
 """One request on its way through the phases: what they hand to each other.
 
-Owner: the thread that runs its phases. That is the event loop's thread, which never waits, then
-perhaps a worker; the fan-out thread while the request waits for another request's fetch.
+Owner: the thread that runs the phases. First that is the event loop's thread, which never waits, and then
+perhaps a worker. While the request waits for another request's fetch, the fan-out thread owns it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from realproxy.upstream.round_trip import RoundTrip
 
 
 class Outcome(Enum):
-    """What becomes of the client's connection, or who goes on with the request."""
+    """What happens to the client's connection, or which thread goes on with the request."""
 
     NEXT = "the connection may carry another request"
     CLOSE = "the connection is closed"
-    LINGER = "the connection is closed once the client had time to read"
+    LINGER = "the connection is closed once the client has had time to read"
     TUNNEL = "the relay thread owns the connection"
     PARKED = "the fan-out thread owns the connection"
     AWAITED = "the event loop goes on when the upstream has sent something"
@@ -40,17 +40,17 @@ class Outcome(Enum):
 
 
 class Generation(Protocol):
-    """What serves requests under one configuration; a request keeps it to its end."""
+    """Serves requests under one configuration. A request keeps it to its end."""
 
     snapshot: ConfigSnapshot
     own: Address
     """Where this proxy listens."""
     relay: TunnelRelay
     under_way: set[RequestContext]
-    """Requests that have left the thread that began them, and are not over."""
+    """Requests that have left the thread that began them, and have not ended."""
 
     def serve(self, client: DownstreamConnection, thread: ThreadState) -> None:
-        """Answer what `client` asks; called by a worker."""
+        """Serve the requests of a client; called by a worker."""
 
     def advance(self, request: RequestContext) -> Outcome:
         """Run the phases of a request as far as this thread goes."""
@@ -64,44 +64,34 @@ class RequestContext:
 
     Attributes
     ----------
-    generation : Generation
+    generation, snapshot : Generation, ConfigSnapshot
         The configuration under which the request began.
-    snapshot : ConfigSnapshot
-        The generation's.
     client : DownstreamConnection
-        The client's connection; a stand-in for it in a background revalidation.
+        A stand-in for it in a background revalidation.
     thread : ThreadState
         Of the thread that runs the phases now.
     may_block : bool
         Whether that thread may wait.
     phase : int
-        The phase that comes next, as an index of `realproxy.proxying.pipeline.PHASES`.
+        The next phase, as an index of `realproxy.proxying.pipeline.PHASES`.
     keep : bool
         Whether the client's connection may carry another request, as far as is known by now.
-    route : Route or None
-        The route that takes a request of the reverse side.
-    access : ForwardAccess or None
-        The rules of the forward side, for a request to that side.
+    route, access : Route or None, ForwardAccess or None
+        The route of a request to the reverse side, or the rules for one to the forward side.
     offers : list of bytes
         The protocols that an upgrade may choose from.
     whole : bool
-        Whether the whole response is fetched, whatever part the client wants.
+        Whether the whole response is fetched, even if the client wants only a part.
     writer : CacheWriter or None
         Stores the response.
-    reader : Reader or None
-        What the request waits with for another request's fetch.
-    lead : CollapsedWriter or None
-        Gives the response to the requests that wait for it.
-    round_trip : RoundTrip or None
-        The request upstream, once there is one.
-    response : ResponseHead or None
-        The head of the final response.
+    reader, lead : Reader or None, CollapsedWriter or None
+        For a request that waits for another request's fetch, and for one that fetches for others.
     has_slot : bool
-        Whether the request holds one of the workers' slots; whoever ends it releases the slot.
+        Whether the request holds one of the workers' slots; the thread that ends it releases the slot.
     outcome : Outcome or None
-        The end that waits only for the client to take what was sent.
+        How the request ends, once the client has taken what was sent.
     until : float
-        When the upstream has had its time, on the monotonic clock, while its response is awaited.
+        When the upstream's time is over, on the monotonic clock, while its response is awaited.
     """
 
     __slots__ = (
@@ -138,33 +128,33 @@ class RequestContext:
 
     @property
     def is_admitted(self) -> bool:
-        """Whether it must not be refused for want of a slot: it has one, waited already, or is half sent."""
+        """Whether it is too late to refuse it for lack of a slot: it has one, has waited, or is half sent."""
         waited = self.reader is not None and self.reader.has_waited
         return self.has_slot or waited or self.outcome is not None
 
     @property
     def validators(self) -> Sequence[tuple[str, str]] | None:
-        """The conditions that the store sets in place of the client's; None leaves the client's."""
+        """Conditions that replace the client's; None keeps the client's."""
         found = self.writer.validators if self.writer is not None else None
         return () if found is None and self.whole else found
 
     def leave(self) -> None:
-        """It is over, in the thread that runs its phases; cuts the references that would be a cycle."""
+        """The thread that runs its phases has ended it."""
         self.generation.under_way.discard(self)
         self.cut_references()
 
     def cut_references(self) -> None:
-        """Let go of what refers back to this request."""
+        """Drop what refers back to this request, so that no cycle is left to the garbage collector."""
         self.round_trip = self.reader = self.lead = self.writer = None
 
     def ended_elsewhere(self) -> None:
         """The fan-out thread has ended it."""
         self.generation.under_way.discard(self)
-        if self.lead is None:  # else a thread still runs its phases for those who read with it
+        if self.lead is None:  # else a thread still runs its phases for the requests that share its response
             self.reader = None
 
     def abandon(self) -> None:
-        """Give up: no thread will go on with it."""
+        """Give it up: no thread goes on with it."""
         try:
             self.end_upstream()
         finally:
@@ -173,7 +163,7 @@ class RequestContext:
             self.leave()
 
     def end_upstream(self) -> None:
-        """Let go of the upstream and of what was to be stored, unless they are done with."""
+        """End the round trip and the writer, unless they have ended."""
         trip, writer = self.round_trip, self.writer
         if trip is not None and not trip.over:
             self.keep = self.keep and trip.all_read

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from collections.abc import Callable
 
-from realproxy.downstream.connection import State
+from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
+from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.forward_access import ForwardAccess, target_host
+from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import CacheScope
-from realproxy.upstream.parent_proxy import check_credentials_accepted
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.tunnel.relay import TunnelRelay
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import FixedTarget
 
@@ -38,7 +42,7 @@ def check_permitted(request: RequestContext) -> None:
         if head.framing:
             raise LocalReply(400, Termination.CLIENT_BAD, "CONNECT with a body")
         access.check_tunnel_port(head)
-    access.check_name(target_host(head))
+    access.check_name(head.hostname)
 
 
 def cache_scope(request: RequestContext) -> CacheScope | None:
@@ -49,7 +53,7 @@ def cache_scope(request: RequestContext) -> CacheScope | None:
 def round_trip(request: RequestContext) -> RoundTrip:
     """A request to the target, or to the parent proxy; raises `LocalReply` if the target is forbidden."""
     snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
-    access, host = _access(request), target_host(head)
+    access, host = _access(request), head.hostname
     if request.may_block:
         with snapshot.waits.blocking():
             endpoint = access.endpoint(host, head.port, request.generation.own)
@@ -59,7 +63,8 @@ def round_trip(request: RequestContext) -> RoundTrip:
         raise WouldBlock
     record.upstream = access.upstream_name(head.authority.decode())
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
-    check = check_credentials_accepted if access.sends_to_parent else None
+    parent = access.request_parent
+    check = parent.check_response if parent is not None else None
     target = FixedTarget(endpoint, sent)
     return RoundTrip(
         snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, check=check
@@ -72,20 +77,35 @@ def open_tunnel(request: RequestContext) -> Outcome:
         raise WouldBlock
     head, record, client, access = request.head, request.record, request.client, _access(request)
     record.upstream = access.upstream_name(head.target.decode())
+    host, port, own = head.hostname, head.port, request.generation.own
+    establish_tunnel(
+        client, record, request.snapshot.waits, request.generation.relay,
+        lambda: access.open_tunnel(host, port, own, head), lambda _: ESTABLISHED,
+    )  # fmt: skip
+    return Outcome.TUNNEL
+
+
+def establish_tunnel(
+    client: DownstreamConnection, record: RequestRecord, waits: BlockedThreads, relay: TunnelRelay,
+    connect: Callable[[], tuple[socket.socket, bytes]], reply: Callable[[socket.socket], bytes],
+) -> None:  # fmt: skip
+    """Connect to a target, send the reply to the client, and give both ends to the relay.
+
+    `connect` returns the socket and the first bytes of the target; it may wait, and raise `LocalReply`.
+    """
     start = time.monotonic()
-    with request.snapshot.waits.blocking():
-        target, first = access.open_tunnel(target_host(head), head.port, request.generation.own, head)
+    with waits.blocking():
+        target, first = connect()
     record.asked = record.answered = time.monotonic()
     record.connecting = record.asked - start
     try:
-        client.send([ESTABLISHED])
+        client.send([reply(target)])
     except Aborted:
         target.close()
         raise
     record.status = 200
     client.state = State.TUNNEL
-    request.generation.relay.add(client, target, record, first)
-    return Outcome.TUNNEL
+    relay.add(client, target, record, first)
 
 
 def _access(request: RequestContext) -> ForwardAccess:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from policies.addresses import is_local_name, is_private
 from policies.bad_input import BadInput
@@ -18,14 +19,13 @@ from policies.forward.basic_auth import CHALLENGE, is_known, read_basic
 from policies.forward.blocking import Blocklist, normal_host
 from policies.settings import Forward, Limits
 from realproxy.errors import LocalReply, Termination
-from realproxy.http1 import RequestHead
+from realproxy.http1 import RequestHead, ResponseHead
 from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, parse_ip
 from realproxy.socks import ServerHandshake
 from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.parent_proxy import ParentProxy
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
@@ -44,37 +44,52 @@ def read_blocklist(settings: Forward) -> Blocklist:
     return blocked
 
 
-def target_host(head: RequestHead) -> str:
-    """The host of the request target, without the brackets of an IPv6 address."""
-    return head.host.decode().removeprefix("[").removesuffix("]")
+class NextProxy(Protocol):
+    """The next proxy of a chain."""
+
+    fields: bytes
+    """Lines with credentials, for each request to it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the log."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
+
+    def endpoint(self, host: str, port: int) -> Endpoint:
+        """Where to send a plain request for a target."""
+
+    def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
+        """A connection to the target through it, and the first bytes from there; raises `UpstreamError`.
+
+        `fields` are further lines for a CONNECT.
+        """
+
+    def check_response(self, response: ResponseHead) -> None:
+        """Raise `UpstreamError` for a response that is meant for this proxy, not for its client."""
+
+
+def _forbidden(detail: str) -> LocalReply:
+    return LocalReply(403, Termination.REFUSED, detail)
 
 
 class ForwardAccess:
     """The access rules of the forward side. Every refusal is a `LocalReply` that names the rule.
 
-    Attributes
-    ----------
-    parent : ParentProxy or None
-        The next proxy of a chain.
-    admin : Address or None
-        The admin port. The proxy opens no connection to it, because that connection would seem to be local.
-    tcp : sequence of Address
-        The raw TCP listeners. The proxy opens no connection to them, for the same reason.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file or the certificates for a parent cannot be read.
+    `parent` is the next proxy of a chain, or None. The proxy opens no connection to its own admin port and
+    raw TCP listeners (`admin`, `tcp`), because that connection would seem to be local. Raises `BadInput` if a
+    hosts file cannot be read.
     """
 
-    def __init__(self, settings: Forward, resolver: Resolver, limits: Limits) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Forward, resolver: Resolver, limits: Limits, parent: NextProxy | None = None
+    ) -> None:
+        self.settings, self.parent = settings, parent
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
         self.tcp: Sequence[Address] = ()
-        self.parent: ParentProxy | None = None
-        if (parent := settings.next_proxy) is not None:
-            self.parent = ParentProxy(parent, settings.parent_ca, resolver, limits)
         self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
@@ -91,17 +106,13 @@ class ForwardAccess:
         if credentials is not None and is_known(users, *credentials):
             return credentials[0]
         challenge = f"Proxy-Authenticate: {CHALLENGE}\r\n".encode()
-        raise LocalReply(
-            407,
-            Termination.UNAUTHENTICATED,
-            "forward.auth: this proxy wants a user and a password",
-            fields=challenge,
-        )
+        detail = "forward.auth: this proxy wants a user and a password"
+        raise LocalReply(407, Termination.UNAUTHENTICATED, detail, fields=challenge)
 
     @property
-    def sends_to_parent(self) -> bool:
-        """Whether plain requests go to the parent in absolute-form, not through a tunnel."""
-        return self.parent is not None and self.parent.takes_requests
+    def request_parent(self) -> NextProxy | None:
+        """The parent, if plain requests go there in absolute-form, not through a tunnel."""
+        return self.parent if self.parent is not None and self.parent.takes_requests else None
 
     def is_prompt(self, host: str) -> bool:
         """Whether a request for `host` needs neither a parent nor a DNS look-up, so it does not wait."""
@@ -109,7 +120,7 @@ class ForwardAccess:
 
     def upstream_name(self, target: str) -> str:
         """The upstream's name in the log: the parent if there is one, else the target."""
-        return target if self.parent is None else self.parent.parent.name
+        return target if self.parent is None else self.parent.name
 
     def socks_handshake(self) -> ServerHandshake | None:
         """The handshake for a SOCKS client; None if SOCKS is off."""
@@ -123,43 +134,29 @@ class ForwardAccess:
     def check_tunnel_port(self, head: RequestHead) -> None:
         """Refuse CONNECT to a port that ``connect_ports`` does not list."""
         if head.port not in self._tunnel_ports:
-            raise LocalReply(
-                403, Termination.REFUSED, f"forward.connect_ports: {head.port} is not among them"
-            )
+            raise _forbidden(f"forward.connect_ports: {head.port} is not among them")
 
     def check_socks_port(self, port: int) -> None:
         """Refuse SOCKS to a port that ``socks_ports`` does not list."""
         ports = self.settings.socks_ports
         if ports is not None and port not in ports:
-            raise LocalReply(403, Termination.REFUSED, f"forward.socks_ports: {port} is not among them")
+            raise _forbidden(f"forward.socks_ports: {port} is not among them")
 
     def check_name(self, host: str) -> None:
         """Refuse a host that the blocklist names."""
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
-            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}")
+            raise _forbidden(f"{rule} blocks {host}")
 
     def resolve_allowed(self, host: str, port: int, own: Address) -> list[Address]:
-        """Resolve `host` and return the addresses that may be dialled.
+        """Resolve `host`, which `check_name` has accepted, and return the addresses that may be dialled.
 
         Dial these addresses, not the name: a second look-up might return an unchecked address. If there is
         a parent, the parent resolves the name; the one result then is ``(name, port)``. The exceptions
         are IP addresses and names of this machine, which are checked here, because the parent may run on
-        this machine.
+        this machine. `own` is where this proxy listens.
 
-        Parameters
-        ----------
-        host : str
-            Name or address; `check_name` has accepted it.
-        port : int
-            Port of the target.
-        own : Address
-            Where this proxy listens.
-
-        Raises
-        ------
-        LocalReply
-            403 with the rule; 502 or 504 if the name does not resolve.
+        Raises `LocalReply`: 403 with the rule; 502 or 504 if the name does not resolve.
         """
         if self.parent is not None and not is_literal(host):
             name = normal_host(host)
@@ -196,31 +193,25 @@ class ForwardAccess:
         if not others:
             raise LocalReply(403, Termination.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")
         if self.admin is not None and any(is_own(address, self.admin) for address in others):
-            raise LocalReply(
-                403, Termination.REFUSED, f"the target {host}:{found[0][1]} is this proxy's admin port"
-            )
+            raise _forbidden(f"the target {host}:{found[0][1]} is this proxy's admin port")
         if not self.settings.private_targets:
             public = [address for address in others if not is_private(address[0])]
             if not public:
-                detail = f"forward.private_targets: {host} leads to {others[0][0]}, which is private"
-                raise LocalReply(403, Termination.REFUSED, detail)
+                raise _forbidden(f"forward.private_targets: {host} leads to {others[0][0]}, which is private")
             others = public
         allowed = [address for address in others if self._blocked.rule_for_address(address[0]) is None]
         if not allowed:
             rule = self._blocked.rule_for_address(others[0][0])
-            raise LocalReply(403, Termination.REFUSED, f"{rule} blocks {host}, which leads to {others[0][0]}")
+            raise _forbidden(f"{rule} blocks {host}, which leads to {others[0][0]}")
         return allowed
 
     # --- the request that is sent ---------------------------------------------------------------
 
     def request_head(
-        self,
-        head: RequestHead,
-        client: str,
-        validators: Sequence[tuple[str, str]] | None = None,
-        *,
+        self, head: RequestHead, client: str, validators: Sequence[tuple[str, str]] | None = None, *,
         whole: bool = False,
-    ) -> bytes:
+    ) -> bytes:  # fmt: skip
         """The head to send upstream, as `realproxy.messages.headers.forward_request` writes it."""
-        parent = self.parent.fields if self.parent is not None and self.sends_to_parent else None
-        return forward_request(head, self._rules, client, validators, parent=parent, whole=whole)
+        parent = self.request_parent
+        fields = parent.fields if parent is not None else None
+        return forward_request(head, self._rules, client, validators, parent=fields, whole=whole)

@@ -1,9 +1,9 @@
-"""The life of a request: its phases, in order. To be read first.
+"""The life of a request: its phases, in order. Read this first.
 
-`run` takes a request through `PHASES`. A phase returns None to go on, or what becomes of the
-connection. A thread that must not wait (`may_block` is False) runs the same phases: whatever would
-wait raises `WouldBlock` before it has changed anything, and a worker enters that phase again. So
-every phase starts from what the request holds already, and nothing is done twice.
+`run` takes a request through `PHASES`. A phase returns None to go on, or an `Outcome`. A thread that must
+not wait (`may_block` is False) runs the same phases: a phase that would wait raises `WouldBlock` before it
+has changed anything, and a worker enters that phase again. So every phase starts from what the request
+holds already, and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from policies.http_cache.collapsing import FlightResult
 from policies.reverse.forwarded import client_of, told_host, told_proto
-from policies.reverse.trace_context import follow
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import Malformed, TargetForm
 from realproxy.messages.headers import MOST_PASSAGES, via_count
@@ -22,20 +21,19 @@ from realproxy.messages.proxy_status import proxy_status
 from realproxy.proxying import forward, reverse
 from realproxy.proxying.cache_lookup import look_up
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.faults import FaultTarget, inject
 from realproxy.proxying.forward import authorise
 from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, send_unreadable
 from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.reverse import route
 from realproxy.proxying.routing import is_forward_request
 
-SUSPENDED = frozenset({Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED})
 # To name a member by its class is slow before Python 3.12.
-_WORKER, _AWAITED, _RETRY, _ORIGIN = Outcome.WORKER, Outcome.AWAITED, Outcome.RETRY, TargetForm.ORIGIN
+_WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY
+_ORIGIN = TargetForm.ORIGIN
 
 
 def identify(request: RequestContext) -> Outcome | None:
-    """Does it go in circles? Which side is it for, which client is it from, and of which trace is it?"""
+    """Is the request in a loop? Which side is it for, which client is it from, and which trace has it?"""
     head, record, fields = request.head, request.record, request.head.fields
     if b"via" in fields.names and via_count(fields) >= MOST_PASSAGES:  # RFC 9110, 7.6.3
         raise LocalReply(508, Termination.LOOP, f"this request came through here {MOST_PASSAGES} times")
@@ -49,8 +47,8 @@ def identify(request: RequestContext) -> Outcome | None:
             record.client = client_of(request.client.address, rules.trusted_hops, fields.text)
             head.proto = told_proto(rules.trusted_hops, fields.text)
             head.origin = told_host(rules.trusted_hops, fields.text)
-        if rules.traces:
-            record.trace, head.traceparent = follow(fields.text, rules.trace_rng)
+        if rules.logs_traces:
+            reverse.follow_trace(request)
     return None
 
 
@@ -67,17 +65,16 @@ def choose_side(request: RequestContext) -> None:
 
 def inject_faults(request: RequestContext) -> Outcome | None:
     """Inject the faults of the route."""
-    found = request.route
-    if found is not None and found.fault:
+    found, inject = request.route, request.snapshot.inject_faults
+    if inject is not None and found is not None and found.fault:
         if not request.may_block:
             raise WouldBlock
-        snapshot = request.snapshot
-        inject(found.fault, FaultTarget(request.client, request.record, snapshot.waits, snapshot.fault_rng))
+        inject(found.fault, request.client, request.record)
     return None
 
 
 def open_upstream(request: RequestContext) -> Outcome | None:
-    """Take a slot, pick an upstream, and have a connection to it."""
+    """Take a slot, pick an upstream, and connect to it."""
     if request.record.side == "tunnel":
         return forward.open_tunnel(request)
     trip = request.round_trip
@@ -101,7 +98,7 @@ def send_request(request: RequestContext) -> Outcome | None:
 
 
 def await_response(request: RequestContext) -> Outcome | None:
-    """Have the head of the final response, or ask another upstream."""
+    """Wait for the head of the final response, or ask another upstream."""
     trip = request.round_trip
     assert trip is not None
     response = trip.wait_for_head() if request.may_block else trip.try_receive_head()
@@ -128,13 +125,10 @@ OPEN_UPSTREAM, RESPOND = PHASES.index(open_upstream), PHASES.index(respond)
 
 
 def run(request: RequestContext) -> Outcome:
-    """Go on with a request as far as it goes in this thread.
+    """Run the phases of a request as far as this thread can.
 
-    Returns
-    -------
-    Outcome
-        ``AWAITED`` and ``WORKER`` only if `request.may_block` is False: `run` is to be called again.
-        After ``PARKED`` the request belongs to another thread already.
+    Only if `request.may_block` is False, the outcome can be ``AWAITED`` or ``WORKER``: call `run` again.
+    After ``PARKED`` another thread owns the request.
     """
     client = request.client
     client.may_block = request.may_block
@@ -153,9 +147,9 @@ def run(request: RequestContext) -> Outcome:
                 request.phase += 1
     except Aborted as aborted:
         outcome = _cut_off(request, aborted)
-    if outcome in SUSPENDED:
+    if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
         return outcome
-    if client.unsent:  # this thread must not wait until the client takes it
+    if client.unsent:  # this thread must not wait for the client
         request.outcome = outcome
         return _WORKER
     if request.lead is not None:
@@ -165,7 +159,7 @@ def run(request: RequestContext) -> Outcome:
 
 
 def _recover(request: RequestContext, trouble: LocalReply | Malformed) -> Outcome:
-    """Ask another upstream, send a stale response, or say what is wrong."""
+    """Ask another upstream, send a stale response, or refuse the request."""
     phase = request.phase
     if phase < OPEN_UPSTREAM:
         if isinstance(trouble, Malformed):
@@ -189,7 +183,7 @@ def _retry(request: RequestContext) -> Outcome:
 
 
 def _as_reply(trouble: LocalReply | Malformed) -> LocalReply:
-    """A malformed message as what the proxy answers: the upstream's is a 502."""
+    """The reply to a malformed message; a 502 if the upstream has sent it."""
     if isinstance(trouble, LocalReply):
         return trouble
     end = Termination.UPSTREAM_BAD if trouble.status == 502 else Termination.CLIENT_BAD
@@ -197,12 +191,12 @@ def _as_reply(trouble: LocalReply | Malformed) -> LocalReply:
 
 
 def _refuse(request: RequestContext, refusal: LocalReply) -> Outcome:
-    """Answer with a status of the proxy's own; the requests that wait for a fetch learn of its failure."""
+    """Send an error status; tell the requests that wait for this one's fetch."""
     request.record.end, request.record.detail = refusal.end, refusal.detail
     if request.lead is not None:
         request.lead.complete(FlightResult.FAILED, refusal)
     if request.head.form is TargetForm.AUTHORITY and refusal.status != 407:
-        request.keep = False  # what follows was meant for the tunnel, and is no request to this proxy
+        request.keep = False  # what follows is meant for the tunnel, and is not a request
     return send_local_reply(request, refusal.status, refusal.detail, refusal.fields + proxy_status(refusal))
 
 

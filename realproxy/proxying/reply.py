@@ -1,4 +1,4 @@
-"""Responses that need no upstream: from the store, and the proxy's own."""
+"""Responses without an upstream: from the store, or from the proxy itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.file_body import CorruptFile
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed, body_reader
@@ -17,12 +16,14 @@ from realproxy.messages.proxy_status import unreadable
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
 
+_NEXT = Outcome.NEXT  # to name a member by its class is slow before Python 3.12
+
 
 def send_cached(request: RequestContext, entry: CacheEntry) -> Outcome:
-    """Send what is stored."""
+    """Send a stored response."""
     head, record = request.head, request.record
     ending = drain_body(request)
-    added = status_field(record.cache) + connection_field(head, ending is Outcome.NEXT)
+    added = status_field(record.cache) + connection_field(head, ending is _NEXT)
     if entry.file is not None:
         _send_file(request, entry, added)
         return ending
@@ -33,67 +34,64 @@ def send_cached(request: RequestContext, entry: CacheEntry) -> Outcome:
 
 
 def _send_file(request: RequestContext, entry: CacheEntry, added: bytes) -> None:
-    """Send a body that is on disk, a chunk at a time."""
+    """Send a body from disk, a chunk at a time."""
     record, client = request.record, request.client
     try:
         record.status, start, body = entry.respond_from_file(request.head, added, time.monotonic())
         client.send([start])
         while body is not None and record.sent < len(body):
             record.sent += client.send([body.read(record.sent)])
-    except (CorruptFile, OSError):
+    except OSError:  # a corrupt file, too
         raise Aborted(Termination.UPSTREAM_BROKEN) from None
     finally:
         entry.release()
 
 
 def send_local_reply(request: RequestContext, status: int, detail: str, fields: bytes = b"") -> Outcome:
-    """Answer with a status of the proxy's own."""
+    """Send a response of the proxy itself, with one line of text."""
     record = request.record
     ending = drain_body(request)
     record.status = status
     added = status_field(record.cache) if record.cache else b""
-    request.client.send([local_reply(request.head, status, detail, ending is Outcome.NEXT, added + fields)])
+    request.client.send([local_reply(request.head, status, detail, ending is _NEXT, added + fields)])
     return ending
 
 
 def reply_as_last_recipient(request: RequestContext) -> Outcome:
-    """Answer what may go no further. RFC 9110, 7.6.2"""
+    """Respond to a request that must not be forwarded any further. RFC 9110, 7.6.2"""
     ending = drain_body(request)
     request.record.status = 200
-    request.client.send([final_response(request.head, ending is Outcome.NEXT)])
+    request.client.send([final_response(request.head, ending is _NEXT)])
     return ending
 
 
 def send_unreadable(client: DownstreamConnection, record: RequestRecord, error: Malformed) -> Outcome:
-    """Answer a head that must be refused."""
+    """Refuse a malformed head."""
     client.send([unreadable_reply(record, error)])
     return Outcome.LINGER
 
 
 def unreadable_reply(record: RequestRecord, error: Malformed) -> bytes:
-    """What a head that must be refused is answered with; fills in the record."""
+    """The response to a malformed head; fills in the record."""
     record.end = Termination.CLIENT_SLOW if error.status == 408 else Termination.CLIENT_BAD
     record.status = error.status
     return local_reply(None, error.status, error.problem, keep=False, added=unreadable(error.problem))
 
 
 def drain_body(request: RequestContext) -> Outcome:
-    """Drop the body of a request that is not passed on.
+    """Drop the body of a request that is not forwarded.
 
-    Returns
-    -------
-    Outcome
-        ``NEXT`` if the connection can live on, else ``LINGER``: what has not arrived yet is not waited for.
+    Returns ``NEXT`` if the client's connection can be kept, else ``LINGER``. Does not wait for a body.
     """
     client, trip = request.client, request.round_trip
     keep = request.keep and not (client.ending and client.leaving)
     if keep and request.head.framing:
         try:
-            # Some of it may be read already; what follows it is another request.
+            # A part of it may be read already; what follows is the next request.
             keep = trip.skip_body() if trip is not None else _skip_all(request)
         except Malformed:
             keep = False
-    return Outcome.NEXT if keep else Outcome.LINGER
+    return _NEXT if keep else Outcome.LINGER
 
 
 def _skip_all(request: RequestContext) -> bool:

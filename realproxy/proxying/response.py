@@ -1,4 +1,4 @@
-"""The response on its way back to the client, and to the store. Memory does not grow with a body.
+"""The response on its way to the client and to the store. Memory does not grow with the body.
 
 A thread that must not wait sends a response only if all of it has arrived.
 """
@@ -20,9 +20,11 @@ from realproxy.upstream.request_body import Pieces, encode
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.upgrade import upgrade_fields
 
+_NEXT = Outcome.NEXT  # to name a member by its class is slow before Python 3.12
+
 
 def respond(request: RequestContext) -> Outcome:
-    """Send head and body on to the client, and to the store."""
+    """Forward head and body to the client and to the store."""
     response, trip = request.response, request.round_trip
     assert response is not None
     assert trip is not None
@@ -47,7 +49,7 @@ def respond(request: RequestContext) -> Outcome:
 
 
 def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
-    """Answer from the store: with what the upstream has confirmed, or what stands in for its response."""
+    """Send a stored response: one that the upstream has validated, or a stale one in place of an error."""
     record, head, writer = request.record, request.head, request.writer
     assert writer is not None
     _settle_keep(request)
@@ -60,26 +62,26 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
 
 
 def _settle_keep(request: RequestContext) -> None:
-    """Whether the connection lives on is to be said now."""
+    """Decide whether the client's connection is kept; the head of the response will state it."""
     client, trip = request.client, request.round_trip
     all_read = trip is None or trip.body is None or trip.body.done
     request.keep = request.keep and all_read and not (client.ending and client.leaving)
 
 
 def _ending(request: RequestContext) -> Outcome:
-    """What becomes of the client's connection behind the response."""
+    """What happens to the client's connection after the response."""
     trip, client = request.round_trip, request.client
     if request.lead is not None and request.lead.away:
         request.cut_references()
         return Outcome.PARKED
     all_read = trip is None or trip.body is None or trip.body.done
     if request.keep and all_read:
-        return Outcome.NEXT
+        return _NEXT
     return Outcome.CLOSE if all_read and not client.leaving else Outcome.LINGER
 
 
 def _switch_protocols(request: RequestContext, response: ResponseHead, trip: RoundTrip) -> Outcome:
-    """Pass a 101 on, and give both ends to the relay. RFC 9110, 15.2.2"""
+    """Forward a 101, and give both connections to the relay. RFC 9110, 15.2.2"""
     client, record = request.client, request.record
     record.status = 101
     chosen = upgrade_fields(response.fields.elements(b"upgrade"))
@@ -92,19 +94,7 @@ def _switch_protocols(request: RequestContext, response: ResponseHead, trip: Rou
 
 
 class ResponseForwarder:
-    """One response that is sent on while it arrives.
-
-    Parameters
-    ----------
-    request : RequestContext
-        The request that it answers.
-    response : ResponseHead
-        Its head.
-    trip : RoundTrip
-        Where it comes from.
-    reader : BodyReader
-        Of its body.
-    """
+    """Forwards one response while it arrives; `reader` reads its body."""
 
     __slots__ = ("_framing", "_reader", "_request", "_response", "_sink", "_trip", "_writer")
 
@@ -116,7 +106,7 @@ class ResponseForwarder:
         self._framing: int | None = None
 
     def run(self, pieces: Pieces) -> Outcome:
-        """Send head and `pieces`, and wait for the rest; raises `Aborted`."""
+        """Send the head and `pieces` of the body, and wait for the rest; raises `Aborted`."""
         _settle_keep(self._request)
         self._framing = self._client_framing()
         self._note(pieces)
@@ -146,7 +136,7 @@ class ResponseForwarder:
         record.sent = sum(map(len, pieces))
 
     def _send_rest(self) -> None:
-        """Send on what is still to come of the body."""
+        """Wait for the rest of the body, and forward it."""
         reader, record, buffer = self._reader, self._request.record, self._request.thread.buffer
         while not reader.done:
             try:
@@ -158,7 +148,7 @@ class ResponseForwarder:
             record.sent += sum(map(len, pieces))
 
     def _client_framing(self) -> int | None:
-        """How the body is framed towards the client; None for what has none but may say a length."""
+        """The framing towards the client; None for a response without a body that may state a length."""
         head, response = self._request.head, self._response
         if head.method == "HEAD" or response.status == 304:
             return None
@@ -170,7 +160,7 @@ class ResponseForwarder:
         return UNTIL_CLOSE
 
     def _note(self, pieces: Pieces) -> None:
-        """Store what has arrived before it is sent on: a client that asks again will find it stored."""
+        """Store what has arrived before it is sent, so that a client that asks again gets a hit."""
         reader, writer, trip = self._reader, self._writer, self._trip
         if writer is not None:
             writer.write(pieces)
@@ -196,7 +186,7 @@ class ResponseForwarder:
         return buffer[:size]
 
     def _cut(self, end: Termination) -> Aborted:
-        """The rest will not come: the client must see that the body is not whole."""
+        """The rest will not come. The client must see that the body is not complete."""
         self._trip.failed = end is not Termination.CLIENT_BAD
         if self._framing == UNTIL_CLOSE:
             self._sink.reset_on_close()

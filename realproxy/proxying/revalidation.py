@@ -1,11 +1,10 @@
 """Background revalidation: a stale response was sent, now a fresh one is fetched. RFC 5861, 3
 
-A revalidation is a request like any other that begins at the phase `open_upstream`, and whose client
-takes nothing.
+A revalidation is a request that begins at the phase `open_upstream`, and whose client takes nothing.
 
-Threads. At most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop` or `retire`; the lock
-guards their number and that of the jobs. A job owns its request. The store's lock of a key lets one job
-at a time work on it.
+Threads. At most `REFRESHES_AT_ONCE`, started when first needed and ended by `stop` or `retire`. The lock
+protects their number and that of the jobs. A job owns its request. The store lets one job at a time
+revalidate a key.
 """
 
 from __future__ import annotations
@@ -18,16 +17,17 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from policies.http_cache.reuse import REFRESHES_AT_ONCE
+from realproxy.cache.store import CacheStore
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.pipeline import OPEN_UPSTREAM, run
-from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.worker import ThreadState
+from realproxy.upstream.pool import ConnectionPool
 
 END_PATIENCE = 2.0
-"""Seconds that a stop waits for jobs whose connections were broken off."""
+"""Seconds that a stop waits for jobs whose connections were shut down."""
 
 
 class StoreOnlyClient:
@@ -52,16 +52,10 @@ class StoreOnlyClient:
 
 
 class BackgroundRevalidation:
-    """Fetches responses again for the store alone.
+    """Fetches responses again for the store alone."""
 
-    Parameters
-    ----------
-    snapshot : ConfigSnapshot
-        What the settings say.
-    """
-
-    def __init__(self, snapshot: ConfigSnapshot) -> None:
-        self._snapshot = snapshot
+    def __init__(self, store: CacheStore, pool: ConnectionPool) -> None:
+        self._store, self._pool = store, pool
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -69,18 +63,8 @@ class BackgroundRevalidation:
         self._ended = False
 
     def submit(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
-        """Have a key revalidated soon, unless that is under way.
-
-        Parameters
-        ----------
-        request : RequestContext
-            The request that is answered with a stale response.
-        key : bytes
-            In the store.
-        writer : CacheWriter
-            For the new response.
-        """
-        store = self._snapshot.store
+        """Revalidate `key` soon, unless that is under way; `request` was answered with the stale response."""
+        store = self._store
         if not store.lock_revalidation(key):
             return
         again = _again(request, writer)
@@ -96,24 +80,24 @@ class BackgroundRevalidation:
             store.unlock_revalidation(key)
 
     def retire(self) -> None:
-        """Finish what is under way, and end all threads."""
+        """Finish all jobs, and end the threads."""
         for thread in self._end():
             thread.join()
 
     def stop(self) -> None:
-        """Break off what is under way, and end all threads. No client is served any more."""
+        """Abort all jobs, and end the threads. No client is served any more."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._jobs.get_nowait()
         threads = self._end()
-        self._snapshot.pool.close_all()
-        self._snapshot.pool.abort()
+        self._pool.close_all()
+        self._pool.abort()
         deadline = time.monotonic() + END_PATIENCE
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _enqueue(self, job: Callable[[], None]) -> bool:
-        """Have a job done; returns False if none is taken any more."""
+        """Queue a job; returns False if no more jobs are taken."""
         with self._lock:
             if self._ended:
                 return False
@@ -126,7 +110,7 @@ class BackgroundRevalidation:
         return True
 
     def _end(self) -> list[threading.Thread]:
-        """Take no more jobs; returns the threads, which end once the waiting jobs are done."""
+        """Take no more jobs; returns the threads, which end after the queued jobs."""
         with self._lock:
             self._ended = True
             for _ in self._threads:
@@ -150,8 +134,9 @@ def _again(request: RequestContext, writer: CacheWriter) -> RequestContext:
     """The request of a revalidation, at the phase where it begins."""
     now = time.monotonic()
     record = RequestRecord(request.record.client, now, now)
+    record.trace = request.record.trace
     record.head, record.side, record.service = request.head, request.record.side, request.record.service
-    # It has all that the phases from there on use of a client.
+    # The stand-in has all that the phases from there on use of a client.
     client = cast(DownstreamConnection, StoreOnlyClient(request.client.address))
     again = RequestContext(
         request.generation, client, ThreadState(), record, request.head, keep=True, may_block=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policies.reverse.trace_context import follow
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.headers import upstream_request
 from realproxy.proxying.context import RequestContext
@@ -25,6 +26,12 @@ def route(request: RequestContext) -> None:
     request.route = rules.settings.route[number]
 
 
+def follow_trace(request: RequestContext) -> None:
+    """Find out the trace of a request, or begin one. W3C Trace Context"""
+    head = request.head
+    request.record.trace, head.traceparent = follow(head.fields.text, request.snapshot.rules.trace_rng)
+
+
 def cache_scope(request: RequestContext) -> CacheScope | int | None:
     """Where the store keeps responses of the route; None if nowhere, or the status that the route answers."""
     route, record, head = request.route, request.record, request.head
@@ -43,6 +50,8 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
 def round_trip(request: RequestContext) -> RoundTrip:
     """A request to the route's service."""
     snapshot, head, record, client = request.snapshot, request.head, request.record, request.client
+    if snapshot.rules.traces and not record.trace:
+        follow_trace(request)
     address, whole, offers, validators = client.address, request.whole, request.offers, request.validators
 
     def head_for(upstream: str) -> bytes:  # does not name the request, which would be a cycle

@@ -9,9 +9,8 @@ from realproxy.http1 import Malformed, RequestHead
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """The attributes of a request that routes match against."""
-    host = head.host.decode().removeprefix("[").removesuffix("]")
     return RequestAttributes(
-        host, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
+        head.hostname, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
     )
 
 

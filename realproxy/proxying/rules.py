@@ -1,4 +1,4 @@
-"""What decides which requests are taken, and by whom: it needs neither connections nor a store."""
+"""The rules of the reverse and the forward side, which need neither connections nor a store."""
 
 from __future__ import annotations
 
@@ -6,44 +6,20 @@ import random
 
 from policies.reverse.routing import Routes
 from policies.settings import ProxySettings
-from realproxy.net.resolver import Resolver
 from realproxy.proxying.forward_access import ForwardAccess
 
 
 class RequestRules:
-    """The routes of the reverse side, and the rules of the forward side.
+    """The routes of the reverse side, and the rules of the forward side (None if it is off).
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    resolver : Resolver
-        Turns the names that the forward side is asked for into addresses.
-
-    Attributes
-    ----------
-    routes : Routes
-        The compiled rules.
-    forward : ForwardAccess or None
-        What the forward side allows; None if it is off.
-    trusted_hops : int
-        Proxies in front of this one whose word about the client counts.
-    traces : bool
-        Whether requests are given a trace.
-    trace_rng : random.Random
-        Where the identifiers of new traces come from.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file of the forward side cannot be read.
+    `trusted_hops` is the number of proxies in front of this one that are trusted about the client. `traces`
+    says whether a request that goes upstream gets a trace, and `logs_traces` whether every request gets one,
+    for the log; the identifiers are from `trace_rng`.
     """
 
-    def __init__(self, settings: ProxySettings, resolver: Resolver) -> None:
-        self.settings = settings
+    def __init__(self, settings: ProxySettings, forward: ForwardAccess | None) -> None:
+        self.settings, self.forward = settings, forward
         self.routes = Routes(settings.route)
-        self.forward: ForwardAccess | None = None
-        if settings.forward is not None:
-            self.forward = ForwardAccess(settings.forward, resolver, settings.limits)
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
+        self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()

@@ -1,18 +1,17 @@
-"""What the settings say, made ready for requests. Nothing here changes once it is built."""
+"""What is built from the settings. Nothing here changes once it is built."""
 
 from __future__ import annotations
 
-import random
-import ssl
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
-from policies.bad_input import BadInput
-from policies.settings import STALE, Forward, ProxySettings, Route
+from policies.settings import STALE, Forward, Limits, ProxySettings, Route
+from policies.settings.faults import Fault
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.rules import CacheRules
 from realproxy.cache.store import CacheStore
-from realproxy.net.address import split_address
-from realproxy.net.tls import client_context
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.messages.record import RequestRecord
 from realproxy.proxying.rules import RequestRules
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.pool import ConnectionPool
@@ -22,14 +21,8 @@ from realproxy.upstream.service import Service
 class CacheScope(NamedTuple):
     """Where the store keeps the responses to a request, and by which rules.
 
-    Attributes
-    ----------
-    service : str
-        Of the reverse side; empty for the forward side.
-    rules : CacheRules
-        What the settings say about storing.
-    wait : float
-        Seconds for which a request may wait for another request's fetch; 0 if not at all.
+    `service` is empty for the forward side. `wait` is the number of seconds for which a request may wait for
+    another request's fetch.
     """
 
     service: str
@@ -37,85 +30,39 @@ class CacheScope(NamedTuple):
     wait: float
 
 
-class ConfigSnapshot:
-    """The rules, services, store and upstream connections of a proxy.
+class InjectFaults(Protocol):
+    """Injects faults of a route into a request."""
 
-    Parameters
-    ----------
-    settings : ProxySettings
-        Of the whole proxy.
-    seed : int or None
-        Chance then comes from ``random.Random(f"{seed}/{service}")`` for every service's balancer
-        and from ``random.Random(f"{seed}/cache")`` for the store; unseeded if None.
-    before : ConfigSnapshot or None
-        The snapshot that this one takes over from. What its settings say in the same words lives on:
-        services with all they know about their upstreams, the store with all that is in it.
+    def __call__(self, faults: Sequence[Fault], client: DownstreamConnection, record: RequestRecord) -> None:
+        """Wait, end the request with `LocalReply` or `Aborted`, or filter what is sent to the client."""
+
+
+class ConfigSnapshot(NamedTuple):
+    """One configuration, made ready for requests. `realproxy.control.composition` builds it.
 
     Attributes
     ----------
-    limits : Limits
-        From the settings.
     rules : RequestRules
         Which requests are taken, and by which route.
     cache_scopes : list of (CacheScope or None)
         Of each route.
-    forward_cache_scope : CacheScope or None
-        Of the forward side.
-    fault_rng : random.Random
-        The chance of injected faults.
-    services : dict of str to Service
-        By name.
-    store : CacheStore
-        Of responses.
-    collapser : Collapser
-        Of requests for what is not stored yet.
-    pool : ConnectionPool
-        Of upstream connections.
     waits : BlockedThreads
         What the workers wait for.
-
-    Raises
-    ------
-    BadInput
-        If a hosts file of the forward side cannot be read.
+    inject_faults : InjectFaults or None
+        None if no route has faults.
     """
 
-    def __init__(
-        self, settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
-    ) -> None:
-        self.settings, self.limits = settings, settings.limits
-        self.waits: BlockedThreads
-        self.pool: ConnectionPool
-        self.fault_rng = _rng(seed, "faults")
-        self.waits = BlockedThreads() if before is None else before.waits
-        self.services = _services(settings, seed, before)
-        self.store: CacheStore
-        self.collapser: Collapser
-        if before is not None and before.settings.cache == settings.cache:
-            self.store, self.collapser = before.store, before.collapser
-        else:
-            if before is not None and (before.settings.cache.disk or settings.cache.disk):
-                raise BadInput(
-                    "settings", "cache", "cannot change while the proxy runs, for it has a disk tier"
-                )
-            self.store = CacheStore(settings.cache, _rng(seed, "cache"))
-            self.collapser = Collapser(self.store, settings.limits.idle_timeout, self.waits)
-        self.pool = ConnectionPool(settings.limits, self.waits) if before is None else before.pool
-        self.rules = RequestRules(settings, self.pool.resolver)
-        self.cache_scopes = [route_cache_scope(route) for route in settings.route]
-        self.forward_cache_scope = forward_cache_scope(settings.forward)
-
-
-def _services(settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None) -> dict[str, Service]:
-    """The services of the settings; one whose settings are as before goes on with what it knows."""
-    services = {}
-    for name, service in settings.service.items():
-        if before is not None and before.settings.service.get(name) == service:
-            services[name] = before.services[name]
-            services[name].read_files()
-        else:
-            services[name] = Service(name, service, _rng(seed, name))
-    return services
+    settings: ProxySettings
+    limits: Limits
+    rules: RequestRules
+    cache_scopes: list[CacheScope | None]
+    forward_cache_scope: CacheScope | None
+    services: dict[str, Service]
+    store: CacheStore
+    collapser: Collapser
+    pool: ConnectionPool
+    waits: BlockedThreads
+    inject_faults: InjectFaults | None
 
 
 def route_cache_scope(route: Route) -> CacheScope | None:
@@ -128,36 +75,8 @@ def route_cache_scope(route: Route) -> CacheScope | None:
 
 
 def forward_cache_scope(forward: Forward | None) -> CacheScope | None:
-    """Of the forward side: the origin alone says how long a response is fresh."""
+    """Where the store keeps those of the forward side; only the origin says how long they are fresh."""
     if forward is None or not forward.cache:
         return None
     rules = CacheRules(ttl=None, stale=STALE, targeted=False)
     return CacheScope("", rules, forward.wait if forward.coalesce else 0.0)
-
-
-def _rng(seed: int | None, name: str) -> random.Random:
-    return random.Random() if seed is None else random.Random(f"{seed}/{name}")
-
-
-def check_addresses(settings: ProxySettings, where: str) -> list[BadInput]:
-    """What is wrong with upstreams: a real proxy needs ``host:port``, and files that can be read."""
-    found = []
-    for name, service in settings.service.items():
-        for number, upstream in enumerate(service.upstreams):
-            try:
-                split_address(upstream.address)
-            except ValueError as error:
-                problem = str(error)
-                if ":" not in upstream.address:
-                    problem += " (the name of a backend only means something in a scenario)"
-                found.append(BadInput(where, f"service.{name}.upstreams.{number}.address", problem))
-        if service.tls is not None:
-            try:
-                client_context(service.tls.ca)
-            except OSError as error:
-                reason = (error.strerror or "").lower()
-                problem = (
-                    "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {reason}"
-                )
-                found.append(BadInput(where, f"service.{name}.tls.ca", f"{service.tls.ca!r} {problem}"))
-    return found

@@ -17,11 +17,12 @@ from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.request import check_block
 from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
+from realproxy.proxying.forward import establish_tunnel
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.socks import Command, Reply, ServerHandshake, SocksRequest
 from realproxy.tunnel.relay import TunnelRelay
-from realproxy.tunnel.udp_associate import UdpAssociations
+from realproxy.tunnel.udp_associate import UdpAssociation, UdpAssociations
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: Reply.CONNECTION_REFUSED,
@@ -41,46 +42,20 @@ def reply_code(refusal: LocalReply) -> Reply:
 
 
 class SocksRequests:
-    """Serves SOCKS requests.
-
-    Parameters
-    ----------
-    own : Address
-        Where this proxy listens.
-    relay : TunnelRelay
-        Owns the client after CONNECT.
-    associations : UdpAssociations
-        Owns the client after UDP ASSOCIATE.
-    """
+    """Serves SOCKS requests at `own`, and gives the client to the relay thread afterwards."""
 
     def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
         self._own, self._relay, self._associations = own, relay, associations
 
     def answer(
-        self,
-        client: DownstreamConnection,
-        handshake: ServerHandshake,
-        record: RequestRecord,
+        self, client: DownstreamConnection, handshake: ServerHandshake, record: RequestRecord,
         snapshot: ConfigSnapshot,
-    ) -> bool:
+    ) -> bool:  # fmt: skip
         """Serve the request, or refuse it.
 
         Returns whether the relay thread owns the client now. If it does not, `record` is finished.
         """
         record.side = f"socks{handshake.version}"
-        try:
-            return self._answer(client, handshake, record, snapshot)
-        except Aborted as aborted:
-            record.finish(aborted.end)
-            return False
-
-    def _answer(
-        self,
-        client: DownstreamConnection,
-        handshake: ServerHandshake,
-        record: RequestRecord,
-        snapshot: ConfigSnapshot,
-    ) -> bool:
         request, access = handshake.request, snapshot.rules.forward
         if request is None or access is None:  # the handshake has sent the reply
             bad_login = handshake.bad_credentials
@@ -93,49 +68,32 @@ class SocksRequests:
         client.buffer = handshake.rest
         try:
             if request.command is Command.CONNECT:
-                self._connect(client, request, record, snapshot, access)
+                access.check_socks_port(request.port)
+                access.check_name(request.host)
+                establish_tunnel(
+                    client, record, snapshot.waits, self._relay,
+                    lambda: access.open_tunnel(request.host, request.port, self._own),
+                    lambda target: request.reply(Reply.SUCCEEDED, *_bound(target)),
+                )  # fmt: skip
             else:
                 record.side = "udp"
                 self._associate(client, request, record, snapshot, access)
+            return True
         except LocalReply as refusal:
             record.status = refusal.status
             record.finish(refusal.end, refusal.detail)
-            client.send([request.reply(reply_code(refusal))])
-            return False
-        return True
-
-    def _connect(
-        self,
-        client: DownstreamConnection,
-        request: SocksRequest,
-        record: RequestRecord,
-        snapshot: ConfigSnapshot,
-        access: ForwardAccess,
-    ) -> None:
-        access.check_socks_port(request.port)
-        access.check_name(request.host)
-        start = time.monotonic()
-        with snapshot.waits.blocking():
-            target, first = access.open_tunnel(request.host, request.port, self._own)
-        record.asked = record.answered = time.monotonic()
-        record.connecting = record.asked - start
-        try:
-            client.send([request.reply(Reply.SUCCEEDED, *_bound(target))])
-        except Aborted:
-            target.close()
-            raise
-        record.status = 200
-        client.state = State.TUNNEL
-        self._relay.add(client, target, record, first)
+            try:
+                client.send([request.reply(reply_code(refusal))])
+            except Aborted as aborted:
+                record.finish(aborted.end)
+        except Aborted as aborted:
+            record.finish(aborted.end)
+        return False
 
     def _associate(
-        self,
-        client: DownstreamConnection,
-        request: SocksRequest,
-        record: RequestRecord,
-        snapshot: ConfigSnapshot,
-        access: ForwardAccess,
-    ) -> None:
+        self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
+        snapshot: ConfigSnapshot, access: ForwardAccess,
+    ) -> None:  # fmt: skip
         if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:
@@ -154,7 +112,9 @@ class SocksRequests:
         record.status = 200
         client.state = State.TUNNEL
         resolver, idle_timeout = snapshot.pool.resolver, snapshot.settings.limits.idle_timeout
-        self._associations.add(client, inner, request, record, access, resolver, idle_timeout)
+        UdpAssociation(
+            self._associations, client, inner, request, record, access, resolver, idle_timeout
+        ).start()
 
 
 def _bound(sock: socket.socket) -> Address:

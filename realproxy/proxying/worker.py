@@ -1,4 +1,4 @@
-"""What one thread that runs requests has to itself."""
+"""The state of one thread that runs requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally
-from realproxy.observe.metrics import Metrics
 from realproxy.runtime.slots import Slots
 
 BUFFER = 256 * 2**10
@@ -14,28 +13,20 @@ BUFFER = 256 * 2**10
 
 
 class ThreadState:
-    """What one thread has to itself.
+    """What one thread owns: its counters, and a buffer.
 
-    Attributes
-    ----------
-    tally : Tally
-        What the thread has counted.
-    metrics : Metrics
-        What its requests cost; filled only if somebody can ask for it.
-    slots : Slots or None
-        Those of all workers, for the thread that begins with requests that have none yet.
-    serving : callable or None
-        What the thread serves with right now.
+    `slots` are those of all workers, for the thread that begins requests which have no slot yet. `serving` is
+    what the thread serves with right now.
     """
 
     def __init__(self, slots: Slots[DownstreamConnection] | None = None) -> None:
-        self.tally, self.metrics, self.slots = Tally(), Metrics(), slots
+        self.tally, self.slots = Tally(), slots
         self.serving: Callable[[DownstreamConnection, ThreadState], None] | None = None
         self._buffer: memoryview | None = None
 
     @property
     def buffer(self) -> memoryview:
-        """Memory for long bodies; reserved at first use."""
+        """Memory for long bodies; allocated at first use."""
         if self._buffer is None:
             self._buffer = memoryview(bytearray(BUFFER))
         return self._buffer

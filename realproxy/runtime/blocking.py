@@ -1,6 +1,6 @@
 """Which workers are blocked: the others could run if they got the processor.
 
-Threads. A worker notes its own wait and removes the note; the front thread counts. Both use only
+Threads. A worker notes its own wait and removes the note; the event loop's thread counts. Both use only
 single operations of a dict, which the interpreter makes atomic.
 """
 
@@ -13,13 +13,9 @@ from contextlib import contextmanager
 
 
 class BlockedThreads:
-    """The waits of all workers.
+    """The waits of all workers: the poll `events` that they wait for, by descriptor.
 
-    Attributes
-    ----------
-    events : dict of int to int
-        The poll events that workers wait for, by descriptor. Hot code sets an entry before its wait
-        and deletes the entry afterwards.
+    Hot code sets an entry before its wait and deletes it afterwards.
     """
 
     def __init__(self) -> None:
@@ -36,10 +32,7 @@ class BlockedThreads:
             del self.events[key]
 
     def count(self) -> int:
-        """The number of workers whose wait goes on.
-
-        A worker whose data has arrived is not counted: it waits for the processor.
-        """
+        """The number of workers whose wait goes on; one whose data has arrived waits for the processor."""
         waits = self.events.copy().items()  # a copy is one operation; a list of pairs is not
         poller = select.poll()
         descriptors = [(fd, events) for fd, events in waits if fd >= 0]

@@ -45,11 +45,8 @@ class Timer:
 class EventLoop:
     """The loop and its thread, which starts at once.
 
-    Attributes
-    ----------
-    at_stop : list of callable
-        Called in the thread of the loop when it stops, the last one first. Any thread may append
-        before the stop.
+    When the loop stops, its thread calls the functions in `at_stop`, the last one first. Any thread may
+    append to the list before the stop.
     """
 
     def __init__(self, thread_name: str) -> None:
@@ -97,11 +94,11 @@ class EventLoop:
 
         Without events the socket is forgotten, because epoll reports a hang-up in any case.
         """
-        fd = sock.fileno()
-        before = self._handlers.get(fd)
         if events == 0:
             self.forget(sock)
             return
+        fd = sock.fileno()
+        before = self._handlers.get(fd)
         if before is None:
             self._epoll.register(fd, events)
         elif before[0] != events:

@@ -3,7 +3,8 @@
 A request without a slot waits in a queue, not in a thread. If threads waited for slots, the requests
 that hold the slots would find no thread to go on in.
 
-Threads. One lock; nobody waits. `granted` is called under the lock, which keeps the queue's order.
+Threads. Any thread may call; one lock guards all, and no call waits. `granted` is called under the lock,
+which keeps the queue's order.
 """
 
 from __future__ import annotations

@@ -21,23 +21,15 @@ ABSENT = 2**63
 
 
 class AcceptBalance:
-    """The connection counts of all processes, in shared memory.
+    """The connection counts of all processes, in shared memory, whose descriptor `close` closes.
 
-    Parameters
-    ----------
-    fd : int
-        Descriptor of the memory; `close` closes it.
-    slots : int
-        Number of processes.
-    slot : int
-        Index of the caller; -1 for the parent, which does not accept.
+    There are `slots` processes. `slot` is the caller's index; -1 for the parent, which does not accept.
     """
 
     def __init__(self, fd: int, slots: int, slot: int) -> None:
-        self.fd, self._slot = fd, slot
+        self.fd, self._slot, self._yields = fd, slot, 0
         self._memory = mmap.mmap(fd, 8 * slots)
         self._counts = memoryview(self._memory).cast("Q")
-        self._yields = 0
 
     @classmethod
     def create(cls, slots: int) -> AcceptBalance:

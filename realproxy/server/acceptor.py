@@ -30,31 +30,12 @@ _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts clients from one listener.
+    """Accepts clients from one listener, which `close` closes; then `fd`, its descriptor, is -1.
 
-    Parameters
-    ----------
-    listener : socket.socket
-        Bound and listening; `close` closes it.
-    epoll : select.epoll
-        The event loop's; the listener and every accepted client are registered there.
-    clients : dict
-        All open clients, by descriptor.
-    make_connection : callable
-        Makes the `DownstreamConnection` of a new socket and its peer address.
-
-    Attributes
-    ----------
-    fd : int
-        Descriptor of the listener; -1 after `close`.
-    accepted : int
-        Clients accepted so far.
-    balance : AcceptBalance or None
-        Set if other processes accept from the same listener.
-    make_connection : callable
-        May be replaced at any time.
-    yielding : bool
-        Whether this process leaves new clients to the other processes for a moment.
+    The listener and every accepted client are registered in the event loop's `epoll`. `clients` holds the
+    open connections by descriptor; `accepted` counts all. `make_connection` takes a socket and its peer
+    address, and may be replaced at any time. `balance` is set if other processes accept from the same
+    listener; while `yielding`, this process leaves new clients to them.
     """
 
     def __init__(
@@ -114,7 +95,7 @@ class Acceptor:
             self._add(sock, address[0], now)
 
     def connection_closed(self) -> None:
-        """Note that a connection was closed, which may make room for another."""
+        """Make room for another client, because a connection was closed."""
         if self.balance is not None:
             self.balance.publish(len(self._clients))
         if self._full:

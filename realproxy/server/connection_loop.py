@@ -29,6 +29,8 @@ from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
 from realproxy.socks import ServerHandshake
 
+# To name a member by its class is slow before Python 3.12.
+_WAITING, _LINGERING, _HEAD = State.WAITING, State.LINGERING, ReadResult.HEAD
 SILENT = int(select.EPOLLET)
 LINGER = 5.0
 """Seconds that a client has to read its last answer before its unread bytes reset the connection."""
@@ -201,7 +203,7 @@ class ConnectionLoop:
 
     def stay(self, client: DownstreamConnection) -> None:
         """Wait for the next request of a client that was never handed on; called by the front thread."""
-        if client.buffer and client.find_head() is ReadResult.HEAD:
+        if client.buffer and client.find_head() is _HEAD:
             self._to_worker(client, time.monotonic())
         elif client.unread:
             self.resume(client)
@@ -209,13 +211,13 @@ class ConnectionLoop:
             limits = self._limits
             wait = limits.header_timeout if client.buffer else limits.idle_timeout
             client.deadline = time.monotonic() + wait
-            client.state = State.WAITING
+            client.state = _WAITING
             if self.draining:
                 self.wake()
 
     def give_back(self, client: DownstreamConnection) -> None:
         """Hand a connection back whose next request may have arrived already."""
-        if client.buffer and client.find_head() is ReadResult.HEAD:
+        if client.buffer and client.find_head() is _HEAD:
             self._to_worker(client, time.monotonic())
         else:
             self.resume(client)
@@ -295,10 +297,10 @@ class ConnectionLoop:
     def _read(self, client: DownstreamConnection, now: float) -> None:
         with self._handing:  # who hands a client over has set its state a moment before it is armed
             state = client.state
-            if state is not State.WAITING and state is not State.LINGERING:
+            if state is not _WAITING and state is not _LINGERING:
                 client.unread = True  # taken for another reason while this event was on its way
                 return
-        if state is State.LINGERING:
+        if state is _LINGERING:
             self._discard(client)
             return
         if client.socks is not None:
@@ -306,7 +308,7 @@ class ConnectionLoop:
             return
         before, opening = client.buffer, client.handshaking
         arrival = client.read()
-        if arrival is ReadResult.HEAD:
+        if arrival is _HEAD:
             client.arrived = now
             if self.fast_path is None or not self.fast_path.takes(client):
                 self.hand_to_worker(client)

@@ -23,6 +23,7 @@ from realproxy.server.http_server import HttpServer
 from realproxy.server.worker_pool import WorkerPool
 
 # To name a member by its class is slow before Python 3.12.
+_AWAITING = State.AWAITING
 _NEXT, _WORKER, _AWAITED, _PARKED = Outcome.NEXT, Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED
 
 
@@ -66,7 +67,7 @@ class FastPath:
         if client.trouble is not None or client.pace is not None or not client.inline:
             return False
         server, thread = self.server, self._thread
-        client.state, thread.serving = State.AWAITING, server.serve
+        client.state, thread.serving = _AWAITING, server.serve
         try:
             request = server.read_request(client, thread, may_block=False)
         except Malformed as error:

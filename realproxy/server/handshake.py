@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 
-from policies.bad_input import BadInput
 from policies.settings import Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.net.address import Address
@@ -22,12 +21,7 @@ from realproxy.runtime.blocking import BlockedThreads
 class HandshakingConnection(DownstreamConnection):
     """A client's connection with a handshake before the first HTTP request.
 
-    Parameters
-    ----------
-    sock : socket.socket
-        A `TlsSocket` if there is TLS.
-    proxy_header : bool
-        Whether a PROXY protocol header comes first.
+    `sock` is a `TlsSocket` if there is TLS. `proxy_header` tells whether a PROXY protocol header comes first.
     """
 
     __slots__ = ("_header", "_peer", "handshaking", "inline", "scheme", "sni")
@@ -112,21 +106,8 @@ class ConnectionFactory:
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The connection of a socket that was accepted from `address`."""
         proxy_header = address in self._trusted
-        certificates = self._certificates
-        if certificates is not None:
-            sock = TlsSocket(sock, certificates.context)
+        if self._certificates is not None:
+            sock = TlsSocket(sock, self._certificates.context)
         elif not proxy_header:
             return DownstreamConnection(sock, address, self._limits.head, waits)
         return HandshakingConnection(sock, address, self._limits, waits, proxy_header=proxy_header)
-
-
-def check_certificates(settings: ProxySettings, where: str) -> list[BadInput]:
-    """The problems of the certificate files, the first one of each."""
-    found = []
-    for number, certificate in enumerate(settings.tls):
-        try:
-            Certificates([certificate], where)
-        except BadInput as problem:
-            key = problem.key if len(settings.tls) == 1 else problem.key.replace("tls.", f"tls.{number}.", 1)
-            found.append(BadInput(where, key, problem.problem))
-    return found

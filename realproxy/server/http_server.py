@@ -8,8 +8,8 @@ operations only, until the request has ended, here or in a worker.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
-from realproxy.cache.fanout import Fanout
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection, ReadResult
 from realproxy.errors import Aborted, LocalReply, Termination
@@ -18,12 +18,9 @@ from realproxy.messages.local_reply import local_reply
 from realproxy.messages.proxy_status import proxy_status
 from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
-from realproxy.observe.access_log import AccessLog
-from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import Outcome, RequestContext
-from realproxy.proxying.pipeline import SUSPENDED, run
+from realproxy.proxying.pipeline import run
 from realproxy.proxying.reply import send_unreadable, unreadable_reply
-from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.proxying.socks import SocksRequests
 from realproxy.proxying.worker import ThreadState
@@ -35,6 +32,8 @@ from realproxy.tunnel.udp_associate import UdpAssociations
 
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
+# To name a member by its class is slow before Python 3.12.
+_AWAITED, _WORKER, _PARKED, _TUNNEL = Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED, Outcome.TUNNEL
 RETRY_SOON = b"Retry-After: 1\r\n"
 """For a client that is refused because of the load."""
 
@@ -48,8 +47,11 @@ class HttpServer:
         What the settings say.
     own : Address
         Where this proxy listens.
-    log : AccessLog or None
-        Takes every record.
+    reports : sequence of callable
+        Each is called with the record of every request that has ended, in the thread that has ended it.
+    revalidate : callable
+        Has a stale response fetched again, for the store alone: takes the request that is answered with
+        it, its key in the store, and the writer of the new response. RFC 5861, 3
 
     Attributes
     ----------
@@ -63,25 +65,22 @@ class HttpServer:
     _loop: ConnectionLoop
     _socks: SocksRequests
 
-    def __init__(self, snapshot: ConfigSnapshot, own: Address, log: AccessLog | None) -> None:
-        self.snapshot, self.own, self._log = snapshot, own, log
+    def __init__(
+        self,
+        snapshot: ConfigSnapshot,
+        own: Address,
+        reports: Sequence[Callable[[RequestRecord], None]],
+        revalidate: Callable[[RequestContext, bytes, CacheWriter], None],
+    ) -> None:
+        self.snapshot, self.own, self._reports, self.revalidate = snapshot, own, reports, revalidate
         self.retired = False
         self.under_way: set[RequestContext] = set()
-        self._metered = snapshot.settings.admin is not None
-        self.tunnel_metrics, self.fanout_metrics = Metrics(), Metrics()
-        self.revalidation = BackgroundRevalidation(snapshot)
 
-    def attach(
-        self, loop: ConnectionLoop, relay: TunnelRelay, associations: UdpAssociations, fanout: Fanout
-    ) -> None:
+    def attach(self, loop: ConnectionLoop, relay: TunnelRelay, associations: UdpAssociations) -> None:
         """Say who takes connections that a worker is done with."""
-        self._loop, self.relay, self.snapshot.collapser.fanout = loop, relay, fanout
+        self._loop, self.relay = loop, relay
         self._socks = SocksRequests(self.own, relay, associations)
         loop.handshake = self._handshake
-
-    def revalidate(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
-        """Have a stale response fetched again, for the store alone."""
-        self.revalidation.submit(request, key, writer)
 
     # --- one connection -------------------------------------------------------------------------
 
@@ -200,12 +199,12 @@ class HttpServer:
             if not away:
                 raise
             report(fault)  # the fan-out thread has the client
-            return Outcome.PARKED
-        if outcome not in SUSPENDED:
+            return _PARKED
+        if outcome is not _AWAITED and outcome is not _WORKER and outcome is not _PARKED:
             self.under_way.discard(request)
             # These would refer back to the request.
             request.round_trip = request.reader = request.lead = request.writer = None
-            self._count(request.record, request.thread, ended=outcome is not Outcome.TUNNEL)
+            self._count(request.record, request.thread, ended=outcome is not _TUNNEL)
         return outcome
 
     def _serve_one(self, client: DownstreamConnection, thread: ThreadState) -> Outcome:
@@ -235,30 +234,19 @@ class HttpServer:
     # --- counting -------------------------------------------------------------------------------
 
     def _count(self, record: RequestRecord, thread: ThreadState, *, ended: bool) -> None:
-        """Count a request, and log it unless the relay thread does so when it has ended."""
+        """Count a request, and report it unless the relay thread does so when it has ended."""
         record.ended = time.monotonic()
         tally = thread.tally
         tally.ends[record.end] += 1
         tally.statuses[record.status] += 1
         if ended:
-            if self._metered:
-                thread.metrics.record(record)
-            if self._log is not None:
-                self._log.write(record)
+            for report in self._reports:
+                report(record)
 
-    def fanout_ended(self, record: RequestRecord) -> None:
-        """Log and count a response that the fan-out thread has sent; called by that thread only."""
-        if self._metered:
-            self.fanout_metrics.record(record)
-        if self._log is not None:
-            self._log.write(record)
-
-    def tunnel_ended(self, record: RequestRecord) -> None:
-        """Log and count a tunnel; called by the relay thread only."""
-        if self._metered:
-            self.tunnel_metrics.record(record)
-        if self._log is not None:
-            self._log.write(record)
+    def report(self, record: RequestRecord) -> None:
+        """Report a request that another thread has ended; called by that thread."""
+        for take in self._reports:
+            take(record)
 
 
 def _overload_reply(client: DownstreamConnection, record: RequestRecord, too_many: LocalReply) -> bytes:

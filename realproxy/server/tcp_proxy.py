@@ -1,7 +1,7 @@
 """Raw TCP services: every connection to a listener leads to an upstream of a service, whatever it carries.
 
-Threads. Any thread may construct these classes, and call `drain` and `counts`. Everything else happens in the
-relay thread. It owns the listeners, and each connection until its tunnel has ended. Only
+Threads. Any thread may construct a `TcpProxy`, and call `drain` and `counts`. Everything else happens in
+the relay thread. It owns the listener, and each connection until its tunnel has ended. Only
 `_Connection._close` closes a client's socket. No connection needs a thread.
 """
 
@@ -14,16 +14,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from policies.bad_input import BadInput
-from policies.settings import Limits, ProxySettings
-from policies.settings import Tcp as TcpSettings
+from policies.settings import Limits, Tcp
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver, Dial
-from realproxy.net.listener import listen, refuse_new_connections
+from realproxy.net.listener import refuse_new_connections
 from realproxy.net.proxy_protocol import WRITERS, BadHeader, TrustedPeers, read_header
-from realproxy.net.resolver import Resolver
 from realproxy.tunnel.relay import Tunnel, TunnelRelay
 from realproxy.upstream.service import PickedUpstream, Service
 
@@ -34,28 +31,16 @@ ACCEPTS = 64
 
 
 class TcpProxy:
-    """One raw TCP listener.
+    """One raw TCP listener. `sock` is bound and listening; the relay thread closes it.
 
-    Parameters
-    ----------
-    sock : socket.socket
-        Bound and listening; closed here.
-    limits : Limits
-        `connections` holds for each listener.
-    log : callable
-        Takes the record of a connection that has ended.
-
-    Attributes
-    ----------
-    service : Service
-        Of the connections to come; may be replaced at any time.
-    empty : threading.Event
-        Set after `drain`, once the last connection has ended.
+    ``limits.connections`` holds for each listener. `log` takes the record of each connection that has
+    ended. `service` serves the connections to come and may be replaced at any time. `empty` is set after
+    `drain`, once the last connection has ended.
     """
 
     def __init__(
         self,
-        settings: TcpSettings,
+        settings: Tcp,
         sock: socket.socket,
         service: Service,
         relay: TunnelRelay,
@@ -118,14 +103,11 @@ class TcpProxy:
 
     def _listen(self, on: bool) -> None:
         if self._sock.fileno() >= 0:
-            self.loop.watch(self._sock, select.EPOLLIN if on else 0, self._ready)
+            self.loop.watch(self._sock, select.EPOLLIN if on else 0, self._accept)
         elif not self._open:
             self.empty.set()
 
-    def _ready(self, _: int, __: float) -> None:
-        self._accept()
-
-    def _accept(self) -> None:
+    def _accept(self, *__: object) -> None:
         for _ in range(ACCEPTS):
             if len(self._open) >= self.limits.connections:
                 self._listen(False)  # more connections wait in the kernel's queue until one ends
@@ -156,6 +138,7 @@ class _Connection:
 
     def __init__(self, proxy: TcpProxy, sock: socket.socket, peer: Address) -> None:
         self._proxy, self._sock, self._peer = proxy, sock, peer
+        self._service = proxy.service
         self._buffer = self._header = b""
         self._pick: PickedUpstream | None = None
         self._dial: Dial | None = None
@@ -163,7 +146,6 @@ class _Connection:
         self.tunnel: Tunnel | None = None
         now = time.monotonic()
         self.record = RequestRecord(peer[0], now, now)
-        self._service = proxy.service
         self.record.side, self.record.service = "tcp", self._service.name
 
     def begin(self) -> None:
@@ -173,8 +155,8 @@ class _Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._peer[0] in proxy.trusted:
-            proxy.loop.watch(sock, select.EPOLLIN, lambda *_: self._read_header())
-            proxy.loop.at(time.monotonic() + proxy.limits.header_timeout, lambda _: self._time_out())
+            proxy.loop.watch(sock, select.EPOLLIN, self._read_header)
+            proxy.loop.at(time.monotonic() + proxy.limits.header_timeout, self._time_out)
         else:
             self._find_upstream()
 
@@ -186,7 +168,7 @@ class _Connection:
 
     # --- PROXY protocol -------------------------------------------------------------------------
 
-    def _read_header(self) -> None:
+    def _read_header(self, *_: object) -> None:
         try:
             data = self._sock.recv(4096)
             self._buffer += data
@@ -208,7 +190,7 @@ class _Connection:
         elif not data:
             self.fail(Termination.CLIENT_GONE)
 
-    def _time_out(self) -> None:
+    def _time_out(self, _: float) -> None:
         if self._pick is None and self._sock.fileno() >= 0:
             self.fail(Termination.CLIENT_SLOW)
 
@@ -225,11 +207,9 @@ class _Connection:
         proxy.resolver.resolve(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
-        proxy = self._proxy
         if self._sock.fileno() >= 0:  # else the proxy has stopped while the name was looked up
-            self._dial = Dial(
-                proxy.loop, addresses, proxy.limits.connect_timeout, self._connected, self._unreachable
-            )
+            loop, timeout = self._proxy.loop, self._proxy.limits.connect_timeout
+            self._dial = Dial(loop, addresses, timeout, self._connected, self._unreachable)
             self._dial.start()
 
     def _unreachable(self, _: str) -> None:
@@ -273,67 +253,3 @@ class _Connection:
         if self._pick is not None:
             self._pick.finish(False if self.record.asked else None)
         self._proxy.ended(self)
-
-
-def open_listeners(settings: ProxySettings, where: str) -> list[socket.socket]:
-    """A listening socket for each raw TCP listener; raises `BadInput` and leaves none open."""
-    socks: list[socket.socket] = []
-    try:
-        for number, tcp in enumerate(settings.tcp):
-            socks.append(listen(tcp.listen, where, f"tcp.{number}.listen"))
-    except BadInput:
-        for sock in socks:
-            sock.close()
-        raise
-    return socks
-
-
-class TcpProxies:
-    """All raw TCP listeners of a proxy.
-
-    Parameters
-    ----------
-    socks : list of socket.socket
-        From `open_listeners` with the same settings.
-    log : callable
-        Takes the record of a connection that has ended.
-    """
-
-    def __init__(
-        self,
-        settings: ProxySettings,
-        socks: list[socket.socket],
-        services: dict[str, Service],
-        relay: TunnelRelay,
-        resolver: Resolver,
-        log: Callable[[RequestRecord], None],
-    ) -> None:
-        async_resolver = AsyncResolver(relay.loop, resolver)
-        self._listeners = [
-            TcpProxy(tcp, sock, services[tcp.to], relay, async_resolver, settings.limits, log)
-            for tcp, sock in zip(settings.tcp, socks, strict=True)
-        ]
-
-    @property
-    def addresses(self) -> list[Address]:
-        """Of the listeners, in the order of the settings."""
-        return [listener.address for listener in self._listeners]
-
-    def counts(self) -> list[dict[str, str | int]]:
-        """See `TcpProxy.counts`."""
-        return [listener.counts() for listener in self._listeners]
-
-    def adopt(self, services: dict[str, Service]) -> None:
-        """Lead the connections to come to other services of the same names."""
-        for listener in self._listeners:
-            listener.service = services[listener.settings.to]
-
-    def drain(self) -> None:
-        """Accept no more connections."""
-        for listener in self._listeners:
-            listener.drain()
-
-    def wait(self, until: float) -> None:
-        """Wait until the last connection has ended, or `until` on the monotonic clock."""
-        for listener in self._listeners:
-            listener.empty.wait(max(0.0, until - time.monotonic()))

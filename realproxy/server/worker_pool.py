@@ -1,14 +1,13 @@
 """The workers: threads that answer requests, as many as help.
 
-Threads. The places, the queue and the waits are all that the front and the workers share; who is in
-the queue has a place. The front thread alone starts workers, in `adjust`; a worker ends itself under
-the lock. What a worker counts is its own; `WorkerPool.tally` may read it at any time.
+Threads. The event loop's thread and the workers share the slots, the queue and the waits, and nothing else. A
+request in the queue holds a slot. Only the event loop's thread starts workers, in `adjust`; a worker ends
+itself under the lock. Each worker keeps its own counts, which `WorkerPool.tally` may read at any time.
 
-How many? One interpreter runs one thread at a time: two or three that could run keep it busy,
-more only add switching. So what is kept steady is not the number of threads but of those that
-could run. While requests wait and hardly a worker could run, all others being stuck with
-upstreams or slow clients, more are started, up to the limit. When more run than help, or some
-have not been needed for long, they are let go.
+How many? One interpreter runs one thread at a time. Two or three threads that could run keep it busy; more
+only add switching. So the pool steadies the number of workers that could run, not the number of threads. It
+starts more, up to the limit, while requests wait and nearly all workers wait for upstreams or slow clients.
+It ends workers if too many run, or if some were not needed for long.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.tally import Tally, summed
-from realproxy.observe.metrics import Metrics
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
@@ -29,43 +27,24 @@ from realproxy.runtime.isolation import report
 from realproxy.runtime.slots import Slots
 
 AT_FIRST = 3
-"""Threads that are there from the start, and stay."""
+"""Threads that start with the pool, and stay."""
 SAMPLE = 0.001
-"""Seconds between two looks at what the workers do."""
+"""Seconds between two samples of what the workers do."""
 SAMPLES = 5
-"""Looks that one decision is taken from."""
+"""Samples for one decision."""
 TOO_FEW, TOO_MANY = 1.0, 3.5
-"""Workers, on average: fewer that could run, or more that do run, change the number of threads."""
+"""Workers, on average: the pool grows if fewer could run, and shrinks if more do run."""
 UNNEEDED = 10.0
-"""Seconds in which a thread was never needed before it ends."""
+"""Seconds for which a thread was not needed before it ends."""
 
 
 class WorkerPool:
-    """A pool of workers.
+    """A pool of workers, with at most as many threads as there are `slots` for requests.
 
-    Parameters
-    ----------
-    serve : callable
-        Answers the requests of a client; ends by handing the client on or closing it.
-    abandon : callable
-        Closes a client whose `serve` failed.
-    waits : BlockedThreads
-        What the workers wait for.
-    limit : int
-        Threads at most.
-    refuse : callable, optional
-        Refuses the request of a client because too many wait, without waiting itself.
-    most_queued : int
-        Requests that may wait for a place, if there is a `refuse`.
-
-    Attributes
-    ----------
-    serve : callable
-        As given; may be replaced at any time.
-    slots : Slots
-        For the requests that are worked on: as many as there may be threads, its limit.
-    most_queued : int
-        As given; may be changed at any time.
+    `serve` answers the requests of a client, and ends by handing the client on or closing it. `abandon`
+    closes a client whose `serve` failed. `most_queued` requests may wait for a slot; `refuse` answers the
+    client of any further request, and must not wait. `serve`, `most_queued` and the limit of `slots` may be
+    changed at any time.
     """
 
     def __init__(
@@ -82,21 +61,20 @@ class WorkerPool:
         self.slots: Slots[DownstreamConnection] = Slots(limit, self._queue.put)
         self._refuse, self.most_queued = refuse, most_queued
         self._refusing = threading.Lock()
-        """Held while a request is refused, by whichever thread has submitted it; it guards `_refused`."""
+        """Held by the thread that refuses a request; guards `_refused`."""
         self._refused = ThreadState()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._workers: list[ThreadState] = [self._refused]
         self._retired = Tally()
-        self._retired_metrics = Metrics()
         self._idle: set[int] = set()
-        self._looks: list[tuple[int, int]] = []
+        self._samples: list[tuple[int, int]] = []
         self._least_idle = self._surplus = 0
-        self._next_look = self._next_review = 0.0
+        self._next_sample = self._next_review = 0.0
         self._stopped = False
 
     def count_with(self, worker: ThreadState) -> None:
-        """Count what another thread counts with `worker` among the rest, as long as the proxy runs."""
+        """Include the counts of another thread, which answers requests as long as the proxy runs."""
         with self._lock:
             self._workers.append(worker)
 
@@ -106,7 +84,7 @@ class WorkerPool:
             self._start_one()
 
     def submit(self, client: DownstreamConnection) -> None:
-        """Have a client's request answered, or refused if too many wait; never waits."""
+        """Have a worker answer a client's request, or refuse it if too many wait; never waits."""
         suspended = client.suspended
         if suspended is not None and suspended.has_slot:
             self._queue.put(client)
@@ -128,45 +106,32 @@ class WorkerPool:
         return len(self._threads)
 
     def tally(self) -> Tally:
-        """What all workers have counted."""
+        """The counts of all workers, with those that have ended."""
         with self._lock:
             return summed([self._retired, *(worker.tally for worker in self._workers)])
 
     @property
     def queued(self) -> int:
-        """Requests that wait for a place, or with one for a thread."""
+        """Requests that wait for a slot or, with a slot, for a thread."""
         return self._queue.qsize() + self.slots.waiting
 
-    def metrics(self) -> list[Metrics]:
-        """The meters of all workers, and one of those that have ended."""
-        with self._lock:
-            return [self._retired_metrics, *(worker.metrics for worker in self._workers)]
-
     def adjust(self, now: float) -> float | None:
-        """Start or let go threads as needed; called by the front thread, often.
+        """Start and end threads as needed; the event loop's thread calls this often.
 
-        Parameters
-        ----------
-        now : float
-            Monotonic seconds.
-
-        Returns
-        -------
-        float or None
-            Seconds until it must be called again, or None if there is no need.
+        Returns the seconds until it must be called again, or None if there is no need.
         """
         waiting, threads = self._queue.qsize(), len(self._threads)
         if not waiting and threads <= AT_FIRST:
-            self._looks.clear()
+            self._samples.clear()
             return None
-        if now >= self._next_look:
-            self._next_look = now + SAMPLE
+        if now >= self._next_sample:
+            self._next_sample = now + SAMPLE
             idle = len(self._idle)
             self._least_idle = min(self._least_idle, idle)
-            self._looks.append((threads - self._waits.count(), idle))
-            if len(self._looks) == SAMPLES:
-                could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._looks, strict=True))
-                self._looks.clear()
+            self._samples.append((threads - self._waits.count(), idle))
+            if len(self._samples) == SAMPLES:
+                could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._samples, strict=True))
+                self._samples.clear()
                 for _ in range(self.lacking(could_run, waiting, threads)):
                     self._start_one()
                 if could_run - idle_mean > TOO_MANY:
@@ -174,23 +139,13 @@ class WorkerPool:
             if now >= self._next_review:
                 self._surplus = max(self._surplus, self._least_idle)
                 self._next_review, self._least_idle = now + UNNEEDED, threads
-        return self._next_look - now if waiting else None
+        return self._next_sample - now if waiting else None
 
     def lacking(self, could_run: float, waiting: int, threads: int) -> int:
-        """How many threads to start.
-
-        Parameters
-        ----------
-        could_run : float
-            Workers that could run, on average.
-        waiting : int
-            Requests in the queue.
-        threads : int
-            Threads that there are.
-        """
+        """How many threads to start, if on average `could_run` of the `threads` could run."""
         if could_run >= TOO_FEW and threads > 0:
             return 0
-        # Twice as many while hardly one could run: a burst of slow requests must not wait long.
+        # The number doubles while hardly one could run: a burst of slow requests must not wait long.
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
         return max(0, min(waiting, step, self.slots.limit - threads))
 
@@ -200,12 +155,9 @@ class WorkerPool:
             return any(worker.serving == serve for worker in self._workers)
 
     def stop(self, patience: float) -> None:
-        """Let every thread finish what it does, and end.
+        """Let every thread finish its request and end, within `patience` seconds.
 
-        Parameters
-        ----------
-        patience : float
-            Seconds for all of them; who needs longer ends later, or with the process.
+        A thread that needs longer ends later, or with the process.
         """
         with self._lock:
             self._stopped = True
@@ -218,7 +170,7 @@ class WorkerPool:
         self.let_go()
 
     def let_go(self) -> None:
-        """After the stop: give up what waits, for nobody will work on it."""
+        """After the stop: abandon the requests that wait, because no worker will take them."""
         rest: list[DownstreamConnection | None] = [*self.slots.drain()]
         with contextlib.suppress(queue.Empty):
             while True:
@@ -227,7 +179,7 @@ class WorkerPool:
             if client is not None and client.suspended is not None:
                 client.suspended.abandon()
         with self._lock:
-            for _ in self._threads:  # those who are late
+            for _ in self._threads:  # those that are late
                 self._queue.put(None)
 
     def _start_one(self) -> None:
@@ -249,7 +201,6 @@ class WorkerPool:
                 self._threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired = summed([self._retired, worker.tally])
-                self._retired_metrics.merge(worker.metrics)
 
     def _next(self) -> DownstreamConnection | None:
         if self._surplus and self._leave():
@@ -261,7 +212,7 @@ class WorkerPool:
         return client
 
     def _leave(self) -> bool:
-        """Whether the calling worker is to end."""
+        """Whether the calling worker must end."""
         with self._lock:
             if self._surplus == 0 or len(self._threads) <= AT_FIRST:
                 self._surplus = 0
@@ -271,16 +222,14 @@ class WorkerPool:
             return True
 
     def _work(self, client: DownstreamConnection, worker: ThreadState) -> None:
-        handled = False
         request = client.suspended
-        worker.serving = serve = (
-            request.generation.serve if isinstance(request, RequestContext) else self.serve
-        )
+        serve = request.generation.serve if isinstance(request, RequestContext) else self.serve
+        worker.serving = serve
         try:
             serve(client, worker)
-            handled = True
+        except BaseException:
+            self._abandon(client)
+            raise
         finally:
             self.slots.release()
             worker.serving = None
-            if not handled:
-                self._abandon(client)

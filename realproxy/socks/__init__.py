@@ -12,15 +12,6 @@ from realproxy.socks.replies import Reply, reply4, reply5
 from realproxy.socks.server import Command, ServerHandshake, SocksRequest
 
 __all__ = [
-    "ClientHandshake",
-    "Command",
-    "Datagram",
-    "Refused",
-    "Reply",
-    "ServerHandshake",
-    "SocksRequest",
-    "read_datagram",
-    "reply4",
-    "reply5",
-    "wrap_datagram",
+    "ClientHandshake", "Command", "Datagram", "Refused", "Reply", "ServerHandshake", "SocksRequest",
+    "read_datagram", "reply4", "reply5", "wrap_datagram",
 ]  # fmt: skip

@@ -18,21 +18,10 @@ class Refused(Exception):
 
 
 class ClientHandshake:
-    """One request for a connection.
+    """One request for a connection to a host and port; the parent resolves a name.
 
-    Parameters
-    ----------
-    host, port : str, int
-        The target; the parent resolves a name.
-    user, password : str
-        Sent if the parent asks for them; may be empty.
-
-    Attributes
-    ----------
-    done : bool
-        Whether the parent has made the connection.
-    rest : bytes
-        Data after the reply: the first bytes from the target.
+    The user and the password, which may be empty, are sent if the parent asks for them. `done` is set once
+    the parent has made the connection; then `rest` holds the first bytes from the target.
     """
 
     def __init__(self, host: str, port: int, user: str = "", password: str = "") -> None:

@@ -50,36 +50,18 @@ class _Refused(Exception):
 
 
 class ServerHandshake:
-    """One handshake: it ends with a `request`, or with a `problem`.
+    """One handshake of one of the `versions`; it ends with a `request`, or with the text of a `problem`.
 
-    Parameters
-    ----------
-    versions : collection of int
-        4, 5 or both.
-    is_user : callable or None
-        Checks a user and a password; None if clients need no authentication.
-
-    Attributes
-    ----------
-    request : SocksRequest or None
-        Once it has arrived.
-    problem : str
-        Why the handshake failed, else empty.
-    bad_credentials : bool
-        Whether it failed because of missing or wrong credentials.
-    version : int
-        4 or 5; 0 before the first byte.
+    `is_user` checks a user and a password; None if clients need no authentication. `bad_credentials` tells
+    whether missing or wrong credentials are the problem. `version` is 0 before the first byte.
     """
 
     def __init__(self, versions: Collection[int], is_user: Callable[[str, str], bool] | None) -> None:
         self._versions, self._is_user = versions, is_user
-        self._data = b""
         self._step: Callable[[], bytes | None] = self._start
-        self._user = ""
+        self._data, self._user = b"", ""
         self.request: SocksRequest | None = None
-        self.problem = ""
-        self.bad_credentials = False
-        self.version = 0
+        self.problem, self.bad_credentials, self.version = "", False, 0
 
     @property
     def rest(self) -> bytes:
@@ -219,11 +201,9 @@ class ServerHandshake:
 def _null(data: bytes, start: int) -> int | None:
     """The end of a text from `start`; None if it has not arrived yet."""
     end = data.find(b"\0", start, start + LONGEST + 1)
-    if end < 0:
-        if len(data) > start + LONGEST:
-            raise _Refused("a name is too long", reply4(granted=False))
-        return None
-    return end
+    if end < 0 and len(data) > start + LONGEST:
+        raise _Refused("a name is too long", reply4(granted=False))
+    return end if end >= 0 else None
 
 
 def _text(data: bytes) -> str:

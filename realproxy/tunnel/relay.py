@@ -1,9 +1,9 @@
 """Tunnels: bytes both ways between two sockets, all tunnels in one thread.
 
-Threads. Any thread may call `TunnelRelay.add` and `stop`. Everything else happens in the relay
-thread, the thread of `TunnelRelay.loop`. It owns both sockets of every tunnel and closes the one to
-the target; `on_end` of the tunnel decides about the client's. If one side does not read, the other
-side is not read either, so a tunnel buffers at most `BUFFER` bytes for each direction.
+Threads. Any thread may call `TunnelRelay.add`. Everything else happens in the relay thread, the thread of
+`TunnelRelay.loop`, whose stop closes all tunnels. It owns both sockets of every tunnel and closes the one to
+the target; `on_end` of the tunnel decides about the client's. If one side does not read, the other side is
+not read either, so a tunnel buffers at most `BUFFER` bytes for each direction.
 """
 
 from __future__ import annotations
@@ -28,16 +28,8 @@ TICK = 0.5
 class OneWay:
     """One direction of a tunnel.
 
-    Attributes
-    ----------
-    pending : memoryview
-        What was read, and the sink has not taken yet.
-    at_end : bool
-        Whether the source has sent its last byte.
-    shut : bool
-        Whether the sink was told so.
-    delivered : int
-        Bytes that the sink has taken.
+    `pending` was read, and the sink has not taken it yet; `delivered` counts the bytes that the sink has
+    taken. `at_end`: the source has sent its last byte. `shut`: the sink was told so.
     """
 
     __slots__ = ("at_end", "delivered", "pending", "shut", "sink", "source")
@@ -76,14 +68,8 @@ class OneWay:
 class Tunnel:
     """Two sockets and the two directions between them.
 
-    Parameters
-    ----------
-    up, down : bytes
-        What is sent first to the target, and to the client.
-    idle_timeout : float
-        Seconds without a byte after which the tunnel is closed.
-    on_end : callable
-        Called once with the tunnel and how it ended; the target is closed by then.
+    `up` and `down` are sent first to the target and to the client. `idle_timeout` is in seconds without a
+    byte. `on_end` is called once with the tunnel and how it ended; the target is closed by then.
     """
 
     __slots__ = ("client", "down", "handler", "idle_timeout", "last_active", "on_end", "target", "up")
@@ -110,16 +96,10 @@ def _events(incoming: OneWay, outgoing: OneWay) -> int:
 
 
 class TunnelRelay:
-    """Moves the bytes of all tunnels in the thread of its event loop, which may do other work too.
+    """Moves the bytes of all tunnels in the relay thread, the thread of `loop`, which does other work too.
 
-    Parameters
-    ----------
-    idle_timeout : float
-        Seconds without a byte after which a tunnel of `add` is closed.
-    release : callable
-        Takes back the client of `add` to close it.
-    log : callable
-        Takes the record of a tunnel of `add` that has ended.
+    The parameters are for the tunnels of `add`: `idle_timeout` in seconds without a byte; `release` takes
+    the client back to close it; `log` takes the record of a tunnel that has ended.
     """
 
     def __init__(
@@ -156,7 +136,7 @@ class TunnelRelay:
 
         def on_end(tunnel: Tunnel, end: Termination) -> None:
             record.sent, record.received = tunnel.down.delivered, tunnel.up.delivered
-            record.end, record.ended = end, time.monotonic()
+            record.finish(end)
             self._release(client)
             if done is not None:
                 done()
@@ -166,10 +146,6 @@ class TunnelRelay:
         if not self.loop.call(lambda: self.begin(tunnel)):
             target.close()
             on_end(tunnel, Termination.STOPPED)
-
-    def stop(self) -> None:
-        """Close all tunnels and end the thread."""
-        self.loop.stop()
 
     # --- called in the relay thread -------------------------------------------------------------
 

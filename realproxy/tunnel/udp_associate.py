@@ -1,7 +1,7 @@
 """UDP ASSOCIATE: datagrams between a SOCKS5 client and the targets that it names. RFC 1928, 7
 
-Threads. Any thread may call `UdpAssociations.add`. Everything else happens in the relay thread, which
-owns the sockets of every association. The client's connection is released when its association ends.
+Threads. Any thread may construct and `start` a `UdpAssociation`. Everything else happens in the relay thread,
+which owns the sockets of every association. The client's connection is released when its association ends.
 
 An association ends with its TCP connection, or when no datagram has passed for the idle time-out. Its
 client socket accepts datagrams from the client's address only, and only from the port that the client
@@ -22,7 +22,7 @@ from policies.addresses import plain_address
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.record import RequestRecord
-from realproxy.net.address import Address
+from realproxy.net.address import Address, family_of
 from realproxy.net.dial import AsyncResolver
 from realproxy.net.resolver import Resolver
 from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
@@ -52,16 +52,9 @@ class AccessCheck(Protocol):
 
 
 class UdpAssociations:
-    """All associations of a proxy, in the loop of the relay.
+    """All associations of a proxy that listens on `own`, in the relay thread.
 
-    Parameters
-    ----------
-    own : Address
-        Where this proxy listens.
-    release : callable
-        Takes the client back to close it.
-    log : callable
-        Takes the record of an association that has ended.
+    `release` takes the client back to close it; `log` takes the record of an association that has ended.
     """
 
     def __init__(
@@ -72,58 +65,24 @@ class UdpAssociations:
         log: Callable[[RequestRecord], None],
     ) -> None:
         self.own, self.release, self.loop, self.log = own, release, relay.loop, log
-        self._open: set[UdpAssociation] = set()
+        self.running: set[UdpAssociation] = set()
         self.loop.at_stop.append(self._stop)
 
     @property
     def count(self) -> int:
         """Associations that are open."""
-        return len(self._open)
-
-    def add(
-        self,
-        client: DownstreamConnection,
-        client_side: socket.socket,
-        request: SocksRequest,
-        record: RequestRecord,
-        access: AccessCheck,
-        resolver: Resolver,
-        idle_timeout: float,
-    ) -> None:
-        """Begin an association that ends with the client's connection.
-
-        Parameters
-        ----------
-        client_side : socket.socket
-            The UDP socket whose address the client was told.
-        idle_timeout : float
-            Seconds without a datagram after which the association ends.
-        """
-
-        def begin() -> None:
-            names = AsyncResolver(self.loop, resolver)
-            association = UdpAssociation(
-                self, client, client_side, request, record, access, names, idle_timeout
-            )
-            self._open.add(association)
-
-        if not self.loop.call(begin):
-            client_side.close()
-            record.finish(Termination.STOPPED)
-            self.release(client)
-            self.log(record)
-
-    def discard(self, association: UdpAssociation) -> None:
-        """Forget an association that has ended."""
-        self._open.discard(association)
+        return len(self.running)
 
     def _stop(self) -> None:
-        for association in list(self._open):
+        for association in list(self.running):
             association.end(Termination.STOPPED)
 
 
 class UdpAssociation:
-    """One association; all of it happens in the relay thread."""
+    """One association. The client was told the address of `client_side`, a UDP socket.
+
+    It ends with the client's connection, or after `idle_timeout` seconds without a datagram.
+    """
 
     def __init__(
         self,
@@ -133,12 +92,12 @@ class UdpAssociation:
         request: SocksRequest,
         record: RequestRecord,
         access: AccessCheck,
-        resolver: AsyncResolver,
+        resolver: Resolver,
         idle_timeout: float,
     ) -> None:
         self._owner, self._client, self._client_side, self._record = owner, client, client_side, record
-        self._loop, self._access, self._resolver = owner.loop, access, resolver
-        self._idle_timeout = idle_timeout
+        self._loop, self._access, self._resolver = owner.loop, access, AsyncResolver(owner.loop, resolver)
+        self._idle_timeout, self._last_active, self._ended = idle_timeout, time.monotonic(), False
         self._target_side: dict[int, socket.socket] = {}
         """By address family."""
         self._targets: dict[Address, Address | None] = {}
@@ -148,24 +107,30 @@ class UdpAssociation:
         # use to send UDP datagrams on"; all zeros if it does not know.                  RFC 1928, 4
         self._port = request.port
         self._peer: Address | None = None
-        self._last_active = time.monotonic()
-        self._ended = False
-        self._loop.watch(client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
-        self._loop.watch(client_side, select.EPOLLIN, self._from_client)
-        self._loop.at(self._last_active + self._idle_timeout, self._check_idle)
+
+    def start(self) -> None:
+        """Hand the association and the client's connection over to the relay thread."""
+        if not self._loop.call(self._begin):
+            self.end(Termination.STOPPED)
+
+    def _begin(self) -> None:
+        self._owner.running.add(self)
+        self._loop.watch(self._client.sock, select.EPOLLIN | select.EPOLLRDHUP, self._tcp_readable)
+        self._loop.watch(self._client_side, select.EPOLLIN, self._from_client)
+        self._check_idle(time.monotonic())
 
     # --- the end --------------------------------------------------------------------------------
 
     def _tcp_readable(self, _: int, __: float) -> None:
         """Read the TCP connection. Nothing is expected there but its end."""
         try:
-            ended = not self._client.sock.recv(4096, socket.MSG_DONTWAIT)
+            if self._client.sock.recv(4096, socket.MSG_DONTWAIT):
+                return
         except BlockingIOError:
             return
         except OSError:
-            ended = True
-        if ended:
-            self.end(Termination.DONE)
+            pass
+        self.end(Termination.DONE)
 
     def _check_idle(self, now: float) -> None:
         if self._ended:
@@ -183,7 +148,7 @@ class UdpAssociation:
             self._loop.forget(sock)
             sock.close()
         self._loop.forget(self._client.sock)
-        self._owner.discard(self)
+        self._owner.running.discard(self)
         self._record.finish(end)
         self._owner.release(self._client)
         self._owner.log(self._record)
@@ -198,8 +163,7 @@ class UdpAssociation:
                 return
             if not self._is_client(sender):
                 continue
-            datagram = read_datagram(packet)
-            if datagram is not None:
+            if (datagram := read_datagram(packet)) is not None:
                 self._last_active = now
                 self._record.received += len(datagram.data)
                 self._forward(datagram)
@@ -259,18 +223,13 @@ class UdpAssociation:
     def _send(self, address: Address | None, data: bytes) -> None:
         if address is None:
             return
+        family = family_of(address[0])
         with contextlib.suppress(OSError):  # a datagram may be lost
-            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-            self._socket(family).sendto(data, address)
-
-    def _socket(self, family: int) -> socket.socket:
-        sock = self._target_side.get(family)
-        if sock is None:
-            sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
-            sock.setblocking(False)
-            target_side = sock
-            self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(target_side, now))
-        return sock
+            if family not in self._target_side:
+                sock = self._target_side[family] = socket.socket(family, socket.SOCK_DGRAM)
+                sock.setblocking(False)
+                self._loop.watch(sock, select.EPOLLIN, lambda _, now: self._from_target(sock, now))
+            self._target_side[family].sendto(data, address)
 
     # --- from targets ---------------------------------------------------------------------------
 

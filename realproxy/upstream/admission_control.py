@@ -1,8 +1,8 @@
 """Admission to a service, before an upstream is picked: rate limit, queue, breaker.
 
-Threads. Workers call `enter` and `leave`. Both decide under the service's lock, which is never held
-while a request waits. A request in the queue sleeps on a lock of its own, its ticket, which the
-worker of a leaving request releases.
+Threads. Workers call `enter` and `leave`. Both decide under the service's lock, which is never held while a
+request waits. A request in the queue waits for its ticket, a lock that the worker of a leaving request
+releases.
 """
 
 from __future__ import annotations
@@ -44,13 +44,12 @@ class AdmissionControl:
                 allowed, wait = breaker.allows(now), breaker.retry_after(now)
             if not allowed:
                 self._admit_next()
-                raise self._refusal(
-                    503, Termination.BREAKER_OPEN, "failing, and left alone for a while", wait
-                )
+                reason = "failing, and left alone for a while"
+                raise self._refusal(503, Termination.BREAKER_OPEN, reason, wait)
         return now
 
     def leave(self, failed: bool | None, entered: float) -> None:
-        """Take note of the end of a request; `failed` is None if it was cancelled."""
+        """End a request; `failed` is None if it was cancelled."""
         breaker = self._decisions.breaker
         if breaker is not None:
             with self._lock:

@@ -22,27 +22,7 @@ PEEK = DONTWAIT | int(socket.MSG_PEEK)
 
 
 class UpstreamConnection:
-    """One connection to an upstream.
-
-    Attributes
-    ----------
-    sock : socket.socket
-        Blocking, with the time limits of the kernel.
-    endpoint : Endpoint
-        Where it leads.
-    reused : bool
-        Whether it has carried a request before.
-    idle_since : float
-        When it was released, on the monotonic clock.
-    buffer : bytes
-        Data that has arrived and is not used yet.
-    deadline : float or None
-        When the present request must be over, on the monotonic clock.
-    timeout : float
-        The most seconds for one call, if there is a deadline.
-    watched : bool
-        Whether the socket is in the front thread's epoll set.
-    """
+    """One connection to an upstream. Times are in seconds, and on the monotonic clock."""
 
     __slots__ = (
         "_waits", "buffer", "deadline", "endpoint", "idle_since", "reused", "sock", "timeout", "watched",
@@ -50,11 +30,12 @@ class UpstreamConnection:
 
     def __init__(self, sock: socket.socket, endpoint: Endpoint, waits: BlockedThreads) -> None:
         self.sock, self.endpoint, self._waits = sock, endpoint, waits.events
-        self.reused = self.watched = False
-        self.deadline: float | None = None
-        self.timeout = 0.0
-        self.idle_since = 0.0
-        self.buffer = b""
+        self.reused = False  # it has carried a request before
+        self.watched = False  # the socket is in the event loop's epoll set
+        self.deadline: float | None = None  # when the present request must be over
+        self.timeout = 0.0  # for one call, if there is a deadline
+        self.idle_since = 0.0  # when it was released
+        self.buffer = b""  # what has arrived and is not used yet
 
     def send(self, pieces: Sequence[bytes | memoryview]) -> None:
         """Send all of `pieces`; raises `UpstreamError`."""
@@ -63,9 +44,7 @@ class UpstreamConnection:
                 self._limit_wait(self.deadline)
             send_pieces(self.sock, pieces)
         except BlockingIOError:
-            raise UpstreamError(
-                504, Termination.UPSTREAM_SLOW, "the upstream does not take the request"
-            ) from None
+            raise _slow("the upstream does not take the request") from None
         except OSError:
             raise self._broken() from None
 
@@ -78,9 +57,7 @@ class UpstreamConnection:
                 self._limit_wait(self.deadline)
             data = self.sock.recv(READ)
         except BlockingIOError:
-            raise UpstreamError(
-                504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time"
-            ) from None
+            raise _slow("the upstream did not answer in time") from None
         except OSError:
             raise self._broken() from None
         finally:
@@ -153,18 +130,15 @@ class UpstreamConnection:
         finally:
             del self._waits[fd]
         if not in_time:
-            raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream's head took too long")
+            raise _slow("the upstream's head took too long")
 
     def _broken(self) -> UpstreamError:
-        return UpstreamError(
-            502,
-            Termination.UPSTREAM_BROKEN,
-            "the upstream closed the connection instead of answering",
-            retry_safe=self.reused and not self.buffer,
-        )
+        detail = "the upstream closed the connection instead of answering"
+        retry_safe = self.reused and not self.buffer
+        return UpstreamError(502, Termination.UPSTREAM_BROKEN, detail, retry_safe=retry_safe)
 
     def is_alive(self) -> bool:
-        """Whether an idle connection can be used: one with data has ended, or breaks the protocol."""
+        """Whether an idle connection can be used: if it has data, it has ended or breaks the protocol."""
         try:
             self.sock.recv(1, PEEK)
         except BlockingIOError:
@@ -172,3 +146,7 @@ class UpstreamConnection:
         except OSError:
             return False
         return False
+
+
+def _slow(detail: str) -> UpstreamError:
+    return UpstreamError(504, Termination.UPSTREAM_SLOW, detail)

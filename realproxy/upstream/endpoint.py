@@ -14,39 +14,24 @@ from realproxy.net.resolver import Resolver
 
 Dialer = Callable[[Resolver, float], socket.socket]
 """Makes a connection; takes a resolver and the seconds for each step, raises `UpstreamError`."""
+Ends = Callable[[], tuple[Address, Address]]
+"""The client's and the proxy's address of a client's connection; raises `OSError` if it is closed."""
 
 
 class Endpoint:
-    """Where a request is sent.
+    """Where a request is sent: an address, and further ones for when it cannot be reached.
 
-    Parameters
-    ----------
-    addresses : sequence of Address
-        The target, and further addresses for when the first cannot be reached.
-    dialer : callable, optional
-        Makes the connection if TCP alone does not suffice.
-
-    Attributes
-    ----------
-    key : tuple of str and int
-        Idle connections are kept under it: endpoints with one key share them. By default the first
-        address.
-    kept : bool
-        Whether a connection may be kept for other requests.
-    plain : bool
-        Whether a connection is ready for HTTP as soon as TCP is: no TLS, PROXY header or parent.
+    `dialer` makes the connection if TCP alone does not suffice; without one the endpoint is `plain`, that is,
+    a connection is ready for HTTP as soon as TCP is. Idle connections are kept under `key`, by default the
+    first address; endpoints with one key share them. `kept` says whether a connection may be kept at all.
     """
 
     __slots__ = ("_dialer", "addresses", "kept", "key", "plain")
 
     def __init__(
-        self,
-        addresses: Sequence[Address],
-        *,
-        key: Address | None = None,
-        kept: bool = True,
+        self, addresses: Sequence[Address], *, key: Address | None = None, kept: bool = True,
         dialer: Dialer | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.addresses, self.kept = addresses, kept
         self.key = addresses[0] if key is None else key
         self.plain = dialer is None
@@ -57,3 +42,7 @@ class Endpoint:
         if self._dialer is not None:
             return self._dialer(resolver, timeout)
         return connect([*resolver.resolve(self.addresses[0]), *self.addresses[1:]], timeout)
+
+
+Place = tuple[Endpoint, bytes]
+"""Where a request goes, and the head to send there."""

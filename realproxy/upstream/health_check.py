@@ -1,8 +1,8 @@
 """Active health checks: each upstream is probed at an interval, independently of client requests.
 
-Threads. Any thread may call `HealthChecker.start` and `stop`. Everything else happens in the thread of
-the loop that the checker is given, which owns the sockets of all probes. The threads of the resolver
-look names up and hand the addresses back to the loop. A result is told to the service, under its lock.
+Threads. Any thread may call `HealthChecker.start` and `stop`. Everything else runs in the thread of the loop
+that the checker is given; it owns the sockets of all probes. The resolver's threads look up names, and hand
+the addresses to the loop.
 """
 
 from __future__ import annotations
@@ -34,14 +34,9 @@ class Probe:
     """
 
     def __init__(
-        self,
-        loop: EventLoop,
-        service: Service,
-        index: int,
-        path: str,
-        until: float,
+        self, loop: EventLoop, service: Service, index: int, path: str, until: float,
         ended: Callable[[Probe], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._loop, self._service, self._index, self._until, self._ended = loop, service, index, until, ended
         self._request = (
             f"GET {path} HTTP/1.1\r\nHost: {service.names[index]}\r\n"
@@ -143,11 +138,11 @@ class HealthChecker:
         self._stopped = False
 
     def start(self) -> None:
-        """Begin to probe."""
+        """Start the first interval."""
         self._loop.call(self._start)
 
     def stop(self) -> None:
-        """Probe no more, soon; probes under way are cancelled."""
+        """Cancel all probes soon."""
         self._loop.call(self._stop)
 
     # --- called in the thread of the loop -------------------------------------------------------
@@ -175,9 +170,8 @@ class HealthChecker:
         # After a pause of the whole process, the probes that were missed are not made up for.
         self._schedule(service, index, health, max(due + health.every, now))
         probe = Probe(self._loop, service, index, health.path, now + health.every, self._probes.discard)
-        self._resolver.resolve_async(
-            service.addresses[index][0], lambda found: self._loop.call(partial(self._begin, probe, found))
-        )
+        host = service.addresses[index][0]
+        self._resolver.resolve_async(host, lambda found: self._loop.call(partial(self._begin, probe, found)))
 
     def _begin(self, probe: Probe, addresses: list[str]) -> None:
         if not self._stopped:

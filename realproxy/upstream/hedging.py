@@ -13,20 +13,14 @@ from realproxy.errors import Termination, UpstreamError
 from realproxy.net.tls import TlsSocket
 from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.pool import ConnectionPool
-from realproxy.upstream.target import UpstreamTarget
+from realproxy.upstream.service import Alternatives
 
 
 class _Try:
     """One of the two requests, on a connection that may not be made yet.
 
-    Parameters
-    ----------
-    connection : UpstreamConnection
-        Closed by `HedgedWait`, unless it wins.
-    deadline : float
-        For the first bytes of the response, on the monotonic clock.
-    request : bytes
-        To be sent once there is a connection; empty afterwards.
+    `HedgedWait` closes the connection unless the try wins. `deadline` is for the first bytes of the response,
+    on the monotonic clock. `request` is to be sent once there is a connection, and empty afterwards.
     """
 
     __slots__ = ("connection", "deadline", "request")
@@ -57,6 +51,13 @@ class _Try:
         return False
 
 
+def hedged_wait(
+    after: float, first: UpstreamConnection, pool: ConnectionPool, target: Alternatives, timeout: float
+) -> UpstreamConnection:
+    """Wait as `FirstResponse` says; after `after` seconds a second upstream is asked too."""
+    return HedgedWait(pool, target, timeout).first_response(first, after)
+
+
 class HedgedWait:
     """The wait for the first of two responses.
 
@@ -64,24 +65,15 @@ class HedgedWait:
     seconds for the first bytes of its response.
     """
 
-    def __init__(self, pool: ConnectionPool, target: UpstreamTarget, timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, target: Alternatives, timeout: float) -> None:
         self._pool, self._target, self._timeout = pool, target, timeout
         self._tries: list[_Try] = []
 
     def first_response(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
-        """Wait for the first bytes of a response.
+        """Wait for the first bytes of a response; returns the connection that has them.
 
-        Parameters
-        ----------
-        first : UpstreamConnection
-            The request was sent on it.
-        after : float
-            Seconds until the second request.
-
-        Returns
-        -------
-        UpstreamConnection
-            The one with the response. The other is closed; both are if this raises `UpstreamError`.
+        The request was sent on `first`; the second request follows `after` so many seconds. The other
+        connection is closed; both are if this raises `UpstreamError`.
         """
         now = time.monotonic()
         self._tries = [_Try(first, now + self._timeout)]

@@ -28,11 +28,10 @@ READ = 16 * 2**10
 
 
 class ParentProxy:
-    """The next proxy.
+    """The next proxy of a chain.
 
-    ``limits.answer_timeout`` is for its response, which includes its connection to the target.
-    `fields` are the lines with credentials for each request to it. Raises `BadInput` if the file of
-    `authorities` cannot be used.
+    Its response, for which ``limits.answer_timeout`` is, includes its connection to the target. `fields` are
+    the field lines with credentials. Raises `BadInput` if the file of `authorities` cannot be used.
     """
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
@@ -47,9 +46,19 @@ class ParentProxy:
         """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
         return self.parent.scheme != "socks5"
 
+    @property
+    def name(self) -> str:
+        """Its name in the log and in messages."""
+        return self.parent.name
+
+    def check_response(self, response: ResponseHead) -> None:
+        """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
+        if response.status == 407:  # RFC 9110, 15.5.8
+            raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
+
     def endpoint(self, host: str, port: int) -> Endpoint:
         """Where to send a plain request for a target."""
-        name = self.parent.name  # holds a scheme, so no plain connection has the same key
+        name = self.name  # holds a scheme, so no plain connection has the same key
         if self.takes_requests:
             key = (name, self.parent.port)
             return Endpoint([self.address], key=key, dialer=lambda *_: self.connect())
@@ -99,9 +108,8 @@ class ParentProxy:
             raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
         except OSError as error:
             sock.close()
-            raise self._error(
-                (error.strerror or str(error)).lower(), end=Termination.UPSTREAM_BROKEN
-            ) from None
+            reason = (error.strerror or str(error)).lower()
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN) from None
         except UpstreamError:
             sock.close()
             raise
@@ -123,15 +131,14 @@ class ParentProxy:
     def _error(
         self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
     ) -> UpstreamError:
-        return UpstreamError(status, end, f"the parent {self.parent.name}: {reason}")
+        return UpstreamError(status, end, f"the parent {self.name}: {reason}")
 
     def _receive(self, sock: socket.socket, deadline: float) -> bytes:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         data = sock.recv(READ)
         if not data:
-            raise self._error(
-                "it closed the connection instead of answering", end=Termination.UPSTREAM_BROKEN
-            )
+            reason = "it closed the connection instead of answering"
+            raise self._error(reason, end=Termination.UPSTREAM_BROKEN)
         return data
 
     def _ask_socks(self, sock: socket.socket, host: str, port: int, deadline: float) -> bytes:
@@ -150,7 +157,7 @@ class ParentProxy:
     def _ask_connect(
         self, sock: socket.socket, host: str, port: int, deadline: float, fields: bytes
     ) -> bytes:
-        # RFC 9110, 9.3.6: a 2xx turns the connection into a tunnel right behind its head
+        # RFC 9110, 9.3.6: after the head of a 2xx, the connection is a tunnel
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         start = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n".encode()
         sock.settimeout(max(0.001, deadline - time.monotonic()))
@@ -168,12 +175,6 @@ class ParentProxy:
         if response.status == 101 or not 200 <= response.status < 300:
             raise self.refused(response.status)
         return data[end + 4 :]
-
-
-def check_credentials_accepted(response: ResponseHead) -> None:
-    """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
-    if response.status == 407:  # RFC 9110, 15.5.8
-        raise UpstreamError(502, Termination.UPSTREAM_BAD, "the parent: it wants other credentials")
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:

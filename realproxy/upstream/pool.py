@@ -1,8 +1,8 @@
 """The pool of connections to upstreams: idle ones are kept for the next request to the same endpoint.
 
-Threads. A connection belongs to the worker that acquired it until it is released or closed; idle
-ones belong to the pool. Deques and sets are changed only by single operations, which the
-interpreter makes atomic, so the pool has no lock.
+Threads. The thread that acquired a connection owns it until it releases or closes the connection. The pool
+owns the idle ones. Deques and sets are changed only by single operations, which the interpreter makes
+atomic, so the pool has no lock.
 """
 
 from __future__ import annotations
@@ -32,12 +32,7 @@ MOST_KEYS = 1024
 class ConnectionPool:
     """Connections to upstreams; the one that was released last is used first.
 
-    Attributes
-    ----------
-    resolver : Resolver
-        For the names of all endpoints.
-    unwatch : callable
-        Makes the front thread stop watching a connection that it got from `acquire_idle` before.
+    `resolver` is for the names of all endpoints. `unwatch` makes the event loop stop watching a connection.
     """
 
     def __init__(self, limits: Limits, waits: BlockedThreads) -> None:
@@ -49,7 +44,7 @@ class ConnectionPool:
         self.unwatch: Callable[[UpstreamConnection], None] = lambda _: None
 
     def adopt(self, limits: Limits) -> None:
-        """Use other limits from now on."""
+        """Use these limits from now on."""
         self._limits = limits
         self.resolver.timeout = limits.connect_timeout
 
@@ -69,7 +64,7 @@ class ConnectionPool:
         return self._add(UpstreamConnection(sock, endpoint, self.waits))
 
     def acquire_idle(self, endpoint: Endpoint) -> UpstreamConnection | None:
-        """An idle connection that needs no more than its socket, if there is one; for the front thread."""
+        """An idle connection to a plain endpoint, or None; never waits."""
         return self._pop_idle(endpoint) if endpoint.plain and not self._closed else None
 
     def connect_async(self, endpoint: Endpoint) -> UpstreamConnection:
@@ -92,7 +87,7 @@ class ConnectionPool:
         return self._add(UpstreamConnection(sock, endpoint, self.waits))
 
     def finish_connect(self, connection: UpstreamConnection) -> None:
-        """Take note that the socket is writable; raises `UpstreamError` 502 if the connection has failed."""
+        """The socket is writable: finish the connection; raises `UpstreamError` 502 if it has failed."""
         sock = connection.sock
         try:
             sock.getpeername()
@@ -139,7 +134,7 @@ class ConnectionPool:
 
     def _add(self, connection: UpstreamConnection) -> UpstreamConnection:
         self._in_use.add(connection)
-        if self._closed:  # since it was dialled: `abort` may have missed it
+        if self._closed:  # meanwhile: `abort` may have missed the new connection
             self.close(connection)
             self._check_open()
         return connection
@@ -166,7 +161,7 @@ class ConnectionPool:
         return connection
 
     def reap(self, now: float) -> None:
-        """Close what has been idle for too long; called now and then by one thread."""
+        """Close the connections that have been idle for too long; only one thread calls this."""
         oldest = now - self._limits.upstream_idle
         for key, idle in self._idle.copy().items():
             while idle:
@@ -187,7 +182,7 @@ class ConnectionPool:
         return sum(len(idle) for idle in list(self._idle.values()))
 
     def abort(self) -> None:
-        """Shut down the connections in use, so that their owners notice; give out no others."""
+        """Shut down the connections in use, so that their owners notice. No more can be acquired."""
         self._closed = True
         self.resolver.stop()
         for connection in list(self._in_use):
@@ -195,7 +190,7 @@ class ConnectionPool:
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close_all(self) -> None:
-        """Close idle connections, now and when they are released; give out no others."""
+        """Close idle connections, now and when they are released. No more can be acquired."""
         self._closed = True
         self.resolver.stop()
         for idle in list(self._idle.values()):

@@ -1,9 +1,9 @@
-"""A round trip: a request goes to an upstream, and to another one if that fails, until one answers.
+"""A round trip: a request goes to an upstream, and to another one if that fails, until one responds.
 
-Owner: the thread that runs the request. It owns the upstream connection too, until `finish`, the one
-place that puts the connection back or closes it. A thread that must not wait calls `open` and `send` with
-``may_block=False``, and `try_receive_head`: they raise `WouldBlock` before they have changed anything that
-a worker would not find.
+Owner: the thread that runs the request. It also owns the upstream connection until `finish`, which alone
+releases or closes the connection. A thread that must not wait calls `open` and `send` with
+``may_block=False``, and `try_receive_head`. They raise `WouldBlock`, and a worker then finds all that they
+have changed.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, p
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
 from realproxy.upstream.connection import UpstreamConnection
-from realproxy.upstream.hedging import HedgedWait
+from realproxy.upstream.endpoint import Place
 from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.request_body import Pieces, RequestBody
-from realproxy.upstream.target import Place, UpstreamTarget
+from realproxy.upstream.target import UpstreamTarget
 from realproxy.upstream.upgrade import check_chosen
 
 MOST_INTERIM = 64
 """Interim responses (1xx) to one request; more would never end."""
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 _OWN = (Termination.STOPPED, Termination.OVERLOADED)
-"""What no upstream is to blame for."""
+"""Failures that are not the upstream's."""
 _PLAIN = frozenset({b"2", b"3", b"4"})
-"""First digits of a status that is passed on without a second thought."""
+"""First digits of the statuses that the fast path forwards."""
 
 
 class Sink(Protocol):
@@ -42,50 +42,36 @@ class Sink(Protocol):
         """Take `pieces`; returns their length in bytes, raises `Aborted`."""
 
     def reset_on_close(self) -> None:
-        """Let the end be seen as an error."""
+        """Close with a TCP RST."""
 
 
 class RoundTrip:
-    """One request's way to an upstream that answers it.
+    """One request until an upstream has responded.
 
     Parameters
     ----------
-    pool : ConnectionPool
-        Of upstream connections.
-    limits : Limits
-        From the settings.
-    client : DownstreamConnection
-        Where the body of the request comes from.
     sink : Sink
         Takes interim responses.
-    record : RequestRecord
-        The record to fill in.
-    head : RequestHead
-        The client's request.
     target : UpstreamTarget
-        Where it goes, and where next if that fails.
+        Where the request goes, and where next if that fails.
     offers : list of bytes
         The protocols that the upstream may switch to.
     check : callable, optional
-        Takes the head of the response; raises `UpstreamError` for one that must not be passed on.
+        Takes the head of the response; raises `UpstreamError` if it must not be passed on.
 
     Attributes
     ----------
-    body : RequestBody or None
-        The request's body.
-    connection : UpstreamConnection or None
-        To the upstream that is asked.
     failed : bool or None
-        Whether the upstream has failed the request; None: nobody knows.
+        Whether the upstream has failed the request; None if that is not known.
     is_late : bool
-        Whether the upstream has had its time; `wait_for_head` then says so.
+        Whether the upstream's time is over; `wait_for_head` then raises `UpstreamError`.
     over : bool
-        Whether `finish` was called.
+        Whether `finish` or `detach` was called.
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_hedge_after", "_offers", "_place", "_pool", "_sent",
-        "_sink", "_target", "_until", "body", "connection", "failed", "head", "is_late", "limits", "over",
+        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
+        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
         "record",
     )  # fmt: skip
 
@@ -110,9 +96,9 @@ class RoundTrip:
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
-        self._hedge_after = target.hedge_after
-        if self._hedge_after is not None and (head.framing or offers or head.method not in IDEMPOTENT):
-            self._hedge_after = None
+        self._wait = target.wait
+        if self._wait is not None and (head.framing or offers or head.method not in IDEMPOTENT):
+            self._wait = None
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
@@ -131,13 +117,7 @@ class RoundTrip:
     # --- open, send -----------------------------------------------------------------------------
 
     def open(self, may_block: bool) -> None:
-        """Pick an upstream, and have a connection to it.
-
-        Raises
-        ------
-        LocalReply
-            If the request may not go on, or the upstream cannot be reached.
-        """
+        """Pick an upstream and connect to it; raises `LocalReply` if one of them fails."""
         if not may_block and (self.body is not None or self._until is not None or self._offers):
             raise WouldBlock
         place = self._place
@@ -179,13 +159,13 @@ class RoundTrip:
     # --- the response ---------------------------------------------------------------------------
 
     def try_receive_head(self) -> ResponseHead | None:
-        """The head of a response that needs no second thought, for a thread that must not wait.
+        """The head of a response that the fast path may forward; never waits.
 
-        What came behind the head is in the buffer of the connection. None if nothing has arrived yet. Raises
+        What follows the head is in the connection's buffer. None if nothing has arrived yet. Raises
         `UpstreamError` for a head that must not be passed on.
         """
         connection = self.connection
-        if connection is None or self._hedge_after is not None:
+        if connection is None or self._wait is not None:
             raise WouldBlock
         if self._awaiting:  # the request was sent just now
             self._awaiting = False
@@ -199,7 +179,7 @@ class RoundTrip:
         try:
             head = parse_response(buffer[: end + 4], self.head.method)
         except Malformed:
-            raise WouldBlock from None  # a worker meets it again, and may ask elsewhere
+            raise WouldBlock from None  # a worker finds the same, and may ask another upstream
         connection.buffer = buffer[end + 4 :]
         if self._check is not None:
             self._check(head)
@@ -209,14 +189,8 @@ class RoundTrip:
     def wait_for_head(self) -> ResponseHead:
         """Wait for the head of the final response; interim ones are passed on. RFC 9110, 15.2
 
-        What came behind the head is in the buffer of the connection.
-
-        Raises
-        ------
-        LocalReply, Malformed
-            If there is none.
-        Aborted
-            When the client is gone.
+        What follows the head is in the connection's buffer. Raises `LocalReply` or `Malformed` if there is
+        no response, and `Aborted` if the client is gone.
         """
         self._wait_for_bytes()
         connection = self.connection
@@ -248,15 +222,14 @@ class RoundTrip:
         assert connection is not None
         if self.body is not None:
             self.body.until_answer(connection)
-        if self._hedge_after is not None:
-            self.connection = None  # until one has won
-            hedged = HedgedWait(self._pool, self._target, self._check_time())
-            self.connection = hedged.first_response(connection, self._hedge_after)
+        if self._wait is not None:
+            self.connection = None  # `_wait` owns it
+            self.connection = self._wait(connection, self._pool, self._target, self._check_time())
         elif not connection.buffer:
             connection.receive()
 
     def more(self, buffer: memoryview) -> int:
-        """Wait for more of the response's body; returns how many bytes of it are in `buffer` now."""
+        """Wait for more of the response's body; returns the number of bytes read into `buffer`."""
         connection = self.connection
         assert connection is not None
         if self.body is not None:
@@ -264,7 +237,7 @@ class RoundTrip:
         return connection.receive_into(buffer)
 
     def _check_time(self) -> float:
-        """Seconds that an upstream has for the head of its response; raises `LocalReply` if it has none."""
+        """Seconds that the upstream has for its head; raises `LocalReply` 504 if no time is left."""
         if self._until is None:
             return self.limits.answer_timeout
         left = self._until - time.monotonic()
@@ -275,7 +248,7 @@ class RoundTrip:
     # --- another upstream -----------------------------------------------------------------------
 
     def recover(self, trouble: LocalReply | Malformed) -> bool:
-        """Whether the request goes on after trouble: with a new connection, or with another upstream."""
+        """Whether the request is sent again after trouble: on a new connection, or to another upstream."""
         if self._place is None:
             return False
         unused = isinstance(trouble, UpstreamError) and trouble.retry_safe
@@ -284,7 +257,7 @@ class RoundTrip:
             self._fresh = True
             return True
         if trouble.status < 500 or (isinstance(trouble, LocalReply) and trouble.end in _OWN):
-            self.failed = None  # the client or this proxy is the cause
+            self.failed = None  # the client or this proxy has failed
             return False
         self.failed = True
         if self._until is not None and time.monotonic() >= self._until:
@@ -297,7 +270,7 @@ class RoundTrip:
         return self._next(refused=False)
 
     def _next(self, *, refused: bool) -> bool:
-        """Whether there is another upstream to ask, with the body ready to be sent again."""
+        """Whether there is another upstream, and the body can be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
         if repeatable and self.body is not None:
@@ -314,7 +287,7 @@ class RoundTrip:
     # --- the end --------------------------------------------------------------------------------
 
     def detach(self) -> UpstreamConnection:
-        """Give the connection away: the upstream has switched protocols, and goes on."""
+        """Give the connection away, because the upstream has switched protocols."""
         connection, self.connection = self.connection, None
         assert connection is not None
         self._pool.detach(connection)
@@ -324,11 +297,11 @@ class RoundTrip:
 
     @property
     def finished(self) -> Callable[[bool | None], None]:
-        """To be called when an upstream that has switched protocols is done."""
+        """Call it when the tunnel to an upstream that has switched protocols has ended."""
         return self._target.finished
 
     def finish(self, *, reusable: bool) -> None:
-        """The upstream is done with the request."""
+        """End the request at the upstream; release the connection if it is `reusable`, else close it."""
         self.over = True
         connection, self.connection = self.connection, None
         if connection is not None:

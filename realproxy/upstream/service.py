@@ -7,22 +7,63 @@ all decisions of `policies.resilience` under it. It is never held during a wait.
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Protocol
 
 from policies.balancing import Dispatch
 from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
-from realproxy.net.address import split_address
+from realproxy.net.address import Address, split_address
+from realproxy.net.tls import TlsSocket
 from realproxy.upstream.admission_control import AdmissionControl
-from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.transport import Ends, UpstreamTransport
+from realproxy.upstream.connection import UpstreamConnection
+from realproxy.upstream.endpoint import Endpoint, Ends, Place
+from realproxy.upstream.pool import ConnectionPool
+
+
+class Transport(Protocol):
+    """How connections to the upstreams of one service start."""
+
+    def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
+        """The endpoint of an upstream for one request; `ends` is None for requests of the proxy itself."""
+
+    def header(self, ends: Ends | None) -> bytes:
+        """The PROXY protocol header, empty if none is wanted; without `ends` that of the proxy itself."""
+
+    def wrap(self, sock: socket.socket, host: str) -> TlsSocket | None:
+        """The socket before its TLS handshake; None if the service does not use TLS."""
+
+
+class Alternatives(Protocol):
+    """Where a request goes whose first upstream is slow."""
+
+    def hedge(self) -> Place:
+        """Where to ask at the same time."""
+
+    def swap(self, failed: bool | None) -> None:
+        """The hedge takes the place of the first, which has failed or (None) is cancelled."""
+
+    def drop(self, failed: bool | None) -> None:
+        """The hedge has failed, or (None) is cancelled."""
+
+
+class FirstResponse(Protocol):
+    """Another way to wait for a response than on the connection on which the request was sent."""
+
+    def __call__(
+        self, first: UpstreamConnection, pool: ConnectionPool, target: Alternatives, timeout: float
+    ) -> UpstreamConnection:
+        """The connection with the first bytes of a response; all others are closed.
+
+        Each upstream has `timeout` seconds. Raises `UpstreamError`, and then `first` is closed too.
+        """
 
 
 class PickedUpstream:
-    """The upstream of one request, which counts as outstanding there until `finish`."""
+    """The upstream that was picked for a request. The request counts as outstanding there until `finish`."""
 
     __slots__ = ("_service", "address", "done", "index", "name", "started")
 
@@ -32,10 +73,7 @@ class PickedUpstream:
         self.done = False
 
     def finish(self, failed: bool | None = False) -> None:
-        """End the request at the upstream; only the first call counts.
-
-        `failed` is None if the outcome is not known, as for a cancelled request.
-        """
+        """End the request there, with None if the outcome is not known; only the first call counts."""
         if not self.done:
             self.done = True
             self._service.finish(self, failed)
@@ -44,24 +82,18 @@ class PickedUpstream:
 class Service:
     """The upstreams of one service, their balancer, and the decisions about failures.
 
-    Attributes
-    ----------
-    proxy_protocol : str or None
-        The version of the PROXY header on connections to upstreams.
-    transport : UpstreamTransport or None
-        None if connections start with HTTP.
-    names, addresses : list of str, list of Address
-        Of the upstreams; names as in the settings.
-    decisions : policies.resilience.Precautions
-        To be called under the lock, except for what never changes.
-    admission : AdmissionControl or None
-        None without a rate limit, queue or breaker.
+    `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
+    never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
+    new connections. `wait` is how a request waits for a response if not on one connection alone.
+    `admission` is None without a rate limit, queue or breaker.
     """
 
-    def __init__(self, name: str, settings: ServiceSettings, rng: random.Random) -> None:
+    def __init__(
+        self, name: str, settings: ServiceSettings, rng: random.Random, transport: Transport | None = None,
+        wait: FirstResponse | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
-        begins = settings.tls is not None or settings.proxy_protocol is not None
-        self.transport = UpstreamTransport(settings) if begins else None
+        self.transport, self.wait = transport, wait
         self.names = [upstream.address for upstream in settings.upstreams]
         self.addresses = [split_address(address) for address in self.names]
         self._endpoints = [Endpoint([address]) for address in self.addresses]
@@ -75,21 +107,11 @@ class Service:
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
 
-    @property
-    def prompt(self) -> bool:
-        """Whether a request needs only a plain connection: no admission, no hedge, no transport."""
-        return self.admission is None and self.transport is None and self.decisions.hedge_after is None
-
     def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
-        """Where to send a request for an upstream; see `UpstreamTransport.endpoint` for `ends`."""
+        """Where to send a request for an upstream; see `Transport.endpoint` for `ends`."""
         if self.transport is None:
             return self._endpoints[index]
         return self.transport.endpoint(self.addresses[index], ends)
-
-    def read_files(self) -> None:
-        """Read the files of the settings again, for new connections; raises `OSError`."""
-        if self.transport is not None:
-            self.transport = UpstreamTransport(self.settings)
 
     def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
         """Pick the upstream for a request, which then counts as outstanding there.

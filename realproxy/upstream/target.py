@@ -1,76 +1,60 @@
-"""Where a request goes: the upstreams that one request asks, one after the other, or two at once.
+"""The upstreams that one request is sent to: one after the other, or two at once.
 
-Owner: the thread that runs the request. The decisions are those of `policies.resilience`, taken under
-the lock of the service; here is who is told of them.
+Owner: the thread that runs the request. `policies.resilience` decides, under the lock of the service.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from policies.resilience import Attempts
 from realproxy.errors import WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
-from realproxy.upstream.endpoint import Endpoint
-from realproxy.upstream.service import PickedUpstream, Service
-from realproxy.upstream.transport import Ends
-
-Place = tuple[Endpoint, bytes]
-"""Where a request goes, and the head to send there."""
+from realproxy.upstream.endpoint import Endpoint, Ends, Place
+from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
-    """Where a request goes, and where next if that fails. As it stands here, there is no choice.
+    """Where to send a request, and where next if that fails. The base class has no choice.
 
-    `begin` comes first and `finished` last. In between comes `next` for every attempt that failed.
-    If there is a `hedge_after`, there may be a `hedge`, and then a `swap` or a `drop`.
-
-    Attributes
-    ----------
-    hedge_after : float or None
-        Seconds after which a second upstream is asked, if any is.
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `wait` is
+    how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
+    `drop`.
     """
 
-    __slots__ = ("hedge_after",)
+    __slots__ = ("wait",)
 
-    def __init__(self, hedge_after: float | None = None) -> None:
-        self.hedge_after = hedge_after
+    def __init__(self, wait: FirstResponse | None = None) -> None:
+        self.wait = wait
 
     def begin(self, may_block: bool) -> Place:
-        """Where to; raises `LocalReply` if the request may not go on."""
+        """The first place; raises `LocalReply` if the request may not go on."""
         raise NotImplementedError
 
     def next(self, *, refused: bool, repeatable: bool) -> Place | None:
-        """The attempt failed: where to next, or None; see `policies.resilience.Attempts.again`."""
+        """The place after a failed attempt, or None; see `policies.resilience.Attempts.again`."""
         return None
 
     def finished(self, failed: bool | None) -> None:
-        """All is over, with the last upstream too; None: nobody knows how."""
+        """The request has ended at the last upstream; `failed` is None if the outcome is not known."""
 
     def hedge(self) -> Place:
-        """Where to ask at the same time."""
+        """A second place to ask at the same time."""
         raise NotImplementedError
 
     def swap(self, failed: bool | None) -> None:
-        """The hedge takes the place of the first, which has failed or (None) is cancelled."""
+        """The hedge replaces the first attempt, which has failed or (None) is cancelled."""
 
     def drop(self, failed: bool | None) -> None:
         """The hedge has failed, or (None) is cancelled."""
 
     def settled(self, failed: bool) -> None:
-        """How it ends is known, but the upstream goes on: it switched protocols."""
+        """The upstream has switched protocols: the outcome is known, although the request goes on."""
 
 
 class FixedTarget(UpstreamTarget):
-    """One place.
-
-    Parameters
-    ----------
-    endpoint : Endpoint
-        Where it is.
-    request : bytes
-        The head to send.
-    """
+    """One place. Nothing else is asked if it fails."""
 
     __slots__ = ("_place",)
 
@@ -79,27 +63,16 @@ class FixedTarget(UpstreamTarget):
         self._place = endpoint, request
 
     def begin(self, may_block: bool) -> Place:
-        """See `UpstreamTarget`."""
+        """The one place."""
         return self._place
 
 
 class ServiceTarget(UpstreamTarget):
     """The upstreams of a service.
 
-    Parameters
-    ----------
-    service : Service
-        Whose upstreams are asked.
-    key : str
-        What balancers with affinity hash by.
-    record : RequestRecord
-        The record to fill in.
-    head_for : callable
-        Makes the head to send, of the upstream's name.
-    waits : BlockedThreads
-        Where a request that waits in the service's queue is counted.
-    ends : callable or None
-        Of the client's connection, for upstreams that are told of it.
+    `key` is what balancers with affinity hash by. `record` takes the name of the upstream and the number of
+    attempts. `head_for` makes the head to send from the upstream's name. `ends` are the addresses of the
+    client's connection, for upstreams that are told of them.
     """
 
     __slots__ = (
@@ -108,46 +81,48 @@ class ServiceTarget(UpstreamTarget):
     )  # fmt: skip
 
     def __init__(
-        self,
-        service: Service,
-        key: str,
-        record: RequestRecord,
-        head_for: Callable[[str], bytes],
-        waits: BlockedThreads,
-        ends: Ends | None = None,
-    ) -> None:
-        self.hedge_after = service.decisions.hedge_after
+        self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
+        waits: BlockedThreads, ends: Ends | None = None,
+    ) -> None:  # fmt: skip
+        self.wait = service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
-        self._attempts = service.attempts()
+        self._attempts = None if service.settings.retry is None else service.attempts()
+        """Made when first needed, unless a retry budget counts every request."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
 
     def begin(self, may_block: bool) -> Place:
-        """Pass the service's admission control, if it has one, and pick an upstream."""
+        """Pass the admission control of the service, and pick an upstream."""
         if self._service.admission is not None:
             if not may_block:
                 raise WouldBlock
             self._entered = self._service.admission.enter(self._waits)
-        return self._go()
+        return self._pick_next()
 
-    def _go(self) -> Place:
-        pick = self._pick = self._service.start(self._key, self._attempts.failed)
+    def _pick_next(self) -> Place:
+        failed = () if self._attempts is None else self._attempts.failed
+        pick = self._pick = self._service.start(self._key, failed)
         self._record.upstream = pick.name
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def next(self, *, refused: bool, repeatable: bool) -> Place | None:
-        """See `UpstreamTarget`."""
+        """Another upstream, if the service allows one more attempt."""
         assert self._pick is not None
-        self._over(self._pick, True)
-        if not self._service.again(self._attempts, refused=refused, repeatable=repeatable):
+        self._end(self._pick, True)
+        if not self._service.again(self._made_attempts(), refused=refused, repeatable=repeatable):
             return None
-        return self._go()
+        return self._pick_next()
+
+    def _made_attempts(self) -> Attempts:
+        if self._attempts is None:
+            self._attempts = self._service.attempts()
+        return self._attempts
 
     def finished(self, failed: bool | None) -> None:
-        """See `UpstreamTarget`."""
+        """End the attempt, and leave the admission control."""
         if self._pick is not None:
             self._pick.finish(failed)
         if self._hedge is not None:
@@ -156,33 +131,33 @@ class ServiceTarget(UpstreamTarget):
             self.settled(failed)
 
     def settled(self, failed: bool | None) -> None:
-        """See `UpstreamTarget`."""
+        """Leave the admission control."""
         entered, self._entered = self._entered, None
         if entered is not None and self._service.admission is not None:
             self._service.admission.leave(failed, entered)
 
     def hedge(self) -> Place:
-        """See `UpstreamTarget`."""
+        """Pick another upstream for the same request."""
         assert self._pick is not None
-        pick = self._hedge = self._service.start(self._key, [*self._attempts.failed, self._pick.index])
+        pick = self._hedge = self._service.start(self._key, [*self._made_attempts().failed, self._pick.index])
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def swap(self, failed: bool | None) -> None:
-        """See `UpstreamTarget`."""
+        """Let the hedge replace the first attempt."""
         assert self._pick is not None
         assert self._hedge is not None
-        self._over(self._pick, failed)
+        self._end(self._pick, failed)
         self._pick, self._hedge = self._hedge, None
         self._record.upstream = self._pick.name
 
     def drop(self, failed: bool | None) -> None:
-        """See `UpstreamTarget`."""
+        """End the hedge."""
         assert self._hedge is not None
-        self._over(self._hedge, failed)
+        self._end(self._hedge, failed)
         self._hedge = None
 
-    def _over(self, pick: PickedUpstream, failed: bool | None) -> None:
+    def _end(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
-            self._attempts.failed.append(pick.index)
+            self._made_attempts().failed.append(pick.index)
         pick.finish(failed)

@@ -1,7 +1,7 @@
 """What comes before HTTP on a connection to an upstream: the PROXY protocol, then TLS.
 
-Runs in the worker that needs the connection; every wait ends with ``connect_timeout``. A connection
-that was announced as one client's is never kept for another's request.
+Runs in the worker that needs the connection; every wait ends with ``connect_timeout``. A connection whose
+PROXY header names a client is never kept for another client's request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import itertools
 import socket
 import ssl
 import time
-from collections.abc import Callable
 
 from policies.settings import Service as ServiceSettings
 from realproxy.errors import Termination, UpstreamError
@@ -19,13 +18,10 @@ from realproxy.net.dial import connect
 from realproxy.net.proxy_protocol import LOCAL, WRITERS
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket, client_context, shake_hands
-from realproxy.upstream.endpoint import Endpoint
-
-Ends = Callable[[], tuple[Address, Address]]
-"""The client's and the proxy's address of a client's connection; raises `OSError` if it is closed."""
+from realproxy.upstream.endpoint import Endpoint, Ends
 
 _numbers = itertools.count()
-"""Tells apart the kept connections of two services, also of two with one name before and after a reload."""
+"""Keeps apart the idle connections of two services, even if a reload gives a service the same name."""
 
 
 class UpstreamTransport:
@@ -76,9 +72,8 @@ class UpstreamTransport:
                 shake_hands(secured, time.monotonic() + timeout)
         except TimeoutError:
             sock.close()
-            raise UpstreamError(
-                504, Termination.UPSTREAM_SLOW, f"no TLS handshake with {host} in time"
-            ) from None
+            problem = f"no TLS handshake with {host} in time"
+            raise UpstreamError(504, Termination.UPSTREAM_SLOW, problem) from None
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"

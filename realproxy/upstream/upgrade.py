@@ -15,9 +15,9 @@ NEVER_OFFERED = frozenset({b"h2c", b"h2", b"tls"})
 
 
 def wanted_protocols(head: RequestHead) -> list[bytes]:
-    """The protocols that a request offers, in lower case, as far as they may be offered to an upstream.
+    """The protocols that a request offers and that may be offered to an upstream, in lower case.
 
-    None in HTTP/1.0, without the connection option, or with a body: the offer is then ignored, as
+    There are none in HTTP/1.0, without the connection option, or with a body: the offer is then ignored, as
     RFC 9110, 7.8 allows or demands.
     """
     if head.minor == 0 or head.framing or b"upgrade" not in head.fields.elements(b"connection"):
@@ -32,7 +32,7 @@ def upgrade_fields(protocols: Sequence[bytes]) -> bytes:
 
 
 def offering(request: bytes, protocols: Sequence[bytes]) -> bytes:
-    """A request head for an upstream, with the offer in it."""
+    """The head `request` for an upstream, with the offer added."""
     return request[:-2] + upgrade_fields(protocols) + b"\r\n"
 
 

@@ -1,4 +1,4 @@
-"""How long a lesson may think."""
+"""The time limit for a lesson's response to a slider."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def in_a_second() -> Callable[[Callable[[], Any]], Any]:
-    """What a lesson answers, in under a second of this thread's processor time.
+    """Call a function, and assert that it takes under a second of this thread's processor time.
 
-    In the best of several rounds: what else runs is not the lesson's, but slows its thread down.
+    The fastest of several calls counts, because other programs on the machine slow this thread down.
     """
 
     def answered(answer: Callable[[], Any]) -> Any:

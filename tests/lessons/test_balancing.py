@@ -1,4 +1,4 @@
-"""The lesson on load balancing: its formulas, what it foresees, its pictures, sliders and exercise."""
+"""Lesson 2, load balancing: its formulas, simulations, figures, sliders and exercise."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ import numpy as np
 import pytest
 
 from lessons.balancing import (
-    FARM_BALANCERS,
-    Farm,
+    POOL_BALANCERS,
+    ServerPool,
     by_age,
-    explore_farm,
+    explore_pool,
     figure_of_age,
-    figure_of_farm,
-    foresee_farm,
+    figure_of_pool,
     least_moved,
     mean_of_choices,
     mean_of_random,
     mean_of_random_with_equal_work,
     mean_of_round_robin,
     one_more_server,
+    simulate_pool,
 )
 from lessons.balancing.exercise import _CASES, _least_moved
-from lessons.balancing.explorer import LOADS, LOOKS, SLOW
+from lessons.balancing.explorer import LOADS, SLOW, SNAPSHOT_INTERVALS
 from lessons.balancing.formulas import at_least
-from lessons.balancing.server_pool import MOST_REQUESTS, WORKS, _foreseen, _time_with
+from lessons.balancing.server_pool import MOST_REQUESTS, WORKS, _simulated, _time_with
 from lessons.kit import Exercise, simulated
 from lessons.kit.display import png
 from simulator.series import Series
 
 CORNERS = [
-    (LOADS[1], looks, slow, work) for looks, slow, work in itertools.product(LOOKS[:2], SLOW[:2], WORKS)
+    (LOADS[1], snapshot_interval, slow, work)
+    for snapshot_interval, slow, work in itertools.product(SNAPSHOT_INTERVALS[:2], SLOW[:2], WORKS)
 ]
 
 
@@ -55,25 +56,29 @@ def test_one_choice_is_chance_and_one_server_in_turn_too(load: float) -> None:
     assert [at_least(1, load, d) for d in (1, 2, 3)] == pytest.approx([load] * 3)
 
 
-@pytest.mark.parametrize(("load", "looks", "slow", "work"), CORNERS)
+@pytest.mark.parametrize(("load", "snapshot_interval", "slow", "work"), CORNERS)
 def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
-    load: float, looks: float, slow: float, work: str, in_a_second: Callable[[Callable[[], bytes]], bytes]
+    load: float,
+    snapshot_interval: float,
+    slow: float,
+    work: str,
+    in_a_second: Callable[[Callable[[], bytes]], bytes],
 ) -> None:
     def answer() -> bytes:
-        _foreseen.cache_clear()
-        return png(figure_of_farm(foresee_farm(Farm(load, looks, slow, work)), "p2c"))
+        _simulated.cache_clear()
+        return png(figure_of_pool(simulate_pool(ServerPool(load, snapshot_interval, slow, work)), "p2c"))
 
     data = in_a_second(answer)
     assert matplotlib.image.imread(io.BytesIO(data)).shape[:2] == (374, 1155)
 
 
 def test_what_the_lesson_says_of_the_sliders_is_so() -> None:
-    fresh, old = foresee_farm(Farm(0.9)), foresee_farm(Farm(0.9, looks=5))
+    fresh, old = simulate_pool(ServerPool(0.9)), simulate_pool(ServerPool(0.9, snapshot_interval=5))
     assert fresh["random"].mean > 2.5 * fresh["p2c"].mean
     assert old["least_requests"].mean > old["random"].mean > 1.5 * old["p2c"].mean
-    slow = foresee_farm(Farm(0.75, slow=3))
-    assert [name for name in FARM_BALANCERS if not slow[name].settles] == ["random", "round_robin"]
-    equal = foresee_farm(Farm(0.9, work="equal"))
+    slow = simulate_pool(ServerPool(0.75, slow=3))
+    assert [name for name in POOL_BALANCERS if not slow[name].settles] == ["random", "round_robin"]
+    equal = simulate_pool(ServerPool(0.9, work="equal"))
     assert min(equal, key=lambda name: equal[name].mean) == "round_robin"
 
 
@@ -85,29 +90,29 @@ def test_queues_are_counted_by_the_time_that_servers_have_so_many() -> None:
 
 
 def test_an_average_server_is_busy_as_the_load_says() -> None:
-    seen = foresee_farm(Farm(0.6), ["random"], duration_s=60)["random"].at_least
+    seen = simulate_pool(ServerPool(0.6), ["random"], duration_s=60)["random"].at_least
     assert seen[0] == pytest.approx(1)
     assert seen[1] == pytest.approx(0.6, abs=0.03)
     assert (np.diff(seen) <= 0).all()
 
 
 def test_the_picture_has_the_formulas_only_where_they_are_asked_for() -> None:
-    foreseen = foresee_farm(Farm(0.5))
+    results = simulate_pool(ServerPool(0.5))
     for load, lines in ((None, 4), (0.5, 6)):
-        times, queues = figure_of_farm(foreseen, "random", load).axes
+        times, queues = figure_of_pool(results, "random", load).axes
         assert len(queues.get_lines()) == lines
-        assert [label.get_text() for label in times.get_yticklabels()] == list(FARM_BALANCERS)
+        assert [label.get_text() for label in times.get_yticklabels()] == list(POOL_BALANCERS)
         assert times.get_xlabel() and queues.get_xlabel()
 
 
 def test_an_overload_is_said_in_the_picture_instead_of_its_mean() -> None:
-    times, _ = figure_of_farm(foresee_farm(Farm(0.75, slow=3)), "p2c").axes
+    times, _ = figure_of_pool(simulate_pool(ServerPool(0.75, slow=3)), "p2c").axes
     said = [text.get_text() for text in times.texts]
     assert said.count("never settles") == 2
 
 
 def test_chance_does_not_age() -> None:
-    means = by_age(Farm(0.7), [0, 5], ["random", "least_requests"], duration_s=10)
+    means = by_age(ServerPool(0.7), [0, 5], ["random", "least_requests"], duration_s=10)
     assert means["random"][0] == means["random"][1]
     assert means["least_requests"][0] < means["least_requests"][1]
     (panel,) = figure_of_age([0, 5], means).axes
@@ -115,7 +120,7 @@ def test_chance_does_not_age() -> None:
 
 
 def test_the_sliders_change_the_picture() -> None:
-    shown = explore_farm(load=0.5)
+    shown = explore_pool(load=0.5)
     before = shown.picture.value
     for control, value in ((shown.load, 0.6), (shown.work, "equal"), (shown.balancer, "random")):
         control.value = value
@@ -150,15 +155,15 @@ def test_the_exercise_knows_the_right_answer_and_says_why(moved: Exercise) -> No
 @pytest.mark.parametrize(
     ("answer", "hint"),
     [
-        (lambda before, after: before / after, "who may stay"),
-        (lambda _before, after: 1 / after, "other numbers of them"),
-        (lambda before, after: (after - before) / before, "counted among all servers"),
-        (lambda before, after: 100 * abs(after - before) / max(before, after), "per cent"),
-        (lambda before, after: (after - before) / after, "If they go"),
-        (lambda _before, after: after / (after + 1), "modulus"),
+        (lambda before, after: before / after, "may stay"),
+        (lambda _before, after: 1 / after, "more servers join"),
+        (lambda before, after: (after - before) / before, "number of all servers, after"),
+        (lambda before, after: 100 * abs(after - before) / max(before, after), "a percentage"),
+        (lambda before, after: (after - before) / after, "If servers leave"),
+        (lambda _before, after: after / (after + 1), "remainder moves"),
         (lambda _before, _after: -3, "between 0 and 1"),
         (lambda _before, _after: 0, "fair share"),
-        (lambda _before, _after: 0.7, "Fewer have to move"),
+        (lambda _before, _after: 0.7, "Fewer clients must move"),
         (lambda _before, _after: "all", "expected a number"),
     ],
 )

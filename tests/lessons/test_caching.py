@@ -1,4 +1,4 @@
-"""What the lesson on caching simulates and draws: its sliders' whole range, formulas, exercise and runs."""
+"""Lesson 6, caching: its formulas, simulations, figures over the whole range of the sliders, and exercise."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lessons.caching import (
     characteristic_time_hits,
     expiry,
     expiry_figures,
+    explore_capacity,
     explore_lifetimes,
-    explore_rooms,
     explore_stampede,
     explore_windows,
     hits_by_policy,
@@ -37,7 +37,7 @@ from simulator import Costs, simulate
 from twin.plots.style import NEUTRAL, PREDICTED
 
 DRAWINGS: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
-    "rooms": (cache_size.figure_of_rooms, (cache_size.PERCENT,)),
+    "capacity": (cache_size.figure_of_capacity, (cache_size.PERCENT,)),
     "lifetimes": (
         expiry_figures.figure_of_lifetimes,
         (expiry_figures.LIFETIMES_S, expiry_figures.LIFETIME_RATES),
@@ -86,7 +86,7 @@ def test_axes_stand_still_and_say_what_they_show(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["lifetimes", "pages"])
 def test_what_is_simulated_lies_on_its_formula(name: str) -> None:
-    """Some thousand requests in the middle of the sliders: within two points of a hundred."""
+    """With some thousand requests, in the middle of the sliders, within two percentage points."""
     draw, _ = DRAWINGS[name]
     for panel in draw(*{"lifetimes": (5, 20), "pages": (1, 1.0)}[name]).axes:
         dots = [line for line in panel.get_lines() if line.get_marker() == "o"]
@@ -120,14 +120,14 @@ def test_hits_by_policy_are_those_of_the_simulated_proxy() -> None:
     assert list(found) == list(cache_size.POLICIES)
     assert found["fifo"] < found["lru"] < found["sieve"] < best_possible(20)
     for name in ("lru", "sieve"):
-        scenario = cache_size.rooms(20, [name], duration_s=20).variants[0].scenario
+        scenario = cache_size.capacity_scenario(20, [name], duration_s=20).variants[0].scenario
         hits = simulate(scenario, costs=Costs.zero()).summary.hit_ratio
         assert hits == pytest.approx(found[name], abs=0.04)
 
 
 @pytest.mark.parametrize("percent", [2, 5, 20, 60])
 def test_lru_keeps_what_is_asked_for_within_the_characteristic_time(percent: float) -> None:
-    """Within a point and a half: it is an approximation, and of a small cache."""
+    """Within 1.5 percentage points, because it is an approximation and the cache is small."""
     assert characteristic_time_hits(percent) == pytest.approx(hits_by_policy(percent)["lru"], abs=0.015)
 
 
@@ -136,10 +136,10 @@ def test_a_policy_from_a_notebook_cell_is_as_good_as_a_shipped_one(monkeypatch: 
     eviction_policy("of_a_cell")(type("OfACell", (Lru,), {}))
     found = hits_by_policy(5, ["of_a_cell", "lru"])
     assert found["of_a_cell"] == found["lru"]
-    assert isinstance(explore_rooms(5, ["lru", "of_a_cell"]), CacheExplorer)
+    assert isinstance(explore_capacity(5, ["lru", "of_a_cell"]), CacheExplorer)
 
 
-@pytest.mark.parametrize("explore", [explore_rooms, explore_lifetimes, explore_stampede, explore_windows])
+@pytest.mark.parametrize("explore", [explore_capacity, explore_lifetimes, explore_stampede, explore_windows])
 def test_a_slider_draws_the_picture_anew(explore: Callable[[], CacheExplorer]) -> None:
     explorer = explore()
     before = bytes(explorer.picture.value)
@@ -155,7 +155,7 @@ def test_a_slider_draws_the_picture_anew(explore: Callable[[], CacheExplorer]) -
 def test_the_runs_are_short_real_and_named() -> None:
     loaded = caching_runs()
     labels = [variant.label for variant in loaded.variants]
-    assert labels == ["fifo", "sieve", "expiring", "one second of grace", "each fetches", "one fetches"]
+    assert labels == ["fifo", "sieve", "expiring", "one second of grace", "not coalesced", "coalesced"]
     assert sum(variant.scenario.duration for variant in loaded.variants) < 15
     for variant in loaded.variants:
         check_real(variant.scenario, variant.label)
@@ -164,7 +164,7 @@ def test_the_runs_are_short_real_and_named() -> None:
 def test_the_runs_show_what_the_lesson_says() -> None:
     found = {
         label: simulate(long_run(label, 12), 3, costs=Costs.zero()).summary
-        for label in ("fifo", "sieve", "expiring", "one second of grace", "each fetches", "one fetches")
+        for label in ("fifo", "sieve", "expiring", "one second of grace", "not coalesced", "coalesced")
     }
     fifo, sieve, expiring, graceful, each, one = found.values()
     assert fifo.hit_ratio + 0.1 < sieve.hit_ratio < best_possible(20)
@@ -208,16 +208,16 @@ def test_the_lifetime_can_be_left_for_later(needed: Exercise, answer: Any) -> No
 @pytest.mark.parametrize(
     ("answer", "finding"),
     [
-        (lambda rate, _fetch_s, hits: hits / (1 - hits) / rate, "who waits is a hit, too"),
+        (lambda rate, _fetch_s, hits: hits / (1 - hits) / rate, "that waits for the fetch is a hit, too"),
         (lambda rate, fetch_s, hits: hits / (1 - hits) / rate + fetch_s, "wrong sign"),
         (lambda rate, fetch_s, hits: 1e3 * (hits / (1 - hits) / rate - fetch_s), "milliseconds"),
-        (lambda _rate, _fetch_s, hits: hits / (1 - hits), "until they have come"),
-        (lambda rate, _fetch_s, hits: 1 / (1 - hits) / rate, "no hit"),
-        (lambda rate, fetch_s, hits: 1 / (1 - hits) / rate - fetch_s, "no hit"),
-        (lambda rate, fetch_s, hits: (1 - hits) / hits / rate - fetch_s, "Upside down"),
+        (lambda _rate, _fetch_s, hits: hits / (1 - hits), "take to come"),
+        (lambda rate, _fetch_s, hits: 1 / (1 - hits) / rate, "not a hit"),
+        (lambda rate, fetch_s, hits: 1 / (1 - hits) / rate - fetch_s, "not a hit"),
+        (lambda rate, fetch_s, hits: (1 - hits) / hits / rate - fetch_s, "upside down"),
         (lambda rate, _fetch_s, hits: hits / rate, "not proportional"),
-        (lambda *_: 2.0, "0.815 of the requests"),
-        (lambda *_: -9.0, "expired before it is there"),
+        (lambda *_: 2.0, "would be 0.815"),
+        (lambda *_: -9.0, "expires before it arrives"),
         (lambda *_: "long", "expected a number"),
         (lambda *_: float("inf"), "expected a number"),
     ],

@@ -98,7 +98,7 @@ def test_the_picture_has_a_panel_a_variant_and_says_it_in_words(found: Confirmat
 def test_a_confirmation_shows_bars_table_and_picture_and_is_returned(
     monkeypatch: pytest.MonkeyPatch, found: Confirmation
 ) -> None:
-    """The real one runs in the lesson itself; see tests/notebooks."""
+    """This test replaces `confirm`; tests/notebooks runs the real one."""
     asked: dict[str, Any] = {}
 
     def confirm(loaded: LoadedScenario, **options: Any) -> Confirmation:

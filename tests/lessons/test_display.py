@@ -1,4 +1,4 @@
-"""How a lesson shows things: formulas beside figures, pictures with words, text as text."""
+"""What a lesson displays: comparison tables, figures with a text, and escaped text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercises: graded hints, known mistakes, and the reason when the answer is right."""
+"""Exercises: hints, known mistakes, and the explanation of the right answer."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_the_fair_share_may_be_written_in_any_way(
     ("answer", "finding"),
     [
         (lambda _slow, replicas: 1 / replicas, "round robin"),
-        (lambda slow, _replicas: 1 / slow, "must sum to 1"),
+        (lambda slow, _replicas: 1 / slow, "must add up to 1"),
         (lambda slow, replicas: 1 / (slow * replicas), "less busy"),
-        (lambda _slow, _replicas: 10.0, "per cent"),
+        (lambda _slow, _replicas: 10.0, "a percentage"),
         (lambda _slow, _replicas: 0.9, "all fast replicas together"),
         (lambda _slow, _replicas: 0.1, "use both parameters"),
         (lambda _slow, _replicas: -3.0, "between 0 and 1"),

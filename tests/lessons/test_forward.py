@@ -1,4 +1,4 @@
-"""What the lesson on forward proxies simulates, draws, measures and asks."""
+"""Lesson 4, the forward proxy: its simulations, figures, measurements and exercise."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_real_proxy_does_what_was_predicted_but_for_tunnels() -> None:
 
 def test_only_a_transparent_proxy_tells_the_address_and_none_removes_the_cookie() -> None:
     found = what_the_origin_sees()
-    assert found.who_is_told(CLIENT) == ["no proxy", "transparent"]
+    assert found.cases_that_reveal(CLIENT) == ["no proxy", "transparent"]
     assert {seen.fields["Cookie"] for seen in found.seen.values()} == {"visitor=4711"}
     assert ["Via" in seen.fields for seen in found.seen.values()] == [False, True, True, False]
     assert "for=127.0.0.2" in found._repr_html_() and "127.0.0.2" in repr(found)
@@ -108,7 +108,7 @@ def test_only_a_transparent_proxy_tells_the_address_and_none_removes_the_cookie(
 
 def test_fields_of_ones_own_can_be_sent() -> None:
     found = what_the_origin_sees({"X-Real-IP": "192.0.2.9"})
-    assert found.who_is_told("192.0.2.9") == ["no proxy", "transparent"]
+    assert found.cases_that_reveal("192.0.2.9") == ["no proxy", "transparent"]
 
 
 def test_the_table_of_levels_is_the_one_that_the_proxy_obeys() -> None:
@@ -166,12 +166,12 @@ def test_the_right_ratio_is_told_why(exercise: Exercise) -> None:
 @pytest.mark.parametrize(
     ("answer", "finding"),
     [
-        (lambda _own, together: together, "never sees what a browser has answered"),
-        (lambda own, together: together - own, "only gets those that are left"),
+        (lambda _own, together: together, "never sees the hits of the browsers"),
+        (lambda own, together: together - own, "only gets the browsers' misses"),
         (lambda own, together: (together - own) / together, "share of all hits"),
         (lambda own, together: (together - own) / own, "does not get"),
         (lambda own, together: (1 - together) / (1 - own), "miss ratio"),
-        (lambda own, together: 100 * _ratio_behind(own, together), "per cent"),
+        (lambda own, together: 100 * _ratio_behind(own, together), "a percentage"),
         (lambda *_: -1, "between 0 and 1"),
         (lambda *_: 0.5, "59% of the requests"),
         (lambda *_: "0.5", "expected a number"),

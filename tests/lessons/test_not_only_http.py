@@ -1,4 +1,4 @@
-"""The lesson on what is not HTTP: simulated and real conversations, its pictures, its exercise."""
+"""Lesson 5, not only HTTP: its simulated and real conversations, figures and exercise."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lessons.not_only_http.delay_line import DelayLine
 from lessons.not_only_http.exercise import _CASES, _enough
 from lessons.not_only_http.explorer import REQUESTS, ROUND_TRIPS_MS
 from lessons.not_only_http.servers import shouting_server
-from lessons.not_only_http.tunnel_measured import distant_proxy, measure_impatience
+from lessons.not_only_http.tunnel_measured import distant_proxy, measure_pipelined
 
 EXCHANGES = {"raw TCP": 0, "CONNECT": 1, "SOCKS4a": 1, "SOCKS5": 2, "SOCKS5, login": 3}
 
@@ -139,18 +139,18 @@ def test_impatience_saves_all_round_trips_of_the_setup() -> None:
     assert any(
         predicted["raw TCP"] <= took_ms < predicted["CONNECT"]
         for _ in range(20)
-        for took_ms in measure_impatience(30, 10, repeats=2)
+        for took_ms in measure_pipelined(30, 10, repeats=2)
     )
 
 
 def test_what_is_not_http_goes_through_once_the_proxy_was_asked() -> None:
     found = what_goes_through()
     text = found.answers["lines of text"]
-    assert text == {"HTTP port, unasked": "HTTP/1.1 400 Bad Request"} | dict.fromkeys(
+    assert text == {"HTTP port, no setup": "HTTP/1.1 400 Bad Request"} | dict.fromkeys(
         ("CONNECT", "SOCKS5", "raw TCP"), "HELLO"
     )
     assert found.answers["HTTP"]["SOCKS5"].endswith("200 OK")
-    assert found.answers["HTTP"]["HTTP port, unasked"].endswith("404 Not Found")
+    assert found.answers["HTTP"]["HTTP port, no setup"].endswith("404 Not Found")
     assert "HELLO" in found._repr_html_() and "HELLO" in repr(found)
 
 
@@ -198,7 +198,7 @@ def test_the_right_answer_is_what_the_simulation_says(exercise: Exercise) -> Non
         (lambda c, s, n, p: n * c * (1 - p) / (p * (c + s)), "round up"),
         (lambda c, s, n, p: math.ceil(n * c / (p * (c + s))), "setup included"),
         (lambda *_: 3, "still takes 33 %"),
-        (lambda *_: 100, "fewer are, too"),
+        (lambda *_: 100, "fewer are enough, too"),
         (lambda *_: 14, "not for"),
         (lambda *_: "14", "expected a number"),
         (lambda *_: -1, "still takes 100 %"),

@@ -1,4 +1,4 @@
-"""What a lesson foresees and draws: the whole range of its sliders, and the laws that its figures obey."""
+"""Lesson 1: its simulations and figures over the whole range of the sliders, and the laws that they obey."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lessons.predict_then_confirm import (
     explore_balancers,
     figure_of_balancers,
     figure_of_throughput,
-    foresee,
+    simulate_balancers,
     slow_server,
     throughput_by_users,
 )
-from lessons.predict_then_confirm.balancers import _outlook, answered_in
+from lessons.predict_then_confirm.balancers import _simulated, answered_in
 from lessons.predict_then_confirm.explorer import SLOWNESS, USERS
 from policies import Balancer, balancing_policies, balancing_policy
 from simulator import simulate
@@ -53,15 +53,15 @@ def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
     users: int, slowness: float, in_a_second: Callable[[Callable[[], bytes]], bytes]
 ) -> None:
     def answer() -> bytes:
-        _outlook.cache_clear()
-        return png(figure_of_balancers(foresee(users, slowness), "p2c"))
+        _simulated.cache_clear()
+        return png(figure_of_balancers(simulate_balancers(users, slowness), "p2c"))
 
     data = in_a_second(answer)
     assert matplotlib.image.imread(io.BytesIO(data)).shape[:2] == (363, 1210)
 
 
 def test_the_picture_shows_every_balancer_in_the_colour_of_predictions() -> None:
-    figure = figure_of_balancers(foresee(20, 3.0), "p2c")
+    figure = figure_of_balancers(simulate_balancers(20, 3.0), "p2c")
     tails, p99s, replicas = figure.axes
     assert {text.get_text() for text in tails.get_legend().get_texts()} == set(BALANCERS)
     assert [text.get_text() for text in p99s.get_yticklabels()] == list(BALANCERS)
@@ -71,62 +71,66 @@ def test_the_picture_shows_every_balancer_in_the_colour_of_predictions() -> None
 
 
 def test_axes_stand_still_while_a_slider_moves() -> None:
-    one, other = (figure_of_balancers(foresee(*corner)) for corner in (CORNERS[0], CORNERS[-1]))
+    one, other = (figure_of_balancers(simulate_balancers(*corner)) for corner in (CORNERS[0], CORNERS[-1]))
     for before, after in zip(one.axes, other.axes, strict=True):
         assert before.get_xlim() == after.get_xlim() and before.get_ylim() == after.get_ylim()
 
 
 @pytest.mark.parametrize(("users", "slowness"), CORNERS)
 def test_nothing_lies_beyond_the_axes(users: int, slowness: float) -> None:
-    outlooks = foresee(users, slowness)
-    tails, p99s, _ = figure_of_balancers(outlooks).axes
-    for look in outlooks.values():
+    results = simulate_balancers(users, slowness)
+    tails, p99s, _ = figure_of_balancers(results).axes
+    for look in results.values():
         assert tails.get_xlim()[0] < np.median(look.times) * 1e3 < tails.get_xlim()[1]
         assert p99s.get_xlim()[0] < look.summary.p99_ms < p99s.get_xlim()[1]
 
 
 def test_what_is_foreseen_is_what_the_simulator_says() -> None:
-    outlook = foresee(20, 4.0, ["random"])["random"]
+    result = simulate_balancers(20, 4.0, ["random"])["random"]
     scenario = slow_server(20, 4.0, ["random"]).variants[0].scenario
-    assert outlook.summary == simulate(scenario).summary
+    assert result.summary == simulate(scenario).summary
     assert scenario.backend["web"].slow == {3: 4.0}
-    assert outlook.slow_share == outlook.summary.upstream_share["web/3"]
-    assert outlook.times[0] > 0 and (np.diff(outlook.times) >= 0).all()
+    assert result.slow_share == result.summary.upstream_share["web/3"]
+    assert result.times[0] > 0 and (np.diff(result.times) >= 0).all()
 
 
 def test_a_policy_of_ones_own_is_foreseen_and_one_defined_anew_is_not_remembered(own_policy: str) -> None:
-    assert foresee(10, 2.0, [own_policy])[own_policy].slow_share == 1.0
+    assert simulate_balancers(10, 2.0, [own_policy])[own_policy].slow_share == 1.0
 
     @balancing_policy(own_policy)
     class AlwaysFirst(Balancer):
         def pick(self, key: str | None, now: float) -> int:
             return self.upstreams.available[0]
 
-    assert foresee(10, 2.0, [own_policy])[own_policy].slow_share == 0.0
-    assert figure_of_balancers(foresee(10, 2.0, [*BALANCERS, own_policy]), own_policy)
+    assert simulate_balancers(10, 2.0, [own_policy])[own_policy].slow_share == 0.0
+    assert figure_of_balancers(simulate_balancers(10, 2.0, [*BALANCERS, own_policy]), own_policy)
 
 
 def test_a_slider_changes_the_picture_in_place() -> None:
     explorer = explore_balancers(users=20, slowness=3.0)
     before, said = explorer.picture.value, explorer._said.value
     explorer.slowness.value = 6.0
-    assert explorer.picture.value == png(figure_of_balancers(foresee(20, 6.0), BALANCERS[0])) != before
+    assert (
+        explorer.picture.value
+        == png(figure_of_balancers(simulate_balancers(20, 6.0), BALANCERS[0]))
+        != before
+    )
     explorer.balancer.value = "least_requests"
-    assert explorer.picture.value == png(figure_of_balancers(foresee(20, 6.0), "least_requests"))
+    assert explorer.picture.value == png(figure_of_balancers(simulate_balancers(20, 6.0), "least_requests"))
     explorer.users.value = 40
-    assert explorer.picture.value == png(figure_of_balancers(foresee(40, 6.0), "least_requests"))
+    assert explorer.picture.value == png(figure_of_balancers(simulate_balancers(40, 6.0), "least_requests"))
     assert explorer._said.value != said and "simulated requests" in said
 
 
 def test_how_long_an_answer_took_is_said_with_how_much_was_simulated() -> None:
-    outlooks = foresee(10, 1.0, ["random"])
-    text = answered_in(outlooks, time.perf_counter() - 0.5)
-    assert text.startswith(f"{outlooks['random'].summary.requests:,} simulated requests")
+    results = simulate_balancers(10, 1.0, ["random"])
+    text = answered_in(results, time.perf_counter() - 0.5)
+    assert text.startswith(f"{results['random'].summary.requests:,} simulated requests")
     assert "0.5" in text
 
 
 def test_a_replica_is_busy_as_the_utilisation_law_says() -> None:
-    """Share of busy slots = throughput x work / slots, but for requests that cross the window's edges."""
+    """Busy share = throughput x work / slots, apart from requests that cross the edges of the window."""
     scenario = slow_server(60, 3.0, ["random"], duration_s=30).variants[0].scenario
     run = simulate(scenario).runs[0]
     inside = run.records.within(scenario.window)

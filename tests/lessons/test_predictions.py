@@ -1,4 +1,4 @@
-"""A student's guesses: kept, judged kindly, set beside what the twins say."""
+"""A student's guesses: kept, judged, and compared with both twins."""
 
 from __future__ import annotations
 

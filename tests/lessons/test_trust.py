@@ -1,4 +1,4 @@
-"""What the lesson on trust simulates and draws: the whole range of its sliders, and its exercise."""
+"""Lesson 3: its simulations and figures over the whole range of the sliders, and its exercise."""
 
 from __future__ import annotations
 
@@ -122,10 +122,10 @@ def test_the_right_number_of_runs_is_told_why(exercise: Exercise) -> None:
         (lambda now, runs, wanted: runs * now / wanted, "Twice as many runs"),
         (lambda now, runs, wanted: math.ceil(runs * math.sqrt(now / wanted)), "The root belongs"),
         (lambda now, runs, wanted: runs * (now / wanted) ** 2 - runs, "how many more"),
-        (lambda now, runs, wanted: runs * (now / wanted) ** 2, "no parts of a run"),
-        (lambda now, runs, wanted: math.floor(runs * (now / wanted) ** 2), "still too wide"),
-        (lambda now, runs, wanted: math.ceil(runs * (wanted / now) ** 2), "Upside down"),
-        (lambda *_: 90, "about 6.67 wide"),
+        (lambda now, runs, wanted: runs * (now / wanted) ** 2, "a whole number"),
+        (lambda now, runs, wanted: math.floor(runs * (now / wanted) ** 2), "is too wide"),
+        (lambda now, runs, wanted: math.ceil(runs * (wanted / now) ** 2), "upside down"),
+        (lambda *_: 90, "about 6.67"),
         (lambda *_: -1, "at least 1"),
         (lambda *_: "160", "expected a number"),
         (lambda *_: math.nan, "expected a number"),

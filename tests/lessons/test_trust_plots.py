@@ -1,4 +1,4 @@
-"""Pictures of warm-up and coordinated omission show what the statistics say."""
+"""The figures of warm-up and coordinated omission."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Every lesson, executed as its student would: no error anywhere, its sliders moved, nothing left behind.
+"""Every lesson, executed as by a student: without errors, with its sliders moved, and no process left.
 
-An error in a slider's callback does not stop a notebook: it hides in an Output widget, or in a
-log. So all sliders are moved to both ends after the last cell, and then every output is looked
-through, those inside of widgets included.
+An error in a slider's callback does not stop a notebook: it is hidden in an Output widget or in a log. So
+these tests move all sliders to both ends after the last cell, and then check every output, including those
+inside widgets.
 
-What reads and executes notebooks is imported where it is used: it takes seconds, and every process
-that runs tests reads this file.
+The packages that execute notebooks take seconds to load, and every test process imports this module. So they
+are imported inside functions.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ for control in list(_instances.values()):
 moved
 """
 PLACES = 4
-"""Ends of a slider, first choices of a list: each is a cell, for the next move may wipe an error away."""
+"""Ends of a slider, or first choices of a list. Each has a cell, because a move may erase an error."""
 
 COUNT_CHILDREN = (
     "import psutil; [' '.join(child.cmdline()) for child in psutil.Process().children(recursive=True)]"
@@ -65,16 +65,16 @@ COUNT_CHILDREN = (
 
 
 class Watched:
-    """Executes a notebook to its end, whatever fails, and looks through all widgets after each cell."""
+    """Executes a notebook to its end, even after errors, and checks all widgets after each cell."""
 
     def __init__(self, notebook: NotebookNode) -> None:
         from nbclient import NotebookClient
         from nbclient.output_widget import OutputWidget
 
         class KeptOutput(OutputWidget):
-            """An Output widget's content, kept here alone.
+            """An Output widget whose content stays in this process.
 
-            nbclient would also tell the kernel, while a cell runs, and that can make ipykernel 7 hang.
+            nbclient also sends it to the kernel while a cell runs, and this can make ipykernel 7 hang.
             """
 
             def sync_state(self) -> None:
@@ -99,7 +99,7 @@ class Watched:
             ]
 
     def run(self, folder: Path) -> float:
-        """Run all cells in a fresh kernel whose own files are in `folder`; returns the seconds it took."""
+        """Run all cells in a new kernel that keeps its files in `folder`; returns the elapsed seconds."""
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -112,7 +112,7 @@ class Watched:
 
     @property
     def problems(self) -> list[str]:
-        """What went wrong, wherever it was said."""
+        """All errors, from cells and from widgets."""
         in_cells = [
             f"cell {number}: {problem}"
             for number, cell in enumerate(self._client.nb.cells)
@@ -133,7 +133,7 @@ def problem_of(output: dict[str, Any]) -> str:
 
 
 def cpu_seconds() -> tuple[float, float]:
-    """Used so far by the whole machine, and by this process with its ended descendants."""
+    """CPU seconds of the whole machine, and of this process with its finished descendants."""
     machine = psutil.cpu_times()
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     busy = machine.user + machine.nice + machine.system
@@ -148,9 +148,10 @@ def left_to_us(before: tuple[float, float], after: tuple[float, float], seconds:
 
 @dataclass
 class Executed:
-    """A lesson after its last cell and the cells that the tests add.
+    """A lesson after the execution of its cells and of the cells that the tests add.
 
-    `patience` is above 1 if other programs used the machine: time limits are for a free one.
+    `patience` is a factor on time limits, which hold for an idle machine. It is above 1 if other programs
+    used the machine.
     """
 
     notebook: NotebookNode
@@ -162,7 +163,7 @@ class Executed:
         return [cell for cell in self.notebook.cells if tag in cell.metadata.get("tags", [])]
 
     def results(self, tag: str) -> list[str]:
-        """What the cells with this tag have returned, as text."""
+        """The values of the cells with this tag, as text."""
         outputs = [output for cell in self.cells_tagged(tag) for output in cell.outputs]
         return [
             output["data"]["text/plain"] for output in outputs if output["output_type"] == "execute_result"
@@ -190,7 +191,7 @@ def read(path: Path) -> NotebookNode:
 
 
 def solved(notebook: NotebookNode) -> str:
-    """The hidden solution, and below it the exercise's own last line, which checks it."""
+    """The hidden solution, followed by the last line of the exercise, which checks it."""
     texts = {tag: cell.source for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     solution = re.search(r"```python\n(.*?)```", texts["solution"], re.DOTALL)
     assert solution and "<details>" in texts["solution"]

@@ -1,7 +1,7 @@
-"""The command line's way in: one clear line for a mistake, and none but one for an interruption.
+"""The entry point of the command line: exit codes, and one line for a mistake or an interruption.
 
-At its top it loads little of the standard library and nothing else, so that an interruption is heard
-before the commands are loaded, which takes half a second.
+This module imports only a few modules of the standard library. So the process handles an interruption
+before it loads the commands, which takes half a second.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> None:
-    """Run the command line; ends the process with 0, 1, 2, or 130 after an interruption."""
+    """Run the command line; exits with status 0, 1, 2, or 130 after an interruption."""
     hear_at_start()
     try:
         code = _ending_of_command()
         hear_at_end()
-    except KeyboardInterrupt:  # between the two
+    except KeyboardInterrupt:  # the signal came between the two calls
         hear_at_end()
         code = say_interrupted()
     if problem := _flush(sys.stdout):
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _ending_of_command() -> int:
-    """The exit code of the command, after what is to be said of its end."""
+    """Run the command, print the message for its error if there is one, and return the exit code."""
     from loadtests import LoadTestError
     from policies.bad_input import BadInput
     from twin.cli.commands.app import app
@@ -43,7 +43,7 @@ def _ending_of_command() -> int:
         app(standalone_mode=True)
         code = 0
     except SystemExit as end:
-        # While it is being interrupted, a pool of processes may fail in ways of its own.
+        # During an interruption, a pool of processes may fail with other errors.
         code = say_interrupted() if arrived else int(end.code or 0)
     except BadInput as mistake:
         code = _say(str(mistake), 2)
@@ -60,7 +60,7 @@ def _ending_of_command() -> int:
 
 
 def _ending_by(error: BaseException) -> int | None:
-    """The exit code after what no command foresees; None for a fault of the program."""
+    """The exit code for an unexpected error; None if it is a bug of the program."""
     if arrived or isinstance(error, KeyboardInterrupt):
         return say_interrupted()
     from simulator.spreading import WorkerDied
@@ -69,7 +69,7 @@ def _ending_by(error: BaseException) -> int | None:
         return _say(str(error), 1)
     if isinstance(error, OSError):
         problem = _trouble_with(sys.stdout) or _trouble_with(sys.stderr)
-        _flush(sys.stdout)  # or it would be said twice
+        _flush(sys.stdout)  # otherwise the same message would come twice
         if problem or error.errno in _NO_SPACE:
             what = "standard output" if problem else error.filename or "a temporary file"
             return _say(f"{what} cannot be written: {problem or error.strerror}", 2)
@@ -83,19 +83,22 @@ def _say(what: str, code: int) -> int:
 
 
 def _trouble_with(stream: TextIO | None) -> str:
-    """Why a stream cannot be written; empty if it can."""
+    """Why a stream cannot be written; empty if it can be written."""
     if stream is None:
         return ""
     try:
         stream.flush()
         os.write(stream.fileno(), b"")
     except OSError as error:
-        return error.strerror or ""  # none of a stream without a descriptor
+        return error.strerror or ""  # a stream without a descriptor has no message
     return ""
 
 
 def _flush(stream: TextIO | None) -> str:
-    """Why what is left cannot be written; the interpreter, which would try it again, is spared that."""
+    """Flush a stream; returns why that failed, or an empty string.
+
+    After a failure the stream writes to /dev/null, because the interpreter flushes it again at exit.
+    """
     problem = ""
     try:
         if stream is not None:

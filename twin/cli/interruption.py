@@ -1,10 +1,11 @@
-"""Ctrl-C, the wish that the process ends, and the end of its terminal, in the three parts of its life.
+"""SIGINT, SIGTERM and SIGHUP in the three phases of the process.
 
-While the commands are loaded nothing was begun yet, and the process ends at once. While one runs,
-`KeyboardInterrupt` is raised. When it has ended, only the interpreter has to: it dismisses processes,
-which takes a moment, and is not interrupted unless somebody insists.
+1. While the commands are loaded, a signal ends the process at once.
+2. While a command runs, a signal raises `KeyboardInterrupt`.
+3. After the command, the interpreter ends its child processes, which takes a moment. The first signal is
+   ignored, the second ends the process.
 
-It loads nothing but what the interpreter has loaded anyway, so that it is there early.
+This module imports only modules that the interpreter has loaded already, so that it is ready early.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SECONDS_BEFORE_IT_COMES_AGAIN = 0.01
 
 arrived: list[int] = []
-"""Numbers of the signals that have come while the command ran."""
+"""Numbers of the signals that arrived while the command ran."""
 
 
 def hear_at_start() -> None:
-    """From now on an interruption ends the process at once; none does once the interpreter falls apart."""
+    """Phase 1: a signal ends the process at once. During the interpreter's exit, signals are ignored."""
     atexit.register(_hear_no_more)
     for number in INTERRUPTIONS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wishes
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, _leave)
 
 
 def hear_in_command() -> None:
-    """From now on an interruption is raised."""
+    """Phase 2: a signal raises KeyboardInterrupt."""
     for number in INTERRUPTIONS:
         if signal.getsignal(number) is _leave:
             signal.signal(number, _interrupt)
     report = sys.unraisablehook
 
     def hook(lost: sys.UnraisableHookArgs) -> None:
-        """Where nothing can be raised, as in a finalizer, Python reports an exception and goes on."""
+        """In a finalizer Python only reports an exception; so raise a lost KeyboardInterrupt again."""
         _come_again() if lost.exc_type is KeyboardInterrupt else report(lost)
 
     sys.unraisablehook = hook
 
 
 def hear_at_end() -> None:
-    """From now on only a second interruption does anything."""
+    """Phase 3: the first signal is ignored, the second ends the process."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in INTERRUPTIONS:
         if signal.getsignal(number) is _interrupt:
@@ -53,20 +54,20 @@ def hear_at_end() -> None:
 
 
 def say_interrupted() -> int:
-    """Say it in one line; returns the exit code."""
+    """Print one line; returns the exit code."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(f"{_cursor()}proxytwin: interrupted", file=sys.stderr, flush=True)
     return 130
 
 
 def _cursor() -> str:
-    """What shows a terminal's cursor, which progress bars hide and might have had no time to show."""
+    """The escape code that shows the cursor: progress bars hide it, and may not have shown it again."""
     knows = sys.stderr.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     return "\x1b[?25h" if knows else ""
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """End at once: an exception might be lost amid an import."""
+    """End at once, because an exception could be lost during an import."""
     os._exit(say_interrupted())
 
 

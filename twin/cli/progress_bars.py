@@ -1,4 +1,4 @@
-"""Progress bars in a terminal; nothing is written anywhere else."""
+"""Progress bars in a terminal; if the output is not a terminal, nothing is written."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Bars:
 
     @contextmanager
     def step(self, name: str, total: float, unit: str = "") -> Iterator[Advance]:
-        """Begin a bar of `total` units."""
+        """Start a bar of `total` units."""
         task = self._task = self._progress.add_task(name, total=total, note="")
         yield lambda amount: self._progress.update(task, advance=amount)
         self._progress.update(task, completed=total, note="")
 
     def note(self, text: str) -> None:
-        """Write `text` beside the present bar."""
+        """Write `text` next to the current bar."""
         if self._task is not None:
             self._progress.update(self._task, note=text)

@@ -1,4 +1,4 @@
-"""What a terminal shows: tables of predictions beside measurements, and the conclusion below."""
+"""The output of commands in a terminal: tables of predictions and measurements, and the conclusion."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _COLUMNS = {
     "error_ratio": ("errors", "{:.1%}"),
 }
 _NARROWEST = 12
-"""Characters of a variant's name that stand in a line however narrow the terminal is."""
+"""Minimum width of the column with the variants' names, in characters."""
 _NOTED = 0.1
-"""Share by which fetches must differ from misses to be worth a table."""
+"""If fetches differ from misses by more than this share, they get a table."""
 
 
 def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
@@ -68,7 +68,7 @@ def _table(title: str) -> Table:
 
 
 def half_widths(result: Result) -> dict[str, float]:
-    """Half of each figure's 95 % confidence interval, by name; empty with a single replication."""
+    """Half width of each metric's 95 % confidence interval, by name; empty with a single replication."""
     if len(result.runs) < 2:
         return {}
     shown = _every_column([result.summary])
@@ -76,7 +76,7 @@ def half_widths(result: Result) -> dict[str, float]:
 
 
 def _every_column(summaries: Sequence[Summary]) -> list[str]:
-    """What one twin alone is told by, errors last."""
+    """The columns for one twin alone, errors last."""
     return [name for name in _shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
 
 
@@ -86,7 +86,7 @@ def summary_table(
     title: str,
     halves: Sequence[Mapping[str, float]] = (),
 ) -> Table:
-    """One line per variant, for one twin alone; below it what `half_widths` says, if it does."""
+    """One line per variant, for one twin alone, and a line with its `half_widths` if there are any."""
     columns = _every_column(summaries)
     table = _table(title)
     if any(halves):
@@ -102,11 +102,11 @@ def summary_table(
 
 
 def confirmation_table(found: Confirmation) -> Table:
-    """Three lines per variant: predicted, measured, and how far they are apart."""
+    """Three lines per variant: predicted, measured, and the difference."""
     both = [side for outcome in found.variants for side in (outcome.simulated, outcome.measured)]
     columns = _shown_columns(both)
     if len(columns) > len(_COLUMNS) - 2:
-        columns.remove("p50_ms")  # so that 80 columns do
+        columns.remove("p50_ms")  # so that the table fits into 80 columns
     table = _table(found.scenario.title)
     table.add_column("", no_wrap=True)
     for name in columns:
@@ -129,7 +129,7 @@ def confirmation_table(found: Confirmation) -> Table:
 
 
 def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
-    """What reached the backends: fetches per second, and per expiry of an object.
+    """The fetches that reached the backends: per second, and per expiry of an object.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
     Returns
     -------
     Table or None
-        None where the hit ratio tells as much: each miss is a fetch, and each fetch has a cause of its own.
+        None if the hit ratio gives the same information: each miss is one fetch, and there are no others.
     """
     if not any(_beyond_hits(summary) for summaries in sides.values() for summary in summaries):
         return None
@@ -163,7 +163,10 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
 
 
 def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
-    """Whose cache answered, in a chain of proxies; None for a single one. Parameters as `fetches_table`."""
+    """The share of each cache in a chain of proxies; None for a single proxy.
+
+    The parameters are those of `fetches_table`.
+    """
     proxies = [name for summaries in sides.values() for name in summaries[0].cache_share]
     if not proxies:
         return None
@@ -198,20 +201,20 @@ def print_summaries(
     console: Console,
     halves: Sequence[Mapping[str, float]] = (),
 ) -> None:
-    """The tables of one twin alone; `side` is ``predicted`` or ``measured``, `halves` are `half_widths`."""
+    """Print the tables of one twin; `side` is ``predicted`` or ``measured``, `halves` are `half_widths`."""
     console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})", halves))
     _print_more([variant.label for variant in loaded.variants], {side: summaries}, console)
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
-    """The tables that say something of caches that the hit ratio does not."""
+    """Print the tables about caches, if they show more than the hit ratio."""
     for table in (caches_table(labels, sides), fetches_table(labels, sides)):
         if table is not None:
             console.print(table)
 
 
 def print_confirmation(found: Confirmation, console: Console) -> None:
-    """The table, the conclusion, and what makes it void."""
+    """Print the tables, the conclusion, and the reasons why the run is void."""
     console.print(confirmation_table(found))
     _print_more(
         [outcome.variant.label for outcome in found.variants],

@@ -1,9 +1,9 @@
-"""The main job: predict every variant, measure it on real sockets, and say what came true.
+"""Confirm a scenario: predict every variant, measure it on real sockets, and judge the prediction.
 
 - `procedure`: `confirm`, from start to end. Read it first.
-- `calibrate`: what a request costs on the idle real system, measured once; `measure`: a run that counts.
+- `calibrate`: measures the costs of a request on the idle real system; `measure`: repeats void runs.
 - `compare`: differences, the noise floor, the verdict, the ranking.
-- `outcome`: what was found, as data; `conclusion`: in sentences; `report`: as an HTML page.
+- `outcome`: the results as data; `conclusion`: as sentences; `report`: as an HTML page.
 
 `procedure` owns the `loadtests.Stage` with all child processes, and closes it before it returns.
 Nothing here writes to the terminal: progress goes to a `twin.progress.Reporter`.

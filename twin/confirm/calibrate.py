@@ -1,9 +1,9 @@
-"""The idle probe: what a request costs when nothing queues, measured once and then frozen.
+"""Calibration: the costs of a request when nothing queues, measured once and then frozen.
 
-One user asks the real system, so slowly that no request ever waits for another. Whatever the
-answers take beyond the demanded work is the cost of proxy, kernel, client and backend. Short runs
-tell the parts from each other: one in which all answers come from the backend, and one for each
-proxy in which all come from its cache.
+One user sends requests to the real system, so slowly that no request ever waits for another. The time that
+a response takes beyond the demanded work is the cost of proxy, kernel, client and backend. Short runs, the
+probes, separate these parts: in the first, all responses come from the backend; then there is one probe
+for each proxy, in which all responses come from its cache.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from twin.progress import Reporter
 
 _WORK = 0.005
 PROBES_S = (4.0, 2.5)
-"""Seconds of a probe for answers from the backend, and of one for answers from a cache."""
+"""Seconds of the probe for responses from the backend, and of a probe for responses from a cache."""
 _CUT = 0.5
-"""Seconds at the start of a probe that do not count: connections, first imports, cold caches."""
+"""Warm-up of a probe in seconds: connections are opened, modules imported, and caches filled."""
 
 
 def calibrate(
@@ -46,23 +46,23 @@ def calibrate(
     stage : Stage
         Where real runs happen.
     scenario : Scenario
-        Whose proxy settings, sizes and objects are probed.
+        The probes use its proxy settings, sizes and objects.
     reporter : Reporter
         Shows a progress bar.
     probes_s : tuple of float
-        Seconds of the probe for the backend and of that for each cache, well above the half second
-        that is cut off; shorter ones know the costs less exactly.
+        Seconds of the probe for the backend and of the probe for each cache. They must be well above the
+        half second of warm-up; the shorter they are, the less exact are the costs.
     tries : int
-        How often a void probe is made before it is used as it is, and said to be void.
+        How often a void probe is tried before its result is used and reported as void.
     """
     proxies = len(scenario.chain)
     with reporter.step("calibrate", probes_s[0] + proxies * probes_s[1], unit="s") as advance:
-        reporter.note("answers from the backend")
+        reporter.note("responses from the backend")
         miss, _ = measure_once(stage, miss_probe(scenario, probes_s[0]), advance, tries)
         hits = []
         for place in range(proxies):
             which = "the cache" if proxies == 1 else f"the cache of {scenario.proxies[place]}"
-            reporter.note(f"answers from {which}")
+            reporter.note(f"responses from {which}")
             hit, _ = measure_once(stage, hit_probe(scenario, probes_s[1], place), advance, tries)
             hits.append(hit)
     return costs_from(miss, *hits)
@@ -74,14 +74,14 @@ def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0]) -> Scenario:
 
 
 def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1], place: int = 0) -> Scenario:
-    """The scenario with one slow user, few objects and a cache that holds them all, of one proxy."""
+    """The scenario with one slow user and few objects, all of which the cache of one proxy holds."""
     probe = _idle(scenario, seconds, work=0.0, storing=place)
     workload = probe.workload.model_copy(update={"objects": min(20, probe.workload.objects)})
     return probe.model_copy(update={"workload": workload})
 
 
 def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
-    """One slow user and equal work; the proxy number `storing` keeps all answers, the others none."""
+    """One slow user and equal work; proxy number `storing` stores all responses, the others none."""
     workload = scenario.workload.model_copy(
         update={
             "users": 1,
@@ -114,44 +114,44 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
 
 
 _EVEN: dict[str, Any] = {"slow": {}, "slow_during": {}, "fail": {}, "jitter": None, "hiccup": None}
-"""No server slower than another, nor by chance."""
+"""Settings of a backend whose replicas are all equally fast, at all times."""
 
 
 def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
-    """A proxy that keeps every answer, or none."""
+    """A proxy that stores every response, or none."""
     cache = RouteCache(ttl=3600.0) if stores else None
     plain = {"cache": cache, "fault": ()}
     route = tuple(rule.model_copy(update=plain) if rule.to else rule for rule in proxy.route)
     forward = proxy.forward and proxy.forward.model_copy(update={"cache": stores and not proxy.route})
     update: dict[str, Any] = {"route": route, "forward": forward}
-    update["workers"] = 1  # one process, whose CPU time is known
+    update["workers"] = 1  # the CPU time of one process can be measured
     if stores:
         update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28})
     return proxy.model_copy(update=update)
 
 
 def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
-    """Tell the parts of the overhead from each other.
+    """Compute the costs from the probes.
 
     Parameters
     ----------
     miss, *hits : Measurement
-        The probes; of the caches in the order of the proxies, from the clients' side.
+        The probes; those of the caches in the order of the proxies, from the clients' side.
 
     Notes
     -----
     A hit takes ``client_link + hit_cpu``; a miss takes ``client_link + upstream_link + miss_cpu +
-    demand + service_extra``. The CPU demands are the proxy process's own CPU time per request (without
-    that of the few misses that fill the cache in the second probe),
-    ``service_extra`` is how much longer the backends' slots were held than was demanded.
+    demand + service_extra``. The CPU demands are the CPU time of the proxy process per request, without
+    the few misses that fill the cache. ``service_extra`` is the time that the backends' slots were held
+    beyond the demand.
 
-    With several proxies, what a hit of the next one takes longer than a hit of this one is
-    this one's ``miss_cpu + upstream_link`` and the difference of their ``hit_cpu``.
+    With several proxies, a hit of the next proxy takes longer than a hit of this proxy. The difference
+    is this proxy's ``miss_cpu + upstream_link`` and the difference of their ``hit_cpu``.
 
     Raises
     ------
     LoadTestError
-        If a probe saw no answers of its kind, so that there is nothing to measure.
+        If a probe saw no responses of its kind, so that nothing can be measured.
     """
     answered = miss.records.within((_CUT, math.inf))
     kept = [hit.records.within((_CUT, math.inf)) for hit in hits]
@@ -165,7 +165,7 @@ def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
     for place, hit in enumerate(hits):
         miss_cpu = min(_cpu_seconds(miss, place) / len(miss.records), until[-1])
         hit_cpu = min(_cpu_of_a_hit(hit, place, miss_cpu), until[place])
-        link = max(until[place] - way - hit_cpu, 0.0)  # from the one in front to this one
+        link = max(until[place] - way - hit_cpu, 0.0)  # from the proxy in front to this one
         way += link + miss_cpu
         found.append((hit_cpu, miss_cpu, link))
     links = [*(link for *_, link in found[1:]), max(until[-1] - way, 0.0)]
@@ -186,17 +186,17 @@ def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
 
 
 def _cpu_seconds(run: Measurement, place: int) -> float:
-    """Of the process of one proxy."""
+    """CPU time of the process of one proxy, in seconds."""
     return run.behind_cpu_seconds[place - 1] if place else run.proxy["cpu_seconds"]
 
 
 def _cpu_of_a_hit(run: Measurement, place: int, miss_cpu: float) -> float:
-    """CPU time of one answer from the store of a proxy, without that of the misses that filled it."""
+    """CPU seconds of one hit at a proxy, without the misses that filled its cache."""
     hits = int(np.count_nonzero(run.records.hit))
     return max(_cpu_seconds(run, place) - (len(run.records) - hits) * miss_cpu, 0.0) / hits
 
 
 def _typical(values: NDArray[np.float64]) -> float:
-    """The mean without the outermost hundredths: one hiccup of the machine is not a cost of every request."""
+    """The mean without the lowest and highest 1 %: a hiccup of the machine is not a cost of each request."""
     low, high = np.quantile(values, [0.01, 0.99])
     return float(values[(values >= low) & (values <= high)].mean())

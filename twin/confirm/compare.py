@@ -1,19 +1,19 @@
-"""Prediction beside measurement: differences, the noise floor, the verdict and the ranking.
+"""Compare predictions with measurements: differences, the noise floor, the verdict and the ranking.
 
-Pure arithmetic on summaries, so that every rule can be tested without a run.
+This is pure arithmetic on summaries, so that every rule can be tested without a run.
 
 The rules
 ---------
-*Difference*: predicted minus measured, relative to the measured value; of ratios, absolute.
+*Difference*: predicted minus measured, relative to the measured value; for ratios, absolute.
 
-*Noise floor*: the root mean square of how far two real runs of the same variant and seed lie
-apart, over all variants. A mean of two runs has a standard error of half of that, so a
-difference beyond the floor is beyond two standard errors: it is not the real system's own noise.
+*Noise floor*: the root mean square, over all variants, of the difference between two real runs of the
+same variant and seed. The mean of two runs has a standard error of half of that. So a difference
+beyond the floor is beyond two standard errors: it is not noise of the real system.
 
-*Verdict* of a variant: ``confirmed`` if every judged difference is within its tolerance,
-``refuted`` if one is beyond its tolerance and beyond the noise floor, else ``inconclusive``: the
-real system differs from itself by as much as from the prediction, or there was nothing to judge.
-Where nothing was run twice the noise is unknown, and the tolerance alone refutes.
+*Verdict* of a variant: ``confirmed`` if every judged difference is within its tolerance; ``refuted`` if
+one is beyond its tolerance and beyond the noise floor; else ``inconclusive``: the difference is not
+larger than the noise, or there was nothing to judge. If nothing was run twice, the noise is unknown,
+and a difference beyond the tolerance is enough for ``refuted``.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ TOLERANCE = {
     "throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08,
     "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
 }  # fmt: skip
-"""The judged figures and how far a prediction may be off."""
+"""The judged metrics, and the tolerance of each."""
 
 OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
-"""Figures that only a cache has."""
+"""Metrics that only exist with a cache."""
 COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", *OF_CACHES, "error_ratio")
 ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
-"""Figures whose differences are absolute; those of others are relative."""
+"""Metrics whose differences are absolute; the differences of all others are relative."""
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
 _ALWAYS_KNOWN = ("throughput_rps", "mean_ms", "p95_ms")
-"""Judged figures that every run has if it has answers at all."""
+"""Judged metrics that every run with at least one response has."""
 
 Differences = dict[str, float | None]
 
 
 def difference(predicted: Summary, measured: Summary) -> Differences:
-    """How far a prediction is off, figure by figure; ``None`` where a twin has no such figure."""
+    """The difference of each metric; ``None`` if one twin does not have the metric."""
     return {name: _apart(getattr(predicted, name), getattr(measured, name), name) for name in COMPARED}
 
 
@@ -62,7 +62,7 @@ def _apart(one: float | None, other: float | None, name: str) -> float | None:
 
 
 def noise_floor(repeats: Sequence[Sequence[Summary]]) -> Differences:
-    """How far real runs lie from real runs of the same requests.
+    """The difference between real runs of the same requests.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def noise_floor(repeats: Sequence[Sequence[Summary]]) -> Differences:
 
 
 def _spread(one: float | None, other: float | None, name: str) -> float | None:
-    """Like `_apart`, with the two runs on an equal footing."""
+    """Like `_apart`, but relative to the mean of the two runs."""
     if one is None or other is None or math.isnan(one) or math.isnan(other):
         return None
     if name in ABSOLUTE:
@@ -93,7 +93,7 @@ def _spread(one: float | None, other: float | None, name: str) -> float | None:
 
 
 def verdict(apart: Differences, noise: Differences) -> Verdict:
-    """What the differences of one variant say of its prediction; the rules stand above."""
+    """The verdict on one variant, by the rules at the top of this module."""
     beyond = [name for name, limit in TOLERANCE.items() if _exceeds(apart.get(name), limit)]
     if any(_exceeds(apart[name], noise.get(name) or 0.0) for name in beyond):
         return "refuted"
@@ -107,23 +107,23 @@ def _exceeds(value: float | None, limit: float) -> bool:
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure of one variant with its uncertainty: about 95 % of such intervals hold the true mean."""
+    """A metric of one variant with its uncertainty: about 95 % of such intervals contain the true mean."""
 
     low: float
     middle: float
     high: float
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether the two cannot be told apart, for example because one is unknown (NaN)."""
+        """Whether the two cannot be told apart; also true if one is unknown (NaN)."""
         return not (self.low > other.high or other.low > self.high)
 
 
 def intervals(runs: Sequence[Sequence[Summary]], metric: str) -> list[Interval]:
-    """One interval per variant, of the mean of its runs.
+    """One interval per variant: the mean of its runs, with its uncertainty.
 
-    The relative spread of a single run is pooled over all variants, because a variant alone has
-    too few runs to tell. With one run each nothing is known of the spread, and nothing can be told
-    apart. Without any figure, such as the hit ratio where nothing is cached, all is NaN.
+    The relative standard deviation of a single run is pooled over all variants, because one variant has
+    too few runs. With one run of each, the standard deviation is unknown, and no variants can be told
+    apart. If the metric does not exist, such as the hit ratio without a cache, the interval is NaN.
     """
     values = [_known(getattr(run, metric) for run in of_variant) for of_variant in runs]
     means = [sum(v) / len(v) if v else math.nan for v in values]
@@ -147,7 +147,7 @@ class Ranking:
     Attributes
     ----------
     metric : str
-        What they are ordered by.
+        The metric of the order.
     predicted, measured : list of int
         Numbers of the variants, best first.
     kendall_tau : float or None
@@ -165,7 +165,7 @@ class Ranking:
 
 
 def ranking(predicted: Sequence[Interval], measured: Sequence[Interval], metric: str) -> Ranking:
-    """Compare the two orders; pairs that cannot be told apart are left out."""
+    """Compare the two orders; leave out pairs that cannot be told apart."""
     agreeing = decided = 0
     for i, j in itertools.combinations(range(len(measured)), 2):
         if predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]):

@@ -1,4 +1,4 @@
-"""What a confirmation found, in sentences: the verdicts, and whether both twins rank alike."""
+"""The result of a confirmation as sentences: the verdicts, and whether both twins rank alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from twin.plots.style import VERDICT
 
 
 def conclusion(found: Confirmation) -> list[str]:
-    """What was found, in sentences."""
+    """The sentences, one per line."""
     count = {word: sum(outcome.verdict == word for outcome in found.variants) for word in VERDICT}
     said = ", ".join(f"{number} {word}" for word, number in count.items() if number)
     lines = [f"Predictions: {said}."]

@@ -1,4 +1,4 @@
-"""Real runs that count: a void one is made again before it is given up."""
+"""Real runs with repetition: a void run is tried again."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from scenarios.schema import Scenario
 from twin.progress import Advance
 
 TRIES = 3
-"""How often a void run is started before its result counts as void."""
+"""How often a run is tried before its result counts as void."""
 
 
 def measure_once(
     stage: Stage, scenario: Scenario, advance: Advance, tries: int = TRIES
 ) -> tuple[Measurement, int]:
-    """One valid real run if `tries` attempts yield one, else the last void one.
+    """The first valid run of at most `tries` attempts, or else the last void one.
 
     Parameters
     ----------
     stage : Stage
         Where real runs happen.
     scenario : Scenario
-        What to run.
+        The scenario to run.
     advance : callable
-        Told of the seconds that pass; of the first attempt only, so that a bar ends where it should.
+        Called with the seconds that pass in the first attempt, so that a progress bar ends at 100 %.
     tries : int
-        Attempts at most.
+        Highest number of attempts.
 
     Returns
     -------
     Measurement, int
-        The run, and how many were void before it.
+        The run, and the number of void runs before it.
     """
     shown = 0.0
 

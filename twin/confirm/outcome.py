@@ -1,4 +1,4 @@
-"""What a confirmation found: calibration, both twins' figures for every variant, and what they say."""
+"""The results of a confirmation as data: calibration, both twins' metrics, verdicts, rankings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from twin.confirm import compare
 
 @dataclass(frozen=True)
 class Calibration:
-    """Costs, and the probes that they come from.
+    """The costs for the simulator, and the probes that measured them.
 
     Attributes
     ----------
     costs : Costs
-        What the simulator is given.
+        The costs that the simulator uses.
     samples : dict of str to int
         Requests in each probe; empty if the costs were given.
     void : list of str
@@ -32,7 +32,7 @@ class Calibration:
 
     @classmethod
     def given(cls, costs: Costs) -> Calibration:
-        """Costs from elsewhere."""
+        """A calibration with given costs, without probes."""
         return cls(costs, {})
 
     def as_dict(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Calibration:
 
 
 def _seconds(costs: Costs) -> dict[str, float]:
-    """The costs that are one number each."""
+    """The costs that are a single number."""
     return {key: value for key, value in asdict(costs).items() if isinstance(value, float)}
 
 
@@ -59,9 +59,9 @@ class VariantOutcome:
         Predicted minus measured; see `twin.confirm.compare`.
     verdict : str
     predicted_records, measured_records : Records
-        The requests of all runs, warm-up cut, for pictures.
+        The requests of all runs after the warm-up, for figures.
     unsettled : str
-        Why the predicted averages depend on the duration; empty if they do not.
+        Why the variant never settles, so that its averages depend on the duration; empty if it settles.
     """
 
     variant: Variant
@@ -76,24 +76,24 @@ class VariantOutcome:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What `confirm` found out.
+    """The result of `confirm`.
 
     Attributes
     ----------
     name : str
-        The scenario's.
+        The scenario's name.
     scenario : Scenario
     calibration : Calibration
-        What was measured on the idle system, and frozen before the comparison.
+        The costs, measured on the idle system before the comparison.
     variants : list of VariantOutcome
     noise : dict
-        The real-versus-real noise floor, by figure.
+        The noise floor, by metric.
     rankings : dict of str to Ranking
-        By p99 and by the scenario's own metric.
+        By p99, and by the metric that the scenario ranks by.
     void : list of str
-        Why runs cannot be used; empty if all can.
+        Why runs cannot be used; empty if all are valid.
     repeated : int
-        Void runs that were made again.
+        Number of void runs that were repeated.
     """
 
     name: str
@@ -107,12 +107,12 @@ class Confirmation:
 
     @property
     def refuted(self) -> bool:
-        """Whether any prediction failed."""
+        """Whether any prediction was refuted."""
         return any(outcome.verdict == "refuted" for outcome in self.variants)
 
     @property
     def unsettled(self) -> dict[str, str]:
-        """Why variants never settle, by label; those that do are not in it."""
+        """The reason for each variant that never settles, by label."""
         return {one.variant.label: one.unsettled for one in self.variants if one.unsettled}
 
     def as_dict(self) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from twin.confirm.outcome import Calibration, Confirmation, VariantOutcome
 from twin.progress import Quiet, Reporter
 
 LUCKS = 10
-"""Simulated runs per seed: the same requests, other link times."""
+"""Simulated runs per seed: the same requests with different link times."""
 REPEATS = 2
-"""Real runs per seed and variant, so that the real system's own noise is known."""
+"""Real runs per seed and variant; two runs show the noise of the real system."""
 
 
 def confirm(
@@ -41,17 +41,17 @@ def confirm(
     loaded : LoadedScenario
         A scenario with its variants.
     seeds : int
-        Workloads: the scenario's seed and those that follow it.
+        Number of workloads: the scenario's seed and the seeds after it.
     repeats : int
-        Real runs of every variant with every seed; at least two show the noise floor.
+        Real runs of every variant with every seed; the noise floor needs at least two.
     costs : Costs, optional
-        From an earlier calibration; measured first if not given.
+        The costs of an earlier calibration; without them, `confirm` calibrates first.
     reporter : Reporter, optional
-        Shows what is going on.
+        Shows the progress.
     probes_s : tuple of float
         Seconds of the calibration's two probes; see `twin.confirm.calibrate.calibrate`.
     tries : int
-        How often a void run is started before its result counts as void.
+        How often a run is tried before its result counts as void.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
 def _predict(
     variants: list[Variant], seeds: int, costs: Costs, reporter: Reporter
 ) -> tuple[list[list[list[Records]]], list[str]]:
-    """Records by variant, seed and luck; and why a variant never settles, empty if it does."""
+    """Records by variant, seed and run; and by variant the reason why it never settles, or an empty text."""
     total = len(variants) * seeds * LUCKS
     predicted: list[list[list[Records]]] = []
     unsettled = []
@@ -97,7 +97,7 @@ def _predict(
 
 @dataclass
 class _Measured:
-    """Records by variant, seed and repetition; why runs are void, by variant; how many were made again."""
+    """Records by variant, seed and repetition; reasons for void runs by variant; number of repeated runs."""
 
     records: list[list[list[Records]]]
     void: list[list[str]]
@@ -107,7 +107,7 @@ class _Measured:
 def _measure(
     stage: Stage, variants: list[Variant], seeds: int, repeats: int, reporter: Reporter, tries: int
 ) -> _Measured:
-    """Variants take turns, so that a drift of the machine meets all alike."""
+    """Measure the variants in turn, so that a drift of the machine affects all of them equally."""
     measured = _Measured([[[] for _ in range(seeds)] for _ in variants], [[] for _ in variants])
     total = repeats * seeds * sum(variant.scenario.duration for variant in variants)
     with reporter.step("measure", total, unit="s") as advance:

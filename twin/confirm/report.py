@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a confirmation: verdict, table, pictures, what was calibrated."""
+"""A self-contained HTML page about a confirmation: verdicts, table, figures, calibration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAGE = string.Template((Path(__file__).parent / "report.html").read_text(encodi
 
 
 def confirmation_page(found: Confirmation) -> str:
-    """The page as HTML text; pictures are inside, nothing is fetched from anywhere."""
+    """The page as HTML; it contains its figures and loads nothing."""
     parts = [
         *(f'<p class="lead">{html.escape(line)}</p>' for line in conclusion(found)),
         _void(found),
@@ -128,7 +128,7 @@ def _reading(found: Confirmation) -> str:
 
 
 def _caches(found: Confirmation) -> str:
-    """Whose cache answered, in a chain of proxies."""
+    """A table with the share of each cache in a chain of proxies."""
     proxies = list(found.variants[0].measured.cache_share)
     if not proxies:
         return ""
@@ -157,7 +157,7 @@ def _pictures(found: Confirmation) -> Iterable[str]:
     yield "<h2>Latency distributions</h2>"
     records = [o.predicted_records for o in found.variants], [o.measured_records for o in found.variants]
     yield _image(
-        comparison.latency_distributions(labels, *records), "response times of both twins, a panel a variant"
+        comparison.latency_distributions(labels, *records), "response times of both twins by variant"
     )
     yield "<h2>Percentiles by variant</h2>"
     yield _image(
@@ -184,9 +184,9 @@ def _calibration(found: Confirmation) -> str:
     meaning = {
         "client_link": "between client and proxy, both ways",
         "upstream_link": "between proxy and backend, both ways",
-        "hit_cpu": "proxy's core, answer from the cache",
-        "miss_cpu": "proxy's core, answer from a backend",
-        "service_extra": "a backend's slot beyond the demanded work",
+        "hit_cpu": "CPU time of the proxy, response from the cache",
+        "miss_cpu": "CPU time of the proxy, response from a backend",
+        "service_extra": "slot of a backend, beyond the demanded work",
     }
     known = [(text, getattr(costs, name)) for name, text in meaning.items()]
     for place, behind in enumerate(costs.behind, 1):
@@ -197,8 +197,8 @@ def _calibration(found: Confirmation) -> str:
     )
     samples = found.calibration.samples
     said = (
-        f"Measured on the idle system with {samples['miss']} answers from the backend and {samples['hit']} "
-        "from the cache, before the comparison."
+        f"Measured on the idle system before the comparison, with {samples['miss']} responses from the "
+        f"backend and {samples['hit']} from the cache."
         if samples
         else "Given by the caller, not measured."
     )

@@ -2,6 +2,6 @@
 
 - `files`: any file; `tables`: CSV or Parquet; `figures`: PNG, SVG or PDF.
 
-Each has a check, which a command calls before minutes of work, and a writer, which writes the whole
-file or nothing. A file that cannot be written raises `policies.bad_input.BadInput`.
+Each module has a check and a writer. A command calls the check before it works for minutes. The writer
+writes the whole file or nothing. If a file cannot be written, both raise `policies.bad_input.BadInput`.
 """

@@ -1,4 +1,4 @@
-"""Files that a command writes: checked before the work begins, written whole or not at all."""
+"""Files that a command writes: it checks them before the work, and writes the whole file or nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,7 @@ from policies.bad_input import BadInput
 
 
 def check_writable(path: Path | None, option: str) -> None:
-    """Make the folder of `path`, before minutes of work are spent on what cannot be kept.
-
-    Raises
-    ------
-    BadInput
-        If the file could not be written.
-    """
+    """Create the folder of `path`, and raise `BadInput` if the file cannot be written."""
     if path is None:
         return
     try:
@@ -39,14 +33,14 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write text or bytes beside `path` first and move it there, so that no reader sees half of it.
+    """Write to a temporary file in the same folder, and rename it, so that no reader sees half of it.
 
-    A link stays a link, and a device or pipe such as ``/dev/stdout`` is written to.
+    A symbolic link stays. A device or pipe such as ``/dev/stdout`` is written directly.
 
     Raises
     ------
     BadInput
-        If it cannot be written; what was there is then still there.
+        If the file cannot be written; then an old file keeps its content.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
@@ -75,7 +69,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write plain data as JSON; NaN, which JSON lacks, becomes null."""
+    """Write plain data as JSON; NaN and infinity become null."""
     write_whole(path, json.dumps(_plain(data), indent=2, ensure_ascii=False) + "\n")
 
 

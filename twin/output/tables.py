@@ -1,4 +1,4 @@
-"""Tables that a command writes: CSV or Parquet, as the name ends."""
+"""Tables that a command writes: CSV or Parquet, by the name's ending."""
 
 from __future__ import annotations
 
@@ -12,17 +12,11 @@ from policies.bad_input import BadInput
 from twin.output.files import check_writable, write_whole
 
 _CSV, _PARQUET = (".csv", ""), (".parquet", ".pq")
-"""How names end; a device has no ending."""
+"""Endings of names; a device has none."""
 
 
 def check_table(path: Path, option: str) -> None:
-    """Whether a table can be written to `path`, before minutes of work are spent on it.
-
-    Raises
-    ------
-    BadInput
-        If it cannot.
-    """
+    """Raise `BadInput` if no table can be written to `path`; call it before the work begins."""
     if path.suffix.lower() not in (*_CSV, *_PARQUET):
         raise BadInput(option, str(path), f"not a table's name: {path.suffix!r}; expected .csv or .parquet")
     if is_parquet(path) and importlib.util.find_spec("pyarrow") is None:
@@ -33,7 +27,7 @@ def check_table(path: Path, option: str) -> None:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write a whole table, or nothing."""
+    """Write the whole table or nothing."""
     if is_parquet(path):
         file = io.BytesIO()
         frame.to_parquet(file, index=False)
@@ -43,5 +37,5 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def is_parquet(path: Path) -> bool:
-    """Whether the name says Parquet."""
+    """Whether the name has an ending of Parquet."""
     return path.suffix.lower() in _PARQUET

@@ -1,4 +1,4 @@
-"""Figures of runs, in one style: predictions in one colour, measurements in another.
+"""Figures of runs in one style: predictions have one colour, measurements another.
 
 - `style`: colours, titles of metrics, and matplotlib's settings.
 - `comparison`: both twins' response times, percentiles, hit ratios and shares, side by side.

@@ -1,7 +1,6 @@
-"""Pictures: predictions in one colour, measurements in another, units on every axis.
+"""Figures that compare both twins.
 
-Each function draws into figures of its own and returns them, so that a notebook, a report and a
-test use the same code.
+Each function returns a new figure, so that notebooks, reports and tests use the same code.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, STYLE
 def latency_distributions(
     labels: Sequence[str], predicted: Sequence[Records | None], measured: Sequence[Records | None]
 ) -> Figure:
-    """Share of requests that are slower than a time: both twins over each other, a panel a variant.
+    """Share of requests that are slower than a time: one panel per variant, with both twins.
 
     Parameters
     ----------
     labels : sequence of str
         Names of the variants.
     predicted, measured : sequence of Records or None
-        Requests of each variant; ``None`` where there is nothing to draw.
+        Requests of each variant; ``None`` if there is nothing to draw.
     """
     columns = 2 if len(labels) == 4 else min(len(labels), 3)
     rows = -(-len(labels) // columns)
@@ -59,7 +58,7 @@ def _tail(panel: Axes, records: Records | None, colour: str, label: str, width: 
     if records is None or not len(records):
         return
     times, slower = tail(records.response)
-    shown = times > 0  # a logarithmic axis has no place for an answer that takes no time
+    shown = times > 0  # a logarithmic axis cannot show zero
     if not shown.any():
         return
     panel.step(
@@ -68,7 +67,7 @@ def _tail(panel: Axes, records: Records | None, colour: str, label: str, width: 
 
 
 def tail(response: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Response times in rising order, with the share of requests that are slower than each."""
+    """Response times in ascending order, and for each the share of requests that are slower."""
     times = np.sort(response)
     return times, 1.0 - np.arange(1, len(times) + 1) / (len(times) + 1)
 
@@ -76,7 +75,7 @@ def tail(response: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
 def percentiles_by_variant(
     labels: Sequence[str], predicted: Sequence[Summary | None], measured: Sequence[Summary | None]
 ) -> Figure:
-    """p50, p95 and p99 of every variant, predicted beside measured."""
+    """p50, p95 and p99 of every variant, predicted and measured."""
     metrics = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99"}
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(metrics), 0.5 * len(labels) + 1.4))
@@ -92,12 +91,12 @@ def percentiles_by_variant(
 def hits_by_variant(
     labels: Sequence[str], predicted: Sequence[Summary | None], measured: Sequence[Summary | None]
 ) -> Figure:
-    """Hit ratio of every variant, predicted beside measured."""
+    """Hit ratio of every variant, predicted and measured."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 0.5 * len(labels) + 1.4))
         panel = figure.subplots()
         _bars(panel, labels, _figures(predicted, "hit_ratio"), _figures(measured, "hit_ratio"), "{:.3f}")
-        panel.set(title="hit ratio", xlabel="share of requests answered from the cache")
+        panel.set(title="hit ratio", xlabel="share of requests served from the cache")
         panel.invert_yaxis()
         _legend(figure)
     return figure
@@ -106,7 +105,7 @@ def hits_by_variant(
 def shares_by_variant(
     labels: Sequence[str], predicted: Sequence[Summary | None], measured: Sequence[Summary | None]
 ) -> Figure:
-    """Share of each upstream in every variant, predicted beside measured; a panel a variant."""
+    """Share of each upstream, predicted and measured: one panel per variant."""
     known = [summary for summary in (*predicted, *measured) if summary is not None]
     upstreams = list(dict.fromkeys(name for summary in known for name in summary.upstream_share))
     columns = min(len(labels), 5)
@@ -137,7 +136,7 @@ def _shares(summary: Summary | None, upstreams: Sequence[str]) -> list[float]:
 def _bars(
     panel: Axes, labels: Sequence[str], predicted: list[float], measured: list[float], form: str
 ) -> None:
-    """Horizontal pairs of bars, the value written at the end of each if `form` is given."""
+    """Horizontal pairs of bars, with the value at the end of each if `form` is given."""
     places = np.arange(len(labels))
     for offset, values, colour in ((-0.2, predicted, PREDICTED), (0.2, measured, MEASURED)):
         panel.barh(places + offset, values, height=0.38, color=colour)
@@ -159,12 +158,12 @@ def _legend(figure: Figure) -> None:
 
 
 def queue_lengths(series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int64]]]) -> Figure:
-    """Requests waiting or in service over time, a line for each place.
+    """Requests waiting or in service over time, one line per server.
 
     Parameters
     ----------
     series : mapping of str to (times, values)
-        Seconds, and the number from that time on.
+        Seconds, and the number of requests from that time on.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.8))

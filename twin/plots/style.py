@@ -1,4 +1,4 @@
-"""How everything looks: one colour for what was predicted, one for what was measured."""
+"""The style of all figures: one colour for predictions, one for measurements."""
 
 from __future__ import annotations
 

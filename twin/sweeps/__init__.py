@@ -1,13 +1,14 @@
-"""Grids of simulations: their cells, where they run, what is kept of them, and what is shown.
+"""Sweeps, grids of simulations, and hit ratio curves.
 
 - `sweeping`: `sweep`, from start to end. Read it first.
-- `grid`: the cells, every combination of the values that keys are given.
+- `grid`: the cells of a sweep: all combinations of the values of the varied keys.
 - `runners`: simulates cells on this machine's cores, or on a Dask cluster.
-- `journal`: keeps what is finished on disk, so that a sweep goes on where it was stopped.
-- `tables` and `plots`: what is shown of sweeps and curves.
-- `curve`: hit ratio curves from a trace's file.
+- `journal`: keeps the results of finished cells on disk, so that a stopped sweep can continue.
+- `tables` and `plots`: tables and figures of sweeps and curves.
+- `curve`: hit ratio curves from a trace file.
 
-The process that calls `sweep` owns the journal and the table; those that simulate cells only return.
+The process that calls `sweep` owns the journal and the table. The processes that simulate cells only
+return their results.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _HOME = {"SweepStopped": "runners", "journal_of": "sweeping", "read_vary": "grid
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name when it is asked for: processes that only simulate cells do without pandas."""
+    """Load a public name at its first use, so that processes that simulate cells do not load pandas."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

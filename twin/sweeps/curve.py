@@ -1,4 +1,4 @@
-"""Hit ratio curves from a trace's file: what `proxytwin curve` does."""
+"""Hit ratio curves from a trace file, for `proxytwin curve`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Curves:
     table : DataFrame
         From `simulator.curve.curve`.
     notes : list of str
-        What to know before it is believed, a line each.
+        Warnings about the trace and the sample, one line each.
     """
 
     table: pd.DataFrame
@@ -49,24 +49,24 @@ def curves_of(
     jobs: int = 1,
     reporter: Reporter | None = None,
 ) -> Curves:
-    """Replay a trace's file through eviction policies at many capacities.
+    """Replay a trace file through eviction policies at many capacities.
 
     Parameters
     ----------
     trace : str or path
         CSV, access log or oracleGeneral; see `TraceFile`.
     policies : sequence of str
-        Names of eviction policies; ``all`` stands for every one that does not need the future.
+        Names of eviction policies; ``all`` means every policy that does not need to know the future.
     capacities : sequence of str or int
         Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects.
     sample : float
-        Share of the objects to replay; below 1 the curves have an error, which is said.
+        Share of the objects to replay; below 1 the table contains the resulting error.
     salts : int
-        How many such samples to take.
+        Number of samples.
     skip_bad : bool
-        Count broken lines and go on.
+        Skip broken lines and count them.
     kind : str, optional
-        The trace's format, if its name does not say it.
+        The format of the trace; by default, the ending of its name tells it.
     jobs : int
         Processes; -1 for one per core.
     reporter : Reporter, optional
@@ -75,7 +75,7 @@ def curves_of(
     Raises
     ------
     BadInput
-        In one line: what is wrong with the trace, a policy, a capacity or the share.
+        If the trace, a policy, a capacity or the share is wrong.
     """
     names = _policies(policies)
     _check_capacities(capacities)
@@ -106,7 +106,7 @@ def _policies(given: Sequence[str]) -> list[str]:
 
 
 def _share(text: str | int) -> float | None:
-    """0.01 for ``"1%"``; ``None`` for what is no share."""
+    """0.01 for ``"1%"``; ``None`` if the text is not a percentage."""
     if not isinstance(text, str) or not text.strip().endswith("%"):
         return None
     try:

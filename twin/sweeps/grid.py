@@ -1,4 +1,4 @@
-"""The cells of a sweep: every combination of the values that dotted keys are given."""
+"""The cells of a sweep: all combinations of the values of the varied keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ScenarioSource = str | Path | Mapping[str, Any]
 
 _OPENING, _CLOSING, _QUOTES = "([{", ")]}", "\"'"
 _FOR_PEOPLE = {"title": "", "compare": {}, "rank_by": "p99_ms"}
-"""What a single prediction does not depend on."""
+"""Settings that do not change a prediction, with neutral values."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Cell:
     setting : dict of str to object
         The varied keys with this cell's values.
     replication : int
-        From 0; cells of equal replication have equal seeds, so they see common random numbers.
+        Number from 0; cells with the same number have the same seed, so they see common random numbers.
     scenario : Scenario or None
-        With the setting and the seed in place; ``None`` if the values do not go together.
+        The scenario with this setting and seed; ``None`` if the combination of values is not valid.
     error : str
-        Why they do not.
+        Why the combination is not valid.
     """
 
     setting: dict[str, Any]
@@ -45,7 +45,7 @@ class Cell:
     error: str = ""
 
     def key(self, context: str) -> str:
-        """What tells this cell from all others: its settings, its seed, and the `context` of the sweep."""
+        """A hash that identifies this cell: its settings, its seed, and the `context` of the sweep."""
         what = self.error if self.scenario is None else repr(self.scenario.model_copy(update=_FOR_PEOPLE))
         setting = json.dumps(self.setting, sort_keys=True, default=str)
         text = "\n".join((context, setting, str(self.replication), what))
@@ -53,7 +53,7 @@ class Cell:
 
 
 def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
-    """``key=a,b,c`` texts as keys and values; each value is read as TOML, or else as it stands.
+    """Read ``key=a,b,c`` texts. Each value is read as TOML; if it is not TOML, it is a plain text.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
     Raises
     ------
     BadInput
-        If a text has no key or no value, or a key stands twice.
+        If a text has no key or no value, or two texts have the same key.
     """
     vary: dict[str, list[Any]] = {}
     for text in texts:
@@ -80,7 +80,7 @@ def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str) -> list[str]:
-    """Cut at the commas that stand in no bracket and no quotes."""
+    """Split at the commas outside of brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -111,23 +111,23 @@ def cells_of(
     replications: int,
     overrides: Mapping[str, Any] | Iterable[str] = (),
 ) -> list[Cell]:
-    """All cells: the last key varies fastest, replications faster still.
+    """All cells. The last key varies faster than the others, and replications vary fastest.
 
     Parameters
     ----------
     source : str, path or mapping
-        The scenario. What it compares itself plays no part, unless `vary` is empty.
+        The scenario. Its own ``compare`` table is ignored, unless `vary` is empty.
     vary : mapping of str to sequence
         Dotted keys with their values.
     replications : int
-        Seeds for each setting: the scenario's and those that follow.
+        Number of seeds for each setting: the scenario's seed and the seeds after it.
     overrides : mapping or iterable of str
-        Changed settings, as `load_scenario` takes them.
+        Changed settings, in the form of `load_scenario`.
 
     Raises
     ------
     BadInput
-        If there is nothing to vary, or no cell with one of the values can be simulated.
+        If there is nothing to vary, or if all cells with one of the values are invalid.
     """
     changes = read_overrides(overrides)
     grid = {key: list(values) for key, values in (vary or _load(source, changes).scenario.compare).items()}
@@ -144,7 +144,7 @@ def cells_of(
             seeded = scenario and scenario.model_copy(update={"seed": scenario.seed + i})
             cells.append(Cell(setting, i, seeded, _said(problem)))
     if all(problems):
-        _load(source, changes)  # if the scenario itself is wrong, this says where
+        _load(source, changes)  # if the scenario itself is wrong, this raises the right error
     _refuse_hopeless_values(grid, cells[::replications], problems)
     return cells
 
@@ -175,7 +175,7 @@ def _said(problem: BadInput | None) -> str:
 def _refuse_hopeless_values(
     grid: dict[str, list[Any]], cells: list[Cell], problems: list[BadInput | None]
 ) -> None:
-    """A value with which nothing can be simulated is a mistake; a bad combination is a failed cell."""
+    """Raise `BadInput` if all cells with one value are invalid; other invalid cells only fail."""
     for key, values in grid.items():
         for value in values:
             found = [p for cell, p in zip(cells, problems, strict=True) if cell.setting[key] is value]

@@ -1,7 +1,8 @@
-"""The journal of a sweep: what is finished is on disk, whatever happens next.
+"""The journal of a sweep: it keeps the results of finished cells on disk, even after a crash.
 
-One line for each finished cell, appended and synchronised before the next; a line that a killed
-process left half-written is dropped. One process owns the file, by a lock that ends with it.
+It has one line for each finished cell, appended and synchronised before the next line. If a killed process
+left half a line, the next process drops it. One process owns the file by a lock, which the kernel releases
+when the process ends.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ _HEAD = ["cell", "outcome"]
 
 
 class Journal:
-    """Outcomes by key, in a file that only grows.
+    """Outcomes by key, in a file to which lines are only appended.
 
     Parameters
     ----------
     path : path
-        Read if it is there, else made.
+        The file; it is read if it exists, else created.
 
     Attributes
     ----------
     finished : dict of str to dict
-        The outcome of each cell that was finished before.
+        The outcome of each cell that an earlier process finished.
 
     Raises
     ------
     BadInput
-        If the file cannot be used: not writable, another process writes it, or it is no journal.
+        If the file is not writable, if another process writes it, or if it is not a journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,11 +63,11 @@ class Journal:
         os.close(self._file)
 
     def append(self, key: str, outcome: dict[str, Any]) -> None:
-        """Write down that a cell is finished; on return it is on disk."""
+        """Append the outcome of a finished cell; on return the line is on disk."""
         self._write([key, json.dumps(outcome, ensure_ascii=False)])
 
     def remove(self) -> None:
-        """Delete the file: its content is elsewhere."""
+        """Delete the file, after its content was written elsewhere."""
         self._path.unlink()
 
     def _lock(self) -> None:
@@ -108,7 +109,7 @@ class Journal:
             raise BadInput(str(self._path), "", f"cannot be written: {error.strerror}") from None
 
     def _sync_folder(self) -> None:
-        """A new file's name is on disk only when its folder is."""
+        """Synchronise the folder: without that, the name of a new file may be lost in a crash."""
         folder = os.open(self._path.resolve().parent, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -1,6 +1,6 @@
-"""Pictures of sweeps and curves: a line for each policy, a band for what chance may do, a map of two keys.
+"""Figures of sweeps and curves: lines with confidence bands, and heat maps.
 
-Everything here is predicted, so the first colour is that of predictions.
+All values here are predictions, so the first colour is the colour of predictions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CAPACITY = "proxy.cache.capacity"
 
 
 def hit_ratio_curves(curves: pd.DataFrame) -> Figure:
-    """Hit ratio and byte hit ratio against capacity, a line for each policy.
+    """Hit ratio and byte hit ratio by capacity, one line per policy.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ def hit_ratio_curves(curves: pd.DataFrame) -> Figure:
 
 
 def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Figure:
-    """A figure of a sweep against one varied key, a line for each combination of the others.
+    """One metric by one varied key, with one line for each combination of the other keys.
 
-    Averaged over replications; the band is a 95 % confidence interval.
+    Values are averages over replications; the band is a 95 % confidence interval.
 
     Parameters
     ----------
     sweep : DataFrame
         From `twin.sweep`.
     key : str
-        The varied key along the bottom.
+        The varied key of the horizontal axis.
     metric : str
-        A column of figures.
+        A column of numbers.
     """
     others = [name for name in varied_keys(sweep) if name != key]
     places, unit = _scale(sweep[key].drop_duplicates())
@@ -96,16 +96,16 @@ def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Fig
 
 
 def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") -> Figure:
-    """A figure of a sweep for each pair of values of two keys, averaged over everything else.
+    """A heat map of one metric by two varied keys, averaged over everything else.
 
     Parameters
     ----------
     sweep : DataFrame
         From `twin.sweep`.
     across, up : str
-        Varied keys.
+        The varied keys of the horizontal and the vertical axis.
     metric : str
-        A column of figures.
+        A column of numbers.
     """
     good = sweep[sweep["error"] == ""]
     columns, rows = (list(sweep[key].drop_duplicates()) for key in (across, up))
@@ -130,10 +130,11 @@ def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") 
 
 
 def picture_of(sweep: pd.DataFrame, metric: str = "p99_ms") -> Figure:
-    """The picture that fits what was varied.
+    """The figure that fits the varied keys.
 
-    Hit ratio curves if a cache's capacity was, `metric` against load if the load was, a heat map
-    of two keys otherwise, and `metric` against the key if there is only one.
+    - A cache's capacity is varied: hit ratio by capacity.
+    - The load is varied, or there is only one key: `metric` by this key.
+    - Otherwise: a heat map of the last two keys.
     """
     keys = varied_keys(sweep)
     if _CAPACITY in keys and "hit_ratio" in sweep and sweep["hit_ratio"].notna().any():
@@ -155,7 +156,7 @@ def _over_replications(
 
 
 def _scale(values: Sequence[Any]) -> tuple[dict[Any, float], str | None]:
-    """A place for each value: its number and unit if all have one, else its position."""
+    """The coordinate of each value: its number, with a unit, if all values are numbers, else its position."""
     if all(isinstance(value, (int, float)) for value in values):
         return {value: float(value) for value in values}, ""
     for parse, unit in _UNITS:

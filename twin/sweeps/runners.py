@@ -1,7 +1,7 @@
-"""Where the cells of a sweep are simulated: on this machine's cores, or on a Dask cluster.
+"""Runners, which simulate the cells of a sweep: on this machine's cores, or on a Dask cluster.
 
-A runner is entered before anything is written, so that a cluster that cannot be reached is known
-early. It yields outcomes as they come, in any order. What a cell raises is its outcome.
+A sweep enters its runner before it writes anything, so that an unreachable cluster is reported early. A
+runner yields outcomes in the order in which they finish. An exception in a cell becomes its outcome.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from simulator import Costs, simulate
 from simulator.spreading import WorkerDied, spread
 
 Task = tuple[str, Scenario]
-"""A cell's key, and what to simulate."""
+"""A cell's key and scenario."""
 Outcome = dict[str, Any]
-"""A cell's figures by column; or what went wrong, under ``error``."""
+"""A cell's numbers by column; or its error message, under ``error``."""
 Classes = tuple[dict[str, type], dict[str, type]]
 
 SECONDS_TO_CONNECT = 10.0
 SECONDS_TO_FIRST_ANSWER = 30.0
-"""How long a cluster without free workers is waited for before anything is sent to it."""
+"""How long the first response of a worker may take before the cluster is refused."""
 
 
 class SweepStopped(RuntimeError):
-    """The machines that a sweep runs on are gone; what is finished is kept."""
+    """A worker process or the scheduler is gone; the outcomes of finished cells are kept."""
 
 
 class Runner(Protocol):
@@ -45,7 +45,7 @@ class Runner(Protocol):
     ) -> None: ...
 
     def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
-        """The outcome of each task, with its key, as it comes.
+        """Yield the key and the outcome of each task as it finishes.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Runner(Protocol):
 
 
 class _Caught:
-    """Keeps an error of a cell, whatever it is, so that the other cells go on."""
+    """Catches any error of a cell, so that the sweep continues with the other cells."""
 
     def __init__(self) -> None:
         self.error = ""
@@ -74,13 +74,13 @@ class _Caught:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, with its kind unless it is a user's mistake."""
+    """An exception's message in one line; with its class, unless it is `BadInput`."""
     said = " ".join(str(error).split())
     return said if isinstance(error, BadInput) else f"{type(error).__name__}: {said}".rstrip(": ")
 
 
 def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) -> tuple[str, Outcome]:
-    """One simulation, in a process that may not know a notebook's own policies yet."""
+    """Simulate one cell, after registering `added`, the policies that a notebook defined."""
     for registry, classes in zip((eviction_policies, balancing_policies), added, strict=True):
         for name, policy in classes.items():
             registry.register(name)(policy)
@@ -92,7 +92,7 @@ def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) ->
 
 
 def figures(summary: Summary) -> dict[str, float | None]:
-    """Every figure of a summary; one of several parts as ``upstream_share.web/0``."""
+    """All metrics of a summary, flat: a part has a name such as ``upstream_share.web/0``."""
     flat: dict[str, float | None] = {}
     for name, value in summary.as_dict().items():
         if isinstance(value, dict):
@@ -127,7 +127,7 @@ class Cores:
         return
 
     def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
-        """See `Runner.run`."""
+        """Simulate the tasks, as `Runner.run` describes."""
         added = _added()
         calls = ((added, key, scenario, costs) for key, scenario in tasks)
         try:
@@ -137,7 +137,7 @@ class Cores:
 
 
 def _hush() -> None:
-    """What is wrong with a cluster is said in one line, by us."""
+    """Silence the log of `distributed`, because `Cluster` reports a problem in one line."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -187,7 +187,7 @@ class Cluster:
         self._client.close()
 
     def run(self, tasks: Sequence[Task], costs: Costs) -> Iterator[tuple[str, Outcome]]:
-        """See `Runner.run`."""
+        """Simulate the tasks, as `Runner.run` describes."""
         from distributed import as_completed
 
         added = self._client.scatter(_added(), broadcast=True, hash=False)
@@ -197,7 +197,7 @@ class Cluster:
         }
         for future in as_completed(list(futures), loop=self._client.loop):
             try:
-                error = future.exception()  # a worker that died of this cell, again and again
+                error = future.exception()  # for example, if every worker that got this cell died
                 outcome = {"error": one_line(error)} if error else future.result()[1]
             except (OSError, CancelledError):
                 raise SweepStopped(f"the scheduler at {self._address} is gone") from None
@@ -205,7 +205,7 @@ class Cluster:
             future.release()
 
     def _knock(self, distributed: Any) -> None:
-        """Whether a scheduler listens there: a client waits for a mute one for ever, and fails noisily."""
+        """Check that a scheduler listens there: Dask's client waits forever if the port does not respond."""
         scheme, _, place = self._address.rpartition("://")
         start = None
         try:
@@ -217,7 +217,7 @@ class Cluster:
             raise self._useless("cannot be reached: no answer") from None
         except (OSError, ValueError, OverflowError) as error:
             raise self._useless(f"cannot be reached: {error}") from None
-        # A scheduler speaks first, and begins with the length of what it says, little-endian.
+        # A scheduler sends first. Its message begins with its length, little-endian.
         if start is not None and not (len(start) == 8 and 0 < int.from_bytes(start, "little") < 2**20):
             raise self._useless("is not a Dask scheduler")
 

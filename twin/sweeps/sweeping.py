@@ -1,4 +1,4 @@
-"""A grid of simulations, on all cores or on a Dask cluster, that goes on where it was stopped."""
+"""A grid of simulations, on all cores or on a Dask cluster. A stopped sweep can continue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from twin.sweeps.journal import Journal
 from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
 
 TEXTS = ("unsettled", "error")
-"""Columns of a sweep's table that hold sentences."""
+"""Columns of a sweep's table that contain sentences."""
 
 
 def sweep(
@@ -45,38 +45,38 @@ def sweep(
     scenario : str, path or mapping
         A scenario's file, the name of a shipped one, or its tables.
     vary : mapping of str to sequence, optional
-        Dotted keys with their values; by default what the scenario compares.
+        Dotted keys with their values; by default the scenario's ``compare`` table.
     replications : int
-        Seeds for each setting. All settings get the same seeds: common random numbers.
+        Number of seeds for each setting. All settings get the same seeds: common random numbers.
     overrides : mapping or iterable of str
-        Other changed settings, as `load_scenario` takes them.
+        Other changed settings, in the form of `load_scenario`.
     costs : Costs, optional
-        What calibration measured; typical values by default.
+        Calibrated costs; typical values by default.
     jobs : int
         Processes on this machine; -1 for one per core.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, whose workers do it instead.
-        They need proxytwin, and a trace's file at the same path.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``. Its workers simulate instead of this
+        machine. They need proxytwin, and the trace file at the same path.
     out : str or path, optional
-        ``*.csv`` or ``*.parquet``. Until it is written, what is finished is kept in a journal
-        beside it, from which the same call goes on after a crash or an interruption.
+        ``*.csv`` or ``*.parquet``. During the sweep, a journal next to it keeps the finished cells. After a
+        crash or an interruption, the same call continues from the journal.
     reporter : Reporter, optional
         Shows progress.
 
     Returns
     -------
     pandas.DataFrame
-        A row per setting and replication: a column for each varied key, ``replication``,
-        ``seed``, every figure of `Summary`, ``unsettled``, why its averages depend on the duration,
-        and ``error``; both are empty where all went well.
+        One row per setting and replication. Columns: each varied key, ``replication``, ``seed``, every
+        metric of `Summary`, ``unsettled`` (why the averages depend on the duration) and ``error``. The
+        last two are empty if there is nothing to report.
 
     Raises
     ------
     BadInput
-        Before anything is written: if a setting is wrong, `out` cannot be written, the scheduler
-        cannot be reached, or the journal is of another scenario.
+        If a setting is wrong, `out` cannot be written, the scheduler cannot be reached, or the journal
+        belongs to another scenario. Nothing was written then.
     SweepStopped
-        If a worker process or the scheduler died; what is finished is in the journal.
+        If a worker process or the scheduler died. The journal keeps the finished cells.
     """
     costs = costs or Costs()
     cells = cells_of(scenario, vary or {}, replications, overrides)
@@ -99,7 +99,7 @@ def sweep(
 
 
 def journal_of(out: Path) -> Path:
-    """Where the finished cells of a sweep are kept until its table is written."""
+    """The path of the journal, which keeps the finished cells until the table is written."""
     return out.with_name(out.name + ".journal")
 
 
@@ -114,11 +114,11 @@ def _kept(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
 
 
 def _context(cells: list[Cell], costs: Costs) -> str:
-    """What outcomes depend on besides the settings: traces, costs, and a student's own policies."""
+    """What the outcomes depend on, apart from the settings: traces, costs, and policies from a notebook."""
     traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
     digests = {}
     for trace in sorted(traces):
-        read_trace(trace)  # what is wrong with it is known before any work begins
+        read_trace(trace)  # raises now, before the work begins, if the trace is broken
         with Path(trace).open("rb") as file:
             digests[trace] = hashlib.file_digest(file, "sha256").hexdigest()
     added = {**eviction_policies.added(), **balancing_policies.added()}
@@ -129,7 +129,7 @@ def _context(cells: list[Cell], costs: Costs) -> str:
 def _source(policy: type) -> str:
     try:
         return inspect.getsource(policy)
-    except (OSError, TypeError):  # typed into an interpreter
+    except (OSError, TypeError):  # the class was typed into an interpreter
         return ""
 
 
@@ -152,7 +152,7 @@ def _finish(
     reporter: Reporter,
     keep: Callable[[str, Outcome], None],
 ) -> dict[str, Outcome]:
-    """Every cell's outcome; those that are not finished are simulated, and kept as they come."""
+    """The outcome of every cell; simulates the unfinished cells, and calls `keep` for each outcome."""
     outcomes = dict(finished)
     failed = sum("error" in outcome for outcome in outcomes.values())
     left = {key: cell for key, cell in work.items() if key not in outcomes}
@@ -181,7 +181,7 @@ def _finish(
 
 
 def to_frame(work: Mapping[str, Cell], outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """A row per cell, in the order of the grid."""
+    """One row per cell, in the order of the grid."""
     rows = []
     for key, cell in work.items():
         outcome = outcomes[key]
@@ -195,7 +195,7 @@ def to_frame(work: Mapping[str, Cell], outcomes: Mapping[str, Outcome]) -> pd.Da
             }
         )
     frame = pd.DataFrame(rows)
-    for name in TEXTS:  # the last columns
+    for name in TEXTS:  # as the last columns
         frame[name] = frame.pop(name).fillna("") if name in frame else ""
     frame["seed"] = frame["seed"].astype("Int64")
     for name in next(iter(work.values())).setting:

@@ -1,4 +1,4 @@
-"""What the columns of a sweep are, and what the terminal shows of it and of hit ratio curves."""
+"""Tables of sweeps and hit ratio curves in the terminal."""
 
 from __future__ import annotations
 
@@ -13,31 +13,25 @@ from twin.plots.style import TITLES
 
 MOST_ROWS = 40
 _LEFT_OUT = ("p50_ms", "fetch_rps", "fetches_per_expiry")
-"""What stands in the file alone, so that 80 columns do."""
+"""Metrics that are only in the file, so that the table fits into 80 columns."""
 _FORMS = {"hit_ratio": ".4f", "error_ratio": ".4f"}
 _HEADS = {name: title.replace(",", "").replace("throughput ", "") for name, title in TITLES.items()}
 
 
 def check_metric(metric: str, option: str) -> None:
-    """Whether `metric` is a figure that a sweep has.
-
-    Raises
-    ------
-    BadInput
-        With the nearest known one.
-    """
+    """Raise `BadInput`, with the nearest known name, if a sweep has no such metric."""
     if metric not in TITLES:
         raise BadInput(option, metric, f"unknown figure{nearest(metric, list(TITLES))}")
 
 
 def varied_keys(sweep: pd.DataFrame) -> list[str]:
-    """The columns that say what a row's setting is: those before ``replication``."""
+    """The columns with the varied keys: those before ``replication``."""
     columns = list(sweep.columns)
     return columns[: columns.index("replication")]
 
 
 def sweep_table(sweep: pd.DataFrame, title: str) -> Table:
-    """The figures of each setting, averaged over its replications; at most `MOST_ROWS` of them."""
+    """The metrics of each setting, averaged over its replications; at most `MOST_ROWS` rows."""
     keys = varied_keys(sweep)
     shown = [name for name in TITLES if name in sweep and name not in _LEFT_OUT and sweep[name].notna().any()]
     shown = [name for name in shown if name != "error_ratio" or sweep[name].any()]
@@ -57,7 +51,7 @@ def sweep_table(sweep: pd.DataFrame, title: str) -> Table:
 
 
 def short_names(keys: list[str]) -> list[str]:
-    """The last parts of dotted keys: as few as tell them apart.
+    """The last parts of dotted keys: as few parts as make the names different.
 
     Examples
     --------
@@ -83,7 +77,7 @@ def short_names(keys: list[str]) -> list[str]:
 
 
 def curve_table(curves: pd.DataFrame, title: str) -> Table:
-    """Hit ratio by capacity and policy, and the byte hit ratio below it, each with its error if sampled."""
+    """Hit ratio and byte hit ratio by capacity and policy, with their errors if the trace was sampled."""
     policies = list(curves["policy"].drop_duplicates())
     table = Table(title=title, title_justify="left", caption="byte hit ratio below", caption_justify="left")
     table.add_column("policy")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from policies.reverse.faults import struck_by
 from policies.settings.faults import Fault
@@ -16,30 +16,23 @@ from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 
 
-class FaultTarget:
+class FaultTarget(NamedTuple):
     """The request that a fault is injected into.
 
-    Attributes
-    ----------
-    waits : BlockedThreads
-        Counts the workers that wait; a fault that sleeps does so inside ``waits.unknown()``.
-    rng : random.Random
-        Source of the fault's random values; seeded with the proxy.
+    A fault that sleeps does so inside ``waits.blocking()``. `rng` is seeded with the proxy.
     """
 
-    __slots__ = ("client", "record", "rng", "waits")
-
-    def __init__(
-        self, client: DownstreamConnection, record: RequestRecord, waits: BlockedThreads, rng: random.Random
-    ) -> None:
-        self.client, self.record, self.waits, self.rng = client, record, waits, rng
+    client: DownstreamConnection
+    record: RequestRecord
+    waits: BlockedThreads
+    rng: random.Random
 
 
 class Injected(Protocol):
     """A fault of one kind, made from its settings."""
 
     def inject(self, target: FaultTarget) -> None:
-        """Wait, end the request with `LocalReply` or `Aborted`, or append a filter to ``client.shapes``."""
+        """Wait, end the request with `LocalReply` or `Aborted`, or append to ``client.send_filters``."""
 
 
 KINDS: dict[str, Callable[[Any], Injected]] = {}
@@ -55,9 +48,12 @@ def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
     return register
 
 
-def inject(faults: Sequence[Fault], target: FaultTarget) -> None:
+def inject(
+    waits: BlockedThreads, rng: random.Random, faults: Sequence[Fault], client: DownstreamConnection,
+    record: RequestRecord,
+) -> None:  # fmt: skip
     """Draw which faults of a route apply to a request, inject these, and note them in its record."""
-    for chosen in struck_by(faults, target.rng):
-        record = target.record
+    target = FaultTarget(client, record, waits, rng)
+    for chosen in struck_by(faults, rng):
         record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
         KINDS[chosen.kind](chosen).inject(target)

@@ -15,6 +15,7 @@ from policies.http_cache.reuse import Use
 from policies.http_cache.vary import variant_of
 from policies.settings import Cache
 from realproxy.cache.entry import CacheEntry
+from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.purge import Purge
 from realproxy.cache.store import GROUP_OVERHEAD, CacheStore
 
@@ -54,7 +55,8 @@ class StoreBesideModel(RuleBasedStateMachine):
         said = {"vary": "foo" if varies else None}.get
         answer, body = Answer(None, 2.0**40, kept=2.0**40), b"%d:" % self.count + bytes(size)
         lines = [(b"X", bytes(random.Random(size).randint(0, 900)))]
-        stored = CacheEntry(200, b"OK", lines, body, answer, 0.0, variant_of(said, asked), groups)
+        head = stored_head(200, b"OK", lines, len(body))
+        stored = CacheEntry(200, b"OK", head, body, answer, 0.0, variant_of(said, asked), groups)
         self.fall(lambda one: one.key == key and (not varies or one.fits(value)))
         if self.store.put(key, stored, asked, since=2.0**40):
             self.known.append(Known(key, stored, value, varies))
@@ -64,7 +66,9 @@ class StoreBesideModel(RuleBasedStateMachine):
     @rule(key=KEYS)
     def what_was_asked_for_before_a_change_is_not_stored_after_it(self, key: bytes) -> None:
         self.invalidate(key)
-        stored = CacheEntry(200, b"OK", [], b"old", Answer(None, 2.0**40, kept=2.0**40), 0.0)
+        stored = CacheEntry(
+            200, b"OK", b"HTTP/1.1 200 OK\r\n", b"old", Answer(None, 2.0**40, kept=2.0**40), 0.0
+        )
         assert not self.store.put(key, stored, {}.get, since=0.0)
 
     @rule(key=KEYS)

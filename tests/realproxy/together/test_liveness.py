@@ -408,7 +408,7 @@ def test_a_tunnel_that_comes_too_late_is_closed():
     """A worker has made it while the proxy was stopping."""
     released, logged = [], []
     relay = TunnelRelay(60.0, released.append, logged.append)
-    relay.stop()
+    relay.loop.stop()
     (ours, client_end), (target, target_end) = socket.socketpair(), socket.socketpair()
     client = DownstreamConnection(ours, "192.0.2.1", 1_000, BlockedThreads())
     relay.add(client, target, RequestRecord("192.0.2.1", 0.0, 0.0))

@@ -59,7 +59,7 @@ def test_json_page_and_terminal_tell_of_every_hop(found: Confirmation) -> None:
     assert set(data["variants"][0]["measured"]["cache_share"]) == {"proxy.0", "proxy.1"}
     page = confirmation_page(found)
     assert "Share of requests that each cache answered" in page
-    assert "proxy.1: proxy&#x27;s core" in page or "proxy.1: proxy's core" in page
+    assert "proxy.1: CPU time of the proxy" in page
     console = Console(file=io.StringIO(), width=100)
     print_confirmation(found, console)
     assert "Share of requests that each cache answered" in console.file.getvalue()  # type: ignore[attr-defined]

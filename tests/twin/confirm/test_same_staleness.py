@@ -42,7 +42,9 @@ def test_both_stores_say_the_same_at_any_time(said: str, gaps: list[float]) -> N
         real = cache.CacheStore(Cache(policy="lru"), random.Random(1))
         model = Store(Cache(policy="lru"), random.Random(1))
         if answer.reason is None:
-            real.put(KEY, CacheEntry(200, b"OK", [], b"x" * 10, answer, now), header(""), now)
+            real.put(
+                KEY, CacheEntry(200, b"OK", b"HTTP/1.1 200 OK\r\n", b"x" * 10, answer, now), header(""), now
+            )
             model.put(Request(0.0, 7, 10, (), "127.0.0.1"), answer, Reply(200), now)
         for gap in gaps:
             now += gap

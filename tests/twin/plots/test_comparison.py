@@ -143,7 +143,7 @@ def test_the_first_variant_stands_on_top_with_its_prediction_first(summary: Make
 def test_hit_ratios_stand_side_by_side(summary: Make) -> None:
     figure = comparison.hits_by_variant(["a"], [summary(hit_ratio=0.25)], [summary(hit_ratio=0.5)])
     assert bar_lengths(figure) == {PREDICTED: [0.25], MEASURED: [0.5]}
-    assert figure.axes[0].get_xlabel() == "share of requests answered from the cache"
+    assert figure.axes[0].get_xlabel() == "share of requests served from the cache"
     assert legend_texts(figure) == ["predicted", "measured"]
     drawn(figure)
 

@@ -1,1 +1,1 @@
-"""The commands, by what they are given: a scenario, a grid or a trace, a proxy's file."""
+"""The commands: on a scenario (`experiments`), a grid or a trace (`tables`), a proxy's file (`proxy`)."""

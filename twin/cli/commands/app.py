@@ -1,4 +1,4 @@
-"""All commands, and where each one's options are read."""
+"""The command line's application: a list of all commands."""
 
 from __future__ import annotations
 

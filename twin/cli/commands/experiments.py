@@ -1,4 +1,4 @@
-"""Commands on a scenario: predict, measure, or both and compare."""
+"""Commands on a scenario: `confirm`, `simulate`, `loadtest`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="W
 
 
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
-    """A scenario whose traces can be read: known before any work begins."""
+    """Load a scenario, and check that its traces can be read before any work begins."""
     from scenarios import load_scenario
     from scenarios.workload import read_trace
 
@@ -31,7 +31,7 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
 
 
 def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
-    """A scenario that the real twin obeys in all variants."""
+    """Load a scenario, and check that the real twin supports all variants."""
     from scenarios.schema import check_real
 
     loaded = _load(name, overrides)
@@ -85,7 +85,7 @@ def confirm(
 
 
 def _say_unsettled(reasons: Mapping[str, str], variants: int) -> None:
-    """A line for each that never settles. If none does, there is no answer: exit status 2."""
+    """Print a line for each variant that never settles. If none settles, exit with status 2."""
     for label, reason in reasons.items():
         print(f"proxytwin: {label}: {reason}", file=sys.stderr)
     if len(reasons) == variants:

@@ -20,6 +20,6 @@ Overrides = Annotated[
 
 
 def check_jobs(jobs: int) -> None:
-    """Raise `BadInput` for no processes at all."""
+    """Raise `BadInput` if the number of processes is 0."""
     if jobs == 0:
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")

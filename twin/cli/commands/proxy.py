@@ -1,4 +1,4 @@
-"""Commands on a proxy's file: serve by it, check it, ask what it does with a request."""
+"""Commands on a proxy's settings file: `serve`, `check`, `explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that make a table: of a grid of simulations, of a trace and many caches."""
+"""Commands whose result is a table: `sweep`, a grid of simulations, and `curve`, hit ratios of a trace."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""Builds the parts that the settings ask for, and hands them to the core.
+
+The core (`realproxy.proxying.pipeline` and what it imports) knows its options as small Protocols only.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+from policies.bad_input import BadInput
+from policies.settings import Cache, Forward, Limits, ProxySettings
+from policies.settings import Service as ServiceSettings
+from realproxy.cache.collapse import Collapser
+from realproxy.cache.disk_store import DiskStore
+from realproxy.cache.disk_tier import TieredStore
+from realproxy.cache.store import CacheStore
+from realproxy.net.resolver import Resolver
+from realproxy.proxying.faults import inject
+from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.proxying.rules import RequestRules
+from realproxy.proxying.snapshot import ConfigSnapshot, InjectFaults, forward_cache_scope, route_cache_scope
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.upstream.hedging import hedged_wait
+from realproxy.upstream.parent_proxy import ParentProxy
+from realproxy.upstream.pool import ConnectionPool
+from realproxy.upstream.service import Service
+from realproxy.upstream.transport import UpstreamTransport
+
+
+def build_snapshot(
+    settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
+) -> ConfigSnapshot:
+    """The parts that requests need under these settings.
+
+    Services and the store live on from `before` if their settings are the same: services with all they know
+    about their upstreams, the store with all its responses. With a `seed`, random numbers come from
+    ``random.Random(f"{seed}/{name}")``, where the name is that of a service, ``cache`` or ``faults``.
+
+    Raises `BadInput` if a file cannot be read, or if the settings of a cache with a disk tier have changed.
+    """
+    waits = before.waits if before is not None else BlockedThreads()
+    pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
+    services = {
+        name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
+    }
+    if before is not None and before.settings.cache == settings.cache:
+        store, collapser = before.store, before.collapser
+    else:
+        if before is not None and (before.settings.cache.disk or settings.cache.disk):
+            raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
+        store = _store(settings.cache, _rng(seed, "cache"))
+        collapser = Collapser(store, settings.limits.idle_timeout, waits)
+    return ConfigSnapshot(
+        settings=settings,
+        limits=settings.limits,
+        rules=build_rules(settings, pool.resolver),
+        cache_scopes=[route_cache_scope(route) for route in settings.route],
+        forward_cache_scope=forward_cache_scope(settings.forward),
+        services=services,
+        store=store,
+        collapser=collapser,
+        pool=pool,
+        waits=waits,
+        inject_faults=_faults(settings, waits, _rng(seed, "faults")),
+    )
+
+
+def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
+    """The rules of both sides; raises `BadInput` if a file of the forward side cannot be read."""
+    forward = settings.forward
+    access = build_access(forward, resolver, settings.limits) if forward is not None else None
+    return RequestRules(settings, access)
+
+
+def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
+    """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
+    parent = None
+    if forward.next_proxy is not None:
+        parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
+    return ForwardAccess(forward, resolver, limits, parent)
+
+
+def _store(settings: Cache, rng: random.Random) -> CacheStore:
+    if settings.disk is None:
+        return CacheStore(settings, rng)
+    return TieredStore(settings, rng, DiskStore(settings.disk))
+
+
+def _service(
+    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None
+) -> Service:
+    """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
+    has_transport = settings.tls is not None or settings.proxy_protocol is not None
+    transport = UpstreamTransport(settings) if has_transport else None
+    if before is not None and before.settings.service.get(name) == settings:
+        service = before.services[name]
+        service.transport = transport
+        return service
+    wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
+    return Service(name, settings, rng, transport, wait)
+
+
+def _faults(settings: ProxySettings, waits: BlockedThreads, rng: random.Random) -> InjectFaults | None:
+    return partial(inject, waits, rng) if any(route.fault for route in settings.route) else None
+
+
+def _rng(seed: int | None, name: str) -> random.Random:
+    return random.Random() if seed is None else random.Random(f"{seed}/{name}")
