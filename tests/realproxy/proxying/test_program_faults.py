@@ -21,14 +21,6 @@ class Fault(Exception):
 
 
 @pytest.fixture
-def told(monkeypatch) -> list[type]:
-    """The faults that are reported, by a thread that lives on or by its end."""
-    found: list[type] = []
-    monkeypatch.setattr(threading, "excepthook", lambda fault: found.append(fault.exc_type))
-    return found
-
-
-@pytest.fixture
 def in_phase(monkeypatch, told) -> Callable[[str], None]:
     """Have a phase raise for requests for `/faulty`, once."""
 
@@ -48,23 +40,6 @@ def in_phase(monkeypatch, told) -> Callable[[str], None]:
     return prepare
 
 
-def held(instance) -> dict[str, object]:
-    """What a request that is over may still hold."""
-    now, stats = instance._now, instance.stats()
-    flights = now.snapshot.collapser
-    found = {
-        "outstanding": sum(one["outstanding"] for one in stats["upstreams"].get("web", ())),
-        "slots": instance._workers.slots._taken,
-        "connections": len(now.snapshot.pool._in_use),
-        "flights": len(flights._flights) + len(flights._in_progress),
-        "under way": len(now.server.under_way),
-        "budget": now.snapshot.store._budget - max(64 * 2**20, now.settings.cache.capacity),
-        "queue": sum(service["waiting"] for service in stats["services"].values()),
-        "clients": stats["connections"],
-    }
-    return {name: count for name, count in found.items() if count}
-
-
 def warm(proxy, client) -> None:
     """Leave an idle connection to the upstream behind, so that the event loop's thread can use it."""
     number = 0
@@ -80,7 +55,7 @@ PHASES = [phase.__name__ for phase in pipeline.PHASES]
 @pytest.mark.parametrize("warmed", [False, True], ids=["worker", "event loop"])
 @pytest.mark.parametrize("phase", PHASES)
 def test_all_that_the_request_held_is_given_back(
-    origin, serve, wire, inside, until, in_phase, told, phase, warmed
+    origin, serve, wire, until, held, in_phase, told, phase, warmed
 ):
     in_phase(phase)
     server = origin()
@@ -88,7 +63,7 @@ def test_all_that_the_request_held_is_given_back(
     if warmed:
         warm(proxy, wire(proxy))
     assert wire(proxy).send(FAULTY).ended()
-    until(lambda: told == [Fault] and not held(inside(proxy)))
+    until(lambda: told == [Fault] and not held(proxy))
     client = wire(proxy)
     assert client.ask("/faulty").body == b"hello"
 
@@ -96,7 +71,7 @@ def test_all_that_the_request_held_is_given_back(
 @pytest.mark.parametrize("phase", ["send_request", "respond"])
 @pytest.mark.parametrize("warmed", [False, True], ids=["worker", "event loop"])
 def test_who_waits_for_the_fetch_is_served_all_the_same(
-    origin, serve, wire, inside, until, monkeypatch, told, phase, warmed
+    origin, serve, wire, inside, until, held, monkeypatch, told, phase, warmed
 ):
     """The lead fails while another request waits for it."""
     follows = threading.Event()
@@ -130,11 +105,11 @@ def test_who_waits_for_the_fetch_is_served_all_the_same(
     assert wire(proxy).send(FAULTY).ended()
     assert follower.answer().body == b"hello"
     follower.close()
-    until(lambda: told == [Fault] and not held(inside(proxy)))
+    until(lambda: told == [Fault] and not held(proxy))
 
 
 def test_a_fault_while_the_response_is_stored_gives_the_memory_back(
-    origin, serve, wire, inside, until, monkeypatch, told
+    origin, serve, wire, inside, until, held, monkeypatch, told
 ):
     def put(*_):
         raise Fault
@@ -142,11 +117,11 @@ def test_a_fault_while_the_response_is_stored_gives_the_memory_back(
     monkeypatch.setattr(CacheStore, "put", put)
     proxy = serve(origin(), caching=COLLAPSE)
     assert wire(proxy).send(FAULTY).ended()
-    until(lambda: told == [Fault] and not held(inside(proxy)))
+    until(lambda: told == [Fault] and not held(proxy))
 
 
 def test_a_client_that_the_fanout_thread_serves_keeps_its_connection(
-    origin, serve, wire, inside, until, monkeypatch, told
+    origin, serve, wire, inside, until, held, monkeypatch, told
 ):
     """The lead's client takes nothing at once, so the fan-out thread has it when the fetch fails."""
     real = ResponseForwarder._send_head
@@ -166,4 +141,4 @@ def test_a_client_that_the_fanout_thread_serves_keeps_its_connection(
     until(lambda: told == [Fault])
     assert client.ask("/faulty").body == b"body"
     client.close()
-    until(lambda: not held(inside(proxy)))
+    until(lambda: not held(proxy))
