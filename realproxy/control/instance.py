@@ -120,11 +120,11 @@ class Instance:
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
-            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
+        self._associations = UdpAssociations(self.address, self._relay, names)
         self._socks = SocksRequests(self.address, self._relay, self._associations)
         server.attach(self._loop, self._relay, self._socks.answer)
         collapser_of(now.snapshot).fanout = self._fanout

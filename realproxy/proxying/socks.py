@@ -76,7 +76,7 @@ class SocksRequests:
                 )  # fmt: skip
             else:
                 record.side = "udp"
-                self._associate(client, request, record, snapshot, access)
+                self._associate(client, request, record, access)
             return True
         except LocalReply as refusal:
             record.status = refusal.status
@@ -90,9 +90,12 @@ class SocksRequests:
         return False
 
     def _associate(
-        self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
-        snapshot: ConfigSnapshot, access: ForwardAccess,
-    ) -> None:  # fmt: skip
+        self,
+        client: DownstreamConnection,
+        request: SocksRequest,
+        record: RequestRecord,
+        access: ForwardAccess,
+    ) -> None:
         if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:
@@ -110,10 +113,7 @@ class SocksRequests:
             raise
         record.status = 200
         client.state = State.TUNNEL
-        resolver, idle_timeout = snapshot.pool.resolver, snapshot.settings.limits.idle_timeout
-        UdpAssociation(
-            self._associations, client, inner, request, record, access, resolver, idle_timeout
-        ).start()
+        UdpAssociation(self._associations, client, inner, request, record, access).start()
 
 
 def _bound(sock: socket.socket) -> Address:

@@ -75,14 +75,9 @@ class Tunnel:
     __slots__ = ("client", "down", "handler", "idle_timeout", "last_active", "on_end", "target", "up")
 
     def __init__(
-        self,
-        client: socket.socket,
-        target: socket.socket,
-        up: bytes,
-        down: bytes,
-        idle_timeout: float,
+        self, client: socket.socket, target: socket.socket, up: bytes, down: bytes, idle_timeout: float,
         on_end: Callable[[Tunnel, Termination], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.client, self.target, self.idle_timeout, self.on_end = client, target, idle_timeout, on_end
         self.up, self.down = OneWay(client, target, up), OneWay(target, client, down)
         self.last_active = time.monotonic()
@@ -98,17 +93,15 @@ def _events(incoming: OneWay, outgoing: OneWay) -> int:
 class TunnelRelay:
     """Moves the bytes of all tunnels in the relay thread, the thread of `loop`, which does other work too.
 
-    The parameters are for the tunnels of `add`: `idle_timeout` in seconds without a byte; `release` takes
-    the client back to close it; `log` takes the record of a tunnel that has ended.
+    `idle_timeout`, for the tunnels of `add`, is in seconds without a byte. `release` takes a client back to
+    close it; `log` takes the record of a connection that has ended.
     """
 
     def __init__(
-        self,
-        idle_timeout: float,
-        release: Callable[[DownstreamConnection], None],
+        self, idle_timeout: float, release: Callable[[DownstreamConnection], None],
         log: Callable[[RequestRecord], None],
-    ) -> None:
-        self.idle_timeout, self._release, self._log = idle_timeout, release, log
+    ) -> None:  # fmt: skip
+        self.idle_timeout, self.release, self.log = idle_timeout, release, log
         self._tunnels: set[Tunnel] = set()
         self._buffer = memoryview(bytearray(BUFFER))
         self.loop = EventLoop("proxy-relay")
@@ -121,13 +114,9 @@ class TunnelRelay:
         return len(self._tunnels)
 
     def add(
-        self,
-        client: DownstreamConnection,
-        target: socket.socket,
-        record: RequestRecord,
-        first: bytes = b"",
+        self, client: DownstreamConnection, target: socket.socket, record: RequestRecord, first: bytes = b"",
         done: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Take over both connected sockets; called by any thread.
 
         What has been read from the client goes to the target first, and `first` to the client. When the
@@ -137,10 +126,10 @@ class TunnelRelay:
         def on_end(tunnel: Tunnel, end: Termination) -> None:
             record.sent, record.received = tunnel.down.delivered, tunnel.up.delivered
             record.finish(end)
-            self._release(client)
+            self.release(client)
             if done is not None:
                 done()
-            self._log(record)
+            self.log(record)
 
         tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, on_end)
         if not self.loop.call(lambda: self.begin(tunnel)):
