@@ -41,15 +41,13 @@ class Certificates:
                 connection.sni = wanted
 
 
-def check_certificates(settings: Sequence[Certificate], where: str) -> list[BadInput]:
+def check_certificates(settings: Sequence[Certificate], where: str) -> Iterator[BadInput]:
     """The problems of the certificate files, the first one of each."""
-    found = []
     for number in range(len(settings)):
         try:
             _load(settings, number, where)
         except BadInput as problem:
-            found.append(problem)
-    return found
+            yield problem
 
 
 def _load(settings: Sequence[Certificate], number: int, where: str) -> ssl.SSLContext:
