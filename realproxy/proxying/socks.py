@@ -90,12 +90,9 @@ class SocksRequests:
         return False
 
     def _associate(
-        self,
-        client: DownstreamConnection,
-        request: SocksRequest,
-        record: RequestRecord,
+        self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
         access: ForwardAccess,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
         try:
