@@ -23,7 +23,6 @@ class FaultTarget(NamedTuple):
     """
 
     client: DownstreamConnection
-    record: RequestRecord
     waits: BlockedThreads
     rng: random.Random
 
@@ -48,7 +47,7 @@ def inject(
     record: RequestRecord,
 ) -> None:  # fmt: skip
     """Draw which faults of a route apply to a request, inject these, and note them in its record."""
-    target = FaultTarget(client, record, waits, rng)
+    target = FaultTarget(client, waits, rng)
     for chosen in struck_by(faults, rng):
         record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
         KINDS[chosen.kind](chosen, target)
