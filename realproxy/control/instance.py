@@ -125,7 +125,7 @@ class Instance:
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._relay, names)
-        self._socks = SocksRequests(self.address, self._relay, self._associations)
+        self._socks = SocksRequests(self._associations)
         server.attach(self._loop, self._relay, self._socks.answer)
         collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
@@ -298,8 +298,8 @@ class Instance:
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
             "accepted": self._loop.entrance.accepted,
-            "tunnels": self._relay.count,
-            "associations": self._associations.count,
+            "tunnels": len(self._relay.tunnels),
+            "associations": len(self._associations.running),
             "tcp": [listener.counts() for listener in self._tcp],
             "threads": self._workers.count,
             "queued": self._workers.queued,

@@ -21,7 +21,6 @@ from realproxy.proxying.forward import establish_tunnel
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.socks import Command, Reply, ServerHandshake, SocksRequest
-from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociation, UdpAssociations
 
 _BY_ERRNO = {
@@ -42,10 +41,10 @@ def reply_code(refusal: LocalReply) -> Reply:
 
 
 class SocksRequests:
-    """Serves SOCKS requests at `own`, and gives the client to the relay thread afterwards."""
+    """Serves SOCKS requests, and gives the client to the relay thread of `associations` afterwards."""
 
-    def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
-        self._own, self._relay, self._associations = own, relay, associations
+    def __init__(self, associations: UdpAssociations) -> None:
+        self._associations = associations
 
     def answer(self, client: DownstreamConnection, record: RequestRecord, snapshot: ConfigSnapshot) -> bool:
         """Serve the request of the handshake that is the client's `opening`, or refuse it.
@@ -70,8 +69,8 @@ class SocksRequests:
                 access.check_socks_port(request.port)
                 access.check_name(request.host)
                 establish_tunnel(
-                    client, record, snapshot.waits, self._relay,
-                    lambda: access.open_tunnel(request.host, request.port, self._own),
+                    client, record, snapshot.waits, self._associations.relay,
+                    lambda: access.open_tunnel(request.host, request.port, self._associations.own),
                     lambda target: request.reply(Reply.SUCCEEDED, *_bound(target)),
                 )  # fmt: skip
             else:

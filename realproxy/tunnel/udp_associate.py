@@ -58,11 +58,6 @@ class UdpAssociations:
         self.running: set[UdpAssociation] = set()
         relay.loop.at_stop.append(self._stop)
 
-    @property
-    def count(self) -> int:
-        """Associations that are open."""
-        return len(self.running)
-
     def _stop(self) -> None:
         for association in list(self.running):
             association.end(Termination.STOPPED)
