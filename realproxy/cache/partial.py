@@ -37,7 +37,7 @@ class PartialContentWriter(CacheWriter):
         if len(body) != len(part.at):  # chunks do not say how long the body should be
             return NotStored.CONTENT_RANGE
         asked = self._head.fields.text
-        before = self._store.selected(self._key, asked)
+        before = self._store.selected(self.key, asked)
         if before is None:
             return self._part_alone(head, body, part)
         if before.status == 200 and before.variant == variant_of(head.fields.text, asked):

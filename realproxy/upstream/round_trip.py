@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from policies.resilience import is_failure
@@ -48,25 +49,8 @@ class Sink(Protocol):
 class RoundTrip:
     """One request until an upstream has responded.
 
-    Parameters
-    ----------
-    sink : Sink
-        Takes interim responses.
-    target : UpstreamTarget
-        Where the request goes, and where next if that fails.
-    offers : list of bytes
-        The protocols that the upstream may switch to.
-    check : callable, optional
-        Takes the head of the response; raises `UpstreamError` if it must not be passed on.
-
-    Attributes
-    ----------
-    failed : bool or None
-        Whether the upstream has failed the request; None if that is not known.
-    is_late : bool
-        Whether the upstream's time is over; `wait_for_head` then raises `UpstreamError`.
-    over : bool
-        Whether `finish` or `detach` was called.
+    `sink` takes interim responses. The upstream may switch to the protocols in `offers`. `check` takes the
+    head of the response, and raises `UpstreamError` if the head must not be passed on.
     """
 
     __slots__ = (
@@ -76,18 +60,10 @@ class RoundTrip:
     )  # fmt: skip
 
     def __init__(
-        self,
-        pool: ConnectionPool,
-        limits: Limits,
-        client: DownstreamConnection,
-        sink: Sink,
-        record: RequestRecord,
-        head: RequestHead,
-        target: UpstreamTarget,
-        *,
-        offers: Sequence[bytes] = (),
-        check: Callable[[ResponseHead], None] | None = None,
-    ) -> None:
+        self, pool: ConnectionPool, limits: Limits, client: DownstreamConnection, sink: Sink,
+        record: RequestRecord, head: RequestHead, target: UpstreamTarget,
+        *, offers: Sequence[bytes] = (), check: Callable[[ResponseHead], None] | None = None,
+    ) -> None:  # fmt: skip
         self.limits, self.record, self.head = limits, record, head
         self._pool, self._sink, self._target, self._offers, self._check = pool, sink, target, offers, check
         self._until: float | None = None
@@ -102,17 +78,15 @@ class RoundTrip:
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
-        self._sent = self._fresh = self._awaiting = self.is_late = self.over = False
-        self.failed: bool | None = None
+        self._sent = self._fresh = self._awaiting = False
+        self.is_late = False  # the upstream's time is over; `wait_for_head` raises `UpstreamError`
+        self.over = False  # `finish` or `detach` was called
+        self.failed: bool | None = None  # the upstream has failed the request; None if that is not known
 
     @property
     def all_read(self) -> bool:
         """Whether nothing is left of the request's body."""
         return self.body is None or self.body.done
-
-    def skip_body(self) -> bool:
-        """Drop what has arrived of the request's body and was not sent on; see `RequestBody.skip`."""
-        return self.body is None or self.body.skip()
 
     # --- open, send -----------------------------------------------------------------------------
 
@@ -286,19 +260,17 @@ class RoundTrip:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def detach(self) -> UpstreamConnection:
-        """Give the connection away, because the upstream has switched protocols."""
+    def detach(self) -> tuple[UpstreamConnection, Callable[[], None]]:
+        """Give the connection away, because the upstream has switched protocols.
+
+        Also returns what to call when the tunnel to the upstream has ended.
+        """
         connection, self.connection = self.connection, None
         assert connection is not None
         self._pool.detach(connection)
         self._target.settled(False)
         self.over = True
-        return connection
-
-    @property
-    def finished(self) -> Callable[[bool | None], None]:
-        """Call it when the tunnel to an upstream that has switched protocols has ended."""
-        return self._target.finished
+        return connection, partial(self._target.finished, False)
 
     def finish(self, *, reusable: bool) -> None:
         """End the request at the upstream; release the connection if it is `reusable`, else close it."""
