@@ -26,9 +26,8 @@ from policies.http_cache.directives import FOREVER, Header
 from policies.http_cache.index import ObjectCache
 from policies.http_cache.vary import MOST_VARIANTS, selects
 from policies.settings import Disk as DiskSettings
-from realproxy.cache.disk_entry import DiskEntry, check_body, encode, read_body, read_entry, write
+from realproxy.cache.disk_entry import DiskEntry, FileBody, check_body, encode, read_body, read_entry, write
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.file_body import FileBody
 from realproxy.cache.purge import InvalidationLog, Purge, origin_of
 
 MAX_QUEUED = 64 * 2**20

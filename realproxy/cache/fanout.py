@@ -186,13 +186,9 @@ class Fanout:
             self._end(reader, Termination.CLIENT_GONE)
         else:
             self._watch(reader, False)  # else it would be pushed twice, and ended twice
-            self._push_soon(reader)
-
-    def _push_soon(self, reader: Reader) -> None:
-        """Go on once the other clients are served."""
-        if not self._ready:
-            self._loop.call(self._push_ready)
-        self._ready.append(reader)
+            if not self._ready:
+                self._loop.call(self._push_ready)
+            self._ready.append(reader)  # it goes on once the other clients are served
 
     def _push_ready(self) -> None:
         ready, self._ready = self._ready, []

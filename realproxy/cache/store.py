@@ -280,12 +280,11 @@ def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | Non
     return None
 
 
-def charge(key: bytes, stored: CacheEntry) -> int:
-    """Bytes that a response is charged: body, groups, and (at least 512) head, key and selecting fields."""
-    selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
-    size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
-    return size + GROUP_OVERHEAD * len(stored.groups)
-
-
 def _size(key: bytes, variants: list[CacheEntry]) -> int:
-    return sum(charge(key, stored) for stored in variants)
+    """Bytes that variants are charged: body, groups, and (at least 512) head, key and selecting fields."""
+    size = 0
+    for stored in variants:
+        selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
+        size += charged_size(len(stored.body), len(stored.head) + len(key) + selected)
+        size += GROUP_OVERHEAD * len(stored.groups)
+    return size

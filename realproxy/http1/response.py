@@ -17,16 +17,8 @@ _LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?\
 class ResponseHead:
     """A checked response head. Never changes: many requests may share one.
 
-    Attributes
-    ----------
-    status, reason : int, bytes
-        100 to 999; the reason may be empty.
-    minor, keeps_alive, framing : int, bool, int
-        As in `RequestHead`; see `realproxy.http1.framing.response_framing`.
-    fields : Fields
-        Its field lines without those that Connection lists.
-    passed_on : dict of int to bytes
-        A cache: the head for clients, by the framing of the body towards them.
+    `status` is 100 to 999, and `reason` may be empty. `fields` lack the lines that Connection lists.
+    `passed_on` is a cache: the head for clients, by the framing of the body towards them.
     """
 
     __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")

@@ -6,7 +6,7 @@ from policies.reverse.trace_context import follow
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.headers import upstream_request
 from realproxy.proxying.context import RequestContext
-from realproxy.proxying.routing import request_attributes
+from realproxy.proxying.rules import request_attributes
 from realproxy.proxying.snapshot import CacheScope
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import ServiceTarget

@@ -59,11 +59,7 @@ def hedged_wait(
 
 
 class HedgedWait:
-    """The wait for the first of two responses.
-
-    `target` picks the second upstream and is told of both outcomes. Each upstream has `timeout`
-    seconds for the first bytes of its response.
-    """
+    """The wait for the first of two responses. `target` picks the second upstream, and is told of both."""
 
     def __init__(self, pool: ConnectionPool, target: Alternatives, timeout: float) -> None:
         self._pool, self._target, self._timeout = pool, target, timeout

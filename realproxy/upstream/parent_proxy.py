@@ -36,20 +36,12 @@ class ParentProxy:
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
         self.parent, self._resolver, self._limits = parent, resolver, limits
+        self.name = parent.name
+        self.takes_requests = parent.scheme != "socks5"
         self.address: Address = (parent.host, parent.port)
         value = basic(parent.user, parent.password) if parent.user else ""
         self.fields = f"Proxy-Authorization: {value}\r\n".encode() if value else b""
         self._context = _context(authorities) if parent.scheme == "https" else None
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
-        return self.parent.scheme != "socks5"
-
-    @property
-    def name(self) -> str:
-        """Its name in the log and in messages."""
-        return self.parent.name
 
     def check_response(self, response: ResponseHead) -> None:
         """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""

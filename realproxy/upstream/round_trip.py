@@ -237,14 +237,10 @@ class RoundTrip:
         if self._until is not None and time.monotonic() >= self._until:
             return False
         unreachable = isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
-        return self._next(refused=unreachable)
+        return self.fail_over(refused=unreachable)
 
-    def fail_over(self) -> bool:
-        """Whether the request goes to another upstream after a response that is a failure."""
-        return self._next(refused=False)
-
-    def _next(self, *, refused: bool) -> bool:
-        """Whether there is another upstream, and the body can be sent again."""
+    def fail_over(self, *, refused: bool = False) -> bool:
+        """Whether the request goes to another upstream: there is one, and the body can be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
         if repeatable and self.body is not None:

@@ -16,21 +16,22 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
-    """Where to send a request, and where next if that fails. The base class has no choice.
+    """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
     `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `wait` is
     how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
     `drop`.
     """
 
-    __slots__ = ("wait",)
+    __slots__ = ("_place", "wait")
 
-    def __init__(self, wait: FirstResponse | None = None) -> None:
-        self.wait = wait
+    def __init__(self, endpoint: Endpoint, request: bytes) -> None:
+        self._place = endpoint, request
+        self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
         """The first place; raises `LocalReply` if the request may not go on."""
-        raise NotImplementedError
+        return self._place
 
     def next(self, *, refused: bool, repeatable: bool) -> Place | None:
         """The place after a failed attempt, or None; see `policies.resilience.Attempts.again`."""
@@ -51,20 +52,6 @@ class UpstreamTarget:
 
     def settled(self, failed: bool) -> None:
         """The upstream has switched protocols: the outcome is known, although the request goes on."""
-
-
-class FixedTarget(UpstreamTarget):
-    """One place. Nothing else is asked if it fails."""
-
-    __slots__ = ("_place",)
-
-    def __init__(self, endpoint: Endpoint, request: bytes) -> None:
-        super().__init__()
-        self._place = endpoint, request
-
-    def begin(self, may_block: bool) -> Place:
-        """The one place."""
-        return self._place
 
 
 class ServiceTarget(UpstreamTarget):
