@@ -108,10 +108,7 @@ class DiskStore:
     # --- called by the store --------------------------------------------------------------------
 
     def put(self, key: bytes, stored: CacheEntry, since: float) -> None:
-        """Queue a response for writing, unless the queue is full.
-
-        If its key or a group of it has been dropped after `since`, it is not written.
-        """
+        """Queue a response, unless the queue is full. One that is dropped after `since` is not written."""
         with self._lock:
             if self._queued + len(stored.body) > MAX_QUEUED:
                 return

@@ -18,7 +18,7 @@ from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.entry_headers import storable_lines, stored_head, updated_lines
+from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
 from realproxy.cache.rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore, Lookup
@@ -88,7 +88,7 @@ class CacheWriter:
                 self._update_by_head(selected, head, delay)
         self._judge(head, delay)
         may_share = self.reason is None and self._part is None and shareable(self._answer)
-        self._whole = whole and may_share and self._reserve(head.framing)
+        self._whole = whole and may_share and head.framing >= 0  # no memory is reserved: it is there already
         if self.lead is not None and not self._whole:
             if may_share:
                 self.lead.begin(self._alone(head, b"", head.framing), head.framing)
@@ -267,8 +267,8 @@ class CacheWriter:
 
     def _alone(self, head: ResponseHead, body: bytes, framing: int | None = None) -> CacheEntry:
         """The entry for this response alone; its head states the length of `body`, or `framing`."""
-        lines, length = storable_lines(head.fields, self._answer.omitted), framing
-        start = stored_head(head.status, head.reason, lines, len(body) if length is None else length)
+        length = len(body) if framing is None else framing
+        start = storable_head(head, self._answer.omitted, length)
         variant = variant_of(head.fields.text, self._head.fields.text)
         groups = read_groups(head.fields.text("cache-groups"))
         return CacheEntry(

@@ -173,10 +173,7 @@ def _is_ipv6(text: bytes) -> bool:
 
 
 def parse_request(head: bytes) -> RequestHead:
-    """Parse a request head, from the request line to the end of the empty line.
-
-    Raises `Malformed` 400, 501 or 505.
-    """
+    """Parse a whole request head, with its empty line; raises `Malformed` 400, 501 or 505."""
     found = _LINE.match(head)
     if found is None:
         if _OTHER_VERSION.match(head) is not None:

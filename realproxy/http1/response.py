@@ -17,11 +17,12 @@ _LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?\
 class ResponseHead:
     """A checked response head. Never changes: many requests may share one.
 
-    `status` is 100 to 999, and `reason` may be empty. `fields` lack the lines that Connection lists.
-    `passed_on` is a cache: the head for clients, by the framing of the body towards them.
+    `status` is 100 to 999, and `reason` may be empty. `fields` lack the lines that Connection lists. What is
+    remembered: the head for clients (`passed_on`), by the framing of the body towards them, and the head that
+    is stored (`stored`), by the length of the body.
     """
 
-    __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")
+    __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status", "stored")
 
     def __init__(self, status: int, reason: bytes, minor: int, fields: Fields, method: str) -> None:
         self.status: Final = status
@@ -31,13 +32,11 @@ class ResponseHead:
         self.framing: Final = response_framing(fields, minor, status, method)
         self.keeps_alive: Final = is_persistent(fields, minor)
         self.passed_on: Final[dict[int | None, bytes]] = {}
+        self.stored: Final[dict[int, bytes]] = {}
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:
-    """Parse the head of a response to `method`, from the status line to the end of the empty line.
-
-    Raises `Malformed` 502.
-    """
+    """Parse the whole head of a response to `method`, with its empty line; raises `Malformed` 502."""
     read = _read if len(head) <= SHORT else _read.__wrapped__
     return read(head, "HEAD" if method == "HEAD" else "GET")  # only HEAD matters for the framing
 

@@ -36,10 +36,7 @@ class _Try:
         return bool(self.request) or not isinstance(sock, TlsSocket) or sock.is_readable()
 
     def step(self, pool: ConnectionPool, ready: bool) -> bool:
-        """Go on if `ready`, else the time is over; returns whether the response begins.
-
-        Raises `UpstreamError` if the try has failed.
-        """
+        """Go on if `ready`, else the time is over; whether the response begins. Raises `UpstreamError`."""
         if not ready:
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
         if not self.request:
