@@ -20,8 +20,7 @@ from realproxy.downstream.connection import DownstreamConnection, Owner, State
 from realproxy.errors import Aborted, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.messages.headers import connection_field
-from realproxy.messages.record import RequestRecord
-from realproxy.messages.tally import Tally
+from realproxy.messages.record import RequestRecord, Tally
 from realproxy.runtime.event_loop import EventLoop
 from realproxy.runtime.isolation import isolated
 from realproxy.runtime.sockets import JOIN_BELOW

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
@@ -19,10 +20,23 @@ from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
-from realproxy.cache.rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """What the settings say about storing.
+
+    `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
+    RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
+    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213).
+    """
+
+    ttl: float | None
+    stale: float
+    targeted: bool
 
 
 class CacheWriter:

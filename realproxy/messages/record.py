@@ -1,8 +1,13 @@
-"""The record of a request: all phases fill it in, then the log and the metrics read it."""
+"""The record of a request, and the tally of the requests of a thread.
+
+All phases fill in the record, then the log and the metrics read it.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 
 from realproxy.errors import Termination
 from realproxy.http1 import RequestHead
@@ -45,3 +50,32 @@ class RequestRecord:
         self.end, self.ended = termination, time.monotonic()
         if detail:
             self.detail = detail
+
+
+class Tally:
+    """What one thread has counted: requests begun, how they ended, and the statuses sent (0 for none).
+
+    Only that thread writes it. Any thread may read it: a copy is one operation of the interpreter.
+    """
+
+    __slots__ = ("ends", "requests", "statuses")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.ends: Counter[Termination] = Counter()
+        self.statuses: Counter[int] = Counter()
+
+    def add(self, record: RequestRecord) -> None:
+        """Count a request that has ended."""
+        self.ends[record.end] += 1
+        self.statuses[record.status] += 1
+
+
+def summed(tallies: Iterable[Tally]) -> Tally:
+    """A new tally with the counts of all."""
+    total = Tally()
+    for tally in tallies:
+        total.requests += tally.requests
+        total.ends.update(tally.ends.copy())
+        total.statuses.update(tally.statuses.copy())
+    return total

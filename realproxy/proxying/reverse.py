@@ -59,8 +59,6 @@ def round_trip(request: RequestContext) -> RoundTrip:
         sent = upstream_request(head, host, address, validators, whole=whole)
         return offering(sent, offers) if offers else sent
 
-    service = snapshot.services[record.service]
+    service, sink = snapshot.services[record.service], request.lead or client
     target = ServiceTarget(service, record.client, record, head_for, snapshot.waits, client.ends)
-    return RoundTrip(
-        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, offers=offers
-    )
+    return RoundTrip(snapshot.pool, snapshot.limits, client, sink, record, head, target, offers)

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
-from realproxy.cache.rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
-from realproxy.cache.writer import CacheWriter
+from realproxy.cache.writer import CacheRules, CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.rules import RequestRules

@@ -49,23 +49,20 @@ class Sink(Protocol):
 class RoundTrip:
     """One request until an upstream has responded.
 
-    `sink` takes interim responses. The upstream may switch to the protocols in `offers`. `check` takes the
-    head of the response, and raises `UpstreamError` if the head must not be passed on.
+    `sink` takes interim responses. The upstream may switch to the protocols in `offers`.
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
-        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
-        "record",
+        "_awaiting", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target", "_until",
+        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record",
     )  # fmt: skip
 
     def __init__(
         self, pool: ConnectionPool, limits: Limits, client: DownstreamConnection, sink: Sink,
-        record: RequestRecord, head: RequestHead, target: UpstreamTarget,
-        *, offers: Sequence[bytes] = (), check: Callable[[ResponseHead], None] | None = None,
+        record: RequestRecord, head: RequestHead, target: UpstreamTarget, offers: Sequence[bytes] = (),
     ) -> None:  # fmt: skip
         self.limits, self.record, self.head = limits, record, head
-        self._pool, self._sink, self._target, self._offers, self._check = pool, sink, target, offers, check
+        self._pool, self._sink, self._target, self._offers = pool, sink, target, offers
         self._until: float | None = None
         if limits.request_timeout is not None:
             self._until = record.arrived + limits.request_timeout
@@ -155,8 +152,8 @@ class RoundTrip:
         except Malformed:
             raise WouldBlock from None  # a worker finds the same, and may ask another upstream
         connection.buffer = buffer[end + 4 :]
-        if self._check is not None:
-            self._check(head)
+        if self._target.check is not None:
+            self._target.check(head)
         self.failed = False
         return head
 
@@ -176,8 +173,8 @@ class RoundTrip:
             if head.status == 101:
                 check_chosen(head, self._offers)
             if head.status >= 200 or head.status == 101:
-                if self._check is not None:
-                    self._check(head)
+                if self._target.check is not None:
+                    self._target.check(head)
                 self.failed = is_failure(head.status)
                 return head
             connection.reused = False  # it has answered: should it end now, that is a failure
