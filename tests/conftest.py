@@ -78,7 +78,7 @@ CACHING: dict[str, Any] = {
 skipped_tests: list[str] = []
 
 # Busy machines; no files left; all tests end within minutes, and find the same however often they run.
-# Who looks for what nobody has found yet runs `make test ARGS=--hypothesis-profile=exploring`.
+# To search for new counterexamples, run `make test ARGS=--hypothesis-profile=exploring`.
 BUSY = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("everywhere", **BUSY, max_examples=50, derandomize=True)
 settings.register_profile("exploring", **BUSY, max_examples=1000, derandomize=False)
@@ -96,7 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # and under nohup to the terminal's end
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # Debian puts daemons where only root looks, and those of PostgreSQL where nobody does.
+    # Debian puts daemons on the PATH of root only, and those of PostgreSQL on no PATH.
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     further = ["/usr/sbin", "/sbin", *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
     os.environ["PATH"] = os.pathsep.join([*path, *(d for d in further if d not in path)])

@@ -96,7 +96,7 @@ def _draw_bursts(panel: Axes, found: dict[bool, Stampede]) -> None:
 
 
 def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> None:
-    rows = (("not coalesced", found[False], expected), ("coalesced", found[True], 1.0))
+    rows = (("not\ncoalesced", found[False], expected), ("coalesced", found[True], 1.0))
     for place, (_, stampede, formula) in enumerate(rows):
         value = stampede.summary.fetches_per_expiry or 0.0
         panel.barh(place, value, height=0.5, color=PREDICTED, alpha=0.6 if place == 0 else 1.0)

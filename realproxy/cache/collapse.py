@@ -14,12 +14,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from policies.http_cache.collapsing import Decision, Flight, FlightResult, Flights, after
+from policies.http_cache.freshness import Request
 from policies.http_cache.reuse import Use
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import Purge, origin_of
+from realproxy.cache.shared_fetch import Parked, WaitingRequest
 from realproxy.cache.shared_response import BodyState, Reader, SharedResponse
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.downstream.connection import DownstreamConnection, State
@@ -42,6 +45,7 @@ class Collapser:
         self._lock = threading.Lock()
         self._flights: Flights[Reader] = Flights()
         self._in_progress: dict[bytes, list[SharedResponse]] = {}
+        self.reader: Callable[[Parked, bytes, Request, float], WaitingRequest] = partial(Reader, self)
         self.collapsed = 0  # requests answered with another request's fetch; written by the fan-out thread
 
     def join(self, reader: Reader) -> CollapsedWriter | Lookup | Decision:
@@ -271,7 +275,7 @@ class CollapsedWriter:
             return total
         if shared is None:
             return client.send(pieces)
-        unsent = _send_now(client, pieces)
+        unsent = send_now(client, pieces)
         if unsent:
             self._hand_over(unsent, shared)
         else:
@@ -295,7 +299,7 @@ class CollapsedWriter:
         self._collapser.fanout.take_over(reader, shared)
 
 
-def _send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
+def send_now(client: DownstreamConnection, pieces: Sequence[bytes | memoryview]) -> list[memoryview]:
     """Send what a client takes without a wait; returns a copy of the rest."""
     unsent = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
     total = len(unsent)

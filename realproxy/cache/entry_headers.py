@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from policies.http_cache.validation import IN_NOT_MODIFIED, NOT_UPDATED
-from realproxy.http1 import Fields, Line
+from realproxy.http1 import Fields, Line, ResponseHead
 from realproxy.messages.headers import HOP_BY_HOP, PSEUDONYM, framing_line, http_date
 
 # Not stored: RFC 9111, 3.1; and the length and the age, which the proxy sets itself
@@ -27,6 +27,17 @@ def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
     if b"date" not in fields:
         lines.append((b"Date", http_date()))
     return lines
+
+
+def storable_head(head: ResponseHead, omitted: frozenset[str], length: int) -> bytes:
+    """The open head that is stored of a response, remembered with the head if it can be."""
+    if omitted or b"date" not in head.fields.names:
+        return stored_head(head.status, head.reason, storable_lines(head.fields, omitted), length)
+    known = head.stored.get(length)
+    if known is None:
+        lines = storable_lines(head.fields, omitted)
+        known = head.stored[length] = stored_head(head.status, head.reason, lines, length)
+    return known
 
 
 def updated_lines(stored: Fields, confirmation: Fields) -> list[Line]:

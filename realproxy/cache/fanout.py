@@ -290,7 +290,7 @@ class Fanout:
         record.sent = max(0, reader.offset - sum(map(len, reader.pending)))
         self.tally.add(record)
         if end is Termination.DONE and reader.keep:
-            self._owner.give_back(client)
+            self._owner.keep_alive_or_submit(client)
         elif end is Termination.DONE:
             self._owner.linger(client)
         else:

@@ -19,10 +19,8 @@ from policies.http_cache.freshness import Request
 from policies.http_cache.reuse import Use, reuse
 from policies.http_cache.vary import selects
 from realproxy.cache.entry import CacheEntry
-from realproxy.downstream.connection import DownstreamConnection, Suspended
+from realproxy.cache.shared_fetch import Parked
 from realproxy.errors import Aborted, LocalReply, Termination
-from realproxy.http1 import RequestHead
-from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 
 _PARTLY = frozenset({b"range", b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since"})
@@ -149,7 +147,7 @@ class SharedResponse:
             return found, self.state
 
 
-class Collapsing(Protocol):
+class Gathering(Protocol):
     """The part of the `Collapser` that the fan-out thread needs."""
 
     collapsed: int
@@ -157,15 +155,6 @@ class Collapsing(Protocol):
 
     def leave(self, reader: Reader) -> bool:
         """Take a request out of its flight; False if that is complete."""
-
-
-class Parked(Suspended, Protocol):
-    """A request that waits for another request's fetch. If it is looked up again, its phases go on."""
-
-    client: DownstreamConnection
-    record: RequestRecord
-    head: RequestHead
-    keep: bool
 
 
 class Reader:
@@ -182,7 +171,7 @@ class Reader:
     )  # fmt: skip
 
     def __init__(
-        self, collapser: Collapsing, request: Parked, key: bytes, question: Request, until: float
+        self, collapser: Gathering, request: Parked, key: bytes, question: Request, until: float
     ) -> None:
         self.collapser, self.request, self.key, self.question = collapser, request, key, question
         self.until = until  # the request then fetches for itself

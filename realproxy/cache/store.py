@@ -155,16 +155,19 @@ class CacheStore:
             if self._changes.invalidated_since(key, stored.groups, since):
                 return False
             self._services.add(key[: key.index(b" ")])
+            time_zero, answer = stored.time_zero, stored.answer
+            fresh, kept, size = time_zero + answer.lifetime, time_zero + answer.kept, charge(key, stored)
             variants = [stored]
-            if stored.variant is not ANY:
-                others = self._index.peek(key, now) or ()
-                variants += [other for other in others if not selects(other.variant, asked)]
-            del variants[MOST_VARIANTS:]
-            while len(variants) > 1 and _size(key, variants) > self.capacity:
-                variants.pop()
-            fresh = max(one.time_zero + one.answer.lifetime for one in variants)
-            kept = max(one.time_zero + one.answer.kept for one in variants)
-            return self._index.store(key, tuple(variants), _size(key, variants), fresh, now, kept)
+            others = () if stored.variant is ANY else self._index.peek(key, now) or ()
+            for other in [other for other in others if not selects(other.variant, asked)]:
+                size += charge(key, other)
+                if len(variants) == MOST_VARIANTS or size > self.capacity:
+                    size -= charge(key, other)
+                    break
+                variants.append(other)
+                fresh = max(fresh, other.time_zero + other.answer.lifetime)
+                kept = max(kept, other.time_zero + other.answer.kept)
+            return self._index.store(key, tuple(variants), size, fresh, now, kept)
 
     def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
         """What a request selects, fresh or not, to combine a part with; does not count as a use."""
@@ -292,10 +295,7 @@ def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | Non
 
 def charge(key: bytes, stored: CacheEntry) -> int:
     """Bytes that a response is charged: body, groups, and (at least 512) head, key and selecting fields."""
-    selected = sum(len(name) + len(value or "") for name, value in stored.variant.fields)
+    fields = stored.variant.fields
+    selected = sum(len(name) + len(value or "") for name, value in fields) if fields else 0
     size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
     return size + GROUP_OVERHEAD * len(stored.groups)
-
-
-def _size(key: bytes, variants: list[CacheEntry]) -> int:
-    return sum(charge(key, stored) for stored in variants)

@@ -12,15 +12,15 @@ from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
-from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
+from policies.http_cache.partial import Part
 from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
-from realproxy.cache.collapse import CollapsedWriter, Collapser
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.entry_headers import storable_lines, stored_head, updated_lines
+from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
 from realproxy.cache.rules import CacheRules
+from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
 
@@ -43,9 +43,9 @@ class CacheWriter:
 
     Attributes
     ----------
-    lead : CollapsedWriter or None
+    lead : SharedFetch or None
         Shares the response with the requests that wait for it.
-    collapser : Collapser or None
+    collapser : Collapsing or None
         Told of what becomes invalid.
     explains : bool
         Whether `outcome` has the parameters ``ttl`` and ``key``.
@@ -67,8 +67,8 @@ class CacheWriter:
     ) -> None:  # fmt: skip
         self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
         self._rules, self._selected = rules, selected
-        self.lead: CollapsedWriter | None = None
-        self.collapser: Collapser | None = None
+        self.lead: SharedFetch | None = None
+        self.collapser: Collapsing | None = None
         self.explains = False
         self.reason: NotStored | None = NotStored.INCOMPLETE
         self.validators: list[tuple[str, str]] | None = None
@@ -114,7 +114,7 @@ class CacheWriter:
                 self._update_by_head(selected, head, delay)
         self._judge(head, delay)
         may_share = self.reason is None and self._part is None and shareable(self._answer)
-        self._whole = whole and may_share and self._reserve(head.framing)
+        self._whole = whole and may_share and head.framing >= 0  # no memory is reserved: it is there already
         if self.lead is not None and not self._whole:
             if may_share:
                 self.lead.begin(self._alone(head, b"", head.framing), head.framing)
@@ -178,15 +178,8 @@ class CacheWriter:
             self._store.discard(self._key)
 
     def _read_head(self, head: ResponseHead, delay: float) -> Answer:
-        """A part that may be stored is judged as its whole would be. RFC 9111, 3.3"""
-        if head.status != 206:
-            return self._read(head.status, head.fields, delay)
-        length = head.framing if head.framing >= 0 else None
-        found = read_part(self._head.method, self._head.fields.text, head.fields.text, length)
-        if isinstance(found, NotStored):
-            return Answer(found)
-        self._part = found
-        return self._read(200, head.fields, delay)
+        """How the response may be used. A `PartialContentWriter` also sets `_part`."""
+        return self._read(head.status, head.fields, delay)
 
     def _confirm(self, selected: CacheEntry, head: ResponseHead, delay: float) -> CacheEntry:
         """The origin has validated a stored response: update its fields. RFC 9111, 4.3.4"""
@@ -228,7 +221,7 @@ class CacheWriter:
     # --- the body -------------------------------------------------------------------------------
 
     def write(self, pieces: Iterable[bytes | memoryview]) -> None:
-        """Record pieces of the body; raises `Aborted` like `CollapsedWriter.write`."""
+        """Record pieces of the body; raises `Aborted` like `SharedFetch.write`."""
         sharing = self._sharing
         if self.reason is not None and sharing is None:
             return
@@ -261,7 +254,7 @@ class CacheWriter:
             self._reserved = 0
 
     @property
-    def _sharing(self) -> CollapsedWriter | None:
+    def _sharing(self) -> SharedFetch | None:
         """The lead, if the response is shared while it arrives."""
         return self.lead if self.lead is not None and self.lead.shared is not None else None
 
@@ -300,34 +293,14 @@ class CacheWriter:
 
     def _alone(self, head: ResponseHead, body: bytes, framing: int | None = None) -> CacheEntry:
         """The entry for this response alone; its head states the length of `body`, or `framing`."""
+        length = len(body) if framing is None else framing
+        start = storable_head(head, self._answer.omitted, length)
         variant = variant_of(head.fields.text, self._head.fields.text)
-        groups, part = read_groups(head.fields.text("cache-groups")), self._part
-        status, reason, omitted = head.status, head.reason, self._answer.omitted
-        if part is not None:
-            status, reason, omitted = 200, b"OK", omitted | {"content-range"}
-            part = None if is_whole(part) else part
-        lines = storable_lines(head.fields, omitted)
-        start = stored_head(status, reason, lines, len(body) if framing is None else framing)
-        return CacheEntry(status, reason, start, body, self._answer, self._time_zero, variant, groups, part)
+        groups = read_groups(head.fields.text("cache-groups"))
+        return CacheEntry(
+            head.status, head.reason, start, body, self._answer, self._time_zero, variant, groups
+        )
 
     def _combined(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry | NotStored:
-        """The entry for a part together with what is stored. RFC 9111, 3.4
-
-        If the stored response is of another version, or there is a gap, the part replaces it, unless the
-        stored response is younger.
-        """
-        if len(body) != len(part.at):  # chunks do not say how long the body should be
-            return NotStored.CONTENT_RANGE
-        asked = self._head.fields.text
-        before = self._store.selected(self._key, asked)
-        if before is None:
-            return self._alone(head, body)
-        if before.status == 200 and before.variant == variant_of(head.fields.text, asked):
-            older = before.part or whole_part(before.fields.text, len(before.body))
-            if older is not None and (both := combine(part, body, older, before.body)) is not None:
-                union, held = both
-                rest = None if is_whole(union) else union
-                delay = time.monotonic() - self._sent_at
-                renewed, answer = self._renewed(before, head, delay, held, rest)
-                return renewed if answer.reason is None else answer.reason
-        return NotStored.REFUSED if before.time_zero > self._requested else self._alone(head, body)
+        """The entry for a part together with what is stored, or why there is none."""
+        raise NotImplementedError

@@ -14,6 +14,7 @@ from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
+from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
@@ -44,8 +45,9 @@ def build_snapshot(
     services = {
         name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
     }
+    rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
-        store, collapser = before.store, before.collapser
+        store, collapser = before.store, collapser_of(before)
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
@@ -54,16 +56,23 @@ def build_snapshot(
     return ConfigSnapshot(
         settings=settings,
         limits=settings.limits,
-        rules=build_rules(settings, pool.resolver),
+        rules=rules,
         cache_scopes=[route_cache_scope(route) for route in settings.route],
         forward_cache_scope=forward_cache_scope(settings.forward),
         services=services,
         store=store,
+        make_writer=PartialContentWriter,
         collapser=collapser,
         pool=pool,
         waits=waits,
         inject_faults=_faults(settings, waits, _rng(seed, "faults")),
     )
+
+
+def collapser_of(snapshot: ConfigSnapshot) -> Collapser:
+    """What the snapshot collapses requests with, more than the core knows of it."""
+    assert isinstance(snapshot.collapser, Collapser)
+    return snapshot.collapser
 
 
 def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:

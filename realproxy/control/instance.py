@@ -13,7 +13,7 @@ from policies.bad_input import BadInput
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
-from realproxy.control.composition import build_snapshot
+from realproxy.control.composition import build_snapshot, collapser_of
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
@@ -28,13 +28,15 @@ from realproxy.observe.admin_server import AdminServer
 from realproxy.observe.metrics import ThreadMetrics, recent, traffic
 from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
+from realproxy.proxying.socks import SocksRequests
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
-from realproxy.server.handshake import ConnectionFactory
+from realproxy.server.handshake import ConnectionFactory, socks_handshake
 from realproxy.server.http_server import HttpServer
 from realproxy.server.tcp_proxy import TcpProxy
 from realproxy.server.worker_pool import WorkerPool
+from realproxy.socks import ServerHandshake
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociations
 from realproxy.upstream.health_check import HealthChecker
@@ -100,7 +102,7 @@ class Instance:
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
         try:
-            factory = ConnectionFactory(settings, where)
+            factory = ConnectionFactory(settings, where, self._begin_socks)
             self._now = now = self._generation(settings, where, None)
         except BadInput:
             sockets.close()
@@ -123,8 +125,9 @@ class Instance:
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
-        server.attach(self._loop, self._relay, self._associations)
-        now.snapshot.collapser.fanout = self._fanout
+        self._socks = SocksRequests(self.address, self._relay, self._associations)
+        server.attach(self._loop, self._relay, self._socks.answer)
+        collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._dropped_before = 0  # lines of logs that are closed
@@ -170,6 +173,9 @@ class Instance:
         server = HttpServer(snapshot, self.address, reports, revalidation.submit)
         return Generation(settings, snapshot, server, revalidation, log)
 
+    def _begin_socks(self) -> ServerHandshake | None:
+        return socks_handshake(self._now.settings.forward)
+
     def _abandon(self, client: DownstreamConnection) -> None:
         self._loop.close(client)
 
@@ -183,11 +189,11 @@ class Instance:
         """As `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.settings, settings, where)
-        make_connection = ConnectionFactory(settings, where)
+        make_connection = ConnectionFactory(settings, where, self._begin_socks)
         now = self._generation(settings, where, before)
-        now.server.attach(self._loop, self._relay, self._associations)
+        now.server.attach(self._loop, self._relay, self._socks.answer)
         snapshot = now.snapshot
-        snapshot.collapser.fanout = self._fanout
+        collapser_of(snapshot).fanout = self._fanout
         snapshot.pool.adopt(settings.limits)
         self._loop.adopt(settings.limits)
         self._loop.entrance.make_connection = make_connection
@@ -212,7 +218,7 @@ class Instance:
         """As `realproxy.Proxy.purge`."""
         purge, snapshot = read_purge(**what), self._now.snapshot
         count = snapshot.store.purge(purge)
-        snapshot.collapser.purged(purge)
+        collapser_of(snapshot).purged(purge)
         return count
 
     def reopen_log(self) -> None:
@@ -272,7 +278,7 @@ class Instance:
     def stats(self) -> dict[str, Any]:
         """As `realproxy.Proxy.stats`."""
         now = self._now
-        snapshot, log, collapser = now.snapshot, now.log, now.snapshot.collapser
+        snapshot, log, collapser = now.snapshot, now.log, collapser_of(now.snapshot)
         tally = summed([self._workers.tally(), self._fanout.tally])
         cache = snapshot.store.counts()
         return {

@@ -22,7 +22,6 @@ from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, JOIN_BELOW, send_pieces, skip_bytes
-from realproxy.socks import ServerHandshake
 
 READ = 16 * 2**10
 EMPTY_LINES = 64
@@ -34,6 +33,7 @@ class State(Enum):
 
     WAITING = "event loop, for a head"
     AWAITING = "event loop, until the upstream has sent something"
+    SENDING = "event loop, until the client takes more of its response"
     WORKING = "a worker, or the queue of workers"
     LINGERING = "event loop, until the client has read its last response"
     TUNNEL = "relay thread"
@@ -45,7 +45,7 @@ class ReadResult(Enum):
 
     HEAD = "a whole head, or one that must be refused"
     PART = "not enough yet"
-    SOCKS = "a part of a SOCKS handshake"
+    OTHER = "a whole request of another protocol, see `DownstreamConnection.opening`"
     END = "the connection ended"
 
 
@@ -76,7 +76,7 @@ class Owner(Protocol):
     def wake(self) -> None:
         """Have it check everything now."""
 
-    def give_back(self, client: DownstreamConnection) -> None:
+    def keep_alive_or_submit(self, client: DownstreamConnection) -> None:
         """Give back a connection. Its next request may have arrived."""
 
     def linger(self, client: DownstreamConnection) -> None:
@@ -106,12 +106,13 @@ class DownstreamConnection:
 
     __slots__ = (
         "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
-        "fd", "head_end", "may_block", "pace", "send_filters", "sock", "socks", "state", "suspended",
+        "fd", "head_end", "may_block", "pace", "send_filters", "sock", "state", "suspended",
         "trouble", "unread", "unsent", "watched",
     )  # fmt: skip
 
-    handshaking = False
-    """Whether TLS or the PROXY protocol comes first; see `realproxy.server.handshake`."""
+    opening: object | None = None
+    """What comes before HTTP or instead of it, see `realproxy.server.handshake`; None if nothing more does.
+    A client has ``limits.header_timeout`` for each."""
     inline = True
     """Whether the event loop's thread may serve it, if there is no `pace`. Not with TLS: a write of encrypted
     bytes may be incomplete."""
@@ -126,7 +127,6 @@ class DownstreamConnection:
         self.buffer = b""  # what has arrived and is not used yet
         self.head_end = self._scanned = self._skipped = 0  # head_end: of a whole head in `buffer`, else 0
         self.trouble: Malformed | None = None  # why what has arrived must be refused
-        self.socks: ServerHandshake | None = None  # under way
         self.watched = True  # the socket is in the event loop's epoll set
         self.suspended: Suspended | None = None  # the request that a worker is to go on with
         self.may_block = True  # `send` may wait; if not, it keeps in `unsent` what the client does not take
@@ -161,9 +161,6 @@ class DownstreamConnection:
     def find_head(self) -> ReadResult:
         """Whether `buffer` begins with a whole head. Empty lines before it do not count (RFC 9112, 2.2)."""
         buffer = self.buffer
-        # The version of SOCKS, as the first byte of the connection: HTTP never begins with it.
-        if buffer < b"\x06" and buffer[:1] in (b"\x04", b"\x05") and not self.arrived:
-            return ReadResult.SOCKS
         try:
             if buffer.startswith(b"\r\n"):
                 buffer = self._skip_empty_lines(buffer)
@@ -207,31 +204,13 @@ class DownstreamConnection:
         return buffer[:end]
 
     def handshake(self) -> ReadResult:
-        """Go on with what comes before HTTP, in a worker, while `handshaking`."""
+        """Go on with the `opening`, in a worker."""
         raise NotImplementedError
 
     def peer(self) -> tuple[str, int]:
         """The client's IP address and port; raises `OSError` if the client is gone."""
         host, port = self.sock.getpeername()[:2]
         return host, port
-
-    def receive_at_once(self) -> bool:
-        """Read into `buffer` without waiting, whatever it is; returns whether the connection is open."""
-        try:
-            data = self.sock.recv(READ, DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        self.buffer += data
-        return bool(data)
-
-    def send_at_once(self, data: bytes) -> bool:
-        """Send without waiting; returns whether all of it could be sent."""
-        try:
-            return self.sock.send(data, DONTWAIT) == len(data)
-        except OSError:
-            return False
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """`peer`, and the IP address and port that the client has connected to; raises `OSError`."""
@@ -296,7 +275,11 @@ class DownstreamConnection:
 
     def try_send_all(self, data: bytes) -> None:
         """Send `data` without waiting; raises `Aborted` if not all of it could be sent."""
-        if not self.send_at_once(data):
+        try:
+            sent = self.sock.send(data, DONTWAIT)
+        except OSError:
+            raise Aborted from None
+        if sent < len(data):
             raise Aborted
 
     def reset_on_close(self) -> None:

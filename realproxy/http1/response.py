@@ -25,11 +25,12 @@ class ResponseHead:
         As in `RequestHead`; see `realproxy.http1.framing.response_framing`.
     fields : Fields
         Its field lines without those that Connection lists.
-    passed_on : dict of int to bytes
-        A cache: the head for clients, by the framing of the body towards them.
+    passed_on, stored : dict of int to bytes
+        What is remembered: the head for clients, by the framing of the body towards them; the head that is
+        stored, by the length of the body.
     """
 
-    __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status")
+    __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status", "stored")
 
     def __init__(self, status: int, reason: bytes, minor: int, fields: Fields, method: str) -> None:
         self.status: Final = status
@@ -39,6 +40,7 @@ class ResponseHead:
         self.framing: Final = response_framing(fields, minor, status, method)
         self.keeps_alive: Final = is_persistent(fields, minor)
         self.passed_on: Final[dict[int | None, bytes]] = {}
+        self.stored: Final[dict[int, bytes]] = {}
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:

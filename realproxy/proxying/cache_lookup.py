@@ -8,9 +8,7 @@ from policies.http_cache.collapsing import Decision, FlightResult
 from policies.http_cache.freshness import Request, read_request
 from policies.http_cache.reuse import Use
 from realproxy.cache.cache_status import HIT, describe
-from realproxy.cache.collapse import CollapsedWriter
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.shared_response import Reader
 from realproxy.cache.store import Lookup, cache_key
 from realproxy.cache.writer import CacheWriter
 from realproxy.errors import LocalReply, Termination, WouldBlock
@@ -73,7 +71,9 @@ def _writer(
     request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
 ) -> CacheWriter:
     snapshot = request.snapshot
-    writer = CacheWriter(snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry)
+    writer = snapshot.make_writer(
+        snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry
+    )
     writer.collapser, writer.explains = snapshot.collapser, snapshot.settings.cache.explain
     return writer
 
@@ -84,7 +84,7 @@ def _join(
     """Decide whether a miss waits for another request's fetch, or fetches for other requests."""
     now, collapser, reader = time.monotonic(), request.snapshot.collapser, request.reader
     if reader is None:
-        reader = request.reader = Reader(collapser, request, key, question, now + wait)
+        reader = request.reader = collapser.reader(request, key, question, now + wait)
     elif reader.failures and (entry := writer.stale_if_error()) is not None:
         request.record.cache = writer.outcome
         request.snapshot.store.count_miss()
@@ -99,7 +99,7 @@ def _join(
             return Outcome.PARKED
         if isinstance(found, Lookup):
             return found
-        request.lead = found if isinstance(found, CollapsedWriter) else None
+        request.lead = found if not isinstance(found, Decision) else None
     writer.lead = request.lead
     return None
 

@@ -12,8 +12,7 @@ from typing import Protocol
 
 from policies.http_cache.collapsing import FlightResult
 from policies.settings import Route
-from realproxy.cache.collapse import CollapsedWriter
-from realproxy.cache.shared_response import Reader
+from realproxy.cache.shared_fetch import SharedFetch, WaitingRequest
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.http1 import RequestHead, ResponseHead
@@ -36,6 +35,7 @@ class Outcome(Enum):
     PARKED = "the fan-out thread owns the connection"
     AWAITED = "the event loop goes on when the upstream has sent something"
     WORKER = "a worker goes on, because this thread must not wait"
+    SENDING = "the event loop goes on when the client takes more of what was sent"
     RETRY = "another connection or another upstream is asked"
 
 
@@ -84,7 +84,7 @@ class RequestContext:
         Whether the whole response is fetched, even if the client wants only a part.
     writer : CacheWriter or None
         Stores the response.
-    reader, lead : Reader or None, CollapsedWriter or None
+    reader, lead : WaitingRequest or None, SharedFetch or None
         For a request that waits for another request's fetch, and for one that fetches for others.
     has_slot : bool
         Whether the request holds one of the workers' slots; the thread that ends it releases the slot.
@@ -120,8 +120,8 @@ class RequestContext:
         self.access: ForwardAccess | None = None
         self.offers: list[bytes] = []
         self.writer: CacheWriter | None = None
-        self.reader: Reader | None = None
-        self.lead: CollapsedWriter | None = None
+        self.reader: WaitingRequest | None = None
+        self.lead: SharedFetch | None = None
         self.round_trip: RoundTrip | None = None
         self.response: ResponseHead | None = None
         self.outcome: Outcome | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +23,6 @@ from realproxy.messages.headers import connect_via, forward_request
 from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, parse_ip
-from realproxy.socks import ServerHandshake
 from realproxy.upstream.endpoint import Endpoint
 
 
@@ -90,7 +88,6 @@ class ForwardAccess:
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
         self.tcp: Sequence[Address] = ()
-        self._socks = frozenset(int(name[-1]) for name in settings.protocols if name.startswith("socks"))
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
         self._tunnel_ports = frozenset(settings.connect_ports)
@@ -121,13 +118,6 @@ class ForwardAccess:
     def upstream_name(self, target: str) -> str:
         """The upstream's name in the log: the parent if there is one, else the target."""
         return target if self.parent is None else self.parent.name
-
-    def socks_handshake(self) -> ServerHandshake | None:
-        """The handshake for a SOCKS client; None if SOCKS is off."""
-        if not self._socks:
-            return None
-        users = self.settings.auth
-        return ServerHandshake(self._socks, partial(is_known, users) if users else None)
 
     # --- targets --------------------------------------------------------------------------------
 

@@ -127,15 +127,15 @@ OPEN_UPSTREAM, RESPOND = PHASES.index(open_upstream), PHASES.index(respond)
 def run(request: RequestContext) -> Outcome:
     """Run the phases of a request as far as this thread can.
 
-    Only if `request.may_block` is False, the outcome can be ``AWAITED`` or ``WORKER``: call `run` again.
-    After ``PARKED`` another thread owns the request.
+    ``AWAITED``, ``SENDING`` and ``WORKER`` only come if `request.may_block` is False; `run` is called again
+    then. After ``PARKED`` another thread owns the request.
     """
     client = request.client
     client.may_block = request.may_block
     try:
-        if client.unsent and request.may_block:
-            client.flush()
         outcome = request.outcome
+        if client.unsent and (request.may_block or outcome is not None):
+            client.flush()
         while outcome is None or outcome is _RETRY:
             try:
                 outcome = PHASES[request.phase](request)
@@ -151,7 +151,7 @@ def run(request: RequestContext) -> Outcome:
         return outcome
     if client.unsent:  # this thread must not wait for the client
         request.outcome = outcome
-        return _WORKER
+        return Outcome.SENDING
     if request.lead is not None:
         request.lead.complete(FlightResult.FAILED)
     client.send_filters.clear()

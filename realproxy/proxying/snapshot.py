@@ -7,9 +7,10 @@ from typing import NamedTuple, Protocol
 
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
-from realproxy.cache.collapse import Collapser
 from realproxy.cache.rules import CacheRules
+from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
+from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.rules import RequestRules
@@ -46,6 +47,8 @@ class ConfigSnapshot(NamedTuple):
         Which requests are taken, and by which route.
     cache_scopes : list of (CacheScope or None)
         Of each route.
+    make_writer : type of CacheWriter
+        What records responses for the store.
     waits : BlockedThreads
         What the workers wait for.
     inject_faults : InjectFaults or None
@@ -59,7 +62,8 @@ class ConfigSnapshot(NamedTuple):
     forward_cache_scope: CacheScope | None
     services: dict[str, Service]
     store: CacheStore
-    collapser: Collapser
+    make_writer: type[CacheWriter]
+    collapser: Collapsing
     pool: ConnectionPool
     waits: BlockedThreads
     inject_faults: InjectFaults | None

@@ -47,14 +47,13 @@ class SocksRequests:
     def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
         self._own, self._relay, self._associations = own, relay, associations
 
-    def answer(
-        self, client: DownstreamConnection, handshake: ServerHandshake, record: RequestRecord,
-        snapshot: ConfigSnapshot,
-    ) -> bool:  # fmt: skip
-        """Serve the request, or refuse it.
+    def answer(self, client: DownstreamConnection, record: RequestRecord, snapshot: ConfigSnapshot) -> bool:
+        """Serve the request of the handshake that is the client's `opening`, or refuse it.
 
         Returns whether the relay thread owns the client now. If it does not, `record` is finished.
         """
+        handshake = client.opening
+        assert isinstance(handshake, ServerHandshake)
         record.side = f"socks{handshake.version}"
         request, access = handshake.request, snapshot.rules.forward
         if request is None or access is None:  # the handshake has sent the reply

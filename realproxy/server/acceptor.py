@@ -133,7 +133,7 @@ class Acceptor:
             sock.close()
             return
         client = self.make_connection(sock, address, self._waits)
-        client.deadline = now + (limits.header_timeout if client.handshaking else limits.idle_timeout)
+        client.deadline = now + (limits.idle_timeout if client.opening is None else limits.header_timeout)
         if limits.min_rate is not None:
             client.pace = MinRate(limits.min_rate, timeout)
         self._clients[client.fd] = client

@@ -1,11 +1,11 @@
-"""The front: one thread that waits for clients and for their request heads.
+"""The event loop that waits for clients: for new ones, for their request heads, and until they read on.
 
-Threads. The front thread alone accepts (`entrance.py`) and owns every connection in state WAITING or
-LINGERING. A whole head goes to the fast path, in the same thread, or to the workers' queue.
-Workers call `resume`, `linger` and `close` on what they own: each hands the connection over with the
-last thing it does, arming the descriptor in the epoll set. It is edge-triggered (EPOLLET): what the
-front has read needs no arming again, and what it has passed over is reported anew by arming. Before
-a connection is handed on it is silenced.
+Threads. The loop's thread alone accepts (`acceptor.py`) and owns every connection in state WAITING,
+SENDING or LINGERING. A whole head goes to the fast path, in the same thread, or to the workers.
+Workers call `keep_alive`, `linger` and `close` on what they own: each hands the connection over with the
+last thing it does, arming the descriptor in the epoll set. The set is edge-triggered (EPOLLET): what the
+loop has read needs no arming again, and arming reports anew what the loop has passed over. A connection
+is silenced before it is submitted.
 `_handing` makes the state and the arming one step for the sweep, which takes connections unasked.
 `_clients` is changed by single dict operations only, which the interpreter makes atomic.
 """
@@ -27,57 +27,48 @@ from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
-from realproxy.socks import ServerHandshake
 
 # To name a member by its class is slow before Python 3.12.
-_WAITING, _LINGERING, _HEAD = State.WAITING, State.LINGERING, ReadResult.HEAD
+_WAITING, _LINGERING, _SENDING, _HEAD = State.WAITING, State.LINGERING, State.SENDING, ReadResult.HEAD
+_OWN = (_WAITING, _LINGERING, _SENDING)
 SILENT = int(select.EPOLLET)
-LINGER = 5.0
-"""Seconds that a client has to read its last answer before its unread bytes reset the connection."""
-LAST_LINGER = 1.0
-"""The same while the proxy stops."""
+WRITABLE = int(select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+LINGER, LAST_LINGER = 5.0, 1.0
+"""Seconds, in operation and at a stop, that a client has to read its last response before its unread bytes
+reset the connection."""
 LAST_CALL = 0.25
 """Seconds that a kept connection has for one more request while the proxy stops: it may be on its way."""
-TICK = 1.0
-"""Seconds between two sweeps for what has waited too long, at most."""
-DRAIN_TICK = 0.05
-"""The same while the proxy stops."""
+TICK, DRAIN_TICK = 1.0, 0.05
+"""Seconds between two sweeps for what has waited too long, at most; while the proxy stops."""
 END_PATIENCE = 5.0
 """Seconds that the thread has to end."""
 
 
 class InlineHandler(Protocol):
-    """Answers in the front thread what needs no waiting; all is called by that thread."""
+    """Runs requests in the loop's thread, which calls all of it."""
 
     def takes(self, client: DownstreamConnection) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
 
+    def go_on_sending(self, client: DownstreamConnection, *, expired: bool = False) -> None:
+        """The client reads on, or (`expired`) has not done so in time."""
+
     def upstream_spoke(self, fd: int) -> None:
-        """Something has happened on a connection that an answer is awaited on."""
+        """Something has happened on a connection that a response is awaited on."""
 
     def sweep(self, now: float) -> None:
-        """See to what has waited too long."""
+        """Give up upstreams that have had their time."""
 
     def end(self) -> None:
-        """Let go of what is still awaited."""
-
-
-class HasDescriptor(Protocol):
-    """A socket, or what stands for one."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
+        """Give up all requests."""
 
 
 class Watched(Protocol):
     """A connection to an upstream on which the fast path awaits something."""
 
+    sock: socket.socket
     watched: bool
-    """Whether it is in the front's epoll set."""
-
-    @property
-    def sock(self) -> HasDescriptor:
-        """What is watched."""
+    """Whether it is in the epoll set."""
 
 
 class ConnectionLoop:
@@ -86,28 +77,22 @@ class ConnectionLoop:
     Parameters
     ----------
     listener : socket.socket
-        Bound and listening; the front closes it.
-    limits : Limits
-        From the settings.
+        Bound and listening; the loop closes it.
     waits : BlockedThreads
         Where workers that wait for clients are counted.
     submit : callable
-        Takes a client whose head is whole, or must be refused.
+        Takes a client whose head is whole, or must be refused, for the workers.
     chores : list of callable
         Called with the time at every sweep.
     hurry : callable
         Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
     welcome : callable
-        Makes the client of a new socket and its address.
+        Makes the connection of a new socket and its address.
 
     Attributes
     ----------
-    entrance : Acceptor
-        Accepts the clients.
-    handshake : callable
-        Returns a new handshake for a client that speaks SOCKS, or None if that is off. Set before the start.
     fast_path : InlineHandler or None
-        Answers what needs no waiting. Set before the start.
+        Set before the start.
     """
 
     def __init__(
@@ -120,8 +105,7 @@ class ConnectionLoop:
         hurry: Callable[[float], float | None],
         welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
     ) -> None:
-        self._limits, self.submit, self._chores, self._hurry = limits, submit, chores, hurry
-        self.handshake: Callable[[], ServerHandshake | None] = _no_socks
+        self._limits, self._submit, self._chores, self._hurry = limits, submit, chores, hurry
         self._clients: dict[int, DownstreamConnection] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -143,13 +127,13 @@ class ConnectionLoop:
     # --- called by the owner of the proxy -------------------------------------------------------
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to accept."""
         self._epoll.register(self._wake, select.EPOLLIN)
         self.entrance.open()
         self.thread.start()
 
     def adopt(self, limits: Limits) -> None:
-        """Keep other limits from now on; connections keep the limit of a head that they began with."""
+        """Take other limits; a head keeps the limit that it began with."""
         self._limits, self._tick = limits, _tick(limits)
         self.entrance.adopt(limits)
 
@@ -166,7 +150,7 @@ class ConnectionLoop:
         for client in list(self._clients.values()):
             with contextlib.suppress(OSError):
                 client.sock.shutdown(socket.SHUT_RDWR)
-            if client.state is State.LINGERING:
+            if client.state is _LINGERING:
                 client.deadline = 0.0
         self.wake()
 
@@ -178,35 +162,38 @@ class ConnectionLoop:
         if self.fast_path is not None:
             self.fast_path.end()
         for client in list(self._clients.values()):
+            if client.state is _SENDING and client.suspended is not None:
+                client.suspended.abandon()
             self.close(client)
         self._gone = True  # a worker that is late must not write into what has this number next
         self._epoll.close()
         os.close(self._wake)
 
     def wake(self) -> None:
-        """Have the front look round now, for there is something that no event tells of."""
+        """Have the loop look round now, for there is something that no event tells of."""
         if not self._gone:
             os.eventfd_write(self._wake, 1)
 
     # --- called by whoever owns the client ------------------------------------------------------
 
-    def resume(self, client: DownstreamConnection) -> None:
-        """Hand a connection back, to wait for its next request."""
+    def keep_alive(self, client: DownstreamConnection) -> None:
+        """Wait for the next request."""
         limits = self._limits
         wait = limits.header_timeout if client.buffer else limits.idle_timeout
         client.deadline = time.monotonic() + wait
-        self._hand_over(client, State.WAITING)
+        self._arm(client, _WAITING)
 
-    def await_more(self, client: DownstreamConnection) -> None:
-        """Hand a connection back that goes on waiting, not beyond the deadline that it has."""
-        self._hand_over(client, State.WAITING)
+    def rearm(self, client: DownstreamConnection) -> None:
+        """Go on waiting for what was waited for, until the same deadline."""
+        self._arm(client, _WAITING)
 
-    def stay(self, client: DownstreamConnection) -> None:
-        """Wait for the next request of a client that was never handed on; called by the front thread."""
+    def keep_alive_inline(self, client: DownstreamConnection) -> None:
+        """Wait for the next request of a client that never left the loop's thread, which calls this."""
         if client.buffer and client.find_head() is _HEAD:
-            self._to_worker(client, time.monotonic())
+            client.arrived = time.monotonic()
+            self.submit(client)
         elif client.unread:
-            self.resume(client)
+            self.keep_alive(client)
         else:
             limits = self._limits
             wait = limits.header_timeout if client.buffer else limits.idle_timeout
@@ -215,18 +202,32 @@ class ConnectionLoop:
             if self.draining:
                 self.wake()
 
-    def give_back(self, client: DownstreamConnection) -> None:
-        """Hand a connection back whose next request may have arrived already."""
+    def keep_alive_or_submit(self, client: DownstreamConnection) -> None:
+        """Wait for the next request, unless it has arrived already."""
         if client.buffer and client.find_head() is _HEAD:
-            self._to_worker(client, time.monotonic())
+            client.arrived = time.monotonic()
+            self.submit(client)
         else:
-            self.resume(client)
+            self.keep_alive(client)
+
+    def submit(self, client: DownstreamConnection) -> None:
+        """Have a worker go on."""
+        if client.watched:
+            self._epoll.modify(client.fd, SILENT)
+        client.state = State.WORKING
+        self._submit(client)
+
+    def await_reader(self, client: DownstreamConnection) -> None:
+        """Wait until a client can be sent more; called by the loop's thread."""
+        client.deadline = time.monotonic() + self._limits.idle_timeout
+        client.state, client.unread = _SENDING, True  # requests that arrive meanwhile are not reported
+        self._epoll.modify(client.fd, WRITABLE)
 
     def linger(self, client: DownstreamConnection) -> None:
-        """Close a connection whose client may still be sending, without destroying its last answer.
+        """Close a connection whose client may still be sending, without destroying its last response.
 
-        Closing with unread bytes would reset the connection (RFC 9112, 9.6): say that nothing
-        more comes, and throw away what arrives for a while.
+        A close with unread bytes would reset the connection (RFC 9112, 9.6). So the client is told that
+        nothing more comes, and what it sends is thrown away for a while.
         """
         try:
             client.sock.shutdown(socket.SHUT_WR)
@@ -234,10 +235,10 @@ class ConnectionLoop:
             self.close(client)
             return
         client.deadline = time.monotonic() + (LAST_LINGER if self.draining else LINGER)
-        self._hand_over(client, State.LINGERING)
+        self._arm(client, _LINGERING)
 
     def close(self, client: DownstreamConnection) -> None:
-        """Close a connection: the one place that does."""
+        """Close a connection; the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
         self.entrance.connection_closed()
@@ -245,17 +246,17 @@ class ConnectionLoop:
             self.wake()
 
     def watch(self, connection: Watched) -> None:
-        """Have the fast path told when an upstream says something; called by the front thread."""
+        """Have the fast path told when an upstream says something; called by the loop's thread."""
         if not connection.watched:
             connection.watched = True
             self._epoll.register(connection.sock.fileno(), ARMED)
 
     def unwatch(self, connection: Watched) -> None:
-        """Look no more at an upstream; called by its owner."""
+        """Stop watching an upstream; called by its owner."""
         self._epoll.unregister(connection.sock.fileno())
         connection.watched = False
 
-    def _hand_over(self, client: DownstreamConnection, state: State) -> None:
+    def _arm(self, client: DownstreamConnection, state: State) -> None:
         with self._handing:
             client.state, client.unread = state, False
             if client.watched:
@@ -266,7 +267,7 @@ class ConnectionLoop:
         if self.draining:
             self.wake()
 
-    # --- the front thread -----------------------------------------------------------------------
+    # --- the loop's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
         poll, monotonic, entrance = self._epoll.poll, time.monotonic, self.entrance
@@ -295,54 +296,34 @@ class ConnectionLoop:
                 self._sweep(now)
 
     def _read(self, client: DownstreamConnection, now: float) -> None:
-        with self._handing:  # who hands a client over has set its state a moment before it is armed
+        with self._handing:  # the state was set a moment before the connection was armed
             state = client.state
-            if state is not _WAITING and state is not _LINGERING:
-                client.unread = True  # taken for another reason while this event was on its way
-                return
-        if state is _LINGERING:
-            self._discard(client)
+        if state is not _WAITING:
+            self._see_to(client, state)
             return
-        if client.socks is not None:
-            self._shake_hands(client, now)
-            return
-        before, opening = client.buffer, client.handshaking
+        before, opening = client.buffer, client.opening
         arrival = client.read()
         if arrival is _HEAD:
             client.arrived = now
             if self.fast_path is None or not self.fast_path.takes(client):
-                self.hand_to_worker(client)
+                self.submit(client)
         elif arrival is ReadResult.PART:
-            # Empty lines are no head: they give nobody more time.
+            # Empty lines are no head: they give no more time.
             begun = begins_head(client.buffer) and not begins_head(before)
-            if begun or (opening and not client.handshaking):
+            if begun or client.opening is not opening:
                 client.deadline = now + self._limits.header_timeout
             self._epoll.modify(client.fd, ARMED)
-        elif arrival is ReadResult.SOCKS:
-            self._shake_hands(client, now)
         else:
             self.close(client)
 
-    def _shake_hands(self, client: DownstreamConnection, now: float) -> None:
-        """Go on with SOCKS. Its replies are few bytes: who has no room for them is not waited for."""
-        if client.socks is None:
-            client.socks = self.handshake()
-            client.deadline = now + self._limits.header_timeout
-            if client.socks is None:
-                client.trouble = Malformed(400, "not an HTTP/1.1 request")
-                self._to_worker(client, now)
-                return
-        elif not client.receive_at_once():
-            self.close(client)
-            return
-        data, client.buffer = client.buffer, b""
-        answer = client.socks.feed(data)
-        if answer and not client.send_at_once(answer):
-            self.close(client)
-        elif client.socks.ended:
-            self._to_worker(client, now)
+    def _see_to(self, client: DownstreamConnection, state: State) -> None:
+        """Something has happened to a client that is not waited for."""
+        if state is _LINGERING:
+            self._discard(client)
+        elif state is _SENDING and self.fast_path is not None:
+            self.fast_path.go_on_sending(client)
         else:
-            self._epoll.modify(client.fd, ARMED)
+            client.unread = True  # taken for another reason while this event was on its way
 
     def _discard(self, client: DownstreamConnection) -> None:
         try:
@@ -360,8 +341,8 @@ class ConnectionLoop:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
         self.entrance.retry()
         for client in list(self._clients.values()):
-            if client.deadline <= now and self._take(client):
-                self._part_with(client, now)
+            if client.deadline <= now and self._disarm(client):
+                self._expire(client, now)
         for chore in self._chores:
             chore(now)
         if self.fast_path is not None:
@@ -377,54 +358,41 @@ class ConnectionLoop:
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):
-            if client.state in (State.LINGERING, State.WAITING):
-                grace = LAST_LINGER if client.state is State.LINGERING else last_call
+            if client.state is _LINGERING or client.state is _WAITING:
+                grace = LAST_LINGER if client.state is _LINGERING else last_call
                 client.deadline = min(client.deadline, now + grace)
-            if client.deadline <= now and self._take(client):
-                self._part_with(client, now)
+            if client.deadline <= now and self._disarm(client):
+                self._expire(client, now)
         if not self._clients:
             self.empty.set()
 
-    def _part_with(self, client: DownstreamConnection, now: float) -> None:
-        """Close a connection that was taken because its time is over."""
-        waiting = client.state is State.WAITING
-        if waiting and self.draining and client.read() is ReadResult.HEAD:
-            self._to_worker(client, now)  # it has arrived just in time
+    def _expire(self, client: DownstreamConnection, now: float) -> None:
+        """End a connection whose time is over, and which is disarmed."""
+        waiting, client.arrived = client.state is _WAITING, now
+        if client.state is _SENDING and self.fast_path is not None:
+            self.fast_path.go_on_sending(client, expired=True)
+        elif waiting and self.draining and client.read() is _HEAD:
+            self.submit(client)  # it has arrived just in time
         elif waiting and begins_head(client.buffer):
             client.trouble = Malformed(408, "the request head took too long")
-            self._to_worker(client, now)
+            self.submit(client)
         else:
             self.close(client)
 
-    def _take(self, client: DownstreamConnection) -> bool:
-        """Take a connection out of the epoll set, if the front owns it.
+    def _disarm(self, client: DownstreamConnection) -> bool:
+        """Take a connection out of the epoll set, if the loop owns it.
 
-        One that is to be closed or handed on without an event is still armed, and a hang-up would
-        be reported whatever is asked for: two threads would own it.
+        A connection that leaves without an event is still armed. A hang-up would be reported whatever the
+        set asks for, and then two threads would own the connection.
         """
         with self._handing:
-            if client.state not in (State.WAITING, State.LINGERING):
+            if client.state not in _OWN:
                 return False
             self._epoll.unregister(client.fd)
             client.watched = False
             return True
 
-    def _to_worker(self, client: DownstreamConnection, now: float) -> None:
-        client.arrived = now
-        self.hand_to_worker(client)
-
-    def hand_to_worker(self, client: DownstreamConnection) -> None:
-        """Have a worker go on; called by the front thread, or by whoever owns the client."""
-        if client.watched:
-            self._epoll.modify(client.fd, SILENT)
-        client.state = State.WORKING
-        self.submit(client)
-
 
 def _tick(limits: Limits) -> float:
     """Seconds between two sweeps."""
     return max(0.01, min(TICK, min(limits.header_timeout, limits.idle_timeout, limits.answer_timeout) / 4))
-
-
-def _no_socks() -> ServerHandshake | None:
-    return None

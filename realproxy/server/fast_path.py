@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 
 from realproxy.downstream.connection import DownstreamConnection, State
+from realproxy.errors import Termination
 from realproxy.http1 import Malformed
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.worker import ThreadState
@@ -24,7 +25,8 @@ from realproxy.server.worker_pool import WorkerPool
 
 # To name a member by its class is slow before Python 3.12.
 _AWAITING = State.AWAITING
-_NEXT, _WORKER, _AWAITED, _PARKED = Outcome.NEXT, Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED
+_NEXT, _WORKER, _AWAITED = Outcome.NEXT, Outcome.WORKER, Outcome.AWAITED
+_PARKED, _SENDING = Outcome.PARKED, Outcome.SENDING
 
 
 class FastPath:
@@ -80,11 +82,20 @@ class FastPath:
             return True
         return self._go_on(request)
 
+    def go_on_sending(self, client: DownstreamConnection, *, expired: bool = False) -> None:
+        """The client reads on, or (`expired`) has not done so in time."""
+        request, client.suspended = client.suspended, None
+        assert isinstance(request, RequestContext)
+        if expired:
+            client.unsent = []
+            request.outcome, request.record.end = Outcome.CLOSE, Termination.CLIENT_SLOW
+        self._go_on(request)
+
     def upstream_spoke(self, fd: int) -> None:
         """Something has happened on a connection that a response is awaited on."""
         request = self._awaited.pop(fd, None)
         if request is not None and not self._go_on(request):
-            self._loop.hand_to_worker(request.client)
+            self._loop.submit(request.client)
 
     def sweep(self, now: float) -> None:
         """Have workers say so where an upstream has had its time."""
@@ -94,7 +105,7 @@ class FastPath:
                 if request.round_trip is not None:
                     request.round_trip.is_late = True
                 self._to_worker(request)
-                self._loop.hand_to_worker(request.client)
+                self._loop.submit(request.client)
 
     def end(self) -> None:
         """Let go of what is still awaited; the loop is closing all clients."""
@@ -123,11 +134,18 @@ class FastPath:
             self._await(request)
             self._thread.serving = None
             return True
+        if outcome is _SENDING:
+            request.generation.under_way.add(request)
+            request.client.suspended = request
         self._thread.serving = None
         if request.has_slot:
+            request.has_slot = False
             self._slots.release()
+        if outcome is _SENDING:
+            self._loop.await_reader(request.client)
+            return True
         if outcome is _NEXT:
-            self._loop.stay(request.client)
+            self._loop.keep_alive_inline(request.client)
         elif outcome is Outcome.LINGER:
             self._loop.linger(request.client)
         elif outcome is not _PARKED:

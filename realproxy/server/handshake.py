@@ -1,61 +1,125 @@
-"""Connections that begin with a PROXY protocol header, with TLS, or with first the header and then TLS.
+"""Connections on which something comes before HTTP, or instead of it: PROXY protocol, TLS, SOCKS.
 
-Owner: as in `realproxy.downstream.connection`. The event loop's thread reads the PROXY header. Of TLS it
-only sees that bytes have arrived: a worker does each step of the handshake, and no step waits. A client
-that does not finish its handshake holds a connection until ``limits.header_timeout``, but no thread.
+Owner: as in `realproxy.downstream.connection`. The event loop's thread reads the PROXY header, and goes
+through the handshake of SOCKS. Of TLS it only sees that bytes have arrived: a worker does each step of the
+handshake, and no step waits. A client that does not finish its handshake holds a connection until
+``limits.header_timeout``, but no thread.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
 
-from policies.settings import Limits, ProxySettings
+from policies.forward.basic_auth import is_known
+from policies.settings import Forward, Limits, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
+from realproxy.errors import Aborted
 from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
 from realproxy.net.proxy_protocol import BadHeader, TrustedPeers, read_header
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.sockets import DONTWAIT
+from realproxy.socks import ServerHandshake
+
+BeginSocks = Callable[[], ServerHandshake | None]
+"""Returns a new handshake for a SOCKS client; None if SOCKS is off."""
+
+
+class Opening(Enum):
+    """What comes first on a connection, besides a `ServerHandshake`."""
+
+    PROXY_HEADER = "a header of the PROXY protocol"
+    TLS = "a TLS handshake"
 
 
 class HandshakingConnection(DownstreamConnection):
-    """A client's connection with a handshake before the first HTTP request.
+    """A client's connection with a handshake before the first HTTP request, or with SOCKS instead of HTTP.
 
     `sock` is a `TlsSocket` if there is TLS. `proxy_header` tells whether a PROXY protocol header comes first.
+    `begin_socks` is None if SOCKS is off.
     """
 
-    __slots__ = ("_header", "_peer", "handshaking", "inline", "scheme", "sni")
+    __slots__ = ("_begin_socks", "_header", "_peer", "inline", "opening", "scheme", "sni")
 
     def __init__(
-        self, sock: socket.socket, address: str, limits: Limits, waits: BlockedThreads, *, proxy_header: bool
+        self,
+        sock: socket.socket,
+        address: str,
+        limits: Limits,
+        waits: BlockedThreads,
+        *,
+        proxy_header: bool,
+        begin_socks: BeginSocks | None,
     ) -> None:
         super().__init__(sock, address, limits.head, waits)
-        self._header: bytes | None = b"" if proxy_header else None
+        secure = isinstance(sock, TlsSocket)
+        self._begin_socks, self._header = begin_socks, b""
         self._peer: Address | None = None
-        self.handshaking, self.inline = True, False
-        self.scheme = b"https" if isinstance(sock, TlsSocket) else b"http"
-        self.sni = ""
+        self.opening: object | None = Opening.TLS if secure else None
+        if proxy_header:
+            self.opening = Opening.PROXY_HEADER
+        self.inline = self.opening is None
+        self.scheme, self.sni = b"https" if secure else b"http", ""
 
     def read(self) -> ReadResult:
-        """Read once without waiting. Bytes of a TLS handshake give HEAD, so that a worker continues."""
-        if not self.handshaking:
+        """Read once without waiting. HEAD if a worker continues, as with bytes of a TLS handshake."""
+        opening = self.opening
+        if opening is None and self._begin_socks is None:
             return super().read()
-        if self._header is not None:
-            result = self._read_header()
-            if self._header is not None or not isinstance(self.sock, TlsSocket):
-                return result
-        return ReadResult.HEAD
+        if opening is Opening.TLS:
+            return ReadResult.HEAD
+        if opening is Opening.PROXY_HEADER:
+            return self._read_header()
+        return self._read_first(opening)
+
+    def _read_first(self, opening: object | None) -> ReadResult:
+        try:
+            data = self.sock.recv(READ, DONTWAIT)
+        except BlockingIOError:
+            return ReadResult.PART
+        except OSError:
+            return ReadResult.END
+        self.unread = len(data) == READ
+        if not data:
+            return ReadResult.END
+        return self._feed(opening, data) if isinstance(opening, ServerHandshake) else self._begin(data)
 
     def handshake(self) -> ReadResult:
         """Continue the handshake without waiting; when it is complete, read."""
+        if isinstance(self.opening, ServerHandshake):
+            return ReadResult.OTHER
         assert isinstance(self.sock, TlsSocket)
         try:
             if not self.sock.handshake():
                 return ReadResult.PART
         except OSError:
             return ReadResult.END
-        self.handshaking, self.sni = False, self.sock.sni
+        self.opening, self.sni = None, self.sock.sni
         return super().read()
+
+    def _begin(self, data: bytes) -> ReadResult:
+        """Tell SOCKS from HTTP by the first byte: no HTTP begins with the version of SOCKS."""
+        begin, self._begin_socks = self._begin_socks, None
+        handshake = begin() if begin is not None and data[:1] in (b"\x04", b"\x05") else None
+        if handshake is not None:
+            self.opening, self.inline = handshake, False
+            return self._feed(handshake, data)
+        self.buffer = data
+        return self.find_head()
+
+    def _feed(self, handshake: ServerHandshake, data: bytes) -> ReadResult:
+        """Go on with SOCKS. Its replies are few bytes: a client with no room for them is not waited for."""
+        reply = handshake.feed(data)
+        try:
+            if reply:
+                self.try_send_all(reply)
+        except Aborted:
+            return ReadResult.END
+        return ReadResult.HEAD if handshake.ended else ReadResult.PART
 
     def peer(self) -> Address:
         """IP address and port of the client; those in the PROXY header, if there was one."""
@@ -68,7 +132,6 @@ class HandshakingConnection(DownstreamConnection):
         super().reset_on_close()
 
     def _read_header(self) -> ReadResult:
-        assert self._header is not None
         sock = self.sock
         try:
             receive = sock.recv_raw if isinstance(sock, TlsSocket) else sock.recv
@@ -82,14 +145,15 @@ class HandshakingConnection(DownstreamConnection):
             return ReadResult.END
         if header is None:
             return ReadResult.PART if data else ReadResult.END
-        rest, self._header = self._header[header.size :], None
+        rest, self._header = self._header[header.size :], b""
         if header.source is not None:
             self._peer, self.address = header.source, header.source[0]
         if isinstance(sock, TlsSocket):
+            self.opening = Opening.TLS
             sock.feed(rest)
             return ReadResult.HEAD
-        self.handshaking, self.inline, self.buffer = False, True, rest
-        return self.find_head() if rest else ReadResult.PART
+        self.opening, self.inline = None, True
+        return self._begin(rest) if rest else ReadResult.PART
 
 
 class ConnectionFactory:
@@ -98,16 +162,31 @@ class ConnectionFactory:
     Raises `BadInput`, with `where` as the source of the settings, if a certificate cannot be used.
     """
 
-    def __init__(self, settings: ProxySettings, where: str) -> None:
+    def __init__(self, settings: ProxySettings, where: str, begin_socks: BeginSocks) -> None:
         self._limits = settings.limits
+        self._begin_socks = begin_socks if settings.forward and socks_versions(settings.forward) else None
         self._trusted = TrustedPeers(settings.proxy_protocol)
         self._certificates = Certificates(settings.tls, where) if settings.tls else None
 
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The connection of a socket that was accepted from `address`."""
-        proxy_header = address in self._trusted
+        proxy_header, begin_socks = address in self._trusted, self._begin_socks
         if self._certificates is not None:
-            sock = TlsSocket(sock, self._certificates.context)
-        elif not proxy_header:
+            sock, begin_socks = TlsSocket(sock, self._certificates.context), None
+        elif not proxy_header and begin_socks is None:
             return DownstreamConnection(sock, address, self._limits.head, waits)
-        return HandshakingConnection(sock, address, self._limits, waits, proxy_header=proxy_header)
+        return HandshakingConnection(
+            sock, address, self._limits, waits, proxy_header=proxy_header, begin_socks=begin_socks
+        )
+
+
+def socks_versions(forward: Forward) -> frozenset[int]:
+    """The versions of SOCKS that the settings allow."""
+    return frozenset(int(name[-1]) for name in forward.protocols if name.startswith("socks"))
+
+
+def socks_handshake(forward: Forward | None) -> ServerHandshake | None:
+    """A new handshake for a SOCKS client; None if SOCKS is off."""
+    if forward is None or not (versions := socks_versions(forward)):
+        return None
+    return ServerHandshake(versions, partial(is_known, forward.auth) if forward.auth else None)

@@ -22,20 +22,21 @@ from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.pipeline import run
 from realproxy.proxying.reply import send_unreadable, unreadable_reply
 from realproxy.proxying.snapshot import ConfigSnapshot
-from realproxy.proxying.socks import SocksRequests
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.isolation import report
 from realproxy.server.connection_loop import ConnectionLoop
-from realproxy.socks import ServerHandshake
 from realproxy.tunnel.relay import TunnelRelay
-from realproxy.tunnel.udp_associate import UdpAssociations
 
 IN_A_ROW = 32
 """Requests of one connection that are answered before others get their turn."""
 # To name a member by its class is slow before Python 3.12.
-_AWAITED, _WORKER, _PARKED, _TUNNEL = Outcome.AWAITED, Outcome.WORKER, Outcome.PARKED, Outcome.TUNNEL
+_PARKED, _TUNNEL = Outcome.PARKED, Outcome.TUNNEL
+_SUSPENDED = (Outcome.AWAITED, Outcome.WORKER, _PARKED, Outcome.SENDING)  # no set: hashing a member is slow
 RETRY_SOON = b"Retry-After: 1\r\n"
 """For a client that is refused because of the load."""
+
+AnswerOther = Callable[[DownstreamConnection, RequestRecord, ConfigSnapshot], bool]
+"""Answers a request of another protocol; returns whether the relay thread owns the client now."""
 
 
 class HttpServer:
@@ -63,7 +64,7 @@ class HttpServer:
 
     relay: TunnelRelay
     _loop: ConnectionLoop
-    _socks: SocksRequests
+    _answer_other: AnswerOther
 
     def __init__(
         self,
@@ -76,18 +77,16 @@ class HttpServer:
         self.retired = False
         self.under_way: set[RequestContext] = set()
 
-    def attach(self, loop: ConnectionLoop, relay: TunnelRelay, associations: UdpAssociations) -> None:
-        """Say who takes connections that a worker is done with."""
-        self._loop, self.relay = loop, relay
-        self._socks = SocksRequests(self.own, relay, associations)
-        loop.handshake = self._handshake
+    def attach(self, loop: ConnectionLoop, relay: TunnelRelay, answer_other: AnswerOther) -> None:
+        """Say who takes connections that a worker is done with, and who answers other protocols than HTTP."""
+        self._loop, self.relay, self._answer_other = loop, relay, answer_other
 
     # --- one connection -------------------------------------------------------------------------
 
     def serve(self, client: DownstreamConnection, thread: ThreadState) -> None:
         """Answer what `client` asks, as long as its next request is there already; called by a worker."""
         loop = self._loop
-        if (client.socks is not None or client.handshaking) and not self._opened(client, thread):
+        if client.opening is not None and not self._opened(client, thread):
             return
         for _ in range(IN_A_ROW):
             outcome = self._serve_one(client, thread)
@@ -103,7 +102,7 @@ class HttpServer:
 
     def shed(self, client: DownstreamConnection, thread: ThreadState) -> None:
         """Refuse a request because too many wait: say so if that can be said at once, and close."""
-        if client.socks is not None or client.handshaking:
+        if client.opening is not None:
             self._loop.close(client)
             return
         problem = "limits.queue: too many requests wait"
@@ -138,7 +137,7 @@ class HttpServer:
         if result is ReadResult.HEAD:
             return True
         if result is ReadResult.PART:
-            self._loop.resume(client)
+            self._loop.keep_alive(client)
         else:
             self._loop.close(client)
         return False
@@ -146,32 +145,27 @@ class HttpServer:
     def _opened(self, client: DownstreamConnection, thread: ThreadState) -> bool:
         """Go on with what is not HTTP; returns whether a request has arrived behind it."""
         loop = self._loop
-        if client.socks is not None:
-            self._serve_socks(client, client.socks, thread)
-            return False
         result = client.handshake()
         if result is ReadResult.HEAD:
             client.arrived = time.monotonic()
             return True
-        if result is ReadResult.END or (client.handshaking and loop.draining):
+        if result is ReadResult.OTHER:
+            self._serve_other(client, thread)
+        elif result is ReadResult.END or (client.opening is not None and loop.draining):
             loop.close(client)
-        elif client.handshaking:
-            loop.await_more(client)
+        elif client.opening is not None:
+            loop.rearm(client)
         else:
-            loop.resume(client)
+            loop.keep_alive(client)
         return False
 
-    def _serve_socks(self, client: DownstreamConnection, shake: ServerHandshake, thread: ThreadState) -> None:
+    def _serve_other(self, client: DownstreamConnection, thread: ThreadState) -> None:
         record = RequestRecord(client.address, client.arrived, time.monotonic())
         thread.tally.requests += 1
-        taken = self._socks.answer(client, shake, record, self.snapshot)
+        taken = self._answer_other(client, record, self.snapshot)
         self._count(record, thread, ended=not taken)
         if not taken:
             self._loop.linger(client)
-
-    def _handshake(self) -> ServerHandshake | None:
-        access = self.snapshot.rules.forward
-        return access.socks_handshake() if access is not None else None
 
     # --- one request ----------------------------------------------------------------------------
 
@@ -200,7 +194,7 @@ class HttpServer:
                 raise
             report(fault)  # the fan-out thread has the client
             return _PARKED
-        if outcome is not _AWAITED and outcome is not _WORKER and outcome is not _PARKED:
+        if outcome not in _SUSPENDED:
             self.under_way.discard(request)
             # These would refer back to the request.
             request.round_trip = request.reader = request.lead = request.writer = None
@@ -240,8 +234,8 @@ class HttpServer:
         tally.ends[record.end] += 1
         tally.statuses[record.status] += 1
         if ended:
-            for report in self._reports:
-                report(record)
+            for take in self._reports:
+                take(record)
 
     def report(self, record: RequestRecord) -> None:
         """Report a request that another thread has ended; called by that thread."""

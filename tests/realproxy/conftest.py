@@ -205,7 +205,7 @@ class Wire:
 
 @pytest.fixture(autouse=True, scope="session")
 def names_that_do_not_exist() -> Iterator[None]:
-    """Nobody is asked for names under `.invalid` (RFC 6761, 6.4): a name server may be late, or answer."""
+    """No name server is asked for names under `.invalid` (RFC 6761, 6.4): it may be late, or respond."""
     ask = socket.getaddrinfo
 
     def look_up(host: object, *arguments: Any, **keywords: Any) -> Any:
@@ -272,7 +272,7 @@ def inside() -> Callable[[Any], Any]:
 
 
 class Child:
-    """A proxy in a process of its own."""
+    """A proxy as a child process."""
 
     def __init__(self, file: Path, *arguments: str) -> None:
         command = [sys.executable, "-m", "realproxy", str(file), "--until-eof", *arguments]
@@ -322,7 +322,7 @@ def until() -> Callable:
 
 @pytest.fixture
 def nobody() -> Iterator[int]:
-    """A port at which nobody listens, nor can."""
+    """A port at which nothing listens or can listen."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
@@ -330,7 +330,7 @@ def nobody() -> Iterator[int]:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let seconds pass at once, for all in this process who read a clock.
+    """Let seconds pass at once, for all code in this process that reads a clock.
 
     Named before the proxy in a test's arguments, so that the clocks go on until that has stopped.
     """

@@ -68,7 +68,7 @@ def test_a_limit_that_some_answers_meet_is_watched_from_the_first_request_on(lin
 
 
 def test_who_meets_the_limit_is_known_from_lindleys_recursion() -> None:
-    """The server works on for those who have gone, so only their own answers change."""
+    """The server works on after clients have given up, so only the responses of these clients change."""
     one = scenario("100ms", {"service_time": "exponential(20ms)"}, "40/s")
     records = simulated(one, Costs.zero())
     records = records.select(np.argsort(records.seq))

@@ -148,7 +148,7 @@ def test_every_balancer_can_decide_by_loads_it_learnt_some_time_ago(
 
 
 def test_old_information_turns_least_requests_into_a_herd(bare_scenario: Bare) -> None:
-    """Mitzenmacher 2000: with loads that are old, all go to who was least loaded; two choices suffer less."""
+    """Mitzenmacher 2000: with old loads, all go to one server; two choices suffer less."""
     means = {}
     for balance, snapshot in [("least_requests", 0.0), ("least_requests", 0.3), ("p2c", 0.3)]:
         scenario = bare_scenario({"rate": "640/s"}, {"replicas": 8}, balance=balance, duration="30s")

@@ -34,7 +34,7 @@ def z_score(result: Result, metric: str, expected: float) -> float:
 
 
 def test_stampede() -> None:
-    """One fetch and, without coalescing, λD = 40 more: all who ask while it is under way."""
+    """One fetch and, without coalescing, λD = 40 more: all requests that arrive during the fetch."""
     rate, fetch_s, fresh_s = 200, 0.2, 1.0
     each, coalesced = simulated("stampede", "40s", "0s", 6).values()
     assert z_score(each, "fetches_per_expiry", 1 + rate * fetch_s) < Z

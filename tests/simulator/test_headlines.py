@@ -200,7 +200,7 @@ def test_locked_cache() -> None:
 
 
 def test_retry_storm() -> None:
-    """The outage leaves seven seconds of work behind; who adds three retries to it never gets rid of it."""
+    """The outage leaves seven seconds of work; with three retries added, the queue never empties."""
     once, storm, budget = simulated_as_shipped("retry-storm").values()
     for recovered in (once, budget):
         assert recovered.summary.error_ratio == 0.0

@@ -28,7 +28,7 @@ def simulated(name: str, duration: str, warmup: str = "5s") -> dict[str, Result]
 
 
 def characteristic_time(rates: NDArray[np.float64], objects: int) -> float:
-    """How long an object stays that nobody asks for again: Che's t, by bisection."""
+    """How long an object stays if it is not requested again: Che's characteristic time, by bisection."""
     low, high = 0.0, 1e7
     for _ in range(200):
         time = (low + high) / 2
@@ -62,7 +62,7 @@ def calls(result: Result) -> NDArray[np.float64]:
 
 
 def assert_share(times: NDArray[np.float64], limit: float, expected: float) -> None:
-    """Calls are independent here, since nobody ever waits for a server: a binomial z-test."""
+    """Calls are independent here, since no call waits for a server: a binomial z-test."""
     error = np.sqrt(expected * (1 - expected) / len(times))
     assert abs((times > limit).mean() - expected) < Z * error
 

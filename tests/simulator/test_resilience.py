@@ -126,7 +126,7 @@ def test_a_second_attempt_asks_another_upstream() -> None:
 
 
 def test_when_all_are_unhealthy_all_are_asked() -> None:
-    """Down for good are 0 and 1; 2 and 3 only while they are probed twice. Nobody is refused for it."""
+    """Down for good are 0 and 1; 2 and 3 only while they are probed twice. No request is refused for it."""
     backend = DOWN | {"fail": {"0": "1s..10s", "1": "1s..10s", "2": "1s..4s", "3": "1s..4s"}}
     records = run({"health": {"every": "1500ms", "fall": 1, "rise": 2}}, backend)
     assert (records.status[records.sent >= 4.0] == 200).all()

@@ -1,4 +1,4 @@
-"""One proxy, several workers: each has the connections that it accepted, and a store of its own."""
+"""One proxy, several workers: each has the connections that it accepted, and a separate store."""
 
 from __future__ import annotations
 

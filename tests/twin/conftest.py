@@ -34,7 +34,7 @@ def summary(**changes: Any) -> Summary:
 
 
 class ModelStage:
-    """In the place of `loadtests.Stage`: the model, with costs of its own, as the system that is measured.
+    """Replaces `loadtests.Stage`: the simulator, with other costs, is the measured system.
 
     Parameters
     ----------

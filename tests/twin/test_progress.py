@@ -1,4 +1,4 @@
-"""Progress that nobody shows."""
+"""The reporter that shows nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real users whose requests are made of many, and real servers that pause by a chance of their own."""
+"""Real users with fan-out requests, and real servers that pause at random."""
 
 from __future__ import annotations
 

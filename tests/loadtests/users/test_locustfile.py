@@ -38,7 +38,7 @@ for line in sys.stdin:
         sys.exit(main.main())
     print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}), flush=True)
 """
-"""Locust, which has read its program once; each command is a process of its own, forked from it."""
+"""Locust, which has loaded its program once; each command is a process that is forked from it."""
 
 SHORT = ["--set", "duration=2s", "--set", "warmup=0s", "--set", "workload.users=20"]
 

@@ -1,4 +1,4 @@
-"""Who may enter: nothing large, nothing new, or nobody less popular than who must go."""
+"""Admission policies: no large objects, no new objects, or none less popular than the victim."""
 
 import random
 
@@ -53,7 +53,7 @@ def test_while_there_is_room_everyone_enters(play) -> None:
 
 
 def test_who_lost_the_policys_favour_stays_until_someone_better_comes(play) -> None:
-    # c and d lose against a, which nobody else takes the place of: it is still a hit, and then b is next.
+    # c and d lose against a, so a stays and is a hit; then b is the next victim.
     assert play("lru", "tinylfu", 2, "a b c d a d b d d") == "+a +b x x !a -b+d x !d !d"
 
 

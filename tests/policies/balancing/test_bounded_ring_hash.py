@@ -1,4 +1,4 @@
-"""Bounded ring hash: nobody gets more than 1.25 times the mean, rounded up."""
+"""Bounded ring hash: no upstream gets more than 1.25 times the mean, rounded up."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Peak EWMA and Prequal: who was slow of late gets less."""
+"""Peak EWMA and Prequal: an upstream that was slow recently gets fewer requests."""
 
 import math
 import random

@@ -57,7 +57,7 @@ def test_when_one_goes_down_few_sources_move_but_its_own(policy: str, balancer) 
     [("rendezvous_hash", 0.08), ("ring_hash", 0.25), ("maglev", 0.08), ("source_hash", 0.08)],
 )
 def test_sources_are_shared_evenly(policy: str, error: float, balancer) -> None:
-    """20,000 sources on ten: 2,000 each with a standard deviation of 42; a ring adds 8 % of its own."""
+    """20,000 sources on ten: 2,000 each with a standard deviation of 42; a ring adds another 8 %."""
     found = placed(balancer(policy, [0] * 10))
     for index in range(10):
         assert found.count(index) == pytest.approx(2_000, rel=error)

@@ -19,7 +19,7 @@ STEPS = st.lists(
 
 
 def follow(policy: str, weight: list[float], steps: list[tuple[str, int]], seed: int) -> list[int]:
-    """Start and finish requests while upstreams come and go; returns who was picked."""
+    """Start and finish requests while upstreams come and go; returns the picked upstreams."""
     dispatch = Dispatch(policy, weight, random.Random(seed))
     outstanding: list[int] = []
     picked = []

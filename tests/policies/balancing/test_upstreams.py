@@ -1,4 +1,4 @@
-"""What balancers look at: who may be picked, and how slow start lets a newcomer count."""
+"""The upstreams as balancers see them: which are available, and the weight during slow start."""
 
 import random
 import time

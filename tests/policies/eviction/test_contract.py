@@ -1,4 +1,4 @@
-"""The contract that every registered eviction policy keeps, whoever wrote it."""
+"""The contract of every registered eviction policy."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""A policy may replay many requests in a loop of its own: what comes out must be what `request` says."""
+"""A policy may have a faster loop to replay many requests; its results must equal those of `request`."""
 
 import random
 from collections.abc import Hashable
@@ -63,7 +63,7 @@ def test_every_policy_can_replay(policy: str) -> None:
 
 @pytest.mark.parametrize("policy", own_loop)
 def test_a_class_derived_from_it_is_replayed_as_it_decides_itself(policy: str) -> None:
-    """As a notebook would derive one: who was asked for last goes first."""
+    """A derived policy, as in a notebook: it evicts the most recently requested object."""
 
     class LastIn(eviction_policies[policy]):
         def _evict(self, now: float) -> Hashable:

@@ -125,7 +125,7 @@ def test_overlapping_and_adjacent_parts_make_one():
         (Part('"b"', 10, range(4, 6)), b"45"),  # another version
         (Part('"a"', 11, range(4, 6)), b"45"),  # of another length: no tag can be trusted
         (Part('"a"', 10, range(6, 8)), b"67"),  # a gap
-        (Part('"a"', 10, range(4, 6)), b"X5"),  # it contradicts what is there
+        (Part('"a"', 10, range(4, 6)), b"X5"),  # it contradicts the stored bytes
     ],
 )
 def test_what_does_not_belong_together_is_not_combined(newer, new):

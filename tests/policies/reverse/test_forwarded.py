@@ -1,4 +1,4 @@
-"""Who the client is behind proxies: only what a trusted one has written counts."""
+"""The client's address behind proxies: only entries of trusted proxies count."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def header(**fields: str):
 @pytest.mark.parametrize(
     ("hops", "fields", "client"),
     [
-        (0, {"x_forwarded_for": "198.51.100.7"}, PEER),  # nobody is trusted
+        (0, {"x_forwarded_for": "198.51.100.7"}, PEER),  # no proxy is trusted
         (1, {}, PEER),
         (1, {"x_forwarded_for": "198.51.100.7"}, "198.51.100.7"),
         (1, {"x_forwarded_for": "6.6.6.6, 198.51.100.7"}, "198.51.100.7"),  # the first one is forged

@@ -1,4 +1,4 @@
-"""The disk tier: found again after a restart, never torn, bounded to the byte, in nobody's way."""
+"""The disk tier: it survives restarts, has no torn entries, keeps its limit, and delays no request."""
 
 import os
 import signal

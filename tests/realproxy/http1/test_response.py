@@ -1,4 +1,4 @@
-"""Response heads, strict as well: whoever is behind a proxy must not be able to confuse it."""
+"""Response heads are parsed strictly: an upstream must not be able to confuse the proxy."""
 
 import h11
 import pytest

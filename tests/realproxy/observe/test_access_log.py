@@ -187,7 +187,7 @@ def test_a_log_that_nobody_reads_holds_up_no_request(serve, wire, tmp_path):
 
 @pytest.fixture
 def stuck(tmp_path, monkeypatch):
-    """A pipe that takes what fits into it and no byte more, as a disk that hangs; and who could read it."""
+    """A pipe that accepts no more bytes once it is full, like a hung disk; and its reading end."""
     monkeypatch.setattr(accesslog, "CLOSE_PATIENCE", 0.3)
     os.mkfifo(tmp_path / "pipe")
     reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)

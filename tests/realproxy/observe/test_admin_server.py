@@ -1,4 +1,4 @@
-"""The admin port: says what the proxy does, to whoever may ask."""
+"""The admin port: the state of the proxy, for permitted clients."""
 
 import json
 import threading

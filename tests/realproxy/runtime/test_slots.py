@@ -1,4 +1,4 @@
-"""Places: never more than there are, in the order of asking, and nobody waits in a thread for one."""
+"""Slots: never more holders than slots, first come first served, and no thread waits for a slot."""
 
 import threading
 from collections import deque
@@ -17,7 +17,7 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_places_are_given_in_the_order_of_asking_and_none_twice(steps):
-    """Beside a model: who is in, who waits, in which order they were let in."""
+    """Compared with a model: the holders, the queue, and the order of admission."""
     seated: list[int] = []
     places: Slots[int] = Slots(2, seated.append)
     limit, inside, line, expected = 2, 0, deque(), []
@@ -89,7 +89,7 @@ def test_places_are_counted_right_by_many_threads_at_once():
 def test_who_awaits_an_upstream_without_a_thread_finds_one_however_many_wait(
     origin, serve, wire, until, threads
 ):
-    """Every place is held by one who awaits a long answer, which a worker sends; others are in line."""
+    """Every slot is held by a request that awaits a long response, which a worker sends; others queue."""
     gate, arrived = threading.Event(), []
     warm = threading.Barrier(threads)
     body = bytes(3_000_000)

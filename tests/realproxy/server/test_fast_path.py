@@ -115,7 +115,7 @@ def test_no_more_are_awaited_than_may_be_worked_on_at_once(origin, serve, wire, 
     assert wire(proxy).ask().status == 503
     gate.set()
     assert [client.answer().status for client in clients] == [200] * 3
-    for client in clients:  # who had to stand in line may ask again like anybody else
+    for client in clients:  # a client that had to queue may send the next request like all others
         assert client.ask().status == 200
 
 

@@ -1,4 +1,4 @@
-"""Threads: nobody waits for a slow neighbour, nothing is counted twice, nothing is left behind."""
+"""Threads: no request waits for a slow neighbour, nothing is counted twice, no thread is left."""
 
 import gc
 import random
@@ -26,7 +26,7 @@ def proxy_threads() -> set[threading.Thread]:
 
 @pytest.fixture
 def former_threads() -> set[threading.Thread]:
-    """Those of the tests before: who looks a name up is not waited for."""
+    """Threads of earlier tests: nothing waits for the end of a name look-up."""
     return proxy_threads()
 
 
@@ -237,7 +237,7 @@ def test_a_stop_leaves_no_thread_and_no_descriptor(origin, wire, until, former_t
         idle.close()
         assert proxy_threads() <= former_threads
     assert sys.getswitchinterval() == interval
-    until(lambda: open_files() <= before)  # the origin closes its ends in threads of its own
+    until(lambda: open_files() <= before)  # the origin closes its ends in other threads
 
 
 def test_a_stop_lets_requests_finish_and_closes_idle_connections_at_once(origin, wire):

@@ -1,4 +1,4 @@
-"""Many clients, and many requests: nobody suffers from the others, and nothing is left behind.
+"""Many clients, and many requests: no client suffers from others, and no resource is left.
 
 The small version of ``benchmarks/crowds.py`` and ``benchmarks/soak.py``, where the figures come from.
 """
@@ -66,7 +66,7 @@ def test_a_good_client_is_as_fast_beside_a_crowd(child, wire):
 
 
 def held(pid: int) -> tuple[int, int, int]:
-    """Descriptors, threads and kilobytes of memory of its own, of a process."""
+    """Descriptors, threads and kilobytes of private memory of a process."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     number = {key: int(status.partition(f"{key}:")[2].split()[0]) for key in ("Threads", "RssAnon")}
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), number["Threads"], number["RssAnon"]

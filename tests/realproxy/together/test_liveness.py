@@ -166,7 +166,7 @@ def test_who_sends_nothing_more_is_let_go_once_it_has_its_answer(origin, serve, 
 def test_who_waits_for_a_slow_crowd_does_not_keep_threads_from_being_started(
     origin, serve, wire, until, inside
 ):
-    """A body too long to be stored is fetched as fast as one of those reads who get it; here, none does."""
+    """A body too long to be stored is fetched as fast as the fastest client reads; here none reads."""
     gate, body = threading.Event(), bytes(20_000_000)
     fields = b"Cache-Control: max-age=60\r\n"
     long = b"HTTP/1.1 200 X\r\n%bTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"

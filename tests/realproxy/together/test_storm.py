@@ -353,7 +353,7 @@ class Storm:
             thread.join(DEADLINE * 10)
 
     def _until(self, remains, when: str) -> None:
-        """Wait until nothing remains: who was told of the end may need a moment to notice."""
+        """Wait until nothing remains: clients may need a moment to notice the end."""
         end = time.monotonic() + DEADLINE
         while found := remains():
             assert time.monotonic() < end, (self.seed, when, found)

@@ -1,4 +1,4 @@
-"""Commands in this process and in processes of their own, and the files that they are given."""
+"""Fixtures: run commands in this process or as child processes, with their input files."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def proxy_file(tmp_path: Path) -> Path:
 
 @contextmanager
 def start(*arguments: object, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A command as a process of its own, with `folder` for its temporary files."""
+    """Run a command as a child process, with `folder` for its temporary files."""
     with subprocess.Popen(
         [sys.executable, "-m", "twin", *map(str, arguments)],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""How a command ends that is interrupted while it is loaded, or whose output nobody takes."""
+"""How a command ends if it is interrupted while it loads, or if its output cannot be written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 SECONDS = 60.0
 MOMENT = 1.0
-"""What a killed process has to end; idle workers that nobody ends would stay for minutes."""
+"""Child processes that must end with a killed process; idle workers would otherwise stay for minutes."""
 INTERRUPTED_AT_IMPORT = """
 import signal, sys
 from twin.cli import main

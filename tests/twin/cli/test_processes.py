@@ -121,7 +121,7 @@ def test_serve_says_where_it_serves_and_stops_when_told(
         url = first_line(process).split()[-1]
         assert url.startswith("http://127.0.0.1:")
         assert answer(url, "/secret/key") == 403
-        assert answer(url, "/api/orders") == 502  # nobody listens there
+        assert answer(url, "/api/orders") == 502  # nothing listens there
         assert answer(url, "/") == 404
         process.send_signal(number)
         out, err = process.communicate(timeout=SECONDS)

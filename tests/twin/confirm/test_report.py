@@ -180,7 +180,7 @@ def test_the_calibration_is_told_with_its_samples(
 ) -> None:
     text = Page(balanced_page).text
     assert "289 responses from the backend and 296 from the cache" in text
-    assert "answer from the cache 150us" in text
+    assert "response from the cache 150us" in text
     given = replace(balanced, calibration=Calibration.given(Costs(service_extra=1e-13)))
     text = Page(confirmation_page(given)).text
     assert "Given by the caller, not measured." in text

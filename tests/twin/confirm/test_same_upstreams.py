@@ -1,4 +1,4 @@
-"""Clients have addresses of their own; balancers that hash them decide alike in both twins."""
+"""Each client has a separate address; balancers that hash addresses decide alike in both twins."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 @contextmanager
 def without_permission(folder: Path) -> Iterator[None]:
-    """Nothing new in `folder`, not even for root, who is nobody for a while."""
+    """No new file can be created in `folder`; root runs as the user nobody meanwhile."""
     folder.chmod(0o555)
     if os.getuid() == 0:
         os.seteuid(65534)

@@ -27,7 +27,7 @@ VARY = {"proxy.cache.policy": ["fifo", "lru", "sieve"], "workload.users": [4, 8]
 
 
 def started(workers: int) -> LocalCluster:
-    from distributed import LocalCluster  # slow to import, for whoever only collects tests, too
+    from distributed import LocalCluster  # slow to import, so not at collection
 
     return LocalCluster(
         n_workers=workers, threads_per_worker=1, processes=True, silence_logs=50,

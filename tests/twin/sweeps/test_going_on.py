@@ -46,7 +46,7 @@ main()
 
 
 def start(scenario: Path, out: Path) -> subprocess.Popen[bytes]:
-    """A sweep in a process of its own, which says when three cells are finished, and then does nothing."""
+    """A sweep in a child process, which reports when three cells are finished, and then stops working."""
     vary = [f"--vary={key}={','.join(values)}" for key, values in VARY.items()]
     options = ["--replications=3", f"--out={out}", "--jobs=2"]
     command = [sys.executable, "-c", STOPS_AFTER_THREE, "sweep", str(scenario), *vary, *options]

@@ -1,4 +1,4 @@
-"""Coalescing on real sockets: one fetch for all who ask, whatever becomes of it."""
+"""Coalescing on real sockets: one fetch for all requests, even if the fetch fails."""
 
 import json
 import threading
@@ -38,7 +38,7 @@ def gathered(proxy, count: int):
 
 
 def stored(proxy):
-    """Whether the answer is stored: those who follow the fetch have its last byte a moment before."""
+    """Whether the response is stored; followers of the fetch get its last byte a moment before that."""
     return lambda: proxy.stats()["cache_objects"] == 1
 
 
@@ -106,7 +106,7 @@ def test_who_waits_is_sent_what_arrives_while_it_arrives(origin, serve, wire, un
 
 
 def test_a_client_that_does_not_read_delays_nobody(origin, serve, wire, until):
-    """Neither one of those who follow, nor the one whose request is the fetch."""
+    """Neither a follower, nor the client whose request is the fetch."""
     size = 8_000_000
     server = origin(gate := Gate(lambda _: whole(bytes(size))))
     proxy = serve(server, caching=GATHER, limits=Limits(threads=2, drain="0s"))
@@ -174,7 +174,7 @@ def test_who_has_seen_two_fetches_fail_is_told(origin, serve, wire, until):
 
 
 def test_what_is_private_is_fetched_by_each_at_once_and_known_to_be(origin, serve, wire, until):
-    """Hit-for-miss: nobody waits for what would not be given to him."""
+    """Hit-for-miss: no request waits for a response that it could not use."""
     count = []
     private = whole(b"secret", b"Cache-Control: private\r\n")
     server = origin(gate := Gate(lambda _: count.append(1) or private))
@@ -291,10 +291,10 @@ def test_nobody_waits_longer_than_allowed(origin, serve, wire, until):
 
 
 def test_a_body_that_turns_out_too_long_is_given_up_without_harm(origin, serve, wire, until, monkeypatch):
-    """Those who read on get all of it; nothing is stored, and memory is given back."""
+    """Clients that go on reading get all of it; nothing is stored, and memory is freed."""
     monkeypatch.setattr(
         "realproxy.cache.shared_response.GRACE", 60.0
-    )  # else who is slow, on a busy machine, is cut off
+    )  # otherwise a slow client is cut off on a busy machine
     size = 12_000_000
 
     def script(asked):
@@ -328,7 +328,7 @@ def test_a_body_that_turns_out_too_long_is_given_up_without_harm(origin, serve, 
 
 
 def test_an_unsafe_method_ends_what_is_on_its_way(origin, serve, wire, until):
-    """RFC 9111, 4.4: who asks after the change is not given what was fetched before it."""
+    """RFC 9111, 4.4: a request after the change does not get a response that was fetched before it."""
     version = ["old"]
 
     def script(asked) -> bytes:

@@ -178,7 +178,7 @@ def test_a_request_may_take_a_stale_answer(pair):
 
 
 def test_a_stale_answer_is_sent_at_once_and_revalidated_once_behind_it(origin, serve, wire, until):
-    """RFC 5861, 3: many ask, one revalidation, and nobody waits for it."""
+    """RFC 5861, 3: many requests, one revalidation, and no request waits for it."""
     held, asked = threading.Event(), []
 
     def script(request):

@@ -223,7 +223,7 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(serve, wire, monke
     assert {answer.status for answer in answers} == {504}
     assert b"slow.test was not resolved in time" in answers[0].body
     assert time.monotonic() - start < 20
-    assert asked == ["slow.test"]  # one look-up for all who ask
+    assert asked == ["slow.test"]  # one look-up for all requests
     release.set()
 
 

@@ -107,6 +107,23 @@ def test_everything_may_come_in_one_piece_with_early_data(origin, serve, wire):
     assert server.asked[0].target == "/early"
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_proxy_header_may_come_first(origin, serve, wire, tmp_path, apart):
+    server, log = origin(), tmp_path / "a.log"
+    proxy = serve(forward=forward(), proxy_protocol={"from": ["127.0.0.1"]}, log=Log(file=str(log)))
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 5 6\r\n"
+    client = wire(proxy).send(header if apart else header + GREETING)
+    if apart:
+        time.sleep(0.1)
+        client.send(GREETING)
+    assert client.reader.read(2) == b"\x05\x00"
+    assert reply_of(client.send(ask5("127.0.0.1", server.port)))[0] == 0
+    assert get(client) == b"hello"
+    client.sock.close()
+    proxy.stop()
+    assert [json.loads(line)["client"] for line in log.read_text().splitlines()] == ["192.0.2.7"]
+
+
 def test_everything_may_come_byte_by_byte(origin, serve, wire):
     server = origin()
     client = wire(serve(forward=forward()))

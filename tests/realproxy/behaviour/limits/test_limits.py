@@ -1,4 +1,4 @@
-"""Limits: nobody holds a thread or a place for longer than the settings allow."""
+"""Limits: no client holds a thread or a slot for longer than the settings allow."""
 
 import contextlib
 import json
@@ -149,7 +149,7 @@ def test_who_is_fast_enough_gets_all_of_it(origin, serve, wire):
 
 @pytest.fixture
 def gathering(origin, serve, wire, until):
-    """Two clients whose one fetch is about to be answered: who fetches, and who follows."""
+    """Two clients with one collapsed fetch whose response is about to come: the fetcher and the follower."""
 
     def start(body: bytes, rate: str):
         opened = threading.Event()
@@ -206,7 +206,7 @@ def test_a_pace_counts_only_the_time_that_it_is_waited_for():
     pace.restart()
     assert pace.time_left == GRACE
     pace.moved(10**9)
-    assert pace.time_left == 60  # idle for longer than that nobody may be
+    assert pace.time_left == 60  # the limit for an idle client
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1KiB/s", 1024), ("90B/m", 1.5), ("2MB/s", 2e6)])

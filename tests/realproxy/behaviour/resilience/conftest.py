@@ -11,7 +11,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 @pytest.fixture
 def dead(nobody):
-    """The address of a port where nobody listens."""
+    """The address of a port where nothing listens."""
     return f"127.0.0.1:{nobody}"
 
 
@@ -48,7 +48,7 @@ def service(serve):
 
 
 class Gated:
-    """A script that tells by `inside` who asks, and answers when `go` lets it."""
+    """A script that reports requests through `inside`, and responds when `go` is set."""
 
     def __init__(self):
         self.inside = threading.Semaphore(0)

@@ -89,7 +89,7 @@ CUT = {  # RFC 9112, 7.1 and 8: what has begun cannot become a 502, but must be 
     "chunk is not whole": chunked(b"5\r\nabc"),
     "trailers are not whole": chunked(b"3\r\nabc\r\n0\r\nX: 1\r\n"),
 }
-LATE = {  # the head and a good chunk come first, the bad bytes in a segment of their own
+LATE = {  # the head and a good chunk come first, the bad bytes in a separate segment
     "bad size of a later chunk": b"g\r\n",
     "later chunk without its end": b"3\r\nabcX\r\n",
     "bad trailer": b"0\r\nX : 1\r\n\r\n",

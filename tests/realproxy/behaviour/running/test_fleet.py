@@ -175,7 +175,7 @@ def test_who_dies_again_and_again_waits_longer_each_time():
 
 
 def test_the_parent_stops_all_and_loses_no_request(child, origin, wire):
-    """SIGTERM: who is being answered gets his answer; no process is left."""
+    """SIGTERM: requests under way get their responses; no process is left."""
     gate, arrived = threading.Event(), threading.Semaphore(0)
 
     def slow(_):

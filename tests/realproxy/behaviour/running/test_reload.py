@@ -52,8 +52,8 @@ class Load:
                 asked = time.monotonic()
                 answer = client.answer()
             except (OSError, EOFError) as error:
-                # Who was idle for that long, on a busy machine, cannot rely on his connection. He has
-                # been so since he asked before, at the most: the answer may have waited for him.
+                # On a busy machine a client may be idle for so long that its connection is closed. It
+                # was idle at most since its last request: the response may have waited for the client.
                 if asked - since < LAST_CALL / 2:
                     self.lost.append(error)
                 return
@@ -192,7 +192,7 @@ def test_former_settings_leave_no_thread_behind(serve, until, tmp_path):
 
 
 def rewrite(file: Path, toml: str) -> None:
-    """Replace a file as an editor does, so that nobody reads a half."""
+    """Replace a file as an editor does, so that no reader sees half of it."""
     (file.parent / "new").write_text(toml, encoding="utf-8")
     (file.parent / "new").rename(file)
 

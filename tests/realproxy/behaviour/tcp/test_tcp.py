@@ -1,4 +1,4 @@
-"""Raw TCP listeners: balanced connections, half-close, back-pressure, who the client is, what is counted."""
+"""Raw TCP listeners: balancing, half-close, back-pressure, the client's address, statistics."""
 
 import contextlib
 import json

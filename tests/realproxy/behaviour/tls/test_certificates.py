@@ -54,7 +54,7 @@ def test_changed_files_are_picked_up_and_bad_ones_leave_the_old(origin, serve, s
     assert secure(proxy, "old.test").ask().status == 200
     proxy.reload(proxy.settings)
     assert secure(proxy, "new.test").ask().status == 200
-    assert kept.ask().status == 200  # who is connected stays
+    assert kept.ask().status == 200  # open connections stay
     Path(old.cert).write_text("nonsense", encoding="utf-8")
     with pytest.raises(BadInput, match=r"tls\.cert: '.*cert.pem' holds no certificate in PEM form"):
         proxy.reload(proxy.settings)

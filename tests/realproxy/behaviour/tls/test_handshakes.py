@@ -1,4 +1,4 @@
-"""Handshakes hold up nobody, whether they are finished, broken off, or none at all."""
+"""Handshakes delay no other client, whether they are finished, aborted, or never begun."""
 
 import contextlib
 import random

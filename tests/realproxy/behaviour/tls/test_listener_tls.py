@@ -122,7 +122,7 @@ def test_large_bodies_go_through_whole(origin, serve, secure, shop):
 
 
 def test_who_waits_for_anothers_fetch_over_tls_is_sent_it_too(origin, serve, secure, shop, until):
-    """Those who do not read, the one who fetches among them, delay nobody, and get all of it in the end."""
+    """Clients that do not read delay no others, even if one of them fetches; in the end they get it all."""
     gate, body = threading.Event(), os.urandom(6_000_000)
 
     def script(_) -> bytes:

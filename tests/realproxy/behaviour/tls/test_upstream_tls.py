@@ -1,4 +1,4 @@
-"""TLS to upstreams: who is believed, kept connections, cut bodies; and who they are told the client is."""
+"""TLS to upstreams: verification, kept connections, truncated bodies, and the client's address for them."""
 
 import contextlib
 import os
@@ -141,7 +141,7 @@ def test_an_answer_that_comes_while_the_body_is_on_its_way_is_seen_at_once(origi
     assert client.answer().status == 413
 
 
-# --- who is believed ---------------------------------------------------------------------------
+# --- verification ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
