@@ -25,8 +25,7 @@ from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
 from realproxy.proxying.pipeline import choose_side
-from realproxy.proxying.routing import request_attributes
-from realproxy.proxying.rules import RequestRules
+from realproxy.proxying.rules import RequestRules, request_attributes
 from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scope
 from realproxy.proxying.worker import ThreadState
 

@@ -17,8 +17,7 @@ from realproxy.control.composition import build_snapshot, collapser_of
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
-from realproxy.messages.record import RequestRecord
-from realproxy.messages.tally import summed
+from realproxy.messages.record import RequestRecord, summed
 from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver
 from realproxy.net.listener import host_of

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
-from realproxy.messages.tally import Tally, summed
+from realproxy.messages.record import Tally, summed
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
