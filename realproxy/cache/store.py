@@ -79,7 +79,8 @@ class _Index(ObjectCache[tuple[CacheEntry, ...]]):
         kept = super().store(key, value, size, fresh_until, now, kept_until)
         if kept:
             for stored in value:
-                self.groups.add(_as_key(key), stored.groups)
+                if stored.groups:
+                    self.groups.add(_as_key(key), stored.groups)
         return kept
 
     def _left(self, key: Hashable, value: tuple[CacheEntry, ...]) -> None:

@@ -119,12 +119,12 @@ class Instance:
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
-            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
-        self._socks = SocksRequests(self.address, self._relay, self._associations)
+        self._associations = UdpAssociations(self.address, self._relay, names)
+        self._socks = SocksRequests(self._associations)
         server.attach(self._loop, self._relay, self._socks.answer)
         collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
@@ -297,8 +297,8 @@ class Instance:
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
             "accepted": self._loop.entrance.accepted,
-            "tunnels": self._relay.count,
-            "associations": self._associations.count,
+            "tunnels": len(self._relay.tunnels),
+            "associations": len(self._associations.running),
             "tcp": [listener.counts() for listener in self._tcp],
             "threads": self._workers.count,
             "queued": self._workers.queued,
