@@ -98,7 +98,7 @@ class Target(UpstreamTarget):
 
     def __init__(self, places: int) -> None:
         self.places = [(Endpoint([("127.0.0.1", number)]), b"to %d " % number) for number in range(places)]
-        super().__init__(*self.places[0])
+        super().__init__(Endpoint([("127.0.0.1", 0)]), b"not sent")
         self.begun = 0
         self.asked: list[tuple[bool, bool]] = []
         self.ended: list[bool | None] = []
