@@ -140,12 +140,9 @@ class DiskStore:
         length = entry.size - entry.body_start
         if not large and length > PROMOTED:
             return None
+        fd = -1
         try:
             fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self.discard(entry.key)
-            return None
-        try:
             if length <= PROMOTED:
                 return entry.plain.with_body(read_body(fd, entry))
             if entry.path not in self._checked:

@@ -42,9 +42,6 @@ class Sink(Protocol):
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Take `pieces`; returns their length in bytes, raises `Aborted`."""
 
-    def reset_on_close(self) -> None:
-        """Close with a TCP RST."""
-
 
 class RoundTrip:
     """One request until an upstream has responded.
