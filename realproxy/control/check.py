@@ -41,7 +41,6 @@ def check(path: str | Path) -> list[BadInput]:
 
 
 def _listen_hosts(settings: ProxySettings) -> dict[str, str]:
-    """The hosts to listen on, by key."""
     hosts = {"listen": host_of(settings.listen), "admin": host_of(settings.admin or "")}
     return hosts | {f"tcp.{number}.listen": host_of(tcp.listen) for number, tcp in enumerate(settings.tcp)}
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
@@ -27,7 +28,7 @@ from realproxy.observe.admin_server import AdminServer
 from realproxy.observe.metrics import ThreadMetrics, recent, traffic
 from realproxy.proxying.revalidation import BackgroundRevalidation
 from realproxy.proxying.snapshot import ConfigSnapshot
-from realproxy.proxying.socks import SocksRequests
+from realproxy.proxying.socks import answer_socks
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
@@ -123,8 +124,8 @@ class Instance:
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         self._associations = UdpAssociations(self.address, self._relay, names)
-        self._socks = SocksRequests(self._associations)
-        server.attach(self._loop, self._relay, self._socks.answer)
+        self._answer_socks = partial(answer_socks, self._associations)
+        server.attach(self._loop, self._relay, self._answer_socks)
         collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -189,7 +190,7 @@ class Instance:
         check_fixed(before.snapshot.settings, settings, where)
         make_connection = ConnectionFactory(settings, where, self._begin_socks)
         now = self._generation(settings, where, before)
-        now.server.attach(self._loop, self._relay, self._socks.answer)
+        now.server.attach(self._loop, self._relay, self._answer_socks)
         snapshot = now.snapshot
         collapser_of(snapshot).fanout = self._fanout
         snapshot.pool.adopt(settings.limits)

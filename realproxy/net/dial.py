@@ -135,8 +135,7 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
             failure = UpstreamError(504, Termination.UPSTREAM_SLOW, detail, fault="connection_timeout")
         except OSError as error:
             detail = f"{host}:{port}: {(error.strerror or str(error)).lower()}"
-            code = error.errno or 0
-            failure = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, errno=code)
+            failure = UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, errno=error.errno or 0)
         else:
             return sock
         sock.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from policies.addresses import IPAddress
 from policies.settings import ProxyProtocol
@@ -38,8 +38,7 @@ class BadHeader(ValueError):
     """The data is no PROXY protocol header: the connection must be closed."""
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """A whole header of `size` bytes; `source` is None if the client is the peer itself."""
 
     size: int

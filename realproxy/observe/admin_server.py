@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from realproxy.http1 import Malformed, RequestHead, TargetForm, body_reader, parse_request
@@ -32,8 +33,7 @@ MOST_AT_ONCE = 32
 """Connections that are served at once; further ones wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(NamedTuple):
     """The parameters in the query and in a form in the body; `host` has the port unless that is 80."""
 
     parameters: Mapping[str, str]

@@ -40,76 +40,73 @@ def reply_code(refusal: LocalReply) -> Reply:
     return code or Reply.HOST_UNREACHABLE
 
 
-class SocksRequests:
-    """Serves SOCKS requests, and gives the client to the relay thread of `associations` afterwards."""
+def answer_socks(
+    udp: UdpAssociations, client: DownstreamConnection, record: RequestRecord, snapshot: ConfigSnapshot
+) -> bool:
+    """Serve the request of the handshake that is the client's `opening`, or refuse it.
 
-    def __init__(self, associations: UdpAssociations) -> None:
-        self._associations = associations
-
-    def answer(self, client: DownstreamConnection, record: RequestRecord, snapshot: ConfigSnapshot) -> bool:
-        """Serve the request of the handshake that is the client's `opening`, or refuse it.
-
-        Returns whether the relay thread owns the client now. If it does not, `record` is finished.
-        """
-        handshake = client.opening
-        assert isinstance(handshake, ServerHandshake)
-        record.side = f"socks{handshake.version}"
-        request, access = handshake.request, snapshot.rules.forward
-        if request is None or access is None:  # the handshake has sent the reply
-            bad_login = handshake.bad_credentials
-            record.status = 407 if bad_login else 400
-            end = Termination.UNAUTHENTICATED if bad_login else Termination.CLIENT_BAD
-            record.finish(end, handshake.problem)
-            return False
-        record.user, record.head = request.user, _as_head(request)
-        record.upstream = access.upstream_name(record.head.target.decode("latin-1"))
-        client.buffer = handshake.rest
+    Returns whether the relay thread of `udp` owns the client now. If not, `record` is finished.
+    """
+    handshake = client.opening
+    assert isinstance(handshake, ServerHandshake)
+    record.side = f"socks{handshake.version}"
+    request, access = handshake.request, snapshot.rules.forward
+    if request is None or access is None:  # the handshake has sent the reply
+        bad_login = handshake.bad_credentials
+        record.status = 407 if bad_login else 400
+        end = Termination.UNAUTHENTICATED if bad_login else Termination.CLIENT_BAD
+        record.finish(end, handshake.problem)
+        return False
+    record.user, record.head = request.user, _as_head(request)
+    record.upstream = access.upstream_name(record.head.target.decode("latin-1"))
+    client.buffer = handshake.rest
+    try:
+        if request.command is Command.CONNECT:
+            access.check_socks_port(request.port)
+            access.check_name(request.host)
+            establish_tunnel(
+                client, record, snapshot.waits, udp.relay,
+                lambda: access.open_tunnel(request.host, request.port, udp.own),
+                lambda target: request.reply(Reply.SUCCEEDED, *_bound(target)),
+            )  # fmt: skip
+        else:
+            record.side = "udp"
+            _associate(udp, client, request, record, access)
+        return True
+    except LocalReply as refusal:
+        record.status = refusal.status
+        record.finish(refusal.end, refusal.detail)
         try:
-            if request.command is Command.CONNECT:
-                access.check_socks_port(request.port)
-                access.check_name(request.host)
-                establish_tunnel(
-                    client, record, snapshot.waits, self._associations.relay,
-                    lambda: access.open_tunnel(request.host, request.port, self._associations.own),
-                    lambda target: request.reply(Reply.SUCCEEDED, *_bound(target)),
-                )  # fmt: skip
-            else:
-                record.side = "udp"
-                self._associate(client, request, record, access)
-            return True
-        except LocalReply as refusal:
-            record.status = refusal.status
-            record.finish(refusal.end, refusal.detail)
-            try:
-                client.send([request.reply(reply_code(refusal))])
-            except Aborted as aborted:
-                record.finish(aborted.end)
+            client.send([request.reply(reply_code(refusal))])
         except Aborted as aborted:
             record.finish(aborted.end)
-        return False
+    except Aborted as aborted:
+        record.finish(aborted.end)
+    return False
 
-    def _associate(
-        self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
-        access: ForwardAccess,
-    ) -> None:  # fmt: skip
-        if access.settings.parent is not None:
-            raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
-        try:
-            own_host = client.sock.getsockname()[0]
-            inner = socket.socket(client.sock.family, socket.SOCK_DGRAM)
-        except OSError as error:
-            raise LocalReply(503, Termination.REFUSED, f"no socket for datagrams: {error.strerror}") from None
-        try:
-            inner.setblocking(False)
-            inner.bind((own_host, 0))
-            record.asked = record.answered = time.monotonic()
-            client.send([request.reply(Reply.SUCCEEDED, *_bound(inner))])
-        except BaseException:
-            inner.close()
-            raise
-        record.status = 200
-        client.state = State.TUNNEL
-        UdpAssociation(self._associations, client, inner, request, record, access).start()
+
+def _associate(
+    udp: UdpAssociations, client: DownstreamConnection, request: SocksRequest,
+    record: RequestRecord, access: ForwardAccess,
+) -> None:  # fmt: skip
+    if access.settings.parent is not None:
+        raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
+    try:
+        own_host = client.sock.getsockname()[0]
+        inner = socket.socket(client.sock.family, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise LocalReply(503, Termination.REFUSED, f"no socket for datagrams: {error.strerror}") from None
+    try:
+        inner.setblocking(False)
+        inner.bind((own_host, 0))
+        record.asked = record.answered = time.monotonic()
+        client.send([request.reply(Reply.SUCCEEDED, *_bound(inner))])
+    except BaseException:
+        inner.close()
+        raise
+    record.status = 200
+    client.state = State.TUNNEL
+    UdpAssociation(udp, client, inner, request, record, access).start()
 
 
 def _bound(sock: socket.socket) -> Address:

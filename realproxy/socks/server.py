@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from realproxy.socks.addresses import BadAddress, check_host, read_address
 from realproxy.socks.replies import Reply, reply4, reply5
@@ -24,8 +24,7 @@ class Command(IntEnum):
     UDP_ASSOCIATE = 3
 
 
-@dataclass(frozen=True)
-class SocksRequest:
+class SocksRequest(NamedTuple):
     """A client's request, with version 4 or 5; `user` is empty without authentication."""
 
     version: int
