@@ -58,7 +58,7 @@ class Explanation:
 
 def explain(
     settings: ProxySettings, method: str, url: str, headers: Mapping[str, str] | None = None,
-    client: str = "127.0.0.1", where: str = "request",
+    client: str = "127.0.0.1",
 ) -> Explanation:  # fmt: skip
     """Which rule takes a request, and why each earlier rule does not.
 
@@ -66,16 +66,16 @@ def explain(
     that of CONNECT, is ``host:port``. Other URLs are ``/path`` or ``http://host/path``. If the proxy has a
     forward side, the second form asks that side, unless `headers` have a ``Host``.
 
-    Raises `BadInput`, with `where` as its source, if this is no request.
+    Raises `BadInput` if this is no request.
     """
     if re.fullmatch("[!-~]+ [!-~]+", f"{method} {url}") is None:
         expected = "expected a method and a URL without spaces, and all but ASCII percent-encoded"
-        raise BadInput(where, f"{method} {url}", expected)
+        raise BadInput("request", f"{method} {url}", expected)
     socks = method.lower() if method in ("SOCKS4", "SOCKS5") else ""
     try:
         head = _request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
-        raise BadInput(where, f"{method} {url}", str(problem)) from None
+        raise BadInput("request", f"{method} {url}", str(problem)) from None
     head.scheme = b"https" if settings.tls else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
@@ -86,7 +86,7 @@ def explain(
             choose_side(request)
         return _reverse(settings, request) if request.record.side == "reverse" else _forward(request)
     except Malformed as problem:
-        raise BadInput(where, f"{method} {url}", str(problem)) from None
+        raise BadInput("request", f"{method} {url}", str(problem)) from None
     finally:
         resolver.stop()
 

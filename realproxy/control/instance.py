@@ -202,7 +202,8 @@ class Instance:
         self._health = HealthChecker(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
         self._health.start()
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
-        self._workers.slots.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
+        self._workers.slots.adopt(settings.limits.threads)
+        self._workers.most_queued = settings.limits.queue
         self._fast_path.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
         self._loop.wake()  # the limits may allow more now
