@@ -77,7 +77,6 @@ _switch_interval = _SwitchInterval()
 class Generation(NamedTuple):
     """The parts that belong to one configuration; a request that began under it keeps it to its end."""
 
-    settings: ProxySettings
     snapshot: ConfigSnapshot
     server: HttpServer
     revalidation: BackgroundRevalidation
@@ -142,7 +141,7 @@ class Instance:
     @property
     def settings(self) -> ProxySettings:
         """The settings in force."""
-        return self._now.settings
+        return self._now.snapshot.settings
 
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
@@ -154,7 +153,7 @@ class Instance:
         access = snapshot.rules.forward
         if access is not None:
             access.admin, access.tcp = self._admin_address, self.tcp_addresses
-        if before is not None and before.settings.log == settings.log:
+        if before is not None and before.snapshot.settings.log == settings.log:
             log = before.log
         else:
             try:
@@ -170,10 +169,10 @@ class Instance:
         if log is not None:
             reports.append(log.write)
         server = HttpServer(snapshot, self.address, reports, revalidation.submit)
-        return Generation(settings, snapshot, server, revalidation, log)
+        return Generation(snapshot, server, revalidation, log)
 
     def _begin_socks(self) -> ServerHandshake | None:
-        return socks_handshake(self._now.settings.forward)
+        return socks_handshake(self.settings.forward)
 
     def _abandon(self, client: DownstreamConnection) -> None:
         self._loop.close(client)
@@ -187,7 +186,7 @@ class Instance:
     def reload(self, settings: ProxySettings, where: str) -> None:
         """As `realproxy.Proxy.reload`."""
         before = self._now
-        check_fixed(before.settings, settings, where)
+        check_fixed(before.snapshot.settings, settings, where)
         make_connection = ConnectionFactory(settings, where, self._begin_socks)
         now = self._generation(settings, where, before)
         now.server.attach(self._loop, self._relay, self._socks.answer)
@@ -243,11 +242,11 @@ class Instance:
         """Finish the requests, for ``limits.drain`` at most, then end all threads."""
         self._health.stop()
         now = self._now
-        deadline = time.monotonic() + now.settings.limits.drain
+        deadline = time.monotonic() + now.snapshot.limits.drain
         self._loop.drain()
         for listener in self._tcp:
             listener.drain()
-        drained = self._loop.empty.wait(now.settings.limits.drain)
+        drained = self._loop.empty.wait(now.snapshot.limits.drain)
         for listener in self._tcp:
             listener.empty.wait(max(0.0, deadline - time.monotonic()))
         if not drained:
@@ -301,10 +300,10 @@ class Instance:
             "tunnels": len(self._relay.tunnels),
             "associations": len(self._associations.running),
             "tcp": [listener.counts() for listener in self._tcp],
-            "threads": self._workers.count,
+            "threads": len(self._workers.threads),
             "queued": self._workers.queued,
             "at_once": self._fast_path.answered,
-            "awaiting": self._fast_path.awaiting,
+            "awaiting": len(self._fast_path.awaited),
             "upstream_idle": snapshot.pool.idle,
             "log_dropped": self._dropped_before + (log.dropped if log is not None else 0),
             "cpu_seconds": time.process_time(),

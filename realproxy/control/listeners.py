@@ -42,9 +42,7 @@ def bind_listeners(settings: ProxySettings, where: str) -> Listeners:
             opened.enter_context(listen(tcp.listen, where, f"tcp.{number}.listen"))
             for number, tcp in enumerate(settings.tcp)
         ]
-        admin = None
-        if settings.admin is not None:
-            admin = opened.enter_context(listen(settings.admin, where, "admin"))
+        admin = opened.enter_context(listen(settings.admin, where, "admin")) if settings.admin else None
         opened.pop_all()
     address = admin.getsockname()[:2] if admin is not None else None
     return Listeners(proxy, tcp, admin, admin_address=address)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import socket
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from policies.bad_input import BadInput
@@ -56,22 +55,14 @@ def _serve(message: Message) -> Instance:
     return Instance(settings, message["seed"], where, listeners)
 
 
-def messages(control: socket.socket) -> Iterator[Message]:
-    """The messages of the parent, until ``stop`` or the end of the socket."""
-    with control.makefile("rb") as lines:
-        for line in lines:
-            message = json.loads(line)
-            if message["do"] == "stop":
-                return
-            yield message
-
-
 def main(arguments: list[str]) -> int:
     """Serve until the parent closes the control socket; the only argument is its descriptor."""
     worker = WorkerProcess()
-    with socket.socket(fileno=int(arguments[0])) as control:
+    with socket.socket(fileno=int(arguments[0])) as control, control.makefile("rb") as lines:
         try:
-            for message in messages(control):
+            for message in map(json.loads, lines):
+                if message["do"] == "stop":
+                    break
                 answer: Message = {"id": message["id"]}
                 try:
                     answer["result"] = worker.handle(message)

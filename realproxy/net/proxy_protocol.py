@@ -76,7 +76,7 @@ def _read_v1(data: bytes) -> Header | None:
         raise BadHeader("a PROXY line with a bad address") from None
     if max(int(found[4]), int(found[5])) > 65535:
         raise BadHeader("a PROXY line with a bad port")
-    return Header(end + 2, (str(_unmapped(source)), int(found[4])))
+    return Header(end + 2, (str(_parse(str(source))), int(found[4])))
 
 
 def _read_v2(data: bytes) -> Header | None:
@@ -103,7 +103,7 @@ def _read_v2(data: bytes) -> Header | None:
         return Header(size, None)
     wide = 4 if family == _INET else 16
     source = ipaddress.ip_address(data[16 : 16 + wide])
-    return Header(size, (str(_unmapped(source)), int.from_bytes(data[16 + 2 * wide : 18 + 2 * wide])))
+    return Header(size, (str(_parse(str(source))), int.from_bytes(data[16 + 2 * wide : 18 + 2 * wide])))
 
 
 def _check_entries(header: bytes, at: int) -> None:
@@ -130,13 +130,11 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-def _unmapped(address: IPAddress) -> IPAddress:
+def _parse(host: str) -> IPAddress:
+    """The address without its zone; an IPv4-mapped one becomes plain IPv4."""
+    address = ipaddress.ip_address(host.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
-
-
-def _parse(host: str) -> IPAddress:
-    return _unmapped(ipaddress.ip_address(host.partition("%")[0]))
 
 
 def _pair(source: Address, target: Address) -> tuple[int, bytes, bytes]:

@@ -46,16 +46,14 @@ class StatsSource(Protocol):
 def admin_pages(source: StatsSource) -> Pages:
     """The pages that every proxy has."""
 
-    def prometheus(_: PageRequest) -> Page:
-        # Only a scrape needs the library.
-        from realproxy.observe.prometheus import CONTENT_TYPE as METRICS_TYPE
-        from realproxy.observe.prometheus import to_prometheus
+    def metrics(_: PageRequest) -> Page:
+        from realproxy.observe import prometheus  # here, as only a scrape needs the library
 
-        return Page(to_prometheus(source.stats()), METRICS_TYPE)
+        return Page(prometheus.to_prometheus(source.stats()), prometheus.CONTENT_TYPE)
 
     return {
         ("GET", "/"): lambda _: _live_page(),
-        ("GET", "/metrics"): prometheus,
+        ("GET", "/metrics"): metrics,
         ("GET", "/stats"): lambda _: _json(source.stats()),
         ("GET", "/recent"): lambda _: _json(source.recent()),
         ("POST", "/purge"): lambda request: _purge(source, request),

@@ -33,7 +33,7 @@ class FastPath:
     """Runs requests in the thread of `loop`, and leaves those that have to wait to `workers`.
 
     `server` takes new requests; `patience` is the number of seconds that an upstream has to respond. Both may
-    be replaced at any time.
+    be replaced at any time. `awaited` holds the requests that await an upstream without a thread.
     """
 
     def __init__(
@@ -43,18 +43,13 @@ class FastPath:
         self.server, self.patience = server, patience
         self._slots = workers.slots
         self._thread = ThreadState(self._slots)
-        self._awaited: dict[int, RequestContext] = {}
+        self.awaited: dict[int, RequestContext] = {}
         workers.count_with(self._thread)
 
     @property
     def answered(self) -> int:
         """Requests that needed no worker."""
         return sum(self._thread.tally.statuses.copy().values())
-
-    @property
-    def awaiting(self) -> int:
-        """Requests whose upstream is awaited, without a thread."""
-        return len(self._awaited)
 
     def takes(self, client: DownstreamConnection) -> bool:
         """Begin with a request whose head has arrived; returns whether no worker is needed for now."""
@@ -85,15 +80,15 @@ class FastPath:
 
     def upstream_spoke(self, fd: int) -> None:
         """Something has happened on a connection that a response is awaited on."""
-        request = self._awaited.pop(fd, None)
+        request = self.awaited.pop(fd, None)
         if request is not None and not self._go_on(request):
             self._loop.submit(request.client)
 
     def sweep(self, now: float) -> None:
         """Have workers say so where an upstream has had its time."""
-        for fd, request in list(self._awaited.items()):
+        for fd, request in list(self.awaited.items()):
             if request.until <= now:
-                del self._awaited[fd]
+                del self.awaited[fd]
                 if request.round_trip is not None:
                     request.round_trip.is_late = True
                 self._to_worker(request)
@@ -101,9 +96,9 @@ class FastPath:
 
     def end(self) -> None:
         """Let go of what is still awaited; the loop is closing all clients."""
-        for request in self._awaited.values():
+        for request in self.awaited.values():
             request.abandon()
-        self._awaited.clear()
+        self.awaited.clear()
 
     def _go_on(self, request: RequestContext) -> bool:
         """Do what can be done, and see to the client; returns whether no worker is needed for now.
@@ -150,7 +145,7 @@ class FastPath:
         assert trip is not None
         assert trip.connection is not None
         connection = trip.connection
-        self._awaited[connection.sock.fileno()] = request
+        self.awaited[connection.sock.fileno()] = request
         request.generation.under_way.add(request)
         request.until = request.until or time.monotonic() + self.patience
         if not connection.watched:

@@ -46,7 +46,7 @@ class WorkerPool:
     `serve` answers the requests of a client, and ends by handing the client on or closing it. `abandon`
     closes a client whose `serve` failed. `most_queued` requests may wait for a slot; `refuse` answers the
     client of any further request, and must not wait. `serve`, `most_queued` and the limit of `slots` may be
-    changed at any time.
+    changed at any time. `threads` are those that live now.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class WorkerPool:
         """Held by the thread that refuses a request; guards `_refused`."""
         self._refused = ThreadState()
         self._lock = threading.Lock()
-        self._threads: set[threading.Thread] = set()
+        self.threads: set[threading.Thread] = set()
         self._workers: list[ThreadState] = [self._refused]
         self._retired = Tally()
         self._idle: set[int] = set()
@@ -97,11 +97,6 @@ class WorkerPool:
                 report(fault)
                 self._abandon(client)
 
-    @property
-    def count(self) -> int:
-        """Threads now."""
-        return len(self._threads)
-
     def tally(self) -> Tally:
         """The counts of all workers, with those that have ended."""
         with self._lock:
@@ -117,7 +112,7 @@ class WorkerPool:
 
         Returns the seconds until it must be called again, or None if there is no need.
         """
-        waiting, threads = self._queue.qsize(), len(self._threads)
+        waiting, threads = self._queue.qsize(), len(self.threads)
         if not waiting and threads <= AT_FIRST:
             self._samples.clear()
             return None
@@ -158,7 +153,7 @@ class WorkerPool:
         """
         with self._lock:
             self._stopped = True
-            threads = list(self._threads)
+            threads = list(self.threads)
         for _ in threads:
             self._queue.put(None)
         deadline = time.monotonic() + patience
@@ -176,14 +171,14 @@ class WorkerPool:
             if client is not None and client.suspended is not None:
                 client.suspended.abandon()
         with self._lock:
-            for _ in self._threads:  # those that are late
+            for _ in self.threads:  # those that are late
                 self._queue.put(None)
 
     def _start_one(self) -> None:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
         with self._lock:
             if not self._stopped:
-                self._threads.add(thread)
+                self.threads.add(thread)
                 thread.start()
 
     def _run(self) -> None:
@@ -195,7 +190,7 @@ class WorkerPool:
                 self._work(client, worker)
         finally:
             with self._lock:
-                self._threads.discard(threading.current_thread())
+                self.threads.discard(threading.current_thread())
                 self._workers.remove(worker)
                 self._retired = summed([self._retired, worker.tally])
 
@@ -211,11 +206,11 @@ class WorkerPool:
     def _leave(self) -> bool:
         """Whether the calling worker must end."""
         with self._lock:
-            if self._surplus == 0 or len(self._threads) <= AT_FIRST:
+            if self._surplus == 0 or len(self.threads) <= AT_FIRST:
                 self._surplus = 0
                 return False
             self._surplus -= 1
-            self._threads.discard(threading.current_thread())
+            self.threads.discard(threading.current_thread())
             return True
 
     def _work(self, client: DownstreamConnection, worker: ThreadState) -> None:

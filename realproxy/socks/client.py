@@ -10,11 +10,7 @@ from realproxy.socks.server import NO_AUTHENTICATION, USER_PASSWORD, Command
 
 
 class Refused(Exception):
-    """The parent refuses the request."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
+    """The parent refuses the request; the message says why."""
 
 
 class ClientHandshake:

@@ -140,7 +140,7 @@ class ParentProxy:
                 if reply:
                     sock.sendall(reply)
         except Refused as refused:
-            raise self._error(refused.problem) from None
+            raise self._error(str(refused)) from None
         return handshake.rest
 
     def _ask_connect(
