@@ -49,7 +49,7 @@ OPTIONS = {
     "SOCKS": {"proxying.socks", "socks"},
     "UDP": {"tunnel.udp_associate"},
     "faults": {"proxying.faults"},
-    "disk tier": {"cache.disk_tier", "cache.disk_store", "cache.disk_entry", "cache.file_body"},
+    "disk tier": {"cache.disk_tier", "cache.disk_store", "cache.disk_entry"},
     "collapsing": {"cache.collapse", "cache.fanout", "cache.shared_response"},
     "partial content": {"cache.partial"},
     "background revalidation": {"proxying.revalidation"},

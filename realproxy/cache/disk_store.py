@@ -26,9 +26,8 @@ from policies.http_cache.directives import FOREVER, Header
 from policies.http_cache.index import ObjectCache
 from policies.http_cache.vary import MOST_VARIANTS, selects
 from policies.settings import Disk as DiskSettings
-from realproxy.cache.disk_entry import DiskEntry, check_body, encode, read_body, read_entry, write
+from realproxy.cache.disk_entry import DiskEntry, FileBody, check_body, encode, read_body, read_entry, write
 from realproxy.cache.entry import CacheEntry
-from realproxy.cache.file_body import FileBody
 from realproxy.cache.purge import InvalidationLog, Purge, origin_of
 
 MAX_QUEUED = 64 * 2**20
@@ -109,10 +108,7 @@ class DiskStore:
     # --- called by the store --------------------------------------------------------------------
 
     def put(self, key: bytes, stored: CacheEntry, since: float) -> None:
-        """Queue a response for writing, unless the queue is full.
-
-        If its key or a group of it has been dropped after `since`, it is not written.
-        """
+        """Queue a response, unless the queue is full. One that is dropped after `since` is not written."""
         with self._lock:
             if self._queued + len(stored.body) > MAX_QUEUED:
                 return
@@ -144,12 +140,9 @@ class DiskStore:
         length = entry.size - entry.body_start
         if not large and length > PROMOTED:
             return None
+        fd = -1
         try:
             fd = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self.discard(entry.key)
-            return None
-        try:
             if length <= PROMOTED:
                 return entry.plain.with_body(read_body(fd, entry))
             if entry.path not in self._checked:

@@ -52,7 +52,7 @@ class TieredStore(CacheStore):
         if stored.file is None:
             super().put(key, stored, asked, begun)
         self.count_hit()
-        return Lookup(use, stored, Forwarded.STALE)
+        return Lookup(key, request, use, stored, Forwarded.STALE)
 
     def discard(self, key: bytes) -> bool:
         """Drop all variants of a key; returns whether there were any."""

@@ -46,37 +46,21 @@ class FileBody(Protocol):
 
 @dataclass(slots=True, eq=False)
 class CacheEntry:
-    """A response in the store.
+    """A response in the store. Its body is in memory, or in `file`.
 
-    Attributes
-    ----------
-    status : int
-        Status of the whole response, also if only a part is stored.
-    head : bytes
-        Without Age, Cache-Status and Connection, and without the empty line at the end; see `stored_head`.
-    body, file : bytes, FileBody or None
-        The whole body, or the bytes of `part`; in memory, or in `file`.
-    answer : policies.http_cache.freshness.Answer
-        How long the response is fresh, and how it may be used. Its `age` is 0; see `time_zero`.
-    time_zero : float
-        When the response's age was zero, on the monotonic clock.
-    variant : policies.http_cache.vary.Variant
-        The requests that select this response. RFC 9111, 4.1
-    groups : tuple of str
-        Cache groups. RFC 9875
-    part : Part or None
-        The bytes of the whole that `body` holds; None if it holds the whole.
+    `head` lacks Age, Cache-Status, Connection and the empty line at the end; see `stored_head`. `answer` says
+    how long the response is fresh, and how it may be used; the age in it is 0.
     """
 
-    status: int
+    status: int  # of the whole response, also if only a part is stored
     reason: bytes
     head: bytes
     body: bytes
     answer: Answer
-    time_zero: float
-    variant: Variant = ANY
-    groups: tuple[str, ...] = ()
-    part: Part | None = None
+    time_zero: float  # when the response's age was zero, on the monotonic clock
+    variant: Variant = ANY  # the requests that select this response. RFC 9111, 4.1
+    groups: tuple[str, ...] = ()  # RFC 9875
+    part: Part | None = None  # the bytes of the whole that are stored; None for the whole
     file: FileBody | None = None
 
     def __post_init__(self) -> None:

@@ -20,8 +20,7 @@ from realproxy.downstream.connection import DownstreamConnection, Owner, State
 from realproxy.errors import Aborted, Termination
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.messages.headers import connection_field
-from realproxy.messages.record import RequestRecord
-from realproxy.messages.tally import Tally
+from realproxy.messages.record import RequestRecord, Tally
 from realproxy.runtime.event_loop import EventLoop
 from realproxy.runtime.isolation import isolated
 from realproxy.runtime.sockets import JOIN_BELOW
@@ -186,13 +185,9 @@ class Fanout:
             self._end(reader, Termination.CLIENT_GONE)
         else:
             self._watch(reader, False)  # else it would be pushed twice, and ended twice
-            self._push_soon(reader)
-
-    def _push_soon(self, reader: Reader) -> None:
-        """Go on once the other clients are served."""
-        if not self._ready:
-            self._loop.call(self._push_ready)
-        self._ready.append(reader)
+            if not self._ready:
+                self._loop.call(self._push_ready)
+            self._ready.append(reader)  # it goes on once the other clients are served
 
     def _push_ready(self) -> None:
         ready, self._ready = self._ready, []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from policies.http_cache.freshness import Answer, NotStored
-from policies.http_cache.groups import read_groups
 from policies.http_cache.partial import Part, combine, is_whole, read_part, whole_part
 from policies.http_cache.vary import variant_of
 from realproxy.cache.entry import CacheEntry
@@ -37,7 +37,7 @@ class PartialContentWriter(CacheWriter):
         if len(body) != len(part.at):  # chunks do not say how long the body should be
             return NotStored.CONTENT_RANGE
         asked = self._head.fields.text
-        before = self._store.selected(self._key, asked)
+        before = self._store.selected(self.key, asked)
         if before is None:
             return self._part_alone(head, body, part)
         if before.status == 200 and before.variant == variant_of(head.fields.text, asked):
@@ -55,8 +55,6 @@ class PartialContentWriter(CacheWriter):
     def _part_alone(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry:
         """The entry for this part, whose head is that of its whole, and states the length of `body`."""
         lines = storable_lines(head.fields, self._answer.omitted | {"content-range"})
-        return CacheEntry(
-            200, b"OK", stored_head(200, b"OK", lines, len(body)), body, self._answer, self._time_zero,
-            variant_of(head.fields.text, self._head.fields.text),
-            read_groups(head.fields.text("cache-groups")), None if is_whole(part) else part,
-        )  # fmt: skip
+        start = stored_head(200, b"OK", lines, len(body))
+        kept = None if is_whole(part) else part
+        return replace(self._alone(head, body), status=200, reason=b"OK", head=start, part=kept)

@@ -126,4 +126,5 @@ class InvalidationLog:
             origin = origin_of(key)
             if any(self._invalidated.get((origin, group), since) > since for group in groups):
                 return True
-        return any(at > since and purge.matches(key, groups) for at, purge in self._purges)
+        purges = self._purges
+        return bool(purges) and any(at > since and purge.matches(key, groups) for at, purge in purges)

@@ -48,8 +48,13 @@ def cache_key(service: str, request: RequestHead) -> bytes:
 
 
 class Lookup(NamedTuple):
-    """What the store has for a request: the entry that it selects, whether to use it, and if not, why."""
+    """What the store has for a request: the entry that it selects, whether to use it, and if not, why.
 
+    `key` is from `cache_key`, and `request` is what the request allows.
+    """
+
+    key: bytes
+    request: Request
     use: Use
     entry: CacheEntry | None
     why: Forwarded
@@ -67,19 +72,15 @@ class _Index(ObjectCache[tuple[CacheEntry, ...]]):
         return list(map(_as_key, self._entries))
 
     def store(
-        self,
-        key: Hashable,
-        value: tuple[CacheEntry, ...],
-        size: int,
-        fresh_until: float,
-        now: float,
+        self, key: Hashable, value: tuple[CacheEntry, ...], size: int, fresh_until: float, now: float,
         kept_until: float | None = None,
-    ) -> bool:
+    ) -> bool:  # fmt: skip
         """As `ObjectCache.store`; notes the groups too."""
         kept = super().store(key, value, size, fresh_until, now, kept_until)
         if kept:
             for stored in value:
-                self.groups.add(_as_key(key), stored.groups)
+                if stored.groups:
+                    self.groups.add(_as_key(key), stored.groups)
         return kept
 
     def _left(self, key: Hashable, value: tuple[CacheEntry, ...]) -> None:
@@ -110,10 +111,7 @@ class CacheStore:
         self._services: set[bytes] = set()
 
     def lookup(self, key: bytes, request: Request, asked: Header) -> Lookup:
-        """What is stored for a request with the header fields `asked`, and whether it may be sent.
-
-        `key` is from `cache_key`, and `request` is what the request allows.
-        """
+        """What is stored for a request with the header fields `asked`, and whether it may be sent."""
         with self._lock:
             now = time.monotonic()
             # A request with another method, or with a body, selects no stored response.
@@ -131,8 +129,9 @@ class CacheStore:
                 self._hits += 1
                 self._index.touch(key, now)
         if use is _FRESH:
-            return Lookup(use, stored, _REQUEST)
-        return Lookup(use, stored, forward_reason(request, answer, age, bool(variants), lacks))
+            return Lookup(key, request, use, stored, _REQUEST)
+        why = forward_reason(request, answer, age, bool(variants), lacks)
+        return Lookup(key, request, use, stored, why)
 
     def count_hit(self) -> None:
         """Count a request that a slower tier has answered."""
@@ -200,7 +199,8 @@ class CacheStore:
         with self._lock:
             now = time.monotonic()
             stored_groups = {group for one in self._index.peek(key, now) or () for group in one.groups}
-            self._fell(key, now)
+            self._changes.record(key, now)
+            self._index.discard(key)
             for group in stored_groups.union(groups):
                 self._group_fell(key, group, now)
 
@@ -216,10 +216,6 @@ class CacheStore:
         self._changes.record(member, now)
         for other in self._index.groups.keys(member):
             self._index.discard(other)
-
-    def _fell(self, key: bytes, now: float) -> None:
-        self._changes.record(key, now)
-        self._index.discard(key)
 
     def purge(self, purge: Purge) -> int:
         """Drop what an operator names; returns how many URIs were stored.
@@ -275,14 +271,9 @@ class CacheStore:
     def counts(self) -> dict[str, int]:
         """Hits and misses so far; objects and charged bytes now, and the same on disk."""
         with self._lock:
-            return {
-                "hits": self._hits,
-                "misses": self._misses,
-                "objects": len(self._index),
-                "bytes": self._index.eviction.used,
-                "disk_objects": 0,
-                "disk_bytes": 0,
-            }
+            used, objects = self._index.eviction.used, len(self._index)
+            counts = {"hits": self._hits, "misses": self._misses, "objects": objects, "bytes": used}
+            return {**counts, "disk_objects": 0, "disk_bytes": 0}
 
 
 def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | None:

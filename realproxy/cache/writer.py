@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
@@ -19,61 +20,48 @@ from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
-from realproxy.cache.rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing, SharedFetch
-from realproxy.cache.store import CacheStore
+from realproxy.cache.store import CacheStore, Lookup
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRules:
+    """What the settings say about storing.
+
+    `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
+    RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
+    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213).
+    """
+
+    ttl: float | None
+    stale: float
+    targeted: bool
 
 
 class CacheWriter:
     """Records a response while it is sent on, and stores it if it may be stored.
 
-    `start` comes first, then `write` for the pieces of the body, and `commit` or `abort` last (`over`).
-
-    Parameters
-    ----------
-    key : bytes
-        From `realproxy.cache.store.cache_key`.
-    head, request : RequestHead, policies.http_cache.freshness.Request
-        The request, and what it allows the cache.
-    why : Forwarded
-        Why it goes upstream.
-    selected : CacheEntry or None
-        The stored response that the request selects, but may not use without validation.
-
-    Attributes
-    ----------
-    lead : SharedFetch or None
-        Shares the response with the requests that wait for it.
-    collapser : Collapsing or None
-        Told of what becomes invalid.
-    explains : bool
-        Whether `outcome` has the parameters ``ttl`` and ``key``.
-    reason : NotStored or None
-        Why the response is not stored.
-    validators : list of (str, str), or None
-        Conditions to send in place of the client's; None if there is nothing to validate.
+    `start` comes first, then `write` for the pieces of the body, and `commit` or `abort` last (`over`). The
+    entry of the `lookup`, if there is one, may not be used without validation.
     """
 
     __slots__ = (
-        "_answer", "_head", "_key", "_part", "_pieces", "_remark", "_request", "_requested", "_reserved",
+        "_answer", "_head", "_part", "_pieces", "_remark", "_request", "_requested", "_reserved",
         "_response", "_rules", "_selected", "_sent_at", "_size", "_store", "_time_zero", "_whole", "_why",
-        "collapser", "explains", "lead", "over", "reason", "validators",
+        "collapser", "explains", "key", "lead", "over", "reason", "validators",
     )  # fmt: skip
 
-    def __init__(
-        self, store: CacheStore, key: bytes, head: RequestHead, request: Request, why: Forwarded,
-        rules: CacheRules, selected: CacheEntry | None = None,
-    ) -> None:  # fmt: skip
-        self._store, self._key, self._head, self._request, self._why = store, key, head, request, why
-        self._rules, self._selected = rules, selected
-        self.lead: SharedFetch | None = None
-        self.collapser: Collapsing | None = None
-        self.explains = False
-        self.reason: NotStored | None = NotStored.INCOMPLETE
-        self.validators: list[tuple[str, str]] | None = None
-        if selected is not None and head.method == "GET":
-            self.validators = validators(selected.fields.text) or None
+    def __init__(self, store: CacheStore, head: RequestHead, lookup: Lookup, rules: CacheRules) -> None:
+        self._store, self._head, self._rules = store, head, rules
+        self.key, self._request, _, self._selected, self._why = lookup
+        self.lead: SharedFetch | None = None  # shares the response with the requests that wait for it
+        self.collapser: Collapsing | None = None  # is told of what becomes invalid
+        self.explains = False  # `outcome` has the parameters ``ttl`` and ``key``
+        self.reason: NotStored | None = NotStored.INCOMPLETE  # None if the response is stored
+        self.validators: list[tuple[str, str]] | None = None  # conditions to send in place of the client's
+        if self._selected is not None and head.method == "GET":
+            self.validators = validators(self._selected.fields.text) or None
         self._answer = Answer(NotStored.INCOMPLETE)
         self._response: ResponseHead | None = None
         self._remark = ""
@@ -92,7 +80,7 @@ class CacheWriter:
         if not self.explains:
             return found
         stored = self.reason is None and not remark
-        return describe(found, self._key, self._answer.lifetime - self._answer.age if stored else None)
+        return describe(found, self.key, self._answer.lifetime - self._answer.age if stored else None)
 
     def start(self, head: ResponseHead, delay: float, *, whole: bool) -> CacheEntry | None:
         """Take the head of the response, which arrived `delay` seconds after the request was sent.
@@ -136,16 +124,16 @@ class CacheWriter:
         """Drop what an unsafe method that succeeded may have changed. RFC 9111, 4.4"""
         if not invalidates(self._head.method, head.status):
             return
-        service, _, uri = self._key.partition(b" ")
+        service, _, uri = self.key.partition(b" ")
         for target in invalidated(uri.decode("latin-1"), head.fields.text):
             key = b"%b %b" % (service, target.encode("latin-1", "replace"))
             self._store.invalidate(key)
             if self.collapser is not None:
                 self.collapser.invalidate(key)
         if groups := read_groups(head.fields.text("cache-group-invalidation")):
-            self._store.invalidate_groups(self._key, groups)
+            self._store.invalidate_groups(self.key, groups)
             if self.collapser is not None:
-                self.collapser.invalidate_groups(self._key, groups)
+                self.collapser.invalidate_groups(self.key, groups)
         self._requested = time.monotonic()
         if stands_for_get(self._head.method, uri.decode("latin-1"), head.fields.text):
             self._request = Request()
@@ -175,7 +163,7 @@ class CacheWriter:
         # A stored part is never selected; but now the whole response says that no part may be kept.
         outdated |= self._why is Forwarded.PARTIAL and self._head.method == "GET" and head.status == 200
         if outdated and self.reason is not None and head.status not in (206, 304):
-            self._store.discard(self._key)
+            self._store.discard(self.key)
 
     def _read_head(self, head: ResponseHead, delay: float) -> Answer:
         """How the response may be used. A `PartialContentWriter` also sets `_part`."""
@@ -186,8 +174,8 @@ class CacheWriter:
         renewed, answer = self._renewed(selected, head, delay, selected.body, None)
         self.reason = answer.reason
         if answer.reason is not None:
-            self._store.discard(self._key)
-        elif self._store.put(self._key, renewed, self._head.fields.text, self._requested):
+            self._store.discard(self.key)
+        elif self._store.put(self.key, renewed, self._head.fields.text, self._requested):
             self._remark += "; stored"
         if self.lead is not None:
             self.lead.complete(flight_result(selected.status, shareable(answer)))
@@ -216,7 +204,7 @@ class CacheWriter:
             self._confirm(selected, head, delay)
             self._remark = ""
         else:
-            self._store.discard(self._key)
+            self._store.discard(self.key)
 
     # --- the body -------------------------------------------------------------------------------
 
@@ -286,10 +274,10 @@ class CacheWriter:
         stored = self._alone(head, body) if self._part is None else self._combined(head, body, self._part)
         if isinstance(stored, NotStored):
             self.reason = stored
-        elif not self._store.put(self._key, stored, self._head.fields.text, self._requested):
+        elif not self._store.put(self.key, stored, self._head.fields.text, self._requested):
             self.reason = NotStored.REFUSED
         elif self.collapser is not None and stored.part is None and shareable(self._answer):
-            self.collapser.shareable(self._key)
+            self.collapser.shareable(self.key)
 
     def _alone(self, head: ResponseHead, body: bytes, framing: int | None = None) -> CacheEntry:
         """The entry for this response alone; its head states the length of `body`, or `framing`."""

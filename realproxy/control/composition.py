@@ -9,7 +9,7 @@ import random
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import Cache, Forward, Limits, ProxySettings
+from policies.settings import ProxySettings
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
@@ -20,7 +20,7 @@ from realproxy.net.resolver import Resolver
 from realproxy.proxying.faults import inject
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.rules import RequestRules
-from realproxy.proxying.snapshot import ConfigSnapshot, InjectFaults, forward_cache_scope, route_cache_scope
+from realproxy.proxying.snapshot import ConfigSnapshot, forward_cache_scope, route_cache_scope
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
 from realproxy.upstream.parent_proxy import ParentProxy
@@ -51,8 +51,10 @@ def build_snapshot(
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
-        store = _store(settings.cache, _rng(seed, "cache"))
+        disk, rng = settings.cache.disk, _rng(seed, "cache")
+        store = TieredStore(settings.cache, rng, DiskStore(disk)) if disk else CacheStore(settings.cache, rng)
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
+    has_faults = any(route.fault for route in settings.route)
     return ConfigSnapshot(
         settings=settings,
         limits=settings.limits,
@@ -65,7 +67,7 @@ def build_snapshot(
         collapser=collapser,
         pool=pool,
         waits=waits,
-        inject_faults=_faults(settings, waits, _rng(seed, "faults")),
+        inject_faults=partial(inject, waits, _rng(seed, "faults")) if has_faults else None,
     )
 
 
@@ -77,23 +79,13 @@ def collapser_of(snapshot: ConfigSnapshot) -> Collapser:
 
 def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
     """The rules of both sides; raises `BadInput` if a file of the forward side cannot be read."""
-    forward = settings.forward
-    access = build_access(forward, resolver, settings.limits) if forward is not None else None
-    return RequestRules(settings, access)
-
-
-def build_access(forward: Forward, resolver: Resolver, limits: Limits) -> ForwardAccess:
-    """The access rules of the forward side; raises `BadInput` if a file cannot be read."""
+    forward, limits = settings.forward, settings.limits
+    if forward is None:
+        return RequestRules(settings, None)
     parent = None
     if forward.next_proxy is not None:
         parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
-    return ForwardAccess(forward, resolver, limits, parent)
-
-
-def _store(settings: Cache, rng: random.Random) -> CacheStore:
-    if settings.disk is None:
-        return CacheStore(settings, rng)
-    return TieredStore(settings, rng, DiskStore(settings.disk))
+    return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent))
 
 
 def _service(
@@ -108,10 +100,6 @@ def _service(
         return service
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
     return Service(name, settings, rng, transport, wait)
-
-
-def _faults(settings: ProxySettings, waits: BlockedThreads, rng: random.Random) -> InjectFaults | None:
-    return partial(inject, waits, rng) if any(route.fault for route in settings.route) else None
 
 
 def _rng(seed: int | None, name: str) -> random.Random:

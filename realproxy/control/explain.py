@@ -25,25 +25,25 @@ from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
 from realproxy.proxying.pipeline import choose_side
-from realproxy.proxying.routing import request_attributes
-from realproxy.proxying.rules import RequestRules
+from realproxy.proxying.rules import RequestRules, request_attributes
 from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scope
 from realproxy.proxying.worker import ThreadState
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What happens to a request, and why.
+    """What happens to `request`, and why.
 
     `side` is ``reverse``, ``forward``, ``tunnel``, ``socks4``, ``socks5`` or ``refused``. `route` is the
     number of the route that takes the request; `verdicts` are those of all routes up to it. `answer` tells
     what happens to the request, `cache` what the cache does, `notes` what the forward side asks and changes.
     """
 
+    request: RequestHead
     side: str
-    route: int | None
     answer: str
-    cache: str
+    cache: str = "not asked"
+    route: int | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -57,29 +57,25 @@ class Explanation:
 
 
 def explain(
-    settings: ProxySettings,
-    method: str,
-    url: str,
-    headers: Mapping[str, str] | None = None,
+    settings: ProxySettings, method: str, url: str, headers: Mapping[str, str] | None = None,
     client: str = "127.0.0.1",
-    where: str = "request",
-) -> Explanation:
+) -> Explanation:  # fmt: skip
     """Which rule takes a request, and why each earlier rule does not.
 
     The methods ``SOCKS4`` and ``SOCKS5`` stand for a CONNECT command of these protocols; their URL, like
     that of CONNECT, is ``host:port``. Other URLs are ``/path`` or ``http://host/path``. If the proxy has a
     forward side, the second form asks that side, unless `headers` have a ``Host``.
 
-    Raises `BadInput`, with `where` as its source, if this is no request.
+    Raises `BadInput` if this is no request.
     """
     if re.fullmatch("[!-~]+ [!-~]+", f"{method} {url}") is None:
         expected = "expected a method and a URL without spaces, and all but ASCII percent-encoded"
-        raise BadInput(where, f"{method} {url}", expected)
+        raise BadInput("request", f"{method} {url}", expected)
     socks = method.lower() if method in ("SOCKS4", "SOCKS5") else ""
     try:
-        head = request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
+        head = _request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
-        raise BadInput(where, f"{method} {url}", str(problem)) from None
+        raise BadInput("request", f"{method} {url}", str(problem)) from None
     head.scheme = b"https" if settings.tls else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
@@ -90,7 +86,7 @@ def explain(
             choose_side(request)
         return _reverse(settings, request) if request.record.side == "reverse" else _forward(request)
     except Malformed as problem:
-        raise BadInput(where, f"{method} {url}", str(problem)) from None
+        raise BadInput("request", f"{method} {url}", str(problem)) from None
     finally:
         resolver.stop()
 
@@ -104,7 +100,7 @@ def _dry_request(rules: RequestRules, head: RequestHead, client: str) -> Request
     return RequestContext(generation, connection, ThreadState(), record, head, keep=False, may_block=True)
 
 
-def request_of(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
+def _request_of(settings: ProxySettings, method: str, url: str, headers: dict[str, str]) -> RequestHead:
     """The head that a client would send."""
     names = {name.lower() for name in headers}
     if url.lower().startswith("http://") and (settings.forward is None or "host" in names):
@@ -124,13 +120,13 @@ def _forward(request: RequestContext) -> Explanation:
     head, side, access = request.head, request.record.side, request.access
     if side.startswith("socks"):
         if access is None or side not in access.settings.protocols:
-            return Explanation("refused", None, f"no [forward] with {side!r}", "not asked")
+            return Explanation(head, "refused", f"no [forward] with {side!r}")
     else:
         try:
             check_tunnels(request)
         except LocalReply as refusal:
             problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
-            return Explanation("refused", None, problem, "not asked")
+            return Explanation(head, "refused", problem)
     assert access is not None
     host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
     cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
@@ -141,10 +137,10 @@ def _forward(request: RequestContext) -> Explanation:
         check_permitted(request)
         address = access.resolve_allowed(host, head.port, ("0.0.0.0", 0))[0][0]
     except LocalReply as refusal:
-        return Explanation("refused", None, f"{refusal.status}, {refusal.detail}", cache, notes=notes)
+        return Explanation(head, "refused", f"{refusal.status}, {refusal.detail}", cache, notes=notes)
     parent = settings.next_proxy
     answer = f"{target} at {address}" if parent is None else f"{target} by the parent {parent.name}"
-    return Explanation(side, None, answer, cache, notes=notes)
+    return Explanation(head, side, answer, cache, notes=notes)
 
 
 def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
@@ -166,11 +162,12 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     attributes = request_attributes(head, request.record.client, request.client.sni)
     verdicts = request.snapshot.rules.routes.explain(attributes)
     if not verdicts or not verdicts[-1].taken:
-        return Explanation("refused", None, "404, no route takes it", "not asked", verdicts)
+        return Explanation(head, "refused", "404, no route takes it", verdicts=verdicts)
     number = verdicts[-1].number
     route = settings.route[number]
     if route.to is None:
-        return Explanation("reverse", number, f"answers {route.respond}", "not asked", verdicts)
+        answer = f"answers {route.respond}"
+        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts)
     service, cache = settings.service[route.to], "off"
     names = ", ".join(upstream.address for upstream in service.upstreams)
     if route.cache is not None:
@@ -179,7 +176,7 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
             stored = f"fresh for {route.cache.ttl:g} s unless the origin says otherwise"
         cache = _cache(head, stored)
     answer = f"service {route.to}, {service.balance} over {names}"
-    return Explanation("reverse", number, answer, cache, verdicts)
+    return Explanation(head, "reverse", answer, cache, number, verdicts)
 
 
 def _cache(head: RequestHead, otherwise: str) -> str:
@@ -193,23 +190,16 @@ def _cache(head: RequestHead, otherwise: str) -> str:
 
 
 def explain_stored(
-    settings: ProxySettings,
-    taken: Explanation,
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    text: bytes,
-    elapsed: float,
-    where: str,
+    settings: ProxySettings, taken: Explanation, text: bytes, elapsed: float, where: str
 ) -> list[str]:
-    """What the cache does with an answer to a request, line by line.
+    """What the cache does with an answer to the request of `taken`, line by line.
 
-    `taken` is what `explain` returned for the request. `text` is the answer as ``curl -i`` writes it; its
-    body does not matter. The same request comes again after `elapsed` seconds.
+    `text` is the answer as ``curl -i`` writes it; its body does not matter. The same request comes again
+    after `elapsed` seconds.
 
     Raises `BadInput`, with `where` as its source, if this is no answer.
     """
-    request = request_of(settings, method, url, dict(headers))
+    request, method = taken.request, taken.request.method
     answer = _read_answer(text, method, where)
     if taken.side == "forward":
         scope = forward_cache_scope(settings.forward)

@@ -17,8 +17,7 @@ from realproxy.control.composition import build_snapshot, collapser_of
 from realproxy.control.listeners import Listeners, bind_listeners
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import Termination
-from realproxy.messages.record import RequestRecord
-from realproxy.messages.tally import summed
+from realproxy.messages.record import RequestRecord, summed
 from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver
 from realproxy.net.listener import host_of
@@ -120,12 +119,12 @@ class Instance:
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
-            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits, self._report)
+            TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
-        self._associations = UdpAssociations(self.address, self._loop.close, self._relay, self._report)
-        self._socks = SocksRequests(self.address, self._relay, self._associations)
+        self._associations = UdpAssociations(self.address, self._relay, names)
+        self._socks = SocksRequests(self._associations)
         server.attach(self._loop, self._relay, self._socks.answer)
         collapser_of(now.snapshot).fanout = self._fanout
         self._retiring: list[threading.Thread] = []
@@ -203,7 +202,8 @@ class Instance:
         self._health = HealthChecker(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
         self._health.start()
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
-        self._workers.slots.limit, self._workers.most_queued = settings.limits.threads, settings.limits.queue
+        self._workers.slots.adopt(settings.limits.threads)
+        self._workers.most_queued = settings.limits.queue
         self._fast_path.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
         self._loop.wake()  # the limits may allow more now
@@ -298,8 +298,8 @@ class Instance:
             "services": {name: service.state() for name, service in snapshot.services.items()},
             "connections": self._loop.connections,
             "accepted": self._loop.entrance.accepted,
-            "tunnels": self._relay.count,
-            "associations": self._associations.count,
+            "tunnels": len(self._relay.tunnels),
+            "associations": len(self._associations.running),
             "tcp": [listener.counts() for listener in self._tcp],
             "threads": self._workers.count,
             "queued": self._workers.queued,

@@ -18,19 +18,12 @@ from realproxy.net.listener import url_of
 class Proxy:
     """A forward and reverse proxy.
 
-    Raises `BadInput`, one line: the source, the key, and what was expected.
+    Give either `settings`, or the keys of the file as keywords: ``listen``, ``route`` … A `seed` makes the
+    random choices of balancers, eviction policies and faults repeatable. `where` is the source of the
+    settings, for messages. `worker_command` starts a worker process, if ``workers`` is more than one; it must
+    do what `realproxy.control.worker_process` does.
 
-    Parameters
-    ----------
-    settings : ProxySettings, optional
-        The alternative is to give the keys of the file as keywords: ``listen``, ``route``, ``service`` …
-    seed : int, optional
-        Makes the random choices of balancers, eviction policies and faults repeatable.
-    where : str
-        The source of the settings, for messages.
-    worker_command : sequence of str
-        Starts a worker process, if ``workers`` is more than one. It must do what
-        `realproxy.control.worker_process` does.
+    Raises `BadInput`, one line: the source, the key, and what was expected.
 
     Examples
     --------
@@ -42,14 +35,9 @@ class Proxy:
     """
 
     def __init__(
-        self,
-        settings: ProxySettings | None = None,
-        *,
-        seed: int | None = None,
-        where: str = "settings",
-        worker_command: Sequence[str] = COMMAND,
-        **keywords: Any,
-    ) -> None:
+        self, settings: ProxySettings | None = None, *, seed: int | None = None, where: str = "settings",
+        worker_command: Sequence[str] = COMMAND, **keywords: Any,
+    ) -> None:  # fmt: skip
         if settings is not None and keywords:
             raise TypeError("give either settings or their keys as keywords")
         self.settings = settings if settings is not None else parse_settings(keywords, where)

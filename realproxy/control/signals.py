@@ -8,7 +8,6 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator
-from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,38 +15,27 @@ from policies.bad_input import BadInput
 from policies.settings import load_settings
 from realproxy.control.proxy import Proxy
 
-
-class Command(Enum):
-    """The command that a signal stands for."""
-
-    STOP = "finish the requests, and stop"
-    RELOAD = "read the settings again, and serve by them"
-    REOPEN_LOG = "reopen the log under its name"
-
-
-COMMANDS = {
-    signal.SIGTERM: Command.STOP,
-    signal.SIGINT: Command.STOP,
-    signal.SIGHUP: Command.RELOAD,
-    signal.SIGUSR1: Command.REOPEN_LOG,
-}
+STOP = (signal.SIGTERM, signal.SIGINT)
+"""Finish the requests, and stop."""
+HANDLED = (*STOP, signal.SIGHUP, signal.SIGUSR1)
+"""SIGHUP reads the settings again; it and SIGUSR1 reopen the log under its name."""
 
 
 class Signals:
     """Receives signals, inside its context. The second signal to stop kills the process.
 
     Use it in the main thread. At the end of the context the former handlers are restored. With `until_eof`,
-    the end of standard input, as when the parent dies, is also a command to stop.
+    the end of standard input, as when the parent dies, also means to stop.
     """
 
     def __init__(self, *, until_eof: bool = False) -> None:
         self._until_eof = until_eof
         self._former: dict[int, Any] = {}
-        self._commands: deque[Command] = deque()
+        self._received: deque[int] = deque()
 
     def __enter__(self) -> Self:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-        for number in COMMANDS:
+        for number in HANDLED:
             self._former[number] = signal.signal(number, self._at_signal)
         return self
 
@@ -57,14 +45,13 @@ class Signals:
         os.close(self._wake)
 
     def _at_signal(self, number: int, _: object) -> None:
-        command = COMMANDS[signal.Signals(number)]
-        if command is Command.STOP:
+        if number in STOP:
             signal.signal(number, signal.SIG_DFL)
-        self._commands.append(command)
+        self._received.append(number)
         os.eventfd_write(self._wake, 1)
 
-    def commands(self) -> Iterator[Command]:
-        """Wait for commands and yield them; `Command.STOP` ends the iteration."""
+    def until_stopped(self) -> Iterator[int]:
+        """Wait for signals and yield their numbers; one of `STOP` ends the iteration."""
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         if self._until_eof:
@@ -75,20 +62,20 @@ class Signals:
                     os.eventfd_read(self._wake)
                 elif not os.read(fd, 4096):
                     return
-            while self._commands:
-                command = self._commands.popleft()
-                if command is Command.STOP:
+            while self._received:
+                number = self._received.popleft()
+                if number in STOP:
                     return
-                yield command
+                yield number
 
 
 def serve_until_stopped(proxy: Proxy, file: Path | str, signals: Signals) -> None:
-    """Carry out the commands to a proxy that serves the settings in `file`, until the command to stop.
+    """Obey the signals to a proxy that serves the settings in `file`, until one to stop.
 
     If the file has an error, one line on standard error says so, and the former settings stay in force.
     """
-    for command in signals.commands():
-        if command is Command.RELOAD:
+    for number in signals.until_stopped():
+        if number == signal.SIGHUP:
             try:
                 proxy.reload(load_settings(file))
             except BadInput as problem:

@@ -1,6 +1,6 @@
 """One worker process, seen from its parent: started, asked over a control socket, and ended.
 
-Threads. Any thread may call a worker. A lock keeps a message and its answer together. Every wait has a time
+Threads. Any thread may call a worker. A lock keeps each message and each answer whole. Every wait has a time
 limit.
 """
 
@@ -55,16 +55,20 @@ class WorkerHandle:
         self.pid, self.pidfd = self._process.pid, os.pidfd_open(self._process.pid)
         self.started = time.monotonic()
         self._last_id, self._unread = 0, b""
+        self._answers: dict[int, dict[str, Any]] = {}
+        """Answers that were read and not asked for yet, by the id of the message."""
 
     def send(self, command: str, **arguments: Any) -> int:
         """Send a message and return its id, without waiting for the answer; raises `WorkerUnavailable`."""
         with self._lock:
-            return self._send(command, arguments)
-
-    def call(self, command: str, timeout: float = ANSWER_TIMEOUT, **arguments: Any) -> Any:
-        """Send a message and return the result; raises like `await_answer`."""
-        with self._lock:
-            return self._receive(self._send(command, arguments), timeout)
+            self._last_id += 1
+            line = json.dumps({"id": self._last_id, "do": command, **arguments}).encode() + b"\n"
+            try:
+                self._control.settimeout(ANSWER_TIMEOUT)
+                self._control.sendall(line)
+            except OSError:
+                raise WorkerUnavailable from None
+            return self._last_id
 
     def await_answer(self, message_id: int, timeout: float = ANSWER_TIMEOUT) -> Any:
         """The result of a message that was sent before.
@@ -72,25 +76,18 @@ class WorkerHandle:
         Raises `WorkerUnavailable`, or the `BadInput` that the worker raised.
         """
         with self._lock:
-            return self._receive(message_id, timeout)
-
-    def _send(self, command: str, arguments: dict[str, Any]) -> int:
-        self._last_id += 1
-        line = json.dumps({"id": self._last_id, "do": command, **arguments}).encode() + b"\n"
-        try:
-            self._control.settimeout(ANSWER_TIMEOUT)
-            self._control.sendall(line)
-        except OSError:
-            raise WorkerUnavailable from None
-        return self._last_id
-
-    def _receive(self, message_id: int, timeout: float) -> Any:
-        deadline = time.monotonic() + timeout
-        while (answer := json.loads(self._read_line(deadline)))["id"] != message_id:
-            pass  # the late answer to a message that timed out
+            deadline = time.monotonic() + timeout
+            while message_id not in self._answers:
+                answer = json.loads(self._read_line(deadline))
+                self._answers[answer["id"]] = answer  # perhaps for another thread
+            answer = self._answers.pop(message_id)
         if "problem" in answer:
             raise BadInput(*answer["problem"])
         return answer["result"]
+
+    def call(self, command: str, timeout: float = ANSWER_TIMEOUT, **arguments: Any) -> Any:
+        """Send a message and return the result; raises like `await_answer`."""
+        return self.await_answer(self.send(command, **arguments), timeout)
 
     def _read_line(self, deadline: float) -> bytes:
         while b"\n" not in self._unread:

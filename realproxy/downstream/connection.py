@@ -52,9 +52,8 @@ class ReadResult(Enum):
 class Suspended(Protocol):
     """A request that one thread has begun, and another thread goes on with."""
 
-    @property
-    def has_slot(self) -> bool:
-        """Whether it holds one of the workers' slots."""
+    has_slot: bool
+    """Whether it holds one of the workers' slots."""
 
     @property
     def is_admitted(self) -> bool:

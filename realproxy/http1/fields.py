@@ -139,10 +139,7 @@ def _by_name(names: Iterable[bytes], lines: Iterable[Line]) -> dict[bytes, bytes
 
 
 def parse_fields(data: bytes, start: int, end: int) -> Fields:
-    """The field lines in ``data[start:end]``, each with its CRLF.
-
-    Raises `Malformed` 400, which names the first bad line.
-    """
+    """The field lines in ``data[start:end]``, each with its CRLF; raises `Malformed` 400."""
     good = _BLOCK.match(data, start, end)
     stop = good.end() if good is not None else start
     if stop != end:

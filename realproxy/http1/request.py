@@ -77,34 +77,12 @@ def _read_block(block: bytes, minor: int) -> FieldBlock:
 class RequestHead:
     """A checked request head.
 
-    Attributes
-    ----------
-    method, target : str, bytes
-        As sent; methods are case-sensitive.
-    minor : int
-        0 for HTTP/1.0, 1 for HTTP/1.1 and above.
-    fields : Fields
-        Its field lines without those that Connection lists, and without Expect in HTTP/1.0.
-    host, port : bytes, int
-        Of the target or else of Host. The host is in lower case, with IPv6 in brackets, and empty if HTTP/1.0
-        names none; the port is 80 if none is named.
-    hostname : str
-        Host without brackets.
-    authority : bytes
-        Host, with the port unless that is 80.
-    path : bytes
-        Absolute path with query; empty in authority-form. ``*`` in asterisk-form, and for OPTIONS of
-        an absolute URI with neither path nor query.
-    framing : int
-        See `realproxy.http1.framing.request_framing`.
-    keeps_alive : bool
-        Whether the client keeps the connection open. RFC 9112, 9.3
-    scheme : bytes
-        ``http``, or ``https`` if the reader sets it for a connection with TLS.
-    proto, origin : str or None
-        Scheme and host as a trusted proxy in front reports them.
-    traceparent : str or None
-        Replaces the request's own; None keeps that.
+    `method` and `target` are as sent; `minor` is 0 for HTTP/1.0, and 1 for HTTP/1.1 and above. `fields` lack
+    the lines that Connection lists, and Expect in HTTP/1.0. `host` and `port` are those of the target or else
+    of Host. The host is in lower case, with IPv6 in brackets, and empty if HTTP/1.0 names none. `hostname`
+    lacks the brackets. `authority` is the host, with the port unless that is 80. `path` is the absolute path
+    with the query. It is empty in authority-form, and ``*`` in asterisk-form and for OPTIONS of an absolute
+    URI with neither path nor query. The reader of a connection with TLS sets `scheme` to ``https``.
     """
 
     __slots__ = (
@@ -118,9 +96,9 @@ class RequestHead:
             block
         )
         self.form, self.scheme = _ORIGIN, b"http"
-        self.proto: str | None = None
-        self.origin: str | None = None
-        self.traceparent: str | None = None
+        self.proto: str | None = None  # the scheme, as a trusted proxy in front reports it
+        self.origin: str | None = None  # the host, as a trusted proxy in front reports it
+        self.traceparent: str | None = None  # replaces the request's own; None keeps that
         self.path = target
         if method in _WITH_RULES or _PLAIN_PATH.fullmatch(target) is None:
             self._check_target()
@@ -154,11 +132,6 @@ class RequestHead:
                 self.path = b"*"  # RFC 9112, 3.2.4
             else:
                 self.path = found[3] if found[3].startswith(b"/") else b"/" + found[3]
-
-    @property
-    def names_https(self) -> bool:
-        """Whether the target is an absolute https URI, which cannot be served everywhere."""
-        return self.form is TargetForm.ABSOLUTE and self.target[:5].lower() == b"https"
 
     def _go_to(self, authority: bytes) -> None:
         """Take the authority of the target in place of Host. RFC 9112, 3.2.2"""
@@ -200,10 +173,7 @@ def _is_ipv6(text: bytes) -> bool:
 
 
 def parse_request(head: bytes) -> RequestHead:
-    """Parse a request head, from the request line to the end of the empty line.
-
-    Raises `Malformed` 400, 501 or 505.
-    """
+    """Parse a whole request head, with its empty line; raises `Malformed` 400, 501 or 505."""
     found = _LINE.match(head)
     if found is None:
         if _OTHER_VERSION.match(head) is not None:

@@ -17,17 +17,9 @@ _LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*+))?\
 class ResponseHead:
     """A checked response head. Never changes: many requests may share one.
 
-    Attributes
-    ----------
-    status, reason : int, bytes
-        100 to 999; the reason may be empty.
-    minor, keeps_alive, framing : int, bool, int
-        As in `RequestHead`; see `realproxy.http1.framing.response_framing`.
-    fields : Fields
-        Its field lines without those that Connection lists.
-    passed_on, stored : dict of int to bytes
-        What is remembered: the head for clients, by the framing of the body towards them; the head that is
-        stored, by the length of the body.
+    `status` is 100 to 999, and `reason` may be empty. `fields` lack the lines that Connection lists. What is
+    remembered: the head for clients (`passed_on`), by the framing of the body towards them, and the head that
+    is stored (`stored`), by the length of the body.
     """
 
     __slots__ = ("fields", "framing", "keeps_alive", "minor", "passed_on", "reason", "status", "stored")
@@ -44,10 +36,7 @@ class ResponseHead:
 
 
 def parse_response(head: bytes, method: str) -> ResponseHead:
-    """Parse the head of a response to `method`, from the status line to the end of the empty line.
-
-    Raises `Malformed` 502.
-    """
+    """Parse the whole head of a response to `method`, with its empty line; raises `Malformed` 502."""
     read = _read if len(head) <= SHORT else _read.__wrapped__
     return read(head, "HEAD" if method == "HEAD" else "GET")  # only HEAD matters for the framing
 

@@ -21,9 +21,9 @@ def local_reply(
     except ValueError:
         phrase = "Status"
     body = f"{status} {phrase}{': ' if detail else ''}{detail}\n".encode()
-    connection = (
-        (b"" if keep else b"Connection: close\r\n") if request is None else connection_field(request, keep)
-    )
+    connection = b"" if keep else b"Connection: close\r\n"
+    if request is not None:
+        connection = connection_field(request, keep)
     start = b"HTTP/1.1 %d %b\r\nDate: %b\r\n%b%b" % (status, phrase.encode(), http_date(), connection, added)
     if status in (204, 304):
         return start + b"\r\n"

@@ -17,10 +17,7 @@ _SECRET = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 
 def decrement(head: RequestHead) -> bool:
-    """Whether a request may be forwarded; if so, this lowers its Max-Forwards by one.
-
-    Raises `Malformed` 400 if the value is no number.
-    """
+    """Whether a request may be forwarded; if so, Max-Forwards is one less now. Raises `Malformed` 400."""
     value = head.fields.get(b"max-forwards")
     if value is None or head.method not in METHODS:
         return True

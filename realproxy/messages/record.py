@@ -1,8 +1,13 @@
-"""The record of a request: all phases fill it in, then the log and the metrics read it."""
+"""The record of a request, and the tally of the requests of a thread.
+
+All phases fill in the record, then the log and the metrics read it.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Iterable
 
 from realproxy.errors import Termination
 from realproxy.http1 import RequestHead
@@ -13,31 +18,13 @@ _DONE = Termination.DONE  # to name a member by its class is slow before Python 
 class RequestRecord:
     """One request and its outcome. Times are in seconds on the monotonic clock, 0 for what did not happen.
 
-    Attributes
-    ----------
-    client : str
-        IP address of the client, as trusted proxies in front report it.
-    head : RequestHead or None
-        None if it could not be read.
-    arrived, picked, asked, answered, ended : float
-        When the head had arrived, a thread took the request, the request went upstream, the upstream's
-        head came, and the last byte was sent.
-    connecting : float
-        Seconds until there was a connection to the upstream.
-    status : int
-        Sent to the client; 0 if none was.
-    sent, received : int
-        Bytes of body sent to the client; bytes that a tunnel carried from the client to its target.
-    side : str
-        ``reverse``, ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5`` or ``udp``.
-    service, upstream, user, trace, cache, detail, fault : str
-        Empty if there is none. `user` is set after authentication, `trace` is the trace-id (W3C), `cache` the
-        value of Cache-Status, and `detail` the reason if the proxy refused or gave up: the rule, or the
-        failure. `fault` names the injected faults, joined by ``+``.
-    attempts : int
-        Upstreams of the service that were asked.
-    reused : bool
-        Whether the upstream connection had been used before.
+    The head `arrived`, a thread `picked` the request, the request was `asked` upstream, the upstream's head
+    `answered`, and with the last byte the request `ended`. `connecting` are the seconds until there was a
+    connection to the upstream. `client` is the IP address as trusted proxies in front report it.
+
+    `user` is set after authentication, `trace` is the trace-id (W3C), and `cache` the value of Cache-Status.
+    `detail` says why the proxy refused or gave up: the rule, or the failure. `fault` names the injected
+    faults, joined by ``+``. Each text is empty if there is none.
     """
 
     __slots__ = (
@@ -48,13 +35,14 @@ class RequestRecord:
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
         self.client, self.arrived, self.picked = client, arrived, picked
-        self.head: RequestHead | None = None
+        self.head: RequestHead | None = None  # None if it could not be read
         self.connecting = self.asked = self.answered = self.ended = 0.0
-        self.status = self.sent = self.received = self.attempts = 0
-        self.side = "reverse"
+        self.status = self.attempts = 0  # status: sent to the client; attempts: upstreams that were asked
+        self.sent = self.received = 0  # bytes: of the body to the client; from the client through a tunnel
+        self.side = "reverse"  # or ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5``, ``udp``
         self.route: int | None = None
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
-        self.reused = False
+        self.reused = False  # the upstream connection had been used before
         self.end = _DONE
 
     def finish(self, termination: Termination, detail: str = "") -> None:
@@ -62,3 +50,32 @@ class RequestRecord:
         self.end, self.ended = termination, time.monotonic()
         if detail:
             self.detail = detail
+
+
+class Tally:
+    """What one thread has counted: requests begun, how they ended, and the statuses sent (0 for none).
+
+    Only that thread writes it. Any thread may read it: a copy is one operation of the interpreter.
+    """
+
+    __slots__ = ("ends", "requests", "statuses")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.ends: Counter[Termination] = Counter()
+        self.statuses: Counter[int] = Counter()
+
+    def add(self, record: RequestRecord) -> None:
+        """Count a request that has ended."""
+        self.ends[record.end] += 1
+        self.statuses[record.status] += 1
+
+
+def summed(tallies: Iterable[Tally]) -> Tally:
+    """A new tally with the counts of all."""
+    total = Tally()
+    for tally in tallies:
+        total.requests += tally.requests
+        total.ends.update(tally.ends.copy())
+        total.statuses.update(tally.statuses.copy())
+    return total

@@ -13,7 +13,7 @@ from realproxy.net.tls import ServerTls, server_context
 
 # Object identifier of subjectAltName, 2.5.29.17, in DER. RFC 5280, 4.2.1.6
 _SUBJECT_ALT_NAME = bytes((0x55, 0x1D, 0x11))
-_SEQUENCE, _OCTETS, _OID, _EXTENSIONS, _DNS_NAME, _ADDRESS = 0x30, 0x04, 0x06, 0xA3, 0x82, 0x87
+_OID, _EXTENSIONS, _DNS_NAME, _ADDRESS = 0x06, 0xA3, 0x82, 0x87
 
 
 class Certificates:
@@ -41,15 +41,13 @@ class Certificates:
                 connection.sni = wanted
 
 
-def check_certificates(settings: Sequence[Certificate], where: str) -> list[BadInput]:
+def check_certificates(settings: Sequence[Certificate], where: str) -> Iterator[BadInput]:
     """The problems of the certificate files, the first one of each."""
-    found = []
     for number in range(len(settings)):
         try:
             _load(settings, number, where)
         except BadInput as problem:
-            found.append(problem)
-    return found
+            yield problem
 
 
 def _load(settings: Sequence[Certificate], number: int, where: str) -> ssl.SSLContext:

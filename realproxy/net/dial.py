@@ -54,13 +54,9 @@ class Dial:
     """
 
     def __init__(
-        self,
-        loop: EventLoop,
-        addresses: Sequence[Address],
-        timeout: float,
-        connected: Callable[[socket.socket], None],
-        failed: Callable[[str], None],
-    ) -> None:
+        self, loop: EventLoop, addresses: Sequence[Address], timeout: float,
+        connected: Callable[[socket.socket], None], failed: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._loop, self._addresses, self._timeout = loop, list(addresses), timeout
         self._connected, self._failed = connected, failed
         self._sock: socket.socket | None = None

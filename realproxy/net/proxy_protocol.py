@@ -109,11 +109,9 @@ def _read_v2(data: bytes) -> Header | None:
 def _check_entries(header: bytes, at: int) -> None:
     """Every entry must fit, and a checksum must be right. Section 2.2"""
     while at < len(header):
-        if at + 3 > len(header):
-            raise BadHeader("a PROXY header with a broken entry")
         kind, size = header[at], int.from_bytes(header[at + 1 : at + 3])
         value = header[at + 3 : at + 3 + size]
-        if len(value) < size:
+        if at + 3 > len(header) or len(value) < size:
             raise BadHeader("a PROXY header with a broken entry")
         if kind == _CRC32C:
             zeroed = header[: at + 3] + bytes(size) + header[at + 3 + size :]

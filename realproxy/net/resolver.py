@@ -55,11 +55,7 @@ def is_literal(host: str) -> bool:
 
 def parse_ip(host: str) -> str | None:
     """The IP address that `host` is in any form the system accepts (``127.1``); None for a name."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except (OSError, UnicodeError):
-        return None
-    return str(found[0][4][0])
+    return next(iter(look_up(host, socket.AI_NUMERICHOST)), None)
 
 
 class Resolver:
@@ -187,10 +183,13 @@ def _stopping() -> UpstreamError:
     return UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
 
 
-def look_up(host: str) -> list[str]:
-    """The addresses that the system knows for a name, perhaps none; may take long."""
+def look_up(host: str, flags: int = 0) -> list[str]:
+    """The addresses that the system knows for a name, perhaps none; may take long.
+
+    `flags` are those of `socket.getaddrinfo`.
+    """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, UnicodeError):
         return []
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

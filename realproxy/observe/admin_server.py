@@ -34,13 +34,8 @@ MOST_AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request for a page, with the parameters of its query and of a form in its body.
+    """The parameters in the query and in a form in the body; `host` has the port unless that is 80."""
 
-    `method` is ``GET`` also for HEAD. `host` has the port unless that is 80.
-    """
-
-    method: str
-    path: str
     parameters: Mapping[str, str]
     host: str
 
@@ -137,7 +132,7 @@ class AdminServer:
             return error_page(404, "there are " + ", ".join(f"{m} {p}" for m, p in self._pages))
         given = parse_qs(f"{query}&{body.decode('latin-1')}", keep_blank_values=True)
         parameters = {name: values[-1] for name, values in given.items()}
-        return handler(PageRequest(method, path, parameters, head.authority.decode()))
+        return handler(PageRequest(parameters, head.authority.decode()))
 
     def _refused(self, head: RequestHead) -> str | None:
         """Why a request may come from a web site; None if it cannot."""

@@ -16,6 +16,7 @@ from realproxy.messages.record import RequestRecord
 SHORT = 256
 """Longer parts, in characters, are not cached."""
 
+_ISO, _APACHE = "%Y-%m-%dT%H:%M:%S", "%d/%b/%Y:%H:%M:%S +0000"
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*+")
 
 
@@ -92,15 +93,15 @@ def _iso_time(wall: float) -> str:
     micros = round((wall - second) * 1e6)
     if micros == 1_000_000:
         second, micros = second + 1, 0
-    return f"{_iso_second(second)}.{_MILLIS[micros // 1000]}+00:00"
+    return f"{_second(_ISO, second)}.{_MILLIS[micros // 1000]}+00:00"
 
 
 _MILLIS = tuple(f"{number:03d}" for number in range(1000))
 
 
 @lru_cache(4)
-def _iso_second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+def _second(layout: str, second: int) -> str:
+    return time.strftime(layout, time.gmtime(second))
 
 
 def format_combined(record: RequestRecord, wall: float) -> str:
@@ -113,14 +114,9 @@ def format_combined(record: RequestRecord, wall: float) -> str:
         origin = f'"{_quoted(value(b"referer"))}" "{_quoted(value(b"user-agent"))}"'
     user = _quoted(record.user.encode()) if record.user else "-"
     return (
-        f'{record.client} - {user} [{_apache_second(int(wall))}] "{line}" {record.status or "-"} '
+        f'{record.client} - {user} [{_second(_APACHE, int(wall))}] "{line}" {record.status or "-"} '
         f"{record.sent} {origin}\n"
     )
-
-
-@lru_cache(4)
-def _apache_second(second: int) -> str:
-    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
 
 
 def _quoted(value: bytes | None) -> str:

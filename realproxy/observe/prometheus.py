@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -43,9 +42,7 @@ _COUNTERS = {
 
 def to_prometheus(stats: dict[str, Any]) -> bytes:
     """`Proxy.stats` in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Snapshot(stats))
-    return generate_latest(registry)
+    return generate_latest(_Snapshot(stats))
 
 
 class _Snapshot(Collector):

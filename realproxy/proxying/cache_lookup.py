@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from policies.http_cache.collapsing import Decision, FlightResult
-from policies.http_cache.freshness import Request, read_request
+from policies.http_cache.freshness import read_request
 from policies.http_cache.reuse import Use
 from realproxy.cache.cache_status import HIT, describe
 from realproxy.cache.entry import CacheEntry
@@ -41,50 +41,44 @@ def look_up(request: RequestContext) -> Outcome | None:
     if lookup.use is _ASK and lookup.entry is None and store.may_wait:
         lookup = store.recall(key, question, asked) or lookup
     if lookup.use is not _ASK and lookup.entry is not None:
-        return _send_hit(request, scope, key, question, lookup, lookup.entry)
-    return _miss(request, scope, key, question, lookup)
+        return _send_hit(request, scope, lookup, lookup.entry)
+    return _miss(request, scope, lookup)
 
 
-def _miss(
-    request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
-) -> Outcome | None:
+def _miss(request: RequestContext, scope: CacheScope, lookup: Lookup) -> Outcome | None:
     """Wait for another request's fetch, or go on to fetch."""
-    record, store = request.record, request.snapshot.store
+    record, store, question = request.record, request.snapshot.store, lookup.request
     if question.only_if_cached:
         record.cache = "detail=not-cached"
         store.count_miss()
         raise LocalReply(504, Termination.NOT_CACHED, "not stored, and nothing else was wanted")
     record.cache = f"fwd={lookup.why}"
-    request.writer = writer = _writer(request, scope, key, question, lookup)
+    request.writer = writer = _writer(request, scope, lookup)
     if scope.wait and request.head.method == "GET" and question.forward is None:
-        found = _join(request, key, question, writer, scope.wait)
+        found = _join(request, lookup, writer, scope.wait)
         if isinstance(found, Lookup):
             assert found.entry is not None
-            return _send_hit(request, scope, key, question, found, found.entry)
+            return _send_hit(request, scope, found, found.entry)
         if found is not None:
             return found
     store.count_miss()
     return None
 
 
-def _writer(
-    request: RequestContext, scope: CacheScope, key: bytes, question: Request, lookup: Lookup
-) -> CacheWriter:
+def _writer(request: RequestContext, scope: CacheScope, lookup: Lookup) -> CacheWriter:
     snapshot = request.snapshot
-    writer = snapshot.make_writer(
-        snapshot.store, key, request.head, question, lookup.why, scope.rules, lookup.entry
-    )
+    writer = snapshot.make_writer(snapshot.store, request.head, lookup, scope.rules)
     writer.collapser, writer.explains = snapshot.collapser, snapshot.settings.cache.explain
     return writer
 
 
 def _join(
-    request: RequestContext, key: bytes, question: Request, writer: CacheWriter, wait: float
+    request: RequestContext, lookup: Lookup, writer: CacheWriter, wait: float
 ) -> Outcome | Lookup | None:
     """Decide whether a miss waits for another request's fetch, or fetches for other requests."""
     now, collapser, reader = time.monotonic(), request.snapshot.collapser, request.reader
     if reader is None:
-        reader = request.reader = collapser.reader(request, key, question, now + wait)
+        reader = request.reader = collapser.reader(request, lookup.key, lookup.request, now + wait)
     elif reader.failures and (entry := writer.stale_if_error()) is not None:
         request.record.cache = writer.outcome
         request.snapshot.store.count_miss()
@@ -104,22 +98,14 @@ def _join(
     return None
 
 
-def _send_hit(
-    request: RequestContext,
-    scope: CacheScope,
-    key: bytes,
-    question: Request,
-    lookup: Lookup,
-    entry: CacheEntry,
-) -> Outcome:
+def _send_hit(request: RequestContext, scope: CacheScope, lookup: Lookup, entry: CacheEntry) -> Outcome:
     if request.lead is not None:
         request.lead.complete(FlightResult.SHARED)
     record, use = request.record, lookup.use
     outcome = HIT if use is _FRESH else f"{HIT}; detail={use.value}"
     if request.snapshot.settings.cache.explain:
-        outcome = describe(outcome, key, entry.answer.lifetime - entry.age(time.monotonic()))
+        outcome = describe(outcome, lookup.key, entry.answer.lifetime - entry.age(time.monotonic()))
     record.cache = outcome
     if use is Use.STALE_WHILE_REVALIDATE and request.head.method == "GET":
-        writer = _writer(request, scope, key, question, lookup)
-        request.generation.revalidate(request, key, writer)
+        request.generation.revalidate(request, _writer(request, scope, lookup))
     return send_cached(request, entry)

@@ -55,43 +55,14 @@ class Generation(Protocol):
     def advance(self, request: RequestContext) -> Outcome:
         """Run the phases of a request as far as this thread goes."""
 
-    def revalidate(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
+    def revalidate(self, request: RequestContext, writer: CacheWriter) -> None:
         """Have a stale response fetched again, for the store alone. RFC 5861, 3"""
 
 
 class RequestContext:
-    """What the phases of one request hand to each other.
+    """What the phases of one request hand to each other, under the configuration that it began with.
 
-    Attributes
-    ----------
-    generation, snapshot : Generation, ConfigSnapshot
-        The configuration under which the request began.
-    client : DownstreamConnection
-        A stand-in for it in a background revalidation.
-    thread : ThreadState
-        Of the thread that runs the phases now.
-    may_block : bool
-        Whether that thread may wait.
-    phase : int
-        The next phase, as an index of `realproxy.proxying.pipeline.PHASES`.
-    keep : bool
-        Whether the client's connection may carry another request, as far as is known by now.
-    route, access : Route or None, ForwardAccess or None
-        The route of a request to the reverse side, or the rules for one to the forward side.
-    offers : list of bytes
-        The protocols that an upgrade may choose from.
-    whole : bool
-        Whether the whole response is fetched, even if the client wants only a part.
-    writer : CacheWriter or None
-        Stores the response.
-    reader, lead : WaitingRequest or None, SharedFetch or None
-        For a request that waits for another request's fetch, and for one that fetches for others.
-    has_slot : bool
-        Whether the request holds one of the workers' slots; the thread that ends it releases the slot.
-    outcome : Outcome or None
-        How the request ends, once the client has taken what was sent.
-    until : float
-        When the upstream's time is over, on the monotonic clock, while its response is awaited.
+    `keep` says whether the client's connection may carry another request, as far as is known by now.
     """
 
     __slots__ = (
@@ -101,30 +72,25 @@ class RequestContext:
     )  # fmt: skip
 
     def __init__(
-        self,
-        generation: Generation,
-        client: DownstreamConnection,
-        thread: ThreadState,
-        record: RequestRecord,
-        head: RequestHead,
-        keep: bool,
-        may_block: bool,
-    ) -> None:
+        self, generation: Generation, client: DownstreamConnection, thread: ThreadState,
+        record: RequestRecord, head: RequestHead, keep: bool, may_block: bool,
+    ) -> None:  # fmt: skip
         self.generation, self.snapshot = generation, generation.snapshot
         self.client, self.thread, self.record, self.head = client, thread, record, head
-        self.keep, self.may_block = keep, may_block
-        self.phase = 0
-        self.has_slot = self.whole = False
-        self.until = 0.0
-        self.route: Route | None = None
-        self.access: ForwardAccess | None = None
-        self.offers: list[bytes] = []
+        self.keep, self.may_block = keep, may_block  # may_block: `thread` may wait
+        self.phase = 0  # the next one, as an index of `PHASES`
+        self.has_slot = False  # it holds one of the workers' slots; the thread that ends it releases the slot
+        self.whole = False  # the whole response is fetched, even if the client wants only a part
+        self.until = 0.0  # when the time of an awaited upstream is over, on the monotonic clock
+        self.route: Route | None = None  # on the reverse side
+        self.access: ForwardAccess | None = None  # on the forward side
+        self.offers: list[bytes] = []  # the protocols that an upgrade may choose from
         self.writer: CacheWriter | None = None
-        self.reader: WaitingRequest | None = None
-        self.lead: SharedFetch | None = None
+        self.reader: WaitingRequest | None = None  # waits for another request's fetch
+        self.lead: SharedFetch | None = None  # fetches for other requests
         self.round_trip: RoundTrip | None = None
         self.response: ResponseHead | None = None
-        self.outcome: Outcome | None = None
+        self.outcome: Outcome | None = None  # once the client has taken what was sent
 
     @property
     def is_admitted(self) -> bool:
@@ -137,11 +103,6 @@ class RequestContext:
         """Conditions that replace the client's; None keeps the client's."""
         found = self.writer.validators if self.writer is not None else None
         return () if found is None and self.whole else found
-
-    def leave(self) -> None:
-        """The thread that runs its phases has ended it."""
-        self.generation.under_way.discard(self)
-        self.cut_references()
 
     def cut_references(self) -> None:
         """Drop what refers back to this request, so that no cycle is left to the garbage collector."""
@@ -160,7 +121,8 @@ class RequestContext:
         finally:
             if self.lead is not None:
                 self.lead.complete(FlightResult.FAILED)
-            self.leave()
+            self.generation.under_way.discard(self)
+            self.cut_references()
 
     def end_upstream(self) -> None:
         """End the round trip and the writer, unless they have ended."""

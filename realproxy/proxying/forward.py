@@ -15,7 +15,7 @@ from realproxy.proxying.snapshot import CacheScope
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.upstream.round_trip import RoundTrip
-from realproxy.upstream.target import FixedTarget
+from realproxy.upstream.target import UpstreamTarget
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -64,11 +64,8 @@ def round_trip(request: RequestContext) -> RoundTrip:
     record.upstream = access.upstream_name(head.authority.decode())
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
     parent = access.request_parent
-    check = parent.check_response if parent is not None else None
-    target = FixedTarget(endpoint, sent)
-    return RoundTrip(
-        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, check=check
-    )
+    target = UpstreamTarget(endpoint, sent, parent.check_response if parent is not None else None)
+    return RoundTrip(snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target)
 
 
 def open_tunnel(request: RequestContext) -> Outcome:

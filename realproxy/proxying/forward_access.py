@@ -47,14 +47,10 @@ class NextProxy(Protocol):
 
     fields: bytes
     """Lines with credentials, for each request to it."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the log."""
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
+    name: str
+    """Its name in the log and in messages."""
+    takes_requests: bool
+    """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
 
     def endpoint(self, host: str, port: int) -> Endpoint:
         """Where to send a plain request for a target."""

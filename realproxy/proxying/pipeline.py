@@ -25,7 +25,7 @@ from realproxy.proxying.forward import authorise
 from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, send_unreadable
 from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.reverse import route
-from realproxy.proxying.routing import is_forward_request
+from realproxy.proxying.rules import is_forward_request
 
 # To name a member by its class is slow before Python 3.12.
 _WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY

@@ -88,7 +88,7 @@ def drain_body(request: RequestContext) -> Outcome:
     if keep and request.head.framing:
         try:
             # A part of it may be read already; what follows is the next request.
-            keep = trip.skip_body() if trip is not None else _skip_all(request)
+            keep = _skip_all(request) if trip is None or trip.body is None else trip.body.skip()
         except Malformed:
             keep = False
     return _NEXT if keep else Outcome.LINGER

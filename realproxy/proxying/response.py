@@ -6,7 +6,6 @@ A thread that must not wait sends a response only if all of it has arrived.
 from __future__ import annotations
 
 import time
-from functools import partial
 
 from realproxy.cache.cache_status import status_field
 from realproxy.cache.entry import CacheEntry
@@ -86,9 +85,8 @@ def _switch_protocols(request: RequestContext, response: ResponseHead, trip: Rou
     record.status = 101
     chosen = upgrade_fields(response.fields.elements(b"upgrade"))
     client.send([client_response(response, UNTIL_CLOSE, chosen)])
-    connection = trip.detach()
+    connection, done = trip.detach()
     client.state = State.TUNNEL
-    done = partial(trip.finished, False)
     request.generation.relay.add(client, connection.sock, record, connection.buffer, done)
     return Outcome.TUNNEL
 
@@ -116,12 +114,8 @@ class ResponseForwarder:
         return _ending(self._request)
 
     def _send_head(self, pieces: Pieces) -> None:
-        request, response, framing, record = (
-            self._request,
-            self._response,
-            self._framing,
-            self._request.record,
-        )
+        request, response, framing = self._request, self._response, self._framing
+        record = request.record
         added = connection_field(request.head, request.keep)
         if self._writer is not None:
             record.cache = self._writer.outcome

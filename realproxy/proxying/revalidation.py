@@ -62,9 +62,9 @@ class BackgroundRevalidation:
         self._unfinished = 0
         self._ended = False
 
-    def submit(self, request: RequestContext, key: bytes, writer: CacheWriter) -> None:
-        """Revalidate `key` soon, unless that is under way; `request` was answered with the stale response."""
-        store = self._store
+    def submit(self, request: RequestContext, writer: CacheWriter) -> None:
+        """Revalidate soon, unless that is under way; `request` was answered with the stale response."""
+        store, key = self._store, writer.key
         if not store.lock_revalidation(key):
             return
         again = _again(request, writer)

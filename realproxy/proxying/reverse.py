@@ -6,7 +6,7 @@ from policies.reverse.trace_context import follow
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.headers import upstream_request
 from realproxy.proxying.context import RequestContext
-from realproxy.proxying.routing import request_attributes
+from realproxy.proxying.rules import request_attributes
 from realproxy.proxying.snapshot import CacheScope
 from realproxy.upstream.round_trip import RoundTrip
 from realproxy.upstream.target import ServiceTarget
@@ -59,8 +59,6 @@ def round_trip(request: RequestContext) -> RoundTrip:
         sent = upstream_request(head, host, address, validators, whole=whole)
         return offering(sent, offers) if offers else sent
 
-    service = snapshot.services[record.service]
+    service, sink = snapshot.services[record.service], request.lead or client
     target = ServiceTarget(service, record.client, record, head_for, snapshot.waits, client.ends)
-    return RoundTrip(
-        snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target, offers=offers
-    )
+    return RoundTrip(snapshot.pool, snapshot.limits, client, sink, record, head, target, offers)

@@ -1,11 +1,15 @@
-"""The rules of the reverse and the forward side, which need neither connections nor a store."""
+"""The rules of the reverse and the forward side, and which side a request is for.
+
+They need neither connections nor a store.
+"""
 
 from __future__ import annotations
 
 import random
 
-from policies.reverse.routing import Routes
-from policies.settings import ProxySettings
+from policies.reverse.routing import RequestAttributes, Routes, normal_path
+from policies.settings import Forward, ProxySettings
+from realproxy.http1 import Malformed, RequestHead
 from realproxy.proxying.forward_access import ForwardAccess
 
 
@@ -23,3 +27,23 @@ class RequestRules:
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
         self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()
+
+
+def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
+    """The attributes of a request that routes match against."""
+    return RequestAttributes(
+        head.hostname, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
+    )
+
+
+def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
+    """Whether a request in absolute-form is for the forward side.
+
+    Only the reverse side serves an ``https`` target, and only over TLS: `scheme` is that of the client's
+    connection. The forward side reaches https targets through CONNECT. Raises `Malformed` 501 for an https
+    target that this proxy cannot serve.
+    """
+    accepts_http = forward is not None and "http" in forward.protocols
+    if head.target[:5].lower() == b"https" and (accepts_http or scheme != b"https"):
+        raise Malformed(501, "scheme https is not supported")
+    return accepts_http

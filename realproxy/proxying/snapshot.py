@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
-from realproxy.cache.rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
-from realproxy.cache.writer import CacheWriter
+from realproxy.cache.writer import CacheRules, CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.rules import RequestRules
@@ -31,34 +30,17 @@ class CacheScope(NamedTuple):
     wait: float
 
 
-class InjectFaults(Protocol):
-    """Injects faults of a route into a request."""
-
-    def __call__(self, faults: Sequence[Fault], client: DownstreamConnection, record: RequestRecord) -> None:
-        """Wait, end the request with `LocalReply` or `Aborted`, or filter what is sent to the client."""
+InjectFaults = Callable[[Sequence[Fault], DownstreamConnection, RequestRecord], None]
+"""Injects faults: waits, ends the request with `LocalReply` or `Aborted`, or filters the response."""
 
 
 class ConfigSnapshot(NamedTuple):
-    """One configuration, made ready for requests. `realproxy.control.composition` builds it.
-
-    Attributes
-    ----------
-    rules : RequestRules
-        Which requests are taken, and by which route.
-    cache_scopes : list of (CacheScope or None)
-        Of each route.
-    make_writer : type of CacheWriter
-        What records responses for the store.
-    waits : BlockedThreads
-        What the workers wait for.
-    inject_faults : InjectFaults or None
-        None if no route has faults.
-    """
+    """One configuration, made ready for requests. `realproxy.control.composition` builds it."""
 
     settings: ProxySettings
     limits: Limits
     rules: RequestRules
-    cache_scopes: list[CacheScope | None]
+    cache_scopes: list[CacheScope | None]  # of each route
     forward_cache_scope: CacheScope | None
     services: dict[str, Service]
     store: CacheStore
@@ -66,7 +48,7 @@ class ConfigSnapshot(NamedTuple):
     collapser: Collapsing
     pool: ConnectionPool
     waits: BlockedThreads
-    inject_faults: InjectFaults | None
+    inject_faults: InjectFaults | None  # None if no route has faults
 
 
 def route_cache_scope(route: Route) -> CacheScope | None:

@@ -21,7 +21,6 @@ from realproxy.proxying.forward import establish_tunnel
 from realproxy.proxying.forward_access import ForwardAccess
 from realproxy.proxying.snapshot import ConfigSnapshot
 from realproxy.socks import Command, Reply, ServerHandshake, SocksRequest
-from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociation, UdpAssociations
 
 _BY_ERRNO = {
@@ -42,10 +41,10 @@ def reply_code(refusal: LocalReply) -> Reply:
 
 
 class SocksRequests:
-    """Serves SOCKS requests at `own`, and gives the client to the relay thread afterwards."""
+    """Serves SOCKS requests, and gives the client to the relay thread of `associations` afterwards."""
 
-    def __init__(self, own: Address, relay: TunnelRelay, associations: UdpAssociations) -> None:
-        self._own, self._relay, self._associations = own, relay, associations
+    def __init__(self, associations: UdpAssociations) -> None:
+        self._associations = associations
 
     def answer(self, client: DownstreamConnection, record: RequestRecord, snapshot: ConfigSnapshot) -> bool:
         """Serve the request of the handshake that is the client's `opening`, or refuse it.
@@ -70,13 +69,13 @@ class SocksRequests:
                 access.check_socks_port(request.port)
                 access.check_name(request.host)
                 establish_tunnel(
-                    client, record, snapshot.waits, self._relay,
-                    lambda: access.open_tunnel(request.host, request.port, self._own),
+                    client, record, snapshot.waits, self._associations.relay,
+                    lambda: access.open_tunnel(request.host, request.port, self._associations.own),
                     lambda target: request.reply(Reply.SUCCEEDED, *_bound(target)),
                 )  # fmt: skip
             else:
                 record.side = "udp"
-                self._associate(client, request, record, snapshot, access)
+                self._associate(client, request, record, access)
             return True
         except LocalReply as refusal:
             record.status = refusal.status
@@ -91,7 +90,7 @@ class SocksRequests:
 
     def _associate(
         self, client: DownstreamConnection, request: SocksRequest, record: RequestRecord,
-        snapshot: ConfigSnapshot, access: ForwardAccess,
+        access: ForwardAccess,
     ) -> None:  # fmt: skip
         if access.settings.parent is not None:
             raise LocalReply(501, Termination.REFUSED, "forward.parent: datagrams do not go through a parent")
@@ -110,10 +109,7 @@ class SocksRequests:
             raise
         record.status = 200
         client.state = State.TUNNEL
-        resolver, idle_timeout = snapshot.pool.resolver, snapshot.settings.limits.idle_timeout
-        UdpAssociation(
-            self._associations, client, inner, request, record, access, resolver, idle_timeout
-        ).start()
+        UdpAssociation(self._associations, client, inner, request, record, access).start()
 
 
 def _bound(sock: socket.socket) -> Address:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
-from realproxy.messages.tally import Tally
+from realproxy.messages.record import Tally
 from realproxy.runtime.slots import Slots
 
 BUFFER = 256 * 2**10

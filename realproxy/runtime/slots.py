@@ -21,19 +21,14 @@ class Slots(Generic[Item]):
     """Slots, granted in the order of the queue; `granted` gets an item with its slot and must not wait."""
 
     def __init__(self, limit: int, granted: Callable[[Item], None]) -> None:
-        self._limit, self._taken, self._granted = limit, 0, granted
+        self.limit, self._taken, self._granted = limit, 0, granted
         self._queue: deque[Item] = deque()
         self._lock = threading.Lock()
 
-    @property
-    def limit(self) -> int:
-        """How many slots there are; may be changed at any time."""
-        return self._limit
-
-    @limit.setter
-    def limit(self, limit: int) -> None:
+    def adopt(self, limit: int) -> None:
+        """Have another number of slots from now on."""
         with self._lock:
-            self._limit = limit
+            self.limit = limit
             self._grant()
 
     @property
@@ -44,7 +39,7 @@ class Slots(Generic[Item]):
     def try_acquire(self) -> bool:
         """Take a slot if one is free."""
         with self._lock:
-            free = self._taken < self._limit
+            free = self._taken < self.limit
             self._taken += free
         return free
 
@@ -67,6 +62,6 @@ class Slots(Generic[Item]):
         return items
 
     def _grant(self) -> None:
-        while self._queue and self._taken < self._limit:
+        while self._queue and self._taken < self.limit:
             self._taken += 1
             self._granted(self._queue.popleft())

@@ -39,14 +39,10 @@ class Acceptor:
     """
 
     def __init__(
-        self,
-        listener: socket.socket,
-        epoll: select.epoll,
-        limits: Limits,
-        waits: BlockedThreads,
+        self, listener: socket.socket, epoll: select.epoll, limits: Limits, waits: BlockedThreads,
         clients: dict[int, DownstreamConnection],
         make_connection: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._listener, self._epoll, self._limits, self._waits = listener, epoll, limits, waits
         self._clients, self.make_connection, self.fd = clients, make_connection, listener.fileno()
         self.balance: AcceptBalance | None = None

@@ -27,6 +27,7 @@ from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
+from realproxy.upstream.connection import UpstreamConnection
 
 # To name a member by its class is slow before Python 3.12.
 _WAITING, _LINGERING, _SENDING, _HEAD = State.WAITING, State.LINGERING, State.SENDING, ReadResult.HEAD
@@ -63,48 +64,21 @@ class InlineHandler(Protocol):
         """Give up all requests."""
 
 
-class Watched(Protocol):
-    """A connection to an upstream on which the fast path awaits something."""
-
-    sock: socket.socket
-    watched: bool
-    """Whether it is in the epoll set."""
-
-
 class ConnectionLoop:
     """Has clients accepted, and waits for their heads.
 
-    Parameters
-    ----------
-    listener : socket.socket
-        Bound and listening; the loop closes it.
-    waits : BlockedThreads
-        Where workers that wait for clients are counted.
-    submit : callable
-        Takes a client whose head is whole, or must be refused, for the workers.
-    chores : list of callable
-        Called with the time at every sweep.
-    hurry : callable
-        Called with the time after every wake-up; returns seconds until it wants to be called again, or None.
-    welcome : callable
-        Makes the connection of a new socket and its address.
-
-    Attributes
-    ----------
-    fast_path : InlineHandler or None
-        Set before the start.
+    The loop closes `listener`. `submit` gives the workers a client whose head is whole, or must be refused.
+    `chores` are called with the time at every sweep, and `hurry` after every wake-up: it returns the seconds
+    until it wants to be called again, or None. `welcome` makes the connection of a new socket and its
+    address. Set `fast_path` before the start.
     """
 
     def __init__(
-        self,
-        listener: socket.socket,
-        limits: Limits,
-        waits: BlockedThreads,
-        submit: Callable[[DownstreamConnection], None],
-        chores: list[Callable[[float], None]],
+        self, listener: socket.socket, limits: Limits, waits: BlockedThreads,
+        submit: Callable[[DownstreamConnection], None], chores: list[Callable[[float], None]],
         hurry: Callable[[float], float | None],
         welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._limits, self._submit, self._chores, self._hurry = limits, submit, chores, hurry
         self._clients: dict[int, DownstreamConnection] = {}
         self._epoll = select.epoll()
@@ -192,15 +166,13 @@ class ConnectionLoop:
         if client.buffer and client.find_head() is _HEAD:
             client.arrived = time.monotonic()
             self.submit(client)
-        elif client.unread:
+        elif client.unread or self.draining:
             self.keep_alive(client)
         else:
             limits = self._limits
             wait = limits.header_timeout if client.buffer else limits.idle_timeout
             client.deadline = time.monotonic() + wait
             client.state = _WAITING
-            if self.draining:
-                self.wake()
 
     def keep_alive_or_submit(self, client: DownstreamConnection) -> None:
         """Wait for the next request, unless it has arrived already."""
@@ -245,13 +217,13 @@ class ConnectionLoop:
         if self.draining:
             self.wake()
 
-    def watch(self, connection: Watched) -> None:
+    def watch(self, connection: UpstreamConnection) -> None:
         """Have the fast path told when an upstream says something; called by the loop's thread."""
         if not connection.watched:
             connection.watched = True
             self._epoll.register(connection.sock.fileno(), ARMED)
 
-    def unwatch(self, connection: Watched) -> None:
+    def unwatch(self, connection: UpstreamConnection) -> None:
         """Stop watching an upstream; called by its owner."""
         self._epoll.unregister(connection.sock.fileno())
         connection.watched = False

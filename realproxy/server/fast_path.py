@@ -30,18 +30,10 @@ _PARKED, _SENDING = Outcome.PARKED, Outcome.SENDING
 
 
 class FastPath:
-    """Runs requests in the event loop's thread.
+    """Runs requests in the thread of `loop`, and leaves those that have to wait to `workers`.
 
-    Parameters
-    ----------
-    loop : ConnectionLoop
-        Whose thread it is, and who owns the clients that wait.
-    workers : WorkerPool
-        Who go on with what has to wait.
-    server : HttpServer
-        For new requests; may be replaced at any time.
-    patience : float
-        Seconds that an upstream has to say something; may be changed at any time.
+    `server` takes new requests; `patience` is the number of seconds that an upstream has to respond. Both may
+    be replaced at any time.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import partial
 
 from policies.forward.basic_auth import is_known
-from policies.settings import Forward, Limits, ProxySettings
+from policies.settings import Forward, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.errors import Aborted
 from realproxy.net.address import Address
@@ -46,16 +46,10 @@ class HandshakingConnection(DownstreamConnection):
     __slots__ = ("_begin_socks", "_header", "_peer", "inline", "opening", "scheme", "sni")
 
     def __init__(
-        self,
-        sock: socket.socket,
-        address: str,
-        limits: Limits,
-        waits: BlockedThreads,
-        *,
-        proxy_header: bool,
-        begin_socks: BeginSocks | None,
-    ) -> None:
-        super().__init__(sock, address, limits.head, waits)
+        self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, *,
+        proxy_header: bool, begin_socks: BeginSocks | None,
+    ) -> None:  # fmt: skip
+        super().__init__(sock, address, max_head, waits)
         secure = isinstance(sock, TlsSocket)
         self._begin_socks, self._header = begin_socks, b""
         self._peer: Address | None = None
@@ -72,20 +66,19 @@ class HandshakingConnection(DownstreamConnection):
             return super().read()
         if opening is Opening.TLS:
             return ReadResult.HEAD
-        if opening is Opening.PROXY_HEADER:
-            return self._read_header()
-        return self._read_first(opening)
-
-    def _read_first(self, opening: object | None) -> ReadResult:
+        receive = self.sock.recv_raw if isinstance(self.sock, TlsSocket) else self.sock.recv
         try:
-            data = self.sock.recv(READ, DONTWAIT)
+            data = receive(READ, DONTWAIT)
         except BlockingIOError:
             return ReadResult.PART
         except OSError:
             return ReadResult.END
         self.unread = len(data) == READ
-        if not data:
-            return ReadResult.END
+        return self._go_on(opening, data) if data else ReadResult.END
+
+    def _go_on(self, opening: object | None, data: bytes) -> ReadResult:
+        if opening is Opening.PROXY_HEADER:
+            return self._read_header(data)
         return self._feed(opening, data) if isinstance(opening, ServerHandshake) else self._begin(data)
 
     def handshake(self) -> ReadResult:
@@ -131,26 +124,20 @@ class HandshakingConnection(DownstreamConnection):
             self.sock.abrupt = True
         super().reset_on_close()
 
-    def _read_header(self) -> ReadResult:
-        sock = self.sock
+    def _read_header(self, data: bytes) -> ReadResult:
+        self._header += data
         try:
-            receive = sock.recv_raw if isinstance(sock, TlsSocket) else sock.recv
-            data = receive(READ, socket.MSG_DONTWAIT)
-            self._header += data
-            self.unread = len(data) == READ
-            header = read_header(self._header) if data else None
-        except BlockingIOError:
-            return ReadResult.PART
-        except (OSError, BadHeader):
+            header = read_header(self._header)
+        except BadHeader:
             return ReadResult.END
         if header is None:
-            return ReadResult.PART if data else ReadResult.END
+            return ReadResult.PART
         rest, self._header = self._header[header.size :], b""
         if header.source is not None:
             self._peer, self.address = header.source, header.source[0]
-        if isinstance(sock, TlsSocket):
+        if isinstance(self.sock, TlsSocket):
             self.opening = Opening.TLS
-            sock.feed(rest)
+            self.sock.feed(rest)
             return ReadResult.HEAD
         self.opening, self.inline = None, True
         return self._begin(rest) if rest else ReadResult.PART
@@ -163,7 +150,7 @@ class ConnectionFactory:
     """
 
     def __init__(self, settings: ProxySettings, where: str, begin_socks: BeginSocks) -> None:
-        self._limits = settings.limits
+        self._max_head = settings.limits.head
         self._begin_socks = begin_socks if settings.forward and socks_versions(settings.forward) else None
         self._trusted = TrustedPeers(settings.proxy_protocol)
         self._certificates = Certificates(settings.tls, where) if settings.tls else None
@@ -174,9 +161,9 @@ class ConnectionFactory:
         if self._certificates is not None:
             sock, begin_socks = TlsSocket(sock, self._certificates.context), None
         elif not proxy_header and begin_socks is None:
-            return DownstreamConnection(sock, address, self._limits.head, waits)
+            return DownstreamConnection(sock, address, self._max_head, waits)
         return HandshakingConnection(
-            sock, address, self._limits, waits, proxy_header=proxy_header, begin_socks=begin_socks
+            sock, address, self._max_head, waits, proxy_header=proxy_header, begin_socks=begin_socks
         )
 
 

@@ -40,26 +40,10 @@ AnswerOther = Callable[[DownstreamConnection, RequestRecord, ConfigSnapshot], bo
 
 
 class HttpServer:
-    """Answers requests under one configuration.
+    """Answers requests under one configuration; a `realproxy.proxying.context.Generation`.
 
-    Parameters
-    ----------
-    snapshot : ConfigSnapshot
-        What the settings say.
-    own : Address
-        Where this proxy listens.
-    reports : sequence of callable
-        Each is called with the record of every request that has ended, in the thread that has ended it.
-    revalidate : callable
-        Has a stale response fetched again, for the store alone: takes the request that is answered with
-        it, its key in the store, and the writer of the new response. RFC 5861, 3
-
-    Attributes
-    ----------
-    retired : bool
-        Whether another one has taken over: what is under way is finished, nothing more is begun.
-    under_way : set of RequestContext
-        Requests that have left the thread that began them, and are not over.
+    Each of `reports` is called with the record of every request that has ended, in the thread that has ended
+    it. Once it is `retired`, another server has taken over: it ends what is under way, and begins no more.
     """
 
     relay: TunnelRelay
@@ -67,12 +51,9 @@ class HttpServer:
     _answer_other: AnswerOther
 
     def __init__(
-        self,
-        snapshot: ConfigSnapshot,
-        own: Address,
-        reports: Sequence[Callable[[RequestRecord], None]],
-        revalidate: Callable[[RequestContext, bytes, CacheWriter], None],
-    ) -> None:
+        self, snapshot: ConfigSnapshot, own: Address, reports: Sequence[Callable[[RequestRecord], None]],
+        revalidate: Callable[[RequestContext, CacheWriter], None],
+    ) -> None:  # fmt: skip
         self.snapshot, self.own, self._reports, self.revalidate = snapshot, own, reports, revalidate
         self.retired = False
         self.under_way: set[RequestContext] = set()
@@ -234,11 +215,10 @@ class HttpServer:
         tally.ends[record.end] += 1
         tally.statuses[record.status] += 1
         if ended:
-            for take in self._reports:
-                take(record)
+            self.report(record)
 
     def report(self, record: RequestRecord) -> None:
-        """Report a request that another thread has ended; called by that thread."""
+        """Report a request that has ended; called by the thread that has ended it."""
         for take in self._reports:
             take(record)
 

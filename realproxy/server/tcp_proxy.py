@@ -12,7 +12,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 from policies.settings import Limits, Tcp
 from realproxy.errors import Termination
@@ -33,23 +32,16 @@ ACCEPTS = 64
 class TcpProxy:
     """One raw TCP listener. `sock` is bound and listening; the relay thread closes it.
 
-    ``limits.connections`` holds for each listener. `log` takes the record of each connection that has
-    ended. `service` serves the connections to come and may be replaced at any time. `empty` is set after
-    `drain`, once the last connection has ended.
+    ``limits.connections`` holds for each listener. `service` serves the connections to come and may be
+    replaced at any time. `empty` is set after `drain`, once the last connection has ended.
     """
 
     def __init__(
-        self,
-        settings: Tcp,
-        sock: socket.socket,
-        service: Service,
-        relay: TunnelRelay,
-        resolver: AsyncResolver,
-        limits: Limits,
-        log: Callable[[RequestRecord], None],
-    ) -> None:
+        self, settings: Tcp, sock: socket.socket, service: Service, relay: TunnelRelay,
+        resolver: AsyncResolver, limits: Limits,
+    ) -> None:  # fmt: skip
         self.settings, self.service, self.relay, self.loop = settings, service, relay, relay.loop
-        self.resolver, self.limits, self.log = resolver, limits, log
+        self.resolver, self.limits = resolver, limits
         self.trusted = TrustedPeers(settings.proxy_protocol)
         self.address: Address = sock.getsockname()[:2]
         self._sock = sock
@@ -84,7 +76,7 @@ class TcpProxy:
         self._sent += record.sent
         self._received += record.received
         self._failed += record.end not in (Termination.DONE, Termination.IDLE, Termination.STOPPED)
-        self.log(record)
+        self.relay.log(record)
         self._listen(True)
 
     def _drain(self) -> None:

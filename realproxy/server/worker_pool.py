@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection
-from realproxy.messages.tally import Tally, summed
+from realproxy.messages.record import Tally, summed
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.worker import ThreadState
 from realproxy.runtime.blocking import BlockedThreads
@@ -37,6 +37,8 @@ TOO_FEW, TOO_MANY = 1.0, 3.5
 UNNEEDED = 10.0
 """Seconds for which a thread was not needed before it ends."""
 
+Serve = Callable[[DownstreamConnection, ThreadState], None]
+
 
 class WorkerPool:
     """A pool of workers, with at most as many threads as there are `slots` for requests.
@@ -48,14 +50,9 @@ class WorkerPool:
     """
 
     def __init__(
-        self,
-        serve: Callable[[DownstreamConnection, ThreadState], None],
-        abandon: Callable[[DownstreamConnection], None],
-        waits: BlockedThreads,
-        limit: int,
-        refuse: Callable[[DownstreamConnection, ThreadState], None] | None = None,
-        most_queued: int = 0,
-    ) -> None:
+        self, serve: Serve, abandon: Callable[[DownstreamConnection], None], waits: BlockedThreads,
+        limit: int, refuse: Serve | None = None, most_queued: int = 0,
+    ) -> None:  # fmt: skip
         self.serve, self._abandon, self._waits = serve, abandon, waits
         self._queue: queue.SimpleQueue[DownstreamConnection | None] = queue.SimpleQueue()
         self.slots: Slots[DownstreamConnection] = Slots(limit, self._queue.put)
@@ -149,7 +146,7 @@ class WorkerPool:
         step = max(1, threads) if could_run < TOO_FEW / 2 else 1
         return max(0, min(waiting, step, self.slots.limit - threads))
 
-    def busy_with(self, serve: Callable[[DownstreamConnection, ThreadState], None]) -> bool:
+    def busy_with(self, serve: Serve) -> bool:
         """Whether a worker still runs `serve`."""
         with self._lock:
             return any(worker.serving == serve for worker in self._workers)

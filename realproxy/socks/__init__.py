@@ -7,11 +7,11 @@ Owners. A handshake belongs to the thread that reads its connection. Everything 
 """
 
 from realproxy.socks.client import ClientHandshake, Refused
-from realproxy.socks.datagrams import Datagram, read_datagram, wrap_datagram
+from realproxy.socks.datagrams import read_datagram, wrap_datagram
 from realproxy.socks.replies import Reply, reply4, reply5
 from realproxy.socks.server import Command, ServerHandshake, SocksRequest
 
 __all__ = [
-    "ClientHandshake", "Command", "Datagram", "Refused", "Reply", "ServerHandshake", "SocksRequest",
+    "ClientHandshake", "Command", "Refused", "Reply", "ServerHandshake", "SocksRequest",
     "read_datagram", "reply4", "reply5", "wrap_datagram",
 ]  # fmt: skip

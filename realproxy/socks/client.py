@@ -10,11 +10,11 @@ from realproxy.socks.server import NO_AUTHENTICATION, USER_PASSWORD, Command
 
 
 class Refused(Exception):
-    """The parent refuses the request; `code` is for the client of this proxy."""
+    """The parent refuses the request."""
 
-    def __init__(self, problem: str, code: Reply = Reply.GENERAL_FAILURE) -> None:
+    def __init__(self, problem: str) -> None:
         super().__init__(problem)
-        self.problem, self.code = problem, code
+        self.problem = problem
 
 
 class ClientHandshake:
@@ -77,8 +77,7 @@ class ClientHandshake:
             raise Refused("its reply is not of version 5")
         if len(data) > 1 and data[1] != Reply.SUCCEEDED:
             known = data[1] in set(Reply)
-            code = Reply(data[1]) if known else Reply.GENERAL_FAILURE
-            raise Refused(code.meaning if known else f"reply {data[1]}", code)
+            raise Refused(Reply(data[1]).meaning if known else f"reply {data[1]}")
         try:
             found = read_address(data, 3)
         except BadAddress:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from realproxy.socks.addresses import BadAddress, read_address, write_address
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
-    """A datagram from a client, with its target."""
-
-    host: str
-    port: int
-    data: bytes
-
-
-def read_datagram(packet: bytes) -> Datagram | None:
-    """The datagram in a packet from a client; None for a fragment or a malformed one, to be dropped."""
+def read_datagram(packet: bytes) -> tuple[tuple[str, int], bytes] | None:
+    """The target (host, port) and the data of a packet from a client; None if it must be dropped."""
     # RSV(2)=0 FRAG ATYP DST.ADDR DST.PORT DATA                                           RFC 1928, 7
     # "an implementation that does not support fragmentation MUST drop any datagram whose FRAG
     # field is other than X'00'"
@@ -30,7 +19,7 @@ def read_datagram(packet: bytes) -> Datagram | None:
     if found is None or found[1] == 0:
         return None
     host, port, end = found
-    return Datagram(host, port, packet[end:])
+    return (host, port), packet[end:]
 
 
 def wrap_datagram(host: str, port: int, data: bytes) -> bytes:

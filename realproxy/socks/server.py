@@ -53,20 +53,16 @@ class ServerHandshake:
     """One handshake of one of the `versions`; it ends with a `request`, or with the text of a `problem`.
 
     `is_user` checks a user and a password; None if clients need no authentication. `bad_credentials` tells
-    whether missing or wrong credentials are the problem. `version` is 0 before the first byte.
+    whether missing or wrong credentials are the problem. `version` is 0 before the first byte. `rest` is the
+    data behind the request.
     """
 
     def __init__(self, versions: Collection[int], is_user: Callable[[str, str], bool] | None) -> None:
         self._versions, self._is_user = versions, is_user
         self._step: Callable[[], bytes | None] = self._start
-        self._data, self._user = b"", ""
+        self.rest, self._user = b"", ""
         self.request: SocksRequest | None = None
         self.problem, self.bad_credentials, self.version = "", False, 0
-
-    @property
-    def rest(self) -> bytes:
-        """Data after the request."""
-        return self._data if self.request is not None else b""
 
     @property
     def ended(self) -> bool:
@@ -75,13 +71,13 @@ class ServerHandshake:
 
     def feed(self, data: bytes) -> bytes:
         """Take data in pieces of any size; returns the data to send back."""
-        self._data += data
+        self.rest += data
         out = b""
         while not self.ended:
             try:
                 answer = self._step()
             except _Refused as refused:
-                self.problem, self._data = refused.problem, b""
+                self.problem, self.rest = refused.problem, b""
                 return out + refused.answer
             if answer is None:  # more must come
                 break
@@ -89,15 +85,15 @@ class ServerHandshake:
         return out
 
     def _take(self, end: int) -> bytes:
-        taken, self._data = self._data[:end], self._data[end:]
+        taken, self.rest = self.rest[:end], self.rest[end:]
         return taken
 
     # --- either version -------------------------------------------------------------------------
 
     def _start(self) -> bytes | None:
-        if not self._data:
+        if not self.rest:
             return None
-        self.version = self._data[0]
+        self.version = self.rest[0]
         if self.version not in self._versions:
             # The first byte of a reply of version 4 is 0; to version 5 no method is acceptable.
             answer = reply4(granted=False) if self.version == 4 else bytes([5, NONE_ACCEPTABLE])
@@ -109,7 +105,7 @@ class ServerHandshake:
 
     def _choose_method(self) -> bytes | None:
         # VER NMETHODS METHODS; METHODS is 1 to 255 bytes                               RFC 1928, 3
-        data = self._data
+        data = self.rest
         if len(data) < 2 or len(data) < 2 + data[1]:
             return None
         methods = self._take(2 + data[1])[2:]
@@ -122,7 +118,7 @@ class ServerHandshake:
 
     def _check_user(self) -> bytes | None:
         # VER=1 ULEN UNAME PLEN PASSWD; both names are 1 to 255 bytes                   RFC 1929, 2
-        data = self._data
+        data = self.rest
         if data and data[0] != 1:
             raise _Refused("bad version of the user/password method", b"\x01\x01")
         if len(data) < 2 or len(data) < 3 + data[1]:
@@ -143,7 +139,7 @@ class ServerHandshake:
 
     def _read_request(self) -> bytes | None:
         # VER CMD RSV=0 ATYP DST.ADDR DST.PORT                                          RFC 1928, 4
-        data = self._data
+        data = self.rest
         if data and data[0] != 5:
             raise _Refused("the request is not of version 5", reply5(Reply.GENERAL_FAILURE))
         if len(data) > 2 and data[2] != 0:
@@ -168,7 +164,7 @@ class ServerHandshake:
 
     def _read_version_4(self) -> bytes | None:
         # VN CD DSTPORT DSTIP USERID NULL; 4a adds HOST NULL for the addresses 0.0.0.x
-        data = self._data
+        data = self.rest
         if len(data) < 9:
             return None
         user_end = _null(data, 8)

@@ -75,14 +75,9 @@ class Tunnel:
     __slots__ = ("client", "down", "handler", "idle_timeout", "last_active", "on_end", "target", "up")
 
     def __init__(
-        self,
-        client: socket.socket,
-        target: socket.socket,
-        up: bytes,
-        down: bytes,
-        idle_timeout: float,
+        self, client: socket.socket, target: socket.socket, up: bytes, down: bytes, idle_timeout: float,
         on_end: Callable[[Tunnel, Termination], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.client, self.target, self.idle_timeout, self.on_end = client, target, idle_timeout, on_end
         self.up, self.down = OneWay(client, target, up), OneWay(target, client, down)
         self.last_active = time.monotonic()
@@ -98,36 +93,25 @@ def _events(incoming: OneWay, outgoing: OneWay) -> int:
 class TunnelRelay:
     """Moves the bytes of all tunnels in the relay thread, the thread of `loop`, which does other work too.
 
-    The parameters are for the tunnels of `add`: `idle_timeout` in seconds without a byte; `release` takes
-    the client back to close it; `log` takes the record of a tunnel that has ended.
+    `idle_timeout`, for the tunnels of `add`, is in seconds without a byte. `release` takes a client back to
+    close it; `log` takes the record of a connection that has ended. `tunnels` are those that are open.
     """
 
     def __init__(
-        self,
-        idle_timeout: float,
-        release: Callable[[DownstreamConnection], None],
+        self, idle_timeout: float, release: Callable[[DownstreamConnection], None],
         log: Callable[[RequestRecord], None],
-    ) -> None:
-        self.idle_timeout, self._release, self._log = idle_timeout, release, log
-        self._tunnels: set[Tunnel] = set()
+    ) -> None:  # fmt: skip
+        self.idle_timeout, self.release, self.log = idle_timeout, release, log
+        self.tunnels: set[Tunnel] = set()
         self._buffer = memoryview(bytearray(BUFFER))
         self.loop = EventLoop("proxy-relay")
         self.loop.at_stop.append(self._end_all)
         self.loop.call(lambda: self._end_idle(time.monotonic()))
 
-    @property
-    def count(self) -> int:
-        """Tunnels that are open."""
-        return len(self._tunnels)
-
     def add(
-        self,
-        client: DownstreamConnection,
-        target: socket.socket,
-        record: RequestRecord,
-        first: bytes = b"",
+        self, client: DownstreamConnection, target: socket.socket, record: RequestRecord, first: bytes = b"",
         done: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Take over both connected sockets; called by any thread.
 
         What has been read from the client goes to the target first, and `first` to the client. When the
@@ -137,10 +121,10 @@ class TunnelRelay:
         def on_end(tunnel: Tunnel, end: Termination) -> None:
             record.sent, record.received = tunnel.down.delivered, tunnel.up.delivered
             record.finish(end)
-            self._release(client)
+            self.release(client)
             if done is not None:
                 done()
-            self._log(record)
+            self.log(record)
 
         tunnel = Tunnel(client.sock, target, client.buffer, first, self.idle_timeout, on_end)
         if not self.loop.call(lambda: self.begin(tunnel)):
@@ -154,12 +138,12 @@ class TunnelRelay:
         tunnel.client.setblocking(False)
         tunnel.target.setblocking(False)
         tunnel.handler = lambda _, now: self._move_or_end(tunnel, now)
-        self._tunnels.add(tunnel)
+        self.tunnels.add(tunnel)
         self._move_or_end(tunnel, time.monotonic())
 
     def _move_or_end(self, tunnel: Tunnel, now: float) -> None:
         """Move bytes; a fault of the program ends this tunnel, and no other."""
-        if not isolated(self._move, tunnel, now) and tunnel in self._tunnels:
+        if not isolated(self._move, tunnel, now) and tunnel in self.tunnels:
             isolated(self._end, tunnel, Termination.UPSTREAM_BROKEN)
 
     def _move(self, tunnel: Tunnel, now: float) -> None:
@@ -178,7 +162,7 @@ class TunnelRelay:
         self.loop.watch(tunnel.target, _events(down, up), tunnel.handler)
 
     def _end(self, tunnel: Tunnel, end: Termination) -> None:
-        self._tunnels.discard(tunnel)
+        self.tunnels.discard(tunnel)
         self.loop.forget(tunnel.client)
         self.loop.forget(tunnel.target)
         tunnel.target.close()
@@ -186,9 +170,9 @@ class TunnelRelay:
 
     def _end_idle(self, now: float) -> None:
         self.loop.at(now + TICK, self._end_idle)
-        for tunnel in [t for t in self._tunnels if now - t.last_active > t.idle_timeout]:
+        for tunnel in [t for t in self.tunnels if now - t.last_active > t.idle_timeout]:
             isolated(self._end, tunnel, Termination.IDLE)
 
     def _end_all(self) -> None:
-        for tunnel in list(self._tunnels):
+        for tunnel in list(self.tunnels):
             isolated(self._end, tunnel, Termination.STOPPED)

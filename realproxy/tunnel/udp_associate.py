@@ -15,7 +15,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from policies.addresses import plain_address
@@ -24,8 +24,7 @@ from realproxy.errors import LocalReply, Termination
 from realproxy.messages.record import RequestRecord
 from realproxy.net.address import Address, family_of
 from realproxy.net.dial import AsyncResolver
-from realproxy.net.resolver import Resolver
-from realproxy.socks import Datagram, SocksRequest, read_datagram, wrap_datagram
+from realproxy.socks import SocksRequest, read_datagram, wrap_datagram
 from realproxy.tunnel.relay import TunnelRelay
 
 LARGEST = 65_535
@@ -52,26 +51,12 @@ class AccessCheck(Protocol):
 
 
 class UdpAssociations:
-    """All associations of a proxy that listens on `own`, in the relay thread.
+    """All associations of a proxy that listens on `own`, in the relay thread."""
 
-    `release` takes the client back to close it; `log` takes the record of an association that has ended.
-    """
-
-    def __init__(
-        self,
-        own: Address,
-        release: Callable[[DownstreamConnection], None],
-        relay: TunnelRelay,
-        log: Callable[[RequestRecord], None],
-    ) -> None:
-        self.own, self.release, self.loop, self.log = own, release, relay.loop, log
+    def __init__(self, own: Address, relay: TunnelRelay, resolver: AsyncResolver) -> None:
+        self.own, self.relay, self.resolver = own, relay, resolver
         self.running: set[UdpAssociation] = set()
-        self.loop.at_stop.append(self._stop)
-
-    @property
-    def count(self) -> int:
-        """Associations that are open."""
-        return len(self.running)
+        relay.loop.at_stop.append(self._stop)
 
     def _stop(self) -> None:
         for association in list(self.running):
@@ -81,23 +66,16 @@ class UdpAssociations:
 class UdpAssociation:
     """One association. The client was told the address of `client_side`, a UDP socket.
 
-    It ends with the client's connection, or after `idle_timeout` seconds without a datagram.
+    It ends with the client's connection, or after the relay's `idle_timeout` without a datagram.
     """
 
     def __init__(
-        self,
-        owner: UdpAssociations,
-        client: DownstreamConnection,
-        client_side: socket.socket,
-        request: SocksRequest,
-        record: RequestRecord,
-        access: AccessCheck,
-        resolver: Resolver,
-        idle_timeout: float,
-    ) -> None:
+        self, owner: UdpAssociations, client: DownstreamConnection, client_side: socket.socket,
+        request: SocksRequest, record: RequestRecord, access: AccessCheck,
+    ) -> None:  # fmt: skip
         self._owner, self._client, self._client_side, self._record = owner, client, client_side, record
-        self._loop, self._access, self._resolver = owner.loop, access, AsyncResolver(owner.loop, resolver)
-        self._idle_timeout, self._last_active, self._ended = idle_timeout, time.monotonic(), False
+        self._relay, self._loop, self._access = owner.relay, owner.relay.loop, access
+        self._idle_timeout, self._last_active, self._ended = owner.relay.idle_timeout, time.monotonic(), False
         self._target_side: dict[int, socket.socket] = {}
         """By address family."""
         self._targets: dict[Address, Address | None] = {}
@@ -150,8 +128,8 @@ class UdpAssociation:
         self._loop.forget(self._client.sock)
         self._owner.running.discard(self)
         self._record.finish(end)
-        self._owner.release(self._client)
-        self._owner.log(self._record)
+        self._relay.release(self._client)
+        self._relay.log(self._record)
 
     # --- from the client ------------------------------------------------------------------------
 
@@ -164,9 +142,10 @@ class UdpAssociation:
             if not self._is_client(sender):
                 continue
             if (datagram := read_datagram(packet)) is not None:
+                target, data = datagram
                 self._last_active = now
-                self._record.received += len(datagram.data)
-                self._forward(datagram)
+                self._record.received += len(data)
+                self._forward(target, data)
 
     def _is_client(self, sender: tuple[str, int]) -> bool:
         # "MUST drop any datagrams arriving from any source IP address other than the one recorded
@@ -177,24 +156,23 @@ class UdpAssociation:
             self._peer = sender
         return self._peer is not None and sender[1] == self._peer[1]
 
-    def _forward(self, datagram: Datagram) -> None:
+    def _forward(self, target: Address, data: bytes) -> None:
         """Send a datagram, now or when the name of its target is resolved."""
-        target = (datagram.host, datagram.port)
         if target in self._queued:
             if len(self._queued[target]) < MAX_QUEUED:
-                self._queued[target].append(datagram.data)
+                self._queued[target].append(data)
             return
         if target in self._targets:
-            self._send(self._targets[target], datagram.data)
+            self._send(self._targets[target], data)
             return
-        self._queued[target] = [datagram.data]
+        self._queued[target] = [data]
         try:
-            self._access.check_socks_port(datagram.port)
-            self._access.check_name(datagram.host)
+            self._access.check_socks_port(target[1])
+            self._access.check_name(target[0])
         except LocalReply as denied:
             self._settle(target, None, denied.detail)
             return
-        self._resolver.resolve(target, lambda found: self._resolved(target, found))
+        self._owner.resolver.resolve(target, lambda found: self._resolved(target, found))
 
     def _resolved(self, target: Address, found: list[Address]) -> None:
         if self._ended:

@@ -36,10 +36,7 @@ class _Try:
         return bool(self.request) or not isinstance(sock, TlsSocket) or sock.is_readable()
 
     def step(self, pool: ConnectionPool, ready: bool) -> bool:
-        """Go on if `ready`, else the time is over; returns whether the response begins.
-
-        Raises `UpstreamError` if the try has failed.
-        """
+        """Go on if `ready`, else the time is over; whether the response begins. Raises `UpstreamError`."""
         if not ready:
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, "the upstream did not answer in time")
         if not self.request:
@@ -59,11 +56,7 @@ def hedged_wait(
 
 
 class HedgedWait:
-    """The wait for the first of two responses.
-
-    `target` picks the second upstream and is told of both outcomes. Each upstream has `timeout`
-    seconds for the first bytes of its response.
-    """
+    """The wait for the first of two responses. `target` picks the second upstream, and is told of both."""
 
     def __init__(self, pool: ConnectionPool, target: Alternatives, timeout: float) -> None:
         self._pool, self._target, self._timeout = pool, target, timeout

@@ -36,20 +36,12 @@ class ParentProxy:
 
     def __init__(self, parent: Parent, authorities: str | None, resolver: Resolver, limits: Limits) -> None:
         self.parent, self._resolver, self._limits = parent, resolver, limits
+        self.name = parent.name
+        self.takes_requests = parent.scheme != "socks5"
         self.address: Address = (parent.host, parent.port)
         value = basic(parent.user, parent.password) if parent.user else ""
         self.fields = f"Proxy-Authorization: {value}\r\n".encode() if value else b""
         self._context = _context(authorities) if parent.scheme == "https" else None
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether it takes plain HTTP requests; otherwise each needs a tunnel."""
-        return self.parent.scheme != "socks5"
-
-    @property
-    def name(self) -> str:
-        """Its name in the log and in messages."""
-        return self.parent.name
 
     def check_response(self, response: ResponseHead) -> None:
         """A parent that asks for credentials means this proxy, not the client: raises `UpstreamError` 502."""
@@ -69,7 +61,7 @@ class ParentProxy:
         sock, rest = self.open_tunnel(host, port)
         if rest:
             sock.close()
-            raise self._error("something came before the request", end=Termination.UPSTREAM_BAD)
+            raise self._error("something came before the request")
         return sock
 
     def connect(self) -> socket.socket:
@@ -81,10 +73,7 @@ class ParentProxy:
         return sock if self._context is None else self._secured(sock, self._context)
 
     def open_tunnel(self, host: str, port: int, fields: bytes = b"") -> tuple[socket.socket, bytes]:
-        """A connection to the target through the parent, and the first bytes from there.
-
-        `fields` are further lines for a CONNECT. Raises `UpstreamError` 502 or 504.
-        """
+        """See `realproxy.proxying.forward_access.NextProxy`; raises `UpstreamError` 502 or 504."""
         sock = self.connect()
         deadline = time.monotonic() + self._limits.answer_timeout
         with self._close_on_error(sock):
@@ -105,7 +94,7 @@ class ParentProxy:
         except ssl.SSLError as error:
             sock.close()
             reason = getattr(error, "verify_message", "") or error.reason or "TLS failed"
-            raise self._error(reason.lower().replace("_", " "), end=Termination.UPSTREAM_BAD) from None
+            raise self._error(reason.lower().replace("_", " ")) from None
         except OSError as error:
             sock.close()
             reason = (error.strerror or str(error)).lower()
@@ -126,10 +115,10 @@ class ParentProxy:
         if status == 508:
             return self._error("the request goes in circles behind it", 508, Termination.LOOP)
         reason = "it wants other credentials" if status == 407 else f"it answers {status}"
-        return self._error(reason, end=Termination.UPSTREAM_BAD)
+        return self._error(reason)
 
     def _error(
-        self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_UNREACHABLE
+        self, reason: str, status: int = 502, end: Termination = Termination.UPSTREAM_BAD
     ) -> UpstreamError:
         return UpstreamError(status, end, f"the parent {self.name}: {reason}")
 
@@ -151,7 +140,7 @@ class ParentProxy:
                 if reply:
                     sock.sendall(reply)
         except Refused as refused:
-            raise self._error(refused.problem, end=Termination.UPSTREAM_BAD) from None
+            raise self._error(refused.problem) from None
         return handshake.rest
 
     def _ask_connect(
@@ -165,13 +154,13 @@ class ParentProxy:
         data = b""
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > self._limits.head:
-                raise self._error("the head of its answer is too long", end=Termination.UPSTREAM_BAD)
+                raise self._error("the head of its answer is too long")
             data += self._receive(sock, deadline)
         try:
             # No body follows, whatever the length fields say: the same as after HEAD. RFC 9112, 6.3
             response = parse_response(data[: end + 4], "HEAD")
         except Malformed as error:
-            raise self._error(error.problem, end=Termination.UPSTREAM_BAD) from None
+            raise self._error(error.problem) from None
         if response.status == 101 or not 200 <= response.status < 300:
             raise self.refused(response.status)
         return data[end + 4 :]

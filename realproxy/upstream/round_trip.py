@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from policies.resilience import is_failure
@@ -41,55 +42,24 @@ class Sink(Protocol):
     def send(self, pieces: Sequence[bytes | memoryview]) -> int:
         """Take `pieces`; returns their length in bytes, raises `Aborted`."""
 
-    def reset_on_close(self) -> None:
-        """Close with a TCP RST."""
-
 
 class RoundTrip:
     """One request until an upstream has responded.
 
-    Parameters
-    ----------
-    sink : Sink
-        Takes interim responses.
-    target : UpstreamTarget
-        Where the request goes, and where next if that fails.
-    offers : list of bytes
-        The protocols that the upstream may switch to.
-    check : callable, optional
-        Takes the head of the response; raises `UpstreamError` if it must not be passed on.
-
-    Attributes
-    ----------
-    failed : bool or None
-        Whether the upstream has failed the request; None if that is not known.
-    is_late : bool
-        Whether the upstream's time is over; `wait_for_head` then raises `UpstreamError`.
-    over : bool
-        Whether `finish` or `detach` was called.
+    `sink` takes interim responses. The upstream may switch to the protocols in `offers`.
     """
 
     __slots__ = (
-        "_awaiting", "_check", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target",
-        "_until", "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over",
-        "record",
+        "_awaiting", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target", "_until",
+        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record",
     )  # fmt: skip
 
     def __init__(
-        self,
-        pool: ConnectionPool,
-        limits: Limits,
-        client: DownstreamConnection,
-        sink: Sink,
-        record: RequestRecord,
-        head: RequestHead,
-        target: UpstreamTarget,
-        *,
-        offers: Sequence[bytes] = (),
-        check: Callable[[ResponseHead], None] | None = None,
-    ) -> None:
+        self, pool: ConnectionPool, limits: Limits, client: DownstreamConnection, sink: Sink,
+        record: RequestRecord, head: RequestHead, target: UpstreamTarget, offers: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
         self.limits, self.record, self.head = limits, record, head
-        self._pool, self._sink, self._target, self._offers, self._check = pool, sink, target, offers, check
+        self._pool, self._sink, self._target, self._offers = pool, sink, target, offers
         self._until: float | None = None
         if limits.request_timeout is not None:
             self._until = record.arrived + limits.request_timeout
@@ -102,17 +72,15 @@ class RoundTrip:
         self.connection: UpstreamConnection | None = None
         self._place: Place | None = None
         self._first: Pieces | None = None
-        self._sent = self._fresh = self._awaiting = self.is_late = self.over = False
-        self.failed: bool | None = None
+        self._sent = self._fresh = self._awaiting = False
+        self.is_late = False  # the upstream's time is over; `wait_for_head` raises `UpstreamError`
+        self.over = False  # `finish` or `detach` was called
+        self.failed: bool | None = None  # the upstream has failed the request; None if that is not known
 
     @property
     def all_read(self) -> bool:
         """Whether nothing is left of the request's body."""
         return self.body is None or self.body.done
-
-    def skip_body(self) -> bool:
-        """Drop what has arrived of the request's body and was not sent on; see `RequestBody.skip`."""
-        return self.body is None or self.body.skip()
 
     # --- open, send -----------------------------------------------------------------------------
 
@@ -181,8 +149,8 @@ class RoundTrip:
         except Malformed:
             raise WouldBlock from None  # a worker finds the same, and may ask another upstream
         connection.buffer = buffer[end + 4 :]
-        if self._check is not None:
-            self._check(head)
+        if self._target.check is not None:
+            self._target.check(head)
         self.failed = False
         return head
 
@@ -202,8 +170,8 @@ class RoundTrip:
             if head.status == 101:
                 check_chosen(head, self._offers)
             if head.status >= 200 or head.status == 101:
-                if self._check is not None:
-                    self._check(head)
+                if self._target.check is not None:
+                    self._target.check(head)
                 self.failed = is_failure(head.status)
                 return head
             connection.reused = False  # it has answered: should it end now, that is a failure
@@ -263,14 +231,10 @@ class RoundTrip:
         if self._until is not None and time.monotonic() >= self._until:
             return False
         unreachable = isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
-        return self._next(refused=unreachable)
+        return self.fail_over(refused=unreachable)
 
-    def fail_over(self) -> bool:
-        """Whether the request goes to another upstream after a response that is a failure."""
-        return self._next(refused=False)
-
-    def _next(self, *, refused: bool) -> bool:
-        """Whether there is another upstream, and the body can be sent again."""
+    def fail_over(self, *, refused: bool = False) -> bool:
+        """Whether the request goes to another upstream: there is one, and the body can be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
         if repeatable and self.body is not None:
@@ -286,19 +250,17 @@ class RoundTrip:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def detach(self) -> UpstreamConnection:
-        """Give the connection away, because the upstream has switched protocols."""
+    def detach(self) -> tuple[UpstreamConnection, Callable[[], None]]:
+        """Give the connection away, because the upstream has switched protocols.
+
+        Also returns what to call when the tunnel to the upstream has ended.
+        """
         connection, self.connection = self.connection, None
         assert connection is not None
         self._pool.detach(connection)
         self._target.settled(False)
         self.over = True
-        return connection
-
-    @property
-    def finished(self) -> Callable[[bool | None], None]:
-        """Call it when the tunnel to an upstream that has switched protocols has ended."""
-        return self._target.finished
+        return connection, partial(self._target.finished, False)
 
     def finish(self, *, reusable: bool) -> None:
         """End the request at the upstream; release the connection if it is `reusable`, else close it."""

@@ -10,7 +10,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from policies.balancing import Dispatch
@@ -50,16 +50,12 @@ class Alternatives(Protocol):
         """The hedge has failed, or (None) is cancelled."""
 
 
-class FirstResponse(Protocol):
-    """Another way to wait for a response than on the connection on which the request was sent."""
+FirstResponse = Callable[[UpstreamConnection, ConnectionPool, Alternatives, float], UpstreamConnection]
+"""Waits for a response not only on the connection on which the request was sent, which it takes.
 
-    def __call__(
-        self, first: UpstreamConnection, pool: ConnectionPool, target: Alternatives, timeout: float
-    ) -> UpstreamConnection:
-        """The connection with the first bytes of a response; all others are closed.
-
-        Each upstream has `timeout` seconds. Raises `UpstreamError`, and then `first` is closed too.
-        """
+Each upstream has the given seconds. Returns the connection with the first bytes of a response, and closes all
+others; if it raises `UpstreamError`, it closes the first too.
+"""
 
 
 class PickedUpstream:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from policies.resilience import Attempts
 from realproxy.errors import WouldBlock
+from realproxy.http1 import ResponseHead
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.endpoint import Endpoint, Ends, Place
@@ -16,21 +17,26 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 
 
 class UpstreamTarget:
-    """Where to send a request, and where next if that fails. The base class has no choice.
+    """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
-    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `wait` is
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `check`
+    takes the head of the response, and raises `UpstreamError` if the head must not be passed on. `wait` is
     how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
     `drop`.
     """
 
-    __slots__ = ("wait",)
+    __slots__ = ("_place", "check", "wait")
 
-    def __init__(self, wait: FirstResponse | None = None) -> None:
-        self.wait = wait
+    def __init__(
+        self, endpoint: Endpoint, request: bytes, check: Callable[[ResponseHead], None] | None = None
+    ) -> None:
+        self._place = endpoint, request
+        self.check = check
+        self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
         """The first place; raises `LocalReply` if the request may not go on."""
-        raise NotImplementedError
+        return self._place
 
     def next(self, *, refused: bool, repeatable: bool) -> Place | None:
         """The place after a failed attempt, or None; see `policies.resilience.Attempts.again`."""
@@ -53,20 +59,6 @@ class UpstreamTarget:
         """The upstream has switched protocols: the outcome is known, although the request goes on."""
 
 
-class FixedTarget(UpstreamTarget):
-    """One place. Nothing else is asked if it fails."""
-
-    __slots__ = ("_place",)
-
-    def __init__(self, endpoint: Endpoint, request: bytes) -> None:
-        super().__init__()
-        self._place = endpoint, request
-
-    def begin(self, may_block: bool) -> Place:
-        """The one place."""
-        return self._place
-
-
 class ServiceTarget(UpstreamTarget):
     """The upstreams of a service.
 
@@ -84,7 +76,7 @@ class ServiceTarget(UpstreamTarget):
         self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
         waits: BlockedThreads, ends: Ends | None = None,
     ) -> None:  # fmt: skip
-        self.wait = service.wait
+        self.check, self.wait = None, service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = None if service.settings.retry is None else service.attempts()

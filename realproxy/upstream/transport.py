@@ -37,7 +37,7 @@ class UpstreamTransport:
         self._mark = f"secured-{next(_numbers)}"
 
     def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
-        """The endpoint of an upstream for one request; `ends` is None for requests of the proxy itself."""
+        """See `realproxy.upstream.service.Transport`."""
         header = self.header(ends)
 
         def dial(resolver: Resolver, timeout: float) -> socket.socket:

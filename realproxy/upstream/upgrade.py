@@ -38,10 +38,7 @@ def offering(request: bytes, protocols: Sequence[bytes]) -> bytes:
 
 def check_chosen(response: ResponseHead, offers: Sequence[bytes]) -> None:
     """Refuse a 101 that names a protocol which was not offered; raises `LocalReply` 502. RFC 9110, 7.8"""
-    if not offers:
-        problem = "the upstream switched protocols without being asked"
-        raise LocalReply(502, Termination.UPSTREAM_BAD, problem)
     chosen = response.fields.elements(b"upgrade")
     if not chosen or not set(chosen) <= set(offers):
-        problem = "the upstream switched to a protocol that was not offered"
-        raise LocalReply(502, Termination.UPSTREAM_BAD, problem)
+        how = "to a protocol that was not offered" if offers else "protocols without being asked"
+        raise LocalReply(502, Termination.UPSTREAM_BAD, f"the upstream switched {how}")

@@ -22,7 +22,7 @@ HIT_CALLS = 44
 """A cached hit."""
 PASS_THROUGH_CALLS = 95
 """A small response of an upstream to which a connection is kept."""
-STORED_MISS_CALLS = 175
+STORED_MISS_CALLS = 150
 """A small response that is also stored."""
 FOLLOWER_WORKERS = 0
 """Workers that a request visits which is collapsed into another's fetch."""

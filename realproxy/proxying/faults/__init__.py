@@ -1,6 +1,6 @@
 """The faults that a route injects.
 
-Each kind is one file with one class, which `base.fault` registers under the kind's name in the settings.
+Each kind is one file with one function, which `base.fault` registers under the kind's name in the settings.
 Read `base` first, then any kind. `policies.reverse.faults` decides by chance whether a fault is injected;
 this package does what the fault then does to the request. A fault belongs to one request.
 

@@ -15,19 +15,17 @@ STEP = 0.02
 
 
 @fault("bandwidth")
-class InjectedBandwidth:
-    """Sends small parts, each at its due time. The rate is in bytes per second."""
+def inject_bandwidth(settings: Bandwidth, target: FaultTarget) -> None:
+    """Throttle the response."""
+    target.client.send_filters.append(_Throttle(settings.rate, target.waits))
 
-    def __init__(self, settings: Bandwidth) -> None:
-        self._rate = settings.rate
-        self._sent = 0
-        self._since = 0.0
-        self._waits: BlockedThreads
 
-    def inject(self, target: FaultTarget) -> None:
-        """Throttle the response."""
-        self._waits = target.waits
-        target.client.send_filters.append(self)
+class _Throttle:
+    """Sends small parts, each at its due time. `rate` is in bytes per second."""
+
+    def __init__(self, rate: float, waits: BlockedThreads) -> None:
+        self._rate, self._waits = rate, waits
+        self._sent, self._since = 0, 0.0
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send all of `pieces` and return their length; raises `OSError`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from policies.reverse.faults import struck_by
 from policies.settings.faults import Fault
@@ -23,27 +23,21 @@ class FaultTarget(NamedTuple):
     """
 
     client: DownstreamConnection
-    record: RequestRecord
     waits: BlockedThreads
     rng: random.Random
 
 
-class Injected(Protocol):
-    """A fault of one kind, made from its settings."""
-
-    def inject(self, target: FaultTarget) -> None:
-        """Wait, end the request with `LocalReply` or `Aborted`, or append to ``client.send_filters``."""
+Injection = Callable[[Any, FaultTarget], None]
+"""Injects a fault: waits, raises `LocalReply` or `Aborted`, or adds to ``client.send_filters``."""
+KINDS: dict[str, Injection] = {}
 
 
-KINDS: dict[str, Callable[[Any], Injected]] = {}
+def fault(kind: str) -> Callable[[Injection], Injection]:
+    """Register the injection of a kind of fault."""
 
-
-def fault(kind: str) -> Callable[[type[Any]], type[Any]]:
-    """Register a class for a kind of fault; the class is constructed from the fault's settings."""
-
-    def register(injected: type[Any]) -> type[Any]:
-        KINDS[kind] = injected
-        return injected
+    def register(injection: Injection) -> Injection:
+        KINDS[kind] = injection
+        return injection
 
     return register
 
@@ -53,7 +47,7 @@ def inject(
     record: RequestRecord,
 ) -> None:  # fmt: skip
     """Draw which faults of a route apply to a request, inject these, and note them in its record."""
-    target = FaultTarget(client, record, waits, rng)
+    target = FaultTarget(client, waits, rng)
     for chosen in struck_by(faults, rng):
         record.fault = f"{record.fault}+{chosen.kind}" if record.fault else chosen.kind
-        KINDS[chosen.kind](chosen).inject(target)
+        KINDS[chosen.kind](chosen, target)

@@ -8,12 +8,6 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("error")
-class InjectedError:
-    """Replies with an error status."""
-
-    def __init__(self, settings: Error) -> None:
-        self._settings = settings
-
-    def inject(self, target: FaultTarget) -> None:
-        """Raise the reply."""
-        raise LocalReply(self._settings.status, Termination.FAULT, "an injected fault")
+def inject_error(settings: Error, _: FaultTarget) -> None:
+    """Raise the reply."""
+    raise LocalReply(settings.status, Termination.FAULT, "an injected fault")

@@ -15,18 +15,17 @@ _LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n", re.IGNORECASE)
 
 
 @fault("half")
-class InjectedHalf:
+def inject_half(settings: Half, target: FaultTarget) -> None:
+    """Truncate the response."""
+    target.client.send_filters.append(_Truncation(settings.share, target.client))
+
+
+class _Truncation:
     """Sends a share of the body, and then resets the connection."""
 
-    def __init__(self, settings: Half) -> None:
-        self._share = settings.share
+    def __init__(self, share: float, client: DownstreamConnection) -> None:
+        self._share, self._client = share, client
         self._left = -1
-        self._client: DownstreamConnection
-
-    def inject(self, target: FaultTarget) -> None:
-        """Truncate the response."""
-        self._client = target.client
-        target.client.send_filters.append(self)
 
     def send(self, sock: socket.socket, pieces: Sequence[bytes | memoryview]) -> int:
         """Send `pieces` up to the limit and return their length; raises `Aborted` at the limit."""

@@ -10,13 +10,7 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("latency")
-class InjectedLatency:
-    """Sleeps in the worker's thread, which is occupied for that time, as by any slow request."""
-
-    def __init__(self, settings: Latency) -> None:
-        self._settings = settings
-
-    def inject(self, target: FaultTarget) -> None:
-        """Sleep for a random delay."""
-        with target.waits.blocking():
-            time.sleep(delay_of(self._settings, target.rng))
+def inject_latency(settings: Latency, target: FaultTarget) -> None:
+    """Sleep for a random delay. The worker's thread is occupied, as by any slow request."""
+    with target.waits.blocking():
+        time.sleep(delay_of(settings, target.rng))

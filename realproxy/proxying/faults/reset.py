@@ -8,13 +8,7 @@ from realproxy.proxying.faults.base import FaultTarget, fault
 
 
 @fault("reset")
-class InjectedReset:
-    """Resets the client's connection."""
-
-    def __init__(self, _settings: Reset) -> None:
-        return
-
-    def inject(self, target: FaultTarget) -> None:
-        """Reset the connection."""
-        target.client.reset_on_close()
-        raise Aborted(Termination.FAULT)
+def inject_reset(_: Reset, target: FaultTarget) -> None:
+    """Reset the client's connection."""
+    target.client.reset_on_close()
+    raise Aborted(Termination.FAULT)

@@ -40,7 +40,7 @@ def test_places_are_given_in_the_order_of_asking_and_none_twice(steps):
             let_in()
             places.release()
         elif isinstance(step, int):
-            places.limit = limit = step
+            places.adopt(limit := step)
         let_in()
         assert seated == expected
         assert places.waiting == len(line)

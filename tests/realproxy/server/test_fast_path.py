@@ -1,4 +1,4 @@
-"""The express lane: what needs no waiting needs no worker, and what does is finished by one."""
+"""The fast path: a request that need not wait needs no worker; a worker finishes any other."""
 
 import json
 import threading
@@ -134,6 +134,50 @@ def test_who_does_not_read_holds_up_nobody(origin, serve, wire, caching):
     slow.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\nGET /small HTTP/1.1\r\nHost: a\r\n\r\n")
     assert [quick.ask("/small").body for _ in range(50)] == [b"ok"] * 50
     assert [slow.answer().body, slow.answer().body] == [body, b"ok"]
+
+
+def stored_big(origin, serve, wire, **limits):
+    """A proxy that has a response in store which no client takes at once."""
+    body = bytes(range(256)) * (BIG // 256)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BIG
+    proxy = serve(origin(lambda _: head + body), caching=KEPT, limits=Limits(**limits))
+    assert wire(proxy).ask("/big", host="a").body == body
+    return proxy, body
+
+
+def test_a_slow_client_of_a_cached_hit_needs_no_worker(origin, serve, wire, until):
+    proxy, body = stored_big(origin, serve, wire, threads=1, drain="5s")
+    before = handed_on(proxy)
+    slow = [wire(proxy).send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 2) for _ in range(3)]
+    until(lambda: proxy.stats()["hits"] == 3)
+    assert wire(proxy).ask("/big", "HEAD", host="a").status == 200, "three clients that do not read"
+    assert [client.answer().body for client in slow] == [body] * 3
+    until(lambda: sum(proxy.stats()["answers"].values()) >= 5)
+    assert handed_on(proxy) <= before + 3, "only the second request of each pipeline may"
+    assert [client.answer().body for client in slow] == [body] * 3
+
+
+def test_a_client_that_stops_reading_a_cached_hit_is_cut_off(origin, serve, wire, until):
+    proxy, _ = stored_big(origin, serve, wire, idle_timeout="300ms", drain="5s")
+    wire(proxy).send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["ends"].get("client-slow") == 1)
+    until(lambda: proxy.stats()["connections"] == 0)
+    assert proxy.stats()["queued"] == 0
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_stop_waits_for_a_client_that_reads_a_cached_hit(origin, serve, wire, until, inside, reads):
+    proxy, body = stored_big(origin, serve, wire, drain="20s" if reads else "200ms")
+    server = inside(proxy)._now.server
+    slow = wire(proxy).send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+    until(lambda: proxy.stats()["hits"] == 1)
+    stopping = threading.Thread(target=proxy.stop)
+    stopping.start()
+    if reads:
+        assert slow.answer().body == body
+    stopping.join(30)
+    assert not stopping.is_alive()
+    assert not server.under_way
 
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"

@@ -173,9 +173,8 @@ def test_a_client_is_understood_by_the_server(host, port, users):
 @pytest.mark.parametrize("code", [reply for reply in Reply if reply])
 def test_a_refusal_is_told_in_words(code):
     asking = ClientHandshake("a.test", 80)
-    with pytest.raises(Refused, match=code.meaning) as refused:
+    with pytest.raises(Refused, match=f"^{code.meaning}$"):
         asking.feed(b"\x05\x00" + reply5(code))
-    assert refused.value.code is code
 
 
 @pytest.mark.parametrize(

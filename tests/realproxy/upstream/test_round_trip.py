@@ -97,8 +97,8 @@ class Target(UpstreamTarget):
     __slots__ = ("asked", "begun", "ended", "places")
 
     def __init__(self, places: int) -> None:
-        super().__init__()
         self.places = [(Endpoint([("127.0.0.1", number)]), b"to %d " % number) for number in range(places)]
+        super().__init__(Endpoint([("127.0.0.1", 0)]), b"not sent")
         self.begun = 0
         self.asked: list[tuple[bool, bool]] = []
         self.ended: list[bool | None] = []

@@ -91,7 +91,7 @@ def explain(
             text = answer.read_bytes()
         except OSError as error:
             raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
-        lines += explain_stored(settings, explanation, method, url, fields, text, elapsed, str(answer))
+        lines += explain_stored(settings, explanation, text, elapsed, str(answer))
     for line in lines:
         print(line)
 

@@ -25,7 +25,7 @@ SETTINGS = parse_settings(
 def told(answer: str, url: str = "/a", method: str = "GET", after: float = 0.0, **fields: str) -> list[str]:
     headers = {"Host": "shop.test", **{name.replace("_", "-"): value for name, value in fields.items()}}
     taken = explain(SETTINGS, method, url, headers)
-    return explain_stored(SETTINGS, taken, method, url, headers, answer.encode(), after, "answer.txt")
+    return explain_stored(SETTINGS, taken, answer.encode(), after, "answer.txt")
 
 
 @pytest.mark.parametrize(

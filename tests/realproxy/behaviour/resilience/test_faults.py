@@ -136,12 +136,8 @@ def test_a_kind_can_be_replaced_by_another_plug_in(faulty, wire, monkeypatch):
     heard = []
 
     @fault("latency")
-    class Heard:
-        def __init__(self, settings):
-            self.delay = settings.delay
-
-        def inject(self, struck: FaultTarget) -> None:
-            heard.append(self.delay)
+    def hear(settings: Latency, _: FaultTarget) -> None:
+        heard.append(settings.delay)
 
     proxy, _, _ = faulty({"kind": "latency", "delay": "60s"})
     assert wire(proxy).ask().status == 200

@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -118,6 +119,12 @@ def spare_is_ready(running: Fleet) -> None:
         assert time.monotonic() < end
         time.sleep(0.01)
     assert running._spare.call("stats", 60) is None
+
+
+def test_threads_that_ask_at_once_each_get_all_answers(fleet):
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(fleet.stats) for _ in range(100)]
+    assert {len(stats.result()["processes"]) for stats in asked} == {fleet.settings.workers}
 
 
 def test_new_settings_reach_every_worker(fleet, wire):
