@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection, State
-from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
+from realproxy.errors import LocalReply, Termination, WouldBlock
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.forward_access import ForwardAccess
@@ -97,7 +97,7 @@ def establish_tunnel(
     record.connecting = record.asked - start
     try:
         client.send([reply(target)])
-    except Aborted:
+    except Exception:  # `Aborted`, or a fault of the program
         target.close()
         raise
     record.status = 200

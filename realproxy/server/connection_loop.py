@@ -163,15 +163,10 @@ class ConnectionLoop:
 
     def keep_alive_inline(self, client: DownstreamConnection) -> None:
         """Wait for the next request of a client that never left the loop's thread, which calls this."""
-        if client.buffer and client.find_head() is _HEAD:
-            client.arrived = time.monotonic()
-            self.submit(client)
-        elif client.unread or self.draining:
-            self.keep_alive(client)
+        if client.buffer or client.unread or self.draining:
+            self.keep_alive_or_submit(client)
         else:
-            limits = self._limits
-            wait = limits.header_timeout if client.buffer else limits.idle_timeout
-            client.deadline = time.monotonic() + wait
+            client.deadline = time.monotonic() + self._limits.idle_timeout
             client.state = _WAITING
 
     def keep_alive_or_submit(self, client: DownstreamConnection) -> None:

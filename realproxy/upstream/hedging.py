@@ -61,6 +61,7 @@ class HedgedWait:
     def __init__(self, pool: ConnectionPool, target: Alternatives, timeout: float) -> None:
         self._pool, self._target, self._timeout = pool, target, timeout
         self._tries: list[_Try] = []
+        self._hedged = False
 
     def first_response(self, first: UpstreamConnection, after: float) -> UpstreamConnection:
         """Wait for the first bytes of a response; returns the connection that has them.
@@ -82,6 +83,7 @@ class HedgedWait:
                 self._pool.close(one.connection)
 
     def _start_second(self) -> None:
+        self._hedged = True  # two upstreams have the request: it is not sent to one of them once more
         endpoint, request = self._target.hedge()
         try:
             connection = self._pool.connect_async(endpoint)
@@ -96,8 +98,9 @@ class HedgedWait:
         try:
             if not one.step(self._pool, ready):
                 return False
-        except UpstreamError:
+        except UpstreamError as trouble:
             if len(self._tries) == 1:
+                trouble.retry_safe = trouble.retry_safe and not self._hedged
                 raise
             self._tries.remove(one)
             self._pool.close(one.connection)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from realproxy import RouteCache
+from realproxy import Forward, RouteCache
 from realproxy.cache import collapse
 from realproxy.cache.store import CacheStore
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.proxying import pipeline
 from realproxy.proxying.context import RequestContext
 from realproxy.proxying.response import ResponseForwarder
@@ -142,3 +143,19 @@ def test_a_client_that_the_fanout_thread_serves_keeps_its_connection(
     assert client.ask("/faulty").body == b"body"
     client.close()
     until(lambda: not held(proxy))
+
+
+def test_a_fault_when_a_tunnel_is_announced_closes_its_target(
+    origin, serve, wire, until, held, monkeypatch, told
+):
+    def send(*_):
+        raise Fault
+
+    server = origin()
+    proxy = serve(forward=Forward(private_targets=True, connect_ports=[server.port]))
+    monkeypatch.setattr(DownstreamConnection, "send", send)
+    client = wire(proxy)
+    client.send(f"CONNECT {server.address} HTTP/1.1\r\nHost: {server.address}\r\n\r\n")
+    assert client.ended()
+    until(lambda: told == [Fault] and not held(proxy))
+    until(lambda: len(server._threads) == 2 and not server._threads[1].is_alive())

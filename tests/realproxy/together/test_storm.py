@@ -9,12 +9,21 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from realproxy import Proxy
+from realproxy.cache.store import CacheStore
+from realproxy.cache.writer import CacheWriter
 from realproxy.control.instance import Instance
+from realproxy.downstream.connection import DownstreamConnection
+from realproxy.errors import WouldBlock
+from realproxy.proxying import pipeline
+from realproxy.proxying.context import Outcome
+from realproxy.upstream.round_trip import RoundTrip
+from realproxy.upstream.service import Service
 
 DEADLINE = 30.0
 """Seconds after which a client that has heard nothing has been forgotten."""
@@ -376,3 +385,56 @@ def test_after_a_storm_nobody_was_forgotten_and_nothing_is_held(origin, wire, in
 @pytest.mark.parametrize("seed", range(3))
 def test_a_stop_in_a_storm_leaves_nobody_waiting_and_nothing_behind(origin, wire, inside, seed):
     Storm(seed, origin, wire, inside).run(to_the_end=False)
+
+
+class Fault(Exception):
+    """What no part of the proxy expects."""
+
+
+LEAVES = (
+    (CacheStore, "lookup"), (CacheStore, "put"), (CacheWriter, "start"), (CacheWriter, "write"),
+    (DownstreamConnection, "send"), (RoundTrip, "open"), (RoundTrip, "send"), (RoundTrip, "try_receive_head"),
+    (RoundTrip, "wait_for_head"), (RoundTrip, "more"), (RoundTrip, "recover"), (Service, "endpoint"),
+)  # fmt: skip
+
+
+@pytest.fixture(params=[0.0, 0.01], ids=["sound", "faulty"])
+def stumbling(request, monkeypatch) -> float:
+    """Requests are left to workers at any phase, and this share of calls raises a fault of the program."""
+    rng, faults = random.Random(1), request.param
+
+    def stumbles(function: Callable) -> Callable:
+        """A fault before the call or, if the outcome is None or a value, behind it."""
+
+        def call(*arguments, **keywords):
+            if rng.random() < faults:
+                raise Fault
+            found = function(*arguments, **keywords)
+            if not isinstance(found, Outcome) and rng.random() < faults:
+                raise Fault
+            return found
+
+        return call
+
+    def leaves(phase: Callable) -> Callable:
+        def run(context):
+            if not context.may_block and rng.random() < 0.1:
+                raise WouldBlock
+            return phase(context)
+
+        return run
+
+    monkeypatch.setattr(pipeline, "PHASES", tuple(stumbles(leaves(phase)) for phase in pipeline.PHASES))
+    for owner, name in LEAVES:
+        monkeypatch.setattr(owner, name, stumbles(getattr(owner, name)))
+    return faults
+
+
+@pytest.mark.parametrize("to_the_end", [True, False], ids=["to the end", "a stop"])
+def test_a_program_that_stumbles_gives_back_what_it_held(origin, wire, inside, stumbling, to_the_end):
+    storm = Storm(11, origin, wire, inside)
+    for visitor in storm.visitors:
+        visitor.may_be_cut_off = stumbling > 0
+    tell = storm._tell
+    storm._tell = lambda args: None if args.exc_type is Fault else tell(args)
+    storm.run(to_the_end=to_the_end)

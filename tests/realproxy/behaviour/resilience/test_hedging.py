@@ -90,3 +90,35 @@ def test_a_kept_connection_wins_a_race_like_any_other(origin, service, wire):
     client = wire(service(stuck, fast, hedge={"after": "5ms"}))
     assert [client.ask().status for _ in range(6)] == [200] * 6
     assert (len(fast.asked), fast.connections) == (6, 1)
+
+
+def test_a_hedge_on_a_kept_connection_that_ends_has_failed_like_the_first(origin, service, wire, upstreams):
+    """That was no idle connection that had been closed, and the first upstream is not asked once more."""
+    hedged, first_ended = threading.Event(), threading.Event()
+
+    def first(asked):
+        if asked.target == "/warm":
+            return OK
+        hedged.wait(20)
+        return None
+
+    def second(asked):
+        if asked.target == "/warm":
+            return OK
+        hedged.set()
+        first_ended.wait(20)
+        return None
+
+    one, two = origin(first), origin(second)
+    proxy = service(one, two, hedge={"after": "50ms"})
+    client = wire(proxy)
+    assert [client.ask("/warm").status for _ in range(2)] == [200, 200]
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    deadline = time.monotonic() + 20
+    while upstreams(proxy)[0]["outstanding"] or not hedged.is_set():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    first_ended.set()
+    assert client.answer().status == 502
+    assert [[asked.target for asked in one_.asked] for one_ in (one, two)] == [["/warm", "/"]] * 2
+    assert [upstream["failures"] for upstream in upstreams(proxy)] == [1, 1]
