@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import (
@@ -146,8 +147,7 @@ def _read_directives(method: str, cache_control: str) -> Request:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """How a response may be stored and used.
 
     Parameters
@@ -230,23 +230,22 @@ def read_answer(
     checkable = header("etag") is not None or header("last-modified") is not None
     if not checkable and (directives.no_cache or lifetime is None):
         return Answer(NotStored.NO_CACHE if directives.no_cache else NotStored.NO_FRESHNESS)
-    return _usage(directives, lifetime or 0.0, current_age(header, now, delay), checkable, stale)
+    answer, age = _usage(directives, lifetime or 0.0, checkable, stale), current_age(header, now, delay)
+    useful = answer.reason is None or age < answer.lifetime
+    return answer._replace(reason=None if useful else NotStored.STALE, age=age)
 
 
 @lru_cache(1024)  # most responses of a site differ in nothing that matters here
-def _usage(
-    directives: ResponseDirectives, lifetime: float, age: float, checkable: bool, stale: float
-) -> Answer:
-    """How an answer that may be stored can be used later."""
+def _usage(directives: ResponseDirectives, lifetime: float, checkable: bool, stale: float) -> Answer:
+    """How an answer that may be stored can be used later; its reason counts if it is stale on arrival."""
     while_revalidate = if_error = 0.0
     if not (directives.strict or directives.no_cache):  # section 4.2.4
         while_revalidate = directives.while_revalidate
         if_error = stale if directives.if_error is None else directives.if_error
     useful_when_stale = checkable or while_revalidate or (directives.if_error is not None and if_error)
     return Answer(
-        reason=None if useful_when_stale or age < lifetime else NotStored.STALE,
+        reason=None if useful_when_stale else NotStored.STALE,
         lifetime=lifetime,
-        age=age,
         validate=directives.no_cache,
         strict=directives.strict,
         while_revalidate=while_revalidate,

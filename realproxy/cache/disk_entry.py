@@ -13,7 +13,6 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,7 +77,7 @@ class DiskEntry(NamedTuple):
 
 def encode(key: bytes, stored: CacheEntry, body: bytes) -> bytes:
     """The first line and the header of a file."""
-    answer = {**asdict(stored.answer), "omitted": sorted(stored.answer.omitted)}
+    answer = {**stored.answer._asdict(), "omitted": sorted(stored.answer.omitted)}
     fields: dict[str, Any] = {
         "key": key.decode("latin-1"),
         "status": stored.status,

@@ -64,8 +64,7 @@ class CacheEntry:
     file: FileBody | None = None
 
     def __post_init__(self) -> None:
-        answer = self.answer
-        self.answer = _shared(answer if not answer.age else replace(answer, age=0.0))
+        self.answer = _shared(self.answer._replace(age=0.0))
 
     def with_body(self, body: bytes | FileBody) -> CacheEntry:
         """A copy with another body, in memory or on disk."""
