@@ -21,7 +21,7 @@ def held(inside) -> Callable[[Any], dict[str, object]]:
             "upstream connections": len(now.snapshot.pool._in_use),
             "flights": len(collapser._flights) + len(collapser._in_progress) + len(store._revalidating),
             "under way": len(now.server.under_way),
-            "memory": max(64 * 2**20, now.settings.cache.capacity) - store._budget,
+            "memory": max(64 * 2**20, now.snapshot.settings.cache.capacity) - store._budget,
             "in the queues": sum(service["waiting"] for service in stats["services"].values()),
             "waiting": stats["waiting"] + stats["queued"] + stats["awaiting"],
             "connections": stats["connections"],
