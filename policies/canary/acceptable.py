@@ -13,7 +13,7 @@ class AcceptableErrors:
 
     Without errors, `WhoseError` learns nothing. This is a likelihood ratio of the error rate ``limit/10`` to
     `limit`. If the true rate is `limit` or more, it reaches 1/β with probability β at most (Ville 1939). With
-    ``limit = 0.01`` and β = 0.05, a canary that never fails needs 331 answers.
+    ``limit = 0.01`` and β = 0.05, a canary that never fails needs 332 answers.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from policies.http_tokens import is_token
+from policies.tokens import is_token
 
 KINDS = "'client', 'path', 'header:NAME' or 'cookie:NAME'"
 
