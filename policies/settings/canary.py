@@ -1,13 +1,14 @@
-"""The settings of a canary's watch."""
+"""The settings of a split route: its canary, who may choose an arm, and copies of requests."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from policies.settings.base import Settings
-from policies.units import Duration
+from policies.tokens import check_token
+from policies.units import Duration, Size
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
@@ -54,3 +55,43 @@ class Canary(Settings):
         if any(later <= earlier for earlier, later in zip(self.steps, self.steps[1:], strict=False)):
             raise ValueError("steps: expected each share to be larger than the one before it")
         return self
+
+
+class Override(Settings):
+    """Lets a request choose its arm, so that testers can visit one; its answers count for no arm.
+
+    Parameters
+    ----------
+    header, cookie : str, optional
+        The field or the cookie whose value names an arm. Another value is ignored. The field wins.
+    """
+
+    header: Annotated[str, AfterValidator(check_token)] | None = None
+    cookie: Annotated[str, AfterValidator(check_token)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Override:
+        if self.header is None and self.cookie is None:
+            raise ValueError("expected 'header' or 'cookie'")
+        return self
+
+
+class Mirror(Settings):
+    """Copies of requests for another service. Their answers are dropped, and the client never waits for them.
+
+    Parameters
+    ----------
+    to : str
+        The service that gets the copies.
+    share : float
+        Share of the requests that are copied.
+    in_flight : int
+        The most copies under way; more are skipped and counted.
+    body : size
+        A request with a larger body, or one of unknown length, is not copied.
+    """
+
+    to: str
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    in_flight: Annotated[int, Field(ge=1)] = 64
+    body: Size = 65536

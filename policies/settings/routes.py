@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from policies.basic_auth import check_user
+from policies.request_key import check_key
 from policies.settings.base import Network, Pattern, Settings
+from policies.settings.canary import Canary, Mirror, Override
 from policies.settings.faults import Fault
-from policies.units import Duration
+from policies.settings.ingress import Cors, HeaderChanges, Path, Redirect, Rewrite
+from policies.units import Duration, Size
+
+Weight = Annotated[float, Field(ge=0)]
+ErrorStatus = Annotated[str, Field(pattern=r"^[45](xx|\d\d)$")]
+
+
+def check_sticky(text: str) -> str:
+    """Return `text` if a split can be sticky by it; raise `ValueError` if it cannot (for pydantic)."""
+    if text == "path":
+        raise ValueError("a path is no user: expected 'client', 'header:NAME' or 'cookie:NAME'")
+    return check_key(text)
 
 
 class Match(Settings):
@@ -20,10 +34,14 @@ class Match(Settings):
         Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port.
     path : str, optional
         Glob (``/api/*``) or regular expression for the path without the query.
+    prefix : str, optional
+        Whole elements that the path begins with: ``/v2`` takes ``/v2`` and ``/v2/x``, not ``/v2example``.
     method : str, optional
         One method, or several separated by ``|``.
     header : dict of str to str, optional
         Field names, each with a glob or regular expression for the value.
+    query : dict of str to str
+        Names in the query, each with a glob or regular expression for the first value, which is decoded.
     sni : str, optional
         Like `host`, for the server name in the TLS handshake.
     client : str, optional
@@ -32,8 +50,10 @@ class Match(Settings):
 
     host: Pattern | None = None
     path: Pattern | None = None
+    prefix: Path | None = None
     method: str | None = None
     header: dict[str, Pattern] = Field(default_factory=dict)
+    query: dict[str, Pattern] = Field(default_factory=dict)
     sni: Pattern | None = None
     client: Network | None = None
 
@@ -75,10 +95,40 @@ class Route(Settings):
     ----------
     when : Match
         Which requests; all by default.
-    to : str, optional
-        Name of the service that answers.
+    to : str or dict of str to float, optional
+        Name of the service that answers; or several names, the arms of a split, with their weights. An arm's
+        share is its weight over the sum of all.
     respond : int, optional
         Status of a response by the proxy itself, instead of a service.
+    redirect : Redirect, optional
+        Sends the client elsewhere, instead of a service.
+    rewrite : Rewrite, optional
+        Another path or host for the upstream.
+    request, response : HeaderChanges, optional
+        Changes of the fields that the upstream gets, or the client.
+    cors : Cors, optional
+        Which pages of other origins may use this route.
+    timeout : duration, optional
+        For the whole request, over all attempts; then 504.
+    try_timeout : duration, optional
+        For each attempt; then the next one, or 504.
+    body : size, optional
+        The largest body of a request; a larger one gets 413.
+    auth : dict of str to str
+        Users and their passwords (Basic); without such credentials 401.
+    allow : list of str
+        Networks of the clients that may use this route; others get 403.
+    errors : dict of str to str
+        Files with the pages for the proxy's own error statuses: ``{ "503" = "sorry.html", "5xx" = "…" }``.
+    sticky : str, optional
+        What keeps a user with one arm: ``client``, ``cookie:NAME`` or ``header:NAME``. By default, every request
+        is split by chance.
+    override : Override, optional
+        Lets a request choose its arm.
+    mirror : Mirror, optional
+        Sends copies of requests to another service.
+    canary : Canary, optional
+        Watches one of the arms.
     cache : RouteCache or bool, optional
         ``true`` or a table: this route's responses may be stored. Off by default.
     fault : list of Fault
@@ -86,8 +136,23 @@ class Route(Settings):
     """
 
     when: Match = Match()
-    to: str | None = None
+    to: str | dict[str, Weight] | None = None
     respond: Annotated[int, Field(ge=200, le=599)] | None = None
+    redirect: Redirect | None = None
+    rewrite: Rewrite | None = None
+    request: HeaderChanges | None = None
+    response: HeaderChanges | None = None
+    cors: Cors | None = None
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    try_timeout: Annotated[Duration, Field(gt=0)] | None = None
+    body: Size | None = None
+    auth: dict[Annotated[str, AfterValidator(check_user)], str] = Field(default_factory=dict)
+    allow: tuple[Network, ...] = ()
+    errors: dict[ErrorStatus, str] = Field(default_factory=dict)
+    sticky: Annotated[str, AfterValidator(check_sticky)] | None = None
+    override: Override | None = None
+    mirror: Mirror | None = None
+    canary: Canary | None = None
     cache: Annotated[RouteCache | None, BeforeValidator(_read_route_cache)] = None
     fault: tuple[Fault, ...] = ()
 
@@ -101,6 +166,32 @@ class Route(Settings):
 
     @model_validator(mode="after")
     def _one_answer(self) -> Route:
-        if (self.to is None) == (self.respond is None):
-            raise ValueError("expected either 'to' (a service) or 'respond' (a status)")
+        if sum(value is not None for value in (self.to, self.respond, self.redirect)) != 1:
+            raise ValueError("expected one of 'to' (a service), 'respond' (a status) and 'redirect'")
         return self
+
+    @model_validator(mode="after")
+    def _arms_can_be_told_apart(self) -> Route:
+        if isinstance(self.to, dict) and not any(self.to.values()):
+            raise ValueError("to: expected a weight above 0")
+        for key in ("sticky", "override", "canary"):
+            if getattr(self, key) is not None and len(self.services) < 2:
+                raise ValueError(f"{key}: expected several services with weights in 'to'")
+        if self.canary is not None and self.canary.watch not in self.services:
+            raise ValueError(f"canary.watch: {self.canary.watch!r} is none of {', '.join(self.services)}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_request_to_send(self) -> Route:
+        if self.to is None:
+            for key in ("rewrite", "request", "timeout", "try_timeout", "mirror", "cache"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: expected 'to', for without a service nothing is sent")
+        if self.timeout is not None and (self.try_timeout or 0.0) > self.timeout:
+            raise ValueError("try_timeout: expected no more than timeout")
+        return self
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that requests may go to."""
+        return () if self.to is None else (self.to,) if isinstance(self.to, str) else tuple(self.to)

@@ -31,8 +31,9 @@ class RequestRules:
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """The attributes of a request that routes match against."""
+    target = head.path.decode("latin-1")
     return RequestAttributes(
-        head.hostname, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
+        head.hostname, normal_path(target), head.method, client, head.fields.text, sni, target
     )
 
 

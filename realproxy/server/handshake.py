@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
-from policies.forward.basic_auth import is_known
+from policies.basic_auth import is_known
 from policies.settings import Forward, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.errors import Aborted
