@@ -21,8 +21,9 @@ ErrorStatus = Annotated[str, Field(pattern=r"^[45](xx|\d\d)$")]
 def check_sticky(text: str) -> str:
     """Return `text` if a split can be sticky by it; raise `ValueError` if it cannot (for pydantic)."""
     if text == "path":
-        raise ValueError("a path is no user: expected 'client', 'header:NAME' or 'cookie:NAME'")
-    return check_key(text)
+        raise ValueError("a path is no user: expected 'client', 'header:NAME', 'cookie:NAME' or 'canary-cookie:NAME'")
+    check_key(text.removeprefix("canary-") if text.startswith("canary-cookie:") else text)
+    return text
 
 
 class Match(Settings):
@@ -122,7 +123,7 @@ class Route(Settings):
         Files with the pages for the proxy's own error statuses: ``{ "503" = "sorry.html", "5xx" = "…" }``.
     sticky : str, optional
         What keeps a user with one arm: ``client``, ``cookie:NAME`` or ``header:NAME``. By default, every request
-        is split by chance.
+        is split by chance. ``canary-cookie:NAME`` is here to be compared, see `policies.reverse.arms`.
     override : Override, optional
         Lets a request choose its arm.
     mirror : Mirror, optional
