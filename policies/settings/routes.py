@@ -18,6 +18,11 @@ Weight = Annotated[float, Field(ge=0)]
 ErrorStatus = Annotated[str, Field(pattern=r"^[45](xx|\d\d)$")]
 
 
+def is_status(name: str) -> bool:
+    """Whether the name of an arm is a status with which the proxy answers itself."""
+    return name.isdecimal() and name.isascii() and 400 <= int(name) <= 599
+
+
 def check_sticky(text: str) -> str:
     """Return `text` if a split can be sticky by it; raise `ValueError` if it cannot (for pydantic)."""
     if text == "path":
@@ -98,7 +103,8 @@ class Route(Settings):
         Which requests; all by default.
     to : str or dict of str to float, optional
         Name of the service that answers; or several names, the arms of a split, with their weights. An arm's
-        share is its weight over the sum of all.
+        share is its weight over the sum of all. A name that is a status from 400 to 599 is an arm without a service: the
+        proxy answers with this status.
     respond : int, optional
         Status of a response by the proxy itself, instead of a service.
     redirect : Redirect, optional
@@ -176,7 +182,7 @@ class Route(Settings):
         if isinstance(self.to, dict) and not any(self.to.values()):
             raise ValueError("to: expected a weight above 0")
         for key in ("sticky", "override", "canary"):
-            if getattr(self, key) is not None and len(self.services) < 2:
+            if getattr(self, key) is not None and len(self.arms) < 2:
                 raise ValueError(f"{key}: expected several services with weights in 'to'")
         if self.canary is not None and self.canary.watch not in self.services:
             raise ValueError(f"canary.watch: {self.canary.watch!r} is none of {', '.join(self.services)}")
@@ -195,4 +201,10 @@ class Route(Settings):
     @property
     def services(self) -> tuple[str, ...]:
         """The services that requests may go to."""
-        return () if self.to is None else (self.to,) if isinstance(self.to, str) else tuple(self.to)
+        names = () if self.to is None else (self.to,) if isinstance(self.to, str) else self.to
+        return tuple(name for name in names if not is_status(name))
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The names in `to` with weights: services, and statuses; empty without a split."""
+        return tuple(self.to) if isinstance(self.to, dict) else ()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from policies.balancing import balancing_policies
+from policies.request_key import check_key
 from policies.settings.base import Settings
 from policies.settings.transport import UpstreamTls
 from policies.units import Duration, Rate
@@ -166,6 +167,9 @@ class Service(Settings):
         ``host:port`` texts or `Upstream` tables, at least one.
     balance : str
         Name of a balancing policy.
+    hash_on : str
+        What hashing balancers hash: ``client``, ``path``, ``header:NAME`` or ``cookie:NAME``. A request without
+        the field or cookie is hashed by its client.
     load_snapshot : duration
         How often balancers learn the upstreams' loads; with 0, they always know them.
     failover : bool
@@ -185,6 +189,7 @@ class Service(Settings):
 
     upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_read_upstreams), Field(min_length=1)]
     balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
+    hash_on: Annotated[str, AfterValidator(check_key)] = "client"
     load_snapshot: Duration = 0.0
     failover: bool = True
     tls: Annotated[UpstreamTls | None, BeforeValidator(_read_tls)] = None
