@@ -59,7 +59,9 @@ class ArmChooser:
         self._arms = frozenset(route.to)
         self.cookie_name = name if kind in ("cookie", "canary-cookie") else None
         self._drifts = kind == "canary-cookie"
-        self._canary = route.canary.watch if route.canary is not None else min(route.to, key=route.to.__getitem__)
+        self._canary = (
+            route.canary.watch if route.canary is not None else min(route.to, key=route.to.__getitem__)
+        )
         self._read_key = key_reader(route.sticky) if route.sticky and not self._drifts else None
 
     def choose(self, split: Split, client: str, field: Field, rng: random.Random) -> Choice:

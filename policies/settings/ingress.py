@@ -125,7 +125,9 @@ class Redirect(Settings):
         if self.path is not None and (self.strip is not None or self.prefix is not None):
             raise ValueError("expected either 'path', or 'strip' and 'prefix'")
         if self.model_dump(exclude={"status"}, exclude_none=True) == {}:
-            raise ValueError("a redirect to the same URL would never end: expected scheme, host, port or path")
+            raise ValueError(
+                "a redirect to the same URL would never end: expected scheme, host, port or path"
+            )
         return self
 
 

@@ -88,8 +88,12 @@ class ProxySettings(Settings):
 
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> ProxySettings:
-        led = [(f"route.{number}.to", name) for number, route in enumerate(self.route) for name in route.services]
-        led += [(f"route.{n}.mirror.to", route.mirror.to) for n, route in enumerate(self.route) if route.mirror]
+        led = [
+            (f"route.{number}.to", name) for number, route in enumerate(self.route) for name in route.services
+        ]
+        led += [
+            (f"route.{n}.mirror.to", route.mirror.to) for n, route in enumerate(self.route) if route.mirror
+        ]
         led += [(f"tcp.{number}.to", tcp.to) for number, tcp in enumerate(self.tcp)]
         for key, name in led:
             if name not in self.service:
@@ -106,7 +110,9 @@ class ProxySettings(Settings):
                 raise ValueError(f"service.{name}: expected a name that is no status")
         for number, route in enumerate(self.route):
             if route.canary is not None and self.workers > 1:
-                raise ValueError(f"route.{number}.canary: expected workers = 1: one watch must see all answers")
+                raise ValueError(
+                    f"route.{number}.canary: expected workers = 1: one watch must see all answers"
+                )
         if not self.route and not self.tcp and self.forward is None:
             raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
         return self

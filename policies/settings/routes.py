@@ -26,7 +26,9 @@ def is_status(name: str) -> bool:
 def check_sticky(text: str) -> str:
     """Return `text` if a split can be sticky by it; raise `ValueError` if it cannot (for pydantic)."""
     if text == "path":
-        raise ValueError("a path is no user: expected 'client', 'header:NAME', 'cookie:NAME' or 'canary-cookie:NAME'")
+        raise ValueError(
+            "a path is no user: expected 'client', 'header:NAME', 'cookie:NAME' or 'canary-cookie:NAME'"
+        )
     check_key(text.removeprefix("canary-") if text.startswith("canary-cookie:") else text)
     return text
 
@@ -175,6 +177,12 @@ class Route(Settings):
     def _one_answer(self) -> Route:
         if sum(value is not None for value in (self.to, self.respond, self.redirect)) != 1:
             raise ValueError("expected one of 'to' (a service), 'respond' (a status) and 'redirect'")
+        return self
+
+    @model_validator(mode="after")
+    def _no_service_is_a_status(self) -> Route:
+        if isinstance(self.to, str) and is_status(self.to):
+            raise ValueError(f"to: {self.to!r} is a status: expected 'respond = {self.to}'")
         return self
 
     @model_validator(mode="after")

@@ -17,10 +17,15 @@ from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
+from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.faults import inject
 from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.proxying.mirror import Mirror
+from realproxy.proxying.pipeline import run
+from realproxy.proxying.route_actions import RouteActions
 from realproxy.proxying.rules import RequestRules
-from realproxy.proxying.snapshot import ConfigSnapshot, forward_cache_scope, route_cache_scope
+from realproxy.proxying.snapshot import ConfigSnapshot, forward_cache_scope, route_cache_scopes
+from realproxy.proxying.split_control import SplitControl
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
 from realproxy.upstream.parent_proxy import ParentProxy
@@ -28,11 +33,14 @@ from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
 from realproxy.upstream.transport import UpstreamTransport
 
+_PLAIN = {"when", "to", "respond", "cache", "fault"}
+"""What a route may have without `RouteActions`."""
+
 
 def build_snapshot(
-    settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
+    settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None, listens: int = 0
 ) -> ConfigSnapshot:
-    """The parts that requests need under these settings.
+    """The parts that requests need under these settings; `listens` is the port of this proxy.
 
     Services and the store live on from `before` if their settings are the same: services with all they know
     about their upstreams, the store with all its responses. With a `seed`, random numbers come from
@@ -54,12 +62,16 @@ def build_snapshot(
         disk, rng = settings.cache.disk, _rng(seed, "cache")
         store = TieredStore(settings.cache, rng, DiskStore(disk)) if disk else CacheStore(settings.cache, rng)
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
+    splits, mirrors, actions = _route_actions(settings, seed, before, listens)
     has_faults = any(route.fault for route in settings.route)
     return ConfigSnapshot(
         settings=settings,
         limits=settings.limits,
         rules=rules,
-        cache_scopes=[route_cache_scope(route) for route in settings.route],
+        cache_scopes=[route_cache_scopes(route) for route in settings.route],
+        route_actions=actions,
+        splits=splits,
+        mirrors=mirrors,
         forward_cache_scope=forward_cache_scope(settings.forward),
         services=services,
         store=store,
@@ -69,6 +81,32 @@ def build_snapshot(
         waits=waits,
         inject_faults=partial(inject, waits, _rng(seed, "faults")) if has_faults else None,
     )
+
+
+def _route_actions(
+    settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None, listens: int
+) -> tuple[list[SplitControl], list[Mirror], list[RouteActions | None]]:
+    """The splits, mirrors and actions of the routes; a split lives on from `before` if its route is the same."""
+    splits: list[SplitControl] = []
+    mirrors: list[Mirror] = []
+    actions: list[RouteActions | None] = []
+    former = {split.number: split for split in before.splits} if before is not None else {}
+    for number, route in enumerate(settings.route):
+        if not route.arms and not route.model_fields_set - _PLAIN:
+            actions.append(None)
+            continue
+        split = mirror = None
+        if route.arms:
+            split = former.get(number)
+            if split is None or split.route != route:
+                split = SplitControl(number, route, _rng(seed, f"split {number}"))
+            splits.append(split)
+        if route.mirror is not None:
+            mirror = Mirror(route.mirror, _rng(seed, f"mirror {number}"), run)
+            mirrors.append(mirror)
+        pages = ErrorPages(route.errors, f"route.{number}.errors")
+        actions.append(RouteActions(number, route, listens, settings.limits, split, mirror, pages))
+    return splits, mirrors, actions
 
 
 def collapser_of(snapshot: ConfigSnapshot) -> Collapser:

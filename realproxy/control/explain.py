@@ -17,6 +17,7 @@ from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
 from realproxy.control.composition import build_rules
+from realproxy.control.explain_actions import arm_of, explain_actions
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
@@ -26,7 +27,7 @@ from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.rules import RequestRules, request_attributes
-from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scope
+from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scopes
 from realproxy.proxying.worker import ThreadState
 
 
@@ -165,18 +166,23 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
         return Explanation(head, "refused", "404, no route takes it", verdicts=verdicts)
     number = verdicts[-1].number
     route = settings.route[number]
+    notes = explain_actions(settings, route, number, head, request.record.client)
     if route.to is None:
-        answer = f"answers {route.respond}"
-        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts)
-    service, cache = settings.service[route.to], "off"
+        answer = f"answers {route.respond}" if route.redirect is None else f"answers {route.redirect.status}"
+        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
+    name, cache = arm_of(route, head, request.record.client), "off"
+    if name not in settings.service:
+        answer = f"split: {name}"
+        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
+    service = settings.service[name]
     names = ", ".join(upstream.address for upstream in service.upstreams)
     if route.cache is not None:
         stored = "not stored unless the origin says so"
         if route.cache.ttl is not None:
             stored = f"fresh for {route.cache.ttl:g} s unless the origin says otherwise"
         cache = _cache(head, stored)
-    answer = f"service {route.to}, {service.balance} over {names}"
-    return Explanation(head, "reverse", answer, cache, number, verdicts)
+    answer = f"service {name}, {service.balance} over {names}"
+    return Explanation(head, "reverse", answer, cache, number, verdicts, notes)
 
 
 def _cache(head: RequestHead, otherwise: str) -> str:
@@ -204,7 +210,8 @@ def explain_stored(
     if taken.side == "forward":
         scope = forward_cache_scope(settings.forward)
     else:
-        scope = route_cache_scope(settings.route[taken.route]) if taken.route is not None else None
+        scopes = route_cache_scopes(settings.route[taken.route]) if taken.route is not None else None
+        scope = next(iter(scopes.values())) if scopes else None
     if scope is None:
         return ["stored: no, caching is off for this request"]
     key, rules = cache_key(scope.service, request), scope.rules

@@ -107,6 +107,8 @@ def await_response(request: RequestContext) -> Outcome | None:
     if trip.failed and trip.fail_over():
         return _retry(request)
     request.response, request.record.answered = response, time.monotonic()
+    if request.visit is not None:
+        request.visit.answered(request)
     return None
 
 

@@ -55,6 +55,8 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
     record.cache = writer.outcome
     added = status_field(record.cache) + connection_field(head, request.keep)
     record.status, pieces = entry.respond(head, added, time.monotonic())
+    if request.visit is not None:
+        pieces[0] = request.visit.edit(pieces[0])
     (request.lead or request.client).send(pieces)
     record.sent = sum(map(len, pieces[1:]))
     return _ending(request)
@@ -123,7 +125,10 @@ class ResponseForwarder:
         if response.status >= 500:
             added += relayed(response.status)
         record.status = response.status
-        out: Pieces = [client_response(response, framing, added)]
+        start = client_response(response, framing, added)
+        if request.visit is not None:
+            start = request.visit.edit(start)
+        out: Pieces = [start]
         if framing is not None:
             out += encode(framing, pieces, self._reader)
         self._sink.send(out)

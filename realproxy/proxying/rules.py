@@ -10,6 +10,7 @@ import random
 from policies.reverse.routing import RequestAttributes, Routes, normal_path
 from policies.settings import Forward, ProxySettings
 from realproxy.http1 import Malformed, RequestHead
+from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.forward_access import ForwardAccess
 
 
@@ -24,6 +25,7 @@ class RequestRules:
     def __init__(self, settings: ProxySettings, forward: ForwardAccess | None) -> None:
         self.settings, self.forward = settings, forward
         self.routes = Routes(settings.route)
+        self.error_pages = ErrorPages(settings.errors, "errors") if settings.errors else None
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
         self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()

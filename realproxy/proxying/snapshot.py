@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
@@ -34,13 +34,23 @@ InjectFaults = Callable[[Sequence[Fault], DownstreamConnection, RequestRecord], 
 """Injects faults: waits, ends the request with `LocalReply` or `Aborted`, or filters the response."""
 
 
+class Actions(Protocol):
+    """What a route does beyond naming a service, see `realproxy.proxying.route_actions`."""
+
+    def begin(self, request: Any) -> Any:
+        """Let a `RequestContext` in, or answer it; returns an `Outcome` if it was answered."""
+
+
 class ConfigSnapshot(NamedTuple):
     """One configuration, made ready for requests. `realproxy.control.composition` builds it."""
 
     settings: ProxySettings
     limits: Limits
     rules: RequestRules
-    cache_scopes: list[CacheScope | None]  # of each route
+    cache_scopes: list[dict[str, CacheScope] | None]  # of each route, by service
+    route_actions: Sequence[Actions | None]  # of each route; None if it only names a service, or a status
+    splits: list[Any]  # the `SplitControl` of each route with several services
+    mirrors: list[Any]
     forward_cache_scope: CacheScope | None
     services: dict[str, Service]
     store: CacheStore
@@ -51,13 +61,13 @@ class ConfigSnapshot(NamedTuple):
     inject_faults: InjectFaults | None  # None if no route has faults
 
 
-def route_cache_scope(route: Route) -> CacheScope | None:
-    """Where the store keeps the responses of a route; None if nowhere."""
+def route_cache_scopes(route: Route) -> dict[str, CacheScope] | None:
+    """Where the store keeps the responses of a route's services, which share nothing; None if nowhere."""
     cache = route.cache
-    if cache is None or route.to is None:
+    if cache is None:
         return None
-    rules = CacheRules(cache.ttl, cache.stale, targeted=True)
-    return CacheScope(route.to, rules, cache.wait if cache.coalesce else 0.0)
+    rules, wait = CacheRules(cache.ttl, cache.stale, targeted=True), cache.wait if cache.coalesce else 0.0
+    return {service: CacheScope(service, rules, wait) for service in route.services}
 
 
 def forward_cache_scope(forward: Forward | None) -> CacheScope | None:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from policies.balancing import Dispatch
+from policies.request_key import key_reader
 from policies.resilience import REASONS, Attempts, Precautions
 from policies.settings import Service as ServiceSettings
+from realproxy.http1 import RequestHead
 from realproxy.net.address import Address, split_address
 from realproxy.net.tls import TlsSocket
 from realproxy.upstream.admission_control import AdmissionControl
@@ -81,7 +83,8 @@ class Service:
     `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
     never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
     new connections. `wait` is how a request waits for a response if not on one connection alone.
-    `admission` is None without a rate limit, queue or breaker.
+    `admission` is None without a rate limit, queue or breaker. `key_of` reads the key of a request for hashing
+    balancers; None if that is the client.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Service:
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
+        self.key_of = None if settings.hash_on == "client" else _key_reader(settings.hash_on)
 
     def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
         """Where to send a request for an upstream; see `Transport.endpoint` for `ends`."""
@@ -172,3 +176,14 @@ class Service:
                 "waiting": 0 if queue is None else queue.waiting,
                 "breaker_open": int(breaker is not None and breaker.state(now) != "closed"),
             }
+
+
+def _key_reader(hash_on: str) -> Callable[[RequestHead, str], str]:
+    """A function that reads the key from a request's head and its client."""
+    read = key_reader(hash_on)
+
+    def key(head: RequestHead, client: str) -> str:
+        path = head.path.decode("latin-1").partition("?")[0]
+        return read(client, path, head.fields.text) or client
+
+    return key

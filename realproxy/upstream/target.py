@@ -64,12 +64,13 @@ class ServiceTarget(UpstreamTarget):
 
     `key` is what balancers with affinity hash by. `record` takes the name of the upstream and the number of
     attempts. `head_for` makes the head to send from the upstream's name. `ends` are the addresses of the
-    client's connection, for upstreams that are told of them.
+    client's connection, for upstreams that are told of them. `judge` is told of the end of every attempt, and when
+    it began.
     """
 
     __slots__ = (
         "_attempts", "_ends", "_entered", "_head_for", "_hedge", "_key", "_pick", "_record", "_service",
-        "_waits",
+        "_waits", "judge",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class ServiceTarget(UpstreamTarget):
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
+        self.judge: Callable[[bool | None, float], None] | None = None
 
     def begin(self, may_block: bool) -> Place:
         """Pass the admission control of the service, and pick an upstream."""
@@ -115,8 +117,11 @@ class ServiceTarget(UpstreamTarget):
 
     def finished(self, failed: bool | None) -> None:
         """End the attempt, and leave the admission control."""
-        if self._pick is not None:
-            self._pick.finish(failed)
+        pick = self._pick
+        if pick is not None:
+            if self.judge is not None and not pick.done:
+                self.judge(failed, pick.started)
+            pick.finish(failed)
         if self._hedge is not None:
             self._hedge.finish(None)
         if self._entered is not None:
@@ -152,4 +157,6 @@ class ServiceTarget(UpstreamTarget):
     def _end(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
             self._made_attempts().failed.append(pick.index)
+        if self.judge is not None:
+            self.judge(failed, pick.started)
         pick.finish(failed)

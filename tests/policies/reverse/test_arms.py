@@ -63,7 +63,11 @@ def test_an_override_names_an_arm_or_is_ignored(asked: dict[str, str], arm: str,
 
 def test_a_cookie_for_the_canary_alone_lets_all_users_drift_to_it() -> None:
     """After k requests a user is with the canary with probability 1 - (1 - w)^k; 4.42 standard deviations."""
-    chooser, split, rng = ArmChooser(Route(to=WEIGHTS, sticky="canary-cookie:c")), Split(WEIGHTS), random.Random(7)
+    chooser, split, rng = (
+        ArmChooser(Route(to=WEIGHTS, sticky="canary-cookie:c")),
+        Split(WEIGHTS),
+        random.Random(7),
+    )
     cookies: dict[int, str] = {}
     users = 4000
     for requests in range(1, 51):

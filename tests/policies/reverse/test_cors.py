@@ -71,7 +71,9 @@ def test_wildcards_are_spelled_out_with_credentials() -> None:
         "access-control-request-method": "PUT",
         "access-control-request-headers": "x-a,x-b",
     }
-    plain, secret = (fields({**cors, "credentials": secret}, preflight=True, **asked) for secret in (False, True))
+    plain, secret = (
+        fields({**cors, "credentials": secret}, preflight=True, **asked) for secret in (False, True)
+    )
     names = [f"Access-Control-Allow-{name}" for name in ("Origin", "Methods", "Headers")]
     assert [plain[name] for name in names] == ["*", "*", "*"]
     assert [secret[name] for name in names] == ["https://a.test", "PUT", "x-a,x-b"]

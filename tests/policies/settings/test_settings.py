@@ -308,7 +308,10 @@ def test_a_wrong_file_gets_one_line_with_the_file_the_key_and_what_was_expected(
 
 def test_the_table_of_wrong_files_only_says_what_a_line_says(complaint) -> None:
     """Whole lines here, so that nothing odd follows the beginnings above."""
-    assert complaint("route = [{}]") == "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'"
+    assert (
+        complaint("route = [{}]")
+        == "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'"
+    )
     assert complaint(SMALL + "[log]\nfiel = '-'") == "log.fiel: unknown key (did you mean 'file'?)"
     assert complaint("[route]\nto = 'web'") == "route: expected a list"
 

@@ -1,0 +1,205 @@
+"""What a route does with its requests beyond sending them to one service: the ingress.
+
+`RouteActions` belongs to a route and never changes. A `Visit` belongs to one request, and to the thread that runs
+it. The core knows both as `realproxy.proxying.context.Actions` and `RouteVisit` only.
+"""
+
+from __future__ import annotations
+
+import copy
+import ipaddress
+import time
+
+from policies.basic_auth import is_known, read_basic
+from policies.canary import Trial
+from policies.reverse.arms import Choice
+from policies.reverse.cors import FIELDS, CorsRules
+from policies.reverse.header_changes import FieldChanger, Line
+from policies.reverse.redirect import location
+from policies.reverse.rewrite import new_target
+from policies.reverse.routing import normal_path
+from policies.settings import Limits, Route
+from policies.settings.routes import is_status
+from realproxy.errors import LocalReply, Termination
+from realproxy.http1 import Fields, RequestHead
+from realproxy.messages.record import RequestRecord
+from realproxy.proxying.context import Outcome, RequestContext
+from realproxy.proxying.error_pages import ErrorPages
+from realproxy.proxying.mirror import Mirror
+from realproxy.proxying.reply import send_local_reply
+from realproxy.proxying.split_control import SplitControl
+
+CHALLENGE = b'WWW-Authenticate: Basic realm="proxytwin", charset="UTF-8"\r\n'
+
+
+class RouteActions:
+    """All that one route does. `listens` is the port of this proxy; `limits` are those of the whole proxy."""
+
+    def __init__(
+        self, number: int, route: Route, listens: int, limits: Limits, split: SplitControl | None,
+        mirror: Mirror | None, pages: ErrorPages,
+    ) -> None:  # fmt: skip
+        self.route, self.split, self.mirror, self.pages = route, split, mirror, pages
+        self._number, self._listens = number, listens
+        self.limits = _limits_of(route, limits)
+        self._networks = [ipaddress.ip_network(text, strict=False) for text in route.allow]
+        self.cors = CorsRules(route.cors) if route.cors is not None else None
+        self.request = FieldChanger(route.request) if route.request is not None else None
+        self.response = FieldChanger(route.response) if route.response is not None else None
+        self.edits = self.cors is not None or self.response is not None
+        self.guarded = bool(
+            route.allow or route.auth or route.cors or route.redirect or route.body is not None
+        )
+
+    def begin(self, request: RequestContext) -> Outcome | None:
+        """Let the request in or answer it, and choose its arm; raises `LocalReply`."""
+        visit = request.visit = Visit(self, request.record)
+        if self.guarded:
+            outcome = self._guard(request, visit)
+            if outcome is not None:
+                return outcome
+        if self.split is None:
+            return None
+        head = request.head
+        choice, visit.trial = self.split.choose(request.record.client, head.fields.text)
+        visit.choice, request.record.service = choice, choice.arm
+        if choice.cookie is not None:
+            secure = b"; Secure" if head.scheme == b"https" else b""
+            name = (self.split.cookie_name or "").encode()
+            visit.added.append((b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; SameSite=Lax%b" % (
+                name, choice.cookie.encode(), secure)))  # fmt: skip
+        if is_status(choice.arm):
+            return send_local_reply(request, int(choice.arm), "")
+        return None
+
+    def _guard(self, request: RequestContext, visit: Visit) -> Outcome | None:
+        route, head, field = self.route, request.head, request.head.fields.text
+        if self._networks and not self._is_allowed(request.record.client):
+            raise LocalReply(403, Termination.REFUSED, f"route.{self._number}.allow")
+        if self.cors is not None:
+            if self.cors.is_preflight(head.method, field):
+                visit.added += _lines(self.cors.preflight(field))
+                return send_local_reply(request, 204, "")
+            visit.added += _lines(self.cors.response(field))
+        if route.auth:
+            self._authenticate(request)
+        if route.redirect is not None:
+            where = self._location(head)
+            return send_local_reply(
+                request, route.redirect.status, "", b"Location: %b\r\n" % where.encode("latin-1")
+            )
+        if route.body is not None and head.framing > route.body:
+            raise LocalReply(413, Termination.REFUSED, f"the body is larger than {route.body} bytes")
+        return None
+
+    def _is_allowed(self, client: str) -> bool:
+        address = ipaddress.ip_address(client.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._networks)
+
+    def _authenticate(self, request: RequestContext) -> None:
+        """Raise 401 unless the request has the credentials of a user. RFC 7617, 2"""
+        found = read_basic(request.head.fields.text("authorization"))
+        if found is None or not is_known(self.route.auth, *found):
+            problem = "a user and a password are wanted"
+            raise LocalReply(401, Termination.UNAUTHENTICATED, problem, fields=CHALLENGE)
+        request.record.user = found[0]
+
+    def _location(self, head: RequestHead) -> str:
+        redirect, target = self.route.redirect, head.path.decode("latin-1")
+        assert redirect is not None
+        scheme = head.proto or head.scheme.decode()
+        host, port = head.host.decode(), 0
+        has_port = (head.fields.get(b"host") or b"").rpartition(b":")[2].isdigit()
+        if has_port or head.form.value != "origin":
+            port = head.port
+        return location(redirect, scheme, host, port, self._listens, target, normal_path(target))
+
+
+def _limits_of(route: Route, limits: Limits) -> Limits:
+    """The limits of the proxy with those of the route in their place."""
+    given = {"request_timeout": route.timeout, "answer_timeout": route.try_timeout, "body": route.body}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return limits.model_copy(update=changes) if changes else limits
+
+
+def _lines(fields: list[tuple[str, str]]) -> list[Line]:
+    return [(name.encode(), value.encode("latin-1")) for name, value in fields]
+
+
+class Visit:
+    """What one request keeps of its route's actions. `record` is that of the request."""
+
+    __slots__ = ("_actions", "_record", "added", "choice", "mirrors", "trial")
+
+    def __init__(self, actions: RouteActions, record: RequestRecord) -> None:
+        self._actions, self._record = actions, record
+        self.added: list[Line] = []  # field lines for the client alone
+        self.mirrors = True
+        self.choice: Choice | None = None
+        self.trial: Trial | None = None  # None if the answer says nothing about the arms
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the route."""
+        return self._actions.limits
+
+    def upstream_head(self, head: RequestHead) -> RequestHead:
+        """The head with the route's changes for the upstream; the cache and the log know the request's own."""
+        actions = self._actions
+        rewrite = actions.route.rewrite
+        if rewrite is None and actions.request is None:
+            return head
+        changed = copy.copy(head)
+        if rewrite is not None:
+            target = head.path.decode("latin-1")
+            changed.path = new_target(rewrite, target, normal_path(target)).encode("latin-1")
+            if rewrite.host is not None:
+                changed.origin = head.origin or head.authority.decode("latin-1")
+                changed.authority = changed.host = rewrite.host.encode()
+        if actions.request is not None:
+            changed.fields = Fields(actions.request.apply(head.fields.lines))
+        return changed
+
+    def edit(self, head: bytes) -> bytes:
+        """The head of a response with the route's changes for the client."""
+        actions = self._actions
+        if not (actions.edits or self.added):
+            return head
+        start, *rest = head[:-4].split(b"\r\n")
+        lines: list[Line] = []
+        for line in rest:
+            name, _, value = line.partition(b": ")
+            if actions.cors is None or name.lower() not in FIELDS:
+                lines.append((name, value))
+        if actions.response is not None:
+            lines = actions.response.apply(lines)
+        lines += self.added
+        return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % line for line in lines]))
+
+    def page(self, status: int) -> tuple[bytes, bytes] | None:
+        """The media type and the body of the page for an error of the proxy itself, or None."""
+        return self._actions.pages.find(status)
+
+    def judge(self, failed: bool | None, started: float) -> None:
+        """An attempt at the arm has ended that began at `started`, on the monotonic clock."""
+        split, record = self._actions.split, self._record
+        assert split is not None
+        assert self.choice is not None
+        assert self.trial is not None
+        ended = record.answered if record.answered > started else time.monotonic()
+        decision = split.judge(self.choice, self.trial, failed, ended - started)
+        if decision:
+            record.decision = decision
+
+    def again(self, record: RequestRecord) -> Visit:
+        """As `RouteVisit.again`."""
+        other = Visit(self._actions, record)
+        other.choice, other.trial, other.mirrors = self.choice, self.trial, False
+        return other
+
+    def answered(self, request: RequestContext) -> None:
+        """The upstream has answered: now the copy for the mirror may be sent."""
+        if self._actions.mirror is not None and self.mirrors:
+            self._actions.mirror.submit(request, self.upstream_head(request.head))
