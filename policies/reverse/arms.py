@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from policies.request_key import cookie, key_reader
+from policies.request_key import cookie
 from policies.reverse.split import Split
 from policies.settings import Route
 
@@ -62,7 +62,8 @@ class ArmChooser:
         self._canary = (
             route.canary.watch if route.canary is not None else min(route.to, key=route.to.__getitem__)
         )
-        self._read_key = key_reader(route.sticky) if route.sticky and not self._drifts else None
+        self._header = name.lower() if kind == "header" else None
+        self._sticks, self._by_client = bool(kind), kind == "client"
 
     def choose(self, split: Split, client: str, field: Field, rng: random.Random) -> Choice:
         """The arm of a request.
@@ -83,9 +84,14 @@ class ArmChooser:
                 return Choice(wanted, counts=False)
         if self._drifts:
             return self._drift(split, field, rng)
-        if self._read_key is None:
+        if not self._sticks:
             return Choice(split.by_chance(rng.random()))
-        key = self._read_key(client, "", field)
+        if self._by_client:
+            key: str | None = client
+        elif self._header is not None:
+            key = field(self._header)
+        else:
+            key = cookie(field("cookie"), self.cookie_name or "")
         if key is not None:
             return Choice(split.by_key(key, self._salt), key)
         if self.cookie_name is None:

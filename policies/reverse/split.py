@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Mapping
 from itertools import accumulate
+from hashlib import blake2b
 from math import inf, log
-
-from policies.balancing.hashing import BITS, stable_hash
 
 
 class Split:
@@ -56,7 +55,8 @@ class Split:
         best, first = "", inf
         for arm, weight in zip(self.arms, self.weights, strict=True):
             if weight > 0.0:
-                time = -log((stable_hash(f"{salt}/{arm}/{key}") + 0.5) / 2.0**BITS) / weight
+                digest = blake2b(f"{salt}/{arm}/{key}".encode(), digest_size=8).digest()
+                time = -log((int.from_bytes(digest) + 0.5) / 2.0**64) / weight
                 if time < first:
                     best, first = arm, time
         return best

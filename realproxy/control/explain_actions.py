@@ -46,7 +46,9 @@ def explain_actions(
             notes.append("redirect: this is the URL that was asked for, so a browser never arrives")
     if route.rewrite is not None:
         sent = new_target(route.rewrite, target, decoded)
-        notes.append(f"rewrite: the upstream gets {sent} and Host {route.rewrite.host or head.authority.decode()}")
+        notes.append(
+            f"rewrite: the upstream gets {sent} and Host {route.rewrite.host or head.authority.decode()}"
+        )
     for side in ("request", "response"):
         changes = getattr(route, side)
         if changes is not None:
@@ -70,7 +72,9 @@ def _split_notes(route: Route) -> list[str]:
         names = [name for name in (route.override.header, route.override.cookie) if name]
         notes.append(f"override: {' or '.join(names)} may name an arm")
     if route.mirror is not None:
-        notes.append(f"mirror: a copy of {route.mirror.share:.0%} of what is forwarded goes to {route.mirror.to}")
+        notes.append(
+            f"mirror: a copy of {route.mirror.share:.0%} of what is forwarded goes to {route.mirror.to}"
+        )
     if route.canary is not None:
         canary = route.canary
         steps = ", ".join(f"{step:.0%}" for step in canary.steps)

@@ -41,6 +41,12 @@ class WorkerProcess:
             return instance.reload(parse_settings(message["settings"], message["where"]), message["where"])
         if command == "reopen":
             return instance.reopen_log()
+        if command == "weights":
+            try:
+                instance.set_weights(message["route"], message["weights"])
+            except BadInput as mistake:
+                return mistake.problem
+            return ""
         if command == "purge":
             return instance.purge(**message["what"])
         return instance.stats() if command == "stats" else instance.recent()

@@ -7,12 +7,14 @@ from functools import reduce
 from typing import Any
 
 Counts = dict[str, Any]
+SETTINGS = frozenset({"route", "weight", "share"})
+"""Keys of numbers that all processes have alike, so they are not added."""
 
 
 def sum_stats(parts: Iterable[Counts]) -> Counts:
     """The sum of several tables with the same keys.
 
-    Numbers are added, tables key by key. In lists of tables, those with the same texts are added up.
+    Numbers are added, except for `SETTINGS`, tables key by key. In lists of tables, those with the same texts are added up.
     Other texts come from the first part.
 
     Examples
@@ -26,7 +28,7 @@ def sum_stats(parts: Iterable[Counts]) -> Counts:
 def _add_tables(one: Counts, other: Counts) -> Counts:
     total = dict(one)
     for key, value in other.items():
-        total[key] = _add(total[key], value) if key in total else value
+        total[key] = _add(total[key], value) if key in total and key not in SETTINGS else value
     return total
 
 

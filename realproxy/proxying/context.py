@@ -64,10 +64,14 @@ class RouteVisit(Protocol):
 
     trial: Any
     """Not None if the attempts at the upstream are to be judged."""
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the route."""
+    limits: Limits
+    """Those of the route."""
+    changes: bool
+    """Whether `upstream_head` changes anything."""
+    edits: bool
+    """Whether `edit` changes anything."""
+    mirrors: bool
+    """Whether `answered` does anything."""
 
     def upstream_head(self, head: RequestHead) -> RequestHead:
         """The head with the route's changes for the upstream."""
@@ -136,7 +140,8 @@ class RequestContext:
 
     def edit(self, head: bytes) -> bytes:
         """The head of a response with the changes of the request's route."""
-        return head if self.visit is None else self.visit.edit(head)
+        visit = self.visit
+        return head if visit is None or not visit.edits else visit.edit(head)
 
     def cut_references(self) -> None:
         """Drop what refers back to this request, so that no cycle is left to the garbage collector."""

@@ -107,7 +107,7 @@ def await_response(request: RequestContext) -> Outcome | None:
     if trip.failed and trip.fail_over():
         return _retry(request)
     request.response, request.record.answered = response, time.monotonic()
-    if request.visit is not None:
+    if request.visit is not None and request.visit.mirrors:
         request.visit.answered(request)
     return None
 

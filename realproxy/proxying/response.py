@@ -55,7 +55,7 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
     record.cache = writer.outcome
     added = status_field(record.cache) + connection_field(head, request.keep)
     record.status, pieces = entry.respond(head, added, time.monotonic())
-    if request.visit is not None:
+    if request.visit is not None and request.visit.edits:
         pieces[0] = request.visit.edit(pieces[0])
     (request.lead or request.client).send(pieces)
     record.sent = sum(map(len, pieces[1:]))
@@ -126,7 +126,7 @@ class ResponseForwarder:
             added += relayed(response.status)
         record.status = response.status
         start = client_response(response, framing, added)
-        if request.visit is not None:
+        if request.visit is not None and request.visit.edits:
             start = request.visit.edit(start)
         out: Pieces = [start]
         if framing is not None:

@@ -59,7 +59,9 @@ def round_trip(request: RequestContext) -> RoundTrip:
     address, whole, offers, validators = client.address, request.whole, request.offers, request.validators
     visit, limits, changed = request.visit, snapshot.limits, head
     if visit is not None:
-        limits, changed = visit.limits, visit.upstream_head(head)
+        limits = visit.limits
+        if visit.changes:
+            changed = visit.upstream_head(head)
 
     def head_for(upstream: str) -> bytes:  # does not name the request, which would be a cycle
         host = changed.authority if changed.host else upstream.encode()
@@ -71,4 +73,7 @@ def round_trip(request: RequestContext) -> RoundTrip:
     target = ServiceTarget(service, key, record, head_for, snapshot.waits, client.ends)
     if visit is not None and visit.trial is not None:
         target.judge = visit.judge
-    return RoundTrip(snapshot.pool, limits, client, sink, record, head, target, offers)
+    trip = RoundTrip(snapshot.pool, limits, client, sink, record, head, target, offers)
+    if visit is not None and request.route is not None:
+        trip.try_timeout = request.route.try_timeout
+    return trip

@@ -46,7 +46,7 @@ class RouteActions:
         self.cors = CorsRules(route.cors) if route.cors is not None else None
         self.request = FieldChanger(route.request) if route.request is not None else None
         self.response = FieldChanger(route.response) if route.response is not None else None
-        self.edits = self.cors is not None or self.response is not None
+        self._statuses = frozenset(arm for arm in route.arms if is_status(arm))
         self.guarded = bool(
             route.allow or route.auth or route.cors or route.redirect or route.body is not None
         )
@@ -66,9 +66,10 @@ class RouteActions:
         if choice.cookie is not None:
             secure = b"; Secure" if head.scheme == b"https" else b""
             name = (self.split.cookie_name or "").encode()
+            visit.edits = True
             visit.added.append((b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; SameSite=Lax%b" % (
                 name, choice.cookie.encode(), secure)))  # fmt: skip
-        if is_status(choice.arm):
+        if choice.arm in self._statuses:
             return send_local_reply(request, int(choice.arm), "")
         return None
 
@@ -131,26 +132,24 @@ def _lines(fields: list[tuple[str, str]]) -> list[Line]:
 class Visit:
     """What one request keeps of its route's actions. `record` is that of the request."""
 
-    __slots__ = ("_actions", "_record", "added", "choice", "mirrors", "trial")
+    __slots__ = (
+        "_actions", "_record", "added", "changes", "choice", "edits", "limits", "mirrors", "trial",
+    )  # fmt: skip
 
     def __init__(self, actions: RouteActions, record: RequestRecord) -> None:
         self._actions, self._record = actions, record
         self.added: list[Line] = []  # field lines for the client alone
-        self.mirrors = True
+        self.limits = actions.limits
+        self.changes = actions.request is not None or actions.route.rewrite is not None
+        self.edits = actions.cors is not None or actions.response is not None
+        self.mirrors = actions.mirror is not None
         self.choice: Choice | None = None
         self.trial: Trial | None = None  # None if the answer says nothing about the arms
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the route."""
-        return self._actions.limits
 
     def upstream_head(self, head: RequestHead) -> RequestHead:
         """The head with the route's changes for the upstream; the cache and the log know the request's own."""
         actions = self._actions
         rewrite = actions.route.rewrite
-        if rewrite is None and actions.request is None:
-            return head
         changed = copy.copy(head)
         if rewrite is not None:
             target = head.path.decode("latin-1")
@@ -165,8 +164,6 @@ class Visit:
     def edit(self, head: bytes) -> bytes:
         """The head of a response with the route's changes for the client."""
         actions = self._actions
-        if not (actions.edits or self.added):
-            return head
         start, *rest = head[:-4].split(b"\r\n")
         lines: list[Line] = []
         for line in rest:
@@ -201,5 +198,6 @@ class Visit:
 
     def answered(self, request: RequestContext) -> None:
         """The upstream has answered: now the copy for the mirror may be sent."""
-        if self._actions.mirror is not None and self.mirrors:
-            self._actions.mirror.submit(request, self.upstream_head(request.head))
+        assert self._actions.mirror is not None
+        head = self.upstream_head(request.head) if self.changes else request.head
+        self._actions.mirror.submit(request, head)

@@ -8,6 +8,7 @@ have changed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -51,7 +52,7 @@ class RoundTrip:
 
     __slots__ = (
         "_awaiting", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target", "_until",
-        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record",
+        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record", "try_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,7 @@ class RoundTrip:
         self._first: Pieces | None = None
         self._sent = self._fresh = self._awaiting = False
         self.is_late = False  # the upstream's time is over; `wait_for_head` raises `UpstreamError`
+        self.try_timeout: float | None = None  # seconds for one attempt, if that is less than for a pause
         self.over = False  # `finish` or `detach` was called
         self.failed: bool | None = None  # the upstream has failed the request; None if that is not known
 
@@ -102,8 +104,11 @@ class RoundTrip:
         start = time.monotonic()
         connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh)
         self.record.connecting += time.monotonic() - start
-        if self._until is not None:
-            connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
+        until = self._until
+        if self.try_timeout is not None:
+            until = min(until or math.inf, start + self.try_timeout)
+        if until is not None:
+            connection.deadline, connection.timeout = until, self.limits.answer_timeout
 
     def send(self, may_block: bool) -> None:
         """Send the head, and what has arrived of the body; raises `UpstreamError`."""
