@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from simpy import Environment, Event
 
 from policies.balancing import Dispatch, dispatch_rng
-from policies.resilience import Attempts, Precautions, is_failure
+from policies.resilience import Attempts, Precautions, backoff_delay, is_failure
 from policies.settings import Health
 from scenarios.fetches import FetchLog
 from scenarios.latency import Latency
@@ -204,6 +205,7 @@ class Resilience:
         self._fetches = fetches
         self._limit = scenario.proxy.limits.answer_timeout
         self._decisions = Precautions(settings, service.dispatch.upstreams)
+        self._backoff_rng = random.Random(f"{scenario.seed}/{name}/backoff")
         if settings.health is not None:
             for index in range(len(service.replicas)):
                 Life(self._probe(index, settings.health, scenario.duration))
@@ -245,8 +247,14 @@ class Resilience:
         attempt = self._attempt if self._decisions.hedge_after is None else self._hedged_attempt
         while True:
             outcome, refused = yield from attempt(request, attempts)
-            if not _failed(outcome) or not self._decisions.again(attempts, refused=refused, repeatable=True):
+            if not _failed(outcome):
                 return outcome
+            made, status = attempts.retries, outcome[0].status
+            if not self._decisions.again(attempts, refused=refused, repeatable=True, status=status):
+                return outcome
+            if self._decisions.backoff and attempts.retries > made:
+                delay = backoff_delay(self._decisions.backoff, attempts.retries, self._backoff_rng)
+                yield self._env.timeout(delay)
 
     def _attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
         """One attempt at one upstream."""

@@ -85,10 +85,17 @@ class Retry(Settings):
         In all, including the first one.
     budget : float, optional
         Retries per request, see `policies.resilience.RetryBudget`; unlimited by default.
+    codes : list of int, optional
+        Only these statuses are failures to repeat, 500 to 599; a response that did not come in time is a 504, a
+        broken one a 502. All by default.
+    backoff : duration
+        Before the first retry, and twice as long before each further one, see `policies.resilience.backoff`.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 2
     budget: Annotated[float, Field(ge=0)] | None = None
+    codes: tuple[Annotated[int, Field(ge=500, le=599)], ...] | None = None
+    backoff: Duration = 0.0
 
 
 class Hedge(Settings):

@@ -88,11 +88,14 @@ class RoundTrip:
 
     def open(self, may_block: bool) -> None:
         """Pick an upstream and connect to it; raises `LocalReply` if one of them fails."""
-        if not may_block and (self.body is not None or self._until is not None or self._offers):
+        target = self._target
+        if not may_block and (
+            self.body is not None or self._until is not None or self._offers or target.delay
+        ):
             raise WouldBlock
         place = self._place
         if place is None:
-            place = self._place = self._target.begin(may_block)
+            place = self._place = target.begin(may_block)
         if not may_block:
             self.connection = None if self._fresh else self._pool.acquire_idle(place[0])
             if self.connection is None:
@@ -100,7 +103,12 @@ class RoundTrip:
             return
         if self.body is not None and self._first is None:
             self._first = self.body.first()
-        self._check_time()
+        left = self._check_time()
+        if target.delay:
+            with self._pool.waits.blocking():
+                time.sleep(min(target.delay, left))
+            target.delay = 0.0
+            self._check_time()
         start = time.monotonic()
         connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh)
         self.record.connecting += time.monotonic() - start
@@ -236,16 +244,16 @@ class RoundTrip:
         if self._until is not None and time.monotonic() >= self._until:
             return False
         unreachable = isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
-        return self.fail_over(refused=unreachable)
+        return self.fail_over(trouble.status, refused=unreachable)
 
-    def fail_over(self, *, refused: bool = False) -> bool:
+    def fail_over(self, status: int, *, refused: bool = False) -> bool:
         """Whether the request goes to another upstream: there is one, and the body can be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
         if repeatable and self.body is not None:
             body = self.body.again() if self._sent else self._first
         place = self._target.next(
-            refused=refused and not self._sent, repeatable=repeatable and body is not None
+            refused=refused and not self._sent, repeatable=repeatable and body is not None, status=status
         )
         if place is None:
             return False

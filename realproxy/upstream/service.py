@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from policies.balancing import Dispatch
 from policies.request_key import key_reader
-from policies.resilience import REASONS, Attempts, Precautions
+from policies.resilience import REASONS, Attempts, Precautions, backoff_delay
 from policies.settings import Service as ServiceSettings
 from realproxy.http1 import RequestHead
 from realproxy.net.address import Address, split_address
@@ -97,6 +97,7 @@ class Service:
         self.addresses = [split_address(address) for address in self.names]
         self._endpoints = [Endpoint([address]) for address in self.addresses]
         weight = [upstream.weight for upstream in settings.upstreams]
+        self._rng = rng
         self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         self._requests = [0] * len(self.names)
         self._failures = [0] * len(self.names)
@@ -143,10 +144,15 @@ class Service:
         with self._lock:
             return self.decisions.attempts()
 
-    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
-        """Whether a failed request may go to another upstream; see `Attempts.again`."""
+    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int) -> float | None:
+        """The seconds after which a failed request may go to another upstream, or None; see `Attempts.again`."""
         with self._lock:
-            return self.decisions.again(attempts, refused=refused, repeatable=repeatable)
+            made, base = attempts.retries, self.decisions.backoff
+            if not self.decisions.again(attempts, refused=refused, repeatable=repeatable, status=status):
+                return None
+            return (
+                backoff_delay(base, attempts.retries, self._rng) if base and attempts.retries > made else 0.0
+            )
 
     def probed(self, index: int, good: bool) -> None:
         """Take note of the result of a health check."""

@@ -19,26 +19,27 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 class UpstreamTarget:
     """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
-    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `check`
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is for
+    `delay` seconds later. `check`
     takes the head of the response, and raises `UpstreamError` if the head must not be passed on. `wait` is
     how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
     `drop`.
     """
 
-    __slots__ = ("_place", "check", "wait")
+    __slots__ = ("_place", "check", "delay", "wait")
 
     def __init__(
         self, endpoint: Endpoint, request: bytes, check: Callable[[ResponseHead], None] | None = None
     ) -> None:
         self._place = endpoint, request
-        self.check = check
+        self.check, self.delay = check, 0.0
         self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
         """The first place; raises `LocalReply` if the request may not go on."""
         return self._place
 
-    def next(self, *, refused: bool, repeatable: bool) -> Place | None:
+    def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """The place after a failed attempt, or None; see `policies.resilience.Attempts.again`."""
         return None
 
@@ -77,7 +78,7 @@ class ServiceTarget(UpstreamTarget):
         self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
         waits: BlockedThreads, ends: Ends | None = None,
     ) -> None:  # fmt: skip
-        self.check, self.wait = None, service.wait
+        self.check, self.delay, self.wait = None, 0.0, service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = None if service.settings.retry is None else service.attempts()
@@ -102,12 +103,15 @@ class ServiceTarget(UpstreamTarget):
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
-    def next(self, *, refused: bool, repeatable: bool) -> Place | None:
+    def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """Another upstream, if the service allows one more attempt."""
         assert self._pick is not None
         self._end(self._pick, True)
-        if not self._service.again(self._made_attempts(), refused=refused, repeatable=repeatable):
+        attempts = self._made_attempts()
+        delay = self._service.again(attempts, refused=refused, repeatable=repeatable, status=status)
+        if delay is None:
             return None
+        self.delay = delay
         return self._pick_next()
 
     def _made_attempts(self) -> Attempts:
