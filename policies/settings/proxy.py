@@ -92,7 +92,9 @@ class ProxySettings(Settings):
             (f"route.{number}.to", name) for number, route in enumerate(self.route) for name in route.services
         ]
         led += [
-            (f"route.{n}.mirror.to", route.mirror.to) for n, route in enumerate(self.route) if route.mirror
+            (f"route.{number}.mirror.to", copy.to)
+            for number, route in enumerate(self.route)
+            for copy in route.mirror
         ]
         led += [(f"tcp.{number}.to", tcp.to) for number, tcp in enumerate(self.tcp)]
         for key, name in led:

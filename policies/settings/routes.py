@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -96,6 +97,10 @@ def _read_route_cache(value: object) -> object:
     return RouteCache() if value is True else None if value is False else value
 
 
+def _read_mirrors(value: object) -> object:
+    return [value] if isinstance(value, (Mapping, Mirror)) else value
+
+
 class Route(Settings):
     """One rule of the reverse side: the first route that matches takes the request.
 
@@ -134,8 +139,8 @@ class Route(Settings):
         is split by chance. ``canary-cookie:NAME`` is here to be compared, see `policies.reverse.arms`.
     override : Override, optional
         Lets a request choose its arm.
-    mirror : Mirror, optional
-        Sends copies of requests to another service.
+    mirror : Mirror or list of Mirror
+        Sends copies of requests to other services.
     canary : Canary, optional
         Watches one of the arms.
     cache : RouteCache or bool, optional
@@ -160,7 +165,7 @@ class Route(Settings):
     errors: dict[ErrorStatus, str] = Field(default_factory=dict)
     sticky: Annotated[str, AfterValidator(check_sticky)] | None = None
     override: Override | None = None
-    mirror: Mirror | None = None
+    mirror: Annotated[tuple[Mirror, ...], BeforeValidator(_read_mirrors)] = ()
     canary: Canary | None = None
     cache: Annotated[RouteCache | None, BeforeValidator(_read_route_cache)] = None
     fault: tuple[Fault, ...] = ()
@@ -200,7 +205,7 @@ class Route(Settings):
     def _has_a_request_to_send(self) -> Route:
         if self.to is None:
             for key in ("rewrite", "request", "timeout", "try_timeout", "mirror", "cache"):
-                if getattr(self, key) is not None:
+                if getattr(self, key):
                     raise ValueError(f"{key}: expected 'to', for without a service nothing is sent")
         if self.timeout is not None and (self.try_timeout or 0.0) > self.timeout:
             raise ValueError("try_timeout: expected no more than timeout")

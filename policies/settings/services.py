@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from policies.balancing import balancing_policies
 from policies.request_key import check_key
 from policies.settings.base import Settings
+from policies.settings.ingress import HeaderChanges
 from policies.settings.transport import UpstreamTls
 from policies.units import Duration, Rate
 
@@ -190,6 +191,8 @@ class Service(Settings):
         a connection belongs to one client and is not reused for others.
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off by default.
+    request, response : HeaderChanges, optional
+        Changes of the fields that its upstreams get, or that clients get of its answers, before those of the route.
     rate : rate, optional
         Most requests per second; further requests get 429.
     """
@@ -207,6 +210,8 @@ class Service(Settings):
     hedge: Hedge | None = None
     breaker: Breaker | None = None
     queue: Queue | None = None
+    request: HeaderChanges | None = None
+    response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 
     @model_validator(mode="before")

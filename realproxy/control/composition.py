@@ -92,20 +92,21 @@ def _route_actions(
     actions: list[RouteActions | None] = []
     former = {split.number: split for split in before.splits} if before is not None else {}
     for number, route in enumerate(settings.route):
-        if not route.arms and not route.model_fields_set - _PLAIN:
+        served = [settings.service[name] for name in route.services]
+        changes = any(service.request or service.response for service in served)
+        if not (route.arms or changes or route.model_fields_set - _PLAIN):
             actions.append(None)
             continue
-        split = mirror = None
+        split = None
         if route.arms:
             split = former.get(number)
             if split is None or split.route != route:
                 split = SplitControl(number, route, _rng(seed, f"split {number}"))
             splits.append(split)
-        if route.mirror is not None:
-            mirror = Mirror(route.mirror, _rng(seed, f"mirror {number}"), run)
-            mirrors.append(mirror)
+        own = [Mirror(mirror, _rng(seed, f"mirror {number} {mirror.to}"), run) for mirror in route.mirror]
+        mirrors += own
         pages = ErrorPages(route.errors, f"route.{number}.errors")
-        actions.append(RouteActions(number, route, listens, settings.limits, split, mirror, pages))
+        actions.append(RouteActions(number, settings, listens, split, own, pages))
     return splits, mirrors, actions
 
 

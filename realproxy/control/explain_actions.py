@@ -71,10 +71,10 @@ def _split_notes(route: Route) -> list[str]:
     if route.override is not None:
         names = [name for name in (route.override.header, route.override.cookie) if name]
         notes.append(f"override: {' or '.join(names)} may name an arm")
-    if route.mirror is not None:
-        notes.append(
-            f"mirror: a copy of {route.mirror.share:.0%} of what is forwarded goes to {route.mirror.to}"
-        )
+    notes += [
+        f"mirror: a copy of {mirror.share:.0%} of what is forwarded goes to {mirror.to}"
+        for mirror in route.mirror
+    ]
     if route.canary is not None:
         canary = route.canary
         steps = ", ".join(f"{step:.0%}" for step in canary.steps)

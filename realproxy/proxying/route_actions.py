@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 import time
+from collections.abc import Sequence
 
 from policies.basic_auth import is_known, read_basic
 from policies.canary import Trial
@@ -18,7 +19,7 @@ from policies.reverse.header_changes import FieldChanger, Line
 from policies.reverse.redirect import location
 from policies.reverse.rewrite import new_target
 from policies.reverse.routing import normal_path
-from policies.settings import Limits, Route
+from policies.settings import HeaderChanges, Limits, ProxySettings, Route
 from policies.settings.routes import is_status
 from realproxy.errors import LocalReply, Termination
 from realproxy.http1 import Fields, RequestHead
@@ -33,19 +34,29 @@ CHALLENGE = b'WWW-Authenticate: Basic realm="proxytwin", charset="UTF-8"\r\n'
 
 
 class RouteActions:
-    """All that one route does. `listens` is the port of this proxy; `limits` are those of the whole proxy."""
+    """All that the route with this number does; `listens` is the port of this proxy."""
 
     def __init__(
-        self, number: int, route: Route, listens: int, limits: Limits, split: SplitControl | None,
-        mirror: Mirror | None, pages: ErrorPages,
+        self, number: int, settings: ProxySettings, listens: int, split: SplitControl | None,
+        mirrors: Sequence[Mirror], pages: ErrorPages,
     ) -> None:  # fmt: skip
-        self.route, self.split, self.mirror, self.pages = route, split, mirror, pages
+        route = settings.route[number]
+        self.route, self.split, self.mirrors, self.pages = route, split, mirrors, pages
         self._number, self._listens = number, listens
-        self.limits = _limits_of(route, limits)
+        self.limits = _limits_of(route, settings.limits)
         self._networks = [ipaddress.ip_network(text, strict=False) for text in route.allow]
         self.cors = CorsRules(route.cors) if route.cors is not None else None
-        self.request = FieldChanger(route.request) if route.request is not None else None
-        self.response = FieldChanger(route.response) if route.response is not None else None
+        services = [settings.service[name] for name in route.services]
+        self.request = {
+            name: changers(service.request, route.request)
+            for name, service in zip(route.services, services, strict=True)
+        }
+        self.response = {"": changers(route.response)} | {
+            name: changers(service.response, route.response)
+            for name, service in zip(route.services, services, strict=True)
+        }
+        self.changes = route.rewrite is not None or any(self.request.values())
+        self.edits = self.cors is not None or any(self.response.values())
         self._statuses = frozenset(arm for arm in route.arms if is_status(arm))
         self.guarded = bool(
             route.allow or route.auth or route.cors or route.redirect or route.body is not None
@@ -118,6 +129,11 @@ class RouteActions:
         return location(redirect, scheme, host, port, self._listens, target, normal_path(target))
 
 
+def changers(*changes: HeaderChanges | None) -> tuple[FieldChanger, ...]:
+    """Those changes that are asked for, made ready, in their order."""
+    return tuple(FieldChanger(each) for each in changes if each is not None)
+
+
 def _limits_of(route: Route, limits: Limits) -> Limits:
     """The limits of the proxy with those of the route in their place."""
     given = {"request_timeout": route.timeout, "answer_timeout": route.try_timeout, "body": route.body}
@@ -140,9 +156,8 @@ class Visit:
         self._actions, self._record = actions, record
         self.added: list[Line] = []  # field lines for the client alone
         self.limits = actions.limits
-        self.changes = actions.request is not None or actions.route.rewrite is not None
-        self.edits = actions.cors is not None or actions.response is not None
-        self.mirrors = actions.mirror is not None
+        self.changes, self.edits = actions.changes, actions.edits
+        self.mirrors = bool(actions.mirrors)
         self.choice: Choice | None = None
         self.trial: Trial | None = None  # None if the answer says nothing about the arms
 
@@ -157,8 +172,11 @@ class Visit:
             if rewrite.host is not None:
                 changed.origin = head.origin or head.authority.decode("latin-1")
                 changed.authority = changed.host = rewrite.host.encode()
-        if actions.request is not None:
-            changed.fields = Fields(actions.request.apply(head.fields.lines))
+        lines: Sequence[Line] = head.fields.lines
+        for changer in actions.request[self._record.service]:
+            lines = changer.apply(lines)
+        if lines is not head.fields.lines:
+            changed.fields = Fields(lines)
         return changed
 
     def edit(self, head: bytes) -> bytes:
@@ -170,8 +188,8 @@ class Visit:
             name, _, value = line.partition(b": ")
             if actions.cors is None or name.lower() not in FIELDS:
                 lines.append((name, value))
-        if actions.response is not None:
-            lines = actions.response.apply(lines)
+        for changer in actions.response.get(self._record.service) or actions.response[""]:
+            lines = changer.apply(lines)
         lines += self.added
         return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % line for line in lines]))
 
@@ -198,6 +216,6 @@ class Visit:
 
     def answered(self, request: RequestContext) -> None:
         """The upstream has answered: now the copy for the mirror may be sent."""
-        assert self._actions.mirror is not None
         head = self.upstream_head(request.head) if self.changes else request.head
-        self._actions.mirror.submit(request, head)
+        for mirror in self._actions.mirrors:
+            mirror.submit(request, head)

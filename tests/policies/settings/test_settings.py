@@ -160,7 +160,7 @@ WRONG = [
     (SMALL + "[forward]\nprotocol = ['http']", "forward.protocol: unknown key (did you mean 'protocols'?)"),
     (SMALL + "[log]\nfiel = '-'", "log.fiel: unknown key (did you mean 'file'?)"),
     (SMALL + "[limits]\nthread = 1", "limits.thread: unknown key (did you mean 'threads'?)"),
-    (SMALL + "[limits]\nqqq = 1", "limits.qqq: unknown key; known: answer_timeout, connect_timeout, "),
+    (SMALL + "[limits]\nqqq = 1", "limits.qqq: unknown key; known: answer_timeout, body, connect_timeout, "),
     (
         "[service.upstreams]\nupstreams = 'a:1'\nbalence = 1",
         "service.upstreams.balence: unknown key (did you mean 'b",
