@@ -24,7 +24,7 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
-    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps"}, {"cli"}),
+    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps", "httproute"}, {"cli"}),
     "lessons": (
         {"kit"},
         {"predict_then_confirm", "balancing", "trust", "forward", "not_only_http", "caching"},

@@ -11,6 +11,7 @@ import typer
 
 from policies.bad_input import BadInput
 from twin.cli.commands.experiments import confirm, loadtest, simulate
+from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.proxy import check, explain, serve
 from twin.cli.commands.tables import curve, sweep
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain):
+for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute):
     app.command()(command)
 
 
