@@ -20,7 +20,7 @@ from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
-from scenarios.chance import own_work
+from scenarios.chance import own_errors, own_work
 from scenarios.distributions import (
     DurationDistribution,
     ObjectPopularity,
@@ -73,6 +73,11 @@ ONLY_MODELLED = (
 
 NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
 """Keys of a proxy that are below HTTP: the simulator does not model them."""
+ONLY_REAL = (
+    "errors", "limits.body", "route.*.allow", "route.*.auth", "route.*.body",
+    "route.*.errors", "route.*.override", "route.*.timeout", "route.*.try_timeout",
+)  # fmt: skip
+"""Keys of a proxy that change what clients get, and that the simulator does not model yet."""
 
 
 class WorkloadSettings(_Table):
@@ -181,6 +186,8 @@ class BackendSettings(_Table):
         request, whichever server gets it.
     hiccup : Hiccup, optional
         Pauses, also drawn by the server.
+    errors : float
+        Share of the responses that are errors (500), drawn by the server when the work ends.
     cache_control : str, optional
         The Cache-Control field of its responses.
     """
@@ -194,6 +201,7 @@ class BackendSettings(_Table):
     fail: dict[int, Spell] = Field(default_factory=dict)
     jitter: DurationDistribution | None = None
     hiccup: Hiccup | None = None
+    errors: Annotated[float, Field(ge=0, le=1)] = 0.0
     cache_control: str | None = None
 
     @model_validator(mode="after")
@@ -212,6 +220,10 @@ class BackendSettings(_Table):
         """Returns the extra seconds of work of each request, see `scenarios.chance.own_work`."""
         hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
         return own_work(self.jitter, hiccup, seed, replica)
+
+    def own_errors(self, seed: int, replica: str) -> Callable[[], bool] | None:
+        """Says of each response whether it is an error, see `scenarios.chance.own_errors`."""
+        return own_errors(self.errors, seed, replica)
 
     def slowness(self, replica: int) -> float:
         """Factor on the service time of one replica."""
@@ -313,6 +325,11 @@ class Scenario(_Table):
                     raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
         for finding in check_obeyed(proxy, key, NOT_MODELLED):
             raise ValueError(f"{key}.{finding.key}: lies below HTTP, which the simulator does not model")
+        for finding in check_obeyed(proxy, key, ONLY_REAL):
+            raise ValueError(f"{key}.{finding.key}: not modelled; only the real proxy obeys it")
+        for place, route in enumerate(proxy.route):
+            if route.arms and route.cache is not None:
+                raise ValueError(f"{key}.route.{place}.cache: not modelled with several services in 'to'")
         if not proxy.route and not (number == 0 and following):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:

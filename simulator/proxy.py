@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
+from policies.canary import Trial
 from policies.http_cache.collapsing import (
     Decision,
     Flight,
@@ -20,14 +21,17 @@ from policies.http_cache.collapsing import (
     shareable,
 )
 from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
+from policies.reverse.arms import Choice
+from policies.settings.routes import is_status
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
 from simulator.faults import inject
 from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Service, UpstreamSide
+from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
+from simulator.splits import MirroredTo, SplitRoute
 from simulator.store import Store
 
 
@@ -72,6 +76,7 @@ class Proxy:
         self._threads = Slots(env, scenario.proxy.limits.threads)
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = PlansByClient(scenario)
+        self.splits = self._plans.splits
         self._fault_rng = random.Random(f"{scenario.seed}/faults")
         rng = random.Random(f"{scenario.seed}/cache")
         self._store = Store(scenario.proxy.worker_cache, rng)
@@ -92,7 +97,10 @@ class Proxy:
             yield grant
             now = self._env.now
         plan = self._plans[request.client][request.object]
-        reply = plan.own_reply
+        reply, judge = plan.own_reply, None
+        if plan.split is not None:
+            choice, trial = plan.split.choose(request.client)
+            plan, reply, judge = self._with_arm(plan, plan.split, choice, trial)
         injected = None
         if plan.faults:
             injected = yield from inject(self._env, plan.faults, self._fault_rng)
@@ -114,14 +122,44 @@ class Proxy:
             if plan.wait:
                 reply = yield from self._fetch_once(request, plan, now)
             else:
-                reply = yield from self._fetch(request, plan, now)
+                reply = yield from self._fetch(request, plan, now, judge)
                 self._threads.leave()
+            for mirror in plan.mirrors:
+                if mirror.begins():
+                    Life(self._copy(request, mirror))
         self._inside.note(-self._env.now)
         if link is not None:
             yield self._env.timeout(link())
         return reply
 
-    def _fetch(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+    def _with_arm(
+        self, plan: Plan, split: SplitRoute, choice: Choice, trial: Trial | None
+    ) -> tuple[Plan, Reply | None, Judge | None]:
+        """The plan for one arm, the proxy's own reply if the arm is a status, and who judges the answer."""
+        if is_status(choice.arm):
+            return plan, Reply(int(choice.arm)), None
+        plan = plan._replace(service=choice.arm)
+        if trial is None:
+            return plan, None, None
+
+        def judge(failed: bool, began: float) -> None:
+            now = self._env.now
+            split.rollout.judge(choice, trial, failed, now - began, now)
+
+        return plan, None, judge
+
+    def _copy(self, request: Request, mirror: MirroredTo) -> Iterator[Event]:
+        """Send a copy of a request; nobody waits for its answer."""
+        service = self._services[mirror.settings.to]
+        if service.resilience is not None:
+            yield from service.resilience.ask(request, self._env.now)
+        else:
+            yield from service.ask_remote(request, self._env.now)
+        mirror.ended()
+
+    def _fetch(
+        self, request: Request, plan: Plan, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Reply]:
         env, core, cpu = self._env, self._core, self._miss_cpu
         service = self._services[plan.service]
         if cpu:
@@ -129,24 +167,30 @@ class Proxy:
             core.leave()
             now = env.now
         if service.resilience is not None:
-            reply, _ = yield from service.resilience.ask(request, now)
+            reply, _ = yield from service.resilience.ask(request, now, judge)
         elif not service.is_local:
-            reply = yield from service.ask_remote(request, now)
+            reply = yield from service.ask_remote(request, now, judge)
         else:
-            index = service.dispatch.start(request.client, now)
+            index = service.dispatch.start(
+                request.client if service.key_of is None else service.key_of(request), now
+            )
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             done = env.now
             if done >= now + service.limit:
                 raise AnswerTooLate
             replica.end(done)
+            reply, failed = service.replies[index], False
+            if replica.own_error is not None and replica.own_error():
+                reply, failed = reply._replace(status=500), True
             if self._fetches is not None:
                 self._fetches.note(request.object, now, done)
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
                 done = env.now
-            service.dispatch.finish(index, done - now, done)
-            reply = service.replies[index]
+            service.dispatch.finish(index, done - now, done, failed)
+            if judge is not None:
+                judge(failed, now)
         if cpu:
             yield core.hold(cpu)
             core.leave()

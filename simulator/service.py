@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from simpy import Environment, Event
@@ -25,6 +25,8 @@ from simulator.routes import NO_BACKEND, Reply
 
 Outcome = tuple[Reply, int]
 """A reply, and the index of the upstream that gave it."""
+Judge = Callable[[bool, float], None]
+"""Is told of the end of each attempt: whether it failed, and when it began."""
 Ended = tuple[Outcome, bool]
 """The outcome of an attempt, and whether all upstreams that it asked refused at once."""
 
@@ -95,6 +97,8 @@ class Service:
         in most scenarios.
     limit : float
         Seconds; a direct request that takes as long raises `AnswerTooLate`.
+    key_of : callable or None
+        Gives what hashing balancers hash of a request; ``None`` if that is its client.
     """
 
     def __init__(
@@ -129,6 +133,7 @@ class Service:
         rng = dispatch_rng(scenario.seed, name)
         self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
+        self.key_of = _path_of if settings.hash_on == "path" else None
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
         self.limit = timeout if timeout < scenario.duration else math.inf
@@ -143,15 +148,31 @@ class Service:
         self.backends.append(reply.backend)
         weights.append(weight)
 
-    def ask_remote(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+    def key(self, request: Request) -> str:
+        """What hashing balancers hash."""
+        return request.client if self.key_of is None else self.key_of(request)
+
+    def reply_of(self, index: int) -> Reply:
+        """The response of upstream `index`, whose work has ended."""
+        replica, reply = self.replicas[index], self.replies[index]
+        if isinstance(replica, Replica) and replica.own_error is not None and replica.own_error():
+            return reply._replace(status=500)
+        return reply
+
+    def ask_remote(
+        self, request: Request, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Reply]:
         """The response of an upstream that is another proxy or behind a link."""
-        index = self.dispatch.start(request.client, now)
+        index = self.dispatch.start(self.key(request), now)
         reply = yield from self.reach(index, request)
         if self._env.now >= now + self.limit:
             raise AnswerTooLate
         if self._link:
             yield self._env.timeout(self._link)
-        self.dispatch.finish(index, self._env.now - now, self._env.now)
+        failed = is_failure(reply.status)
+        self.dispatch.finish(index, self._env.now - now, self._env.now, failed)
+        if judge is not None:
+            judge(failed, now)
         return reply
 
     def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
@@ -169,7 +190,7 @@ class Service:
                 replica.end(env.now)
                 if self._fetches is not None:
                     self._fetches.note(request.object, began, env.now)
-                reply = self.replies[index]
+                reply = self.reply_of(index)
         if latency is not None:
             yield env.timeout(latency())
         return reply
@@ -210,13 +231,15 @@ class Resilience:
             for index in range(len(service.replicas)):
                 Life(self._probe(index, settings.health, scenario.duration))
 
-    def ask(self, request: Request, now: float) -> Generator[Event, None, Outcome]:
+    def ask(
+        self, request: Request, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Outcome]:
         """The service's response, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
         rate, queue = self._decisions.rate, self._decisions.queue
         if rate is not None and not rate.allows(now):
             return _refusal(429)
         if queue is None:
-            return (yield from self._through_breaker(request))
+            return (yield from self._through_breaker(request, judge))
         grant = self._env.event()
         if not queue.enter(grant):
             if not queue.wait:
@@ -224,29 +247,29 @@ class Resilience:
             yield first(self._env, grant, self._env.timeout(queue.wait))
             if queue.give_up(grant):
                 return _refusal(503)
-        outcome = yield from self._through_breaker(request)
+        outcome = yield from self._through_breaker(request, judge)
         following = queue.leave()
         if isinstance(following, Event):
             following.succeed()
         return outcome
 
-    def _through_breaker(self, request: Request) -> Generator[Event, None, Outcome]:
+    def _through_breaker(self, request: Request, judge: Judge | None) -> Generator[Event, None, Outcome]:
         breaker = self._decisions.breaker
         if breaker is None:
-            return (yield from self._attempts(request))
+            return (yield from self._attempts(request, judge))
         began = self._env.now
         if not breaker.allows(began):
             return _refusal(503)
-        outcome = yield from self._attempts(request)
+        outcome = yield from self._attempts(request, judge)
         breaker.ended(_failed(outcome), began, self._env.now)
         return outcome
 
-    def _attempts(self, request: Request) -> Generator[Event, None, Outcome]:
+    def _attempts(self, request: Request, judge: Judge | None) -> Generator[Event, None, Outcome]:
         """Attempts until one succeeds, or no more are allowed."""
         attempts = self._decisions.attempts()
         attempt = self._attempt if self._decisions.hedge_after is None else self._hedged_attempt
         while True:
-            outcome, refused = yield from attempt(request, attempts)
+            outcome, refused = yield from attempt(request, attempts, judge)
             if not _failed(outcome):
                 return outcome
             made, status = attempts.retries, outcome[0].status
@@ -256,31 +279,35 @@ class Resilience:
                 delay = backoff_delay(self._decisions.backoff, attempts.retries, self._backoff_rng)
                 yield self._env.timeout(delay)
 
-    def _attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+    def _attempt(
+        self, request: Request, attempts: Attempts, judge: Judge | None
+    ) -> Generator[Event, None, Ended]:
         """One attempt at one upstream."""
         index = self._pick(request, attempts.failed)
-        outcome, refused = yield from self._try_one(request, index)
+        outcome, refused = yield from self._try_one(request, index, judge=judge)
         if _failed(outcome):
             attempts.failed.append(index)
             yield self._env.timeout(0.0)  # let other failures of the same moment happen first
         return outcome, refused
 
-    def _hedged_attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+    def _hedged_attempt(
+        self, request: Request, attempts: Attempts, judge: Judge | None
+    ) -> Generator[Event, None, Ended]:
         """One attempt, with a second request beside it if the first is slow; the first response counts."""
         env, hedged = self._env, _HedgedAttempt(self._env, attempts)
-        self._begin_try(request, hedged)
+        self._begin_try(request, hedged, judge)
         yield first(env, hedged.done, env.timeout(self._decisions.hedge_after))
         if not hedged.done.triggered:
-            self._begin_try(request, hedged)
+            self._begin_try(request, hedged, judge)
             yield first(env, hedged.done)
         return hedged.outcome, hedged.refused
 
-    def _begin_try(self, request: Request, hedged: _HedgedAttempt) -> None:
+    def _begin_try(self, request: Request, hedged: _HedgedAttempt, judge: Judge | None) -> None:
         index = self._pick(request, (*hedged.attempts.failed, *hedged.tries))
         hedged.tries.append(index)
 
         def one_try() -> Iterator[Event]:
-            outcome, refused = yield from self._try_one(request, index, hedged.done)
+            outcome, refused = yield from self._try_one(request, index, hedged.done, judge)
             if not hedged.done.triggered:
                 hedged.ended(index, outcome, refused)
 
@@ -289,10 +316,10 @@ class Resilience:
     def _pick(self, request: Request, avoided: Sequence[int]) -> int:
         now = self._env.now
         self._decisions.refresh(now)
-        return self._service.dispatch.start(request.client, now, avoided)
+        return self._service.dispatch.start(self._service.key(request), now, avoided)
 
     def _try_one(
-        self, request: Request, index: int, given_up: Event | None = None
+        self, request: Request, index: int, given_up: Event | None = None, judge: Judge | None = None
     ) -> Generator[Event, None, Ended]:
         """Ask upstream `index`, until it answers or fails, or `given_up` fires."""
         env, service = self._env, self._service
@@ -310,6 +337,8 @@ class Resilience:
         service.dispatch.finish(index, now - began, now, failed)
         if not cancelled:
             self._decisions.ended(index, failed, now)
+            if judge is not None:
+                judge(failed, began)
         return outcome, refused
 
     def _ask_local(
@@ -322,7 +351,7 @@ class Resilience:
         yield first(env, work, broken, env.timeout(self._limit), *stop)
         if broken.triggered:
             return _refusal(502)
-        return (service.replies[index], index) if work.processed else _refusal(504)
+        return (service.reply_of(index), index) if work.processed else _refusal(504)
 
     def _ask_remote(
         self, request: Request, index: int, stop: Sequence[Event]
@@ -386,6 +415,10 @@ class _HedgedAttempt:
             self.attempts.failed.append(index)
         if not _failed(outcome) or self._over == len(self.tries):
             self.done.succeed()
+
+
+def _path_of(request: Request) -> str:
+    return f"/objects/{request.object}"
 
 
 def _refusal(status: int) -> Outcome:

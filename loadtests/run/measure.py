@@ -200,11 +200,12 @@ class Stage:
         by_chance = False
         for name, backend in scenario.backend.items():
             latency = scenario.link.backend
-            if backend.jitter or backend.hiccup or latency:
+            if backend.jitter or backend.hiccup or backend.errors or latency:
                 by_chance = True
                 settings[name] |= {
                     "jitter": backend.jitter and str(backend.jitter),
                     "hiccup": backend.hiccup and backend.hiccup.model_dump(),
+                    "errors": backend.errors,
                     "latency": latency and str(latency),
                     "seed": scenario.seed,
                 }

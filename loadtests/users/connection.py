@@ -32,8 +32,8 @@ class Exchange(NamedTuple):
         HTTP status; 0 if there was no complete response.
     size : int
         Received bytes of the body.
-    cache_status, upstream : str
-        The fields Cache-Status and Proxytwin-Upstream; empty if the response does not have them.
+    cache_status, upstream, cookie : str
+        The fields Cache-Status, Proxytwin-Upstream and Set-Cookie; empty if the response does not have them.
     problem : Exception or None
         Why there was no response.
     """
@@ -44,6 +44,7 @@ class Exchange(NamedTuple):
     size: int
     cache_status: str = ""
     upstream: str = ""
+    cookie: str = ""
     problem: Exception | None = None
 
 
@@ -130,6 +131,7 @@ class Connection:
             answer.size,
             answer.text("cache-status"),
             answer.text("proxytwin-upstream"),
+            answer.text("set-cookie"),
         )
 
     def abandon(self) -> None:

@@ -88,6 +88,7 @@ class Replay:
         self._active: set[gevent.Greenlet] = set()
         self._connections: list[Connection] = []
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
+        self._cookies: dict[str, str] = {}  # the line to send, by client
         most = self._workload.connections
         self._turns = DummySemaphore() if most is None else Semaphore(most)
         self._later: list[gevent.Greenlet] = []
@@ -233,6 +234,8 @@ class Replay:
     ) -> float:
         """Send one request and record it; returns the time of its response."""
         exchange = self._fetch(connection, text)
+        if exchange.cookie:
+            self._cookies[client] = f"Cookie: {exchange.cookie.partition(';')[0]}\r\n"
         cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
         times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
@@ -257,6 +260,7 @@ class Replay:
         )
         return (
             f"GET {self._origin}/objects/{request.object} HTTP/1.1\r\nHost: {self._authority}\r\n"
+            f"{self._cookies.get(request.client, '')}"
             f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
         ).encode("ascii")
 

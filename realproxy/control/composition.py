@@ -94,7 +94,7 @@ def _route_actions(
     for number, route in enumerate(settings.route):
         served = [settings.service[name] for name in route.services]
         changes = any(service.request or service.response for service in served)
-        if not (route.arms or changes or route.model_fields_set - _PLAIN):
+        if not (route.arms or changes or route.model_dump(exclude=_PLAIN, exclude_defaults=True)):
             actions.append(None)
             continue
         split = None
