@@ -227,7 +227,8 @@ class Instance:
         if found is None:
             raise BadInput("weights", f"route.{route}", "expected a route with several services in 'to'")
         try:
-            found.set_weights(weights)
+            with found.lock:
+                found.rollout.set_weights(weights, time.time())
         except ValueError as error:
             raise BadInput("weights", f"route.{route}", str(error)) from None
 

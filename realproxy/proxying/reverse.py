@@ -18,6 +18,10 @@ def route(request: RequestContext) -> Outcome | None:
     rules, record = request.snapshot.rules, request.record
     if record.side != "reverse":
         return None
+    names, host = request.client.names, request.head.hostname
+    if names is not None and host not in names and "*." + host.partition(".")[2] not in names:
+        problem = "the certificate of this connection does not cover this host"
+        raise LocalReply(421, Termination.REFUSED, problem)  # RFC 9110, 15.5.20
     number = record.route = rules.routes.match(
         request_attributes(request.head, record.client, request.client.sni)
     )

@@ -69,14 +69,16 @@ class RouteActions:
             outcome = self._guard(request, visit)
             if outcome is not None:
                 return outcome
-        if self.split is None:
+        split = self.split
+        if split is None:
             return None
         head = request.head
-        choice, visit.trial = self.split.choose(request.record.client, head.fields.text)
+        with split.lock:
+            choice, visit.trial = split.rollout.choose(request.record.client, head.fields.text)
         visit.choice, request.record.service = choice, choice.arm
         if choice.cookie is not None:
             secure = b"; Secure" if head.scheme == b"https" else b""
-            name = (self.split.cookie_name or "").encode()
+            name = (split.rollout.cookie_name or "").encode()
             visit.edits = True
             visit.added.append((b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; SameSite=Lax%b" % (
                 name, choice.cookie.encode(), secure)))  # fmt: skip
@@ -204,9 +206,11 @@ class Visit:
         assert self.choice is not None
         assert self.trial is not None
         ended = record.answered if record.answered > started else time.monotonic()
-        decision = split.judge(self.choice, self.trial, failed, ended - started)
-        if decision:
-            record.decision = decision
+        with split.lock:
+            change = split.rollout.judge(self.choice, self.trial, failed, ended - started, time.time())
+        if change is not None:
+            state = f"{change.state} at {change.weight:.2%}"
+            record.decision = f"canary of route.{split.number}: {state}: {change.reason}"
 
     def again(self, record: RequestRecord) -> Visit:
         """As `RouteVisit.again`."""

@@ -96,7 +96,7 @@ def test_a_bad_canary_is_rolled_back_and_stays_so(split, wire, tmp_path):
         assert client.ask("/").status == 200
     assert len(canary.asked) == seen
     proxy.stop()
-    assert log.read_text(encoding="utf-8").count('"decision": "canary new: rolled back at 0.00%') == 1
+    assert log.read_text(encoding="utf-8").count('"decision": "canary of route.0: rolled back at 0.00%') == 1
 
 
 def test_a_good_canary_is_promoted_in_steps(split, wire):
