@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.fetches import Fetches
+from scenarios.rollback import rollback_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,9 @@ class Summary:
     cache_share : dict of str to float
         In a chain of proxies, the share of the requests that each proxy's cache answered, such as
         ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
+    rollback_s : float or None
+        Seconds until the canary got its last request, see `scenarios.rollback`; ``None`` without a
+        canary, or if it was not rolled back.
     """
 
     throughput_rps: float
@@ -72,12 +76,14 @@ class Summary:
     fetch_rps: float | None = None
     fetches_per_expiry: float | None = None
     cache_share: dict[str, float] = field(default_factory=dict)
+    rollback_s: float | None = None
 
     def as_dict(self) -> dict[str, float | dict[str, float] | None]:
-        """Plain data for JSON; without `cache_share` for a single proxy."""
+        """Plain data for JSON; without `cache_share` for a single proxy, and `rollback_s` without a rollback."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        if not self.cache_share:
-            del known["cache_share"]
+        for name in ("cache_share", "rollback_s"):
+            if not known[name]:
+                del known[name]
         return known
 
 
@@ -114,6 +120,8 @@ class Records:
         Number of proxies in the chain.
     fanout : int
         Number of consecutive rows of one user that form one request of a client; see `whole`.
+    canary : tuple of int
+        Which of `upstreams` are those of a watched canary; empty without one.
     """
 
     user: NDArray[np.int32]
@@ -132,6 +140,7 @@ class Records:
     fetches: Fetches | None = None
     proxies: int = 1
     fanout: int = 1
+    canary: tuple[int, ...] = ()
 
     @classmethod
     def from_rows(
@@ -226,7 +235,11 @@ class Records:
             fetch_rps=None if fetches is None else len(fetches.within(window)) / (window[1] - window[0]),
             fetches_per_expiry=None if fetches is None else fetches.per_expiry(window),
             cache_share=self._cache_share(inside),
+            rollback_s=self._rollback() if self.canary else None,
         )
+
+    def _rollback(self) -> float | None:
+        return rollback_time(self.sent, np.isin(self.upstream, self.canary))
 
     def _cache_share(self, rows: NDArray[np.bool_]) -> dict[str, float]:
         if self.proxies == 1 or not self.caching:
@@ -256,6 +269,7 @@ class Records:
             **arrays,
             upstreams=np.array(self.upstreams, dtype=np.str_),
             about=[self.closed, self.caching, self.proxies, self.fanout],
+            canary=np.array(self.canary, dtype=np.int64),
         )
 
     @classmethod
@@ -265,7 +279,7 @@ class Records:
             closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
-            upstreams = file["upstreams"].tolist()
+            upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -274,6 +288,7 @@ class Records:
             fetches=fetches,
             proxies=proxies,
             fanout=fanout,
+            canary=canary,
         )
 
 

@@ -364,6 +364,14 @@ class Scenario(_Table):
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
 
     @property
+    def canary(self) -> tuple[int, ...]:
+        """The numbers in `replicas` of the servers behind a watched canary of the first proxy."""
+        proxy = self.chain[0]
+        watched = {route.canary.watch for route in proxy.route if route.canary is not None}
+        names = {upstream.address for name in watched for upstream in proxy.service[name].upstreams}
+        return tuple(number for number, name in enumerate(self.replicas) if name.rpartition("/")[0] in names)
+
+    @property
     def window(self) -> tuple[float, float]:
         """Start and end, in seconds, of the part of a run that is evaluated."""
         return (self.duration / 5 if self.warmup is None else self.warmup), self.duration

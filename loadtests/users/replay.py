@@ -16,6 +16,7 @@ import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import gevent
 import numpy as np
@@ -130,7 +131,7 @@ class Replay:
 
     def records(self) -> Records:
         """All requests with a result so far, in the order in which they were sent."""
-        return Records.from_rows(
+        records = Records.from_rows(
             sorted(self._rows, key=lambda row: row[4]),
             list(self._upstreams),
             closed=self._workload.closed,
@@ -138,6 +139,7 @@ class Replay:
             proxies=len(self._scenario.chain),
             fanout=self._workload.fanout,
         )
+        return replace(records, canary=self._scenario.canary)
 
     def health(self) -> dict[str, float]:
         """How punctual the load generator was.
