@@ -2,7 +2,7 @@
 
 Start with `watch`: the steps of a rollout, promotion and rollback. `whose_error` holds its test, which is valid
 however often one looks; `latency` applies the same test to slow answers, and `acceptable` lets a canary pass that
-makes no errors at all. `sprt` is Wald's test, from which the others come. The split of the requests is in
+makes no errors at all. `z_test` is what others do, to be compared. `sprt` is Wald's test, from which the others come. The split of the requests is in
 `policies.reverse.split`, and `rollout` joins split and watch.
 
 Each split route has one `Rollout`. The real proxy calls it under a lock.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from policies.canary.acceptable import AcceptableErrors
 from policies.canary.latency import SlowAnswers
 from policies.canary.whose_error import WhoseError
+from policies.canary.z_test import PeekedZTest
 from policies.settings.canary import Canary
 
 WATCHING, ROLLED_BACK, PROMOTED = "watching", "rolled back", "promoted"
@@ -88,6 +89,7 @@ class CanaryWatch:
         self.answers = [0, 0]
         self._steps = [step for step in settings.steps if step > weight]
         self._errors = WhoseError()
+        self._z_test = PeekedZTest(settings.alpha, settings.every) if settings.test == "z_test" else None
         self._latency = SlowAnswers() if settings.latency else None
         self._acceptable = AcceptableErrors(settings.acceptable) if settings.acceptable else None
         self._counted: list[set[str]] = [set() for _ in range(4)]  # users: errors, then each threshold
@@ -119,6 +121,8 @@ class CanaryWatch:
         if self.answers[is_canary] <= settings.warm_up:
             return None
         bad = failed or (settings.slow is not None and elapsed > settings.slow)
+        if self._z_test is not None:
+            return self._peek(self._z_test, is_canary, bad, now)
         if bad and self._is_new(0, user):
             self._errors.bad(is_canary, trial.weight)
         if is_canary and self._acceptable is not None:
@@ -128,6 +132,15 @@ class CanaryWatch:
         if self._latency is not None:
             self._judge_latency(self._latency, trial, is_canary, failed, elapsed, user)
         return self._decide(now)
+
+    def _peek(self, test: PeekedZTest, is_canary: bool, bad: bool, now: float) -> Change | None:
+        """Judge by a z-test, which guarantees nothing."""
+        if bad:
+            self._errors.bad(is_canary, self.trial.weight)
+        test.answered(is_canary, bad)
+        if not test.worse:
+            return None
+        return self._change(now, ROLLED_BACK, 0.0, f"{self.figures()}; z = {test.z:.2f}")
 
     def _judge_latency(
         self, latency: SlowAnswers, trial: Trial, is_canary: bool, failed: bool, elapsed: float,

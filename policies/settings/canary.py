@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -27,6 +27,10 @@ class Canary(Settings):
         Probability that a canary as good as the others is rolled back, at most.
     beta : float
         Probability of a step up although the canary is as bad as the step is to exclude, at most.
+    test : str
+        ``always_valid``, or ``z_test``: a z-test that is looked at again and again, here to be compared.
+    every : int
+        Answers between two looks of the ``z_test``.
     latency : bool
         Whether the canary is also rolled back if it is slower than the others.
     slow : duration, optional
@@ -44,11 +48,21 @@ class Canary(Settings):
     steps: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
     alpha: Probability = 0.05
     beta: Probability = 0.05
+    test: Literal["always_valid", "z_test"] = "always_valid"
+    every: Annotated[int, Field(ge=1)] = 100
     latency: bool = False
     slow: Annotated[Duration, Field(gt=0)] | None = None
     acceptable: Probability | None = None
     warm_up: Annotated[int, Field(ge=0)] = 0
     users: Annotated[int, Field(ge=1)] = 100_000
+
+    @model_validator(mode="after")
+    def _z_test_alone(self) -> Canary:
+        if self.test == "z_test" and (self.latency or self.steps):
+            raise ValueError("test: a z_test looks at errors alone, and promotes nothing")
+        if self.test != "z_test" and "every" in self.model_fields_set and self.every != 100:
+            raise ValueError("every: only the z_test looks now and then; always_valid looks at every answer")
+        return self
 
     @model_validator(mode="after")
     def _steps_rise(self) -> Canary:

@@ -204,3 +204,20 @@ def test_an_answer_is_judged_by_the_weight_of_its_routing() -> None:
     full = WhoseError()
     full.bad(True, 1.0)
     assert full.evidence == 1.0
+
+
+def false_rollbacks(test: str, rollouts: int, requests: int) -> int:
+    """Of canaries that fail as often as the others, one request in a hundred, those that are rolled back."""
+    back = 0
+    for seed in range(rollouts):
+        watch, rng = CanaryWatch(Canary(watch="new", test=test), 0.05), random.Random(seed)
+        for _ in range(requests):
+            watch.answered(watch.trial, rng.random() < 0.05, rng.random() < 0.01, 0.0, 0.0)
+        back += watch.state == ROLLED_BACK
+    return back
+
+
+def test_a_z_test_that_is_looked_at_every_hundred_answers_rolls_good_canaries_back() -> None:
+    """Over 4,000 requests and 60 rollouts from fixed seeds: at least 9, where the valid test has at most 6."""
+    assert false_rollbacks("z_test", 60, 4_000) >= 9
+    assert false_rollbacks("always_valid", 60, 4_000) <= 6

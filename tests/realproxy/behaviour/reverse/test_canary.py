@@ -252,3 +252,24 @@ def test_hashing_balancers_hash_what_the_service_names(origin, serve, wire, hash
         client.ask(*value)
         used = {place for place, server in enumerate(servers) if server.asked}
     assert len(used) > 1
+
+
+def test_a_rollback_under_load_loses_no_request(split, wire):
+    """Sixteen clients at once; the canary breaks its connections, and a retry stays with it."""
+    proxy, stable, canary = split({"canary": {"watch": "new"}}, weights=(3, 1))
+    canary.script = lambda asked: BAD if asked.target.endswith("0") else None
+    statuses: list[int] = []
+
+    def ask_many() -> None:
+        client = wire(proxy)
+        statuses.extend(client.ask(f"/{number}").status for number in range(100))
+
+    threads = [threading.Thread(target=ask_many) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(statuses) == 1600
+    assert proxy.stats()["splits"][0]["canary"]["state"] == "rolled back"
+    assert set(statuses) <= {200, 500, 502}
+    assert statuses.count(200) > 1400
