@@ -218,6 +218,6 @@ def false_rollbacks(test: str, rollouts: int, requests: int) -> int:
 
 
 def test_a_z_test_that_is_looked_at_every_hundred_answers_rolls_good_canaries_back() -> None:
-    """Over 4,000 requests and 60 rollouts from fixed seeds: at least 9, where the valid test has at most 6."""
-    assert false_rollbacks("z_test", 60, 4_000) >= 9
-    assert false_rollbacks("always_valid", 60, 4_000) <= 6
+    """Over 6,000 requests and 60 rollouts from fixed seeds: at least 12, where the valid test has at most 6."""
+    assert false_rollbacks("z_test", 60, 6_000) >= 12
+    assert false_rollbacks("always_valid", 60, 6_000) <= 6
