@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from loadtests.free_port import free_port
-from realproxy import Match, Route, Service
+from realproxy import Match, Route, RouteCache, Service
 
 
 def test_a_request_reaches_the_service_and_its_answer_comes_back(origin, serve):
@@ -108,6 +108,19 @@ def test_a_client_of_http_1_0_gets_what_it_understands(origin, serve, wire):
     answer = client.answer()
     assert (answer["Transfer-Encoding"], answer["Connection"], answer.body) == (None, "close", b"some")
     assert server.asked[0].all("Host") == [server.address]
+
+
+@pytest.mark.parametrize("caching", [None, RouteCache(ttl="1h")], ids=["passed through", "stored"])
+def test_via_names_the_version_that_each_message_came_with(origin, serve, wire, caching):
+    """RFC 9110, 7.6.3"""
+    server = origin(lambda _: b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nsome")
+    proxy = serve(server, caching=caching)
+    for minor in (0, 1):
+        client = wire(proxy).send(f"GET /{minor} HTTP/1.{minor}\r\nHost: a\r\n\r\n")
+        assert client.answer()["Via"] == "1.0 proxytwin"
+        assert wire(proxy).ask(f"/{minor}")["Via"] == "1.0 proxytwin"
+    first = {asked.target: asked["Via"] for asked in reversed(server.asked)}
+    assert first == {"/0": "1.0 proxytwin", "/1": "1.1 proxytwin"}
 
 
 def test_a_client_of_http_1_0_may_keep_its_connection(origin, serve, wire):
