@@ -46,6 +46,14 @@ def plain_address(text: str) -> IPAddress:
     return inner or address
 
 
+def unmapped(host: str) -> str:
+    """The address of a peer; on a socket for both families, that of an IPv4 peer is mapped into IPv6.
+
+    RFC 4291, 2.5.5.2
+    """
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
 @lru_cache(maxsize=4096)
 def meanings(text: str) -> tuple[IPAddress, ...]:
     """All addresses that a rule may name when `text` is dialled; a rule holds if it names any of them.

@@ -72,7 +72,7 @@ class Tcp(Settings):
     Parameters
     ----------
     listen : str
-        ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+        As `ProxySettings.listen`.
     to : str
         Name of the service. Its balancer counts open connections.
     idle_timeout : duration
