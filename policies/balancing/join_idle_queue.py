@@ -14,8 +14,9 @@ class JoinIdleQueue(Balancer):
 
     An upstream joins the queue when its last outstanding request ends; no loads are compared. If weights
     differ, both are drawn in proportion to weights: one of the idle ones, or one of all. Constant cost,
-    amortised; linear in the number of idle upstreams if weights differ. Y. Lu et al., "Join-Idle-Queue: a novel load balancing
-    algorithm for dynamically scalable web services", Performance Evaluation 68(11), 2011.
+    amortised; linear in the number of idle upstreams if weights differ. Y. Lu et al., "Join-Idle-Queue: a
+    novel load balancing algorithm for dynamically scalable web services", Performance Evaluation 68(11),
+    2011.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:

@@ -8,9 +8,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from policies.patterns import check_pattern
+from policies.host_names import ascii_pattern
+from policies.patterns import check_pattern, compile_pattern
+
+
+def _check_host_pattern(text: str) -> str:
+    compile_pattern(ascii_pattern(text), ignore_case=True)
+    return text
+
 
 Pattern = Annotated[str, AfterValidator(check_pattern)]
+HostPattern = Annotated[str, AfterValidator(_check_host_pattern)]
 
 
 class Settings(BaseModel):

@@ -56,7 +56,7 @@ class Forward(Settings):
         As in a route's `RouteCache`.
     """
 
-    protocols: tuple[Literal["http", "connect", "socks4", "socks5"], ...] = (
+    protocols: Annotated[tuple[Literal["http", "connect", "socks4", "socks5"], ...], Field(min_length=1)] = (
         "http", "connect", "socks4", "socks5",
     )  # fmt: skip
     block: tuple[Annotated[str, AfterValidator(check_rule)], ...] = ()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from policies.settings.base import Network, Pattern, Settings
+from policies.settings.base import HostPattern, Network, Pattern, Settings
 from policies.settings.faults import Fault
 from policies.units import Duration
 
@@ -17,7 +17,8 @@ class Match(Settings):
     Parameters
     ----------
     host : str, optional
-        Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port.
+        Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port. Letters other
+        than ASCII stand for the form in which requests write them (``xn--…``).
     path : str, optional
         Glob (``/api/*``) or regular expression for the path without the query.
     method : str, optional
@@ -30,11 +31,11 @@ class Match(Settings):
         Network of the client's address, such as ``203.0.113.0/24``.
     """
 
-    host: Pattern | None = None
+    host: HostPattern | None = None
     path: Pattern | None = None
     method: str | None = None
     header: dict[str, Pattern] = Field(default_factory=dict)
-    sni: Pattern | None = None
+    sni: HostPattern | None = None
     client: Network | None = None
 
 

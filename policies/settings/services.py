@@ -12,7 +12,6 @@ from policies.settings.transport import UpstreamTls
 from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
 
-
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
 
 
@@ -50,7 +49,7 @@ class Health(Settings):
         Probes in a row that bring an upstream up, or take it down.
     """
 
-    path: str = "/health"
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/health"
     every: Annotated[Duration, Field(gt=0)] = 2.0
     rise: Annotated[int, Field(ge=1)] = 2
     fall: Annotated[int, Field(ge=1)] = 3

@@ -31,9 +31,10 @@ class RequestRules:
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """The attributes of a request that routes match against."""
-    return RequestAttributes(
-        head.hostname, normal_path(head.path.decode("latin-1")), head.method, client, head.fields.text, sni
-    )
+    host, path = head.hostname, normal_path(head.path.decode("latin-1"))
+    if host.endswith("."):  # the dot of the root: the same name. RFC 3986, 3.2.2
+        host = host[:-1]
+    return RequestAttributes(host, path, head.method, client, head.fields.text, sni)
 
 
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
