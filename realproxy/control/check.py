@@ -19,7 +19,6 @@ from realproxy.net.listener import ALL, host_of
 from realproxy.net.resolver import Resolver, look_up
 from realproxy.net.tls import client_context
 
-
 _EVERYWHERE = frozenset({ALL, "0.0.0.0", "::"})
 
 

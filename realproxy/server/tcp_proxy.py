@@ -197,7 +197,7 @@ class _Connection:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
             return
         self.record.upstream = pick.name
-        proxy.resolver.resolve(pick.address, self._connect)
+        proxy.resolver.in_turn(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
         if self._sock.fileno() >= 0:  # else the proxy has stopped while the name was looked up
