@@ -146,11 +146,11 @@ _SIZE_LINE_LIMIT = 1024  # with its CRLF
 
 
 class ChunkedReader(BodyReader):
-    """A body in chunks, with at most `limit` bytes of trailer section, which a response may have `mended`."""
+    """A body in chunks, with at most `limit` bytes of trailer section; see `body_reader`."""
 
-    def __init__(self, limit: int, mended: bool) -> None:
+    def __init__(self, limit: int, head: Fields | None, mended: bool) -> None:
         super().__init__()
-        self._limit, self._mended = limit, mended
+        self._limit, self._head, self._mended = limit, head, mended
         self._remaining = 0
         self._size = _FIRST_SIZE
         self._held = b""
@@ -207,19 +207,28 @@ class ChunkedReader(BodyReader):
         if end < 0:
             self._held = data
             return
-        lines = data[: end + 2]
+        self.trailer = self._trailer_of(data[: end + 2])
+        self.done, self.rest = True, data[end + 4 :]
+
+    def _trailer_of(self, lines: bytes) -> Fields:
         try:
-            self.trailer = parse_fields(lines, 0, end + 2)
+            trailer = parse_fields(lines, 0, len(lines))
         except Malformed:
             if not self._mended:
                 raise
             lines = mended_fields(lines)
-            self.trailer = parse_fields(lines, 0, len(lines))
-        self.done, self.rest = True, data[end + 4 :]
+            trailer = parse_fields(lines, 0, len(lines))
+        # What Connection lists is for this hop, in the trailer section, too.             RFC 9110, 7.6.1
+        listed = () if self._head is None else self._head.elements(b"connection")
+        return trailer.without(frozenset(listed))
 
 
-def body_reader(framing: int, limit: int, *, mended: bool = False) -> BodyReader:
-    """The reader for a framing; `limit` is for the bytes of a trailer section, `mended` for a response's."""
+def body_reader(framing: int, limit: int, head: Fields | None = None, *, mended: bool = False) -> BodyReader:
+    """The reader for a framing.
+
+    `limit` is for the bytes of a trailer section, without the fields that Connection in `head` lists. The
+    trailer section of a response may be `mended`.
+    """
     if framing == CHUNKED:
-        return ChunkedReader(limit, mended)
+        return ChunkedReader(limit, head, mended)
     return CloseReader() if framing == UNTIL_CLOSE else LengthReader(framing)

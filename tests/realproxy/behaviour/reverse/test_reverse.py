@@ -110,6 +110,18 @@ def test_a_client_of_http_1_0_gets_what_it_understands(origin, serve, wire):
     assert server.asked[0].all("Host") == [server.address]
 
 
+def test_what_connection_lists_is_dropped_from_trailers_too(origin, serve, wire):
+    """RFC 9110, 7.6.1: any header or trailer fields with the name of an option"""
+    head = "Connection: X-Mine\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = "3\r\nabc\r\n0\r\nX-Mine: 1\r\nX-Yours: 2\r\n\r\n"
+    server = origin(lambda _: f"HTTP/1.1 200 OK\r\n{head}{body}".encode())
+    client = wire(serve(server))
+    answer = client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{head}{body}").answer()
+    assert (answer.body, answer.trailers) == (b"abc", ["X-Yours: 2"])
+    [asked] = server.asked
+    assert (asked.body, asked.trailers) == (b"abc", ["X-Yours: 2"])
+
+
 @pytest.mark.parametrize("caching", [None, RouteCache(ttl="1h")], ids=["passed through", "stored"])
 def test_via_names_the_version_that_each_message_came_with(origin, serve, wire, caching):
     """RFC 9110, 7.6.3"""

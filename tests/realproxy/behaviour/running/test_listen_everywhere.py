@@ -59,10 +59,8 @@ def test_raw_tcp_and_the_admin_port_listen_everywhere_too(origin, serve):
     )
     admin = int(proxy.admin_url.rpartition(":")[2])
     for host in ("127.0.0.1", "::1"):
-        assert [status(host, port) for port in (*proxy.tcp_ports, admin)] == [
-            200,
-            403 if host == "a" else 403,
-        ]
+        assert status(host, proxy.tcp_ports[0]) == 200
+        assert status(host, admin) == 403, "it is reached, and refuses the name 'a'"
     assert proxy.admin_url == f"http://127.0.0.1:{admin}"
 
 
