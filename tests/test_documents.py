@@ -144,6 +144,6 @@ def test_a_circle_among_packages_or_folders_cannot_be_drawn(copied_house: Path) 
 def test_every_test_in_the_table_of_http_exists() -> None:
     text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`(test_\w+)`", text))
-    files = (ROOT / "tests" / "realproxy").rglob("test_*.py")
-    there = {name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)}
+    texts = [file.read_text(encoding="utf-8") for file in (ROOT / "tests" / "realproxy").rglob("test_*.py")]
+    there = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
     assert len(named) > 30 and named <= there, sorted(named - there)

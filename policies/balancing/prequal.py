@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 from policies.balancing.base import Balancer, Upstreams, balancing_policy
 from policies.balancing.latency import Latency
@@ -32,9 +33,8 @@ class Prequal(Balancer):
         super().__init__(upstreams, rng=rng)
         self._latency = Latency(len(upstreams.load), peak=False)
         self._pool: dict[int, None] = {}
-        self._rank = self._latency.rank.__getitem__
-        if upstreams.weighted:
-            self._rank = self._weighted_rank
+        by_latency: Callable[[int], float] = self._latency.rank.__getitem__
+        self._rank = self._weighted_rank if upstreams.weighted else by_latency
 
     def pick(self, key: str | None, now: float) -> int:
         upstreams, pool = self.upstreams, self._pool

@@ -36,7 +36,7 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
     """
     host, port = host_of(text), text.rpartition(":")[2]
     try:
-        family, address = _place(host, int(port))
+        family, address = _place(host)
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise BadInput(where, key, f"{host!r} is no address of this machine: {error.strerror}") from None
@@ -44,7 +44,7 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:  # whatever the system's default is
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
+        listener.bind((address, int(port)))
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -54,13 +54,13 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
     return listener
 
 
-def _place(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]:
-    """The family and address to bind; raises `OSError` if the host has none."""
+def _place(host: str) -> tuple[socket.AddressFamily, str]:
+    """The family and the address to bind; raises `OSError` if the host has none."""
     if host == ALL:
-        return (socket.AF_INET6, ("::", port)) if _has_ipv6() else (socket.AF_INET, ("0.0.0.0", port))
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return (socket.AF_INET6, "::") if _has_ipv6() else (socket.AF_INET, "0.0.0.0")
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return family, address
+    return family, socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
 
 
 def _has_ipv6() -> bool:
