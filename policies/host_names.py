@@ -9,7 +9,7 @@ from encodings import idna
 _MARKS = "*?["
 _DEVIATIONS = frozenset("ßς\u200c\u200d")
 """Characters that the IDNA of 2003, which Python has, maps away, and that of 2008 keeps. RFC 5894, 7.2"""
-_WRITABLE = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+,;=?\[\]^]*")  # RFC 3986, 3.2.2, and the marks of a glob
+_WRITABLE = re.compile(r"[A-Za-z0-9\-._~%!$&'()*+;=?\[\]^]*")  # RFC 3986, 3.2.2, and the marks of a glob
 _SIMPLE = re.compile(r"[^|?*+{}()\[\]]*")
 _ADDRESS_GLOB = re.compile(r"[0-9A-Fa-f:.*?]*:[0-9A-Fa-f:.*?]*:[0-9A-Fa-f:.*?]*")
 
@@ -87,11 +87,17 @@ def host_problem(pattern: str) -> str | None:
     tests = (
         ("/" in text, f"a host has no scheme and no path: write {alone!r}"),
         (":" in text, f"a host is compared without its port: write {alone!r}"),
+        (wrong in (",", "|", " ") and wrong, f"this is one host: for several write {_any_of(text)!r}"),
         (wrong, f"no host contains {wrong!r}"),
         (text.startswith("."), f"no host begins with a dot: write {'*' + text!r}"),
         (".." in text, "no host has an empty label"),
     )
     return next((problem for is_so, problem in tests if is_so), None)
+
+
+def _any_of(text: str) -> str:
+    hosts = [re.escape(part).replace(r"\*", ".*") for part in re.split(r"[,|\s]+", text) if part]
+    return f"~^({'|'.join(hosts)})$"
 
 
 def _expression_problem(text: str) -> str | None:

@@ -38,8 +38,6 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
         except BadInput as problem:
             print(problem, file=sys.stderr)
             return 2
-        for warning in proxy.warnings():
-            print(f"warning: {warning}", file=sys.stderr, flush=True)
         try:
             ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
             if proxy.admin_url:

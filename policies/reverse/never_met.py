@@ -51,6 +51,10 @@ def _path_problem(pattern: str) -> str | None:
         return f"every path begins with a slash: write {'/' + path.removeprefix('/')!r}"
     tests = (
         (
+            re.search(r"[,|\s]+/", pattern),
+            "this is one path: for several write a regular expression such as '~^/(a|b)(/|$)'",
+        ),
+        (
             "=" in pattern.partition("?")[2],
             f"a path is compared without its query: write {pattern.partition('?')[0]!r}",
         ),

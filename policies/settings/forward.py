@@ -66,7 +66,7 @@ class Forward(Settings):
     private_targets: bool = False
     anonymity: Level = "anonymous"
     parent: Annotated[str, AfterValidator(_check_parent)] | None = Field(default=None, repr=False)
-    parent_ca: str | None = None
+    parent_ca: Annotated[str, Field(min_length=1)] | None = None
     auth: dict[Annotated[str, AfterValidator(check_user)], Annotated[str, AfterValidator(check_password)]] = (
         Field(default_factory=dict, repr=False)
     )

@@ -61,8 +61,8 @@ class UpstreamTls(Settings):
         Whether the certificate is checked. Without the check, anyone can pose as the upstream.
     """
 
-    ca: str | None = None
-    name: str | None = None
+    ca: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[str, Field(min_length=1)] | None = None
     verify: bool = True
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policies.admission import SizeLimit, build_admission
 from policies.bad_input import BadInput
+from policies.eviction import charged_size
 from policies.forward.blocking import as_network
 from policies.host_names import host_problem
 from policies.reverse.never_met import network_problem, problems, unreached
@@ -203,10 +205,15 @@ def _parent(forward: Forward) -> Iterator[Problem]:
 
 
 def _cache(settings: ProxySettings) -> Iterator[Problem]:
-    cache = settings.cache
+    cache, capacity, smallest = settings.cache, settings.worker_cache.capacity, charged_size(0)
     if "cache" in settings.model_fields_set and not settings.caching:
         yield "cache", "nothing is stored: no route and no [forward] has 'cache'"
-    elif settings.caching and settings.worker_cache.capacity == 0:
-        yield "cache.capacity", "there is room for no object"
-    if cache.disk is not None and cache.disk.capacity == 0:
+    elif settings.caching and capacity < smallest:
+        yield "cache.capacity", f"there is room for no object: even an empty one counts {smallest} bytes"
+    if cache.disk is not None and cache.disk.capacity < smallest:
         yield "cache.disk.capacity", "there is room for no object"
+    admission = build_admission(cache.admission, capacity) if cache.admission is not None else None
+    if isinstance(admission, SizeLimit) and admission.limit < smallest:
+        yield "cache.admission", f"no object may enter: even an empty one counts {smallest} bytes"
+    elif isinstance(admission, SizeLimit) and admission.limit >= capacity:
+        yield "cache.admission", "'cache.capacity' has no room for larger objects anyway"

@@ -110,15 +110,19 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     # the cache
     route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
     CACHING + "[cache]\ncapacity = 0": ("cache.capacity", "no object"),
+    CACHING + "[cache]\ncapacity = '511B'": ("cache.capacity", "even an empty one counts 512 bytes"),
+    CACHING + "[cache]\nadmission = 'size(511B)'": ("cache.admission", "no object may enter"),
+    CACHING + "[cache]\nadmission = 'size(64MiB)'": ("cache.admission", "no room for larger objects"),
     CACHING + "[cache.disk]\nfolder = 'a'\ncapacity = 0": (
         "cache.disk.capacity", "no object",
     ),
 }  # fmt: skip
+SIZED = "[cache]\npolicy = 'lru'\nadmission = 'size(64KiB)'"
 SILENT = [
     TWO, TCP, FORWARD, route(""), ONE, TWO + "eject.most = 0.5",
     "workers = 4\nlimits.connections = 4\n" + route(""),
     "limits = { request_timeout = '3s', answer_timeout = '2s' }\n" + route(""),
-    TWO.replace("'web' }", "'web', cache = { coalesce = true, wait = '1s' } }") + "[cache]\npolicy = 'lru'",
+    TWO.replace("'web' }", "'web', cache = { coalesce = true, wait = '1s' } }") + SIZED,
     TWO.replace("'web' }", "'web', cache = true, when = { method = 'POST|GET' } }"),
     TWO + "retry = { attempts = 2, budget = 0.1 }\nqueue.in_flight = 255\nhedge.after = '59s'",
     FORWARD + "parent = 'https://a:1'\nparent_ca = 'a.pem'",
@@ -141,10 +145,14 @@ REFUSED = {  # what stands in the file: the key that is refused
     ANY.replace("200", "200, fault = [{ kind = 'latency', delay = 0 }]"): "route.0.fault.0.latency.delay",
     ANY.replace("200", "200, fault = [{ kind = 'bandwidth', rate = 0 }]"): "route.0.fault.0.bandwidth.rate",
     TWO + "rate = 0": "service.web.rate",
+    CACHING + "[cache.disk]\nfolder = ''": "cache.disk.folder",
+    TWO + "tls.ca = ''": "service.web.tls.ca",
+    TWO + "tls.name = ''": "service.web.tls.name",
+    FORWARD + "parent_ca = ''": "forward.parent_ca",
     "workers = 0\n" + route(""): "workers",
 }  # fmt: skip
 ALWAYS = {
-    "admin", "workers", "log.file", "log.format", "cache.policy", "cache.admission", "cache.explain",
+    "admin", "workers", "log.file", "log.format", "cache.policy", "cache.explain",
     "cache.disk.folder", "tls.cert", "tls.key",
     "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",
     "limits.connect_timeout", "limits.upstream_idle", "limits.request_timeout", "limits.min_rate",
