@@ -132,9 +132,7 @@ def test_serve_says_where_it_serves_and_stops_when_told(
         answer(url, "/")
 
 
-def test_serve_warns_at_the_start_and_after_a_reload(
-    started: Started, proxy_file: Path, tmp_path: Path
-) -> None:
+def test_serve_warns_at_the_start_and_after_a_reload(started: Started, tmp_path: Path) -> None:
     file = tmp_path / "never.toml"
     file.write_text('listen = "127.0.0.1:0"\nroute = [{ when = { method = "get" }, respond = 200 }]\n')
     with started("serve", file, folder=tmp_path) as process:
