@@ -109,6 +109,14 @@ def test_an_explanation_says_why_each_earlier_route_did_not_match():
     ]
 
 
+def test_an_explanation_says_that_no_request_at_all_meets_a_condition():
+    route = [Route(when=Match(host="a.test:8080"), respond=200), Route(when=Match(path="/b"), respond=200)]
+    assert explain(Proxy(route=route).settings, "GET", "http://a.test:8080/").lines()[:2] == [
+        "route.0: no, host a.test:8080 does not match; a host is compared without its port: write 'a.test'",
+        "route.1: no, path /b does not match",
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "url", "headers", "side", "route", "answer", "cache"),
     [
@@ -229,3 +237,12 @@ def test_a_parent_is_explained_without_its_credentials():
         "tunnel",
         "nowhere.invalid:443 by the parent socks5://192.0.2.1:1080",
     )
+
+
+def test_warnings_come_with_the_mistakes_and_a_name_with_several_addresses_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("realproxy.control.check.look_up", lambda _: ["::1", "127.0.0.1"])
+    toml = 'listen = "localhost:0"\nroute = [{ when = { method = "get" }, respond = 200 }]'
+    assert cautions(tmp_path, toml) == [
+        "route.0.when.method: methods are in capitals (RFC 9110, 9.1): write 'GET'",
+        "listen: 'localhost' has several addresses: only 127.0.0.1 is used",
+    ]
