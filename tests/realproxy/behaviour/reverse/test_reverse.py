@@ -310,6 +310,15 @@ def test_every_balancer_spreads_requests_and_its_books_balance(origin, serve, wi
     assert [upstream["outstanding"] for upstream in upstreams] == [0, 0]
 
 
+def test_weights_count_without_a_word_about_balancing(origin, serve, wire):
+    light, heavy = origin(), origin()
+    upstreams = [{"address": light.address, "weight": 1}, {"address": heavy.address, "weight": 9}]
+    client = wire(serve(route=[Route(to="web")], service={"web": Service(upstreams=upstreams)}))
+    for _ in range(20):
+        client.ask()
+    assert (len(light.asked), len(heavy.asked)) == (2, 18)
+
+
 def test_the_same_seed_makes_the_same_choices(origin, serve, wire):
     chosen = []
     for _ in range(2):

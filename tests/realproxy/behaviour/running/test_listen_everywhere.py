@@ -72,6 +72,20 @@ def test_what_upstreams_are_told_of_a_client_is_its_own_address(origin, serve, w
     assert (asked["X-Forwarded-For"], asked["Forwarded"].split(";")[0]) == ("127.0.0.1", "for=127.0.0.1")
 
 
+def test_the_proxy_protocol_names_both_ends_by_their_own_addresses(serve):
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        port = upstream.getsockname()[1]
+        service = Service(upstreams=[f"127.0.0.1:{port}"], proxy_protocol="v1")
+        proxy = serve(tcp=[Tcp(listen="*:0", to="web")], service={"web": service})
+        with socket.create_connection(("127.0.0.1", proxy.tcp_ports[0]), timeout=30) as client:
+            accepted, _ = upstream.accept()
+            with accepted:
+                accepted.settimeout(30)
+                line = accepted.makefile("rb").readline()
+            mine = client.getsockname()[1]
+    assert line == b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" % (mine, proxy.tcp_ports[0])
+
+
 def test_several_processes_share_it():
     with Proxy(listen="*:0", workers=2, route=ROUTES) as proxy:
         assert [status(host, proxy.port) for host in ("127.0.0.1", "::1")] == [204, 205]
