@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
+from collections.abc import Sequence
 from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -46,6 +48,14 @@ def plain_address(text: str) -> IPAddress:
     return inner or address
 
 
+def unmapped(host: str) -> str:
+    """The address of a peer; on a socket for both families, that of an IPv4 peer is mapped into IPv6.
+
+    RFC 4291, 2.5.5.2
+    """
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
 @lru_cache(maxsize=4096)
 def meanings(text: str) -> tuple[IPAddress, ...]:
     """All addresses that a rule may name when `text` is dialled; a rule holds if it names any of them.
@@ -74,6 +84,26 @@ def is_private(text: str) -> bool:
     address = plain_address(text)
     listed = any(address in network for network in _NOT_PUBLIC)
     return listed or not address.is_global or address.is_multicast
+
+
+def dial_order(addresses: Sequence[str], turn: int) -> list[str]:
+    """The addresses of one name in the order in which connection number `turn` tries them.
+
+    Each address comes first in its turn, so that all are used. Then the families alternate, so that one that
+    does not work costs one attempt: RFC 8305, 4.
+
+    Examples
+    --------
+    >>> dial_order(["::1", "::2", "192.0.2.1"], 1)
+    ['::2', '192.0.2.1', '::1']
+    """
+    start = turn % len(addresses)
+    turned = [*addresses[start:], *addresses[:start]]
+    is_ipv6 = ":" in turned[0]
+    same = [address for address in turned if (":" in address) is is_ipv6]
+    other = [address for address in turned if (":" in address) is not is_ipv6]
+    pairs = itertools.zip_longest(same, other)
+    return [address for pair in pairs for address in pair if address is not None]
 
 
 def is_local_name(host: str) -> bool:

@@ -139,3 +139,11 @@ def test_a_circle_among_packages_or_folders_cannot_be_drawn(copied_house: Path) 
     errors.write_text("import lessons\n")
     status, said = draw_house(docs=copied_house / "docs")
     assert status == 1 and "realproxy/ imports lessons/, which stands above it" in said
+
+
+def test_every_test_in_the_table_of_http_exists() -> None:
+    text = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    texts = [file.read_text(encoding="utf-8") for file in (ROOT / "tests" / "realproxy").rglob("test_*.py")]
+    there = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
+    assert len(named) > 30 and named <= there, sorted(named - there)

@@ -59,7 +59,7 @@ class Way:
         if self.log["side"] == "forward":
             return f"everything: {self.log['method']} {self.log['target'].partition('?')[0]} …"
         where = self.log["target"] if self.log["side"] != "udp" else "a client's datagrams"
-        return f"{where}, {self.log['bytes']:,} bytes"
+        return f"{where}, {self.log['received']:,} bytes out and {self.log['bytes']:,} back"
 
 
 class Ways:

@@ -74,7 +74,7 @@ def proxy_for_anything(*targets: int, upstream: int | None = None, login: bool =
     forward = Forward(private_targets=True, connect_ports=targets, socks_ports=targets, auth=auth)
     service = Service(upstreams=[f"127.0.0.1:{upstream or targets[0]}"])
     with Proxy(
-        forward=forward, tcp=[Tcp(listen=":0", to="it")], service={"it": service}, limits=_LIMITS
+        forward=forward, tcp=[Tcp(listen="127.0.0.1:0", to="it")], service={"it": service}, limits=_LIMITS
     ) as proxy:
         yield proxy
 

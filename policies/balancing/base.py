@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
+from bisect import bisect
 from collections.abc import Collection, Sequence
+from itertools import accumulate
 
 from policies.registry import Registry
 
@@ -37,6 +39,8 @@ class Upstreams:
         Sorted indices of the upstreams that may be picked; never empty. A change replaces the list.
     equal : bool
         Whether all weights are equal now.
+    weighted : bool
+        Whether the weights differ even without slow start. Never changes.
     next_step : float
         When `advance` is due.
     """
@@ -51,6 +55,7 @@ class Upstreams:
         self.load = [0] * len(self.weight)
         self.available = list(range(len(self.weight)))
         self.equal = len(set(self.weight)) == 1
+        self.weighted = not self.equal
         self._slow_start = slow_start
         self._full_weight = self.weight
         self._back_since: dict[int, float] = {}
@@ -112,6 +117,7 @@ class Balancer(ABC):
         self.upstreams = upstreams
         self.rng = rng
         self._known: tuple[list[int], list[float]] | None = None
+        self._draws: tuple[list[int], list[float], list[float]] | None = None
 
     @abstractmethod
     def pick(self, key: str | None, now: float) -> int:
@@ -142,12 +148,26 @@ class Balancer(ABC):
         return True
 
     def _draw(self) -> int:
-        """Any available upstream, with equal probabilities; less often one in slow start."""
+        """Any available upstream, with probabilities in proportion to weights; less often in slow start."""
         available, share = self.upstreams.available, self.upstreams.share
+        if self.upstreams.weighted:
+            return self._draw_by_weight()
         while True:
             index = available[int(self.rng.random() * len(available))]
             if share[index] == 1.0 or self.rng.random() < share[index]:
                 return index
+
+    def _draw_by_weight(self) -> int:
+        """As `_draw`, by a search in the running sums of the present weights.
+
+        The inversion method of L. Devroye, "Non-uniform random variate generation", 1986, chapter III.2.
+        """
+        available, weight = self.upstreams.available, self.upstreams.weight
+        if self._draws is None or self._draws[0] is not available or self._draws[1] is not weight:
+            self._draws = available, weight, list(accumulate(weight[index] for index in available))
+        sums = self._draws[2]
+        place = bisect(sums, self.rng.random() * sums[-1])
+        return available[min(place, len(available) - 1)]  # a product may be rounded up to the sum
 
     def _skipped_in_slow_start(self, index: int) -> bool:
         """Whether slow start gives this request to another upstream; for balancers without weights."""

@@ -12,9 +12,11 @@ from policies.balancing.base import Balancer, Upstreams, balancing_policy
 class JoinIdleQueue(Balancer):
     """The upstream that has been idle the longest; if none is idle, a random one.
 
-    An upstream joins the queue when its last outstanding request ends; no loads are compared. Weights
-    are ignored. Constant cost, amortised. Y. Lu et al., "Join-Idle-Queue: a novel load balancing
-    algorithm for dynamically scalable web services", Performance Evaluation 68(11), 2011.
+    An upstream joins the queue when its last outstanding request ends; no loads are compared. If weights
+    differ, both are drawn in proportion to weights: one of the idle ones, or one of all. Constant cost,
+    amortised; linear in the number of idle upstreams if weights differ. Y. Lu et al., "Join-Idle-Queue: a
+    novel load balancing algorithm for dynamically scalable web services", Performance Evaluation 68(11),
+    2011.
     """
 
     def __init__(self, upstreams: Upstreams, *, rng: random.Random) -> None:
@@ -30,6 +32,8 @@ class JoinIdleQueue(Balancer):
             known = set(waiting)
             self._idle = deque(waiting)
             self._idle.extend(index for index in available if load[index] == 0 and index not in known)
+        if self.upstreams.weighted:
+            return self._pick_by_weight()
         for _ in range(len(self._idle)):
             index = self._idle.popleft()
             if load[index] == 0:
@@ -37,6 +41,16 @@ class JoinIdleQueue(Balancer):
                     return index
                 self._idle.append(index)
         return self._draw()
+
+    def _pick_by_weight(self) -> int:
+        load, weight = self.upstreams.load, self.upstreams.weight
+        idle = [index for index in self._idle if load[index] == 0]
+        if not idle:
+            self._idle.clear()
+            return self._draw()
+        [chosen] = self.rng.choices(idle, [weight[index] for index in idle])
+        self._idle = deque(index for index in idle if index != chosen)
+        return chosen
 
     def finished(self, index: int, elapsed: float, now: float) -> None:
         if self.upstreams.load[index] == 0 and index in self._available:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 
 from policies.balancing.base import Balancer, Upstreams, balancing_policy
 from policies.balancing.latency import Latency
@@ -14,7 +15,8 @@ class Prequal(Balancer):
     """Of sixteen probed upstreams, the one with the lowest latency that is not hot.
 
     Every request probes three random upstreams; a pool holds the last sixteen. An upstream is hot if it
-    has more requests in flight, per weight, than 84 % of the others. B. Wydrowski et al., "Load is not
+    has more requests in flight, per weight, than 84 % of the others. If weights differ, upstreams are probed
+    in proportion to their weights, and latencies count per weight. B. Wydrowski et al., "Load is not
     what you should balance: introducing Prequal", NSDI 2024.
 
     A probe sends nothing here: it reads the proxy's own knowledge of the upstream, its outstanding
@@ -31,12 +33,14 @@ class Prequal(Balancer):
         super().__init__(upstreams, rng=rng)
         self._latency = Latency(len(upstreams.load), peak=False)
         self._pool: dict[int, None] = {}
+        by_latency: Callable[[int], float] = self._latency.rank.__getitem__
+        self._rank = self._weighted_rank if upstreams.weighted else by_latency
 
     def pick(self, key: str | None, now: float) -> int:
         upstreams, pool = self.upstreams, self._pool
         if self._outdated():
             pool.clear()
-        if upstreams.next_step == math.inf:  # no upstream is in slow start
+        if upstreams.next_step == math.inf and not upstreams.weighted:  # no upstream is in slow start
             available, chance = upstreams.available, self.rng.random
             count = len(available)
             for _ in range(self.PROBES):
@@ -52,10 +56,13 @@ class Prequal(Balancer):
         last = int(self.HOT * (len(ordered) - 1))
         while last + 1 < len(ordered) and flying[ordered[last + 1]] == flying[ordered[last]]:
             last += 1
-        chosen = min(ordered[: last + 1], key=self._latency.rank.__getitem__)
+        chosen = min(ordered[: last + 1], key=self._rank)
         del pool[chosen]
         pool[chosen] = None  # moved to the end: among equal upstreams, the least recently chosen is next
         return chosen
+
+    def _weighted_rank(self, index: int) -> float:
+        return self._latency.rank[index] - math.log(self.upstreams.weight[index])  # ranks are logarithms
 
     def finished(self, index: int, elapsed: float, now: float) -> None:
         self._latency.observe(index, elapsed, now)

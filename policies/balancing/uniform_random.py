@@ -1,4 +1,4 @@
-"""Random: any upstream, with equal probabilities."""
+"""Random: any upstream, with equal probabilities, or in proportion to weights."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from policies.balancing.base import Balancer, balancing_policy
 
 @balancing_policy("random")
 class UniformRandom(Balancer):
-    """Any available upstream, with equal probabilities; less often one in slow start.
+    """Any available upstream, in proportion to its weight; less often one in slow start.
 
-    Constant cost, no state. The baseline of Y. Azar et al., "Balanced allocations", SIAM J.
-    Computing 29(1), 1999: n requests on n upstreams leave about log n / log log n on the fullest.
+    Constant cost, no state; logarithmic cost if weights differ. The baseline of Y. Azar et al., "Balanced
+    allocations", SIAM J. Computing 29(1), 1999: n requests on n upstreams leave about log n / log log n on
+    the fullest.
     """
 
     def pick(self, key: str | None, now: float) -> int:

@@ -24,6 +24,17 @@ from policies.canary.watch import (
 from policies.canary.whose_error import WhoseError, canary_share
 
 __all__ = [
-    "PROMOTED", "ROLLED_BACK", "Rollout", "WATCHING", "AcceptableErrors", "CanaryWatch", "Change", "SlowAnswers", "Sprt",
-    "Trial", "WhoseError", "canary_share", "excluded_ratio",
+    "PROMOTED",
+    "ROLLED_BACK",
+    "WATCHING",
+    "AcceptableErrors",
+    "CanaryWatch",
+    "Change",
+    "Rollout",
+    "SlowAnswers",
+    "Sprt",
+    "Trial",
+    "WhoseError",
+    "canary_share",
+    "excluded_ratio",
 ]  # fmt: skip

@@ -7,11 +7,11 @@ A hosts file blocks the names that it maps to 0.0.0.0, ``::`` or loopback.
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from policies.addresses import meanings
+from policies.host_names import ascii_pattern, normal_host
 from policies.patterns import compile_pattern
 
 _NOWHERE = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1"})
@@ -50,7 +50,7 @@ def check_rule(rule: str) -> str:
     if not rule:
         raise ValueError("expected a name, a glob, a regular expression after '~' or a network, not ''")
     if as_network(rule) is None:
-        compile_pattern(rule, ignore_case=True)
+        compile_pattern(ascii_pattern(rule), ignore_case=True)
     return rule
 
 
@@ -91,15 +91,6 @@ def _is_address(word: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def normal_host(host: str) -> str:
-    """A host in ASCII and lower case, without a final dot and without brackets: the form that rules use."""
-    name = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
-    if not name.isascii():  # only in a user's rule: on the wire, names are in ASCII
-        with contextlib.suppress(UnicodeError):
-            return name.encode("idna").decode("ascii")
-    return name
 
 
 class Blocklist:
@@ -149,7 +140,7 @@ class Blocklist:
         if network is not None:
             self._networks.append((network, named))
         elif rule.startswith("~") or any(mark in rule.removeprefix("*.") for mark in "*?["):
-            self._patterns.append((compile_pattern(rule, ignore_case=True), named))
+            self._patterns.append((compile_pattern(ascii_pattern(rule), ignore_case=True), named))
         elif rule.startswith("*."):
             self._suffixes.setdefault(normal_host(rule[2:]), named)
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
+from policies.host_names import ascii_pattern
 from policies.patterns import compile_pattern
 from policies.reverse.rewrite import has_prefix
 from policies.settings import Match, Route
@@ -21,7 +22,7 @@ class RequestAttributes:
     Parameters
     ----------
     host : str
-        Host of the request without port; empty if it has none.
+        Host of the request without port and final dot; empty if it has none.
     path : str
         Normalised by `normal_path`.
     method : str
@@ -92,7 +93,7 @@ def _conditions(when: Match) -> list[tuple[str, Test]]:
         methods = frozenset(part.strip() for part in when.method.split("|"))
         found.append((f"method {when.method}", lambda request: request.method in methods))
     if when.host is not None:
-        host = compile_pattern(when.host, ignore_case=True)
+        host = compile_pattern(ascii_pattern(when.host), ignore_case=True)
         found.append((f"host {when.host}", lambda request: host(request.host)))
     if when.path is not None:
         path = compile_pattern(when.path)
@@ -103,7 +104,7 @@ def _conditions(when: Match) -> list[tuple[str, Test]]:
     found += [_header_condition(name, pattern) for name, pattern in when.header.items()]
     found += [_query_condition(name, pattern) for name, pattern in when.query.items()]
     if when.sni is not None:
-        sni = compile_pattern(when.sni, ignore_case=True)
+        sni = compile_pattern(ascii_pattern(when.sni), ignore_case=True)
         found.append((f"sni {when.sni}", lambda request: sni(request.sni)))
     if when.client is not None:
         network = ipaddress.ip_network(when.client, strict=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Mapping
-from itertools import accumulate
 from hashlib import blake2b
+from itertools import accumulate
 from math import inf, log
 
 

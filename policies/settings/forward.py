@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from policies.forward.anonymity import Level
 from policies.basic_auth import check_password, check_user
+from policies.forward.anonymity import Level
 from policies.forward.blocking import check_rule
 from policies.forward.parent import Parent, parse_parent
 from policies.settings.base import Settings
@@ -56,7 +56,7 @@ class Forward(Settings):
         As in a route's `RouteCache`.
     """
 
-    protocols: tuple[Literal["http", "connect", "socks4", "socks5"], ...] = (
+    protocols: Annotated[tuple[Literal["http", "connect", "socks4", "socks5"], ...], Field(min_length=1)] = (
         "http", "connect", "socks4", "socks5",
     )  # fmt: skip
     block: tuple[Annotated[str, AfterValidator(check_rule)], ...] = ()
@@ -66,7 +66,7 @@ class Forward(Settings):
     private_targets: bool = False
     anonymity: Level = "anonymous"
     parent: Annotated[str, AfterValidator(_check_parent)] | None = Field(default=None, repr=False)
-    parent_ca: str | None = None
+    parent_ca: Annotated[str, Field(min_length=1)] | None = None
     auth: dict[Annotated[str, AfterValidator(check_user)], Annotated[str, AfterValidator(check_password)]] = (
         Field(default_factory=dict, repr=False)
     )

@@ -65,10 +65,10 @@ class Limits(Settings):
     threads: Annotated[int, Field(ge=1, le=4096)] = 256
     head: Annotated[Size, Field(ge=256)] = 32 * 2**10
     queue: Annotated[int, Field(ge=1)] = 4096
-    header_timeout: Duration = 10.0
-    idle_timeout: Duration = 60.0
-    connect_timeout: Duration = 5.0
-    answer_timeout: Duration = 60.0
+    header_timeout: Annotated[Duration, Field(gt=0)] = 10.0
+    idle_timeout: Annotated[Duration, Field(gt=0)] = 60.0
+    connect_timeout: Annotated[Duration, Field(gt=0)] = 5.0
+    answer_timeout: Annotated[Duration, Field(gt=0)] = 60.0
     upstream_idle: Duration = 30.0
     request_timeout: Annotated[Duration, Field(gt=0)] | None = None
     body: Size | None = None

@@ -29,7 +29,7 @@ class ProxySettings(Settings):
     Parameters
     ----------
     listen : str
-        ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+        ``host:port``; port 0 is any free one. ``*`` and an empty host are all addresses, IPv4 and IPv6.
     admin : str, optional
         ``host:port`` for metrics, counts, settings and the live page; off by default. Everyone that can
         reach it can read them, so use a loopback address.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from policies.basic_auth import check_user
 from policies.request_key import check_key
-from policies.settings.base import Network, Pattern, Settings
+from policies.settings.base import HostPattern, Network, Pattern, Settings
 from policies.settings.canary import Canary, Mirror, Override
 from policies.settings.faults import Fault
 from policies.settings.ingress import Cors, HeaderChanges, Path, Redirect, Rewrite
@@ -40,7 +40,8 @@ class Match(Settings):
     Parameters
     ----------
     host : str, optional
-        Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port.
+        Exact name, glob (``*.shop.test``) or regular expression (``~^shop``), without port. Letters other
+        than ASCII stand for the form in which requests write them (``xn--…``).
     path : str, optional
         Glob (``/api/*``) or regular expression for the path without the query.
     prefix : str, optional
@@ -57,13 +58,13 @@ class Match(Settings):
         Network of the client's address, such as ``203.0.113.0/24``.
     """
 
-    host: Pattern | None = None
+    host: HostPattern | None = None
     path: Pattern | None = None
     prefix: Path | None = None
     method: str | None = None
     header: dict[str, Pattern] = Field(default_factory=dict)
     query: dict[str, Pattern] = Field(default_factory=dict)
-    sni: Pattern | None = None
+    sni: HostPattern | None = None
     client: Network | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -12,7 +11,10 @@ from policies.request_key import check_key
 from policies.settings.base import Settings
 from policies.settings.ingress import HeaderChanges
 from policies.settings.transport import UpstreamTls
+from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
+
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e6
 
 
 class Upstream(Settings):
@@ -21,13 +23,14 @@ class Upstream(Settings):
     Parameters
     ----------
     address : str
-        ``host:port``. In a scenario, the name of a backend: all of its replicas.
+        ``host:port``, ``http://host`` or ``https://host``. All addresses of a name are used, in turn. In
+        a scenario, the name of a backend: all of its replicas.
     weight : float
-        Share relative to the other upstreams, for balancers that use weights.
+        Share relative to the other upstreams.
     """
 
-    address: str
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    address: Annotated[str, AfterValidator(check_no_url)]
+    weight: Annotated[float, Field(ge=LEAST_WEIGHT, le=MOST_WEIGHT)] = 1.0
 
 
 def _read_upstreams(value: object) -> object:
@@ -48,7 +51,7 @@ class Health(Settings):
         Probes in a row that bring an upstream up, or take it down.
     """
 
-    path: str = "/health"
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/health"
     every: Annotated[Duration, Field(gt=0)] = 2.0
     rise: Annotated[int, Field(ge=1)] = 2
     fall: Annotated[int, Field(ge=1)] = 3
@@ -148,31 +151,13 @@ def _read_tls(value: object) -> object:
     return UpstreamTls() if value is True else None if value is False else value
 
 
-HTTPS = "https://"
-
-
-def _without_scheme(item: object) -> object:
-    """An upstream without its leading ``https://``."""
-    if isinstance(item, Mapping):
-        return {**item, "address": _without_scheme(item.get("address"))}
-    if isinstance(item, Upstream):
-        return item.model_copy(update={"address": _without_scheme(item.address)})
-    text = str(item).removeprefix(HTTPS).removesuffix("/")
-    return text if text.rpartition(":")[2].isdigit() else f"{text}:443"
-
-
-def _is_https(item: object) -> bool:
-    address = item.get("address") if isinstance(item, Mapping) else getattr(item, "address", item)
-    return isinstance(address, str) and address.startswith(HTTPS)
-
-
 class Service(Settings):
     """A set of servers that do the same work.
 
     Parameters
     ----------
     upstreams : list
-        ``host:port`` texts or `Upstream` tables, at least one.
+        ``host:port`` texts, URLs or `Upstream` tables, at least one.
     balance : str
         Name of a balancing policy.
     hash_on : str
@@ -185,7 +170,7 @@ class Service(Settings):
         refused it, regardless of its method: nothing was sent. Costs no attempt of `retry`.
     tls : UpstreamTls or bool, optional
         ``true`` or a table: requests go to the upstreams over TLS. This is also on if every upstream
-        begins with ``https://``; its default port is then 443.
+        begins with ``https://``.
     proxy_protocol : str, optional
         ``v1`` or ``v2``: connections to the upstreams begin with a header that names the client. Such
         a connection belongs to one client and is not reused for others.
@@ -216,12 +201,5 @@ class Service(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_scheme(cls, data: Any) -> Any:
-        upstreams = data.get("upstreams") if isinstance(data, Mapping) else None
-        items = upstreams if isinstance(upstreams, (list, tuple)) else [upstreams]
-        secure = [_is_https(item) for item in items]
-        if not any(secure):
-            return data
-        if not all(secure) or data.get("tls") is False:
-            raise ValueError("expected 'https://' before every upstream, or before none")
-        return {**data, "upstreams": [_without_scheme(item) for item in items], "tls": data.get("tls", True)}
+    def _read_urls(cls, data: Any) -> Any:
+        return read_urls(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from policies.admission import check_admission
 from policies.eviction import check_online
@@ -23,7 +23,7 @@ class Disk(Settings):
         Bytes of files.
     """
 
-    folder: str
+    folder: Annotated[str, Field(min_length=1)]
     capacity: Size = 2**30
 
 

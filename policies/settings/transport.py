@@ -61,8 +61,8 @@ class UpstreamTls(Settings):
         Whether the certificate is checked. Without the check, anyone can pose as the upstream.
     """
 
-    ca: str | None = None
-    name: str | None = None
+    ca: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[str, Field(min_length=1)] | None = None
     verify: bool = True
 
 
@@ -72,7 +72,7 @@ class Tcp(Settings):
     Parameters
     ----------
     listen : str
-        ``host:port``; port 0 is any free one, an empty host is 127.0.0.1.
+        As `ProxySettings.listen`.
     to : str
         Name of the service. Its balancer counts open connections.
     idle_timeout : duration

@@ -20,10 +20,11 @@ _NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
 _IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
 
 
-def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
+def storable_lines(head: ResponseHead, omitted: frozenset[str]) -> list[Line]:
     """The fields of a response that are stored: not hop-by-hop fields, and not those in `omitted`."""
+    fields = head.fields
     lines = fields.passed_on(_STORED_DROPS.union(name.encode("latin-1") for name in omitted))
-    lines.append((b"Via", b"1.1 " + PSEUDONYM))
+    lines.append((b"Via", b"1.%d %b" % (head.minor, PSEUDONYM)))
     if b"date" not in fields:
         lines.append((b"Date", http_date()))
     return lines
@@ -32,10 +33,10 @@ def storable_lines(fields: Fields, omitted: frozenset[str]) -> list[Line]:
 def storable_head(head: ResponseHead, omitted: frozenset[str], length: int) -> bytes:
     """The open head that is stored of a response, remembered with the head if it can be."""
     if omitted or b"date" not in head.fields.names:
-        return stored_head(head.status, head.reason, storable_lines(head.fields, omitted), length)
+        return stored_head(head.status, head.reason, storable_lines(head, omitted), length)
     known = head.stored.get(length)
     if known is None:
-        lines = storable_lines(head.fields, omitted)
+        lines = storable_lines(head, omitted)
         known = head.stored[length] = stored_head(head.status, head.reason, lines, length)
     return known
 

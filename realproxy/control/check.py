@@ -1,4 +1,4 @@
-"""The errors in a proxy's file, found without starting a proxy."""
+"""The mistakes in a proxy's file, and what has no effect in it, found without starting a proxy."""
 
 from __future__ import annotations
 
@@ -6,43 +6,85 @@ import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from policies.bad_input import BadInput
-from policies.settings import Match, ProxySettings, load_settings
+from policies.settings import ProxySettings, load_settings
 from policies.settings.unsupported import check_obeyed
+from policies.settings.without_effect import warnings
 from realproxy.control.composition import build_rules
 from realproxy.net.address import split_address
 from realproxy.net.certificates import check_certificates
-from realproxy.net.listener import host_of
+from realproxy.net.listener import ALL, host_of
 from realproxy.net.resolver import Resolver, look_up
 from realproxy.net.tls import client_context
 
+_EVERYWHERE = frozenset({ALL, "0.0.0.0", "::"})
 
-def check(path: str | Path) -> list[BadInput]:
-    """All errors in a proxy's TOML file, or only the first one if it violates the schema."""
+
+class Findings(NamedTuple):
+    """What `check` has found: with `mistakes` the proxy cannot serve as its file says.
+
+    A warning is for what has no effect, or another one than it seems to have.
+    """
+
+    mistakes: list[BadInput]
+    warnings: list[BadInput]
+
+
+def check(path: str | Path) -> Findings:
+    """All mistakes in a proxy's TOML file, or only the first one if it violates the schema; and warnings."""
     where = str(path)
     try:
         settings = load_settings(path)
     except BadInput as problem:
-        return [problem]
+        return Findings([problem], [])
     found = list(check_addresses(settings, where))
     hosts = _listen_hosts(settings) | ({} if found else _upstream_hosts(settings))
-    unknown = {key: host for key, host in hosts.items() if not look_up(host)}
-    return [
+    addresses = {key: look_up(host) for key, host in hosts.items()}
+    mistakes = [
         *check_obeyed(settings, where),
         *found,
-        *(BadInput(where, key, f"cannot resolve {host!r}") for key, host in unknown.items()),
+        *(BadInput(where, key, f"cannot resolve {hosts[key]!r}") for key in hosts if not addresses[key]),
+        *_check_ports(settings, where),
         *_check_log(settings, where),
         *_check_disk(settings, where),
         *check_certificates(settings.tls, where),
-        *_check_reachability(settings, where),
         *_check_forward(settings, where),
     ]
+    several = (
+        BadInput(where, key, f"{hosts[key]!r} has several addresses: only {_first(addresses[key])} is used")
+        for key in _listen_hosts(settings)
+        if len(addresses[key]) > 1
+    )
+    return Findings(mistakes, [*warnings(settings, where), *several])
+
+
+def _first(addresses: list[str]) -> str:
+    """The address that `realproxy.net.listener.listen` takes."""
+    return min(addresses, key=lambda address: ":" in address)
 
 
 def _listen_hosts(settings: ProxySettings) -> dict[str, str]:
-    hosts = {"listen": host_of(settings.listen), "admin": host_of(settings.admin or "")}
-    return hosts | {f"tcp.{number}.listen": host_of(tcp.listen) for number, tcp in enumerate(settings.tcp)}
+    """The hosts that must be resolved to listen, by key."""
+    hosts = {key: host_of(text) for key, text in _listeners(settings)}
+    return {key: host for key, host in hosts.items() if host != ALL}
+
+
+def _listeners(settings: ProxySettings) -> list[tuple[str, str]]:
+    found = [("listen", settings.listen)]
+    found += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
+    return found + ([("admin", settings.admin)] if settings.admin is not None else [])
+
+
+def _check_ports(settings: ProxySettings, where: str) -> Iterator[BadInput]:
+    """Find listeners that want the same port of the same address."""
+    places = [(key, host_of(text), int(text.rpartition(":")[2])) for key, text in _listeners(settings)]
+    for number, (key, host, port) in enumerate(places):
+        for first, other, taken in places[:number]:
+            if port == taken != 0 and (host == other or not {host, other}.isdisjoint(_EVERYWHERE)):
+                yield BadInput(where, key, f"{first} listens on port {port}, too")
+                break
 
 
 def _upstream_hosts(settings: ProxySettings) -> dict[str, str]:
@@ -73,14 +115,6 @@ def _check_disk(settings: ProxySettings, where: str) -> Iterator[BadInput]:
         yield BadInput(where, key, f"{str(existing)!r} is not a folder")
     elif not os.access(existing, os.W_OK | os.X_OK):
         yield BadInput(where, key, f"{str(existing)!r} cannot be written")
-
-
-def _check_reachability(settings: ProxySettings, where: str) -> Iterator[BadInput]:
-    """Find the first route after one that matches every request."""
-    for number, route in enumerate(settings.route[:-1]):
-        if route.when == Match():
-            yield BadInput(where, f"route.{number + 1}", f"is never reached: route.{number} takes everything")
-            return
 
 
 def _check_forward(settings: ProxySettings, where: str) -> Iterator[BadInput]:

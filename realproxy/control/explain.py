@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -13,6 +13,7 @@ from policies.bad_input import BadInput
 from policies.forward.anonymity import changes
 from policies.http_cache.explain import explain_answer
 from policies.http_cache.freshness import Forwarded, read_request
+from policies.reverse.never_met import problems
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
@@ -161,7 +162,8 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
 def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     head = request.head
     attributes = request_attributes(head, request.record.client, request.client.sni)
-    verdicts = request.snapshot.rules.routes.explain(attributes)
+    found = request.snapshot.rules.routes.explain(attributes)
+    verdicts = [_with_problem(settings, verdict) for verdict in found]
     if not verdicts or not verdicts[-1].taken:
         return Explanation(head, "refused", "404, no route takes it", verdicts=verdicts)
     number = verdicts[-1].number
@@ -183,6 +185,13 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
         cache = _cache(head, stored)
     answer = f"service {name}, {service.balance} over {names}"
     return Explanation(head, "reverse", answer, cache, number, verdicts, notes)
+
+
+def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:
+    """A verdict that also says if no request at all could meet the conditions."""
+    found = [] if verdict.taken else problems(settings.route[verdict.number].when, tls=bool(settings.tls))
+    reasons = [verdict.reason, *(problem for _, problem in found)]
+    return replace(verdict, reason="; ".join(reasons))
 
 
 def _cache(head: RequestHead, otherwise: str) -> str:

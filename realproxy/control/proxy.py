@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from policies.bad_input import BadInput
 from policies.settings import ProxySettings, load_settings, parse_settings
 from policies.settings.unsupported import check_obeyed
+from policies.settings.without_effect import warnings
 from realproxy.control.check import check_addresses
 from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
@@ -53,6 +55,10 @@ class Proxy:
     ) -> Proxy:
         """Read a proxy's settings from a TOML file; raises `BadInput`."""
         return cls(load_settings(path), seed=seed, where=str(path), worker_command=worker_command)
+
+    def warnings(self) -> list[BadInput]:
+        """What has no effect in the settings, one line each: the source, the key, and why."""
+        return warnings(self.settings, self._where)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Proxy) and (self.settings, self.seed) == (other.settings, other.seed)

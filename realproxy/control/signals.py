@@ -80,4 +80,7 @@ def serve_until_stopped(proxy: Proxy, file: Path | str, signals: Signals) -> Non
                 proxy.reload(load_settings(file))
             except BadInput as problem:
                 print(f"{problem} (the former settings stay)", file=sys.stderr, flush=True)
+            else:
+                for warning in proxy.warnings():
+                    print(f"warning: {warning}", file=sys.stderr, flush=True)
         proxy.reopen_log()

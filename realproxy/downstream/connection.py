@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Protocol
 
+from policies.addresses import unmapped
 from realproxy.downstream.min_rate import MinRate
 from realproxy.errors import Aborted, Termination
 from realproxy.http1 import Malformed
@@ -211,12 +212,12 @@ class DownstreamConnection:
     def peer(self) -> tuple[str, int]:
         """The client's IP address and port; raises `OSError` if the client is gone."""
         host, port = self.sock.getpeername()[:2]
-        return host, port
+        return unmapped(host), port
 
     def ends(self) -> tuple[tuple[str, int], tuple[str, int]]:
         """`peer`, and the IP address and port that the client has connected to; raises `OSError`."""
         host, port = self.sock.getsockname()[:2]
-        return self.peer(), (host, port)
+        return self.peer(), (unmapped(host), port)
 
     def receive(self, size: int) -> bytes:
         """Wait for more of a body; raises `Aborted`."""

@@ -143,6 +143,8 @@ def parse_fields(data: bytes, start: int, end: int) -> Fields:
     good = _BLOCK.match(data, start, end)
     stop = good.end() if good is not None else start
     if stop != end:
-        line = data[stop:end].partition(b"\n")[0].removesuffix(b"\r")[:60]
-        raise Malformed(400, f"bad field line {line.decode('latin-1')!r}")
+        line = data[stop:end].partition(b"\n")[0]
+        why = "" if line.endswith(b"\r") else ": it ends with LF instead of CR LF"
+        shown = line.removesuffix(b"\r")[:60].decode("latin-1")
+        raise Malformed(400, f"bad field line {shown!r}{why}")
     return Fields(_SPLIT.findall(data, start, end))

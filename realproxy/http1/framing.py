@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
+from realproxy.http1.mending import mended_fields, single_length
 
 CHUNKED = -1
 """Framing: chunks. A framing of zero or more is a length in bytes."""
@@ -15,7 +16,7 @@ UNTIL_CLOSE = -2
 
 Data = bytes | memoryview
 
-_LENGTH = re.compile(rb"[0-9]{1,18}")  # Content-Length = 1*DIGIT: no sign, no list    RFC 9110, 8.6
+_LENGTH = re.compile(rb"[0-9]{1,18}")  # Content-Length = 1*DIGIT: no sign               RFC 9110, 8.6
 
 
 def request_framing(fields: Fields, minor: int) -> int:
@@ -50,11 +51,13 @@ def response_framing(fields: Fields, minor: int, status: int, method: str) -> in
     length = fields.get(b"content-length")
     # Content-Length is forwarded even if no body follows, so a bad one is refused in any case.
     size = UNTIL_CLOSE if length is None else _length(length, 502)
+    if coding is not None and length is not None:
+        raise Malformed(502, "the upstream sent Transfer-Encoding together with Content-Length")
     if method == "HEAD" or status < 200 or status in (204, 304):
         return 0
     if coding is None:
         return size
-    if length is not None or minor == 0 or coding.lower() != b"chunked":
+    if minor == 0 or coding.lower() != b"chunked":
         raise Malformed(502, "the upstream sent a body whose end is ambiguous")
     return CHUNKED
 
@@ -69,7 +72,12 @@ def is_persistent(fields: Fields, minor: int) -> bool:
 
 def _length(text: bytes, status: int) -> int:
     if _LENGTH.fullmatch(text) is None:
-        raise Malformed(status, "bad Content-Length")
+        # A request with a list of equal lengths has that length (RFC 9112, 6.3, rule 5); `mending` replaces
+        # the list of a response, where it may be forwarded.
+        single = single_length(text) if status == 400 else None
+        if single is None or _LENGTH.fullmatch(single) is None:
+            raise Malformed(status, "bad Content-Length")
+        text = single
     return int(text)
 
 
@@ -138,11 +146,11 @@ _SIZE_LINE_LIMIT = 1024  # with its CRLF
 
 
 class ChunkedReader(BodyReader):
-    """A body in chunks, with at most `limit` bytes of trailer section."""
+    """A body in chunks, with at most `limit` bytes of trailer section; see `body_reader`."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, head: Fields | None, mended: bool) -> None:
         super().__init__()
-        self._limit = limit
+        self._limit, self._head, self._mended = limit, head, mended
         self._remaining = 0
         self._size = _FIRST_SIZE
         self._held = b""
@@ -199,12 +207,28 @@ class ChunkedReader(BodyReader):
         if end < 0:
             self._held = data
             return
-        self.trailer = parse_fields(data, 0, end + 2)
+        self.trailer = self._trailer_of(data[: end + 2])
         self.done, self.rest = True, data[end + 4 :]
 
+    def _trailer_of(self, lines: bytes) -> Fields:
+        try:
+            trailer = parse_fields(lines, 0, len(lines))
+        except Malformed:
+            if not self._mended:
+                raise
+            lines = mended_fields(lines)
+            trailer = parse_fields(lines, 0, len(lines))
+        # What Connection lists is for this hop, in the trailer section, too.             RFC 9110, 7.6.1
+        listed = () if self._head is None else self._head.elements(b"connection")
+        return trailer.without(frozenset(listed))
 
-def body_reader(framing: int, limit: int) -> BodyReader:
-    """The reader for a framing; `limit` is for the bytes of a trailer section."""
+
+def body_reader(framing: int, limit: int, head: Fields | None = None, *, mended: bool = False) -> BodyReader:
+    """The reader for a framing.
+
+    `limit` is for the bytes of a trailer section, without the fields that Connection in `head` lists. The
+    trailer section of a response may be `mended`.
+    """
     if framing == CHUNKED:
-        return ChunkedReader(limit)
+        return ChunkedReader(limit, head, mended)
     return CloseReader() if framing == UNTIL_CLOSE else LengthReader(framing)

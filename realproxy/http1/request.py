@@ -196,8 +196,12 @@ def check_partial(data: bytes, start: int, limit: int) -> None:
     The first `start` bytes were checked before. Raises `Malformed`: 400 for garbage, 414 or 431 for
     a head of more than `limit` bytes.
     """
-    if _WRONG.search(data, max(0, start - 1)) is not None:
-        raise Malformed(400, "not an HTTP/1.1 request")
+    wrong = _WRONG.search(data, max(0, start - 1))
+    if wrong is not None:
+        # RFC 9112, 2.2 allows to take LF alone for the end of a line; why not, see `mending`.
+        alone = wrong[0] == b"\n" and wrong.start() > 0
+        problem = "a line ends with LF instead of CR LF" if alone else "not an HTTP/1.1 request"
+        raise Malformed(400, problem)
     if len(data) > limit:
         raise too_long(data)
 

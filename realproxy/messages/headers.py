@@ -19,7 +19,8 @@ SHORT = 300
 MOST_PASSAGES = 10
 """A request that has passed this proxy so often is in a loop."""
 
-VIA = b"Via: 1.1 " + PSEUDONYM + b"\r\n"
+VIA = tuple(b"Via: 1.%d %b\r\n" % (minor, PSEUDONYM) for minor in (0, 1))
+"""By the minor version of the message that came in. RFC 9110, 7.6.3"""
 # For this hop only. RFC 9110, 7.6.1; the credentials were for us. RFC 9110, 11.7.2
 HOP_BY_HOP = frozenset(
     {
@@ -58,7 +59,7 @@ def upstream_request(
     custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
     short = len(host) + len(custom or b"") + len(standard or b"") < SHORT
     added = (_provenance if short else _provenance.__wrapped__)(
-        client, host, head.scheme, head.origin, head.proto, custom, standard
+        client, host, head.scheme, head.minor, head.origin, head.proto, custom, standard
     )
     if head.traceparent is not None:
         drops = _REVERSE_UNTRACED
@@ -68,7 +69,7 @@ def upstream_request(
 
 @lru_cache(maxsize=4096)
 def _provenance(
-    client: str, host: bytes, scheme: bytes, origin: str | None, proto: str | None,
+    client: str, host: bytes, scheme: bytes, minor: int, origin: str | None, proto: str | None,
     custom: bytes | None, standard: bytes | None,
 ) -> bytes:  # fmt: skip
     """Via and the forwarding fields, which are the same for many requests of a client."""
@@ -79,7 +80,7 @@ def _provenance(
         "X-Forwarded-Proto": proto or scheme.decode(),
         "Forwarded": f"{standard.decode('latin-1')}, {element}" if standard else element,
     }
-    return VIA + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
+    return VIA[minor] + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode("latin-1")
 
 
 @lru_cache(maxsize=8)
@@ -97,7 +98,7 @@ def forward_request(
     and these further field lines.
     """
     fields, drops = head.fields, _forward_drops(rules.drops)
-    added = VIA if rules.via else b""
+    added = VIA[head.minor] if rules.via else b""
     if rules.address:
         added += b"X-Forwarded-For: %b\r\nForwarded: %b\r\n" % (
             _listed(fields.get(b"x-forwarded-for"), str(plain_address(client))),
@@ -140,8 +141,8 @@ def connect_via(head: RequestHead | None, rules: HeaderRules) -> bytes:
     """The Via line of a CONNECT to a parent; `head` is the client's CONNECT, if any. RFC 9110, 7.6.3"""
     if not rules.via:
         return b""
-    before = head.fields.get(b"via") if head is not None else None
-    return b"Via: %b\r\n" % _listed(before, f"1.1 {PSEUDONYM.decode()}")
+    before, minor = (head.fields.get(b"via"), head.minor) if head is not None else (None, 1)
+    return b"Via: %b\r\n" % _listed(before, f"1.{minor} {PSEUDONYM.decode()}")
 
 
 def via_count(fields: Fields) -> int:
@@ -184,7 +185,7 @@ def _passed_on(response: ResponseHead, framing: int | None) -> bytes:
     """The part of a response's head that is the same for all clients."""
     kept = response.fields.joined(HOP_BY_HOP if framing is None else _HOP_AND_LENGTH)
     length = framing_line(framing) if framing is not None and framing >= CHUNKED else b""
-    return b"HTTP/1.1 %d %b\r\n%b%b%b" % (response.status, response.reason, kept, VIA, length)
+    return b"HTTP/1.1 %d %b\r\n%b%b%b" % (response.status, response.reason, kept, VIA[response.minor], length)
 
 
 def trailer_lines(trailer: Fields | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 
 from policies.addresses import IPAddress, meanings, plain_address
@@ -16,14 +17,18 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^\]]+)?\]|[^\s/?#@\[\]:*]+")  # IPv6 in brackets; a name or IPv4
+
+
 def split_address(text: str) -> Address:
     """Host and port of ``host:port``, with IPv6 addresses in brackets.
 
-    Raises `ValueError` if the port is missing or out of range.
+    Raises `ValueError` if the host is not one host, or the port is missing or out of range.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"expected 'host:port' such as '127.0.0.1:9001', not {text!r}")
+    good = port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    if not colon or not good or _HOST.fullmatch(host) is None:
+        raise ValueError(f"expected 'host:port' such as '127.0.0.1:9001' or '[::1]:9001', not {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

@@ -26,6 +26,10 @@ class AsyncResolver:
     def __init__(self, loop: EventLoop, resolver: Resolver) -> None:
         self._loop, self._resolver = loop, resolver
 
+    def in_turn(self, address: Address, found: Callable[[list[Address]], None]) -> None:
+        """As `resolve`, in the order of `Resolver.in_turn`."""
+        self.resolve(address, lambda addresses: found(self._resolver.turned(addresses)))
+
     def resolve(self, address: Address, found: Callable[[list[Address]], None]) -> None:
         """Call `found` once with the addresses of a target; with none if the look-up takes too long."""
         host, port = address
@@ -113,11 +117,13 @@ class Dial:
         self._timer.cancel()
 
 
-def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
+def connect(
+    addresses: Sequence[Address], timeout: float, failed: Callable[[Address], None] | None = None
+) -> socket.socket:
     """Connect to the first of several resolved addresses that answers, within `timeout` seconds for each.
 
-    Raises `UpstreamError`: 502 if none can be reached, 504 if the last one does not answer in time, 503
-    without descriptors.
+    `failed` is called with each that does not, if there are several. Raises `UpstreamError`: 502 if none can
+    be reached, 504 if the last one does not answer in time, 503 without descriptors.
     """
     failure: UpstreamError | None = None
     for host, port in addresses:
@@ -139,6 +145,8 @@ def connect(addresses: Sequence[Address], timeout: float) -> socket.socket:
         else:
             return sock
         sock.close()
+        if failed is not None and len(addresses) > 1:
+            failed((host, port))
     raise failure or UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, "the target has no address")
 
 

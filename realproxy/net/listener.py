@@ -12,6 +12,8 @@ from policies.bad_input import BadInput
 
 BACKLOG = 1024
 """Connections that wait in the kernel to be accepted."""
+ALL = "*"
+"""The host of a setting that stands for all addresses of this machine."""
 _SO_ATTACH_FILTER = 26
 _NO_SYN = b"".join(
     struct.pack("=HBBI", *instruction)
@@ -26,19 +28,23 @@ _NO_SYN = b"".join(
 
 
 def listen(text: str, where: str, key: str = "listen") -> socket.socket:
-    """A listening TCP socket for ``host:port``; an empty host is 127.0.0.1.
+    """A listening TCP socket for ``host:port``.
 
-    Raises `BadInput`, with the source and the key of the setting, if the proxy cannot listen there.
+    ``*`` and an empty host are all addresses of this machine, IPv4 and IPv6: one socket takes both. A name
+    with several addresses is the first one, IPv4 before IPv6. Raises `BadInput`, with the source and the key
+    of the setting, if the proxy cannot listen there.
     """
     host, port = host_of(text), text.rpartition(":")[2]
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        family, address = _place(host)
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise BadInput(where, key, f"{host!r} is no address of this machine: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        if family == socket.AF_INET6:  # whatever the system's default is
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((address, int(port)))
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -46,6 +52,25 @@ def listen(text: str, where: str, key: str = "listen") -> socket.socket:
         problem = in_use if error.errno == errno.EADDRINUSE else f"cannot listen on {text}: {error.strerror}"
         raise BadInput(where, key, problem) from None
     return listener
+
+
+def _place(host: str) -> tuple[socket.AddressFamily, str]:
+    """The family and the address to bind; raises `OSError` if the host has none."""
+    if host == ALL:
+        return (socket.AF_INET6, "::") if _has_ipv6() else (socket.AF_INET, "0.0.0.0")
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return family, socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+
+
+def _has_ipv6() -> bool:
+    """Whether this machine has IPv6: it may be built without it, or have it switched off."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
 
 
 def refuse_new_connections(listener: socket.socket) -> None:
@@ -60,12 +85,12 @@ def refuse_new_connections(listener: socket.socket) -> None:
 
 
 def host_of(text: str) -> str:
-    """The host of ``host:port``, without brackets; 127.0.0.1 if it is empty."""
-    return text.rpartition(":")[0].removeprefix("[").removesuffix("]") or "127.0.0.1"
+    """The host of ``host:port``, without brackets; `ALL` if it is empty."""
+    return text.rpartition(":")[0].removeprefix("[").removesuffix("]") or ALL
 
 
 def url_of(address: tuple[str, int], scheme: str = "http") -> str:
     """A URL that reaches a listening address from this machine, such as ``http://127.0.0.1:8080``."""
     host, port = address
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

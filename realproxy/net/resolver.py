@@ -2,12 +2,14 @@
 
 Threads. A look-up that hangs cannot be ended. So each runs in a thread of the resolver's pool, and
 its callers wait only as long as they choose. Callers that ask for the same name share one look-up.
-`_lock` guards the number of threads and the table of look-ups, both running and cached.
+`_lock` guards the number of threads and the table of look-ups, both running and cached. The table of
+addresses to avoid is changed by single operations, which the interpreter makes atomic.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import socket
 import threading
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
+from policies.addresses import dial_order
 from realproxy.errors import Termination, UpstreamError
 from realproxy.net.address import Address, family_of
 
@@ -27,6 +30,8 @@ REMEMBERED = 1.0
 SOON = 0.1
 """Seconds for which a result must remain cached to count in `is_cached`."""
 MOST_REMEMBERED = 4096
+AVOIDED = 10.0
+"""Seconds for which an address that could not be reached comes behind the others of its name."""
 IDLE = 10.0
 """Seconds after which a thread without work ends."""
 
@@ -65,6 +70,8 @@ class Resolver:
         self.timeout = timeout
         self._lock = threading.Lock()
         self._known: dict[str, _Lookup] = {}
+        self._turns = itertools.count()
+        self._avoided: dict[Address, float] = {}
         self._queue: queue.Queue[str | None] = queue.Queue(WAITING)
         self._threads, self._unfinished, self._stopped = 0, 0, False
 
@@ -87,6 +94,25 @@ class Resolver:
             detail = f"cannot resolve {host}"
             raise UpstreamError(502, Termination.UPSTREAM_UNREACHABLE, detail, fault="dns_error")
         return [(ip, port) for ip in lookup.addresses]
+
+    def in_turn(self, address: Address) -> list[Address]:
+        """As `resolve`, in another order for each connection; see `policies.addresses.dial_order`."""
+        return self.turned(self.resolve(address))
+
+    def turned(self, found: list[Address]) -> list[Address]:
+        """The addresses of one name in the order for the next connection; those to `avoid` come last."""
+        if len(found) < 2:
+            return found
+        order = dial_order([host for host, _ in found], next(self._turns))
+        now, port = time.monotonic(), found[0][1]
+        return sorted([(host, port) for host in order], key=lambda one: self._avoided.get(one, 0.0) > now)
+
+    def avoid(self, address: Address) -> None:
+        """Put an address that could not be reached behind the others, for `AVOIDED` seconds."""
+        now = time.monotonic()
+        if len(self._avoided) >= MOST_REMEMBERED:
+            self._avoided = {known: until for known, until in self._avoided.copy().items() if until > now}
+        self._avoided[address] = now + AVOIDED
 
     def is_cached(self, host: str) -> bool:
         """Whether `resolve` need not wait, now and for the next `SOON` seconds."""

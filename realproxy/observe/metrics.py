@@ -167,6 +167,7 @@ def recent(meters: Iterable[Metrics], wall: float) -> list[dict[str, Any]]:
             "target": record.head.target.decode("latin-1")[:200] if record.head else "",
             "status": record.status,
             "bytes": record.sent,
+            "received": record.received,
             "service": record.service,
             "upstream": record.upstream,
             "cache": record.cache,

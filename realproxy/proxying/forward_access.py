@@ -13,9 +13,10 @@ from typing import Protocol
 
 from policies.addresses import is_local_name, is_private
 from policies.bad_input import BadInput
-from policies.forward.anonymity import header_rules
 from policies.basic_auth import CHALLENGE, is_known, read_basic
-from policies.forward.blocking import Blocklist, normal_host
+from policies.forward.anonymity import header_rules
+from policies.forward.blocking import Blocklist
+from policies.host_names import normal_host
 from policies.settings import Forward, Limits
 from realproxy.errors import LocalReply, Termination
 from realproxy.http1 import RequestHead, ResponseHead

@@ -61,6 +61,9 @@ def choose_side(request: RequestContext) -> None:
         settings = access.settings if access is not None else None
         if is_forward_request(head, settings, head.scheme):
             record.side, request.access = "forward", access
+            # "A proxy server MUST NOT maintain a persistent connection with an HTTP/1.0 client"; the
+            # reverse side is a gateway, which counts as an origin server. RFC 9112, 9.3; RFC 9110, 3.7
+            request.keep = request.keep and head.minor == 1
 
 
 def inject_faults(request: RequestContext) -> Outcome | None:

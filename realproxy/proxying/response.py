@@ -30,7 +30,8 @@ def respond(request: RequestContext) -> Outcome:
     assert trip.connection is not None
     if response.status == 101:
         return _switch_protocols(request, response, trip)
-    reader, data = body_reader(response.framing, trip.limits.head), trip.connection.buffer
+    reader = body_reader(response.framing, trip.limits.head, response.fields, mended=True)
+    data = trip.connection.buffer
     try:
         pieces = reader.feed(data) if data else []
     except Malformed as error:

@@ -33,10 +33,10 @@ class RequestRules:
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """The attributes of a request that routes match against."""
-    target = head.path.decode("latin-1")
-    return RequestAttributes(
-        head.hostname, normal_path(target), head.method, client, head.fields.text, sni, target
-    )
+    target, host = head.path.decode("latin-1"), head.hostname
+    if host.endswith("."):  # the dot of the root: the same name. RFC 3986, 3.2.2
+        host = host[:-1]
+    return RequestAttributes(host, normal_path(target), head.method, client, head.fields.text, sni, target)
 
 
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:

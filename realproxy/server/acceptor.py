@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 
+from policies.addresses import unmapped
 from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.downstream.min_rate import STEP, MinRate
@@ -88,7 +89,7 @@ class Acceptor:
                     self._out_of_descriptors = True
                     return
                 continue  # the client has closed the connection already
-            self._add(sock, address[0], now)
+            self._add(sock, unmapped(address[0]), now)
 
     def connection_closed(self) -> None:
         """Make room for another client, because a connection was closed."""

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 
+from policies.addresses import unmapped
 from policies.settings import Limits, Tcp
 from realproxy.errors import Termination
 from realproxy.messages.record import RequestRecord
@@ -115,7 +116,7 @@ class TcpProxy:
                 self.loop.at(time.monotonic() + RETRY_ACCEPT, lambda _: self._listen(True))
                 return
             self._accepted += 1
-            connection = _Connection(self, sock, peer[:2])
+            connection = _Connection(self, sock, (unmapped(peer[0]), peer[1]))
             self._open.add(connection)
             connection.begin()
 
@@ -196,7 +197,7 @@ class _Connection:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
             return
         self.record.upstream = pick.name
-        proxy.resolver.resolve(pick.address, self._connect)
+        proxy.resolver.in_turn(pick.address, self._connect)
 
     def _connect(self, addresses: list[Address]) -> None:
         if self._sock.fileno() >= 0:  # else the proxy has stopped while the name was looked up
@@ -222,7 +223,8 @@ class _Connection:
         try:
             upstream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._service.proxy_protocol is not None:
-                self._header = WRITERS[self._service.proxy_protocol](self._peer, self._sock.getsockname()[:2])
+                host, port = self._sock.getsockname()[:2]
+                self._header = WRITERS[self._service.proxy_protocol](self._peer, (unmapped(host), port))
         except OSError:  # the client has gone
             upstream.close()
             self.fail(Termination.CLIENT_GONE)

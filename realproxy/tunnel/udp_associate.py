@@ -35,6 +35,8 @@ MAX_TARGETS = 256
 """Targets of one association; a new one replaces the oldest."""
 MAX_QUEUED = 16
 """Datagrams that wait for the address of one name."""
+LAST = 4096
+"""Datagrams of each socket that are still moved when an association ends."""
 
 
 class AccessCheck(Protocol):
@@ -120,7 +122,12 @@ class UdpAssociation:
             self._loop.at(until, self._check_idle)
 
     def end(self, end: Termination) -> None:
-        """Close everything."""
+        """Move the datagrams that have arrived, and close everything."""
+        if end is Termination.DONE:
+            now = time.monotonic()
+            self._from_client(0, now, LAST)
+            for sock in self._target_side.values():
+                self._from_target(sock, now, LAST)
         self._ended = True
         for sock in (self._client_side, *self._target_side.values()):
             self._loop.forget(sock)
@@ -133,8 +140,8 @@ class UdpAssociation:
 
     # --- from the client ------------------------------------------------------------------------
 
-    def _from_client(self, _: int, now: float) -> None:
-        for _ in range(BATCH):
+    def _from_client(self, _: int, now: float, most: int = BATCH) -> None:
+        for _ in range(most):
             try:
                 packet, sender = self._client_side.recvfrom(LARGEST)
             except OSError:  # nothing more, or an ICMP error that an earlier datagram has caused
@@ -211,8 +218,8 @@ class UdpAssociation:
 
     # --- from targets ---------------------------------------------------------------------------
 
-    def _from_target(self, sock: socket.socket, now: float) -> None:
-        for _ in range(BATCH):
+    def _from_target(self, sock: socket.socket, now: float, most: int = BATCH) -> None:
+        for _ in range(most):
             try:
                 data, sender = sock.recvfrom(LARGEST)
             except OSError:

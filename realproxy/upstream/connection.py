@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from realproxy.errors import Termination, UpstreamError
-from realproxy.http1 import Malformed
+from realproxy.http1 import Malformed, head_end
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, send_pieces, set_time_limits
@@ -109,13 +109,13 @@ class UpstreamConnection:
         ends, and `Malformed` 502 if the head is too long.
         """
         deadline = 0.0
-        while (end := self.buffer.find(b"\r\n\r\n")) < 0 and len(self.buffer) <= limit:
+        while not (end := head_end(self.buffer)) and len(self.buffer) <= limit:
             deadline = deadline or time.monotonic() + timeout
             self._wait(deadline - time.monotonic())  # the kernel's limit is for one read, not for the head
             self.receive()
-        if not -1 < end <= limit:
+        if not 0 < end <= limit + 4:
             raise Malformed(502, "the upstream's head is too long")
-        head, self.buffer = self.buffer[: end + 4], self.buffer[end + 4 :]
+        head, self.buffer = self.buffer[:end], self.buffer[end:]
         return head
 
     def _wait(self, seconds: float) -> None:

@@ -41,7 +41,8 @@ class Endpoint:
         """A connection that is ready for HTTP; `timeout` in seconds for each step. Raises `UpstreamError`."""
         if self._dialer is not None:
             return self._dialer(resolver, timeout)
-        return connect([*resolver.resolve(self.addresses[0]), *self.addresses[1:]], timeout)
+        found = [*resolver.in_turn(self.addresses[0]), *self.addresses[1:]]
+        return connect(found, timeout, resolver.avoid)
 
 
 Place = tuple[Endpoint, bytes]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from policies.settings import Health
-from realproxy.http1 import Malformed, parse_response
+from realproxy.http1 import Malformed, head_end, parse_response
 from realproxy.net.dial import Dial
 from realproxy.net.resolver import Resolver
 from realproxy.net.tls import TlsSocket
@@ -116,11 +116,11 @@ class Probe:
             return None
         data = sock.recv(MAX_HEAD)
         self._head += data
-        end = self._head.find(b"\r\n\r\n")
-        if end < 0:
+        end = head_end(self._head)
+        if not end:
             return None if data and len(self._head) < MAX_HEAD else False
         try:
-            return 200 <= parse_response(self._head[: end + 4], "GET").status < 400
+            return 200 <= parse_response(self._head[:end], "GET").status < 400
         except Malformed:
             return False
 

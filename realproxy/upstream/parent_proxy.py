@@ -16,7 +16,7 @@ from policies.basic_auth import basic
 from policies.forward.parent import Parent
 from policies.settings import Limits
 from realproxy.errors import Termination, UpstreamError
-from realproxy.http1 import Malformed, ResponseHead, parse_response
+from realproxy.http1 import Malformed, ResponseHead, head_end, parse_response
 from realproxy.net.address import Address
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver
@@ -152,18 +152,18 @@ class ParentProxy:
         sock.settimeout(max(0.001, deadline - time.monotonic()))
         sock.sendall(start + self.fields + fields + b"\r\n")
         data = b""
-        while (end := data.find(b"\r\n\r\n")) < 0:
+        while not (end := head_end(data)):
             if len(data) > self._limits.head:
                 raise self._error("the head of its answer is too long")
             data += self._receive(sock, deadline)
         try:
             # No body follows, whatever the length fields say: the same as after HEAD. RFC 9112, 6.3
-            response = parse_response(data[: end + 4], "HEAD")
+            response = parse_response(data[:end], "HEAD")
         except Malformed as error:
             raise self._error(error.problem) from None
         if response.status == 101 or not 200 <= response.status < 300:
             raise self.refused(response.status)
-        return data[end + 4 :]
+        return data[end:]
 
 
 def _context(authorities: str | None) -> ssl.SSLContext:

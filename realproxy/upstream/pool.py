@@ -79,7 +79,7 @@ class ConnectionPool:
         if idle is not None:
             return idle
         with self.waits.blocking():
-            address = self.resolver.resolve(endpoint.addresses[0])[0]
+            address = self.resolver.in_turn(endpoint.addresses[0])[0]
         try:
             sock, _ = start_connect(address)  # `finish_connect` meets a failure
         except OSError as error:

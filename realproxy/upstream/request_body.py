@@ -46,7 +46,7 @@ class RequestBody:
         until: float | None = None,
     ) -> None:  # fmt: skip
         self._client, self._framing, self._limits, self._waits = client, head.framing, limits, waits
-        self._reader = body_reader(head.framing, limits.head)
+        self._reader = body_reader(head.framing, limits.head, head.fields)
         self._unsent = memoryview(b"")
         self._given_up = False
         self._until, self._pace = until, client.pace.fresh() if client.pace is not None else None

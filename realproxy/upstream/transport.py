@@ -41,7 +41,7 @@ class UpstreamTransport:
         header = self.header(ends)
 
         def dial(resolver: Resolver, timeout: float) -> socket.socket:
-            sock = connect(resolver.resolve(address), timeout)
+            sock = connect(resolver.in_turn(address), timeout, resolver.avoid)
             return self._start(sock, address[0], header, timeout)
 
         key = (f"{self._mark} {address[0]}", address[1])

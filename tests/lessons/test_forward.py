@@ -128,7 +128,7 @@ def test_what_still_leaks_is_what_the_lesson_says() -> None:
     assert plain.proxy_reads.startswith("everything: GET http://localhost:")
     assert tunnel.proxy_reads.startswith("localhost:") and by_name.proxy_reads.startswith("localhost:")
     assert by_address.proxy_reads.startswith("127.0.0.1:") and by_address.resolved_by == "your machine"
-    assert datagrams.proxy_reads == "a client's datagrams, 0 bytes"
+    assert datagrams.proxy_reads == "a client's datagrams, 5 bytes out and 0 back"
     assert direct.proxy_reads == its_datagrams.proxy_reads == "nothing"
     assert "the proxy's log" in found._repr_html_() and len(repr(found).splitlines()) == 7
 

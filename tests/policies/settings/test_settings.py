@@ -132,7 +132,9 @@ def test_a_route_caches_if_told_so(load, written: str, caching: bool) -> None:
     assert load(SMALL.replace('"web" }]', f'"web", cache = {written} }}]')).caching is caching
 
 
-@pytest.mark.parametrize("listen", ["127.0.0.1:8080", ":8080", "localhost:0", "[::1]:80", "[::]:65535"])
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:8080", ":8080", "*:80", "localhost:0", "[::1]:80", "[::]:65535", "[fe80::1%lo]:80"]
+)
 def test_addresses_to_listen_on(load, listen: str) -> None:
     assert load(f'listen = "{listen}"\n{SMALL}').listen == listen
 
@@ -232,7 +234,7 @@ WRONG = [
     (SMALL + "[service.api]", "service.api.upstreams: is missing"),
     (
         SMALL.replace('"127.0.0.1:9001"', "[{ address = 'a:1', weight = 0 }]"),
-        "service.web.upstreams.0.weight: input should be greater than 0, not 0",
+        "service.web.upstreams.0.weight: input should be greater than or equal to 0.000001, not 0",
     ),
     # conditions
     (
@@ -248,7 +250,22 @@ WRONG = [
         "route.0.when.header.X-A: input should be a valid",
     ),
     # addresses, ports and choices
-    ("listen = '8080'\n" + SMALL, "listen: expected 'host:port' such as '127.0.0.1:8080', not '8080'"),
+    (
+        "listen = '8080'\n" + SMALL,
+        "listen: expected 'host:port' such as '127.0.0.1:8080' or ':8080' for all addresses, not '8080'",
+    ),
+    (
+        "listen = 'unix:/run/proxy'\n" + SMALL,
+        "listen: expected 'host:port' such as '127.0.0.1:8080', not 'unix:/run/proxy'",
+    ),
+    (
+        "listen = 'http://0.0.0.0:80'\n" + SMALL,
+        "listen: expected a host alone before the port such as '*:8080', not 'http://0.0.0.0:80'",
+    ),
+    (
+        "listen = '*.test:80'\n" + SMALL,
+        "listen: expected a host alone before the port such as '*:8080', not '*.test:80'",
+    ),
     ("listen = 'x:http'\n" + SMALL, "listen: expected 'host:port' such as '127.0.0.1:8080', not 'x:http'"),
     ("listen = 'x:65536'\n" + SMALL, "listen: expected 'host:port' such as '127.0.0.1:8080', not 'x:65536'"),
     (

@@ -43,7 +43,7 @@ def test_check_tells_the_same_as_a_start(tmp_path: Path) -> None:
     file.write_text(
         '[service.web]\nupstreams = "127.0.0.1:9001"\n[[route]]\nto = "web"\n[cache]\nhit_lock = "20us"\n'
     )
-    assert [finding.key for finding in check(file)] == ["cache.hit_lock"]
+    assert [finding.key for finding in check(file).mistakes] == ["cache.hit_lock"]
 
 
 def test_defaults_are_obeyed() -> None:

@@ -99,7 +99,7 @@ def test_what_is_refused_once_is_refused_again():
         with pytest.raises(Malformed, match="bad field line"):
             parse_request(b"GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n")
         with pytest.raises(Malformed, match="bad field line"):
-            parse_response(b"HTTP/1.1 200 OK\r\nX : 1\r\n\r\n", "GET")
+            parse_response(b"HTTP/1.1 200 OK\r\nX Y: 1\r\n\r\n", "GET")
 
 
 def test_whether_an_answer_has_a_body_is_not_remembered_from_another_method():

@@ -130,3 +130,19 @@ def test_serve_says_where_it_serves_and_stops_when_told(
     assert "Traceback" not in err
     with pytest.raises(ConnectionRefusedError):
         answer(url, "/")
+
+
+def test_serve_warns_at_the_start_and_after_a_reload(started: Started, tmp_path: Path) -> None:
+    file = tmp_path / "never.toml"
+    file.write_text('listen = "127.0.0.1:0"\nroute = [{ when = { method = "get" }, respond = 200 }]\n')
+    with started("serve", file, folder=tmp_path) as process:
+        url = first_line(process).split()[-1]
+        assert answer(url, "/") == 404
+        file.write_text('listen = "127.0.0.1:0"\nroute = [{ when = { path = "a" }, respond = 200 }]\n')
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        lines = [process.stderr.readline(), process.stderr.readline()]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+    assert lines[0].startswith(f"proxytwin: warning: {file}: route.0.when.method: ")
+    assert lines[1].startswith(f"warning: {file}: route.0.when.path: ")

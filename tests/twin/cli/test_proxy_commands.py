@@ -68,10 +68,32 @@ def test_check_tells_every_finding(run: Run, proxy_file: Path) -> None:
     proxy_file.write_text('[[route]]\nrespond = 200\n[[route]]\nrespond = 404\n[log]\nfile = "/nowhere/x"\n')
     code, out, err = run("check", proxy_file)
     assert (code, out) == (2, "")
-    assert [line.partition(": ")[2].partition(": ")[2].partition(": ")[0] for line in err.splitlines()] == [
-        "log.file",
-        "route.1",
+    assert err.splitlines() == [
+        f"proxytwin: {proxy_file}: log.file: there is no folder '/nowhere'",
+        f"proxytwin: warning: {proxy_file}: route.1: is never reached: route.0 takes everything",
     ]
+
+
+NEVER = """
+listen = "127.0.0.1:0"
+route = [
+  { when = { host = "a.test:8080" }, respond = 200 },
+  { when = { path = "api/*" }, respond = 200 },
+  { when = { method = "get" }, respond = 200 },
+]
+"""
+WARNED = [
+    "route.0.when.host: a host is compared without its port: write 'a.test'",
+    "route.1.when.path: every path begins with a slash: write '/api/*'",
+    "route.2.when.method: methods are in capitals (RFC 9110, 9.1): write 'GET'",
+]
+
+
+def test_a_file_with_warnings_alone_is_in_order(run: Run, proxy_file: Path) -> None:
+    proxy_file.write_text(NEVER)
+    code, out, err = run("check", proxy_file)
+    assert (code, out) == (0, f"{proxy_file}: ok, with 3 warnings\n")
+    assert err.splitlines() == [f"proxytwin: warning: {proxy_file}: {line}" for line in WARNED]
 
 
 def test_explain_names_the_rule_that_takes_a_request_and_why_others_do_not(

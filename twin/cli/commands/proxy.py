@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ def serve(proxy_file: ProxyFile) -> None:
     from realproxy.control.signals import Signals, serve_until_stopped
 
     with Signals() as signals, Proxy.load(proxy_file) as proxy:
+        _warn(proxy.warnings())
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
         print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
         serve_until_stopped(proxy, proxy_file, signals)
@@ -32,16 +34,27 @@ def serve(proxy_file: ProxyFile) -> None:
 def check(proxy_file: ProxyFile) -> None:
     """Check a proxy's settings file.
 
-    Prints each mistake in one line. Exit status 2: there is a mistake.
+    Prints each mistake in one line, and a warning for what has no effect. Exit status 2: there is a
+    mistake; 0: there is none, whatever the warnings.
     """
     from realproxy.control.check import check as findings_of
 
-    findings = findings_of(proxy_file)
-    for finding in findings:
-        print(f"proxytwin: {finding}", file=sys.stderr)
-    if findings:
+    mistakes, warnings = findings_of(proxy_file)
+    for mistake in mistakes:
+        print(f"proxytwin: {mistake}", file=sys.stderr)
+    _warn(warnings)
+    if mistakes:
         raise typer.Exit(2)
-    print(f"{proxy_file}: ok")
+    print(f"{proxy_file}: ok" + (f", with {_counted(len(warnings))}" if warnings else ""))
+
+
+def _warn(warnings: Iterable[BadInput]) -> None:
+    for warning in warnings:
+        print(f"proxytwin: warning: {warning}", file=sys.stderr, flush=True)
+
+
+def _counted(warnings: int) -> str:
+    return "1 warning" if warnings == 1 else f"{warnings} warnings"
 
 
 def explain(

@@ -32,6 +32,17 @@ def test_curl_asks_through_the_proxy(origin, serve):
     assert (asked["Via"], asked["X-Forwarded-For"]) == ("1.1 proxytwin", None)
 
 
+@pytest.mark.parametrize("fields", ["", "Connection: keep-alive\r\n", "Proxy-Connection: keep-alive\r\n"])
+def test_a_client_of_http_1_0_does_not_keep_its_connection(origin, serve, wire, fields):
+    """RFC 9112, 9.3: a proxy in between that does not know the option may have passed it on blindly."""
+    server, proxy = origin(), serve(forward=OPEN)
+    client = wire(proxy).send(f"GET http://{server.address}/ HTTP/1.0\r\n{fields}\r\n")
+    answer = client.answer()
+    assert (answer.body, answer["Connection"]) == (b"hello", "close")
+    assert client.ended()
+    assert server.asked[0]["Via"] == "1.0 proxytwin"
+
+
 @pytest.mark.needs("curl")
 def test_curl_reaches_https_through_a_tunnel(secure, serve, authority, tmp_path):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")

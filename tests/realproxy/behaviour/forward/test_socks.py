@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -306,6 +307,28 @@ def test_datagrams_go_through_and_come_back(serve, wire, echo, udp, until, tmp_p
     proxy.stop()
     line = json.loads(log.read_text())
     assert (line["side"], line["end"], line["bytes"], line["received"]) == ("udp", "done", 40_005, 40_005)
+
+
+def test_datagrams_that_arrive_with_the_end_are_moved_and_logged(serve, wire, echo, udp, until, tmp_path):
+    """The connection ends behind them: whatever the loop sees first, they are not lost."""
+    log = tmp_path / "a.log"
+    proxy = serve(forward=forward(), log=Log(file=str(log)), admin="127.0.0.1:0")
+    client, relay = associate(proxy, wire)
+    udp.sendto(wrap_datagram("127.0.0.1", echo.port, b"first"), relay)
+    _, outer = echo.answer()
+    udp.recv(100)
+    for number in range(100):  # more than are moved in one turn
+        udp.sendto(wrap_datagram("127.0.0.1", echo.port, b"%02d" % number), relay)
+        echo.sock.sendto(b"%03d" % number, outer)
+    client.close()
+    until(lambda: proxy.stats()["associations"] == 0)
+    assert [echo.sock.recv(100) for _ in range(100)] == [b"%02d" % number for number in range(100)]
+    assert udp.recv(100) == wrap_datagram("127.0.0.1", echo.port, b"000")
+    with urllib.request.urlopen(f"{proxy.admin_url}/recent", timeout=10) as page:
+        [recent] = json.load(page)
+    proxy.stop()
+    line = json.loads(log.read_text())
+    assert (line["bytes"], line["received"]) == (recent["bytes"], recent["received"]) == (305, 205)
 
 
 def test_an_association_ends_with_its_connection(serve, wire, echo, udp, until):

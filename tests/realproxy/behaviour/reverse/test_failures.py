@@ -77,7 +77,7 @@ def test_a_head_that_trickles_in_does_not_stretch_the_time_limit(origin, serve, 
     "answer",
     [
         b"garbage\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX : bad\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX Y: bad\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",

@@ -73,7 +73,7 @@ def test_the_cache_knows_a_response_by_the_url_that_was_asked(door, wire):
     for _ in range(3):
         assert client.ask("/x").status == 200
     assert [asked.target for asked in server.asked] == ["/v2/x"]
-    assert proxy.purge(url=f"http://shop.test/x") == 1
+    assert proxy.purge(url="http://shop.test/x") == 1
 
 
 def test_fields_are_changed_in_both_directions_and_in_hits(door, wire):

@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from loadtests.free_port import free_port
-from realproxy import Match, Route, Service
+from realproxy import Match, Route, RouteCache, Service
 
 
 def test_a_request_reaches_the_service_and_its_answer_comes_back(origin, serve):
@@ -108,6 +108,31 @@ def test_a_client_of_http_1_0_gets_what_it_understands(origin, serve, wire):
     answer = client.answer()
     assert (answer["Transfer-Encoding"], answer["Connection"], answer.body) == (None, "close", b"some")
     assert server.asked[0].all("Host") == [server.address]
+
+
+def test_what_connection_lists_is_dropped_from_trailers_too(origin, serve, wire):
+    """RFC 9110, 7.6.1: any header or trailer fields with the name of an option"""
+    head = "Connection: X-Mine\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = "3\r\nabc\r\n0\r\nX-Mine: 1\r\nX-Yours: 2\r\n\r\n"
+    server = origin(lambda _: f"HTTP/1.1 200 OK\r\n{head}{body}".encode())
+    client = wire(serve(server))
+    answer = client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{head}{body}").answer()
+    assert (answer.body, answer.trailers) == (b"abc", ["X-Yours: 2"])
+    [asked] = server.asked
+    assert (asked.body, asked.trailers) == (b"abc", ["X-Yours: 2"])
+
+
+@pytest.mark.parametrize("caching", [None, RouteCache(ttl="1h")], ids=["passed through", "stored"])
+def test_via_names_the_version_that_each_message_came_with(origin, serve, wire, caching):
+    """RFC 9110, 7.6.3"""
+    server = origin(lambda _: b"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nsome")
+    proxy = serve(server, caching=caching)
+    for minor in (0, 1):
+        client = wire(proxy).send(f"GET /{minor} HTTP/1.{minor}\r\nHost: a\r\n\r\n")
+        assert client.answer()["Via"] == "1.0 proxytwin"
+        assert wire(proxy).ask(f"/{minor}")["Via"] == "1.0 proxytwin"
+    first = {asked.target: asked["Via"] for asked in reversed(server.asked)}
+    assert first == {"/0": "1.0 proxytwin", "/1": "1.1 proxytwin"}
 
 
 def test_a_client_of_http_1_0_may_keep_its_connection(origin, serve, wire):
@@ -283,6 +308,15 @@ def test_every_balancer_spreads_requests_and_its_books_balance(origin, serve, wi
     assert sum(upstream["requests"] for upstream in upstreams) == 40
     assert all(upstream["requests"] >= 5 for upstream in upstreams)
     assert [upstream["outstanding"] for upstream in upstreams] == [0, 0]
+
+
+def test_weights_count_without_a_word_about_balancing(origin, serve, wire):
+    light, heavy = origin(), origin()
+    upstreams = [{"address": light.address, "weight": 1}, {"address": heavy.address, "weight": 9}]
+    client = wire(serve(route=[Route(to="web")], service={"web": Service(upstreams=upstreams)}))
+    for _ in range(20):
+        client.ask()
+    assert (len(light.asked), len(heavy.asked)) == (2, 18)
 
 
 def test_the_same_seed_makes_the_same_choices(origin, serve, wire):

@@ -17,10 +17,24 @@ SETTINGS = Proxy(
 ).settings
 
 
+CACHING = "route = [{ to = 'web', cache = true }]\nservice.web.upstreams = '127.0.0.1:9001'\n"
+
+
 def findings(tmp_path, toml: str) -> list[str]:
     file = tmp_path / "proxy.toml"
     file.write_text(toml, encoding="utf-8")
-    return [str(problem).removeprefix(f"{file}: ") for problem in check(file)]
+    found = check(file)
+    assert found.warnings == []
+    return [str(problem).removeprefix(f"{file}: ") for problem in found.mistakes]
+
+
+def cautions(tmp_path, toml: str) -> list[str]:
+    """The warnings about a file without mistakes."""
+    file = tmp_path / "proxy.toml"
+    file.write_text(toml, encoding="utf-8")
+    found = check(file)
+    assert found.mistakes == []
+    return [str(problem).removeprefix(f"{file}: ") for problem in found.warnings]
 
 
 def test_a_good_file_has_no_findings(tmp_path):
@@ -32,14 +46,14 @@ def test_a_good_file_has_no_findings(tmp_path):
 
 def test_a_disk_tiers_folder_need_not_be_there_and_is_not_made(tmp_path):
     folder = tmp_path / "not" / "yet"
-    assert findings(tmp_path, f'route = [{{ respond = 204 }}]\ncache.disk.folder = "{folder}"') == []
+    assert findings(tmp_path, CACHING + f'cache.disk.folder = "{folder}"') == []
     assert not folder.parent.exists()
 
 
 def test_all_findings_are_told_at_once(tmp_path):
     toml = """
         listen = "nowhere.invalid:0"
-        route = [{ to = "web" }, { respond = 404 }]
+        route = [{ to = "web" }]
         service.web.upstreams = ["web", "127.0.0.1:9001", "127.0.0.1:99999"]
         log.file = "/nowhere/access.log"
     """
@@ -48,10 +62,9 @@ def test_all_findings_are_told_at_once(tmp_path):
         "service.web.upstreams.2.address: expected 'host:port'",
         "listen: cannot resolve 'nowhere.invalid'",
         "log.file: there is no folder '/nowhere'",
-        "route.1: is never reached: route.0 takes everything",
     ]
     found = findings(tmp_path, toml)
-    assert [line.startswith(start) for line, start in zip(found, starts, strict=True)] == [True] * 5
+    assert [line.startswith(start) for line, start in zip(found, starts, strict=True)] == [True] * 4
     assert "only means something in a scenario" in found[0]
 
 
@@ -65,11 +78,11 @@ def test_all_findings_are_told_at_once(tmp_path):
         ),
         ('route = [{ respond = 204 }]\nlog.file = "/proc"', "log.file: '/proc' cannot be written"),
         (
-            'route = [{ respond = 204 }]\ncache.disk.folder = "/etc/passwd/kept"',
+            CACHING + 'cache.disk.folder = "/etc/passwd/kept"',
             "cache.disk.folder: '/etc/passwd' is not a folder",
         ),
         (
-            'route = [{ respond = 204 }]\ncache.disk.folder = "/proc/self/kept"',
+            CACHING + 'cache.disk.folder = "/proc/self/kept"',
             "cache.disk.folder: '/proc/self' cannot be written",
         ),
     ],
@@ -80,7 +93,7 @@ def test_each_finding_names_its_key(tmp_path, toml, start):
 
 
 def test_a_missing_file_is_a_finding(tmp_path):
-    [problem] = check(tmp_path / "missing.toml")
+    [problem] = check(tmp_path / "missing.toml").mistakes
     assert "no such file" in str(problem)
 
 
@@ -93,6 +106,14 @@ def test_an_explanation_says_why_each_earlier_route_did_not_match():
         "route.2: yes, matches method GET|HEAD",
         "reverse: service web, p2c over 127.0.0.1:9001",
         "cache: asked; a miss is not stored unless the origin says so",
+    ]
+
+
+def test_an_explanation_says_that_no_request_at_all_meets_a_condition():
+    route = [Route(when=Match(host="a.test:8080"), respond=200), Route(when=Match(path="/b"), respond=200)]
+    assert explain(Proxy(route=route).settings, "GET", "http://a.test:8080/").lines()[:2] == [
+        "route.0: no, host a.test:8080 does not match; a host is compared without its port: write 'a.test'",
+        "route.1: no, path /b does not match",
     ]
 
 
@@ -216,3 +237,12 @@ def test_a_parent_is_explained_without_its_credentials():
         "tunnel",
         "nowhere.invalid:443 by the parent socks5://192.0.2.1:1080",
     )
+
+
+def test_warnings_come_with_the_mistakes_and_a_name_with_several_addresses_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("realproxy.control.check.look_up", lambda _: ["::1", "127.0.0.1"])
+    toml = 'listen = "localhost:0"\nroute = [{ when = { method = "get" }, respond = 200 }]'
+    assert cautions(tmp_path, toml) == [
+        "route.0.when.method: methods are in capitals (RFC 9110, 9.1): write 'GET'",
+        "listen: 'localhost' has several addresses: only 127.0.0.1 is used",
+    ]

@@ -125,7 +125,7 @@ def test_settings_and_keywords_do_not_mix():
     settings = Proxy(route=[Route(respond=204)]).settings
     assert Proxy(settings).settings == settings
     with pytest.raises(TypeError):
-        Proxy(settings, listen=":0")
+        Proxy(settings, listen="127.0.0.1:0")
 
 
 def test_stats_count_what_happened(origin, serve, wire, until):

@@ -96,7 +96,7 @@ def test_bytes_go_both_ways_and_either_side_may_end_first(upstream, tunnelled, d
 def test_several_listeners_lead_to_several_services(upstream, serve):
     servers = [upstream(), upstream()]
     proxy = serve(
-        tcp=[Tcp(listen="127.0.0.1:0", to="a"), Tcp(listen=":0", to="b")],
+        tcp=[Tcp(listen="127.0.0.1:0", to="a"), Tcp(listen="127.0.0.1:0", to="b")],
         service={"a": Service(upstreams=servers[0].address), "b": Service(upstreams=servers[1].address)},
         limits=Limits(drain="0s"),
     )
@@ -147,7 +147,9 @@ def test_failures_to_connect_eject_an_upstream_and_failover_can_be_off(upstream,
 
     def start(**keys) -> Proxy:
         service = Service(upstreams=addresses, eject=eject, **keys)
-        return serve(tcp=[Tcp(listen=":0", to="it")], service={"it": service}, limits=Limits(drain="0s"))
+        return serve(
+            tcp=[Tcp(listen="127.0.0.1:0", to="it")], service={"it": service}, limits=Limits(drain="0s")
+        )
 
     patient = start()
     for number in range(8):
@@ -162,7 +164,9 @@ def test_failures_to_connect_eject_an_upstream_and_failover_can_be_off(upstream,
 @pytest.mark.parametrize("key", [{"queue": {"in_flight": 1}}, {"rate": "1/s"}, {"tls": True}, {"retry": {}}])
 def test_what_only_routes_obey_is_refused(key):
     with pytest.raises(BadInput, match=rf"tcp\.0\.to: service 'it' has {next(iter(key))}, which only routes"):
-        Proxy(tcp=[Tcp(listen=":0", to="it")], service={"it": Service(upstreams="127.0.0.1:1", **key)})
+        Proxy(
+            tcp=[Tcp(listen="127.0.0.1:0", to="it")], service={"it": Service(upstreams="127.0.0.1:1", **key)}
+        )
 
 
 def test_without_any_upstream_the_connection_is_closed_and_that_is_logged(
@@ -340,7 +344,7 @@ def test_a_trusted_proxy_must_send_a_header(tunnelled, dial, wrong):
 
 def test_what_is_wrong_is_said_in_one_line():
     with pytest.raises(BadInput, match=r"tcp\.0\.to: unknown service 'its' \(did you mean 'it'\?\)"):
-        Proxy(tcp=[{"listen": ":0", "to": "its"}], service={"it": {"upstreams": "127.0.0.1:1"}})
+        Proxy(tcp=[{"listen": "127.0.0.1:0", "to": "its"}], service={"it": {"upstreams": "127.0.0.1:1"}})
     taken = socket.create_server(("127.0.0.1", 0))
     with taken:
         proxy = Proxy(

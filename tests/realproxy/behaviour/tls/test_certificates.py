@@ -96,7 +96,7 @@ def test_wrong_files_get_one_line_each(certified, tmp_path):
     def complaint(cert: object, key: object) -> str:
         text = f"tls = {{ cert = '{cert}', key = '{key}' }}\nroute = [{{ respond = 200 }}]\n"
         file.write_text(text, encoding="utf-8")
-        [problem] = check(file)
+        [problem] = check(file).mistakes
         with pytest.raises(BadInput) as refused:
             Proxy.load(file).start()
         assert str(refused.value) == str(problem)
@@ -111,5 +111,5 @@ def test_wrong_files_get_one_line_each(certified, tmp_path):
         f"route = [{{ respond = 200 }}]\ntls = [{{ cert = '{good.cert}', key = '{good.key}' }},"
         f" {{ cert = '{good.cert}', key = '{other.key}' }}]\n", encoding="utf-8",
     )  # fmt: skip
-    [problem] = check(file)
+    [problem] = check(file).mistakes
     assert problem.key == "tls.1.key"

@@ -198,7 +198,7 @@ def test_wrong_settings_get_one_line(tmp_path):
     assert "service.web.tls.ca: '/nowhere' cannot be read" in complaint(tls={"ca": "/nowhere"})
     assert "'https://' before every upstream" in complaint(upstreams=["https://a", "b:1"])
     tls_by_tcp = {
-        "tcp": [{"listen": ":0", "to": "web"}],
+        "tcp": [{"listen": "127.0.0.1:0", "to": "web"}],
         "service": {"web": {"upstreams": "a:1", "tls": True}},
     }
     with pytest.raises(BadInput, match=r"tcp\.0\.to: service 'web' has tls"):

@@ -1,0 +1,191 @@
+"""Conditions of routes that no request can meet, and routes that never get one: what is worth a warning."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import unquote
+
+from policies.host_names import ascii_pattern, host_problem
+from policies.patterns import compile_pattern
+from policies.settings.routes import Match, Route
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+_MARKS = re.compile(r"[*?\[]")
+_SIMPLE = re.compile(r"\^[A-Za-z0-9_][^|]*")
+"""A regular expression that begins with a letter or a digit, unless a mark behind it makes that optional."""
+
+
+def problems(when: Match, *, tls: bool) -> Iterator[tuple[str, str]]:
+    """Each condition that no request meets: its key below ``when``, and what is wrong.
+
+    Parameters
+    ----------
+    when : Match
+        The conditions of one route.
+    tls : bool
+        Whether `listen` speaks TLS.
+    """
+    if when.host and (problem := host_problem(when.host)):
+        yield "host", problem
+    if when.path is not None and (problem := _path_problem(when.path)):
+        yield "path", problem
+    if when.method is not None and (problem := _method_problem(when.method)):
+        yield "method", problem
+    yield from _header_problems(when.header)
+    if when.sni is not None and (problem := _sni_problem(when.sni, tls=tls)):
+        yield "sni", problem
+    if when.client is not None and (problem := network_problem(when.client)):
+        yield "client", problem
+
+
+def _path_problem(pattern: str) -> str | None:
+    if pattern.startswith("~"):
+        found = _SIMPLE.fullmatch(pattern[1:])
+        optional = found is not None and pattern[3:4] in ("?", "*", "{")
+        return None if found is None or optional else "every path begins with a slash: write '~^/…'"
+    if not pattern.startswith(("/", "*", "?", "[")):
+        path = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*", "", pattern)
+        return f"every path begins with a slash: write {'/' + path.removeprefix('/')!r}"
+    tests = (
+        (
+            re.search(r"[,|\s]+/", pattern),
+            "this is one path: for several write a regular expression such as '~^/(a|b)(/|$)'",
+        ),
+        (
+            "=" in pattern.partition("?")[2],
+            f"a path is compared without its query: write {pattern.partition('?')[0]!r}",
+        ),
+        ("#" in pattern, f"no request has a fragment: write {pattern.partition('#')[0]!r}"),
+        (
+            re.search("%[0-9A-Fa-f]{2}", pattern),
+            f"a path is decoded before it is compared: write {unquote(pattern)!r}",
+        ),
+        (
+            re.search(r"/\.{1,2}(?:/|$)", pattern),
+            "the segments '.' and '..' of a path are resolved before it is compared",
+        ),
+    )
+    return next((problem for is_so, problem in tests if is_so), None)
+
+
+def _method_problem(text: str) -> str | None:
+    methods = [part.strip() for part in text.split("|")]
+    if any(separator in part for part in methods for separator in ", "):
+        parts = [part.upper() for part in re.split(r"[,\s|]+", text) if part]
+        return f"methods are separated by '|': write {'|'.join(parts)!r}"
+    for method in methods:
+        if method == "*":
+            return "this is no mark for every method: leave the condition out"
+        if _TOKEN.fullmatch(method) is None:
+            return f"{method!r} is no method"
+        if method != method.upper() and method.upper() in _METHODS:
+            return f"methods are in capitals (RFC 9110, 9.1): write {text.upper()!r}"
+        if method == "CONNECT":
+            return "no route gets CONNECT, which only [forward] serves"
+    return None
+
+
+def _header_problems(header: dict[str, str]) -> Iterator[tuple[str, str]]:
+    exact: dict[str, str] = {}
+    for name, pattern in header.items():
+        key, is_exact = f"header.{name}", not pattern.startswith("~") and not _MARKS.search(pattern)
+        if _TOKEN.fullmatch(name) is None:
+            yield key, f"{name!r} is no name of a field"
+        elif not pattern.startswith("~") and pattern != pattern.strip(" \t"):
+            yield key, "a value is compared without the white space around it"
+        elif any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in pattern):
+            yield key, "no value contains a control character"
+        elif is_exact and exact.setdefault(name.lower(), pattern) != pattern:
+            yield key, f"a request cannot have both values of {name.lower()!r}"
+
+
+def _sni_problem(pattern: str, *, tls: bool) -> str | None:
+    if not tls:
+        named = not compile_pattern(ascii_pattern(pattern), ignore_case=True)("")
+        return "no client names a server: there is no 'tls' for 'listen'" if named else None
+    try:
+        ipaddress.ip_address(ascii_pattern(pattern))
+    except ValueError:
+        return host_problem(pattern)
+    return "no client names a server by its address (RFC 6066, 3)"
+
+
+def network_problem(text: str) -> str | None:
+    """What is odd about a network of clients; None if nothing is."""
+    network = ipaddress.ip_network(text, strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
+        return f"IPv4 clients are compared as IPv4: write '{network.network_address.ipv4_mapped}'"
+    address = text.partition("/")[0]
+    if str(network.network_address) != str(ipaddress.ip_address(address)):
+        return f"means {str(network)!r}: bits are set behind the length of the prefix"
+    return None
+
+
+def unreached(routes: Sequence[Route]) -> Iterator[tuple[int, int]]:
+    """Each route that gets no request, and the first route before it that takes all of them."""
+    for later, route in enumerate(routes):
+        for earlier in range(later):
+            if _takes_all_of(routes[earlier].when, route.when):
+                yield later, earlier
+                break
+
+
+def _takes_all_of(one: Match, other: Match) -> bool:
+    """Whether `one` holds for every request for which `other` holds; ``False`` if that is not certain."""
+    if one.path == "/*" and other.path is None and one.model_copy(update={"path": None}) == Match():
+        return True  # but for "OPTIONS *"
+    if not all(
+        _covers(getattr(one, key), getattr(other, key), ignore_case=key != "path")
+        for key in ("host", "path", "sni")
+    ):
+        return False
+    if one.method is not None and not (other.method and _parts(one.method) >= _parts(other.method)):
+        return False
+    if one.client is not None and not (other.client and _contains(one.client, other.client)):
+        return False
+    given = {name.lower(): pattern for name, pattern in other.header.items()}
+    return all(
+        name.lower() in given and _covers(pattern, given[name.lower()], ignore_case=False)
+        for name, pattern in one.header.items()
+    )
+
+
+def _parts(method: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in method.split("|"))
+
+
+def _contains(one: str, other: str) -> bool:
+    outer, inner = (ipaddress.ip_network(text, strict=False) for text in (one, other))
+    if isinstance(outer, ipaddress.IPv4Network) and isinstance(inner, ipaddress.IPv4Network):
+        return inner.subnet_of(outer)
+    if isinstance(outer, ipaddress.IPv6Network) and isinstance(inner, ipaddress.IPv6Network):
+        return inner.subnet_of(outer)
+    return False
+
+
+def _covers(one: str | None, other: str | None, *, ignore_case: bool) -> bool:
+    """Whether a pattern matches every text that another one matches, as far as their texts show it."""
+    if one is None or one in (other, "*"):
+        return True
+    if other is None or one.startswith("~") or other.startswith("~"):
+        return False
+    if ignore_case:
+        one, other = one.lower(), other.lower()
+    if not _MARKS.search(other):
+        return compile_pattern(one)(other)
+    start, star, rest = one.partition("*")
+    if not star or _MARKS.search(start):
+        return one == other
+    if not rest:
+        return other[: _mark_in(other)].startswith(start)
+    return (
+        not start and not _MARKS.search(rest) and _MARKS.split(other)[-1].endswith(rest) and "[" not in other
+    )
+
+
+def _mark_in(text: str) -> int:
+    found = _MARKS.search(text)
+    return found.start() if found is not None else len(text)

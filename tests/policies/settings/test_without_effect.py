@@ -1,0 +1,236 @@
+"""Every key of a proxy's file has an effect, is refused, or is warned of; a new key must go into a list."""
+
+import re
+import tomllib
+import typing
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+import policies
+import realproxy
+from policies.bad_input import BadInput
+from policies.settings import ProxySettings, parse_settings
+from policies.settings.without_effect import warnings
+
+WEB = "route = [{ to = 'web' }]\n"
+ONE = WEB + "[service.web]\nupstreams = '127.0.0.1:9001'\n"
+TWO = WEB + "[service.web]\nupstreams = ['127.0.0.1:9001', '127.0.0.1:9002']\n"
+TCP = "tcp = [{ listen = '127.0.0.1:1', to = 'web' }]\nservice.web.upstreams = '127.0.0.1:9001'\n"
+FORWARD = "[forward]\n"
+
+
+def route(when: str) -> str:
+    return f"route = [{{ when = {{ {when} }}, respond = 200 }}]"
+
+
+ANY = route("")
+CACHING = TWO.replace("'web' }", "'web', cache = true }")
+WARNED = {  # what stands in the file: the key that is warned of, and a part of what is said
+    # the listener
+    "listen = ':1'\n" + TCP: ("listen", "every request to 'listen' is refused"),
+    "tls = { cert = 'a', key = 'b' }\n" + TCP: ("tls", "every request to 'listen' is refused"),
+    "proxy_protocol = { from = ['10.0.0.0/8'] }\n" + TCP: ("proxy_protocol", "every request to 'listen'"),
+    "proxy_protocol = { from = ['10.0.0.1/8'] }\n" + WEB + "service.web.upstreams = 'a:1'": (
+        "proxy_protocol.from.0", "means '10.0.0.0/8'",
+    ),
+    TCP.replace("to =", "proxy_protocol = { from = ['::1/0'] }, to ="): (
+        "tcp.0.proxy_protocol.from.0", "means '::/0'",
+    ),
+    "trusted_hops = 1\n" + FORWARD: ("trusted_hops", "there is no [[route]]"),
+    "trace = false\n" + FORWARD: ("trace", "there is no [[route]]"),
+    "tls = { cert = 'a', key = 'b', names = ['a.test'] }\n" + route(""): (
+        "tls.0.names.0", "is shown for every name",
+    ),
+    "tls = [{ cert = 'a', key = 'b', names = ['a.test:443'] }, { cert = 'c', key = 'd' }]\n" + route(""): (
+        "tls.0.names.0", "without its port",
+    ),
+    "tls = [{ cert = 'a', key = 'b', names = ['x'] }, { cert = 'c', key = 'd', names = ['X'] }]\n" + ANY: (
+        "tls.1.names.0", "tls.0 has this name",
+    ),
+    # limits
+    "workers = 4\nlimits.connections = 3\n" + route(""): ("limits.connections", "each of 4 workers"),
+    "limits = { request_timeout = '1s', answer_timeout = '2s' }\n" + route(""): (
+        "limits.answer_timeout", "limits.request_timeout is over before",
+    ),
+    # routes; more conditions in tests/policies/reverse/test_never_met.py
+    route("host = 'a.test:80'"): ("route.0.when.host", "write 'a.test'"),
+    route("path = 'a'"): ("route.0.when.path", "write '/a'"),
+    route("method = 'get'"): ("route.0.when.method", "write 'GET'"),
+    route("header = { 'X Y' = '1' }"): ("route.0.when.header.X Y", "no name of a field"),
+    route("sni = 'a.test'"): ("route.0.when.sni", "there is no 'tls'"),
+    route("client = '10.0.0.1/8'"): ("route.0.when.client", "means '10.0.0.0/8'"),
+    "route = [{ respond = 200 }, { respond = 404 }]": ("route.1", "route.0 takes everything"),
+    "route = [{ respond = 200, cache = true }]": ("route.0.cache", "'respond' answers without the cache"),
+    TWO.replace("'web' }", "'web', cache = true, when = { method = 'POST' } }"): (
+        "route.0.cache", "only responses to GET and HEAD are stored",
+    ),
+    TWO.replace("'web' }", "'web', cache = { wait = '1s' } }"): (
+        "route.0.cache.wait", "'coalesce' holds back",
+    ),
+    "route = [{ respond = 200, fault = [{ kind = 'reset', probability = 0 }] }]": (
+        "route.0.fault.0.probability", "never strikes",
+    ),
+    "route = [{ respond = 200, fault = [{ kind = 'error' }, { kind = 'reset' }] }]": (
+        "route.0.fault.1", "fault.0 ends every request before",
+    ),
+    # services
+    route("") + "\nservice.web.upstreams = 'a:1'": ("service.web", "no [[route]] and no [[tcp]] leads to it"),
+    ONE.replace("'127.0.0.1:9001'", "{ address = 'a:1', weight = 2 }"): (
+        "service.web.upstreams.0.weight", "no other upstream",
+    ),
+    ONE + "balance = 'p2c'": ("service.web.balance", "only one upstream"),
+    ONE + "load_snapshot = '1s'": ("service.web.load_snapshot", "only one upstream"),
+    ONE + "failover = true": ("service.web.failover", "only one upstream"),
+    TWO + "eject.most = 0.4": ("service.web.eject.most", "none is ever ejected"),
+    ONE + "eject = {}": ("service.web.eject.most", "0.5 of 1 is less than one upstream"),
+    TWO + "retry.attempts = 1": ("service.web.retry.attempts", "expected 2 or more"),
+    TWO + "retry.budget = 0": ("service.web.retry.budget", "after the first ten"),
+    TWO + "hedge.after = '60s'": ("service.web.hedge.after", "limits.answer_timeout is over before"),
+    TWO + "queue.in_flight = 256": ("service.web.queue.in_flight", "limits.threads allows no more than 256"),
+    TWO + "tls = { ca = 'a.pem', verify = false }": ("service.web.tls.ca", "no certificate is checked"),
+    # the forward side
+    "tls = { cert = 'a', key = 'b' }\n" + FORWARD + "protocols = ['http', 'socks5']": (
+        "forward.protocols", "SOCKS is not spoken",
+    ),
+    FORWARD + "protocols = ['http']\nconnect_ports = [443]": ("forward.connect_ports", "only for 'connect'"),
+    FORWARD + "connect_ports = []": ("forward.connect_ports", "is empty"),
+    FORWARD + "protocols = ['http']\nsocks_ports = [80]": ("forward.socks_ports", "only for 'socks4' or"),
+    FORWARD + "socks_ports = []": ("forward.socks_ports", "is empty"),
+    FORWARD + "protocols = ['connect']\nanonymity = 'elite'": ("forward.anonymity", "only for 'http'"),
+    FORWARD + "protocols = ['connect']\ncache = true": ("forward.cache", "only for 'http'"),
+    FORWARD + "protocols = ['socks4']\nauth = { a = 'b' }": ("forward.auth", "every client is refused"),
+    FORWARD + "coalesce = true": ("forward.coalesce", "only with 'cache'"),
+    FORWARD + "cache = true\nwait = '1s'": ("forward.wait", "'coalesce' holds back"),
+    FORWARD + "block = ['ads.test:80']": ("forward.block.0", "without its port"),
+    FORWARD + "block = ['10.0.0.1/8']": ("forward.block.0", "means '10.0.0.0/8'"),
+    FORWARD + "parent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
+    FORWARD + "parent = 'http://a:1'\nparent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
+    # the cache
+    route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
+    CACHING + "[cache]\ncapacity = 0": ("cache.capacity", "no object"),
+    CACHING + "[cache]\ncapacity = '511B'": ("cache.capacity", "even an empty one counts 512 bytes"),
+    CACHING + "[cache]\nadmission = 'size(511B)'": ("cache.admission", "no object may enter"),
+    CACHING + "[cache]\nadmission = 'size(64MiB)'": ("cache.admission", "no room for larger objects"),
+    CACHING + "[cache.disk]\nfolder = 'a'\ncapacity = 0": (
+        "cache.disk.capacity", "no object",
+    ),
+}  # fmt: skip
+SIZED = "[cache]\npolicy = 'lru'\nadmission = 'size(64KiB)'"
+SILENT = [
+    TWO, TCP, FORWARD, route(""), ONE, TWO + "eject.most = 0.5",
+    "workers = 4\nlimits.connections = 4\n" + route(""),
+    "limits = { request_timeout = '3s', answer_timeout = '2s' }\n" + route(""),
+    TWO.replace("'web' }", "'web', cache = { coalesce = true, wait = '1s' } }") + SIZED,
+    TWO.replace("'web' }", "'web', cache = true, when = { method = 'POST|GET' } }"),
+    TWO + "retry = { attempts = 2, budget = 0.1 }\nqueue.in_flight = 255\nhedge.after = '59s'",
+    FORWARD + "parent = 'https://a:1'\nparent_ca = 'a.pem'",
+    FORWARD + "block = ['*.ads.test', '10.0.0.0/8', '::ffff:0:0/96']",
+    FORWARD + "cache = true\ncoalesce = true\nwait = '1s'\nsocks_ports = [80]\nconnect_ports = [80, 443]",
+    "tls = [{ cert = 'a', key = 'b', names = ['*.a.test'] }, { cert = 'c', key = 'd', names = ['b.test'] }]\n"
+    + route("sni = '*.a.test'"),
+    "trusted_hops = 1\ntrace = false\nproxy_protocol = { from = ['10.0.0.0/8', '10.0.0.1'] }\n" + route(""),
+    "route = [{ respond = 200, fault = [{ kind = 'error', probability = 0.5 }, { kind = 'reset' }] }]",
+]  # fmt: skip
+REFUSED = {  # what stands in the file: the key that is refused
+    FORWARD + "protocols = []": "forward.protocols",
+    TWO + "health.path = 'health'": "service.web.health.path",
+    TWO + "health.path = '/a b'": "service.web.health.path",
+    TWO + "health.every = 0": "service.web.health.every",
+    **{f"limits.{key} = 0\n" + route(""): f"limits.{key}" for key in (
+        "header_timeout", "idle_timeout", "connect_timeout", "answer_timeout", "request_timeout", "min_rate",
+        "connections", "threads", "queue", "head",
+    )},
+    ANY.replace("200", "200, fault = [{ kind = 'latency', delay = 0 }]"): "route.0.fault.0.latency.delay",
+    ANY.replace("200", "200, fault = [{ kind = 'bandwidth', rate = 0 }]"): "route.0.fault.0.bandwidth.rate",
+    TWO + "rate = 0": "service.web.rate",
+    CACHING + "[cache.disk]\nfolder = ''": "cache.disk.folder",
+    TWO + "tls.ca = ''": "service.web.tls.ca",
+    TWO + "tls.name = ''": "service.web.tls.name",
+    FORWARD + "parent_ca = ''": "forward.parent_ca",
+    "workers = 0\n" + route(""): "workers",
+}  # fmt: skip
+ALWAYS = {
+    "admin", "workers", "log.file", "log.format", "cache.policy", "cache.explain",
+    "cache.disk.folder", "tls.cert", "tls.key",
+    "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",
+    "limits.connect_timeout", "limits.upstream_idle", "limits.request_timeout", "limits.min_rate",
+    "limits.drain",
+    "route.to", "route.respond", "route.cache.ttl", "route.cache.stale", "route.cache.coalesce",
+    "route.fault.kind", "route.fault.delay", "route.fault.law", "route.fault.status", "route.fault.rate",
+    "route.fault.share",
+    "tcp.listen", "tcp.to", "tcp.idle_timeout",
+    "service.upstreams.address", "service.tls.name", "service.tls.verify", "service.proxy_protocol",
+    "service.health.path", "service.health.every", "service.health.rise", "service.health.fall",
+    "service.eject.errors", "service.eject.for", "service.breaker.failures", "service.breaker.open",
+    "service.queue.wait", "service.rate",
+    "forward.block_files", "forward.private_targets", "forward.parent",
+}  # fmt: skip
+"""Keys whose every value that is accepted has an effect, wherever the key may stand."""
+ONLY_SIMULATED = {"cache.hit_lock"}
+"""Refused by the real proxy, see `policies.settings.unsupported`."""
+
+
+def settings_of(toml: str) -> ProxySettings:
+    return parse_settings(tomllib.loads(toml), "proxy.toml")
+
+
+@pytest.mark.parametrize("toml", WARNED)
+def test_what_has_no_effect_is_warned_of_by_its_key(toml: str) -> None:
+    key, said = WARNED[toml]
+    [warning] = warnings(settings_of(toml), "proxy.toml")
+    assert (warning.where, warning.key) == ("proxy.toml", key)
+    assert said in warning.problem
+
+
+@pytest.mark.parametrize("toml", SILENT)
+def test_what_has_an_effect_is_not_warned_of(toml: str) -> None:
+    assert warnings(settings_of(toml), "proxy.toml") == []
+
+
+@pytest.mark.parametrize("toml", REFUSED)
+def test_what_would_leave_a_proxy_without_use_is_refused(toml: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        settings_of(toml)
+    assert refusal.value.key == REFUSED[toml]
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> typing.Iterator[str]:
+    """The dotted keys of a table and of those in it, without names and numbers of items."""
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        inner = list(models_in(field.annotation))
+        for other in inner:
+            yield from leaves(other, f"{key}.")
+        if not inner:
+            yield key
+
+
+def models_in(annotation: object) -> typing.Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from models_in(part)
+
+
+def plain(key: str) -> str:
+    """A key of a warning without names and numbers of items."""
+    without_numbers = re.sub(r"\.[0-9]+(?=\.|$)", "", key)
+    return re.sub(r"^service\.web", "service", re.sub(r"\.header\..*", ".header", without_numbers))
+
+
+def test_every_key_is_in_a_list() -> None:
+    """A new key belongs into `ALWAYS`, or gets a rule in `without_effect` and a case in `WARNED`."""
+    warned = {plain(key) for key, _ in WARNED.values()}
+    known = set(leaves(ProxySettings))
+    tables = {key for key in warned if any(other.startswith(f"{key}.") for other in known)}
+    assert known == ALWAYS | ONLY_SIMULATED | (warned - tables - {"route", "service"})
+
+
+@pytest.mark.parametrize("key", sorted(ALWAYS))
+def test_a_key_that_always_has_an_effect_is_read_somewhere(key: str) -> None:
+    name = {"for": "for_"}.get(key.rpartition(".")[2], key.rpartition(".")[2])
+    files = [*Path(realproxy.__file__).parent.rglob("*.py"), *Path(policies.__file__).parent.rglob("*.py")]
+    texts = (file.read_text() for file in files if file.parent.name != "settings")
+    assert any(re.search(rf"\.{name}\b", text) for text in texts)
