@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from policies.http_cache.causes import NOTHING, Asked, cause
 from policies.http_cache.directives import FOREVER, Header, read_directives
 from policies.http_cache.freshness import HEURISTIC_SHARE, Answer, NotStored, Request, read_answer
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates
 from policies.http_cache.partial import Part, answers, is_whole, read_part, use_of_part
 from policies.http_cache.reuse import Use, may_serve_stale_on_error, reuse
+from policies.http_cache.statuses import row
 from policies.http_cache.validation import validators
 from policies.http_cache.vary import variant_of
 
@@ -17,6 +19,9 @@ RULES = {
     NotStored.REQUEST_NO_STORE: "the request says no-store (RFC 9111, 5.2.1.5)",
     NotStored.STATUS: (
         "the status needs explicit freshness or is not understood, or nobody asked for a part (RFC 9111, 3)"
+    ),
+    NotStored.REQUEST_FIELDS: (
+        "a field of this request may have caused it, and Vary does not name that (RFC 9110, 12.5.5)"
     ),
     NotStored.NO_STORE: "the answer says no-store (RFC 9111, 5.2.2.5)",
     NotStored.PRIVATE: "the answer says private, and this is a shared cache (RFC 9111, 5.2.2.7)",
@@ -53,6 +58,7 @@ def explain_answer(
     targeted: bool,
     now: float,
     elapsed: float,
+    fields: Asked = NOTHING,
 ) -> list[str]:
     """What the cache does with a response, as lines of text.
 
@@ -71,6 +77,8 @@ def explain_answer(
         Seconds since 1970 when the response arrived.
     elapsed : float
         Seconds until the same request comes again.
+    fields : Asked
+        The fields of the request as far as the origin got them from the client.
     """
     if invalidates(method, status):
         return [f"invalidates: {line}" for line in _invalidations(uri, response_header)]
@@ -80,8 +88,10 @@ def explain_answer(
     answer = read_answer(
         200 if status == 206 else status,  # a part is judged as its whole would be
         response_header, request, request_header("authorization") is not None, ttl, now, 0.0,
-        stale=stale, targeted=targeted,
+        stale=stale, targeted=targeted, asked=fields,
     )  # fmt: skip
+    if answer.reason is NotStored.REQUEST_FIELDS:
+        return [_caused(status, fields, response_header)]
     if answer.reason is not None:
         return [_not_stored(answer.reason)]
     age = answer.age + elapsed
@@ -101,6 +111,16 @@ def explain_answer(
 
 def _not_stored(reason: NotStored) -> str:
     return f"stored: no, {reason}: {RULES.get(reason, '')}"
+
+
+def _caused(status: int, fields: Asked, response_header: Header) -> str:
+    found = cause(status, fields, response_header("vary"))
+    known = row(status)
+    if found in known.needs and found not in fields.names:
+        why = f"other requests have {found}, and Vary does not name it"
+    else:
+        why = f"{found} of this request may have caused it, and Vary does not name that"
+    return f"stored: no, {NotStored.REQUEST_FIELDS}: {why} (RFC 9110, 12.5.5; status {status}: {known.section})"
 
 
 def _part(method: str, request_header: Header, response_header: Header) -> Part | NotStored | None:

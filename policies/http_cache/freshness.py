@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from policies.http_cache.causes import NOTHING, Asked, cause
 from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import (
     FOREVER,
@@ -21,20 +22,12 @@ from policies.http_cache.directives import (
     parse_cache_control,
     read_response_directives,
 )
+from policies.http_cache.statuses import STATUSES, Storing, row
 
 HEURISTIC_SHARE = 0.1
 """Share of the time since Last-Modified that a response without explicit freshness is fresh for (4.2.2)."""
 HEURISTIC_LIMIT = 86_400.0
 """Most seconds of freshness by that heuristic."""
-
-# Statuses that may be stored without explicit freshness. RFC 9110, 15.1
-HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
-# A 206 is only a part (see `policies.http_cache.partial`); a 304 belongs to the response that it confirms.
-NEVER_STORED_STATUSES = frozenset({206, 304})
-# Statuses whose caching requirements this cache understands, for must-understand. RFC 9110, 15
-UNDERSTOOD_STATUSES = frozenset(
-    {*range(200, 206), *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)}
-)
 
 
 class Forwarded(StrEnum):
@@ -56,6 +49,7 @@ class NotStored(StrEnum):
     REQUEST_BODY = "request-body"
     REQUEST_NO_STORE = "request-no-store"
     STATUS = "status"
+    REQUEST_FIELDS = "request-fields"
     NO_STORE = "no-store"
     PRIVATE = "private"
     NO_CACHE = "no-cache"
@@ -191,6 +185,7 @@ def read_answer(
     *,
     stale: float = 0.0,
     targeted: bool = False,
+    asked: Asked = NOTHING,
 ) -> Answer:
     """Whether a response may be stored, and how long it is fresh (sections 3, 4.2 and 5.2.2).
 
@@ -215,13 +210,15 @@ def read_answer(
         response itself names them.
     targeted : bool
         Whether this cache is a target of CDN-Cache-Control. RFC 9213
+    asked : Asked
+        The request's fields, any of which may have caused the response: see `policies.http_cache.causes`.
     """
     if request.unstorable is not None:
         return Answer(request.unstorable)
     directives = read_response_directives(header, targeted)
     expires = None if directives.targeted or directives.lifetime is not None else header("expires")
     explicit = directives.lifetime is not None or expires is not None
-    reason = _obstacle(status, directives, header, authorized, explicit)
+    reason = _not_for_all(status, asked, header) or _obstacle(status, directives, header, authorized, explicit)
     if reason is not None:
         return Answer(reason)
     lifetime = directives.lifetime
@@ -255,17 +252,22 @@ def _usage(directives: ResponseDirectives, lifetime: float, checkable: bool, sta
     )
 
 
+def _not_for_all(status: int, asked: Asked, header: Header) -> NotStored | None:
+    """Whether the response is about one request, by its status or by the fields of the request."""
+    if row(status).storing in (Storing.NEVER, Storing.PART):
+        return NotStored.STATUS
+    return NotStored.REQUEST_FIELDS if cause(status, asked, header("vary")) is not None else None
+
+
 def _obstacle(
     status: int, directives: ResponseDirectives, header: Header, authorized: bool, explicit: bool
 ) -> NotStored | None:
     """The first rule of section 3 that forbids storing."""
-    understood = directives.must_understand and status in UNDERSTOOD_STATUSES
+    understood = directives.must_understand and status in STATUSES
     vary = header("vary")
     reason = None
     if (
-        status in NEVER_STORED_STATUSES
-        or status >= 600
-        or not (explicit or directives.public or status in HEURISTIC_STATUSES)
+        not (explicit or directives.public or row(status).storing is Storing.HEURISTIC)
         or (directives.must_understand and not understood)  # section 5.2.2.3
     ):
         reason = NotStored.STATUS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from policies.http_cache.freshness import Answer, Forwarded, Request
+from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request
+from policies.http_cache.statuses import Storing, row
 
 
 class Use(Enum):
@@ -46,6 +47,25 @@ def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bo
 
 ERROR_STATUSES = frozenset({500, 502, 503, 504})
 """Statuses that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
+
+
+_OF_ONE_REQUEST = frozenset(
+    {NotStored.METHOD, NotStored.REQUEST_BODY, NotStored.REQUEST_FIELDS, NotStored.AUTHORIZATION}
+)
+
+
+def is_of_one_request(status: int, reason: NotStored | None) -> bool:
+    """Whether a response says nothing about what other requests get, given why it is not stored."""
+    return reason in _OF_ONE_REQUEST or row(status).storing is Storing.NEVER
+
+
+def outdates(status: int, reason: NotStored) -> bool:
+    """Whether a response shows that the stored one no longer holds, though it is not stored itself (section 4).
+
+    A failure of the origin does not show that (section 4.3.3), nor a part, nor the response to one request.
+    """
+    is_part = row(status).storing is Storing.PART
+    return status < 500 and not is_part and not is_of_one_request(status, reason)
 
 
 def forward_reason(

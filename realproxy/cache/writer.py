@@ -9,12 +9,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policies.http_cache.causes import Asked
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
 from policies.http_cache.partial import Part
-from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
+from policies.http_cache.reuse import (
+    ERROR_STATUSES,
+    is_of_one_request,
+    may_serve_stale_on_error,
+    outdates,
+)
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
 from realproxy.cache.cache_status import describe, forwarded_outcome
@@ -31,12 +37,19 @@ class CacheRules:
 
     `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
     RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
-    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213).
+    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213). `unheard` are the request
+    fields that the origin does not get from the client, so that they cannot have caused its response.
     """
 
     ttl: float | None
     stale: float
     targeted: bool
+    unheard: frozenset[bytes] = frozenset()
+
+    def asked(self, fields: Fields) -> Asked:
+        """The fields of a request as the origin gets them from the client."""
+        unheard = self.unheard
+        return Asked([name.decode("latin-1") for name in fields.names if name not in unheard], fields.text)
 
 
 class CacheWriter:
@@ -107,7 +120,7 @@ class CacheWriter:
             if may_share:
                 self.lead.begin(self._alone(head, b"", head.framing), head.framing)
             else:
-                self.lead.complete(flight_result(head.status, usable=False))
+                self.lead.complete(flight_result(head.status, usable=False, reason=self.reason))
         return None
 
     def stale_if_error(self) -> CacheEntry | None:
@@ -144,7 +157,7 @@ class CacheWriter:
         posted = self._head.method == "POST"
         answer = read_answer(
             status, fields.text, request or self._request, authorized, None if posted else rules.ttl,
-            time.time(), delay, stale=rules.stale, targeted=rules.targeted,
+            time.time(), delay, stale=rules.stale, targeted=rules.targeted, asked=rules.asked(self._head.fields),
         )  # fmt: skip
         if posted and answer.reason is None and not answer.lifetime:
             return Answer(NotStored.NO_FRESHNESS)
@@ -159,10 +172,10 @@ class CacheWriter:
         if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
             self.reason = NotStored.INCOMPLETE
         self._time_zero = time.monotonic() - answer.age
-        outdated = self._selected is not None and self._head.method == "GET" and head.status < 500
         # A stored part is never selected; but now the whole response says that no part may be kept.
-        outdated |= self._why is Forwarded.PARTIAL and self._head.method == "GET" and head.status == 200
-        if outdated and self.reason is not None and head.status not in (206, 304):
+        parts = self._why is Forwarded.PARTIAL and head.status == 200
+        stored = (self._selected is not None or parts) and self._head.method == "GET"
+        if stored and self.reason is not None and outdates(head.status, self.reason):
             self._store.discard(self.key)
 
     def _read_head(self, head: ResponseHead, delay: float) -> Answer:
@@ -173,12 +186,13 @@ class CacheWriter:
         """The origin has validated a stored response: update its fields. RFC 9111, 4.3.4"""
         renewed, answer = self._renewed(selected, head, delay, selected.body, None)
         self.reason = answer.reason
-        if answer.reason is not None:
+        if answer.reason is None:
+            if self._store.put(self.key, renewed, self._head.fields.text, self._requested):
+                self._remark += "; stored"
+        elif outdates(selected.status, answer.reason):
             self._store.discard(self.key)
-        elif self._store.put(self.key, renewed, self._head.fields.text, self._requested):
-            self._remark += "; stored"
         if self.lead is not None:
-            self.lead.complete(flight_result(selected.status, shareable(answer)))
+            self.lead.complete(flight_result(selected.status, shareable(answer), answer.reason))
         return renewed
 
     def _renewed(
@@ -200,6 +214,9 @@ class CacheWriter:
 
     def _update_by_head(self, selected: CacheEntry, head: ResponseHead, delay: float) -> None:
         """Update or drop the stored response to GET by a response to HEAD. RFC 9111, 4.3.5"""
+        reason = self._read(head.status, head.fields, delay, Request()).reason
+        if is_of_one_request(head.status, reason):
+            return
         if head_agrees(selected.fields.text, head.fields.text, len(selected.body)):
             self._confirm(selected, head, delay)
             self._remark = ""

@@ -204,7 +204,8 @@ def explain_stored(
     if taken.side == "forward":
         scope = forward_cache_scope(settings.forward)
     else:
-        scope = route_cache_scope(settings.route[taken.route]) if taken.route is not None else None
+        route = settings.route[taken.route] if taken.route is not None else None
+        scope = route_cache_scope(route, settings.trusted_hops) if route is not None else None
     if scope is None:
         return ["stored: no, caching is off for this request"]
     key, rules = cache_key(scope.service, request), scope.rules
@@ -213,6 +214,7 @@ def explain_stored(
         method, key.partition(b" ")[2].decode("latin-1"), answer.status, asked, answer.fields.text,
         read_request(method, asked, request.framing != 0),
         ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=time.time(), elapsed=elapsed,
+        fields=rules.asked(request.fields),
     )  # fmt: skip
     return [f"key: {key.decode('latin-1').strip()}", *found]
 

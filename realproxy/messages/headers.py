@@ -27,11 +27,13 @@ HOP_BY_HOP = frozenset(
         b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
+UNHEARD = (HOP_BY_HOP | {b"host"}) - {b"upgrade"}
+"""Request fields that no upstream gets from the client, or that are in the key of a stored response."""
+REPLACED = frozenset({b"x-forwarded-host", b"x-forwarded-proto"})
+"""Request fields that a service gets from the proxy in place of the client's."""
 _HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
 _REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
-_REVERSE_DROPS = _REQUEST_DROPS | {
-    b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
-}  # fmt: skip
+_REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
 _REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
 # The cache sends its own conditions in their place. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})

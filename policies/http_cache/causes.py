@@ -1,0 +1,178 @@
+"""Request fields that may have caused an answer, so that it is not everybody's.
+
+An origin that lets a request field change its answer has to name this field in Vary (RFC 9110, 12.5.5).
+Many do not do so for errors. If such an error is stored, one request takes the object away from everybody:
+cache-poisoned denial of service (Nguyen, Lo Iacono and Federrath, "Your Cache Has Fallen", ACM CCS 2019).
+
+So a response is everybody's only if no field that Vary leaves out may be behind it. These may be:
+
+- behind any response: fields that name another target than the key (`OVERRIDES`);
+- behind a redirect too: fields about the scheme, host or port that the client used (`REDIRECTING`);
+- behind an error too: fields that are no part of an ordinary request (`UNUSUAL`, and all ``X-`` fields),
+  oversized and odd fields, and the fields that belong to that status (`policies.http_cache.statuses`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from policies.http_cache.directives import Header
+from policies.http_cache.statuses import row
+
+OVERRIDES = frozenset(
+    {
+        "base-url", "http-host", "http-method-override", "http-url", "request-uri", "x-backend-host",
+        "x-forwarded-host", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-server", "x-forwarded-uri",
+        "x-host", "x-http-destinationurl", "x-http-host-override", "x-http-method", "x-http-method-override",
+        "x-invoke-output", "x-invoke-path", "x-invoke-query", "x-invoke-status", "x-matched-path", "x-method",
+        "x-method-override", "x-middleware-prefetch", "x-middleware-rewrite", "x-middleware-subrequest",
+        "x-now-route-matches", "x-original-host", "x-original-method", "x-original-uri", "x-original-url",
+        "x-override-url", "x-proxy-url", "x-real-host", "x-rewrite-uri", "x-rewrite-url",
+    }
+)  # fmt: skip
+"""Some frameworks take method, host or path from these, so the response may be another resource's."""
+
+REDIRECTING = frozenset(
+    {
+        "forwarded", "front-end-https", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-protocol",
+        "x-forwarded-scheme", "x-forwarded-ssl", "x-scheme", "x-url-scheme",
+    }
+)  # fmt: skip
+"""Redirects to another scheme, host or port depend on these."""
+
+UNUSUAL = frozenset(
+    {
+        # preconditions and ranges: RFC 9110, 13 and 14. Browsers send If-None-Match and If-Modified-Since.
+        "if-match", "if-range", "if-unmodified-since", "range", "request-range",
+        # content, which a GET lacks: RFC 9110, 8 and 9.3.1; RFC 9112, 6
+        "content-disposition", "content-encoding", "content-language", "content-length", "content-location",
+        "content-md5", "content-range", "content-type", "digest", "trailer", "transfer-encoding",
+        # the connection and the way: RFC 9110, 7.6, 7.8 and 10.1; RFC 8470, 5.1; RFC 8586
+        "cdn-loop", "early-data", "expect", "front-end-https", "http2-settings", "max-forwards", "upgrade",
+        # credentials: RFC 9110, 11.6.2
+        "authorization",
+        # negotiation beyond that of browsers: RFC 7240; RFC 7089; RFC 3229; RFC 2295; RFC 2774
+        "a-im", "accept-datetime", "accept-features", "c-man", "c-opt", "man", "negotiate", "opt", "prefer",
+        # other protocols over HTTP: RFC 4918, 10; RFC 5323; SOAP
+        "depth", "destination", "if", "lock-token", "overwrite", "soapaction", "timeout", "translate",
+        # addresses and identities that a client can claim
+        "cf-connecting-ip", "client-ip", "cluster-client-ip", "fastly-client-ip", "from", "proxy",
+        "true-client-ip",
+    }
+)  # fmt: skip
+"""Fields that an ordinary request of a browser lacks, and that servers answer with errors."""
+
+ORDINARY_X = frozenset(
+    {
+        "x-amzn-trace-id", "x-b3-parentspanid", "x-b3-sampled", "x-b3-spanid", "x-b3-traceid",
+        "x-cloud-trace-context", "x-correlation-id", "x-forwarded-for", "x-request-id",
+    }
+)  # fmt: skip
+"""``X-`` fields that proxies add to every request, mostly to follow it."""
+
+TOLD_BY_PROXIES = REDIRECTING | {
+    "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-server", "x-real-ip",
+}  # fmt: skip
+"""Fields that the proxies in front of this one set. If those are trusted, no client has caused them."""
+
+MOST_BYTES = 3 * 2**10
+"""Names and values of a request that no known server finds too large (the least limit is uWSGI's, 4 KiB)."""
+MOST_FIELDS = 64
+"""Fields that no known server finds too many (the least limit is 100, by Apache httpd and Gunicorn)."""
+
+_NAME = re.compile(r"[a-z0-9-]+")
+_VALUE = re.compile(r"[\t -~]*")
+_PREFERENCES = re.compile(r'[\w*/+.;=,"\t -]*', re.ASCII)
+_ADDRESSES = re.compile(r"[0-9a-fA-F:., \t\[\]]*")
+_TARGET = re.compile(r"\b(?:host|proto)\s*=", re.IGNORECASE)
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+class Asked(NamedTuple):
+    """The fields that a request brought to the origin.
+
+    Attributes
+    ----------
+    names : sequence of str
+        Their names, in lower case.
+    value : callable
+        Gives the value by the name.
+    """
+
+    names: Sequence[str]
+    value: Header
+
+
+NOTHING = Asked((), lambda _name: None)
+"""A request without fields."""
+
+
+def cause(status: int, asked: Asked, vary: str | None) -> str | None:
+    """The request field that may have caused a response, though requests do not select it by that field.
+
+    Parameters
+    ----------
+    status : int
+        Of the response.
+    asked : Asked
+        The request's fields, as far as the origin got them from the client.
+    vary : str or None
+        Of the response: the fields by which requests select it.
+
+    Returns
+    -------
+    str or None
+        A name in lower case, or what is unusual about all fields; None if the response is everybody's.
+    """
+    selecting = frozenset(part.strip().lower() for part in vary.split(",")) if vary is not None else _NO_NAMES
+    names = [name for name in asked.names if name not in selecting]
+    dashed = list(map(_dashed, names))
+    found = _first(dashed, OVERRIDES)
+    if found is not None or status < 300:
+        return found
+    if status < 400:
+        found = _first(dashed, REDIRECTING)
+        return None if found == "forwarded" and not _names_target(asked) else found
+    known = row(status)
+    missing = sorted(known.needs - selecting)
+    return missing[0] if missing else _first(dashed, known.causes) or _unusual(dashed) or _odd(asked, names)
+
+
+def _dashed(name: str) -> str:
+    """A name as CGI and its successors see it: "_" and "-" are the same to them. RFC 3875, 4.1.18"""
+    return name.replace("_", "-")
+
+
+def _first(names: Iterable[str], among: frozenset[str]) -> str | None:
+    return next((name for name in names if name in among), None)
+
+
+def _names_target(asked: Asked) -> bool:
+    """Whether Forwarded says more than which addresses a request came through. RFC 7239, 4"""
+    return _TARGET.search(asked.value("forwarded") or "") is not None
+
+
+def _unusual(names: Iterable[str]) -> str | None:
+    """The first field that an ordinary request lacks."""
+    for name in names:
+        if name in UNUSUAL or (name.startswith("x-") and name not in ORDINARY_X):
+            return name
+    return None
+
+
+def _odd(asked: Asked, names: Sequence[str]) -> str | None:
+    """The first field with an odd name or value, or what is too much about all of them."""
+    for name in names:
+        value, plain = asked.value(name) or "", _VALUE
+        if name.startswith("accept"):
+            plain = _PREFERENCES
+        elif name == "x-forwarded-for":
+            plain = _ADDRESSES
+        if _NAME.fullmatch(name) is None or plain.fullmatch(value) is None:
+            return name
+    size = sum(len(name) + len(asked.value(name) or "") for name in dict.fromkeys(asked.names))
+    if size > MOST_BYTES:
+        return f"more than {MOST_BYTES} bytes of fields"
+    return f"more than {MOST_FIELDS} fields" if len(asked.names) > MOST_FIELDS else None
