@@ -120,7 +120,9 @@ def _caused(status: int, fields: Asked, response_header: Header) -> str:
         why = f"other requests have {found}, and Vary does not name it"
     else:
         why = f"{found} of this request may have caused it, and Vary does not name that"
-    return f"stored: no, {NotStored.REQUEST_FIELDS}: {why} (RFC 9110, 12.5.5; status {status}: {known.section})"
+    return (
+        f"stored: no, {NotStored.REQUEST_FIELDS}: {why} (RFC 9110, 12.5.5; status {status}: {known.section})"
+    )
 
 
 def _part(method: str, request_header: Header, response_header: Header) -> Part | NotStored | None:

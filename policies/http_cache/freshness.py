@@ -218,7 +218,9 @@ def read_answer(
     directives = read_response_directives(header, targeted)
     expires = None if directives.targeted or directives.lifetime is not None else header("expires")
     explicit = directives.lifetime is not None or expires is not None
-    reason = _not_for_all(status, asked, header) or _obstacle(status, directives, header, authorized, explicit)
+    reason = _not_for_all(status, asked, header) or _obstacle(
+        status, directives, header, authorized, explicit
+    )
     if reason is not None:
         return Answer(reason)
     lifetime = directives.lifetime

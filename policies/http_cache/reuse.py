@@ -60,7 +60,7 @@ def is_of_one_request(status: int, reason: NotStored | None) -> bool:
 
 
 def outdates(status: int, reason: NotStored) -> bool:
-    """Whether a response shows that the stored one no longer holds, though it is not stored itself (section 4).
+    """Whether a response that is not stored shows that the stored one no longer holds.
 
     A failure of the origin does not show that (section 4.3.3), nor a part, nor the response to one request.
     """

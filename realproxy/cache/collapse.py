@@ -30,7 +30,6 @@ from realproxy.errors import LocalReply
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.runtime.blocking import BlockedThreads
 
-
 _RETRIED = frozenset({FlightResult.FAILED, FlightResult.APART})
 """Ends after which one of the waiting requests fetches again for all."""
 

@@ -152,12 +152,13 @@ class CacheWriter:
             self._request = Request()
 
     def _read(self, status: int, fields: Fields, delay: float, request: Request | None = None) -> Answer:
-        rules, authorized = self._rules, b"authorization" in self._head.fields
+        rules, asked = self._rules, self._head.fields
         # What was posted is only stored if the origin itself names a lifetime. RFC 9110, 9.3.3
         posted = self._head.method == "POST"
         answer = read_answer(
-            status, fields.text, request or self._request, authorized, None if posted else rules.ttl,
-            time.time(), delay, stale=rules.stale, targeted=rules.targeted, asked=rules.asked(self._head.fields),
+            status, fields.text, request or self._request, b"authorization" in asked,
+            None if posted else rules.ttl, time.time(), delay,
+            stale=rules.stale, targeted=rules.targeted, asked=rules.asked(asked),
         )  # fmt: skip
         if posted and answer.reason is None and not answer.lifetime:
             return Answer(NotStored.NO_FRESHNESS)

@@ -37,7 +37,7 @@ _REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
 _REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
 # The cache sends its own conditions in their place. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
-_RANGE = frozenset({b"range", b"if-range"})
+_PARTLY = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
 _REFERER = frozenset({b"referer"})
 _TRAILER_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"trailer"}
 
@@ -54,7 +54,7 @@ def upstream_request(
     """The head to send to a service, with `host` in the Host field.
 
     `client` is the address for X-Forwarded-For and Forwarded. The condition fields `validators` replace the
-    client's. With `whole`, Range is left out, so that the upstream sends everything.
+    client's. With `whole`, ranges and other conditions are left out, so that the upstream sends everything.
     """
     fields, drops = head.fields, _REVERSE_DROPS
     custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
@@ -134,7 +134,7 @@ def _request(
         drops |= _CONDITIONS
         added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)
     if whole:
-        drops |= _RANGE
+        drops |= _PARTLY
     return b"%b%b%b\r\n" % (start, fields.joined(drops), added)
 
 
