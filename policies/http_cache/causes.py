@@ -15,8 +15,8 @@ So a response is everybody's only if no field that Vary leaves out may be behind
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import lru_cache
 
 from policies.http_cache.directives import Header
 from policies.http_cache.statuses import row
@@ -87,25 +87,12 @@ _VALUE = re.compile(r"[\t -~]*")
 _PREFERENCES = re.compile(r'[\w*/+.;=,"\t -]*', re.ASCII)
 _ADDRESSES = re.compile(r"[0-9a-fA-F:., \t\[\]]*")
 _TARGET = re.compile(r"\b(?:host|proto)\s*=", re.IGNORECASE)
-_NO_NAMES: frozenset[str] = frozenset()
 
 
-class Asked(NamedTuple):
-    """The fields that a request brought to the origin.
+Asked = tuple[tuple[str, ...], Header]
+"""The fields of a request: their names, in lower case and one for each line, and the values by name."""
 
-    Attributes
-    ----------
-    names : sequence of str
-        Their names, in lower case.
-    value : callable
-        Gives the value by the name.
-    """
-
-    names: Sequence[str]
-    value: Header
-
-
-NOTHING = Asked((), lambda _name: None)
+NOTHING: Asked = ((), lambda _name: None)
 """A request without fields."""
 
 
@@ -126,9 +113,12 @@ def cause(status: int, asked: Asked, vary: str | None) -> str | None:
     str or None
         A name in lower case, or what is unusual about all fields; None if the response is everybody's.
     """
-    selecting = frozenset(part.strip().lower() for part in vary.split(",")) if vary is not None else _NO_NAMES
-    names = [name for name in asked.names if name not in selecting]
-    dashed = list(map(_dashed, names))
+    all_names, _ = asked
+    if status < 300 and OVERRIDES.isdisjoint(_dashed(all_names)):
+        return None
+    selecting = frozenset(part.strip().lower() for part in (vary or "").split(","))
+    names = tuple(name for name in all_names if name not in selecting)
+    dashed = _dashed(names)
     found = _first(dashed, OVERRIDES)
     if found is not None or status < 300:
         return found
@@ -140,9 +130,10 @@ def cause(status: int, asked: Asked, vary: str | None) -> str | None:
     return missing[0] if missing else _first(dashed, known.causes) or _unusual(dashed) or _odd(asked, names)
 
 
-def _dashed(name: str) -> str:
-    """A name as CGI and its successors see it: "_" and "-" are the same to them. RFC 3875, 4.1.18"""
-    return name.replace("_", "-")
+@lru_cache(256)  # the requests of one client mostly have the same names
+def _dashed(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as CGI and its successors see them: "_" and "-" are the same to them. RFC 3875, 4.1.18"""
+    return tuple(name.replace("_", "-") for name in names)
 
 
 def _first(names: Iterable[str], among: frozenset[str]) -> str | None:
@@ -151,7 +142,8 @@ def _first(names: Iterable[str], among: frozenset[str]) -> str | None:
 
 def _names_target(asked: Asked) -> bool:
     """Whether Forwarded says more than which addresses a request came through. RFC 7239, 4"""
-    return _TARGET.search(asked.value("forwarded") or "") is not None
+    _, value = asked
+    return _TARGET.search(value("forwarded") or "") is not None
 
 
 def _unusual(names: Iterable[str]) -> str | None:
@@ -162,17 +154,18 @@ def _unusual(names: Iterable[str]) -> str | None:
     return None
 
 
-def _odd(asked: Asked, names: Sequence[str]) -> str | None:
-    """The first field with an odd name or value, or what is too much about all of them."""
+def _odd(asked: Asked, names: Iterable[str]) -> str | None:
+    """The first of `names` that is odd itself or has an odd value, or what is too much about all fields."""
+    all_names, value = asked
     for name in names:
-        value, plain = asked.value(name) or "", _VALUE
+        plain = _VALUE
         if name.startswith("accept"):
             plain = _PREFERENCES
         elif name == "x-forwarded-for":
             plain = _ADDRESSES
-        if _NAME.fullmatch(name) is None or plain.fullmatch(value) is None:
+        if _NAME.fullmatch(name) is None or plain.fullmatch(value(name) or "") is None:
             return name
-    size = sum(len(name) + len(asked.value(name) or "") for name in dict.fromkeys(asked.names))
+    size = sum(len(name) + len(value(name) or "") for name in dict.fromkeys(all_names))
     if size > MOST_BYTES:
         return f"more than {MOST_BYTES} bytes of fields"
-    return f"more than {MOST_FIELDS} fields" if len(asked.names) > MOST_FIELDS else None
+    return f"more than {MOST_FIELDS} fields" if len(all_names) > MOST_FIELDS else None

@@ -116,7 +116,7 @@ def _not_stored(reason: NotStored) -> str:
 def _caused(status: int, fields: Asked, response_header: Header) -> str:
     found = cause(status, fields, response_header("vary"))
     known = row(status)
-    if found in known.needs and found not in fields.names:
+    if found in known.needs and found not in fields[0]:
         why = f"other requests have {found}, and Vary does not name it"
     else:
         why = f"{found} of this request may have caused it, and Vary does not name that"

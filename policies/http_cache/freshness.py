@@ -30,6 +30,10 @@ HEURISTIC_LIMIT = 86_400.0
 """Most seconds of freshness by that heuristic."""
 
 
+# To name a member by its class is slow before Python 3.12.
+_HEURISTIC, _PART, _NEVER = Storing.HEURISTIC, Storing.PART, Storing.NEVER
+
+
 class Forwarded(StrEnum):
     """Why a request went upstream. RFC 9211, 2.2"""
 
@@ -218,9 +222,7 @@ def read_answer(
     directives = read_response_directives(header, targeted)
     expires = None if directives.targeted or directives.lifetime is not None else header("expires")
     explicit = directives.lifetime is not None or expires is not None
-    reason = _not_for_all(status, asked, header) or _obstacle(
-        status, directives, header, authorized, explicit
-    )
+    reason = _obstacle(status, directives, header, authorized, explicit, asked)
     if reason is not None:
         return Answer(reason)
     lifetime = directives.lifetime
@@ -254,24 +256,24 @@ def _usage(directives: ResponseDirectives, lifetime: float, checkable: bool, sta
     )
 
 
-def _not_for_all(status: int, asked: Asked, header: Header) -> NotStored | None:
-    """Whether the response is about one request, by its status or by the fields of the request."""
-    if row(status).storing in (Storing.NEVER, Storing.PART):
-        return NotStored.STATUS
-    return NotStored.REQUEST_FIELDS if cause(status, asked, header("vary")) is not None else None
-
-
 def _obstacle(
-    status: int, directives: ResponseDirectives, header: Header, authorized: bool, explicit: bool
+    status: int,
+    directives: ResponseDirectives,
+    header: Header,
+    authorized: bool,
+    explicit: bool,
+    asked: Asked,
 ) -> NotStored | None:
-    """The first rule of section 3 that forbids storing."""
+    """The first rule that forbids storing: those of section 3, and that a response must be everybody's."""
     understood = directives.must_understand and status in STATUSES
-    vary = header("vary")
+    vary, storing = header("vary"), (STATUSES.get(status) or row(status)).storing
+    implicit = directives.public or storing is _HEURISTIC
     reason = None
-    if (
-        not (explicit or directives.public or row(status).storing is Storing.HEURISTIC)
-        or (directives.must_understand and not understood)  # section 5.2.2.3
-    ):
+    if storing is _NEVER or storing is _PART:
+        reason = NotStored.STATUS
+    elif cause(status, asked, vary) is not None:
+        reason = NotStored.REQUEST_FIELDS
+    elif not (explicit or implicit) or (directives.must_understand and not understood):  # section 5.2.2.3
         reason = NotStored.STATUS
     elif directives.no_store and not understood:  # section 5.2.2.5
         reason = NotStored.NO_STORE

@@ -166,8 +166,8 @@ class Reader:
 
     __slots__ = (
         "apart", "client", "collapser", "decision", "failures", "flight", "framing", "has_begun",
-        "has_waited", "head", "is_over", "keep", "key", "last_progress", "leads", "offset", "pending", "question", "record",
-        "refusal", "request", "shared", "until", "waited_from", "watched", "whole_only",
+        "has_waited", "head", "is_over", "keep", "key", "last_progress", "leads", "offset", "pending",
+        "question", "record", "refusal", "request", "shared", "until", "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
     def __init__(

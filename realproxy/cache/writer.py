@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from policies.http_cache.causes import Asked
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
 from policies.http_cache.groups import read_groups
@@ -46,10 +46,11 @@ class CacheRules:
     targeted: bool
     unheard: frozenset[bytes] = frozenset()
 
-    def asked(self, fields: Fields) -> Asked:
-        """The fields of a request as the origin gets them from the client."""
-        unheard = self.unheard
-        return Asked([name.decode("latin-1") for name in fields.names if name not in unheard], fields.text)
+
+@lru_cache(256)  # the requests of one client mostly have the same names
+def heard(names: tuple[bytes, ...], unheard: frozenset[bytes]) -> tuple[str, ...]:
+    """Names of the request fields that the origin gets from the client."""
+    return tuple(name.decode("latin-1") for name in names if name not in unheard)
 
 
 class CacheWriter:
@@ -102,7 +103,8 @@ class CacheWriter:
         anything: the entry that it validates, or that may be sent in place of an error.
         """
         self._response, self._sent_at = head, time.monotonic() - delay
-        self._invalidate(head)
+        if self._head.method != "GET":
+            self._invalidate(head)
         selected = self._selected
         if selected is not None:
             if head.status == 304 and self.validators is not None:
@@ -158,7 +160,7 @@ class CacheWriter:
         answer = read_answer(
             status, fields.text, request or self._request, b"authorization" in asked,
             None if posted else rules.ttl, time.time(), delay,
-            stale=rules.stale, targeted=rules.targeted, asked=rules.asked(asked),
+            stale=rules.stale, targeted=rules.targeted, asked=(heard(asked.names, rules.unheard), asked.text),
         )  # fmt: skip
         if posted and answer.reason is None and not answer.lifetime:
             return Answer(NotStored.NO_FRESHNESS)

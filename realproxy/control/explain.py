@@ -16,6 +16,7 @@ from policies.http_cache.freshness import Forwarded, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
 from realproxy.cache.store import cache_key
+from realproxy.cache.writer import heard
 from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
@@ -214,7 +215,7 @@ def explain_stored(
         method, key.partition(b" ")[2].decode("latin-1"), answer.status, asked, answer.fields.text,
         read_request(method, asked, request.framing != 0),
         ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=time.time(), elapsed=elapsed,
-        fields=rules.asked(request.fields),
+        fields=(heard(request.fields.names, rules.unheard), asked),
     )  # fmt: skip
     return [f"key: {key.decode('latin-1').strip()}", *found]
 
