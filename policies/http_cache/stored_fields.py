@@ -27,12 +27,10 @@ NOT_FOR_HEAD = frozenset({"content-digest"})
 def not_stored(status: int) -> frozenset[str]:
     """Fields of a response that do not fit what is stored of it.
 
-    Content-Range means something with 206 and 416 only (RFC 9110, 14.4). A 206 is stored as a part of a 200,
-    so the fields about its content do not fit either.
+    A 206 is stored as a part of a 200, so the fields about its content do not fit. All others are stored as
+    they are (RFC 9111, 3.1), also a Content-Range, which means nothing in a 200 (RFC 9110, 14.4).
     """
-    if status == 206:
-        return _NOT_OF_A_PART
-    return _NOTHING if status == 416 else _CONTENT_RANGE
+    return _NOT_OF_A_PART if status == 206 else _NOTHING
 
 
 def not_for_part(header: Header) -> frozenset[str]:
@@ -45,7 +43,6 @@ def not_for_part(header: Header) -> frozenset[str]:
 
 
 _NOTHING: frozenset[str] = frozenset()
-_CONTENT_RANGE = frozenset({"content-range"})
-_NOT_OF_A_PART = OF_THE_CONTENT | _CONTENT_RANGE
+_NOT_OF_A_PART = OF_THE_CONTENT | {"content-range"}
 _NOT_FOR_PART = _NOT_OF_A_PART | {"content-length"}
 _NOT_FOR_PART_OR_RANGES = _NOT_FOR_PART | {"accept-ranges"}
