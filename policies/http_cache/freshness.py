@@ -190,6 +190,7 @@ def read_answer(
     stale: float = 0.0,
     targeted: bool = False,
     asked: Asked = NOTHING,
+    posted: bool = False,
 ) -> Answer:
     """Whether a response may be stored, and how long it is fresh (sections 3, 4.2 and 5.2.2).
 
@@ -216,6 +217,8 @@ def read_answer(
         Whether this cache is a target of CDN-Cache-Control. RFC 9213
     asked : Asked
         The request's fields, any of which may have caused the response: see `policies.http_cache.causes`.
+    posted : bool
+        Whether it answers a POST: then only the origin itself can name a lifetime. RFC 9110, 9.3.3
     """
     if request.unstorable is not None:
         return Answer(request.unstorable)
@@ -227,13 +230,25 @@ def read_answer(
         return Answer(reason)
     lifetime = directives.lifetime
     if lifetime is None:
-        lifetime = _implicit_lifetime(header, expires, ttl, now)
+        lifetime = _implicit_lifetime(header, expires, None if posted else ttl, now)
+    if posted and not lifetime:
+        return Answer(NotStored.NO_FRESHNESS)
     checkable = header("etag") is not None or header("last-modified") is not None
     if not checkable and (directives.no_cache or lifetime is None):
         return Answer(NotStored.NO_CACHE if directives.no_cache else NotStored.NO_FRESHNESS)
     answer, age = _usage(directives, lifetime or 0.0, checkable, stale), current_age(header, now, delay)
     useful = answer.reason is None or age < answer.lifetime
     return answer._replace(reason=None if useful else NotStored.STALE, age=age)
+
+
+def length_obstacle(length: int | None, capacity: int) -> NotStored | None:
+    """Whether the length of a body forbids storing it; None is one whose end cannot be told from a cut.
+
+    `capacity` is that of the cache, in bytes. RFC 9111, 3.3
+    """
+    if length is None:
+        return NotStored.INCOMPLETE
+    return NotStored.TOO_LARGE if length > capacity else None
 
 
 @lru_cache(1024)  # most responses of a site differ in nothing that matters here

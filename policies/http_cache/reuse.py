@@ -38,8 +38,13 @@ def reuse(answer: Answer, request: Request, age: float) -> Use:
     return Use.STALE_WHILE_REVALIDATE if -left < answer.while_revalidate else Use.ASK  # RFC 5861, 3
 
 
-def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bool:
-    """Whether a stored response may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
+def may_serve_stale_on_error(answer: Answer, request: Request, age: float, status: int = 200) -> bool:
+    """Whether a stored response may be sent because the origin fails (section 4.2.4; RFC 5861, 4).
+
+    A stored failure, by its `status`, does not stand in for another.
+    """
+    if status >= 500:
+        return False
     if request.forward is not None or answer.validate or age > request.max_age or request.min_fresh:
         return False
     return age - answer.lifetime < answer.if_error

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from policies.http_cache.collapsing import flight_result, shareable
-from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.http_cache.freshness import (
+    Answer,
+    Forwarded,
+    NotStored,
+    Request,
+    length_obstacle,
+    read_answer,
+)
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
 from policies.http_cache.partial import Part
@@ -128,9 +135,10 @@ class CacheWriter:
     def stale_if_error(self) -> CacheEntry | None:
         """The stale response that may be sent because the origin fails. RFC 5861, 4"""
         selected = self._selected
-        if selected is None or selected.status >= 500:
+        if selected is None:
             return None
-        if not may_serve_stale_on_error(selected.answer, self._request, selected.age(time.monotonic())):
+        age = selected.age(time.monotonic())
+        if not may_serve_stale_on_error(selected.answer, self._request, age, selected.status):
             return None
         self._remark = "detail=stale-if-error"
         return selected
@@ -155,25 +163,18 @@ class CacheWriter:
 
     def _read(self, status: int, fields: Fields, delay: float, request: Request | None = None) -> Answer:
         rules, asked = self._rules, self._head.fields
-        # What was posted is only stored if the origin itself names a lifetime. RFC 9110, 9.3.3
-        posted = self._head.method == "POST"
-        answer = read_answer(
+        return read_answer(
             status, fields.text, request or self._request, b"authorization" in asked,
-            None if posted else rules.ttl, time.time(), delay,
-            stale=rules.stale, targeted=rules.targeted, asked=(heard(asked.names, rules.unheard), asked.text),
+            rules.ttl, time.time(), delay, stale=rules.stale, targeted=rules.targeted,
+            asked=(heard(asked.names, rules.unheard), asked.text), posted=self._head.method == "POST",
         )  # fmt: skip
-        if posted and answer.reason is None and not answer.lifetime:
-            return Answer(NotStored.NO_FRESHNESS)
-        return answer
 
     def _judge(self, head: ResponseHead, delay: float) -> None:
         """Decide whether the response is to be stored. RFC 9111, 3"""
         answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
-        if self.reason is None and max(head.framing, 0) > self._store.capacity:
-            self.reason = NotStored.TOO_LARGE
-        if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
-            self.reason = NotStored.INCOMPLETE
+        if self.reason is None and (head.framing == UNTIL_CLOSE or head.framing > self._store.capacity):
+            self.reason = length_obstacle(None if head.framing < 0 else head.framing, self._store.capacity)
         self._time_zero = time.monotonic() - answer.age
         # A stored part is never selected; but now the whole response says that no part may be kept.
         parts = self._why is Forwarded.PARTIAL and head.status == 200

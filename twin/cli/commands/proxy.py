@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -55,13 +56,21 @@ def explain(
     answer: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A response as 'curl -i' prints it: what does the cache do with it?"
+            metavar="FILE",
+            help="A response as 'curl -i' writes it: what does the cache do with it? The last one counts.",
         ),
     ] = None,
     after: Annotated[
         str,
         typer.Option(metavar="DURATION", help="With --answer: how much later the same request comes again."),
     ] = "0s",
+    received: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="With --answer: when it came: now, date (as its Date says), or e.g. 2026-11-30T12:00:00Z.",
+        ),
+    ] = "now",
 ) -> None:
     """Explain what the proxy does with a request.
 
@@ -77,6 +86,7 @@ def explain(
         elapsed = parse_duration(after)
     except ValueError as error:
         raise BadInput("--after", after, str(error)) from None
+    came = _read_time(received)
     try:
         ipaddress.ip_address(client)
     except ValueError:
@@ -91,9 +101,22 @@ def explain(
             text = answer.read_bytes()
         except OSError as error:
             raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
-        lines += explain_stored(settings, explanation, text, elapsed, str(answer))
+        lines += explain_stored(settings, explanation, text, elapsed, str(answer), came)
     for line in lines:
         print(line)
+
+
+def _read_time(text: str) -> float | Literal["now", "date"]:
+    from policies.http_cache.dates import parse_time
+
+    if text == "now":
+        return "now"
+    if text == "date":
+        return "date"
+    try:
+        return parse_time(text, time.time())
+    except ValueError as error:
+        raise BadInput("--received", text, f"{error}; or 'now' or 'date'") from None
 
 
 def _read_field(line: str) -> tuple[str, str]:
