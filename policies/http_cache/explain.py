@@ -134,7 +134,7 @@ def _why_not(reason: NotStored, case: Case) -> str:
         found = cause(status, case.asked, case.response_header("vary"))
         why = f"{found} of this request may have caused it, and Vary does not name that"
         if found in known.needs and found not in case.asked[0]:
-            why = f"other requests have {found}, and Vary does not name it"
+            why = f"{found} of other requests may have prevented it, and Vary does not name that"
         return f"{why} (RFC 9110, 12.5.5; {status}: {known.section})"
     if reason is not NotStored.STATUS:
         return RULES[reason]
@@ -223,15 +223,15 @@ def _selection(case: Case, answer: Answer) -> list[str]:
 def _later(case: Case, answer: Answer, age: float) -> str:
     """What happens to the same request later."""
     request = case.request
-    use = reuse(answer, request, age)
-    if use is not Use.ASK:
+    use, gone = reuse(answer, request, age), age >= answer.kept
+    if use is not Use.ASK and not gone:
         return _USES[use]
-    why = _insistence(answer, request, age)
+    why = "it is useless by then, and dropped" if gone else _insistence(answer, request, age)
     if request.only_if_cached:
         return f"answered with 504, for {why}, and it wants a stored answer only (RFC 9111, 5.2.1.7)"
     fields = [name for name, _ in validators(case.response_header)]
     how = f"validated by {' and '.join(fields)} (RFC 9111, 4.3.1)" if fields else "fetched anew"
-    stands_in = may_serve_stale_on_error(answer, request, age, case.status)
+    stands_in = not gone and may_serve_stale_on_error(answer, request, age, case.status)
     fails = "answered with it" if stands_in else "answered with the failure"
     return f"{how}, for {why}; if the origin fails, {fails} (RFC 9111, 4.2.4; RFC 5861, 4)"
 

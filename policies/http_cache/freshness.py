@@ -237,7 +237,7 @@ def read_answer(
     if not checkable and (directives.no_cache or lifetime is None):
         return Answer(NotStored.NO_CACHE if directives.no_cache else NotStored.NO_FRESHNESS)
     answer, age = _usage(directives, lifetime or 0.0, checkable, stale), current_age(header, now, delay)
-    useful = answer.reason is None or age < answer.lifetime
+    useful = age < (answer.kept if answer.reason is None else answer.lifetime)
     return answer._replace(reason=None if useful else NotStored.STALE, age=age)
 
 

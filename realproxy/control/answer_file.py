@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from policies.bad_input import BadInput
 from realproxy.http1 import UNTIL_CLOSE, Malformed, ResponseHead, parse_response
 
 # curl writes "HTTP/2 200 " for HTTP/2 and HTTP/3, which have no reason phrases.
-_STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: ([^\r\n]*))?\r?\n?")
+_STATUS_LINE = re.compile(rb"HTTP/([0-9](?:\.[0-9])?) ([0-9]{3})(?: ([^\r\n]*))?(?:\r?\n|\r?\Z)")
 _END = re.compile(rb"\r?\n\r?\n|\r?\n?\Z")
 _LENGTH = re.compile(rb"^content-length[ \t]*:[ \t]*([0-9]+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _CONTENT = re.compile(rb"^content-(?:length|type)[ \t]*:", re.IGNORECASE | re.MULTILINE)
@@ -63,8 +64,22 @@ def _plain(text: bytes) -> bytes:
     text = text.removeprefix(codecs.BOM_UTF8).lstrip()
     if _STATUS_LINE.match(text) is not None:
         return text
-    marked = [line[2:] for line in text.splitlines() if line[:2] in (b"< ", b"<")]
-    return b"".join(line.rstrip() + b"\n" for line in marked)
+    return b"".join(_marked_heads(text.splitlines()))
+
+
+def _marked_heads(lines: list[bytes]) -> Iterator[bytes]:
+    """The heads in what ``curl -v`` writes: their lines begin with "<", those of requests with ">"."""
+    shows_requests = any(line.startswith(b">") for line in lines)
+    awaited, inside = True, False
+    for line in lines:
+        mark, content = line[:2].rstrip(), line[2:].rstrip()
+        if mark == b">":
+            awaited = True
+        elif mark == b"<" and (inside or (awaited and _STATUS_LINE.match(content) is not None)):
+            if not inside:  # another one follows an interim one, or a redirect, or the next request
+                awaited = not shows_requests or content.partition(b" ")[2].startswith((b"1", b"3"))
+            inside = content != b""
+            yield content + b"\n"
 
 
 def _heads(text: bytes) -> list[bytes]:
@@ -83,12 +98,11 @@ def _heads(text: bytes) -> list[bytes]:
 def _after(text: bytes, head: bytes, at: int) -> int:
     """Where the next head begins, if there is one; `at` is behind the empty line of `head`."""
     length = _LENGTH.search(head)
-    if length is not None and not _lacks_body(head):
-        behind = _skip_blank(text, at + int(length[1]))
-        if behind < len(text) and _STATUS_LINE.match(text, behind) is not None:
-            return behind
-    is_followed = _lacks_body(head) or (length is not None and at + int(length[1]) > len(text))
-    return at if is_followed else len(text)
+    behind = len(text) if length is None else at + int(length[1])
+    has_no_body = _lacks_body(head) or (length is not None and behind > len(text))
+    if has_no_body and _STATUS_LINE.match(text, _skip_blank(text, at)) is not None:
+        return at
+    return min(behind, len(text))
 
 
 def _skip_blank(text: bytes, at: int) -> int:
