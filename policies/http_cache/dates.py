@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import calendar
-import contextlib
 import re
-from datetime import datetime
 from functools import lru_cache
 
 _MONTHS = {
@@ -27,7 +25,6 @@ _DATES = [
 ]
 
 
-_UNIX_TIME = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 _LONGEST = 33
 """Characters of the longest date: ``Wednesday, 06-Nov-94 08:49:37 GMT``."""
 _SECONDS_PER_YEAR = 31_556_952
@@ -46,26 +43,6 @@ def parse_http_date(text: str | None, now: float) -> float | None:
     if text is None or len(text) > _LONGEST:
         return None
     return _parse(text, 1970 + int(now // _SECONDS_PER_YEAR))
-
-
-def parse_time(text: str, now: float) -> float:
-    """Seconds since 1970 in a time as people write it: an HTTP date, ISO 8601 with a zone, or the seconds.
-
-    Raises
-    ------
-    ValueError
-        If `text` is none of these. A time without a zone is refused because its zone is a guess.
-    """
-    found = parse_http_date(text, now)
-    if found is None and _UNIX_TIME.fullmatch(text):
-        found = float(text)
-    if found is None:
-        with contextlib.suppress(ValueError):
-            moment = datetime.fromisoformat(text)
-            found = moment.timestamp() if moment.tzinfo is not None else None
-    if found is None:
-        raise ValueError(f"expected a time such as '2026-11-30T12:00:00Z', not {text!r}")
-    return found
 
 
 @lru_cache(1024)  # dates repeat: all responses of one second have the same one
