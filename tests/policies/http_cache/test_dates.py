@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.http_cache.dates import parse_http_date, parse_time
+from policies.http_cache.dates import parse_http_date
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -26,29 +26,6 @@ def test_all_three_formats_of_a_date_are_read(text):
 )  # fmt: skip
 def test_what_is_no_date_is_none(text):
     assert parse_http_date(text, NOW) is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        DATE,
-        "784111777",
-        "784111777.0",
-        "1994-11-06T08:49:37Z",
-        "1994-11-06 08:49:37+00:00",
-        "19941106T094937+0100",
-    ],
-)
-def test_a_time_is_read_as_people_write_it(text):
-    assert parse_time(text, NOW) == NOW
-
-
-@pytest.mark.parametrize(
-    "text", ["", "now", "1994-11-06T08:49:37", "1994-11-06", "-1", "nan", "inf", "1e9", "9" * 12]
-)
-def test_what_is_no_time_or_has_no_zone_is_refused(text):
-    with pytest.raises(ValueError, match="expected a time such as"):
-        parse_time(text, NOW)
 
 
 def test_a_two_digit_year_is_at_most_fifty_years_ahead():

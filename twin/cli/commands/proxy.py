@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import re
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +15,7 @@ import typer
 
 from policies.bad_input import BadInput
 
+_UNIX_TIME = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="The proxy's settings file.")]
 
 
@@ -107,16 +111,21 @@ def explain(
 
 
 def _read_time(text: str) -> float | Literal["now", "date"]:
-    from policies.http_cache.dates import parse_time
+    """Seconds since 1970 in an HTTP date, in ISO 8601 with a zone, or as a number; or the word itself."""
+    from policies.http_cache.dates import parse_http_date
 
     if text == "now":
         return "now"
     if text == "date":
         return "date"
-    try:
-        return parse_time(text, time.time())
-    except ValueError as error:
-        raise BadInput("--received", text, f"{error}; or 'now' or 'date'") from None
+    seconds = float(text) if _UNIX_TIME.fullmatch(text) else parse_http_date(text, time.time())
+    with contextlib.suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text) if seconds is None else None
+        # A time without a zone is refused, because its zone is a guess.
+        seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else seconds
+    if seconds is None:
+        raise BadInput("--received", text, "expected now, date, or a time such as 2026-11-30T12:00:00Z")
+    return seconds
 
 
 def _read_field(line: str) -> tuple[str, str]:
