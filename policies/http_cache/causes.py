@@ -49,17 +49,23 @@ UNUSUAL = frozenset(
         # content, which a GET lacks: RFC 9110, 8 and 9.3.1; RFC 9112, 6
         "content-disposition", "content-encoding", "content-language", "content-length", "content-location",
         "content-md5", "content-range", "content-type", "digest", "trailer", "transfer-encoding",
-        # the connection and the way: RFC 9110, 7.6, 7.8 and 10.1; RFC 8470, 5.1; RFC 8586
-        "cdn-loop", "early-data", "expect", "front-end-https", "http2-settings", "max-forwards", "upgrade",
+        # the connection and the way: RFC 9110, 7.6, 7.8 and 10.1; RFC 6455, 4.1; RFC 8470, 5.1; RFC 8586
+        "cdn-loop", "early-data", "expect", "fastly-ff", "front-end-https", "http2-settings", "max-forwards",
+        "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol", "sec-websocket-version",
+        "upgrade",
         # credentials: RFC 9110, 11.6.2
         "authorization",
-        # negotiation beyond that of browsers: RFC 7240; RFC 7089; RFC 3229; RFC 2295; RFC 2774
-        "a-im", "accept-datetime", "accept-features", "c-man", "c-opt", "man", "negotiate", "opt", "prefer",
-        # other protocols over HTTP: RFC 4918, 10; RFC 5323; SOAP
+        # other negotiation: RFC 9110, 12.5.2; RFC 2295; RFC 2774; RFC 3229; RFC 7089; RFC 7240
+        "a-im", "accept-charset", "accept-datetime", "accept-features", "c-man", "c-opt", "man", "negotiate",
+        "opt", "prefer",
+        # what the request is for: Fetch, 2.2.7 and 4.9; Service Workers, 7
+        "access-control-request-headers", "access-control-request-method", "purpose", "sec-purpose",
+        "service-worker",
+        # other protocols over HTTP: RFC 4918, 10; SOAP
         "depth", "destination", "if", "lock-token", "overwrite", "soapaction", "timeout", "translate",
         # addresses and identities that a client can claim
         "cf-connecting-ip", "client-ip", "cluster-client-ip", "fastly-client-ip", "from", "proxy",
-        "true-client-ip",
+        "proxy-client-ip", "remote-addr", "true-client-ip", "wl-proxy-client-ip",
     }
 )  # fmt: skip
 """Fields that an ordinary request of a browser lacks, and that servers answer with errors."""
@@ -73,7 +79,8 @@ ORDINARY_X = frozenset(
 """``X-`` fields that proxies add to every request, mostly to follow it."""
 
 TOLD_BY_PROXIES = REDIRECTING | {
-    "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-server", "x-real-ip",
+    "cdn-loop", "cf-connecting-ip", "fastly-client-ip", "true-client-ip", "via", "x-forwarded-for",
+    "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-server", "x-real-ip",
 }  # fmt: skip
 """Fields that the proxies in front of this one set. If those are trusted, no client has caused them."""
 
@@ -85,8 +92,12 @@ MOST_FIELDS = 64
 _NAME = re.compile(r"[a-z0-9-]+")
 _VALUE = re.compile(r"[\t -~]*")
 _PREFERENCES = re.compile(r'[\w*/+.;=,"\t -]*', re.ASCII)
+_CODINGS = frozenset(
+    {"", "*", "br", "compress", "dcb", "dcz", "deflate", "gzip", "identity", "x-gzip", "zstd"}
+)
 _ADDRESSES = re.compile(r"[0-9a-fA-F:., \t\[\]]*")
-_TARGET = re.compile(r"\b(?:host|proto)\s*=", re.IGNORECASE)
+_FORWARDED_HOST = re.compile(r'\bhost\s*=\s*"?([^";,\s]*)', re.IGNORECASE)
+_FORWARDED_PROTO = re.compile(r"\bproto\s*=", re.IGNORECASE)
 
 
 Asked = tuple[tuple[str, ...], Header]
@@ -113,18 +124,19 @@ def cause(status: int, asked: Asked, vary: str | None) -> str | None:
     str or None
         A name in lower case, or what is unusual about all fields; None if the response is everybody's.
     """
-    all_names, _ = asked
-    if status < 300 and OVERRIDES.isdisjoint(_dashed(all_names)):
+    all_names, value = asked
+    if status < 300 and "forwarded" not in all_names and OVERRIDES.isdisjoint(_dashed(all_names)):
         return None
     selecting = frozenset(part.strip().lower() for part in (vary or "").split(","))
     names = tuple(name for name in all_names if name not in selecting)
     dashed = _dashed(names)
-    found = _first(dashed, OVERRIDES)
+    forwarded = value("forwarded") if "forwarded" in names else None
+    found = _first(dashed, OVERRIDES) or _forwarded_elsewhere(forwarded, value("host"))
     if found is not None or status < 300:
         return found
     if status < 400:
-        found = _first(dashed, REDIRECTING)
-        return None if found == "forwarded" and not _names_target(asked) else found
+        ignored = forwarded is None or _FORWARDED_PROTO.search(forwarded) is None
+        return _first((name for name in dashed if name != "forwarded" or not ignored), REDIRECTING)
     known = row(status)
     missing = sorted(known.needs - selecting)
     return missing[0] if missing else _first(dashed, known.causes) or _unusual(dashed) or _odd(asked, names)
@@ -140,10 +152,10 @@ def _first(names: Iterable[str], among: frozenset[str]) -> str | None:
     return next((name for name in names if name in among), None)
 
 
-def _names_target(asked: Asked) -> bool:
-    """Whether Forwarded says more than which addresses a request came through. RFC 7239, 4"""
-    _, value = asked
-    return _TARGET.search(value("forwarded") or "") is not None
+def _forwarded_elsewhere(forwarded: str | None, host: str | None) -> str | None:
+    """Whether Forwarded names another host than Host, which is in the key. RFC 7239, 5.3"""
+    others = _FORWARDED_HOST.findall(forwarded or "")
+    return "forwarded" if any(other.lower() != (host or "").lower() for other in others) else None
 
 
 def _unusual(names: Iterable[str]) -> str | None:
@@ -158,14 +170,19 @@ def _odd(asked: Asked, names: Iterable[str]) -> str | None:
     """The first of `names` that is odd itself or has an odd value, or what is too much about all fields."""
     all_names, value = asked
     for name in names:
-        plain = _VALUE
-        if name.startswith("accept"):
-            plain = _PREFERENCES
-        elif name == "x-forwarded-for":
-            plain = _ADDRESSES
-        if _NAME.fullmatch(name) is None or plain.fullmatch(value(name) or "") is None:
+        if _NAME.fullmatch(name) is None or not _is_plain(name, value(name) or ""):
             return name
     size = sum(len(name) + len(value(name) or "") for name in dict.fromkeys(all_names))
     if size > MOST_BYTES:
         return f"more than {MOST_BYTES} bytes of fields"
     return f"more than {MOST_FIELDS} fields" if len(all_names) > MOST_FIELDS else None
+
+
+def _is_plain(name: str, value: str) -> bool:
+    """Whether a value is as ordinary requests have it."""
+    if name == "accept-encoding":
+        codings = {part.partition(";")[0].strip().lower() for part in value.split(",")}
+        return codings <= _CODINGS and _PREFERENCES.fullmatch(value) is not None
+    if name == "x-forwarded-for":
+        return _ADDRESSES.fullmatch(value) is not None
+    return (_PREFERENCES if name.startswith("accept") else _VALUE).fullmatch(value) is not None

@@ -43,7 +43,9 @@ class Status(NamedTuple):
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _LANGUAGES = frozenset({"accept", "accept-charset", "accept-encoding", "accept-language"})
 _CREDENTIALS = frozenset({"authorization", "cookie"})
-_SENDERS = frozenset({"forwarded", "origin", "referer", "user-agent", "via", "x-forwarded-for"})
+_ADDRESSES = frozenset({"forwarded", "via", "x-forwarded-for"})
+_FETCH = frozenset({"dnt", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user", "sec-gpc"})
+_SENDERS = _ADDRESSES | _FETCH | {"origin", "referer", "user-agent"}
 _H, _E, _PART, _NO = Storing.HEURISTIC, Storing.EXPLICIT, Storing.PART, Storing.NEVER
 
 STATUSES: dict[int, Status] = {
@@ -65,7 +67,7 @@ STATUSES: dict[int, Status] = {
     305: Status(_E, "RFC 9110, 15.4.6"),
     307: Status(_E, "RFC 9110, 15.4.8"),
     308: Status(_H, "RFC 9110, 15.4.9"),
-    400: Status(_E, "RFC 9110, 15.5.1", _CONDITIONS | {"forwarded", "origin", "via", "x-forwarded-for"}),
+    400: Status(_E, "RFC 9110, 15.5.1", _CONDITIONS | _ADDRESSES | {"cookie", "origin", "referer"}),
     401: Status(_E, "RFC 9110, 15.5.2", _CREDENTIALS, needs=frozenset({"authorization"})),
     402: Status(_E, "RFC 9110, 15.5.3", _CREDENTIALS),
     403: Status(_E, "RFC 9110, 15.5.4", _CREDENTIALS | _SENDERS),
@@ -92,8 +94,8 @@ STATUSES: dict[int, Status] = {
     428: Status(_NO, "RFC 6585, 3"),
     429: Status(_NO, "RFC 6585, 4"),
     431: Status(_NO, "RFC 6585, 5"),
-    451: Status(_H, "RFC 7725, 3", _CREDENTIALS | {"forwarded", "via", "x-forwarded-for"}),
-    500: Status(_E, "RFC 9110, 15.6.1"),
+    451: Status(_H, "RFC 7725, 3", _CREDENTIALS | _ADDRESSES | {"dnt", "sec-gpc"}),
+    500: Status(_E, "RFC 9110, 15.6.1", frozenset({"cookie", "referer"})),
     501: Status(_H, "RFC 9110, 15.6.2"),
     502: Status(_E, "RFC 9110, 15.6.3"),
     503: Status(_E, "RFC 9110, 15.6.4"),
