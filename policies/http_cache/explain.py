@@ -8,8 +8,6 @@ from policies.http_cache.causes import NOTHING, Asked, cause
 from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import FOREVER, Header, read_directives
 from policies.http_cache.freshness import (
-    HEURISTIC_LIMIT,
-    HEURISTIC_SHARE,
     Answer,
     NotStored,
     Request,
@@ -17,6 +15,7 @@ from policies.http_cache.freshness import (
 )
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
+from policies.http_cache.lifetime import HEURISTIC_LIMIT, HEURISTIC_SHARE
 from policies.http_cache.partial import Part, answers, is_whole, read_part, use_of_part
 from policies.http_cache.reuse import Use, may_serve_stale_on_error, reuse
 from policies.http_cache.statuses import STATUSES, Storing, row

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from policies.http_cache.causes import NOTHING, Asked, cause
-from policies.http_cache.dates import parse_http_date
 from policies.http_cache.directives import (
     FOREVER,
     REMEMBERED,
@@ -22,13 +21,8 @@ from policies.http_cache.directives import (
     parse_cache_control,
     read_response_directives,
 )
+from policies.http_cache.lifetime import current_age, implicit_lifetime
 from policies.http_cache.statuses import STATUSES, Storing, row
-
-HEURISTIC_SHARE = 0.1
-"""Share of the time since Last-Modified that a response without explicit freshness is fresh for (4.2.2)."""
-HEURISTIC_LIMIT = 86_400.0
-"""Most seconds of freshness by that heuristic."""
-
 
 # To name a member by its class is slow before Python 3.12.
 _HEURISTIC, _PART, _NEVER = Storing.HEURISTIC, Storing.PART, Storing.NEVER
@@ -230,7 +224,7 @@ def read_answer(
         return Answer(reason)
     lifetime = directives.lifetime
     if lifetime is None:
-        lifetime = _implicit_lifetime(header, expires, None if posted else ttl, now)
+        lifetime = implicit_lifetime(header, expires, None if posted else ttl, now)
     if posted and not lifetime:
         return Answer(NotStored.NO_FRESHNESS)
     checkable = header("etag") is not None or header("last-modified") is not None
@@ -301,30 +295,3 @@ def _obstacle(
     elif not explicit and header("set-cookie") is not None:  # section 7.3
         reason = NotStored.SET_COOKIE
     return reason
-
-
-def _implicit_lifetime(header: Header, expires: str | None, ttl: float | None, now: float) -> float | None:
-    """Seconds of freshness without a directive; None if nothing names any (section 4.2.1)."""
-    if expires is not None:
-        until = parse_http_date(expires, now)  # an invalid date is in the past (section 5.3)
-        date = parse_http_date(header("date"), now)
-        return max(0.0, until - (now if date is None else date)) if until is not None else 0.0
-    return _heuristic(header, now) if ttl is None else ttl
-
-
-def _heuristic(header: Header, now: float) -> float | None:
-    """Seconds of freshness estimated from the time since Last-Modified (section 4.2.2)."""
-    modified = parse_http_date(header("last-modified"), now)
-    if modified is None:
-        return None
-    date = parse_http_date(header("date"), now)
-    unchanged = max(0.0, (now if date is None else date) - modified)
-    return min(HEURISTIC_SHARE * unchanged, HEURISTIC_LIMIT)
-
-
-def current_age(header: Header, now: float, delay: float) -> float:
-    """Seconds of age when a response arrives (section 4.2.3)."""
-    date, age = parse_http_date(header("date"), now), header("age")
-    apparent = max(0.0, int(now) - date) if date is not None else 0.0
-    claimed = "" if age is None else age.partition(",")[0].strip()  # the first counts (section 5.1)
-    return max(apparent, delta_seconds(claimed) + delay) if claimed else apparent

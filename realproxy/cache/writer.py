@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
 
 from policies.http_cache.collapsing import flight_result, shareable
 from policies.http_cache.freshness import (
@@ -30,34 +28,13 @@ from policies.http_cache.reuse import (
 )
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
+from realproxy.cache.cache_rules import CacheRules, heard
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
 from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """What the settings say about storing.
-
-    `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
-    RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
-    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213). `unheard` are the request
-    fields that the origin does not get from the client, so that they cannot have caused its response.
-    """
-
-    ttl: float | None
-    stale: float
-    targeted: bool
-    unheard: frozenset[bytes] = frozenset()
-
-
-@lru_cache(256)  # the requests of one client mostly have the same names
-def heard(names: tuple[bytes, ...], unheard: frozenset[bytes]) -> tuple[str, ...]:
-    """Names of the request fields that the origin gets from the client."""
-    return tuple(name.decode("latin-1") for name in names if name not in unheard)
 
 
 class CacheWriter:

@@ -16,8 +16,8 @@ from policies.http_cache.explain import RULES, Case, explain_answer
 from policies.http_cache.freshness import Forwarded, NotStored, length_obstacle, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
+from realproxy.cache.cache_rules import heard
 from realproxy.cache.store import cache_key
-from realproxy.cache.writer import heard
 from realproxy.control.answer_file import read_answer_file
 from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection

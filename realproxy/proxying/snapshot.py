@@ -9,9 +9,10 @@ from policies.forward.anonymity import header_rules
 from policies.http_cache.causes import TOLD_BY_PROXIES
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
+from realproxy.cache.cache_rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
-from realproxy.cache.writer import CacheRules, CacheWriter
+from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.messages.headers import REPLACED, UNHEARD
 from realproxy.messages.record import RequestRecord

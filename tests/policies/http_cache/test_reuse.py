@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, current_age, read_answer
+from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.http_cache.lifetime import current_age
 from policies.http_cache.reuse import Use, forward_reason, may_serve_stale_on_error, outdates, reuse
 
 HOUR = Answer(None, lifetime=3600.0)
