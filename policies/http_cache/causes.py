@@ -24,7 +24,7 @@ from policies.http_cache.statuses import row
 OVERRIDES = frozenset(
     {
         "base-url", "http-host", "http-method-override", "http-url", "request-uri", "x-backend-host",
-        "x-forwarded-host", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-server", "x-forwarded-uri",
+        "x-forwarded-host", "x-forwarded-path", "x-forwarded-prefix", "x-forwarded-uri",
         "x-host", "x-http-destinationurl", "x-http-host-override", "x-http-method", "x-http-method-override",
         "x-invoke-output", "x-invoke-path", "x-invoke-query", "x-invoke-status", "x-matched-path", "x-method",
         "x-method-override", "x-middleware-prefetch", "x-middleware-rewrite", "x-middleware-subrequest",
@@ -37,7 +37,7 @@ OVERRIDES = frozenset(
 REDIRECTING = frozenset(
     {
         "forwarded", "front-end-https", "x-forwarded-port", "x-forwarded-proto", "x-forwarded-protocol",
-        "x-forwarded-scheme", "x-forwarded-ssl", "x-scheme", "x-url-scheme",
+        "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl", "x-scheme", "x-url-scheme",
     }
 )  # fmt: skip
 """Redirects to another scheme, host or port depend on these."""
@@ -80,7 +80,7 @@ ORDINARY_X = frozenset(
 
 TOLD_BY_PROXIES = REDIRECTING | {
     "cdn-loop", "cf-connecting-ip", "fastly-client-ip", "true-client-ip", "via", "x-forwarded-for",
-    "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-server", "x-real-ip",
+    "x-forwarded-host", "x-forwarded-prefix", "x-real-ip",
 }  # fmt: skip
 """Fields that the proxies in front of this one set. If those are trusted, no client has caused them."""
 

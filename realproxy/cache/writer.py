@@ -170,7 +170,7 @@ class CacheWriter:
         if answer.reason is None:
             if self._store.put(self.key, renewed, self._head.fields.text, self._requested):
                 self._remark += "; stored"
-        elif outdates(selected.status, answer.reason):
+        elif not is_of_one_request(selected.status, answer.reason):
             self._store.discard(self.key)
         if self.lead is not None:
             self.lead.complete(flight_result(selected.status, shareable(answer), answer.reason))

@@ -255,6 +255,8 @@ def test_on_the_forward_side_only_fields_that_the_origin_gets_count(
     ("hops", "field", "stored"),
     [
         (0, "X-Forwarded-Host: bad.test", True), (0, "X-Forwarded-Proto: https", True),
+        (0, "Forwarded: for=192.0.2.1;host=shop.test;proto=http", True),
+        (0, "Forwarded: host=bad.test", False), (1, "Forwarded: host=bad.test", True),
         (0, "X-Forwarded-Port: 1", False), (1, "X-Forwarded-Port: 443", True),
         (1, "X-Real-IP: 192.0.2.1", True), (1, "X-Original-URL: /x", False), (1, "Range: bytes=9-", False),
     ],
