@@ -57,8 +57,8 @@ format: $(DEV)  ## let ruff and nbstripout put right what they can, and draw the
 bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs nginx and wrk)
 	@$(VENV)/bin/python -m benchmarks.beside_peers $(ARGS)
 
-conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm)
-	@$(VENV)/bin/python benchmarks/cache_conformance.py $(ARGS)
+conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm; SUITE=folder runs another edition)
+	@$(VENV)/bin/python benchmarks/cache_conformance.py $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
 
 lab: $(DEV)  ## JupyterLab on the lessons
 	@$(VENV)/bin/proxytwin lab

@@ -59,7 +59,7 @@ def build_snapshot(
         settings=settings,
         limits=settings.limits,
         rules=rules,
-        cache_scopes=[route_cache_scope(route) for route in settings.route],
+        cache_scopes=[route_cache_scope(route, settings.trusted_hops) for route in settings.route],
         forward_cache_scope=forward_cache_scope(settings.forward),
         services=services,
         store=store,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import re
 import sys
+import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from policies.bad_input import BadInput
 
+_UNIX_TIME = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 ProxyFile = Annotated[Path, typer.Argument(metavar="PROXY.toml", help="The proxy's settings file.")]
 
 
@@ -68,13 +73,21 @@ def explain(
     answer: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A response as 'curl -i' prints it: what does the cache do with it?"
+            metavar="FILE",
+            help="A response as 'curl -i' writes it: what does the cache do with it? The last one counts.",
         ),
     ] = None,
     after: Annotated[
         str,
         typer.Option(metavar="DURATION", help="With --answer: how much later the same request comes again."),
     ] = "0s",
+    received: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="With --answer: when it came: now, date (as its Date says), or e.g. 2026-11-30T12:00:00Z.",
+        ),
+    ] = "now",
 ) -> None:
     """Explain what the proxy does with a request.
 
@@ -90,6 +103,7 @@ def explain(
         elapsed = parse_duration(after)
     except ValueError as error:
         raise BadInput("--after", after, str(error)) from None
+    came = _read_time(received)
     try:
         ipaddress.ip_address(client)
     except ValueError:
@@ -104,9 +118,27 @@ def explain(
             text = answer.read_bytes()
         except OSError as error:
             raise BadInput("--answer", str(answer), f"cannot be read: {error.strerror}") from None
-        lines += explain_stored(settings, explanation, text, elapsed, str(answer))
+        lines += explain_stored(settings, explanation, text, elapsed, str(answer), came)
     for line in lines:
         print(line)
+
+
+def _read_time(text: str) -> float | Literal["now", "date"]:
+    """Seconds since 1970 in an HTTP date, in ISO 8601 with a zone, or as a number; or the word itself."""
+    from policies.http_cache.dates import parse_http_date
+
+    if text == "now":
+        return "now"
+    if text == "date":
+        return "date"
+    seconds = float(text) if _UNIX_TIME.fullmatch(text) else parse_http_date(text, time.time())
+    with contextlib.suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text) if seconds is None else None
+        # A time without a zone is refused, because its zone is a guess.
+        seconds = moment.timestamp() if moment is not None and moment.tzinfo is not None else seconds
+    if seconds is None:
+        raise BadInput("--received", text, "expected now, date, or a time such as 2026-11-30T12:00:00Z")
+    return seconds
 
 
 def _read_field(line: str) -> tuple[str, str]:
