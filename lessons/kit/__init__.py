@@ -1,7 +1,8 @@
 """Code that several lessons use.
 
 - `predictions`: keeps the student's predictions, and compares them with the results.
-- `exercise`: an exercise that checks itself; each wrong answer gives a better hint.
+- `exercise`: an exercise that checks itself; each new wrong answer gives a better hint.
+- `number`: which of the things that a student writes are numbers.
 - `simulation`: simulates without the costs of proxy and network; `comparison`: a table of two columns.
 - `confirmation`: a real run in half a minute, with a table and a figure; `progress_bars` show its progress.
 - `display`: figures, boxes and tables in a notebook; most of the other modules use it.
@@ -13,7 +14,7 @@ them before it returns.
 from lessons.kit.comparison import side_by_side
 from lessons.kit.confirmation import confirm_in_notebook, figure_of_confirmation
 from lessons.kit.display import Picture
-from lessons.kit.exercise import Exercise, Feedback, Unanswered
+from lessons.kit.exercise import Exercise, Feedback, Unanswered, Unreadable
 from lessons.kit.predictions import Predictions
 from lessons.kit.simulation import simulated
 
@@ -23,6 +24,7 @@ __all__ = [
     "Picture",
     "Predictions",
     "Unanswered",
+    "Unreadable",
     "confirm_in_notebook",
     "figure_of_confirmation",
     "side_by_side",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lessons.kit.display import box, table
+from lessons.kit.number import finite_number, shown
 from policies.registry import nearest
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 
@@ -55,29 +55,27 @@ class Predictions:
         question : str
             The text in the table.
         guess : float or None
-            The student's guess.
+            The student's guess, any kind of real number.
         unit : str
             The text after the numbers.
         """
-        kept, problem = None, ""
-        if isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess):
-            kept = float(guess)
-        elif guess is not None:
-            problem = f"expected a number such as 2.5, not {guess!r}"
+        kept = finite_number(guess)
+        missing = guess is None or guess is ...
+        problem = "" if missing or kept is not None else f"expected a number such as 2.5, not {shown(guess)}"
         self._entries[key] = _Entry(question, unit, kept, problem)
 
     def order(self, key: str, question: str, guess: object, of: Sequence[str]) -> None:
         """Add a question whose answer is an order of all the names in `of`, best first."""
-        problem = "" if guess is None else _problem_of_order(guess, of)
+        problem = "" if guess is None or guess is ... else _problem_of_order(guess, of)
         kept = tuple(guess) if isinstance(guess, (list, tuple)) and not problem else None
         self._entries[key] = _Entry(question, "", kept, problem, tuple(of))
 
-    def simulated(self, key: str, value: float | Sequence[str]) -> None:
-        """Set the result of the simulation."""
+    def simulated(self, key: str, value: object) -> None:
+        """Set the result of the simulation: a number, or an order of names; ``None`` or NaN is unknown."""
         self._entries[key].simulated = _frozen(value)
 
-    def measured(self, key: str, value: float | Sequence[str]) -> None:
-        """Set the result of the measurement."""
+    def measured(self, key: str, value: object) -> None:
+        """Set the result of the measurement: a number, or an order of names; ``None`` or NaN is unknown."""
         self._entries[key].measured = _frozen(value)
 
     def closeness(self, key: str) -> str:
@@ -127,8 +125,8 @@ def _answers(entry: _Entry) -> tuple[Guess | None, ...]:
     return entry.guess, entry.simulated, entry.measured
 
 
-def _frozen(value: float | Sequence[str]) -> Guess:
-    return float(value) if isinstance(value, (int, float)) else tuple(value)
+def _frozen(value: object) -> Guess | None:
+    return tuple(value) if isinstance(value, (list, tuple)) else finite_number(value)
 
 
 def _written(value: Guess | None, unit: str) -> str:
@@ -142,7 +140,7 @@ def _written(value: Guess | None, unit: str) -> str:
 def _problem_of_order(guess: object, names: Sequence[str]) -> str:
     form = f"expected a list of {', '.join(names)}, best first"
     if not isinstance(guess, (list, tuple)) or not all(isinstance(name, str) for name in guess):
-        return f"{form}, not {guess!r}"
+        return f"{form}, not {shown(guess)}"
     unknown = next((name for name in guess if name not in names), None)
     if unknown is not None:
         return f"unknown name {unknown!r}{nearest(unknown, list(names))}"

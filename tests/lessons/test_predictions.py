@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -63,11 +64,17 @@ def test_how_far_a_number_is_off_is_said_in_words(
     assert mine.closeness("it") == said
 
 
-@pytest.mark.parametrize("guess", ["three", [3], True, float("nan"), float("inf")])
-def test_what_is_no_number_is_explained_and_not_kept(mine: Predictions, guess: object) -> None:
-    mine.number("ratio", "how many times?", guess)
-    assert mine.missing == ["ratio"]
-    assert "expected a number" in repr(mine)
+@pytest.mark.parametrize("unknown", [None, math.nan])
+def test_an_unknown_result_judges_nothing(mine: Predictions, unknown: float | None) -> None:
+    mine.number("ratio", "how many times?", 3)
+    mine.measured("ratio", unknown)
+    assert mine.closeness("ratio") == "" and "measured –" in repr(mine)
+
+
+def test_three_dots_are_a_missing_guess(mine: Predictions) -> None:
+    mine.number("ratio", "how many times?", ...)
+    mine.order("order", "shortest first", ..., of=BALANCERS)
+    assert mine.missing == ["ratio", "order"] and "expected" not in repr(mine)
 
 
 @pytest.mark.parametrize(
