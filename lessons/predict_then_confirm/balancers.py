@@ -14,15 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from lessons.kit.order import Order
 from lessons.predict_then_confirm.closed_loop import busy_share
 from policies import Balancer, balancing_policies
 from scenarios import Summary, load_scenario
 from scenarios.loading import LoadedScenario
-from simulator import simulate
+from simulator import compare_paired, simulate
 from twin.plots.comparison import tail
 from twin.plots.style import NEUTRAL, PREDICTED, STYLE
 
 BALANCERS = ("round_robin", "random", "p2c", "least_requests")
+LESSON_USERS = 90
+"""Users of the lesson, with a replica that is three times slower: beyond the knee of `round_robin`."""
 SLOW_REPLICA = 3
 BALANCE = "proxy.service.web.balance"
 _DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -31,7 +34,7 @@ _TIMES_MS, _P99_MS = (2.0, 8_000.0), (25.0, 8_000.0)
 
 
 def slow_server(
-    users: int = 60,
+    users: int = LESSON_USERS,
     slowness: float = 3.0,
     balancers: Sequence[str] = BALANCERS,
     duration_s: float = 10.0,
@@ -94,7 +97,7 @@ class BalancerResult:
 
 
 def simulate_balancers(
-    users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+    users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
 ) -> dict[str, BalancerResult]:
     """Simulate the slow server under each balancer; results are cached, by name, in the given order."""
     return {name: _simulated(users, float(slowness), name, balancing_policies[name]) for name in balancers}
@@ -107,6 +110,23 @@ def _simulated(users: int, slowness: float, name: str, _policy: type[Balancer]) 
     run = simulate(scenario).runs[0]
     times, slower = tail(run.records.within(scenario.window).response)
     return BalancerResult(name, run.summary, times, slower, busy_share(run, scenario))
+
+
+def order_by_p99(
+    users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS, runs: int = 6
+) -> Order:
+    """The balancers, shortest simulated p99 first, and which of them can be told apart.
+
+    Each of `runs` runs has other requests, but all balancers get the same ones. Two balancers can be told
+    apart if the mean of their differences is larger than its uncertainty.
+    """
+    variants = slow_server(users, slowness, balancers).variants
+    results = {variant.label: simulate(variant.scenario, runs) for variant in variants}
+    means = {name: float(result.values("p99_ms").mean()) for name, result in results.items()}
+    return Order.where(
+        sorted(balancers, key=means.__getitem__),
+        lambda one, other: compare_paired(results[one], results[other], "p99_ms").decided,
+    )
 
 
 def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | None = None) -> Figure:

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lessons.caching import (
-    best_possible,
+    most_popular_kept,
     cache_size,
     caching_runs,
     characteristic_time_hits,
@@ -118,7 +118,7 @@ def test_the_formulas_at_their_ends() -> None:
 def test_hits_by_policy_are_those_of_the_simulated_proxy() -> None:
     found = hits_by_policy(20)
     assert list(found) == list(cache_size.POLICIES)
-    assert found["fifo"] < found["lru"] < found["sieve"] < best_possible(20)
+    assert found["fifo"] < found["lru"] < found["sieve"] < most_popular_kept(20)
     for name in ("lru", "sieve"):
         scenario = cache_size.capacity_scenario(20, [name], duration_s=20).variants[0].scenario
         hits = simulate(scenario, costs=Costs.zero()).summary.hit_ratio
@@ -167,7 +167,7 @@ def test_the_runs_show_what_the_lesson_says() -> None:
         for label in ("fifo", "sieve", "expiring", "one second of grace", "not coalesced", "coalesced")
     }
     fifo, sieve, expiring, graceful, each, one = found.values()
-    assert fifo.hit_ratio + 0.1 < sieve.hit_ratio < best_possible(20)
+    assert fifo.hit_ratio + 0.1 < sieve.hit_ratio < most_popular_kept(20)
     assert expiring.hit_ratio == pytest.approx(expiry.hit_ratio(PAGE_RPS, FRESH_S, FETCH_S), abs=0.02)
     assert graceful.fetch_rps == pytest.approx(expiring.fetch_rps, rel=0.05)
     assert graceful.mean_ms < expiring.mean_ms / 3

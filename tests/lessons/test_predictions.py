@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lessons.kit import Predictions
+from lessons.kit import Order, Predictions
 from lessons.predict_then_confirm import BALANCERS
 
 
@@ -111,6 +111,24 @@ def test_right_pairs_are_those_that_both_orders_agree_on(guess: list[str], truth
         for a, b in itertools.combinations(BALANCERS, 2)
     )
     assert mine.closeness("order") == f"right in {agreed} of 6 pairs"
+
+
+def test_pairs_that_cannot_be_told_apart_judge_no_guess(mine: Predictions) -> None:
+    mine.order("order", "shortest first", ["p2c", "random", "round_robin", "least_requests"], of=BALANCERS)
+    tie = Order(("least_requests", "p2c", "random", "round_robin"), frozenset())
+    mine.measured("order", tie)
+    assert mine.closeness("order") == "" and "measured cannot be told apart" in repr(mine)
+    one = frozenset({frozenset(("p2c", "random")), frozenset(("least_requests", "round_robin"))})
+    mine.measured("order", Order(tie.names, one))
+    assert mine.closeness("order") == "right in 1 of 2 pairs"
+    assert "least_requests ≈ p2c < random ≈ round_robin" in repr(mine)
+
+
+def test_a_share_is_off_by_points_and_all_else_by_a_share(mine: Predictions) -> None:
+    for unit, said in (("%", "10.0 pp too low"), ("ms", "20 % too low"), ("", "20 % too low")):
+        mine.number("it", "?", 40, unit=unit)
+        mine.measured("it", 50)
+        assert mine.closeness("it") == said
 
 
 def test_a_cell_that_is_run_again_replaces_the_guess(mine: Predictions) -> None:
