@@ -13,7 +13,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from lessons.caching import (
-    most_popular_kept,
     cache_size,
     caching_runs,
     characteristic_time_hits,
@@ -24,6 +23,7 @@ from lessons.caching import (
     explore_stampede,
     explore_windows,
     hits_by_policy,
+    most_popular_kept,
 )
 from lessons.caching.exercise import _CASES, _examine, _needed, lifetime_needed
 from lessons.caching.explorers import CacheExplorer
