@@ -60,7 +60,7 @@ _NO_NUMBERS = re.compile(
     r"|For example: [\d.]+|It takes about [34]0 minutes"
     r"|\bp\d\d\b|\w*/[MD]/1|MSER-5|TLS 1\.3|127\.[\d.]+|\bversion \d\w?|[Hh]alf (?=width|now|wanted)"
     r"|, (19|20)\d\d|[( ](19|20)\d\d\)|SOSP 1999|Surveys 10\(3\)|Systems 12\b"
-    r"|\b(the|The|these|all|other|both|its|only|first|last|which|Which) (two|three|four|ten)\b(?! hundred)",
+    r"|\b(the|The|these|all|other|both|its|only|last|which|Which) (two|three|four|ten)\b(?! hundred)",
     re.DOTALL | re.MULTILINE,
 )
 """Headings, references, years, how a guess may look, and words that point to a number said before."""

@@ -208,7 +208,10 @@ OTHERS = {
         "| two numbers |", "With two choices, a request becomes number", "difference between two real runs",
         "a number between 0 and 1.", "compares longer runs at a load of 0.8",
     ),
-    "counted in this very text": ("This table shows two surprises", "Why do two numbers help so much?"),
+    "counted in this very text": (
+        "This table shows two surprises",
+        "**Two choices.** Why do two numbers help so much?",
+    ),
     "a title": ("*The power of two choices",),
     "an argument": (
         "Between two snapshots, the server", "it draws two servers at random",

@@ -80,7 +80,9 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     ],
     "at a load of 0.8": lambda: [(scenario().workload.rate or 0) * SERVICE_S],
     "ten runs of 12 s: longest": lambda: [RUNS, repeat(0.8, 12).duration_s],
-    "At a load of 0.8, how far apart are ten runs of 12 s?": lambda: [(LOADS[0], 0.8), RUNS, (SECONDS[0], 12)],
+    "At a load of 0.8, how far apart are ten runs of 12 s?": lambda: [
+        (LOADS[0], 0.8), RUNS, (SECONDS[0], 12),
+    ],
     "Move the load down to 0.3. Why do the dots come closer together?": lambda: [
         0.3 if spread(0.3) < spread(0.8) else 0,
     ],
@@ -95,7 +97,7 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
         0.5, 0.8, 0.9, *(repeat(load, 2).theory / SERVICE_S for load in (0.5, 0.8, 0.9)),
     ],
     "you get an interval that is far too narrow": lambda: bool(of_a_long_run()[0] < of_a_long_run()[1] / 5),
-    "Is a server that is 2 % faster really better? The next cell runs each server six times for 20 s": lambda: [
+    "a server that is 2 % faster really better? The next cell runs each server six times for 20 s": lambda: [
         100 * (1 - 19.6 / (1e3 * SERVICE_S)), len(run(0.8, 20, 6).runs), run(0.8, 20, 6).scenario.duration,
     ],
     "The response times of both servers vary wildly from run to run": lambda: bool(
@@ -143,7 +145,8 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
 
 OTHERS = {
     "definition": (
-        "three digits when you run it once, and three other digits", "many are shorter, a few are much longer",
+        "three digits when you run it once, and three other digits",
+        "many are shorter, a few are much longer",
         "The band is the **95 % confidence interval**", "cut one long run into 20 long pieces",
         "pieces are nearly independent", "difference between two real runs", "an error of 2 % in the service",
         "an empty queue is much shorter than the usual queue",
