@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lessons.kit.display import label_size
 from policies.eviction import (
     EvictionPolicy,
     charged_size,
@@ -160,9 +161,10 @@ def _draw_bars(panel: Axes, percent: float, chosen: str, policies: Sequence[str]
         )  # fmt: skip
     panel.axvline(100 * best, color=NEUTRAL, lw=1.0)
     panel.axvline(100 * future, color=NEUTRAL, lw=1.0, ls="--")
-    panel.set_yticks(range(len(found)), list(found))
+    panel.set_yticks(range(len(found)), list(found), fontsize=label_size(found))
     panel.set(
-        title=f"room for {_objects(percent)} of {OBJECTS} objects", xlabel="hit ratio, %", xlim=(0, 100)
+        title=f"room for {_objects(percent)} of {OBJECTS} objects", xlabel="hit ratio, %", xlim=(0, 118)
     )
+    panel.set_xticks([0, 20, 40, 60, 80, 100])
     panel.invert_yaxis()
     panel.grid(axis="y", visible=False)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from lessons.kit.display import label_size
 from lessons.kit.order import Order
 from lessons.predict_then_confirm.closed_loop import busy_share
 from policies import Balancer, balancing_policies
@@ -142,7 +143,7 @@ def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | Non
     chosen = chosen or next(iter(results))
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(11.0, 3.3))
-        figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=0.42)
+        figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=0.57)
         tails, p99s, replicas = figure.subplots(1, 3, width_ratios=[1.25, 1.1, 0.8])
         _draw_tails(tails, results, chosen)
         _draw_p99s(p99s, results, chosen)
@@ -173,7 +174,7 @@ def _draw_p99s(panel: Axes, results: Mapping[str, BalancerResult], chosen: str) 
             f"{p99:,.0f} ms", (p99, place), (0, 7), textcoords="offset points",
             ha="center", fontsize=8, color=NEUTRAL,
         )  # fmt: skip
-    panel.set_yticks(range(len(results)), list(results))
+    panel.set_yticks(range(len(results)), list(results), fontsize=label_size(results))
     panel.set(title="predicted p99", xscale="log", xlim=_P99_MS, ylim=(len(results) - 0.5, -0.7))
     panel.set_xlabel("response time, ms")
     panel.grid(axis="y", visible=False)
@@ -188,7 +189,9 @@ def _draw_replicas(panel: Axes, look: BalancerResult) -> None:
             f"{look.busy[name]:.0%}", (100 * look.busy[name], place), (3, 0), textcoords="offset points",
             va="center", fontsize=8, color=NEUTRAL,
         )  # fmt: skip
-    panel.set(title=f"replicas under {look.balancer}", xlabel="slots busy, %", xlim=(0, 125))
+    title = f"replicas under {look.balancer}"
+    panel.set_title(title, fontsize=label_size([title], room=27, points=10.0))
+    panel.set(xlabel="slots busy, %", xlim=(0, 125))
     panel.set_xticks([0, 25, 50, 75, 100])
     panel.invert_yaxis()
     panel.grid(axis="y", visible=False)

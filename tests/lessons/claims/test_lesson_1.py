@@ -229,6 +229,4 @@ def test_the_seconds_of_the_confirmation_are_as_planned(
 def test_of_the_balancers_only_the_two_best_cannot_be_told_apart() -> None:
     order = order_by_p99()
     assert str(order) == "least_requests ≈ p2c < round_robin < random"
-    assert str(order_by_p99(slowness=1.0, runs=3)).count("≈") >= 2, (
-        "without a slow replica the balancer hardly matters"
-    )
+    assert len(order_by_p99(slowness=1.0, runs=3).apart) <= 2, "without a slow replica it hardly matters"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from lessons.kit import Predictions
 from lessons.not_only_http import all_ways, converse, measure_enough, setup_share, what_goes_through
 from lessons.not_only_http.exercise import _CASES, _enough
 from lessons.not_only_http.explorer import REQUESTS, ROUND_TRIPS_MS
@@ -92,8 +91,7 @@ def test_each_exception_is_in_the_text(unknown: Callable[..., list[str]]) -> Non
     assert unknown(5, REASONS) == []
 
 
-def test_each_prediction_of_the_lesson_can_be_measured() -> None:
-    mine = Predictions()
-    mine.number("enough", "?", _enough(*_CASES[0]))
-    mine.measured("enough", measure_enough(client_ms=60, server_ms=20))
-    assert mine.closeness("enough") == "right"
+def test_the_number_of_requests_that_are_enough_is_measured_on_a_real_connection() -> None:
+    """Delays of a busy machine move it by a few requests; and some setups are never small enough."""
+    assert measure_enough(client_ms=60, server_ms=20, most=25) == pytest.approx(_enough(*_CASES[0]), abs=4)
+    assert measure_enough(client_ms=20, server_ms=20, share=0.01, most=3) is None
