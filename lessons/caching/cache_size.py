@@ -141,7 +141,7 @@ def _draw_curves(panel: Axes, percent: float, chosen: str, policies: Sequence[st
     future = [100 * hits_by_policy(place, ["belady"])["belady"] for place in _CURVE]
     panel.plot(places, future, color=NEUTRAL, lw=1.0, ls="--", label="belady, knows the future")
     best = [100 * most_popular_kept(place) for place in _CURVE]
-    panel.plot(places, best, color=NEUTRAL, lw=1.0, label="most popular kept")
+    panel.plot(places, best, color=NEUTRAL, lw=1.0, label="static optimum")
     panel.axvline(percent, color=NEUTRAL, lw=1.0, ls=":")
     panel.set(xscale="log", xlim=(1, 62), ylim=(0, 100), title="hit ratio by capacity")
     panel.set(xlabel="capacity, % of the objects", ylabel="hit ratio, %")

@@ -95,6 +95,11 @@ class Predictions:
         """Keys of the questions that have no guess yet."""
         return [key for key, entry in self._entries.items() if entry.guess is None]
 
+    @property
+    def unmeasured(self) -> list[str]:
+        """Keys of the questions that have no measurement yet."""
+        return [key for key, entry in self._entries.items() if entry.measured is None]
+
     def _repr_html_(self) -> str:
         rows = [
             [entry.question, *(_written(value, entry.unit) for value in _answers(entry)), self.closeness(key)]

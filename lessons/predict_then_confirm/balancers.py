@@ -190,7 +190,7 @@ def _draw_replicas(panel: Axes, look: BalancerResult) -> None:
             va="center", fontsize=8, color=NEUTRAL,
         )  # fmt: skip
     title = f"replicas under {look.balancer}"
-    panel.set_title(title, fontsize=label_size([title], room=27, points=10.0))
+    panel.set_title(title, fontsize=label_size([title], room=24, points=10.0))
     panel.set(xlabel="slots busy, %", xlim=(0, 125))
     panel.set_xticks([0, 25, 50, 75, 100])
     panel.invert_yaxis()

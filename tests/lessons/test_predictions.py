@@ -137,6 +137,15 @@ def test_a_cell_that_is_run_again_replaces_the_guess(mine: Predictions) -> None:
     assert mine.missing == []
 
 
+def test_what_is_not_measured_yet_is_known(mine: Predictions) -> None:
+    mine.number("ratio", "how many times?", None)
+    mine.order("order", "shortest first", None, of=BALANCERS)
+    assert mine.unmeasured == ["ratio", "order"]
+    mine.measured("ratio", 2.0)
+    mine.measured("order", Order(tuple(BALANCERS), frozenset()))
+    assert mine.unmeasured == []
+
+
 def test_what_a_student_writes_cannot_become_markup(mine: Predictions) -> None:
     mine.number("ratio", "how many times?", "<script>")
     assert "<script>" not in mine._repr_html_()
