@@ -47,7 +47,7 @@ def _mistake(given: float, rate: float, fetch_s: float, hits: float) -> str:
     asked = rate * (given + fetch_s)
     if asked <= 0:
         return "With this lifetime the response expires before it arrives."
-    return f"With this lifetime the share of hits would be {asked / (1 + asked):.3g}."
+    return f"With this lifetime the share of hits would be {1 - 1 / (1 + asked):.3g}."
 
 
 lifetime_needed = Exercise(

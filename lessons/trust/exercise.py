@@ -40,7 +40,7 @@ def _mistake(given: float, now: float, runs: int, wanted: float) -> str:
     for value, text in known:
         if abs(given - value) < 1e-6:
             return text
-    if given <= 0:
+    if given < 1:
         return "A number of runs is at least 1."
     left = now * math.sqrt(runs / given)
     return f"With this number of runs in total, the half width would be about {left:.3g}."

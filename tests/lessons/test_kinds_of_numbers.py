@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lessons.balancing import exercise as lesson_2
@@ -128,6 +129,17 @@ def test_the_same_wrong_answer_again_brings_the_same_hint(lesson: str) -> None:
     assert "Hint 1 of 3" in exercise.check(takes_as_many(lesson, 0.987)).text
     assert "Hint 3 of 3" in exercise.check(takes_as_many(lesson, -7)).text
     assert exercise.wrong_answers == 3
+
+
+@pytest.mark.parametrize("lesson", SOLVED)
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+@example(value=1.7e308)
+@example(value=-1.7e308)
+@example(value=5e-324)
+def test_any_wrong_number_is_told_what_it_means_without_a_strange_one(lesson: str, value: float) -> None:
+    feedback = fresh(lesson).check(takes_as_many(lesson, value))
+    assert feedback.right is False and "Hint 1 of 3" in feedback.text
+    assert not re.search(r"\b(nan|inf)\b", feedback.text)
 
 
 def test_a_builtin_function_that_tells_no_arguments_is_called() -> None:

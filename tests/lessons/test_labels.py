@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -87,6 +88,11 @@ EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
 }  # fmt: skip
 
 
+@functools.cache
+def drawn(name: str) -> Figure:
+    return FIGURES[name]()
+
+
 def labels(figure: Figure) -> Iterator[tuple[str, Bbox]]:
     """The texts that a reader sees, and where they are drawn."""
     canvas = FigureCanvasAgg(figure)
@@ -106,7 +112,7 @@ def labels(figure: Figure) -> Iterator[tuple[str, Bbox]]:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_each_text_of_a_figure_lies_inside_it(name: str) -> None:
-    figure = FIGURES[name]()
+    figure = drawn(name)
     whole = figure.bbox.expanded(1.002, 1.002)
     cut = [
         text
@@ -118,7 +124,7 @@ def test_each_text_of_a_figure_lies_inside_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_names_at_an_axis_do_not_run_into_another_panel(name: str) -> None:
-    figure = FIGURES[name]()
+    figure = drawn(name)
     FigureCanvasAgg(figure).draw()
     boxes = [panel.get_window_extent() for panel in figure.axes]
     for panel, other in itertools.permutations(range(len(boxes)), 2):
