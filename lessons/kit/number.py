@@ -29,5 +29,8 @@ def finite_number(given: object) -> float | None:
 
 def shown(given: object) -> str:
     """A value as Python writes it, in one short line."""
-    text = " ".join(repr(given).split())
+    try:
+        text = " ".join(repr(given).split())
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = f"an enormous {type(given).__name__}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -62,6 +62,22 @@ REMEMBERED = (
 )  # fmt: skip
 
 
+def test_a_clairvoyant_is_allowed_and_beats_the_static_optimum() -> None:
+    for percent in (1, 20, 60):
+        online = hits_by_policy(percent, eviction_policies.names())
+        future = hits_by_policy(percent, ["belady"])["belady"]
+        assert max(online.values()) < most_popular_kept(percent) < future
+
+
+@pytest.mark.parametrize("policies", [["sieve"], ["belady", "lfu"], ["lru", "belady"]])
+def test_any_policies_can_be_looked_at(policies: list[str]) -> None:
+    explorer = explore_capacity(5, policies)
+    assert explorer.controls[1].value == ("lru" if "lru" in policies else policies[0])
+    assert explorer.picture.value == png(
+        cache_size.figure_of_capacity(5, explorer.controls[1].value, policies)
+    )
+
+
 @pytest.mark.parametrize(("name", "corner"), CORNERS)
 def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
     name: str, corner: Any, in_a_second: Callable[[Callable[[], bytes]], bytes]
