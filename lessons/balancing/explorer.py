@@ -37,7 +37,7 @@ class PoolExplorer(widgets.VBox):  # type: ignore[misc]
     """
 
     def __init__(self, pool: ServerPool) -> None:
-        wide = {"style": {"description_width": "15em"}, "layout": widgets.Layout(width="38em")}
+        wide = {"style": {"description_width": "17em"}, "layout": widgets.Layout(width="40em")}
 
         def slider(
             value: float, ends: tuple[float, float, float], name: str, form: str

@@ -102,6 +102,6 @@ def figure_of_age(intervals: Sequence[float], means: Mapping[str, Sequence[float
             xlabel="snapshot interval, mean service times",
             xlim=(-0.2, max(intervals) * 1.03),
         )
-        panel.set(ylabel="mean response time ÷ mean service time", ylim=(0, None))
+        panel.set(ylabel="mean response time\n÷ mean service time", ylim=(0, None))
         panel.legend(loc="upper left")
     return figure

@@ -69,7 +69,8 @@ def _slider(value: float, span: tuple[float, float, float], description: str) ->
 
 def explore_capacity(percent: int = 20, policies: Sequence[str] = POLICIES) -> CacheExplorer:
     """Controls for capacity and eviction policy; a figure of hit ratios."""
-    chosen = widgets.Dropdown(options=tuple(policies), value="lru", description="look at", **_WIDE)
+    first = "lru" if "lru" in policies else policies[0]
+    chosen = widgets.Dropdown(options=tuple(policies), value=first, description="look at", **_WIDE)
     capacity = _slider(percent, PERCENT, "capacity, % of the objects")
     return CacheExplorer(lambda place, name: figure_of_capacity(place, name, policies), [capacity, chosen])
 

@@ -10,6 +10,7 @@ from IPython.display import HTML, display
 
 from lessons.forward.origin_server import SmallWeb
 from lessons.forward.shared_cache import EACH, asked_by, figure_of_sharing, in_words, share, web_of_many
+from lessons.kit.difference import difference
 from lessons.kit.display import Picture, table
 from lessons.kit.progress_bars import NotebookBars
 from realproxy import Cache, Forward, Limits, Proxy
@@ -109,6 +110,6 @@ def sharing_table(measured: dict[int, float], alike: float) -> str:
     rows = []
     for users, ratio in measured.items():
         predicted = share(users, alike).shared
-        apart = f"{100 * (ratio - predicted) + 0.0:+.1f} points"
+        apart = difference(100 * predicted, 100 * ratio, "%")
         rows.append([str(users), f"{predicted:.1%}", f"{ratio:.1%}", apart])
     return table(["users", "predicted", "measured", "difference"], rows, {1: PREDICTED, 2: MEASURED})

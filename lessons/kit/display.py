@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -43,6 +44,11 @@ class Picture:
     ) -> tuple[dict[str, bytes | str], dict[str, dict[str, object]]]:
         data: dict[str, bytes | str] = {"image/png": self.data, "text/plain": self.description}
         return data, {"image/png": {"alt": self.description}}
+
+
+def label_size(names: Iterable[str], room: int = 18, points: float = 9.0) -> float:
+    """Font size at which the longest of `names` fits where `room` characters of `points` fit."""
+    return points * min(1.0, room / max(map(len, names), default=1))
 
 
 def box(text: str, colour: str = NEUTRAL, title: str = "") -> str:

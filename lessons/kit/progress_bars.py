@@ -29,7 +29,7 @@ class NotebookBars:
         """Start a bar of `total` units; it turns red if the step fails."""
         bar = widgets.FloatProgress(0.0, max=total, bar_style="info", layout=widgets.Layout(width="22em"))
         note = self._note = widgets.Label()
-        row = widgets.HBox([widgets.Label(name, layout=widgets.Layout(width="6em")), bar, note])
+        row = widgets.HBox([widgets.Label(name, layout=widgets.Layout(width="8em")), bar, note])
         self.panel.children = (*self.panel.children, row)
         started = time.perf_counter()
 

@@ -33,7 +33,7 @@ def figure_of_ways(client_ms: float, server_ms: float, requests: int, look_at: s
     first = {name: converse(name, client_ms, server_ms) for name in WAYS}
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(11.0, 3.9))
-        figure.subplots_adjust(left=0.055, right=0.985, top=0.9, bottom=0.14, wspace=0.55)
+        figure.subplots_adjust(left=0.07, right=0.985, top=0.9, bottom=0.14, wspace=0.55)
         ladder, bars, curves = figure.subplots(1, 3, width_ratios=(1.15, 0.9, 1))
         _draw_messages(ladder, look_at, first[look_at])
         _draw_first(bars, first, look_at)
@@ -93,7 +93,10 @@ def _draw_means(panel: Axes, client_ms: float, server_ms: float, requests: int, 
         )
     now = converse(look_at, client_ms, server_ms, requests).mean_ms
     panel.plot([requests], [now], "o", color=PREDICTED, ms=8, zorder=4)
-    panel.annotate(f"{now:.0f} ms", (requests, now), (6, 8), textcoords="offset points", color=PREDICTED)
+    aside, side = (6, "left") if requests < 20 else (-6, "right")
+    panel.annotate(
+        f"{now:.0f} ms", (requests, now), (aside, 8), textcoords="offset points", ha=side, color=PREDICTED
+    )
     panel.set(title="mean per request", xlabel="requests on one connection", ylabel="ms", xscale="log")
     panel.set_xticks([1, 10, 100], ["1", "10", "100"])
     panel.set_ylim(0, None)

@@ -14,6 +14,7 @@ import ipywidgets as widgets
 from lessons.kit.display import png
 from lessons.predict_then_confirm.balancers import (
     BALANCERS,
+    LESSON_USERS,
     answered_in,
     figure_of_balancers,
     simulate_balancers,
@@ -44,7 +45,9 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
         Its ``value`` is a PNG file.
     """
 
-    def __init__(self, users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS) -> None:
+    def __init__(
+        self, users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+    ) -> None:
         self._balancers = tuple(balancers)
         wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
         self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
@@ -68,7 +71,7 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
 
 
 def explore_balancers(
-    users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+    users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
 ) -> BalancerExplorer:
     """Sliders for the slow server, as a `BalancerExplorer`."""
     return BalancerExplorer(users, slowness, balancers)

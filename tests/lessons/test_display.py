@@ -13,7 +13,7 @@ from lessons.kit.display import box, table
 def test_a_formula_stands_beside_what_was_simulated() -> None:
     rows = side_by_side({"busy": (26.0, 25.0, "%")})
     for shown in (rows._repr_html_(), repr(rows)):
-        assert all(text in shown for text in ("26 %", "25 %", "+4.0 %"))
+        assert all(text in shown for text in ("26 %", "25 %", "+1.0 pp"))
 
 
 def test_a_picture_shows_itself_with_words_for_those_who_cannot_see_it() -> None:

@@ -206,6 +206,7 @@ def moves() -> list[NotebookNode]:
 def lesson(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Executed:
     notebook = read(request.param)
     notebook.cells += [
+        tagged("mine.unmeasured", "predictions"),
         tagged(COUNT_CHILDREN, "children"),
         *moves(),
         tagged(solved(notebook), "solved"),
@@ -242,6 +243,10 @@ def test_the_real_proxy_answers_within_half_a_minute_with_table_and_picture(less
     assert "image/png" in shown and "application/vnd.jupyter.widget-view+json" in shown
     tables = "".join(output["data"].get("text/html", "") for output in cell.outputs)
     assert "predicted" in tables and "measured" in tables
+
+
+def test_every_prediction_of_the_student_is_measured(lesson: Executed) -> None:
+    assert lesson.results("predictions") == ["[]"]
 
 
 def test_no_process_is_left_behind(lesson: Executed) -> None:

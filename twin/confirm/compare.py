@@ -155,6 +155,8 @@ class Ranking:
         twin; ``None`` if there is no such pair.
     decided : int
         Number of those pairs.
+    apart : tuple of pairs of int
+        Those pairs, by the numbers of the variants.
     """
 
     metric: str
@@ -162,23 +164,27 @@ class Ranking:
     measured: list[int]
     kendall_tau: float | None
     decided: int
+    apart: tuple[tuple[int, int], ...] = ()
 
 
 def ranking(predicted: Sequence[Interval], measured: Sequence[Interval], metric: str) -> Ranking:
     """Compare the two orders; leave out pairs that cannot be told apart."""
-    agreeing = decided = 0
-    for i, j in itertools.combinations(range(len(measured)), 2):
-        if predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]):
-            continue
-        decided += 1
+    apart = tuple(
+        (i, j)
+        for i, j in itertools.combinations(range(len(measured)), 2)
+        if not (predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]))
+    )
+    agreeing = 0
+    for i, j in apart:
         same = (predicted[i].middle < predicted[j].middle) == (measured[i].middle < measured[j].middle)
         agreeing += 1 if same else -1
     return Ranking(
         metric,
         _order(predicted, metric),
         _order(measured, metric),
-        agreeing / decided if decided else None,
-        decided,
+        agreeing / len(apart) if apart else None,
+        len(apart),
+        apart,
     )
 
 

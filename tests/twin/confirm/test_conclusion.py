@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from scenarios.loading import Variant
 from twin.confirm.compare import Ranking
 from twin.confirm.conclusion import conclusion
 from twin.confirm.outcome import Confirmation
@@ -17,7 +18,7 @@ def test_the_conclusion_counts_the_verdicts(balanced: Confirmation) -> None:
 
 
 def with_ranking(found: Confirmation, metric: str, tau: float | None, decided: int) -> str:
-    ranking = Ranking(metric, [0, 1], [1, 0], tau, decided)
+    ranking = Ranking(metric, [0, 1], [1, 0], tau, decided, ((0, 1),) if decided else ())
     return conclusion(replace(found, rankings={metric: ranking}))[1]
 
 
@@ -33,6 +34,15 @@ def test_the_order_is_told_best_first_in_the_direction_of_the_metric(balanced: C
     )
     assert "Kendall's tau +0.33)" in said
     assert said.endswith("Measured, best first: least_requests > round_robin.")
+
+
+def test_between_neighbours_that_cannot_be_told_apart_no_order_is_told(balanced: Confirmation) -> None:
+    first = balanced.variants[0]
+    third = replace(first, variant=Variant({"": "random"}, first.variant.scenario))
+    three = replace(balanced, variants=[*balanced.variants, third])
+    ranking = Ranking("p99_ms", [0, 1, 2], [1, 0, 2], 1.0, 2, ((0, 1),))
+    (_, said) = conclusion(replace(three, rankings={"p99_ms": ranking}))
+    assert said.endswith("Measured, best first: least_requests < round_robin ≈ random.")
 
 
 def test_variants_that_cannot_be_told_apart_have_no_order(balanced: Confirmation) -> None:
