@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lessons.kit.display import Picture, box
 from lessons.kit.progress_bars import NotebookBars
+from realproxy.runtime.system import check_system
 from scenarios.loading import LoadedScenario
 from simulator import Costs
 from twin.confirm.conclusion import conclusion
@@ -56,6 +57,7 @@ def confirm_in_notebook(
     Confirmation
         The result of `twin.confirm.procedure.confirm`. A void run is reported, not repeated.
     """
+    check_system()
     bars = NotebookBars()
     display(bars.panel)
     found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)

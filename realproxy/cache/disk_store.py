@@ -9,7 +9,6 @@ use this module.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import queue
@@ -79,6 +78,8 @@ class DiskStore:
         self._thread.start()
 
     def _open_folder(self) -> int:
+        import fcntl  # only where a proxy runs: `proxytwin explain` imports this module on every system
+
         key = "cache.disk.folder"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

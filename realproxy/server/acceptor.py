@@ -20,11 +20,12 @@ from realproxy.downstream.min_rate import STEP, MinRate
 from realproxy.net.listener import refuse_new_connections
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import set_time_limits
+from realproxy.runtime.system import epoll_events
 from realproxy.server.accept_balance import AcceptBalance
 
 ACCEPT_BATCH = 64
 """Connections that are accepted in one turn of the event loop."""
-ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+ARMED = epoll_events("EPOLLIN", "EPOLLRDHUP", "EPOLLET")
 """The epoll events of an idle client."""
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 

@@ -25,6 +25,7 @@ from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection, ReadResult, State, begins_head
 from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.system import epoll_events
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
 from realproxy.upstream.connection import UpstreamConnection
@@ -32,8 +33,8 @@ from realproxy.upstream.connection import UpstreamConnection
 # To name a member by its class is slow before Python 3.12.
 _WAITING, _LINGERING, _SENDING, _HEAD = State.WAITING, State.LINGERING, State.SENDING, ReadResult.HEAD
 _OWN = (_WAITING, _LINGERING, _SENDING)
-SILENT = int(select.EPOLLET)
-WRITABLE = int(select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+SILENT = epoll_events("EPOLLET")
+WRITABLE = epoll_events("EPOLLOUT", "EPOLLRDHUP", "EPOLLET")
 LINGER, LAST_LINGER = 5.0, 1.0
 """Seconds, in operation and at a stop, that a client has to read its last response before its unread bytes
 reset the connection."""
