@@ -72,10 +72,14 @@ class DiskStore:
         self._checked: set[Path] = set()
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._queued = 0
-        self._lock_fd = self._open_folder()
-        self._load()
         self._thread = threading.Thread(target=self._run, name="proxy-disk", daemon=True)
-        self._thread.start()
+        self._lock_fd = self._open_folder()
+        try:
+            self._load()
+            self._thread.start()
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
 
     def _open_folder(self) -> int:
         import fcntl  # only where a proxy runs: `proxytwin explain` imports this module on every system

@@ -72,27 +72,32 @@ class Fleet:
         self._restart_at: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._workers: dict[int, WorkerHandle] = {}
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        listeners = bind_listeners(settings, where)
-        self._balance = AcceptBalance.create(settings.workers)
-        self._listeners = listeners._replace(balance=self._balance)
+        self._spare: WorkerHandle | None
+        self._wake, self._spare = -1, None
+        self.admin: AdminServer | None = None
+        self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
+        self._listeners = listeners = bind_listeners(settings, where)
         self.address: Address = listeners.proxy.getsockname()[:2]
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in listeners.tcp]
-        self.admin: AdminServer | None = None
-        self._spare: WorkerHandle | None = None
         try:
             self._start()
-        except BadInput:
-            self._end_all()
+        except BaseException:
+            self.stop()
             raise
-        self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
-        self._thread.start()
-        if listeners.admin is not None:
-            self.admin = AdminServer(listeners.admin, host_of(settings.admin or ""), admin_pages(self))
 
     # --- starting and watching ------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._balance = AcceptBalance.create(self.settings.workers)
+        self._listeners = self._listeners._replace(balance=self._balance)
+        self._start_workers()
+        self._thread.start()
+        if self._listeners.admin is not None:
+            name = host_of(self.settings.admin or "")
+            self.admin = AdminServer(self._listeners.admin, name, admin_pages(self))
+
+    def _start_workers(self) -> None:
         message_ids = {}
         try:
             for slot in range(self.settings.workers):
@@ -237,8 +242,9 @@ class Fleet:
     def stop(self) -> None:
         """Stop all workers. Each finishes its requests, for ``limits.drain`` at most."""
         self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(END_TIMEOUT)
+        if self._thread.ident is not None:  # the start did not fail before
+            os.eventfd_write(self._wake, 1)
+            self._thread.join(END_TIMEOUT)
         if self.admin is not None:
             self.admin.stop()
         self._end_all()
@@ -254,4 +260,5 @@ class Fleet:
             for worker in workers:
                 worker.close(deadline - time.monotonic())
             self._workers, self._spare = {}, None
-            os.close(self._wake)
+            if self._wake >= 0:
+                os.close(self._wake)

@@ -54,7 +54,11 @@ class AccessLog:
         self._fd = os.dup(sys.stdout.fileno()) if self._path is None else _open(self._path)
         self._asleep, self._torn, self._next_check, self.dropped = False, False, 0.0, 0
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are too many threads
+            os.close(self._fd)
+            raise
 
     def write(self, record: RequestRecord) -> None:
         """Queue the line of a request that has ended; never waits, never fails."""

@@ -133,7 +133,8 @@ class ConnectionLoop:
         """End the thread and close what it owns."""
         self._ended = True
         self.wake()
-        self.thread.join(END_PATIENCE)
+        if self.thread.ident is not None:  # it has started
+            self.thread.join(END_PATIENCE)
         if self.fast_path is not None:
             self.fast_path.end()
         for client in list(self._clients.values()):

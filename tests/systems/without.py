@@ -44,15 +44,16 @@ ONLY_LINUX = {
     r"|NONBLOCK)|MSG_(CMSG_CLOEXEC|NOSIGNAL|MORE|ERRQUEUE)",
 }
 ONLY_UNIX = {
-    "os": r"fork|forkpty|register_at_fork|get(e|res)?[ug]id|set(e|re|res)?[ug]id|[gs]etpgid|[gs]etpgrp|[gs]etsid"
-    r"|[gs]etpriority|getgroups|killpg|uname|getloadavg|sysconf.*|confstr.*|pathconf.*|fpathconf|nice|mkfifo"
-    r"|mknod|chown|lchown|fchown|chroot|chflags|f?statvfs|sendfile|p?readv|pread|p?writev|pwrite|lockf|F_(LOCK|TLOCK|ULOCK|TEST)"
+    "os": r"fork|forkpty|register_at_fork|get(e|res)?[ug]id|set(e|re|res)?[ug]id|[gs]etpgid|[gs]etpgrp"
+    r"|[gs]etsid|[gs]etpriority|getgroups|killpg|uname|getloadavg|sysconf.*|confstr.*|pathconf.*"
+    r"|fpathconf|nice|mkfifo|mknod|chown|lchown|fchown|chroot|chflags|f?statvfs|sendfile|p?readv|pread|p?writev|pwrite"
+    r"|lockf|F_(LOCK|TLOCK|ULOCK|TEST)"
     r"|O_(CLOEXEC|NOFOLLOW|DIRECTORY|NONBLOCK|SYNC|DSYNC|NOCTTY|ASYNC|NDELAY)|wait[34]?|waitid|W[A-Z]+"
     r"|posix_.*|openpty|ttyname|ctermid|fchdir|initgroups|EX_[A-Z]+|sync|fdatasync|[gs]etxattr|environb"
     r"|getenvb|supports_bytes_environ|spawn[lv]p.*|tcgetpgrp|tcsetpgrp|login_tty",
     "select": r"poll|POLL.*|kqueue|kevent|KQ_.*",
-    "signal": r"SIG(HUP|QUIT|TRAP|KILL|USR1|USR2|PIPE|ALRM|CHLD|CLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ|VTALRM"
-    r"|PROF|WINCH|IO|SYS|BUS|IOT)|SIG_(BLOCK|UNBLOCK|SETMASK)|pthread_.*|sigwait|sigpending|siginterrupt|alarm"
+    "signal": r"SIG(HUP|QUIT|TRAP|KILL|USR1|USR2|PIPE|ALRM|CHLD|CLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ"
+    r"|VTALRM|PROF|WINCH|IO|SYS|BUS|IOT)|SIG_(BLOCK|UNBLOCK|SETMASK)|pthread_.*|sigwait|sigpending|siginterrupt|alarm"
     r"|pause|[gs]etitimer|ITIMER_.*|ItimerError|Sigmasks",
     "socket": r"AF_UNIX|SO_REUSEPORT|SCM_.*|send_fds|recv_fds|CMSG_.*|socketpair_unix|sethostname",
     "time": r"clock_gettime.*|clock_settime.*|clock_getres|CLOCK_.*|pthread_getcpuclockid|tzset",
@@ -107,21 +108,20 @@ def take_away(system: str) -> None:
             masks[known] = Without(module, missing[known], changed.get(known, {}))
         return masks[known]
 
-    def importing(
-        name: str,
-        globals: Any = None,
-        locals: Any = None,
-        fromlist: Any = (),
-        level: int = 0,  # noqa: A002
-    ) -> types.ModuleType:
-        importer = ((globals or {}).get("__name__") or "").partition(".")[0]
+    def importing(name: str, scope: Any, local: Any, fromlist: Any, level: int) -> types.ModuleType:
+        importer = ((scope or {}).get("__name__") or "").partition(".")[0]
         if importer not in OURS:
-            return really(name, globals, locals, fromlist, level)
+            return really(name, scope, local, fromlist, level)
         if level == 0 and name.partition(".")[0] in modules:
             raise ModuleNotFoundError(f"No module named {name!r} on this system", name=name)
-        return mask(really(name, globals, locals, fromlist, level))
+        return mask(really(name, scope, local, fromlist, level))
 
-    builtins.__import__ = importing
+    def import_by_keywords(name: str, *arguments: Any, **keywords: Any) -> types.ModuleType:
+        given = dict(zip(("globals", "locals", "fromlist", "level"), arguments, strict=False), **keywords)
+        scope, local = given.get("globals"), given.get("locals")
+        return importing(name, scope, local, given.get("fromlist", ()), given.get("level", 0))
+
+    builtins.__import__ = import_by_keywords
     sys.addaudithook(_no_proc)
 
 
