@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from lessons.kit.display import Picture, box
 from lessons.kit.progress_bars import NotebookBars
-from realproxy.runtime.system import check_system
 from scenarios.loading import LoadedScenario
 from simulator import Costs
 from twin.confirm.conclusion import conclusion
@@ -57,10 +56,9 @@ def confirm_in_notebook(
     Confirmation
         The result of `twin.confirm.procedure.confirm`. A void run is reported, not repeated.
     """
-    check_system()
     bars = NotebookBars()
-    display(bars.panel)
-    found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
+    with bars.displayed():
+        found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
     # One run of each variant does not show how certain their order is.
     display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
     display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))

@@ -142,11 +142,11 @@ def test_a_policy_from_a_notebook_cell_is_as_good_as_a_shipped_one(monkeypatch: 
 @pytest.mark.parametrize("explore", [explore_capacity, explore_lifetimes, explore_stampede, explore_windows])
 def test_a_slider_draws_the_picture_anew(explore: Callable[[], CacheExplorer]) -> None:
     explorer = explore()
-    before = bytes(explorer.picture.value)
+    before = explorer.picture.data
     assert before.startswith(b"\x89PNG")
     slider = explorer.controls[0]
     slider.value = slider.min
-    assert bytes(explorer.picture.value) != before
+    assert explorer.picture.data != before
 
 
 # -- what is confirmed ---------------------------------------------------------------------------

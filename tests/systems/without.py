@@ -60,8 +60,8 @@ ONLY_UNIX = {
     "ctypes.util": r"dlllist",
 }
 UNIX_MODULES = {
-    "fcntl", "resource", "termios", "pwd", "grp", "tty", "pty", "syslog", "readline", "posix", "curses", "nis",
-    "spwd", "crypt", "_posixsubprocess", "_posixshmem",
+    "fcntl", "resource", "termios", "pwd", "grp", "tty", "pty", "syslog", "readline", "posix", "curses",
+    "nis", "spwd", "crypt", "_posixsubprocess", "_posixshmem",
 }  # fmt: skip
 SYSTEMS: dict[str, tuple[str, str, list[dict[str, str]], set[str]]] = {
     "macos": ("darwin", "posix", [ONLY_LINUX], set()),
