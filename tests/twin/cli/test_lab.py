@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -238,10 +241,18 @@ def test_a_real_jupyterlab_serves_the_copies(tmp_path: Path) -> None:
     assert server.stderr is not None
     try:
         assert any(b"is running at" in line for line in server.stderr)
-        url = f"http://127.0.0.1:{port}/api/contents?token=abc"
-        with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
-            listed = json.load(answer)["content"]
+        listed = contents(f"http://127.0.0.1:{port}/api/contents?token=abc")
     finally:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=LIMIT_S)
     assert {entry["name"] for entry in listed} == SHIPPED.keys()
+
+
+def contents(url: str) -> list[dict[str, Any]]:
+    """The files that JupyterLab lists. It says that it runs a moment before it listens."""
+    for _ in range(int(LIMIT_S / 0.05)):
+        with contextlib.suppress(ConnectionRefusedError, urllib.error.URLError):
+            with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+                return json.load(answer)["content"]
+        time.sleep(0.05)
+    raise AssertionError("JupyterLab does not listen")
