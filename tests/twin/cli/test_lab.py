@@ -251,8 +251,10 @@ def test_a_real_jupyterlab_serves_the_copies(tmp_path: Path) -> None:
 def contents(url: str) -> list[dict[str, Any]]:
     """The files that JupyterLab lists. It says that it runs a moment before it listens."""
     for _ in range(int(LIMIT_S / 0.05)):
-        with contextlib.suppress(ConnectionRefusedError, urllib.error.URLError):
-            with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
-                return json.load(answer)["content"]
+        with (
+            contextlib.suppress(urllib.error.URLError),
+            urllib.request.urlopen(url, timeout=LIMIT_S) as answer,
+        ):
+            return json.load(answer)["content"]
         time.sleep(0.05)
     raise AssertionError("JupyterLab does not listen")
