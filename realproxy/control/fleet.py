@@ -39,6 +39,8 @@ END_TIMEOUT = 10.0
 """Seconds beyond ``limits.drain`` for a worker to end; then it is killed."""
 SHORT_LIFE = 5.0
 """Seconds: a worker that dies sooner counts as a failed start."""
+RETRY_START = 1.0
+"""Seconds until the next try when the system could start no process."""
 MAX_RESTART_DELAY = 10.0
 """Seconds."""
 _SPARE = -1
@@ -150,7 +152,7 @@ class Fleet:
         if self._spare is not None and self._spare.has_ended():
             self._spare.close(0.0)
             self._spare = None
-            self._restart_at.setdefault(_SPARE, now + 1.0)
+            self._restart_at.setdefault(_SPARE, now + RETRY_START)
         for slot, worker in list(self._workers.items()):
             if not worker.has_ended():
                 continue
@@ -166,15 +168,23 @@ class Fleet:
         now = time.monotonic()
         for slot in [slot for slot, due in self._restart_at.items() if due <= now]:
             del self._restart_at[slot]
-            if slot != _SPARE:
-                worker, self._spare = self._spare or WorkerHandle(self._command, self._listeners), None
-                worker.started = now
-                self._workers[slot] = worker
-                self._restarts += 1
-                with contextlib.suppress(WorkerUnavailable):
-                    self._send_serve(slot)
-            if self._spare is None:
-                self._spare = WorkerHandle(self._command, self._listeners)
+            try:
+                if self._spare is None:
+                    self._spare = WorkerHandle(self._command, self._listeners)
+                if slot != _SPARE:
+                    self._fill(slot, now)
+                    self._spare = WorkerHandle(self._command, self._listeners)
+            except OSError:  # no descriptors or no memory: try again
+                self._restart_at[slot if slot not in self._workers else _SPARE] = now + RETRY_START
+
+    def _fill(self, slot: int, now: float) -> None:
+        assert self._spare is not None
+        worker, self._spare = self._spare, None
+        worker.started = now
+        self._workers[slot] = worker
+        self._restarts += 1
+        with contextlib.suppress(WorkerUnavailable):
+            self._send_serve(slot)
 
     # --- the interface of a running proxy -------------------------------------------------------
 

@@ -20,6 +20,7 @@ from enum import Enum
 from policies.settings import Log
 from realproxy.messages.record import RequestRecord
 from realproxy.observe.log_format import format_combined, format_json
+from realproxy.runtime.isolation import report
 
 MOST_WAITING = 100_000
 """Lines that may wait to be written."""
@@ -125,7 +126,11 @@ class AccessLog:
             item = waiting.popleft()
             if isinstance(item, _Order):
                 return lines, item
-            lines.append(self._format(item, wall + item.ended))
+            try:
+                lines.append(self._format(item, wall + item.ended))
+            except Exception as fault:  # noqa: BLE001 - it costs this line, not the log its thread
+                report(fault)
+                self.dropped += 1
         return lines, None
 
     def _follow_name(self, *, now: bool) -> None:

@@ -25,6 +25,7 @@ from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection, ReadResult, State, begins_head
 from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.isolation import report
 from realproxy.runtime.system import epoll_events
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
@@ -271,7 +272,11 @@ class ConnectionLoop:
             self._see_to(client, state)
             return
         before, opening = client.buffer, client.opening
-        arrival = client.read()
+        try:
+            arrival = client.read()
+        except Exception as fault:  # noqa: BLE001 - it costs this client its connection, not the loop its thread
+            report(fault)
+            arrival = ReadResult.END
         if arrival is _HEAD:
             client.arrived = now
             if self.fast_path is None or not self.fast_path.takes(client):

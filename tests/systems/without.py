@@ -55,7 +55,7 @@ ONLY_UNIX = {
     "signal": r"SIG(HUP|QUIT|TRAP|KILL|USR1|USR2|PIPE|ALRM|CHLD|CLD|CONT|STOP|TSTP|TTIN|TTOU|URG|XCPU|XFSZ"
     r"|VTALRM|PROF|WINCH|IO|SYS|BUS|IOT)|SIG_(BLOCK|UNBLOCK|SETMASK)|pthread_.*|sigwait|sigpending|siginterrupt|alarm"
     r"|pause|[gs]etitimer|ITIMER_.*|ItimerError|Sigmasks",
-    "socket": r"AF_UNIX|SO_REUSEPORT|SCM_.*|send_fds|recv_fds|CMSG_.*|socketpair_unix|sethostname",
+    "socket": r"AF_UNIX|MSG_(DONTWAIT|EOR)|SO_REUSEPORT|SCM_.*|send_fds|recv_fds|CMSG_.*|sethostname",
     "time": r"clock_gettime.*|clock_settime.*|clock_getres|CLOCK_.*|pthread_getcpuclockid|tzset",
     "ctypes.util": r"dlllist",
 }
