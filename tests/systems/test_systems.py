@@ -67,6 +67,14 @@ for path in json.loads(sys.argv[1]):
         cells.append([cell["metadata"].get("tags", []), type(error).__name__, str(error), shown])
 print(json.dumps(found))
 """
+RUN_PROXY = """
+import contextlib, io
+from realproxy.__main__ import main
+
+with contextlib.redirect_stderr(io.StringIO()) as messages:
+    code = main(["proxy.toml"])
+print(code, messages.getvalue(), end="")
+"""
 LOSE_AN_INTERRUPTION = """
 import threading
 from twin.cli.interruption import hear_at_end, hear_at_start, hear_in_command
@@ -169,6 +177,12 @@ def test_a_command_with_the_real_twin_says_in_one_line_what_it_needs(commands: A
     assert messages.count("\n") == 1
     for word in ("proxytwin: the real proxy needs Linux", "WSL 2", "container", "no epoll"):
         assert word in messages
+
+
+@pytest.mark.parametrize("system", ["windows", "macos"])
+def test_the_program_of_the_proxy_says_it_too(system: str, tmp_path: Path) -> None:
+    (tmp_path / "proxy.toml").write_text("route = [{ respond = 204 }]", encoding="utf-8")
+    assert run_without(system, RUN_PROXY, tmp_path).startswith("2 the real proxy needs Linux: run this on")
 
 
 @pytest.mark.parametrize("system", ["windows", "macos"])

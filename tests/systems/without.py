@@ -130,14 +130,14 @@ def _no_proc(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in ("open", "os.listdir", "os.scandir") or not str(arguments[0]).startswith("/proc"):
         return
     frame = sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (
-        "pathlib",
-        "glob",
-        "io",
-    ):
+    while frame is not None and _package_of(frame) in ("pathlib", "glob", "io"):
         frame = frame.f_back
-    if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+    if frame is not None and _package_of(frame) in OURS:
         raise FileNotFoundError(2, "No such file or directory", str(arguments[0]))
+
+
+def _package_of(frame: types.FrameType) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]
 
 
 def take_away_crudely() -> None:
