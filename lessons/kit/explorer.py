@@ -10,6 +10,7 @@ widget without a kernel. Other programs that run notebooks show both.
 from __future__ import annotations
 
 import base64
+import html
 from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import uuid4
@@ -114,10 +115,10 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._displayed = True
 
     def _display_saved(self, update: bool = False) -> None:
-        data, alt = self.picture.data, self.picture.alt
+        data, alt, setting = self.picture.data, self.picture.alt, html.escape(self.setting)
         bundle = {
             "image/png": base64.b64encode(data).decode("ascii"),
-            "text/html": f"<div class='{_SAVED}'>{img(data, alt)}<p>{self.setting}</p></div>{_ONE_OF_TWO}",
+            "text/html": f"<div class='{_SAVED}'>{img(data, alt)}<p>{setting}</p></div>{_ONE_OF_TWO}",
             "text/plain": alt,
         }
         metadata = {"image/png": {"alt": alt}}
