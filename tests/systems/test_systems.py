@@ -179,6 +179,18 @@ def test_a_command_with_the_real_twin_says_in_one_line_what_it_needs(commands: A
         assert word in messages
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252"])
+def test_what_the_encoding_of_a_pipe_lacks_is_replaced(encoding: str, tmp_path: Path) -> None:
+    short = ["slow-server", "--set", "duration=1s", "--set", "warmup=0s", "--replications", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "twin", "simulate", *short],
+        capture_output=True, timeout=110, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert ("±" in done.stdout.decode(encoding)) == (encoding != "ascii")
+
+
 @pytest.mark.parametrize("system", ["windows", "macos"])
 def test_the_program_of_the_proxy_says_it_too(system: str, tmp_path: Path) -> None:
     (tmp_path / "proxy.toml").write_text("route = [{ respond = 204 }]", encoding="utf-8")

@@ -22,7 +22,7 @@ def lab(
     folder_and_options: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[FOLDER] [-- OPTION...]",
+            metavar="FOLDER",
             help=f"Where your copies of the lessons are (default: {_FOLDER} in your home folder); "
             "after --, more options of JupyterLab.",
         ),
