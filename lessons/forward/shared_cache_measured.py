@@ -93,12 +93,12 @@ def confirm_sharing(numbers: Sequence[int] = NUMBERS, alike: float = 0.9) -> dic
         The measured hit ratio by number of users.
     """
     bars = NotebookBars()
-    display(bars.panel)
     measured = {}
-    for users in numbers:
-        with bars.step("browsing", users * EACH, "requests") as advance:
-            bars.note(f"{users} user{'s' * (users > 1)}, {users * EACH:,} requests")
-            measured[users] = measure_sharing(users, alike, advance)
+    with bars.displayed():
+        for users in numbers:
+            with bars.step("browsing", users * EACH, "requests") as advance:
+                bars.note(f"{users} user{'s' * (users > 1)}, {users * EACH:,} requests")
+                measured[users] = measure_sharing(users, alike, advance)
     display(HTML(sharing_table(measured, alike)))
     last = share(max(numbers), alike)
     display(Picture(figure_of_sharing(last, measured), f"Predicted and measured. {in_words(last)}."))

@@ -57,8 +57,8 @@ def confirm_in_notebook(
         The result of `twin.confirm.procedure.confirm`. A void run is reported, not repeated.
     """
     bars = NotebookBars()
-    display(bars.panel)
-    found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
+    with bars.displayed():
+        found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
     # One run of each variant does not show how certain their order is.
     display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
     display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import re
@@ -18,6 +19,12 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def img(data: bytes, alt: str) -> str:
+    """A PNG file as HTML, with a text for readers who cannot see it."""
+    encoded = base64.b64encode(data).decode("ascii")
+    return f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{encoded}">'
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,12 @@ class Picture:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, bytes | str], dict[str, dict[str, object]]]:
-        data: dict[str, bytes | str] = {"image/png": self.data, "text/plain": self.description}
+        # JupyterLab prefers HTML, and drops the "alt" of an image's metadata, which nbconvert keeps.
+        data: dict[str, bytes | str] = {
+            "image/png": self.data,
+            "text/html": img(self.data, self.description),
+            "text/plain": self.description,
+        }
         return data, {"image/png": {"alt": self.description}}
 
 

@@ -110,10 +110,9 @@ def measure_ways(client_ms: float = 60, server_ms: float = 20, repeats: int = 5)
         Number of real connections for each way.
     """
     bars = NotebookBars()
-    display(bars.panel)
     predicted = {way: found.first_ms for way, found in all_ways(client_ms, server_ms).items()}
     measured: dict[str, list[float]] = {}
-    with distant_proxy(client_ms, server_ms) as (ports, target):
+    with bars.displayed(), distant_proxy(client_ms, server_ms) as (ports, target):
         for way in WAYS:
             with bars.step(way, repeats) as advance:
                 measured[way] = []

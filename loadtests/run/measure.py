@@ -20,6 +20,7 @@ from loadtests.run.proxies import READY_S, Proxies
 from loadtests.run.run_folder import RunFolder
 from loadtests.run.validity import reasons_void
 from policies.http_cache.directives import parse_cache_control
+from realproxy.runtime.system import check_system
 from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real
@@ -81,6 +82,7 @@ class Stage:
     """
 
     def __init__(self) -> None:
+        check_system()
         self._run_folder = RunFolder()
         self._folder = self._run_folder.path
         self._environment = _environment()

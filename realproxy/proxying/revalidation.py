@@ -105,8 +105,9 @@ class BackgroundRevalidation:
             self._jobs.put(job)
             if len(self._threads) < min(self._unfinished, REFRESHES_AT_ONCE):
                 thread = threading.Thread(target=self._run_jobs, name="proxy-refresh", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                with contextlib.suppress(RuntimeError):  # too many threads: the job waits for one of ours
+                    thread.start()
+                    self._threads.append(thread)
         return True
 
     def _end(self) -> list[threading.Thread]:

@@ -121,11 +121,11 @@ def test_chance_does_not_age() -> None:
 
 def test_the_sliders_change_the_picture() -> None:
     shown = explore_pool(load=0.5)
-    before = shown.picture.value
+    before = shown.picture.data
     for control, value in ((shown.load, 0.6), (shown.work, "equal"), (shown.balancer, "random")):
         control.value = value
-        assert shown.picture.value != before
-        before = shown.picture.value
+        assert shown.picture.data != before
+        before = shown.picture.data
     assert "simulated requests" in shown.children[-1].value
 
 

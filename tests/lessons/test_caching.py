@@ -73,7 +73,7 @@ def test_a_clairvoyant_is_allowed_and_beats_the_static_optimum() -> None:
 def test_any_policies_can_be_looked_at(policies: list[str]) -> None:
     explorer = explore_capacity(5, policies)
     assert explorer.controls[1].value == ("lru" if "lru" in policies else policies[0])
-    assert explorer.picture.value == png(
+    assert explorer.picture.data == png(
         cache_size.figure_of_capacity(5, explorer.controls[1].value, policies)
     )
 
@@ -158,11 +158,11 @@ def test_a_policy_from_a_notebook_cell_is_as_good_as_a_shipped_one(monkeypatch: 
 @pytest.mark.parametrize("explore", [explore_capacity, explore_lifetimes, explore_stampede, explore_windows])
 def test_a_slider_draws_the_picture_anew(explore: Callable[[], CacheExplorer]) -> None:
     explorer = explore()
-    before = bytes(explorer.picture.value)
+    before = explorer.picture.data
     assert before.startswith(b"\x89PNG")
     slider = explorer.controls[0]
     slider.value = slider.min
-    assert bytes(explorer.picture.value) != before
+    assert explorer.picture.data != before
 
 
 # -- what is confirmed ---------------------------------------------------------------------------
