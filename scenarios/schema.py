@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PlainValidator,
     Tag,
     model_validator,
 )
@@ -29,6 +31,8 @@ from scenarios.distributions import (
     parse_popularity,
 )
 from scenarios.profiles import LoadProfile
+from scenarios.traces import Columns, Trace, known_format, read_trace
+from scenarios.traces.opening import is_pipe
 
 Metric = Literal[
     "throughput_rps",
@@ -75,6 +79,24 @@ NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.prox
 """Keys of a proxy that are below HTTP: the simulator does not model them."""
 
 
+def _read_files(value: object) -> object:
+    files = [value] if isinstance(value, str) else value
+    if not isinstance(files, (list, tuple)) or not files or not all(isinstance(one, str) for one in files):
+        raise ValueError("expected a file, or a list of files")
+    if any(is_pipe(one) and not Path(one).is_dir() for one in files):
+        raise ValueError("expected a file, not a pipe: a scenario reads its trace several times; save it first")
+    return value if isinstance(value, str) else tuple(files)
+
+
+def _check_columns(text: str) -> str:
+    Columns(text)
+    return text
+
+
+TraceFiles = Annotated[str | tuple[str, ...], PlainValidator(_read_files)]
+"""One file, or several that are one trace."""
+
+
 class WorkloadSettings(_Table):
     """The clients; exactly one of `users`, `rate` and `trace` decides how requests arrive.
 
@@ -96,10 +118,16 @@ class WorkloadSettings(_Table):
     profile : profile, optional
         Factor of `rate` over time: ``ramp(low, high, over)``, ``bursts(every, lasting, factor)`` or
         ``day(length, swing)``, see `scenarios.profiles`.
-    trace : str
-        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and optionally
-        ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
+    trace : str or list of str
+        Replay of a file: a CSV file with the columns ``time_s,object,size_bytes`` and optionally
+        ``service_s``, or any other format of `scenarios.traces`. Several files are one trace. A
         relative path starts at the scenario's folder.
+    format : str, optional
+        The format of the trace; by default, its content tells it.
+    columns : str, optional
+        Which columns of a CSV trace hold what, such as ``"object=lbn,size=3,time=ts:ms"``.
+    skip_bad : bool
+        Whether broken lines of the trace are skipped and counted.
     fanout : int
         Number of requests, all sent at once, that form one request of a client; it ends with the
         slowest of them.
@@ -117,7 +145,10 @@ class WorkloadSettings(_Table):
     connections: Annotated[int, Field(ge=1)] | None = None
     clients: Annotated[int, Field(ge=1, le=65_536)] = 1
     profile: LoadProfile | None = None
-    trace: str | None = None
+    trace: TraceFiles | None = None
+    format: Annotated[str, AfterValidator(known_format)] | None = None
+    columns: Annotated[str, AfterValidator(_check_columns)] | None = None
+    skip_bad: bool = False
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -135,9 +166,25 @@ class WorkloadSettings(_Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
+        for name in ("format", "columns", "skip_bad"):
+            if name in self.model_fields_set and self.trace is None:
+                raise ValueError(f"{name}: expected a 'trace' that it is about")
+        if self.columns is not None and self.format not in (None, "csv"):
+            raise ValueError(f"columns: only a CSV trace has columns to name, not {self.format}")
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
+
+    @property
+    def trace_files(self) -> tuple[str, ...]:
+        """The files of the trace; none without a trace."""
+        return () if self.trace is None else (self.trace,) if isinstance(self.trace, str) else self.trace
+
+    def read_trace(self) -> Trace:
+        """The trace, which must be given; see `scenarios.traces.read_trace` for the errors."""
+        return read_trace(
+            self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad
+        )  # fmt: skip
 
 
 class Hiccup(_Table):

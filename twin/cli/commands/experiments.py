@@ -22,11 +22,11 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="W
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
     """Load a scenario, and check that its traces can be read before any work begins."""
     from scenarios import load_scenario
-    from scenarios.workload import read_trace
 
     loaded = load_scenario(name, overrides or ())
-    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
-        read_trace(trace)
+    for workload in {variant.scenario.workload for variant in loaded.variants}:
+        if workload.trace is not None:
+            workload.read_trace()
     return loaded
 
 
