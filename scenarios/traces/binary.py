@@ -104,5 +104,6 @@ def may_be_oracle_general(head: bytes) -> bool:
     if not len(rows):
         return False
     times, following = rows["time"].astype(np.int64), rows["next"]
-    count = np.arange(len(rows))
-    return bool((np.diff(times) >= 0).all() and ((following == -1) | (following > count)).all())
+    never = (following == -1) | (following == 2**63 - 1)
+    later = (following > np.arange(len(rows))) & (following < 2**40)
+    return bool((np.diff(times) >= 0).all() and (never | later).all())

@@ -126,14 +126,14 @@ def _position(name: str, head: Sequence[str]) -> str:
     exact = [number for number, other in enumerate(head) if other.strip() == name]
     found = exact or [number for number, other in enumerate(head) if plain(other) == plain(name)]
     if not found:
-        raise ValueError(f"there is no column {name!r}{nearest(name, list(head))}; the line has {_told(head)}")
+        raise ValueError(f"there is no column {name!r}{nearest(name, list(head)[:50])}")
     if len(found) > 1:
         raise ValueError(f"the column {name!r} appears twice; say its number, such as {found[0] + 1}")
     return str(found[0])
 
 
 def _told(head: Sequence[str]) -> str:
-    text = ", ".join(head)
+    text = ", ".join(head) or "nothing"
     return text if len(text) <= 100 else text[:97] + "..."
 
 
@@ -198,7 +198,7 @@ def _is_number(text: str) -> bool:
 
 def split_head(line: str) -> tuple[str, list[str]]:
     """The separator of a line, and its fields without quotes and without blanks around them."""
-    bare = re.sub('"[^"]*"', "", line)
+    bare = re.sub('"[^"]*"', "quoted", line)
     separator = max((",", "\t", ";", "|"), key=bare.count)
     if not bare.count(separator):
         separator = " " if len(bare.split()) > 1 else ","

@@ -14,8 +14,8 @@ from typing import Any
 from scenarios.traces.http_log import LARGEST, Entry, object_name, split_request
 from scenarios.traces.times import any_time, iso_time, shown
 
-TIME = ("ts", "time", "timestamp", "@timestamp", "time_iso8601", "msec", "time_local", "startutc", "startlocal",
-        "start_time", "datetime")  # fmt: skip
+TIME = ("ts", "startutc", "startlocal", "start_time", "time", "timestamp", "@timestamp", "time_iso8601", "msec",
+        "time_local", "datetime")  # fmt: skip
 METHOD = ("method", "request.method", "request_method", "requestmethod", "http.request.method", "cs-method", "verb")
 LINE = ("request", "request_line", "requestline", "http_request")
 WHOLE = ("request_uri", "target", "request.uri", "requesturi", "url.original", "url", "request.url")
@@ -118,7 +118,7 @@ def _time(fields: dict[str, Any]) -> float:
         return iso_time(f"{fields['date']}T{fields['time']}")  # CloudFront
     value = _first(fields, TIME)
     if value is None:
-        raise ValueError(f"expected a time in a field such as {TIME[0]!r} or {TIME[1]!r}")
+        raise ValueError("expected a time in a field such as 'ts' or 'time'")
     return any_time(value)
 
 

@@ -63,13 +63,19 @@ def binary_kind(path: str, head: bytes) -> str | None:
     if ".oraclegeneral" in PurePath(path).name.lower():
         return "oracleGeneral"
     wide = encoding_of(head)[0]
-    if b"\0" not in head[:4096] or (wide and not may_be_oracle_general(head)):
+    if b"\0" not in head[:4096] or _begins_as_text(head) or (wide and not may_be_oracle_general(head)):
         return None
     if vscsi_version(head) is not None:
         return "vscsi"
     if may_be_oracle_general(head):
         return "oracleGeneral"
     raise BadInput(path, "", f"is no text and no binary trace that is known; {_ask()}")
+
+
+def _begins_as_text(head: bytes) -> bool:
+    """Whether the first line is text; zeros behind it are what a crash left in a log."""
+    line = head.partition(b"\n")[0].rstrip(b"\r")
+    return len(line) >= 8 and line.isascii() and line.decode().isprintable()
 
 
 def text_kind(path: str, head: bytes) -> str:

@@ -24,9 +24,11 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
     from scenarios import load_scenario
 
     loaded = load_scenario(name, overrides or ())
-    for workload in {variant.scenario.workload for variant in loaded.variants}:
-        if workload.trace is not None:
-            workload.read_trace()
+    workloads = [variant.scenario.workload for variant in loaded.variants]
+    traced = {(one.trace_files, one.format, one.columns, one.skip_bad): one for one in workloads if one.trace}
+    for workload in traced.values():
+        for note in workload.read_trace().notes:
+            print(f"proxytwin: {note}", file=sys.stderr)
     return loaded
 
 

@@ -11,6 +11,12 @@ from rich.console import Console
 
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 
+FORMAT_NAMES = (
+    "csv, txt, oracleGeneral, vscsi; combined, combined_host_last, w3c, s3, aws_lb, json, squid, haproxy; "
+    "twitter, msr, tencent_block, alibaba_block, tencent_photo, ibm_object_store, wikimedia, meta_kv, meta_cdn"
+)
+"""Of `scenarios.traces.FORMATS`, whose import would make ``--help`` slow."""
+
 
 def sweep(
     scenario: ScenarioName,
@@ -104,7 +110,7 @@ def curve(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip broken lines and count them.")] = False,
     kind: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help=f"Default: by the content. {', '.join(FORMATS)}."),
+        typer.Option("--format", metavar="NAME", help=f"Default: by the content. {FORMAT_NAMES}."),
     ] = None,
     columns: Annotated[
         str | None,
