@@ -9,32 +9,33 @@ from ipaddress import ip_address
 from scenarios.traces.http_log import Entry, object_name, size_of, split_request
 from scenarios.traces.times import check_seconds, clf_time, iso_time
 
-_QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
+# Possessive quantifiers (``++``) keep a match linear in the length of a line, whatever it holds.
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _COMBINED = re.compile(
-    r'((?:\[[0-9A-Fa-f:.]+\](?::\d+)? )?[^\["]*)\[([^\]]+)\] ' + _QUOTED + r" (\d{3}|-) (\d{1,19}|-)(?=\s|$)"
+    r'((?:\[[0-9A-Fa-f:.]++\](?::\d++)? )?[^\["]*+)\[([^\]]++)\] ' + _QUOTED + r" (\d{3}|-) (\d{1,19}|-)(?=\s|$)"
 )
 _S3 = re.compile(
-    r"\S+ (\S+) \[([^\]]+)\] \S+ \S+ \S+ ([A-Z]+\.[A-Z0-9_.]+) (\S+) (?:" + _QUOTED + r"|-) "
-    r"(\d{3}|-) \S+ (\d{1,19}|-) (\d{1,19}|-) \S+ \S+"
-    r'(?: (?:"[^"]*"|-) (?:"[^"]*"|-) (\S+))?'
+    r"\S++ (\S++) \[([^\]]++)\] \S++ \S++ \S++ ([A-Z]++\.[A-Z0-9_.]++) (\S++) (?:" + _QUOTED + r"|-) "
+    r"(\d{3}|-) \S++ (\d{1,19}|-) (\d{1,19}|-) \S++ \S++"
+    r'(?: (?:"[^"]*+"|-) (?:"[^"]*+"|-) (\S++))?'
 )
 _LOAD_BALANCER = re.compile(
-    r"(?:(?:https?|h2|grpcs|wss?) )?(\d{4}-\d\d-\d\dT[\d:.]+Z?) \S+ \S+ \S+ -?[\d.]+ -?[\d.]+ -?[\d.]+ "
-    r"(\d{3}|-) (?:\d{3}|-) \d+ (\d{1,19}) " + _QUOTED
+    r"(?:(?:https?|h2|grpcs|wss?) )?(\d{4}-\d\d-\d\dT[\d:.]++Z?) \S++ \S++ \S++ -?[\d.]++ -?[\d.]++ -?[\d.]++ "
+    r"(\d{3}|-) (?:\d{3}|-) \d++ (\d{1,19}) " + _QUOTED
 )
 _SQUID = re.compile(
-    r"\s*(\d{1,11}(?:\.\d+)?)\s+-?\d+\s+\S+ [A-Z_]+/(\d{3}) (\d{1,19}) (\S+) (.+) \S+ [A-Z_]+/\S* \S+"
+    r"\s*+(\d{1,11}(?:\.\d++)?)\s++-?\d++\s++\S++ [A-Z_]++/(\d{3}) (\d{1,19}) (\S++) (.+) \S++ [A-Z_]++/\S*+ \S++"
 )
 _HAPROXY = re.compile(
-    r".*?\S+:\d+ \[([^\]]+)\] (\S+) \S+/\S+ [-+\d/]+ (\d{3}|-1) \+?(\d{1,19}) \S+ \S+ \S{4} [+\d/]+ \d+/\d+ "
-    r'(?:\{([^}]*)\} )?(?:\{[^}]*\} )?"(.*)"'
+    r"(?<=[\w.\]]):\d{1,5} \[([^\]]{1,40})\] (\S++) [^\s/]++/\S++ [-+\d/]++ (\d{3}|-1) \+?(\d{1,19}) \S++ \S++ \S{4} "
+    r'[+\d/]++ \d++/\d++ (?:\{([^}]*+)\} )?(?:\{[^}]*+\} )?"(.*)"'
 )
 _HOST = re.compile(r"(?=[^:]*[A-Za-z])(?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9-]{2,}(?::\d+)?|localhost(?::\d+)?")
 
 
 def looks_like_host(text: str) -> bool:
     """Whether a text can be the name of a web site, with or without a port."""
-    return _HOST.fullmatch(text) is not None
+    return len(text) < 260 and _HOST.fullmatch(text) is not None
 
 
 def _is_address(text: str) -> bool:
@@ -175,7 +176,7 @@ class HaProxy:
 
     def entry(self, line: str) -> Entry | None:
         """Parse a line."""
-        found = _HAPROXY.match(line)
+        found = _HAPROXY.search(line)
         if found is None:
             raise ValueError("expected a line of HAProxy's HTTP log")
         time, frontend, status, sent, captured, request = found.groups()
