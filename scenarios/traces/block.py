@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,6 +105,11 @@ class Names:
     def __getitem__(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
 
+    def of(self, names: Iterable[str]) -> NDArray[np.uint64]:
+        """The numbers of several names."""
+        numbers = self._numbers
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.uint64)
+
 
 def whole_lines(file: Source, quoted: bool = False) -> Iterator[tuple[int, bytes]]:
     """Pieces of a text file that end at line ends, each with the number of its first line.
@@ -117,7 +122,7 @@ def whole_lines(file: Source, quoted: bool = False) -> Iterator[tuple[int, bytes
     """
     line, rest = 1, b""
     while piece := file.read(BLOCK_BYTES):
-        rest += piece
+        rest = rest + piece if rest else piece
         end = _last_end(rest, quoted)
         if not end and len(rest) < 8 * BLOCK_BYTES:
             continue

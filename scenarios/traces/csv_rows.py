@@ -77,14 +77,14 @@ class CsvRows:
 
     def _begin(self, text: bytes, broken: BrokenLines) -> tuple[bool, bytes]:
         """Find the columns in the first line that says something; returns whether there is one, and the rest."""
-        number, rest = 1, text
-        while rest:
-            written, _, body = rest.partition(b"\n")
-            line = written.decode("latin-1").strip("\r")
+        number, start = 1, 0
+        while start < len(text):
+            end = text.find(b"\n", start) + 1 or len(text)
+            line = text[start:end].decode("latin-1").strip("\r\n")
             if line.strip() and not (line.startswith("#") and not self._is_remark_with_names(line)):
                 headed = self._find_columns(line.removeprefix("#"), f"line {number}", broken)
-                return True, body if headed else rest
-            number, rest = number + 1, body
+                return True, text[end if headed else start :]
+            number, start = number + 1, end
         return False, b""
 
     def _is_remark_with_names(self, line: str) -> bool:

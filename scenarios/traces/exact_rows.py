@@ -44,13 +44,15 @@ class ExactRows:
 
     def parse(self, first: int, body: bytes, broken: BrokenLines) -> Rows:
         """The rows of a piece; `first` is the number of its first line."""
+        import pandas as pd  # slow to import, and load generators do not need it
+
         rows = list(self._rows(first, body, broken))
         at, layout = self._at, self._layout
         columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(7)]
         times, words, sizes, known, operations, counts, service = columns
         return Rows(
             None if at.time is None else np.array(times, np.float64),
-            np.array(words, dtype=object),
+            *pd.factorize(np.array(words, dtype=object)),
             np.array(sizes, np.int64) * layout.unit,
             None if at.known is None else np.array(known, np.bool_),
             None if at.operation is None else np.array(operations, dtype=object),
@@ -63,7 +65,7 @@ class ExactRows:
     ) -> Iterator[tuple[float, str, int, bool, str, int, float]]:
         quoting = csv.QUOTE_MINIMAL if self._layout.quoted else csv.QUOTE_NONE
         reader = csv.reader(
-            io.StringIO(body.decode("latin-1"), newline=""),
+            io.StringIO(body.decode("utf-8", "surrogateescape"), newline=""),
             delimiter=self._layout.separator, quoting=quoting, skipinitialspace=True,
         )  # fmt: skip
         remarks = 0 not in self._at.object
@@ -112,7 +114,7 @@ class ExactRows:
             raise ValueError(f"expected from 1 to {MOST:,} requests, not {count}")
         for size in sizes:
             if size > LARGEST:
-                raise ValueError(f"no object has {size:g} bytes")
+                raise ValueError(f"no object has {min(size, 10**300):g} bytes")
         known = at.known is None or sizes[at.size.index(at.known)] > 0
         return time, name, sum(sizes) if at.size else 1, known, operation, count, work
 

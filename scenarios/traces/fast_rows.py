@@ -19,7 +19,7 @@ from scenarios.traces.times import LATEST, MOST_TICKS
 def fast_rows(body: bytes, layout: Layout, at: Places) -> Rows | None:
     """The rows of a piece without errors; ``None`` if it has any, or if only `ExactRows` can tell."""
     kinds = _kinds(at)
-    if kinds is None or layout.clock is not None or layout.optional or not body.strip() or b"\0" in body:
+    if kinds is None or layout.clock is not None or layout.optional or body.isspace() or not body or b"\0" in body:
         return None
     if 0 not in at.object and (body[:1] == b"#" or b"\n#" in body):
         return None  # remarks
@@ -27,15 +27,13 @@ def fast_rows(body: bytes, layout: Layout, at: Places) -> Rows | None:
     if frame is None or body.count(layout.separator.encode()) != (at.width - 1) * len(frame):
         return None  # pandas silently drops surplus fields
     columns = {place: frame[place].to_numpy() for place in kinds}
-    words = _words([columns[place] for place in at.object])
-    if words is None or not _keeps_the_rules(columns, layout, at):
+    named = _names([columns[place] for place in at.object])
+    if named is None or not _keeps_the_rules(columns, layout, at):
         return None
     return Rows(
-        None if at.time is None else columns[at.time] * layout.tick,
-        words,
-        sum((columns[place] for place in at.size), np.zeros(len(words), np.int64)) * layout.unit
-        if at.size
-        else np.full(len(words), layout.unit, np.int64),
+        None if at.time is None else columns[at.time] if layout.tick == 1 else columns[at.time] * layout.tick,
+        *named,
+        _sizes([columns[place] for place in at.size], len(frame), layout.unit),
         None if at.known is None else columns[at.known] > 0,
         None if at.operation is None else columns[at.operation],
         None if at.count is None else columns[at.count],
@@ -60,24 +58,34 @@ def _frame(body: bytes, layout: Layout, at: Places, kinds: dict[int, str]) -> An
             warnings.simplefilter("error", RuntimeWarning)  # a size that no integer holds
             return pd.read_csv(
                 io.BytesIO(body), header=None, names=range(at.width), usecols=sorted(kinds), index_col=False,
-                sep=layout.separator, dtype=kinds, na_filter=False, encoding="latin-1", skipinitialspace=True,
-                quoting=csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE,
+                sep=layout.separator, dtype=kinds, na_filter=False, encoding_errors="surrogateescape",
+                quoting=csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE, skipinitialspace=True,
             )  # fmt: skip
     except (ValueError, TypeError, OverflowError, RuntimeWarning, pd.errors.ParserWarning):
         return None
 
 
-def _words(parts: list[Any]) -> Any:
-    """The names of the objects; ``None`` if one is missing."""
+def _sizes(parts: list[Any], count: int, unit: int) -> Any:
+    """The sum of the columns; one unit if there is none."""
+    if not parts:
+        return np.full(count, unit, np.int64)
+    total = parts[0] if len(parts) == 1 else sum(parts)
+    return total if unit == 1 else total * unit
+
+
+def _names(parts: list[Any]) -> tuple[Any, Any] | None:
+    """Codes and different names of the objects; ``None`` if a name is missing."""
     import pandas as pd
 
-    different = pd.unique(parts[0]) if len(parts) == 1 else []
-    if len(parts) == 1:
-        return parts[0] if all(isinstance(word, str) and word for word in different) else None
-    try:
-        return np.array(list(map(JOINT.join, zip(*(part.tolist() for part in parts), strict=True))), dtype=object)
-    except TypeError:
-        return None  # a field is missing
+    words = parts[0]
+    if len(parts) > 1:
+        try:
+            joined = list(map(JOINT.join, zip(*(part.tolist() for part in parts), strict=True)))
+        except TypeError:
+            return None  # a field is missing
+        words = np.array(joined, dtype=object)
+    codes, different = pd.factorize(words)
+    return (codes, different) if all(isinstance(word, str) and word for word in different) else None
 
 
 def _keeps_the_rules(columns: dict[int, Any], layout: Layout, at: Places) -> bool:

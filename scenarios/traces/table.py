@@ -18,8 +18,10 @@ class Rows(NamedTuple):
     ----------
     times : ndarray of float64 or None
         Seconds; ``None`` if the table has no times.
+    codes : ndarray of int
+        Which of `words` names the object of each row.
     words : ndarray of object
-        The names of the objects.
+        The different names of objects, in the order of their first rows.
     sizes : ndarray of int64
         Bytes.
     known : ndarray of bool or None
@@ -33,6 +35,7 @@ class Rows(NamedTuple):
     """
 
     times: NDArray[np.float64] | None
+    codes: NDArray[np.intp]
     words: NDArray[np.object_]
     sizes: NDArray[np.int64]
     known: NDArray[np.bool_] | None = None
@@ -58,19 +61,16 @@ class Table:
 
     def block(self, rows: Rows, layout: Layout) -> Block | None:
         """The requests of some rows; ``None`` if there is none."""
-        import pandas as pd  # slow to import, and load generators do not need it
-
-        if not len(rows.words):
+        if not len(rows.codes):
             return None
-        codes, words = pd.factorize(rows.words)
-        keys = np.array([self._names[word] for word in words], dtype=np.uint64)[codes]
+        keys = self._names.of(rows.words)[rows.codes]
         times = rows.times
         if times is None:
             times = np.arange(self._rows, self._rows + len(keys), dtype=np.float64)
             self._rows += len(keys)
         sizes, kept = rows.sizes, None
         if rows.known is not None:
-            sizes, kept = self._filled(keys, codes, sizes, rows.known)
+            sizes, kept = self._filled(keys, rows.codes, sizes, rows.known)
         if rows.operations is not None:
             kept = self._read(rows.operations, layout, kept)
         elif kept is not None:
@@ -93,7 +93,7 @@ class Table:
         self, operations: NDArray[np.object_], layout: Layout, kept: NDArray[np.bool_] | None
     ) -> NDArray[np.bool_]:
         """Which rows read an object whose size is known; the others are counted."""
-        import pandas as pd
+        import pandas as pd  # slow to import, and load generators do not need it
 
         codes, kinds = pd.factorize(operations)
         reads = np.array([str(kind).lower() in layout.reads for kind in kinds], dtype=np.bool_)
