@@ -84,7 +84,7 @@ def _read_files(value: object) -> object:
     if not isinstance(files, (list, tuple)) or not files or not all(isinstance(one, str) for one in files):
         raise ValueError("expected a file, or a list of files")
     if any(is_pipe(one) and not Path(one).is_dir() for one in files):
-        raise ValueError("expected a file, not a pipe: a scenario reads its trace several times; save it first")
+        raise ValueError("expected a file, not a pipe: a scenario reads its trace several times")
     return value if isinstance(value, str) else tuple(files)
 
 

@@ -65,8 +65,7 @@ class Vscsi:
                 self.left_out["command without data"] += nothing
             number += len(rows)
             if used.any():
-                rows = rows[used]
-                yield Block(rows["time"] / 1e6, rows["id"], rows["size"].astype(np.int64))
+                yield Block(rows["time"][used] / 1e6, rows["id"][used], rows["size"][used].astype(np.int64))
 
 
 def _records(file: Source, kind: np.dtype, broken: BrokenLines, rest: bytes = b"") -> Iterator[NDArray]:

@@ -26,10 +26,52 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Names of columns that need no ``--columns``; the first of each is this project's own."""
 
 TELLING = frozenset(
-    """host hostname http_host vhost virtual_host server server_name servername domain authority site zone
-    bucket volume volume_id volumeid disk disk_id disk_number disknumber device device_id deviceid lun
-    namespace tenant method http_method request_method verb scheme port server_port query query_string args
-    op operation opcode op_type optype op_name iotype io_type""".split()
+    {
+        "host",
+        "hostname",
+        "http_host",
+        "vhost",
+        "virtual_host",
+        "server",
+        "server_name",
+        "servername",
+        "domain",
+        "authority",
+        "site",
+        "zone",
+        "bucket",
+        "volume",
+        "volume_id",
+        "volumeid",
+        "disk",
+        "disk_id",
+        "disk_number",
+        "disknumber",
+        "device",
+        "device_id",
+        "deviceid",
+        "lun",
+        "namespace",
+        "tenant",
+        "method",
+        "http_method",
+        "request_method",
+        "verb",
+        "scheme",
+        "port",
+        "server_port",
+        "query",
+        "query_string",
+        "args",
+        "op",
+        "operation",
+        "opcode",
+        "op_type",
+        "optype",
+        "op_name",
+        "iotype",
+        "io_type",
+    }
 )
 """Names of columns that may tell objects apart, or requests from writes."""
 
@@ -209,9 +251,10 @@ def fields_of(line: str, separator: str) -> list[str]:
     """The fields of one line; raises `ValueError` if they cannot be told apart."""
     text = re.sub(r"[ \t]+", " ", line).strip() if separator == " " else line
     try:
-        return [field.strip() for field in next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])]
+        fields = next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])
     except csv.Error as error:
         raise ValueError(str(error)) from None
+    return [field.strip() for field in fields]
 
 
 class Places(NamedTuple):

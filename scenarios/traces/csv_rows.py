@@ -76,7 +76,10 @@ class CsvRows:
             self._find_columns("", "line 1", broken)
 
     def _begin(self, text: bytes, broken: BrokenLines) -> tuple[bool, bytes]:
-        """Find the columns in the first line that says something; returns whether there is one, and the rest."""
+        """Find the columns in the first line that says something.
+
+        Returns whether there is such a line, and the text of the rows.
+        """
         number, start = 1, 0
         while start < len(text):
             end = text.find(b"\n", start) + 1 or len(text)

@@ -92,10 +92,8 @@ class ExactRows:
 
     def _row(self, fields: list[str]) -> tuple[float, str, int, bool, str, int, float]:
         """One row; raises `ValueError` with what was expected."""
-        at, layout = self._at, self._layout
-        operation = "" if at.operation is None else fields[at.operation].strip().lower()
-        if at.operation is not None and layout.others is not None and operation not in layout.reads | layout.others:
-            raise ValueError(f"expected an operation such as {min(layout.reads)!r}, not {shown(operation)}")
+        at = self._at
+        operation = "" if at.operation is None else self._operation(fields[at.operation])
         try:
             time = 0.0 if at.time is None else self._time(fields[at.time])
             sizes = [self._size(fields[place], place == at.known) for place in at.size]
@@ -117,6 +115,12 @@ class ExactRows:
                 raise ValueError(f"no object has {min(size, 10**300):g} bytes")
         known = at.known is None or sizes[at.size.index(at.known)] > 0
         return time, name, sum(sizes) if at.size else 1, known, operation, count, work
+
+    def _operation(self, text: str) -> str:
+        operation, layout = text.strip().lower(), self._layout
+        if layout.others is not None and operation not in layout.reads | layout.others:
+            raise ValueError(f"expected an operation such as {min(layout.reads)!r}, not {shown(operation)}")
+        return operation
 
     def _time(self, text: str) -> float:
         try:
@@ -149,7 +153,8 @@ class ExactRows:
         at = self._at
         numbers = [place for place in (at.time, *at.size, at.count, at.service) if place is not None]
         named = [self._names[place] for place in numbers]
-        return "expected numbers for " + " and ".join([", ".join(named[:-1]), *named[-1:]] if named[1:] else named)
+        last = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+        return f"expected numbers for {last}"
 
 
 class _WrongNumber(ValueError):

@@ -19,7 +19,9 @@ from scenarios.traces.times import LATEST, MOST_TICKS
 def fast_rows(body: bytes, layout: Layout, at: Places) -> Rows | None:
     """The rows of a piece without errors; ``None`` if it has any, or if only `ExactRows` can tell."""
     kinds = _kinds(at)
-    if kinds is None or layout.clock is not None or layout.optional or body.isspace() or not body or b"\0" in body:
+    if kinds is None or layout.clock is not None or layout.optional:
+        return None
+    if not body or body.isspace() or b"\0" in body:
         return None
     if 0 not in at.object and (body[:1] == b"#" or b"\n#" in body):
         return None  # remarks

@@ -192,7 +192,8 @@ class TraceFile:
         """The earliest time at the beginning of a file; infinite if it is not known."""
         reader = self._new_reader()
         with closing(self._open(path)) as file:
-            head = file.head[: file.head.rfind(b"\n") + 1] if self.kind not in BINARY else file.head[: 2**13 * 3]
+            whole = 24 * 2**10 if self.kind in BINARY else file.head.rfind(b"\n") + 1
+            head = file.head[:whole]
             try:
                 block = next(reader.read(_Head(head), BrokenLines(path, skip=True)), None)
             except BadInput:

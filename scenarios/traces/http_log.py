@@ -90,9 +90,7 @@ class HttpLog:
             rows = list(self._rows(line, text, broken))
             if rows:
                 times, keys, sizes = zip(*rows, strict=True)
-                yield Block(
-                    np.array(times, np.float64), np.array(keys, np.uint64), np.array(sizes, np.int64)
-                )
+                yield Block(np.array(times, np.float64), np.array(keys, np.uint64), np.array(sizes, np.int64))
 
     def _rows(self, line: int, text: bytes, broken: BrokenLines) -> Iterator[tuple[float, int, int]]:
         parse, row = self._style.entry, self._row

@@ -14,23 +14,87 @@ from typing import Any
 from scenarios.traces.http_log import LARGEST, Entry, object_name, split_request
 from scenarios.traces.times import any_time, iso_time, shown
 
-TIME = ("ts", "startutc", "startlocal", "start_time", "time", "timestamp", "@timestamp", "time_iso8601", "msec",
-        "time_local", "datetime")  # fmt: skip
-METHOD = ("method", "request.method", "request_method", "requestmethod", "http.request.method", "cs-method", "verb")
+TIME = (
+    "ts",
+    "startutc",
+    "startlocal",
+    "start_time",
+    "time",
+    "timestamp",
+    "@timestamp",
+    "time_iso8601",
+    "msec",
+    "time_local",
+    "datetime",
+)
+METHOD = (
+    "method",
+    "request.method",
+    "request_method",
+    "requestmethod",
+    "http.request.method",
+    "cs-method",
+    "verb",
+)
 LINE = ("request", "request_line", "requestline", "http_request")
 WHOLE = ("request_uri", "target", "request.uri", "requesturi", "url.original", "url", "request.url")
 """Fields whose value has the query, if there is one."""
-PATH = ("uri", "requestpath", "path", "request.path", "request_path", "cs-uri-stem", "url.path", "http.request.path")
+PATH = (
+    "uri",
+    "requestpath",
+    "path",
+    "request.path",
+    "request_path",
+    "cs-uri-stem",
+    "url.path",
+    "http.request.path",
+)
 QUERY = ("query", "args", "query_string", "querystring", "request.query", "cs-uri-query", "url.query")
-HOST = ("request.host", "http_host", "x-host-header", "requesthost", "requestaddr", "request_host", "authority",
-        ":authority", "vhost", "virtual_host", "url.domain", "cs(host)", "cs-host", "http.request.host", "host",
-        "server_name", "domain")  # fmt: skip
+HOST = (
+    "request.host",
+    "http_host",
+    "x-host-header",
+    "requesthost",
+    "requestaddr",
+    "request_host",
+    "authority",
+    ":authority",
+    "vhost",
+    "virtual_host",
+    "url.domain",
+    "cs(host)",
+    "cs-host",
+    "http.request.host",
+    "host",
+    "server_name",
+    "domain",
+)
 SCHEME = ("scheme", "request.scheme", "requestscheme", "request_scheme", "cs-protocol", "url.scheme")
 PORT = ("requestport", "server_port", "url.port")
-STATUS = ("status", "downstreamstatus", "http.response.status_code", "sc-status", "status_code", "response.status",
-          "response_code", "originstatus")  # fmt: skip
-SIZE = ("bytes", "size", "body_bytes_sent", "downstreamcontentsize", "http.response.body.bytes", "bytes_sent",
-        "sc-bytes", "response_size", "bytes_out", "response.bytes", "content_length", "origincontentsize")  # fmt: skip
+STATUS = (
+    "status",
+    "downstreamstatus",
+    "http.response.status_code",
+    "sc-status",
+    "status_code",
+    "response.status",
+    "response_code",
+    "originstatus",
+)
+SIZE = (
+    "bytes",
+    "size",
+    "body_bytes_sent",
+    "downstreamcontentsize",
+    "http.response.body.bytes",
+    "bytes_sent",
+    "sc-bytes",
+    "response_size",
+    "bytes_out",
+    "response.bytes",
+    "content_length",
+    "origincontentsize",
+)
 _NONE = (None, "", "-")
 
 
@@ -89,7 +153,7 @@ def _request(fields: dict[str, Any]) -> tuple[str, str | None, bool]:
     if method is None:
         if any(name in fields for name in METHOD):
             return "", None, False  # null: a tunnel, or a request that could not be read
-        raise ValueError(f"expected a method of the request in a field such as {METHOD[0]!r} or {METHOD[2]!r}")
+        raise ValueError("expected a method of the request in a field such as 'method' or 'request_method'")
     target = whole
     if target is None and path is not None:
         query = _first(fields, QUERY)

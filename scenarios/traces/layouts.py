@@ -3,8 +3,9 @@
 The layouts are those that the publishers describe:
 
 - Twitter: github.com/twitter/cache-trace
-- MSR Cambridge (iotta.snia.org/traces/block-io/388), IBM object store (iotta.snia.org/traces/key-value/36305),
-  Tencent block and photo (iotta.snia.org/traces/parallel/27917 and 27476): the README of each
+- MSR Cambridge (iotta.snia.org/traces/block-io/388), IBM object store
+  (iotta.snia.org/traces/key-value/36305), Tencent block and photo (iotta.snia.org/traces/parallel/27917
+  and 27476): the README of each
 - Alibaba: github.com/alibaba/block-traces
 - Wikimedia: wikitech.wikimedia.org/wiki/Data_Platform/Data_Lake/Traffic/Caching
 - Meta: cachelib.org, "Evaluating SSD hardware for Facebook workloads"; the columns of each release also in
@@ -104,7 +105,8 @@ LAYOUTS: dict[str, Layout] = {
         ("timestamp", "key", "key_size", "value_size", "client", "operation", "ttl"),
         "timestamp", ("key",), ("key_size", "value_size"), known="value_size",
         operation="operation", reads=frozenset(("get", "gets")),
-        others=frozenset("set add replace cas append prepend delete incr decr".split()), loose=1,
+        others=frozenset({"set", "add", "replace", "cas", "append", "prepend", "delete", "incr", "decr"}),
+        loose=1,
     ),
     "msr": Layout(
         ("Timestamp", "Hostname", "DiskNumber", "Type", "Offset", "Size", "ResponseTime"),
@@ -113,11 +115,13 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "tencent_block": Layout(
         ("Timestamp", "Offset", "Size", "IOType", "VolumeID"),
-        "Timestamp", ("VolumeID", "Offset"), ("Size",), unit=512, operation="IOType", reads=_BLOCK_READS, others=frozenset(),
+        "Timestamp", ("VolumeID", "Offset"), ("Size",), unit=512,
+        operation="IOType", reads=_BLOCK_READS, others=frozenset(),
     ),
     "alibaba_block": Layout(
         ("device_id", "opcode", "offset", "length", "timestamp"),
-        "timestamp", ("device_id", "offset"), ("length",), tick=1e-6, operation="opcode", reads=_BLOCK_READS, others=frozenset(),
+        "timestamp", ("device_id", "offset"), ("length",), tick=1e-6,
+        operation="opcode", reads=_BLOCK_READS, others=frozenset(),
     ),
     "tencent_photo": Layout(
         ("timestamp", "photo", "image_format", "size_category", "return_size", "hit", "terminal", "ms"),

@@ -12,7 +12,9 @@ from scenarios.traces.times import check_seconds, clf_time, iso_time
 # Possessive quantifiers (``++``) keep a match linear in the length of a line, whatever it holds.
 _QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _COMBINED = re.compile(
-    r'((?:\[[0-9A-Fa-f:.]++\](?::\d++)? )?[^\["]*+)\[([^\]]++)\] ' + _QUOTED + r" (\d{3}|-) (\d{1,19}|-)(?=\s|$)"
+    r'((?:\[[0-9A-Fa-f:.]++\](?::\d++)? )?[^\["]*+)\[([^\]]++)\] '
+    + _QUOTED
+    + r" (\d{3}|-) (\d{1,19}|-)(?=\s|$)"
 )
 _S3 = re.compile(
     r"\S++ (\S++) \[([^\]]++)\] \S++ \S++ \S++ ([A-Z]++\.[A-Z0-9_.]++) (\S++) (?:" + _QUOTED + r"|-) "
@@ -20,14 +22,17 @@ _S3 = re.compile(
     r'(?: (?:"[^"]*+"|-) (?:"[^"]*+"|-) (\S++))?'
 )
 _LOAD_BALANCER = re.compile(
-    r"(?:(?:https?|h2|grpcs|wss?) )?(\d{4}-\d\d-\d\dT[\d:.]++Z?) \S++ \S++ \S++ -?[\d.]++ -?[\d.]++ -?[\d.]++ "
+    r"(?:(?:https?|h2|grpcs|wss?) )?(\d{4}-\d\d-\d\dT[\d:.]++Z?) \S++ \S++ \S++ "
+    r"-?[\d.]++ -?[\d.]++ -?[\d.]++ "
     r"(\d{3}|-) (?:\d{3}|-) \d++ (\d{1,19}) " + _QUOTED
 )
 _SQUID = re.compile(
-    r"\s*+(\d{1,11}(?:\.\d++)?)\s++-?\d++\s++\S++ [A-Z_]++/(\d{3}) (\d{1,19}) (\S++) (.+) \S++ [A-Z_]++/\S*+ \S++"
+    r"\s*+(\d{1,11}(?:\.\d++)?)\s++-?\d++\s++\S++ [A-Z_]++/(\d{3}) (\d{1,19}) (\S++) (.+) "
+    r"\S++ [A-Z_]++/\S*+ \S++"
 )
 _HAPROXY = re.compile(
-    r"(?<=[\w.\]]):\d{1,5} \[([^\]]{1,40})\] (\S++) [^\s/]++/\S++ [-+\d/]++ (\d{3}|-1) \+?(\d{1,19}) \S++ \S++ \S{4} "
+    r"(?<=[\w.\]]):\d{1,5} \[([^\]]{1,40})\] (\S++) [^\s/]++/\S++ [-+\d/]++ (\d{3}|-1) \+?(\d{1,19}) "
+    r"\S++ \S++ \S{4} "
     r'[+\d/]++ \d++/\d++ (?:\{([^}]*+)\} )?(?:\{[^}]*+\} )?"(.*)"'
 )
 _HOST = re.compile(r"(?=[^:]*[A-Za-z])(?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9-]{2,}(?::\d+)?|localhost(?::\d+)?")
@@ -109,7 +114,7 @@ class HostLast(Combined):
     def entry(self, line: str) -> Entry | None:
         """Parse a line."""
         entry = super().entry(line)
-        host = line.split()[-1].strip('"')
+        host = line.rsplit(maxsplit=1)[-1].strip('"')
         if entry is None or not host or host == "-":
             raise ValueError("expected the host as the last field")
         return entry._replace(name=object_name(entry.name, host))
@@ -195,5 +200,3 @@ def hidden_host(line: str) -> str | None:
     rest = re.sub(r"^\s*" + _QUOTED + r"\s+" + _QUOTED, "", line[found.end() :])
     words = [word.strip('"[]') for word in rest.split()]
     return next((word for word in words if looks_like_host(word)), None)
-
-

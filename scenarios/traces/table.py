@@ -108,7 +108,11 @@ class Table:
         return wanted & kept
 
     def _filled(
-        self, keys: NDArray[np.uint64], codes: NDArray[np.intp], sizes: NDArray[np.int64], known: NDArray[np.bool_]
+        self,
+        keys: NDArray[np.uint64],
+        codes: NDArray[np.intp],
+        sizes: NDArray[np.int64],
+        known: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Sizes with each unknown one replaced by the object's last known one, and which are known now."""
         import pandas as pd

@@ -63,7 +63,7 @@ def read_trace(
 
     for one in [path] if isinstance(path, (str, Path)) else path:
         if is_pipe(one) and not Path(one).is_dir():
-            raise BadInput(str(one), "", "is a pipe, but a scenario reads its trace several times; save it first")
+            raise BadInput(str(one), "", "is a pipe, but a scenario reads its trace several times")
     file = TraceFile(path, kind=kind, columns=columns, skip_bad=skip_bad)
     blocks = list(file.blocks())
     if not file.timed:
@@ -91,6 +91,7 @@ def notes_of(file: TraceFile) -> list[str]:
     if file.left_out:
         count = sum(file.left_out.values())
         notes.append(
-            f"{file.path}: left out {count:,} lines that are no read of an object with a body: {file.left_out.told()}"
+            f"{file.path}: left out {count:,} lines that are no read of an object with a body: "
+            + file.left_out.told()
         )
     return notes

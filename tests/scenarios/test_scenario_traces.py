@@ -63,8 +63,12 @@ def test_format_columns_and_broken_lines_are_keys_of_the_workload(load: Load, tm
 def test_the_options_may_be_set_and_compared(load: Load, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("time_s,object,size_bytes\n0,a,1\n1,b,x\n2,a,1\n")
     assert asked(load('trace = "t.csv"', ["workload.skip_bad=true"])) == [0, 0]
-    assert asked(load('trace = "no.csv"', {"workload.trace": [str(tmp_path / "t.csv")], "workload.skip_bad": True})) == [0, 0]
-    scenario = load_scenario(tmp_path / "mine.toml", {"compare": {"workload.trace": [["t.csv", "t.csv"], "t.csv"]}})
+    assert asked(
+        load('trace = "no.csv"', {"workload.trace": [str(tmp_path / "t.csv")], "workload.skip_bad": True})
+    ) == [0, 0]
+    scenario = load_scenario(
+        tmp_path / "mine.toml", {"compare": {"workload.trace": [["t.csv", "t.csv"], "t.csv"]}}
+    )
     files = [variant.scenario.workload.trace_files for variant in scenario.variants]
     assert files == [(str(tmp_path / "t.csv"),) * 2, (str(tmp_path / "t.csv"),)]
 
@@ -72,18 +76,33 @@ def test_the_options_may_be_set_and_compared(load: Load, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("workload", "said"),
     [
-        ('trace = 5', "workload.trace: expected a file, or a list of files"),
-        ('trace = []', "workload.trace: expected a file, or a list of files"),
-        ('trace = "-"', "workload.trace: expected a file, not a pipe: a scenario reads its trace several times; save it first"),
-        ('trace = "pipe"', "workload.trace: expected a file, not a pipe: a scenario reads its trace several times; save it first"),
-        ('trace = "t"\nformat = "cvs"', "workload.format: unknown format of a trace (did you mean 'csv'?); expected one of csv, "),
-        ('trace = "t"\ncolumns = "objct=1"', "workload.columns: unknown role 'objct' (did you mean 'object'?); expected one of"),
-        ('trace = "t"\nformat = "json"\ncolumns = "object=1"', "workload: columns: only a CSV trace has columns to name, not json"),
+        ("trace = 5", "workload.trace: expected a file, or a list of files"),
+        ("trace = []", "workload.trace: expected a file, or a list of files"),
+        (
+            'trace = "-"',
+            "workload.trace: expected a file, not a pipe: a scenario reads its trace several times",
+        ),
+        (
+            'trace = "pipe"',
+            "workload.trace: expected a file, not a pipe: a scenario reads its trace several times",
+        ),
+        (
+            'trace = "t"\nformat = "cvs"',
+            "workload.format: unknown format of a trace (did you mean 'csv'?); expected one of csv, ",
+        ),
+        (
+            'trace = "t"\ncolumns = "objct=1"',
+            "workload.columns: unknown role 'objct' (did you mean 'object'?); expected one of",
+        ),
+        (
+            'trace = "t"\nformat = "json"\ncolumns = "object=1"',
+            "workload: columns: only a CSV trace has columns to name, not json",
+        ),
         ('users = 5\nformat = "csv"', "workload: format: expected a 'trace' that it is about"),
         ('rate = "5/s"\nskip_bad = false', "workload: skip_bad: expected a 'trace' that it is about"),
         ('trace = "t"\nskip_bda = true', "workload.skip_bda: unknown key (did you mean 'skip_bad'?)"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_option_is_told_with_its_key(load: Load, tmp_path: Path, workload: str, said: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BadInput) as caught:
@@ -93,7 +112,9 @@ def test_a_wrong_option_is_told_with_its_key(load: Load, tmp_path: Path, workloa
 
 def test_a_trace_without_times_cannot_be_replayed(load: Load, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("a\nb\n")
-    with pytest.raises(BadInput, match=r"t\.txt: has no times, so a scenario cannot replay it; 'proxytwin curve' can$"):
+    with pytest.raises(
+        BadInput, match=r"t\.txt: has no times, so a scenario cannot replay it; 'proxytwin curve' can$"
+    ):
         load('trace = "t.txt"')
     (tmp_path / "t.txt").write_text("a\nb\n")
     with pytest.raises(BadInput, match="has no times"):
@@ -107,4 +128,7 @@ def test_what_the_reading_left_out_is_in_the_notes(tmp_path: Path) -> None:
     skipped, left_out, resized = settings.read_trace().notes
     assert skipped.startswith(f"{path}: skipped 1 broken lines, the first at line 4: expected an operation")
     assert left_out == f"{path}: left out 1 lines that are no read of an object with a body: set 1"
-    assert resized == f"{path}: 1 of 1 objects come back with another size; in a scenario each keeps its first size"
+    assert (
+        resized
+        == f"{path}: 1 of 1 objects come back with another size; in a scenario each keeps its first size"
+    )

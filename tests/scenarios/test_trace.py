@@ -101,7 +101,10 @@ HEADLESS = (
     ("text", "said"),
     [
         ("", f"line 1: the column 'object' is missing; the line has nothing{NAMED}"),
-        ("time_s,object\n1,/a\n", f"line 1: the column 'size_bytes' is missing; the line has time_s, object{NAMED}"),
+        (
+            "time_s,object\n1,/a\n",
+            f"line 1: the column 'size_bytes' is missing; the line has time_s, object{NAMED}",
+        ),
         ("1,/a,100\n", f"line 1: {HEADLESS}"),
         (HEAD, "the trace holds no requests"),
         (HEAD + "\n\n", "the trace holds no requests"),
@@ -119,8 +122,10 @@ HEADLESS = (
         (HEAD + "0,/a,-1\n", "line 2: expected finite numbers that are not negative"),
         (TIMED + "0,/a,1,-0.1\n", "line 2: expected finite numbers that are not negative"),
         (HEAD + "-1,/a,1\n", "line 2: expected finite numbers that are not negative"),
-        (HEAD + "1,/a,1\n1.7e12,/a,1\n", "line 3: expected seconds, not 1.7e+12; if these are milliseconds, say "
-         "--columns time=NAME:ms"),
+        (
+            HEAD + "1,/a,1\n1.7e12,/a,1\n",
+            "line 3: expected seconds, not 1.7e+12; if these are milliseconds, say --columns time=NAME:ms",
+        ),
     ],
 )
 def test_a_wrong_trace_gets_one_line_with_its_number(trace, text: str, said: str) -> None:

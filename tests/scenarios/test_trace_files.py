@@ -108,7 +108,11 @@ def test_the_binary_is_what_libcachesim_reads(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.oracleGeneral.zst", zstandard.compress(BINARY)[:-2], "is not a whole zstd file: it ends too early"),
+        (
+            "t.oracleGeneral.zst",
+            zstandard.compress(BINARY)[:-2],
+            "is not a whole zstd file: it ends too early",
+        ),
         ("t.oracleGeneral", zstandard.compress(BINARY)[:9] + b"\xff" * 99, "is not a whole zstd file: "),
         ("t.csv.gz", gzip.compress(HEAD.encode() * 100, mtime=0)[:-9], "is not a whole gzip file: "),
         ("t.csv", gzip.compress(ROWS, mtime=0)[:20] + b"nonsense", "is not a whole gzip file: "),
@@ -182,7 +186,10 @@ def test_a_log_without_a_cacheable_request_says_so(write: Write) -> None:
 def test_the_offset_from_utc_counts(write: Write) -> None:
     text = '1.1.1.1 - - [10/Oct/2024:23:59:59 +0200] "GET /a HTTP/1.1" 200 7\n'
     text += '1.1.1.1 - - [10/Oct/2024:21:30:01 -0030] "GET /a HTTP/1.1" 200 7\n'
-    assert [time for time, _, _ in rows_of(TraceFile(write("access.log", text)))] == [1728597599.0, 1728597601.0]
+    assert [time for time, _, _ in rows_of(TraceFile(write("access.log", text)))] == [
+        1728597599.0,
+        1728597601.0,
+    ]
 
 
 # -- CSV -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``proxytwin curve`` on trace files as people have them: the cases that users reported, and their neighbours."""
+"""``proxytwin curve`` on trace files as people have them: reported cases and their neighbours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from twin.sweeps.curve import curves_of
 Run = Callable[..., tuple[int, str, str]]
 HEAD = "time_s,object,size_bytes\n"
 TEXT = HEAD + "0,a,10\n1,b,10\n2,a,10\n"
-VHOST = '{}.test:443 192.0.2.1 - - [07/Sep/2023:15:58:{:02} +0200] "GET / HTTP/2.0" 200 360 "-" "curl/7.74.0"\n'
+VHOST = (
+    '{}.test:443 192.0.2.1 - - [07/Sep/2023:15:58:{:02} +0200] "GET / HTTP/2.0" 200 360 "-" "curl/7.74.0"\n'
+)
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def test_two_sites_of_one_log_are_two_objects(tmp_path: Path) -> None:
     assert hit_ratio(path) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("content", [TEXT.replace("\n", "\r").encode(), gzip.compress(TEXT.encode())], ids=["Mac", "gzip"])
+@pytest.mark.parametrize(
+    "content", [TEXT.replace("\n", "\r").encode(), gzip.compress(TEXT.encode())], ids=["Mac", "gzip"]
+)
 def test_a_csv_file_may_have_mac_line_ends_or_be_packed(tmp_path: Path, content: bytes) -> None:
     """Case 08."""
     path = tmp_path / "t.csv"
@@ -56,27 +60,40 @@ def test_a_trace_may_come_from_a_pipe(tmp_path: Path, name: str, options: list[s
     log = "".join(VHOST.format(site, second) for second, site in enumerate(["shop", "blog", "shop"]))
     command = [sys.executable, "-m", "twin", "curve", name, "--policy", "lru", "--capacity", "100%", *options]
     done = subprocess.run(
-        command, input=log, text=True, capture_output=True, timeout=60, check=False,
-        cwd=Path(__file__).parents[3], env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
+        command,
+        input=log,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "COLUMNS": "200"},
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "0.3333" in done.stdout
 
 
-@pytest.mark.parametrize("head", ["time_s, object, size_bytes", "Time_s,Object,Size_Bytes", "time_s\tobject\tsize_bytes"])
+@pytest.mark.parametrize(
+    "head", ["time_s, object, size_bytes", "Time_s,Object,Size_Bytes", "time_s\tobject\tsize_bytes"]
+)
 def test_a_head_line_may_be_written_as_people_do(tmp_path: Path, head: str) -> None:
     """Case 10."""
     path = tmp_path / "t.csv"
     separator = "\t" if "\t" in head else ", " if ", " in head else ","
-    path.write_text(TEXT.replace("time_s,object,size_bytes", head).replace(",", separator) if separator == "\t" else
-                    head + "\n" + TEXT.partition("\n")[2].replace(",", separator))  # fmt: skip
+    path.write_text(
+        TEXT.replace("time_s,object,size_bytes", head).replace(",", separator)
+        if separator == "\t"
+        else head + "\n" + TEXT.partition("\n")[2].replace(",", separator)
+    )
     assert hit_ratio(path) == pytest.approx(1 / 3)
 
 
 def test_a_public_trace_is_recognised_and_its_writes_are_told(run: Run, tmp_path: Path) -> None:
     """Case 10: Twitter's cache trace, without a head line."""
     path = tmp_path / "twitter.csv"
-    path.write_text("0,q:q:1:8W,17,213,4,get,0\n0,y,27,27,5,get,0\n0,q:q:1:8W,17,213,6,get,0\n1,z,17,0,4,set,3600\n")
+    path.write_text(
+        "0,q:q:1:8W,17,213,4,get,0\n0,y,27,27,5,get,0\n0,q:q:1:8W,17,213,6,get,0\n1,z,17,0,4,set,3600\n"
+    )
     status, shown, said = run(path, "--policy=lru", "--capacity=100%")
     assert status == 0 and "0.3333" in shown
     assert said == f"proxytwin: {path}: left out 1 lines that are no read of an object with a body: set 1\n"
@@ -89,7 +106,8 @@ def test_an_object_that_outgrew_the_cache_is_a_miss(run: Run, tmp_path: Path) ->
     status, _, said = run(path, "--policy=lru,sieve,fifo,s3_fifo", "--capacity=17B")
     assert status == 0
     assert said.splitlines() == [
-        "proxytwin: 50.00% of the objects come back with another size: a request counts with its own size, and a stored "
+        "proxytwin: 50.00% of the objects come back with another size: a request counts with its own size, "
+        "and a stored "
         "object keeps the size that it was stored with (a scenario keeps each object's first size)",
         "proxytwin: capacity 17B: 33.33% of the requests are for larger objects, which are not stored",
     ]
@@ -120,7 +138,9 @@ def test_columns_and_format_are_options(run: Run, tmp_path: Path) -> None:
     status, shown, said = run(path, "--columns=object=3,size=4,time=2", "--policy=lru", "--capacity=100%")
     assert (status, said) == (0, "") and "0.3333" in shown
     assert run(path, "--columns=objct=3")[2].startswith("proxytwin: columns: objct=3: unknown role 'objct'")
-    assert run(path, "--format=cvs")[2].startswith("proxytwin: format: cvs: unknown format of a trace (did you mean 'csv'?)")
+    assert run(path, "--format=cvs")[2].startswith(
+        "proxytwin: format: cvs: unknown format of a trace (did you mean 'csv'?)"
+    )
     status, _, said = run(path)
     assert status == 2 and said.count("\n") == 1 and "say --format NAME: csv, txt, oracleGeneral" in said
 

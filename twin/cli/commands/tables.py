@@ -13,7 +13,8 @@ from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 
 FORMAT_NAMES = (
     "csv, txt, oracleGeneral, vscsi; combined, combined_host_last, w3c, s3, aws_lb, json, squid, haproxy; "
-    "twitter, msr, tencent_block, alibaba_block, tencent_photo, ibm_object_store, wikimedia, meta_kv, meta_cdn"
+    "twitter, msr, tencent_block, alibaba_block, tencent_photo, ibm_object_store, wikimedia, meta_kv, "
+    "meta_cdn"
 )
 """Of `scenarios.traces.FORMATS`, whose import would make ``--help`` slow."""
 
@@ -143,7 +144,8 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
-            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, columns=columns, jobs=jobs, reporter=bars,
+            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, columns=columns, jobs=jobs,
+            reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
