@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    PlainValidator,
     Tag,
     model_validator,
 )
@@ -31,8 +29,8 @@ from scenarios.distributions import (
     parse_popularity,
 )
 from scenarios.profiles import LoadProfile
-from scenarios.traces import Columns, Trace, known_format, read_trace
-from scenarios.traces.opening import is_pipe
+from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
+from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
     "throughput_rps",
@@ -77,24 +75,6 @@ ONLY_MODELLED = (
 
 NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
 """Keys of a proxy that are below HTTP: the simulator does not model them."""
-
-
-def _read_files(value: object) -> object:
-    files = [value] if isinstance(value, str) else value
-    if not isinstance(files, (list, tuple)) or not files or not all(isinstance(one, str) for one in files):
-        raise ValueError("expected a file, or a list of files")
-    if any(is_pipe(one) and not Path(one).is_dir() for one in files):
-        raise ValueError("expected a file, not a pipe: a scenario reads its trace several times")
-    return value if isinstance(value, str) else tuple(files)
-
-
-def _check_columns(text: str) -> str:
-    Columns(text)
-    return text
-
-
-TraceFiles = Annotated[str | tuple[str, ...], PlainValidator(_read_files)]
-"""One file, or several that are one trace."""
 
 
 class WorkloadSettings(_Table):
@@ -146,8 +126,8 @@ class WorkloadSettings(_Table):
     clients: Annotated[int, Field(ge=1, le=65_536)] = 1
     profile: LoadProfile | None = None
     trace: TraceFiles | None = None
-    format: Annotated[str, AfterValidator(known_format)] | None = None
-    columns: Annotated[str, AfterValidator(_check_columns)] | None = None
+    format: TraceFormat | None = None
+    columns: TraceColumns | None = None
     skip_bad: bool = False
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
@@ -166,11 +146,7 @@ class WorkloadSettings(_Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
-        for name in ("format", "columns", "skip_bad"):
-            if name in self.model_fields_set and self.trace is None:
-                raise ValueError(f"{name}: expected a 'trace' that it is about")
-        if self.columns is not None and self.format not in (None, "csv"):
-            raise ValueError(f"columns: only a CSV trace has columns to name, not {self.format}")
+        check_trace_keys(self.model_fields_set, self.format)
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
@@ -182,9 +158,7 @@ class WorkloadSettings(_Table):
 
     def read_trace(self) -> Trace:
         """The trace, which must be given; see `scenarios.traces.read_trace` for the errors."""
-        return read_trace(
-            self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad
-        )  # fmt: skip
+        return read_trace(self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad)
 
 
 class Hiccup(_Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,9 @@ class Vscsi:
                 yield Block(rows["time"][used] / 1e6, rows["id"][used], rows["size"][used].astype(np.int64))
 
 
-def _records(file: Source, kind: np.dtype, broken: BrokenLines, rest: bytes = b"") -> Iterator[NDArray]:
+def _records(
+    file: Source, kind: np.dtype[Any], broken: BrokenLines, rest: bytes = b""
+) -> Iterator[NDArray[Any]]:
     number = 1
     while True:
         piece = file.read(BLOCK_BYTES)

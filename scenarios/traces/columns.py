@@ -145,7 +145,7 @@ class Columns(Mapping[str, tuple[str, ...]]):
         return Layout(
             tuple(str(number) for number in range(len(head))),
             one.get("time"), found["object"], found.get("size", ()), tick=self.tick,
-            operation=one.get("op"), reads=READS, count=one.get("count"), service=one.get("service"),
+            operation=one.get("op"), reads=READS, repeats=one.get("count"), service=one.get("service"),
             quoted=True,
         )  # fmt: skip
 
@@ -266,7 +266,7 @@ class Places(NamedTuple):
     size: tuple[int, ...]
     known: int | None
     operation: int | None
-    count: int | None
+    repeats: int | None
     service: int | None
 
 
@@ -280,5 +280,5 @@ def places(layout: Layout, head: Sequence[str]) -> Places:
     return Places(
         len(names), at(layout.time), tuple(names.index(name.lower()) for name in layout.object),
         tuple(names.index(name.lower()) for name in layout.size), at(layout.known), at(layout.operation),
-        at(layout.count), at(layout.service),
+        at(layout.repeats), at(layout.service),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -56,14 +57,14 @@ class ExactRows:
             np.array(sizes, np.int64) * layout.unit,
             None if at.known is None else np.array(known, np.bool_),
             None if at.operation is None else np.array(operations, dtype=object),
-            None if at.count is None else np.array(counts, np.int64),
+            None if at.repeats is None else np.array(counts, np.int64),
             None if at.service is None else np.array(service, np.float64),
         )
 
     def _rows(
         self, first: int, body: bytes, broken: BrokenLines
     ) -> Iterator[tuple[float, str, int, bool, str, int, float]]:
-        quoting = csv.QUOTE_MINIMAL if self._layout.quoted else csv.QUOTE_NONE
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self._layout.quoted else csv.QUOTE_NONE
         reader = csv.reader(
             io.StringIO(body.decode("utf-8", "surrogateescape"), newline=""),
             delimiter=self._layout.separator, quoting=quoting, skipinitialspace=True,
@@ -98,7 +99,7 @@ class ExactRows:
             time = 0.0 if at.time is None else self._time(fields[at.time])
             sizes = [self._size(fields[place], place == at.known) for place in at.size]
             work = 0.0 if at.service is None else self._number(fields[at.service])
-            count = 1 if at.count is None else _whole(fields[at.count])
+            count = 1 if at.repeats is None else _whole(fields[at.repeats])
         except _WrongNumber:
             raise ValueError(self._expected_numbers()) from None
         name = JOINT.join(fields[place] for place in at.object)
@@ -151,7 +152,7 @@ class ExactRows:
 
     def _expected_numbers(self) -> str:
         at = self._at
-        numbers = [place for place in (at.time, *at.size, at.count, at.service) if place is not None]
+        numbers = [place for place in (at.time, *at.size, at.repeats, at.service) if place is not None]
         named = [self._names[place] for place in numbers]
         last = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
         return f"expected numbers for {last}"

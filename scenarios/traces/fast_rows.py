@@ -38,7 +38,7 @@ def fast_rows(body: bytes, layout: Layout, at: Places) -> Rows | None:
         _sizes([columns[place] for place in at.size], len(frame), layout.unit),
         None if at.known is None else columns[at.known] > 0,
         None if at.operation is None else columns[at.operation],
-        None if at.count is None else columns[at.count],
+        None if at.repeats is None else columns[at.repeats],
         None if at.service is None else columns[at.service],
     )
 
@@ -46,7 +46,7 @@ def fast_rows(body: bytes, layout: Layout, at: Places) -> Rows | None:
 def _kinds(at: Places) -> dict[int, str] | None:
     """The type of each column that is used; ``None`` if one has two uses."""
     places = [(place, "object") for place in at.object] + [(place, "int64") for place in at.size]
-    uses = ((at.time, "float64"), (at.service, "float64"), (at.count, "int64"), (at.operation, "object"))
+    uses = ((at.time, "float64"), (at.service, "float64"), (at.repeats, "int64"), (at.operation, "object"))
     places += [(place, kind) for place, kind in uses if place is not None]
     return dict(places) if len({place for place, _ in places}) == len(places) else None
 
@@ -98,7 +98,7 @@ def _keeps_the_rules(columns: dict[int, Any], layout: Layout, at: Places) -> boo
             return False
     if at.service is not None and not ((columns[at.service] >= 0) & np.isfinite(columns[at.service])).all():
         return False
-    if at.count is not None and not ((columns[at.count] >= 1) & (columns[at.count] <= MOST)).all():
+    if at.repeats is not None and not ((columns[at.repeats] >= 1) & (columns[at.repeats] <= MOST)).all():
         return False
     if layout.others is not None and at.operation is not None:
         import pandas as pd

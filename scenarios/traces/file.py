@@ -119,7 +119,7 @@ class TraceFile:
         requests = 0
         for path in self._ordered():
             self._broken.path = path
-            with closing(self._pipes.pop(path, None) or self._open(path)) as file:
+            with closing(self._pipes.pop(path) if path in self._pipes else self._open(path)) as file:
                 told = 0
                 for block in self._reader.read(file, self._broken):
                     requests += len(block.times)

@@ -67,6 +67,8 @@ HOST = (
     "http.request.host",
     "host",
     "server_name",
+    "site",
+    "server",
     "domain",
 )
 SCHEME = ("scheme", "request.scheme", "requestscheme", "request_scheme", "cs-protocol", "url.scheme")

@@ -44,7 +44,7 @@ class Layout(NamedTuple):
         The column of `size` whose 0 says that the size is not known.
     operation : str, optional
         The kind of request; `reads` are requests, `others` are left out, but tell sizes.
-    count : str, optional
+    repeats : str, optional
         How many requests a row stands for.
     service : str, optional
         Seconds of work at a backend.
@@ -69,7 +69,7 @@ class Layout(NamedTuple):
     operation: str | None = None
     reads: frozenset[str] = frozenset()
     others: frozenset[str] | None = None
-    count: str | None = None
+    repeats: str | None = None
     service: str | None = None
     separator: str = ","
     quoted: bool = False
@@ -139,7 +139,7 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "meta_kv": Layout(
         (), "op_time", ("key",), ("size",), known="size", operation="op",
-        reads=frozenset(("get", "get_lease")), others=_KV_OTHERS, count="op_count",
+        reads=frozenset(("get", "get_lease")), others=_KV_OTHERS, repeats="op_count",
     ),
     "meta_cdn": Layout(
         (), "timestamp", ("cacheKey",), ("objectSize",), clock=_milliseconds_or_seconds,

@@ -10,7 +10,7 @@ from scenarios.traces.http_log import Entry, object_name, size_of, split_request
 from scenarios.traces.times import check_seconds, clf_time, iso_time
 
 # Possessive quantifiers (``++``) keep a match linear in the length of a line, whatever it holds.
-_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_QUOTED = r'"([^"\\]*+(?:\\.[^"\\]*+)*)"'
 _COMBINED = re.compile(
     r'((?:\[[0-9A-Fa-f:.]++\](?::\d++)? )?[^\["]*+)\[([^\]]++)\] '
     + _QUOTED
@@ -193,10 +193,16 @@ class HaProxy:
 
 
 def hidden_host(line: str) -> str | None:
-    """A field behind the user agent of a combined line that looks like a host, if there is one."""
+    """A field of a combined line that looks like a host and would be ignored, if there is one.
+
+    It stands behind the user agent, or where the identity of the client belongs.
+    """
     found = _COMBINED.match(line)
     if found is None:
         return None
+    front = found[1].split()
+    if len(front) > 1 and _is_address(front[0]) and looks_like_host(front[1]):
+        return front[1]
     rest = re.sub(r"^\s*" + _QUOTED + r"\s+" + _QUOTED, "", line[found.end() :])
     words = [word.strip('"[]') for word in rest.split()]
     return next((word for word in words if looks_like_host(word)), None)

@@ -152,6 +152,6 @@ def _check_no_hidden_host(path: str, rows: list[str]) -> None:
     for line in rows:
         if (host := hidden_host(line)) is not None:
             raise BadInput(
-                path, "", f"{host!r} behind the user agent may be a host that tells objects apart; say "
-                "--format combined_host_last if it is, or --format combined to leave it out"
+                path, "", f"{host!r} stands where no host belongs, but may tell objects apart; say "
+                "--format combined_host_last if the last field is the host, or --format combined to leave it out"
             )  # fmt: skip

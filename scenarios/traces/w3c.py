@@ -12,7 +12,7 @@ from scenarios.traces.http_log import Entry, object_name, size_of
 from scenarios.traces.times import iso_time
 
 _FIELD = re.compile(r'"(?:[^"]|"")*"|\S+')
-_HOSTS = ("x-host-header", "cs(host)", "cs-host", "s-sitename", "s-computername")
+_HOSTS = ("x-host-header", "cs(host)", "cs-host", "s-sitename", "s-computername", "s-ip")
 """Fields that name the site, the best first: CloudFront's ``cs(Host)`` is its own name for it."""
 
 

@@ -410,11 +410,28 @@ def test_a_host_at_the_end_is_asked_about(write: Write) -> None:
     ]
     path = write(lines)
     with pytest.raises(
-        BadInput, match=r"'a\.test' behind the user agent may be a host that tells objects apart; say"
+        BadInput, match=r"'a\.test' stands where no host belongs, but may tell objects apart; say"
     ):
         TraceFile(path)
     assert objects(path, kind="combined") == [0, 0]
     assert objects(path, kind="combined_host_last") == [0, 1]
+
+
+def test_a_host_in_place_of_the_identity_is_asked_about(write: Write) -> None:
+    lines = [CLF.format(f"192.0.2.1 {host} -", "GET / HTTP/1.1") for host in ("a.test", "b.test")]
+    with pytest.raises(
+        BadInput, match=r"'a\.test' stands where no host belongs, but may tell objects apart; say"
+    ):
+        TraceFile(write(lines))
+
+
+@pytest.mark.parametrize("between", ['"a.test" ', "a.test "])
+def test_a_host_between_time_and_request_is_refused(write: Write, between: str) -> None:
+    line = CLF.format("192.0.2.1 - -", "GET / HTTP/1.1").replace('"GET', between + '"GET')
+    with pytest.raises(BadInput, match="no format of a trace is recognised here; say --format NAME"):
+        TraceFile(write([line]))
+    with pytest.raises(BadInput, match="line 1: expected a line of a combined or common access log"):
+        read(write([line]), kind="combined")
 
 
 def test_what_else_may_follow_is_no_host(write: Write) -> None:

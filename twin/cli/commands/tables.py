@@ -92,7 +92,7 @@ def curve(
     trace: Annotated[
         list[str],
         typer.Argument(
-            metavar="TRACE...",
+            metavar="TRACE",
             help="A trace: a file, several files of one trace, or - for standard input; also packed "
             "(gzip, zstd, xz, bzip2). A CSV file has the columns time_s, object and size_bytes.",
         ),
