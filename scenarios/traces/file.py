@@ -63,8 +63,15 @@ class TraceFile:
         self._kind = None if kind is None else _known(kind)
         self._columns = None if columns is None else _columns(columns, self._kind)
         self._broken = BrokenLines(self._paths[0], skip_bad)
-        self._pipes = {one: self._open(one) for one in self._paths if is_pipe(one)}
-        self.kind = self._one_kind()
+        self._pipes: dict[str, Opened] = {}
+        try:
+            for one in filter(is_pipe, self._paths):
+                self._pipes[one] = self._open(one)
+            self.kind = self._one_kind()
+        except BaseException:
+            for pipe in self._pipes.values():
+                pipe.close()
+            raise
         self._reader = self._new_reader()
 
     @property

@@ -153,5 +153,6 @@ def _check_no_hidden_host(path: str, rows: list[str]) -> None:
         if (host := hidden_host(line)) is not None:
             raise BadInput(
                 path, "", f"{host!r} stands where no host belongs, but may tell objects apart; say "
-                "--format combined_host_last if the last field is the host, or --format combined to leave it out"
+                "--format combined_host_last if the last field is the host, or --format combined to "
+                "leave it out"
             )  # fmt: skip

@@ -445,8 +445,10 @@ def test_what_else_may_follow_is_no_host(write: Write) -> None:
 
 def test_the_fields_of_a_w3c_log_may_change(write: Write) -> None:
     first = W3C.format(IIS) + "2024-01-02 03:04:05 10.0.0.1 GET /a - 80 192.0.2.1 200 7\n"
-    second = "#Date: 2024-01-03 00:00:00\n#Fields: time cs-method cs-uri-stem s-port sc-status sc-bytes\n"
-    path = write(first + second + "00:00:09 GET /a 80 200 7\n")
+    second = (
+        "#Date: 2024-01-03 00:00:00\n#Fields: time s-ip cs-method cs-uri-stem s-port sc-status sc-bytes\n"
+    )
+    path = write(first + second + "00:00:09 10.0.0.1 GET /a 80 200 7\n")
     blocks = list(TraceFile(path).blocks())
     assert [key for block in blocks for key in block.keys.tolist()] == [0, 0]
     assert [time for block in blocks for time in block.times.tolist()] == [1704164645.0, 1704240009.0]
