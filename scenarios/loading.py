@@ -114,9 +114,16 @@ def parse_scenario(
 
 def _build(tables: dict[str, Any], where: str, folder: Path | None) -> Scenario:
     workload = tables.get("workload")
-    if folder is not None and isinstance(workload, dict) and isinstance(workload.get("trace"), str):
-        tables = {**tables, "workload": {**workload, "trace": str(folder / workload["trace"])}}
+    if folder is not None and isinstance(workload, dict) and "trace" in workload:
+        tables = {**tables, "workload": {**workload, "trace": _below(folder, workload["trace"])}}
     return validate(Scenario, tables, where)
+
+
+def _below(folder: Path, trace: Any) -> Any:
+    """The files of a trace with the folder of the scenario in front; anything else as it is."""
+    if isinstance(trace, list):
+        return [_below(folder, one) for one in trace]
+    return str(folder / trace) if isinstance(trace, str) and trace != "-" else trace
 
 
 def _variants(

@@ -29,6 +29,8 @@ from scenarios.distributions import (
     parse_popularity,
 )
 from scenarios.profiles import LoadProfile
+from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
+from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
     "throughput_rps",
@@ -96,10 +98,16 @@ class WorkloadSettings(_Table):
     profile : profile, optional
         Factor of `rate` over time: ``ramp(low, high, over)``, ``bursts(every, lasting, factor)`` or
         ``day(length, swing)``, see `scenarios.profiles`.
-    trace : str
-        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and optionally
-        ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
+    trace : str or list of str
+        Replay of a file: a CSV file with the columns ``time_s,object,size_bytes`` and optionally
+        ``service_s``, or any other format of `scenarios.traces`. Several files are one trace. A
         relative path starts at the scenario's folder.
+    format : str, optional
+        The format of the trace; by default, its content tells it.
+    columns : str, optional
+        Which columns of a CSV trace hold what, such as ``"object=lbn,size=3,time=ts:ms"``.
+    skip_bad : bool
+        Whether broken lines of the trace are skipped and counted.
     fanout : int
         Number of requests, all sent at once, that form one request of a client; it ends with the
         slowest of them.
@@ -117,7 +125,10 @@ class WorkloadSettings(_Table):
     connections: Annotated[int, Field(ge=1)] | None = None
     clients: Annotated[int, Field(ge=1, le=65_536)] = 1
     profile: LoadProfile | None = None
-    trace: str | None = None
+    trace: TraceFiles | None = None
+    format: TraceFormat | None = None
+    columns: TraceColumns | None = None
+    skip_bad: bool = False
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -135,9 +146,19 @@ class WorkloadSettings(_Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
+        check_trace_keys(self.model_fields_set, self.format)
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
+
+    @property
+    def trace_files(self) -> tuple[str, ...]:
+        """The files of the trace; none without a trace."""
+        return () if self.trace is None else (self.trace,) if isinstance(self.trace, str) else self.trace
+
+    def read_trace(self) -> Trace:
+        """The trace, which must be given; see `scenarios.traces.read_trace` for the errors."""
+        return read_trace(self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad)
 
 
 class Hiccup(_Table):

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.random  # early: NumPy would import it at the first draw, and lose a Ctrl-C during the import
 
 from scenarios.schema import Scenario
-from scenarios.traces import Trace, read_trace
+from scenarios.traces import Trace
 
 _BLOCK = 128
 _OBJECTS_KEY = 2**31
@@ -97,7 +97,7 @@ class Workload:
         self.streams = self._settings.users or 1
         self.connections = self._settings.connections
         self.fanout = self._settings.fanout
-        self._trace = None if self._settings.trace is None else read_trace(self._settings.trace)
+        self._trace = None if self._settings.trace is None else self._settings.read_trace()
         if self._trace is not None:
             self.sizes = self._trace.sizes
             return

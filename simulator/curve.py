@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     rate : float
         Expected share of the objects that are in it; 1 is the whole trace.
     times : ndarray of float64
-        Seconds.
+        Seconds, never falling.
     objects : ndarray of int64
         Which object, numbered from 0 in the order of their first requests.
     sizes : ndarray of int64
@@ -90,7 +90,7 @@ def take_samples(blocks: Iterable[Block], rate: float = 1.0, salts: int = SALTS)
     bound = np.uint64(min(int(rate * 2**64), 2**64 - 1))
     for block in blocks:
         requests += len(block.times)
-        total += int(block.sizes.sum())
+        total += int(block.sizes.sum(dtype=np.float64))  # no integer overflows
         for salt, parts in enumerate(kept):
             if rate < 1:
                 chosen = spatial_hash(block.keys, salt) < bound
@@ -105,6 +105,7 @@ def _joined(parts: list[Block], rate: float, requests: int, total: int) -> Sampl
         np.concatenate([part[column] for part in parts]) if parts else np.array([]) for column in range(3)
     )
     objects = pd.factorize(keys)[0].astype(np.int64)
+    times = np.maximum.accumulate(times)  # the order of the trace counts; a log is written when responses end
     return Sample(rate, times, objects, sizes, requests, total)
 
 
@@ -126,7 +127,9 @@ def curve(
     policies : sequence of str
         Names of eviction policies, offline ones too.
     capacities : sequence of int
-        Bytes. Every miss is stored, if it fits; sizes are charged as they are.
+        Bytes. Every miss is stored, if it fits; sizes are charged as they are, but at least one byte.
+        An object that comes back with another size is a hit if it is stored and is not larger than
+        the cache; see `EvictionPolicy.request`.
     seed : int
         Where the chance of policies comes from.
     jobs : int
@@ -202,7 +205,7 @@ def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) 
         sizes = sample.sizes[rows]
         # Python's own numbers are made once for each object and size, not for each request: a
         # dictionary finds a key faster by its identity, and there is less to keep in the CPU's cache.
-        codes, different = pd.factorize(sizes)
+        codes, different = pd.factorize(np.maximum(sizes, 1))  # an object without bytes takes one
         requests = (
             numbers[sample.objects[rows]].tolist(),
             different.astype(object)[codes].tolist(),
@@ -246,6 +249,17 @@ def _caches(name: str, capacities: Sequence[int], sample: Sample, seed: int) -> 
         )
         for capacity in capacities
     ]
+
+
+def changed_sizes(samples: Sequence[Sample]) -> float:
+    """Share of the objects that come back with another size than at first."""
+    changed = count = 0
+    for sample in samples:
+        first = np.zeros(sample.objects.max(initial=-1) + 1, dtype=np.int64)
+        first[sample.objects[::-1]] = sample.sizes[::-1]  # reversed, because the last of equal indices counts
+        changed += len(np.unique(sample.objects[sample.sizes != first[sample.objects]]))
+        count += len(first)
+    return changed / count if count else 0.0
 
 
 _FEW = 100

@@ -333,10 +333,10 @@ def _injected(scenario: Scenario) -> set[str]:
 
 def _portable(scenario: Scenario) -> Scenario:
     """The scenario with an absolute path of its trace, so that every process finds it."""
-    trace = scenario.workload.trace
-    if trace is None:
+    if scenario.workload.trace is None:
         return scenario
-    workload = scenario.workload.model_copy(update={"trace": str(Path(trace).resolve())})
+    files = tuple(str(Path(path).resolve()) for path in scenario.workload.trace_files)
+    workload = scenario.workload.model_copy(update={"trace": files[0] if len(files) == 1 else files})
     return scenario.model_copy(update={"workload": workload})
 
 

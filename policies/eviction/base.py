@@ -94,8 +94,12 @@ class EvictionPolicy(ABC):
             self.used -= self._sizes.pop(key)
 
     def request(self, key: Hashable, size: int, now: float) -> bool:
-        """One request to a cache that stores every miss at once; ``True`` for a hit."""
-        if key in self._sizes:
+        """One request to a cache that stores every miss at once; ``True`` for a hit.
+
+        A stored object keeps the size that it was stored with. If it comes back larger than the whole
+        cache, the stored copy is of no use: the request is a miss, and the copy is dropped.
+        """
+        if key in self._sizes and size <= self.capacity:
             self.touch(key, now)
             return True
         self.insert(key, size, now)

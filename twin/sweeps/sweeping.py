@@ -14,7 +14,6 @@ import pandas as pd
 
 from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
-from scenarios.traces import read_trace
 from simulator import Costs
 from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
@@ -115,10 +114,12 @@ def _kept(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
 
 def _context(cells: list[Cell], costs: Costs) -> str:
     """What the outcomes depend on, apart from the settings: traces, costs, and policies from a notebook."""
-    traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
+    workloads = [cell.scenario.workload for cell in cells if cell.scenario is not None]
+    traced = {(one.trace_files, one.format, one.columns, one.skip_bad): one for one in workloads if one.trace}
     digests = {}
-    for trace in sorted(traces):
-        read_trace(trace)  # raises now, before the work begins, if the trace is broken
+    for workload in traced.values():
+        workload.read_trace()  # raises now, before the work begins, if the trace is broken
+    for trace in sorted({path for files, *_ in traced for path in files}):
         with Path(trace).open("rb") as file:
             digests[trace] = hashlib.file_digest(file, "sha256").hexdigest()
     added = {**eviction_policies.added(), **balancing_policies.added()}

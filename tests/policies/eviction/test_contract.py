@@ -51,7 +51,7 @@ def follow(cache: EvictionPolicy, steps: list[tuple[str, str, int]]) -> list[obj
         elif step == "remove":
             cache.remove(key)
             held.pop(key, None)
-        elif key in held:
+        elif key in held and size <= cache.capacity:
             assert cache.request(key, size, now)
         else:
             assert not cache.request(key, size, now)
@@ -109,6 +109,18 @@ def test_a_stored_object_that_grew_beyond_the_cache_goes(policy: str) -> None:
     cache.insert("b", 4, 1.0)
     assert cache.insert("a", 11, 2.0) == ["a"]
     assert "a" not in cache and "b" in cache and cache.used == 4
+
+
+@every_policy
+def test_a_request_for_an_object_that_outgrew_the_cache_is_a_miss(policy: str) -> None:
+    """No cache of 17 bytes answers with 20 bytes; one by one and in the fast loop (case 15)."""
+    requests = [("a", 10), ("a", 20), ("a", 5), ("b", 7), ("a", 100), ("b", 8), ("b", 17)]
+    cache, fast = cache_of(policy, 17), cache_of(policy, 17)
+    hits = [cache.request(key, size, now) for now, (key, size) in enumerate(requests)]
+    assert hits == [False, False, False, False, False, True, True]
+    assert fast.replay(*zip(*requests, strict=True), range(len(requests))) == hits
+    assert ("a" in cache, "b" in cache, cache.used) == ("a" in fast, "b" in fast, fast.used)
+    assert (cache.used, len(cache)) == (7, 1)
 
 
 @every_policy

@@ -88,9 +88,9 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
     status, _, said = run(path, "--capacity=50", "--skip-bad")
     assert status == 0
     assert said.splitlines() == [
-        f"proxytwin: {path}: skipped 2 broken lines, the first at line 3: "
+        f"proxytwin: {path}: skipped 1 broken lines, the first at line 3: "
         "expected numbers for time_s and size_bytes",
-        "proxytwin: capacity 50B: 25.00% of the requests are for larger objects, which are not stored",
+        "proxytwin: capacity 50B: 20.00% of the requests are for larger objects, which are not stored",
     ]
 
 
@@ -98,12 +98,12 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
     ("content", "said"),
     [
         (HEAD + "0,a,1\n1,b\n", "{path}: line 3: expected numbers for time_s and size_bytes"),
-        (HEAD + "0,a,1\n1,b,0\n", "{path}: line 3: expected a size above 0"),
         (HEAD, "{path}: the trace holds no requests"),
-        ("", "{path}: line 1: the column 'object' is missing"),
+        ("", "{path}: line 1: the column 'object' is missing; the line has nothing; name them with "
+         "--columns object=NAME,size=NAME,time=NAME"),
         (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest requested object has 101 bytes"),
     ],
-    ids=["broken line", "size zero", "no request", "empty file", "above the capacity"],
+    ids=["broken line", "no request", "empty file", "above the capacity"],
 )  # fmt: skip
 def test_a_wrong_trace_is_one_line_and_nothing_is_written(
     run: Run, tmp_path: Path, content: str, said: str

@@ -22,11 +22,13 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="W
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
     """Load a scenario, and check that its traces can be read before any work begins."""
     from scenarios import load_scenario
-    from scenarios.workload import read_trace
 
     loaded = load_scenario(name, overrides or ())
-    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
-        read_trace(trace)
+    workloads = [variant.scenario.workload for variant in loaded.variants]
+    traced = {(one.trace_files, one.format, one.columns, one.skip_bad): one for one in workloads if one.trace}
+    for workload in traced.values():
+        for note in workload.read_trace().notes:
+            print(f"proxytwin: {note}", file=sys.stderr)
     return loaded
 
 

@@ -11,6 +11,13 @@ from rich.console import Console
 
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 
+FORMAT_NAMES = (
+    "csv, txt, oracleGeneral, vscsi; combined, combined_host_last, w3c, s3, aws_lb, json, squid, haproxy; "
+    "twitter, msr, tencent_block, alibaba_block, tencent_photo, ibm_object_store, wikimedia, meta_kv, "
+    "meta_cdn"
+)
+"""Of `scenarios.traces.FORMATS`, whose import would make ``--help`` slow."""
+
 
 def sweep(
     scenario: ScenarioName,
@@ -83,7 +90,12 @@ def sweep(
 
 def curve(
     trace: Annotated[
-        str, typer.Argument(metavar="TRACE", help="A trace: *.csv, *.log or *.oracleGeneral[.zst].")
+        list[str],
+        typer.Argument(
+            metavar="TRACE",
+            help="A trace: a file, several files of one trace, or - for standard input; also packed "
+            "(gzip, zstd, xz, bzip2). A CSV file has the columns time_s, object and size_bytes.",
+        ),
     ],
     policy: Annotated[
         list[str] | None, typer.Option(metavar="A,B", help="Eviction policies, or 'all'.")
@@ -99,7 +111,15 @@ def curve(
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip broken lines and count them.")] = False,
     kind: Annotated[
         str | None,
-        typer.Option("--format", help="csv, combined or oracleGeneral; default: by the file's name."),
+        typer.Option("--format", metavar="NAME", help=f"Default: by the content. {FORMAT_NAMES}."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE=COLUMN,...",
+            help="Columns of a CSV file by name or number, such as object=lbn,size=3,time=ts:ms; "
+            "object=host+path joins two; op=... keeps only reads.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="F.csv", help="Write the table as CSV or Parquet.")
@@ -124,7 +144,8 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
-            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, jobs=jobs, reporter=bars,
+            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, columns=columns, jobs=jobs,
+            reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
@@ -133,7 +154,7 @@ def curve(
 
         write_picture(plot, hit_ratio_curves(curves.table))
     if str(out) != "/dev/stdout":
-        Console().print(curve_table(curves.table, trace))
+        Console().print(curve_table(curves.table, ", ".join(trace)))
     for note in curves.notes:
         print(f"proxytwin: {note}", file=sys.stderr)
 
