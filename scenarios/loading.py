@@ -12,8 +12,10 @@ from typing import Any
 
 from policies.bad_input import BadInput, read_toml, validate
 from policies.registry import nearest
+from scenarios.due import check_due, remarks
 from scenarios.schema import Scenario
 from scenarios.shipped import shipped_scenarios
+from scenarios.timeline import follow
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class LoadedScenario:
     name: str
     scenario: Scenario
     variants: list[Variant]
+
+    def remarks(self) -> list[str]:
+        """What a user should know about the variants' traces, one line each; see `scenarios.due`."""
+        said = [line for variant in self.variants for line in remarks(variant.scenario)]
+        return list(dict.fromkeys(said))
 
 
 def _said(value: Any) -> str:
@@ -116,7 +123,7 @@ def _build(tables: dict[str, Any], where: str, folder: Path | None) -> Scenario:
     workload = tables.get("workload")
     if folder is not None and isinstance(workload, dict) and isinstance(workload.get("trace"), str):
         tables = {**tables, "workload": {**workload, "trace": str(folder / workload["trace"])}}
-    return validate(Scenario, tables, where)
+    return follow(validate(Scenario, tables, where))
 
 
 def _variants(
@@ -127,7 +134,9 @@ def _variants(
         changed = copy.deepcopy(tables)
         for key, value in setting.items():
             _put(changed, key, value, f"{where}: compare")
-        yield Variant(setting, _build(changed, f"{where}: compare", folder))
+        variant = _build(changed, f"{where}: compare", folder)
+        check_due(variant, f"{where}: compare" if setting else where)
+        yield Variant(setting, variant)
 
 
 def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:

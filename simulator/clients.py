@@ -62,9 +62,9 @@ class Clients:
         handle, stream = self._chain.connect(), self._workload.stream(number)
         for seq, request in enumerate(stream):
             due += request.pause
-            if due >= duration:
+            if due >= duration and self._workload.endless:
                 return
-            yield env.timeout(due - env.now)
+            yield env.timeout(max(due - env.now, 0.0))
             if fanout == 1:
                 Life(self._ask(handle, number, seq, request))
             else:

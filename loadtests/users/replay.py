@@ -183,13 +183,14 @@ class Replay:
             address = client_address(number % clients)
             self._idle[address].append(self._connect(address))
         stream = self._workload.wholes(0)
-        upcoming, seq = next(stream, None), 0
-        due = self._wait_for_start()
+        upcoming, seq, offset = next(stream, None), 0, 0.0
+        start = self._wait_for_start()
         under_way = Group()
         while upcoming is not None:
-            parts, due = upcoming, due + upcoming[0].pause
-            if due >= self._start + self._scenario.duration:
+            parts, offset = upcoming, offset + upcoming[0].pause  # added up as in the simulator
+            if offset >= self._scenario.duration and self._workload.endless:
                 break
+            due = start + offset
             self._planned += len(parts)
             asked = [(self._encode(part), (0, seq + i, part.object)) for i, part in enumerate(parts)]
             self._timer.sleep_until(due)

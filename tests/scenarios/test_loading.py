@@ -235,7 +235,7 @@ def test_a_mistake_in_a_variant_is_found_before_anything_runs(write, compare: st
 
 
 TRACED = TEXT.replace("users = 4", 'trace = "requests.csv"')
-CSV = "time_s,object,size_bytes\n0,a,{size}\n"
+CSV = "time_s,object,size_bytes\n0,a,{size}\n4,a,{size}\n"
 
 
 def test_a_trace_stands_beside_its_scenario(write) -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
-from scenarios.traces import read_trace
+from scenarios.due import remarks
 from simulator import Costs
 from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
@@ -68,7 +68,8 @@ def sweep(
     pandas.DataFrame
         One row per setting and replication. Columns: each varied key, ``replication``, ``seed``, every
         metric of `Summary`, ``unsettled`` (why the averages depend on the duration) and ``error``. The
-        last two are empty if there is nothing to report.
+        last two are empty if there is nothing to report. ``attrs["remarks"]`` says what is cut of a
+        trace, one line each.
 
     Raises
     ------
@@ -80,6 +81,7 @@ def sweep(
     """
     costs = costs or Costs()
     cells = cells_of(scenario, vary or {}, replications, overrides)
+    said = [line for cell in cells if cell.scenario is not None for line in remarks(cell.scenario)]
     context = _context(cells, costs)
     work = {cell.key(context): cell for cell in cells}
     path = None if out is None else Path(out)
@@ -89,11 +91,11 @@ def sweep(
     with runner:
         if path is None or _is_device(path):
             outcomes = _finish(work, {}, runner, costs, reporter or Quiet(), lambda *_: None)
-            return _kept(to_frame(work, outcomes), path)
+            return _kept(to_frame(work, outcomes), path, said)
         with Journal(journal_of(path)) as journal:
             _refuse_another(journal, work, path)
             outcomes = _finish(work, journal.finished, runner, costs, reporter or Quiet(), journal.append)
-            frame = _kept(to_frame(work, outcomes), path)
+            frame = _kept(to_frame(work, outcomes), path, said)
             journal.remove()
             return frame
 
@@ -107,7 +109,8 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _kept(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+def _kept(frame: pd.DataFrame, path: Path | None, said: Iterable[str]) -> pd.DataFrame:
+    frame.attrs["remarks"] = list(dict.fromkeys(said))
     if path is not None:
         write_table(path, frame)
     return frame
@@ -118,7 +121,6 @@ def _context(cells: list[Cell], costs: Costs) -> str:
     traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
     digests = {}
     for trace in sorted(traces):
-        read_trace(trace)  # raises now, before the work begins, if the trace is broken
         with Path(trace).open("rb") as file:
             digests[trace] = hashlib.file_digest(file, "sha256").hexdigest()
     added = {**eviction_policies.added(), **balancing_policies.added()}

@@ -20,13 +20,12 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="W
 
 
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
-    """Load a scenario, and check that its traces can be read before any work begins."""
+    """Load a scenario, and say what a user should know before any work begins."""
     from scenarios import load_scenario
-    from scenarios.workload import read_trace
 
     loaded = load_scenario(name, overrides or ())
-    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
-        read_trace(trace)
+    for remark in loaded.remarks():
+        print(f"proxytwin: {remark}", file=sys.stderr)
     return loaded
 
 
@@ -112,12 +111,15 @@ def simulate(
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
+    from scenarios.due import check_sent
+
     results, unsettled = [], {}
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             results.append(result)
+            check_sent(result.summary, variant.scenario, scenario)
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
     summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
@@ -136,6 +138,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
     Exit status 1: a run is void, for example because the machine was too busy.
     """
     from loadtests import Stage
+    from scenarios.due import check_sent
     from twin.cli.progress_bars import Bars
     from twin.cli.terminal import print_summaries
     from twin.confirm.measure import measure_once
@@ -150,6 +153,8 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
             run, _ = measure_once(stage, variant.scenario, advance)
             summaries.append(run.records.summary(variant.scenario.window))
             void += [f"{variant.label}: {reason}" for reason in run.void]
+            if not run.void:
+                check_sent(summaries[-1], variant.scenario, scenario)
     if json is not None:
         write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
     console = Console()

@@ -59,6 +59,8 @@ def sweep(
         kept = "; run the same command again to continue" if out is not None else ""
         print(f"proxytwin: the sweep was stopped: {stopped}{kept}", file=sys.stderr)
         raise typer.Exit(1) from None
+    for remark in table.attrs["remarks"]:
+        print(f"proxytwin: {remark}", file=sys.stderr)
     if plot is not None:
         from twin.sweeps.plots import picture_of
 
