@@ -47,10 +47,12 @@ def test_a_load_that_may_send_something_is_not(plain, changes: dict[str, Any]) -
 
 
 def test_only_the_variants_must_send_something_and_the_silent_one_is_named(plain) -> None:
-    silent = {"workload.think": "1h"}
-    assert parse_scenario(plain(), {**silent, "compare": {"workload.think": ["1s", "2s"]}}).variants
+    silent, compared = plain(), ["1s", "2s"]
+    silent["workload"]["think"], silent["compare"] = "1h", {"workload.think": compared}
+    assert parse_scenario(silent).variants
+    compared.append("1h")
     with pytest.raises(BadInput, match=r"^scenario: compare: workload\.think: no request is due"):
-        parse_scenario(plain(), {"compare": {"workload.think": ["1s", "1h"]}})
+        parse_scenario(silent)
 
 
 def test_what_only_the_run_can_show_is_an_error_too(plain) -> None:
