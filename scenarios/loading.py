@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from policies.bad_input import BadInput, read_toml, validate
+from policies.file_kinds import PROXY, kind_of_tables
 from policies.registry import nearest
 from scenarios.due import check_due, remarks
 from scenarios.overrides import below, fix_compared, put, read_overrides
@@ -105,7 +106,10 @@ def load_scenario(name: str | Path, overrides: Mapping[str, Any] | Iterable[str]
                 str(name), "", f"no such file or shipped scenario{nearest(str(name), list(known))}"
             )
         path = known[str(name)]
-    return parse_scenario(read_toml(path), overrides, name=path.stem, where=str(path), folder=path.parent)
+    tables = read_toml(path, "a scenario")
+    if kind_of_tables(tables) == PROXY:
+        raise BadInput(str(path), "", f"is {PROXY}; expected a scenario")
+    return parse_scenario(tables, overrides, name=path.stem, where=str(path), folder=path.parent)
 
 
 def parse_scenario(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.mistaken_trace import check_trace
 from scenarios.schema import Scenario, WorkloadSettings
 from scenarios.traces import Trace, read_trace
 
@@ -49,6 +50,7 @@ def timeline(workload: WorkloadSettings) -> Timeline:
 
 @lru_cache(maxsize=4)
 def _read(path: str, _version: tuple[int, int, int] | None) -> Timeline:
+    check_trace(path)
     trace = read_trace(path)
     first = float(trace.times.min())
     moved = int(np.count_nonzero(trace.times < np.maximum.accumulate(trace.times)))

@@ -82,7 +82,7 @@ def test_an_unknown_name_comes_with_the_nearest() -> None:
 
 def test_a_broken_file_and_a_folder_get_one_line(write, tmp_path: Path) -> None:
     assert complaint(write("title = ")).startswith(f"{tmp_path / 'mine.toml'}: is not valid TOML: ")
-    assert complaint(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+    assert complaint(tmp_path) == f"{tmp_path}: cannot be read: Is a directory; expected a scenario"
 
 
 @pytest.mark.parametrize(

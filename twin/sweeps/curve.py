@@ -13,6 +13,7 @@ from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, offline_policies
 from policies.registry import nearest
 from policies.units import parse_size
+from scenarios.mistaken_trace import check_trace
 from scenarios.traces import TraceFile
 from simulator.curve import SALTS, Sample, check_capacities, curve, take_samples
 from twin.progress import Quiet, Reporter
@@ -84,6 +85,7 @@ def curves_of(
     if salts < 1:
         raise BadInput("--salts", str(salts), "expected at least 1")
     reporter = reporter or Quiet()
+    check_trace(trace)
     file = TraceFile(trace, kind=kind, skip_bad=skip_bad, zero_sizes=False)
     with reporter.step("read", file.stored_bytes) as advance:
         samples = take_samples(file.blocks(advance), sample, salts)

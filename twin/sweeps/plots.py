@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from policies.bad_input import BadInput
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
 from twin.plots.style import NEUTRAL, PREDICTED, STYLE, TITLES
@@ -129,19 +130,28 @@ def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") 
     return figure
 
 
-def picture_of(sweep: pd.DataFrame, metric: str = "p99_ms") -> Figure:
+def picture_of(sweep: pd.DataFrame, metric: str | None = None) -> Figure:
     """The figure that fits the varied keys.
 
-    - A cache's capacity is varied: hit ratio by capacity.
-    - The load is varied, or there is only one key: `metric` by this key.
+    - A cache's capacity or the load is varied, or there is only one key: `metric` by this key.
     - Otherwise: a heat map of the last two keys.
+
+    By default the metric is the hit ratio if a cache's capacity is varied, and else p99.
+
+    Raises
+    ------
+    BadInput
+        If no setting of the sweep has this metric.
     """
     keys = varied_keys(sweep)
-    if _CAPACITY in keys and "hit_ratio" in sweep and sweep["hit_ratio"].notna().any():
-        return figure_against(sweep, _CAPACITY, "hit_ratio")
-    load = next((key for key in _LOADS if key in keys), None)
-    if load is not None or len(keys) == 1:
-        return figure_against(sweep, load or keys[0], metric)
+    caching = _CAPACITY in keys and "hit_ratio" in sweep and bool(sweep["hit_ratio"].notna().any())
+    if metric is None:
+        metric = "hit_ratio" if caching else "p99_ms"
+    if metric not in sweep or not sweep[metric].notna().any():
+        raise BadInput("--metric", metric, "no setting of this sweep has this figure; expected another one")
+    axis = _CAPACITY if caching else next((key for key in _LOADS if key in keys), None)
+    if axis is not None or len(keys) == 1:
+        return figure_against(sweep, axis or keys[0], metric)
     return heat_map(sweep, keys[-1], keys[-2], metric)
 
 

@@ -21,7 +21,8 @@ BROKEN_FILES: dict[str, tuple[str | tuple[str, str], str]] = {
     "policy": (('"p2c"', '"p2d"'), "unknown balancing policy 'p2d' (did you mean 'p2c'?)"),
     "count": (("users = 6", "users = -6"), "workload.users: "),
     "duration": (('"1s"', '"1 parsec"'), "duration: expected a duration such as '200ms'"),
-    "empty": ("", "is missing"),
+    "empty": ("", "is empty; expected a scenario"),
+    "blank": ("# later\n", "title: is missing"),
     "bytes": ("title = '\udcff'", "is not UTF-8"),
 }
 

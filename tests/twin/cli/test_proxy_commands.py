@@ -122,9 +122,13 @@ def test_explain_says_what_the_cache_makes_of_an_answer(
 def test_explain_reads_what_it_is_given_where_nothing_is_cached(
     one_line: OneLine, run: Run, proxy_file: Path
 ) -> None:
-    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x")
+    answer = ("--answer", proxy_file)
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x", *answer)
     assert (code, out) == (2, "")
     assert one_line(err).startswith("--after: x: ")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "1s")
+    assert (code, out) == (2, "")
+    assert one_line(err) == "--after: has no effect without --answer; expected both or none of them"
     code, out, err = run("explain", proxy_file, "GET", "/", "--answer", proxy_file)
     assert (code, out) == (2, "")
     assert "expected a status line and fields as 'curl -i'" in one_line(err)
@@ -132,7 +136,7 @@ def test_explain_reads_what_it_is_given_where_nothing_is_cached(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
+    [["GET", "/", "-H", "nonsense"], ["GET", "/", "-H", ": nameless"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
 )
 def test_explain_refuses_what_is_no_request(
     one_line: OneLine, run: Run, proxy_file: Path, wrong: list[str]

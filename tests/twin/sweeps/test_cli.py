@@ -94,7 +94,13 @@ def test_a_sweep_whose_workers_die_says_how_to_go_on(
         ([POLICIES, "--plot=t.gif"], "--plot: t.gif: expected a name that ends in .png, .svg, .pdf"),
         ([POLICIES, "--metric=p98_ms"], "--metric: p98_ms: unknown figure"),
         ([POLICIES, "--out=/proc/t.csv"], "--out: /proc/t.csv: cannot be written: "),
-        ([POLICIES, "--scheduler=nonsense"], "--scheduler: nonsense: cannot be reached: missing port number"),
+        ([POLICIES, "--scheduler=127.0.0.1:1"], "--jobs: 1: the workers of --scheduler simulate"),
+        ([POLICIES, "--metric=hit_ratio"], "--metric: has no effect without --plot"),
+        ([POLICIES, "--set=proxy.cache.policy=lru"], "--set: proxy.cache.policy: is varied, too"),
+        (["--vary=rank_by=p50_ms,p95_ms"], "--vary: rank_by: changes no prediction"),
+        (["--vary=proxy.service.wbe.balance=p2c,random"], "--vary: proxy.service.wbe.balance=p2c: "
+         "there is no service 'wbe'"),
+        (["--vary=backend.wbe.replicas=1,2"], "--vary: backend.wbe.replicas=1: there is no backend 'wbe'"),
         ([POLICIES, "--set=nonsense"], "--set: nonsense: expected key=value"),
     ],
 )

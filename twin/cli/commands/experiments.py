@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from policies.bad_input import BadInput
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 from twin.output.files import check_writable, write_json, write_whole
 
@@ -66,6 +67,8 @@ def confirm(
     loaded = _load_real(scenario, overrides)
     check_writable(json, "--json")
     check_writable(report, "--report")
+    if json is not None and report is not None and json.resolve() == report.resolve():
+        raise BadInput("--report", str(report), "is the file of --json, too; expected another name")
     with Bars() as bars:
         found = run(loaded, seeds=seeds, repeats=repeats, reporter=bars)
     if json is not None:
@@ -129,6 +132,9 @@ def simulate(
             of_variant.update({"half_width": half} if half else {})
         write_json(json, {**found, "unsettled": unsettled})
     print_summaries(loaded, summaries, "predicted", Console(), halves)
+    if len(summaries) > 1 and all(summary == summaries[0] for summary in summaries):
+        keys = ", ".join(loaded.scenario.compare)
+        print(f"proxytwin: {keys}: makes no difference here: all variants give the same figures", file=sys.stderr)
     _say_unsettled(unsettled, len(results))
 
 

@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
+from policies.bad_input import BadInput
+from policies.file_kinds import SCENARIO
+from scenarios import shipped_scenarios
+from twin.cli.commands.options import Overrides, ScenarioName, check_jobs, check_needs
 
 
 def sweep(
@@ -29,8 +32,15 @@ def sweep(
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the results.")] = None,
-    metric: Annotated[str, typer.Option(help="The figure to draw, such as hit_ratio.")] = "p99_ms",
-    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = -1,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="With --plot: the figure to draw; default: hit_ratio if a cache's capacity varies, else p99_ms."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=-1, help="Number of processes; -1, the default, for one per core.")
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Simulate on the workers of this Dask scheduler.")
     ] = None,
@@ -41,19 +51,23 @@ def sweep(
     overloaded and never settles. The table says why.
     """
     check_jobs(jobs)
+    if jobs is not None and scheduler is not None:
+        raise BadInput("--jobs", str(jobs), "the workers of --scheduler simulate; expected one of the two")
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture, write_picture
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
     from twin.sweeps.tables import check_metric, sweep_table
 
-    check_metric(metric, "--metric")
+    if metric is not None:
+        check_metric(metric, "--metric")
+        check_needs(True, "--metric", plot is not None, "--plot")
     check_picture(plot, "--plot")
     try:
         with Bars() as bars:
             table = run(
                 scenario, read_vary(vary or ()), replications=replications, overrides=overrides or (),
-                jobs=jobs, scheduler=scheduler, out=out, reporter=bars,
+                jobs=-1 if jobs is None else jobs, scheduler=scheduler, out=out, reporter=bars,
             )  # fmt: skip
     except SweepStopped as stopped:
         kept = "; run the same command again to continue" if out is not None else ""
@@ -61,12 +75,12 @@ def sweep(
         raise typer.Exit(1) from None
     for remark in table.attrs["remarks"]:
         print(f"proxytwin: {remark}", file=sys.stderr)
-    if plot is not None:
+    if str(out) != "/dev/stdout":
+        Console().print(sweep_table(table, f"{scenario} (predicted)"))
+    if plot is not None and (table["error"] == "").any():
         from twin.sweeps.plots import picture_of
 
         write_picture(plot, picture_of(table, metric))
-    if str(out) != "/dev/stdout":
-        Console().print(sweep_table(table, f"{scenario} (predicted)"))
     failed = table["error"][table["error"] != ""]
     if len(failed):
         print(
@@ -97,7 +111,9 @@ def curve(
     sample: Annotated[
         float, typer.Option(help="Replay only this share of the objects, and show the resulting error.")
     ] = 1.0,
-    salts: Annotated[int, typer.Option(help="Number of samples, with --sample.")] = 8,
+    salts: Annotated[
+        int | None, typer.Option(help="With --sample: the number of samples; 8 by default.")
+    ] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Skip broken lines and count them.")] = False,
     kind: Annotated[
         str | None,
@@ -114,6 +130,10 @@ def curve(
     Prints hit ratio and byte hit ratio by policy and capacity.
     """
     check_jobs(jobs)
+    if not Path(trace).exists() and trace in shipped_scenarios():
+        raise BadInput(trace, "", f"is {SCENARIO}; expected a trace")
+    check_needs(salts is not None, "--salts", sample != 1, "--sample")
+    from simulator.curve import SALTS
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture, write_picture
     from twin.output.tables import check_table, write_table
@@ -126,7 +146,7 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
-            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, jobs=jobs, reporter=bars,
+            sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad, kind=kind, jobs=jobs, reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
