@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 SCENARIO = "a scenario, which simulate, confirm, loadtest and sweep take"
 PROXY = "a proxy's file, which serve, check and explain take"
@@ -42,30 +43,40 @@ def kind_of_tables(tables: Mapping[str, Any]) -> str | None:
     return PROXY if any(key in tables for key in _OF_PROXIES) else None
 
 
+class _Look(NamedTuple):
+    """What can be seen of a file: its first bytes, these without blanks before them, and its name."""
+
+    raw: bytes
+    text: bytes
+    name: str
+
+
+def _is_row(file: _Look) -> bool:
+    first = file.text.partition(b"\n")[0].strip()
+    return bool(_LOGGED_TIME.search(first) or _ROW.fullmatch(first))
+
+
+_RULES: tuple[tuple[Callable[[_Look], bool], str | None], ...] = (
+    (lambda file: not file.text, EMPTY),
+    *((partial(lambda magic, file: file.raw.startswith(magic), magic), kind) for magic, kind in _MAGIC),
+    (lambda file: ".oraclegeneral" in file.name.lower(), TRACE),
+    (lambda file: file.raw.startswith((b"\xff\xfe", b"\xfe\xff")), None),  # text in UTF-16
+    (lambda file: b"\0" in file.text, BINARY),
+    (lambda file: file.text.startswith(b"{") and b'"cells"' in file.text, NOTEBOOK),
+    (lambda file: file.text.startswith(b"{") and b'"variants"' in file.text, RESULT),
+    (lambda file: file.text.startswith(b"{"), JSON),
+    (lambda file: file.text[:15].lower().startswith((b"<!doctype html", b"<html")), PAGE),
+    (lambda file: file.text.startswith((b"<svg", b"<?xml")) and b"<svg" in file.text, PICTURE),
+    (_is_row, TRACE),
+)
+"""The first rule that holds says what a file is."""
+
+
 def kind_of_content(content: bytes, name: str = "") -> str | None:
     """What a file is that is not TOML, by its first bytes and its name; None if they tell nothing."""
-    head = content[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
-    first = head.partition(b"\n")[0]
-    if not head:
-        return EMPTY
-    for magic, kind in _MAGIC:
-        if content.startswith(magic):
-            return kind
-    if re.search(r"\.oraclegeneral\b", name, re.IGNORECASE):
-        return TRACE
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return None  # text in UTF-16
-    if b"\0" in head:
-        return BINARY
-    if head.startswith(b"{"):
-        return NOTEBOOK if b'"cells"' in head or b'"nbformat"' in head else RESULT if b'"variants"' in head else JSON
-    if head[:15].lower().startswith((b"<!doctype html", b"<html")):
-        return PAGE
-    if head.startswith((b"<svg", b"<?xml")) and b"<svg" in head:
-        return PICTURE
-    if _LOGGED_TIME.search(first) or _ROW.fullmatch(first.strip()):
-        return TRACE
-    return None
+    raw = content[:HEAD_BYTES]
+    file = _Look(raw, raw.removeprefix(b"\xef\xbb\xbf").lstrip(), name)
+    return next((kind for holds, kind in _RULES if holds(file)), None)
 
 
 def kind_of_toml(content: bytes) -> str | None:

@@ -85,7 +85,10 @@ def remarks(scenario: Scenario) -> list[str]:
     workload = scenario.workload
     idle = [key for key in _IDLE[workload.trace is not None] if key in workload.model_fields_set]
     if workload.users is None and idle:
-        keys, way = ", ".join(f"workload.{key}" for key in idle), "rate" if workload.trace is None else "trace"
+        keys, way = (
+            ", ".join(f"workload.{key}" for key in idle),
+            "rate" if workload.trace is None else "trace",
+        )
         return [f"{keys}: no effect, because workload.{way} is given", *_about_trace(scenario)]
     return _about_trace(scenario)
 

@@ -85,12 +85,16 @@ class Head(NamedTuple):
             If it demands work only of backends with other names.
         """
         items = self.fields.get("proxytwin-demand", "").split(";")
-        demands = {name.strip(): seconds for name, equals, seconds in (i.partition("=") for i in items) if equals}
+        demands = {
+            name.strip(): seconds for name, equals, seconds in (i.partition("=") for i in items) if equals
+        }
         if demands and backend not in demands:
             from policies.registry import nearest  # rarely needed, and the policies take long to load
 
             hint = nearest(backend, list(demands))
-            raise AnotherBackend(f"this backend is called {backend!r}, which the scenario does not know{hint}")
+            raise AnotherBackend(
+                f"this backend is called {backend!r}, which the scenario does not know{hint}"
+            )
         return max(_number(demands.get(backend, "0")), 0.0)
 
     def size(self) -> int:

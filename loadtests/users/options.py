@@ -24,7 +24,17 @@ _REFUSED = {
     "spawn_rate": ("-r", "all users start at the same moment; expected no -r"),
 }
 """Options that a replay cannot obey, and what is said of them."""
-_OF_REQUESTS = ("workload", "backend", "link.client", "seed", "duration", "warmup", "title", "compare", "rank_by")
+_OF_REQUESTS = (
+    "workload",
+    "backend",
+    "link.client",
+    "seed",
+    "duration",
+    "warmup",
+    "title",
+    "compare",
+    "rank_by",
+)
 """Keys of a scenario that are about its requests, or change nothing at all."""
 _WORK = "service_time"
 """The key of a backend that its requests carry."""
@@ -57,7 +67,9 @@ class Given:
             if load_scenario(name, changes).scenario.workload.users is not None:
                 _change(changes, "workload.users", self.users, "-u")
             elif self.users != 1:
-                raise BadInput("-u", str(self.users), f"{name} has no users, but a rate or a trace; expected no -u")
+                raise BadInput(
+                    "-u", str(self.users), f"{name} has no users, but a rate or a trace; expected no -u"
+                )
         return load_scenario(name, changes).scenario
 
     def without_effect(self) -> list[str]:

@@ -37,7 +37,7 @@ def tables(plain: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("changes", SILENT, ids=str)
 def test_a_load_that_sends_nothing_is_refused(plain, changes: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="no request is due between the end of the warm-up, .* expected more"):
+    with pytest.raises(BadInput, match=r"no request is due between the end of the warm-up, .* expected more"):
         parse_scenario(tables(plain(), changes), changes)
 
 

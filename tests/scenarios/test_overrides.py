@@ -74,7 +74,9 @@ def test_parts_of_a_chain_are_known_by_name_too(plain) -> None:
 def test_a_backend_may_be_called_service_and_a_new_part_may_be_given_as_a_whole(plain) -> None:
     tables = plain()
     tables["backend"]["service"] = {"replicas": 2}
-    assert parse_scenario(tables, {"backend.service.slow.1": 2.0}).scenario.backend["service"].slow == {1: 2.0}
+    assert parse_scenario(tables, {"backend.service.slow.1": 2.0}).scenario.backend["service"].slow == {
+        1: 2.0
+    }
     given = {"backend.api.replicas": 3, "backend.api": {"concurrency": 2}}
     assert parse_scenario(plain(), given).scenario.backend["api"].replicas == 3
 

@@ -57,7 +57,8 @@ def confirm(
     Raises
     ------
     BadInput
-        If the scenario cannot be run as it stands, for example because a trace is unreadable, or no request is due.
+        If the scenario cannot be run as it stands, for example because a trace is unreadable,
+        or no request is due.
     """
     reporter = reporter or Quiet()
     for variant in loaded.variants:

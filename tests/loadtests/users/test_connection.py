@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from loadtests.users.connection import Connection
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

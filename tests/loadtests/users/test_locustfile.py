@@ -109,13 +109,19 @@ def test_headless_it_replays_the_scenario_ends_by_itself_and_prints_locusts_tabl
         (["--master"], "--processes, --master, --worker: not supported"),
         (["-r", "5"], "-r: all users start at the same moment; expected no -r"),
         (["-u", "7", "--scenario", "cache-size"], "-u: 7: cache-size has no users, but a rate or a trace"),
-        (["-u", "7", "--set", "workload.users=8"], "-u: 7: --set says workload.users=8; expected one of them"),
+        (
+            ["-u", "7", "--set", "workload.users=8"],
+            "-u: 7: --set says workload.users=8; expected one of them",
+        ),
         (["-u", "0"], "workload.users: input should be greater than or equal to 1, not 0"),
         (["-t", "5s", "--set", "duration=6s"], "-t: 5s: --set says duration=6s; expected one of them"),
         (["-t", "5s", "--set", "warmup=7s"], "warmup: expected less than the duration"),
         (["--tags", "fast"], "--tags: a scenario has no tags"),
         (["--exclude-tags", "fast"], "--exclude-tags: a scenario has no tags"),
-        (["--config-users", '{"user_class_name": "ScenarioUser", "weight": 2}'], "--config-users: expected --set"),
+        (
+            ["--config-users", '{"user_class_name": "ScenarioUser", "weight": 2}'],
+            "--config-users: expected --set",
+        ),
         (["--records", "run.csv"], "--records: run.csv: expected a name that ends in .npz"),
         (["--records", "/nowhere/run.npz"], "--records: /nowhere/run.npz: cannot be written"),
         (["--set", "workload.users=2", "--set", "workload.users=3"], "--set: workload.users: is given twice"),
@@ -170,7 +176,7 @@ def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
         assert eventually(lambda: "Ramping to 60 users" in child.last_words())
         again = json.loads(page(f"{web}/swarm", form) or "{}")
         assert again["message"] == "a run is under way; stop it before you start another one"
-        assert '\"hide_common_options\": true' in (page(web) or "")
+        assert '"hide_common_options": true' in (page(web) or "")
         assert eventually(stopped)
 
 
@@ -215,14 +221,14 @@ def test_a_path_of_the_host_begins_every_path_and_u_and_t_change_the_scenario(
 def test_backends_of_another_name_end_the_run_with_one_line(loaded: Child, host: str, tmp_path: Path) -> None:
     file, output = tmp_path / "other.toml", tmp_path / "said"
     file.write_text(
-        '''title = "t"
+        """title = "t"
         [workload]
         users = 3
         think = "50ms"
         [backend.wob]
         [proxy]
         route = [{ to = "web" }]
-        service = { web = { upstreams = "wob" } }'''
+        service = { web = { upstreams = "wob" } }"""
     )
     options = ["--headless", "--only-summary", "--scenario", str(file), "--host", host]
     loaded.send({"command": [*LOCUST[2:], *options], "output": str(output)})

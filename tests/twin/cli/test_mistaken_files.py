@@ -73,12 +73,16 @@ def test_curve_and_a_scenarios_trace(run: Run, one_line: OneLine, folder: Path, 
     assert line.endswith("; expected a trace")
     tracing = (folder / "small.toml").read_text().replace("users = 6", f"trace = '{name}'")
     (folder / "tracing.toml").write_text(tracing)
-    assert said_of(run, one_line, "simulate", folder / "tracing.toml") == line.replace(f"{folder}/.", f"{folder}")
+    assert said_of(run, one_line, "simulate", folder / "tracing.toml") == line.replace(
+        f"{folder}/.", f"{folder}"
+    )
 
 
 @pytest.mark.parametrize("command", [*PROXY_COMMANDS, "curve"])
 def test_the_name_of_a_shipped_scenario(run: Run, one_line: OneLine, command: str) -> None:
-    assert said_of(run, one_line, command, "slow-server").startswith("slow-server: is a scenario, which simulate")
+    assert said_of(run, one_line, command, "slow-server").startswith(
+        "slow-server: is a scenario, which simulate"
+    )
 
 
 def test_arguments_in_another_order(run: Run, one_line: OneLine, proxy_file: Path) -> None:

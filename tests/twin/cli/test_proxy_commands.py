@@ -136,7 +136,13 @@ def test_explain_reads_what_it_is_given_where_nothing_is_cached(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["GET", "/", "-H", "nonsense"], ["GET", "/", "-H", ": nameless"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
+    [
+        ["GET", "/", "-H", "nonsense"],
+        ["GET", "/", "-H", ": nameless"],
+        ["GET", "no url"],
+        ["G T", "/"],
+        ["GET", "/", "--client", "nobody"],
+    ],
 )
 def test_explain_refuses_what_is_no_request(
     one_line: OneLine, run: Run, proxy_file: Path, wrong: list[str]

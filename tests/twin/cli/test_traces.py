@@ -79,7 +79,9 @@ def test_nothing_to_evaluate_is_one_line_before_any_work(
     run: Run, one_line: OneLine, traced, command: str, trace: str, settings: list[str], problem: str
 ) -> None:
     vary = ["--vary", "proxy.service.web.balance=p2c"] if command == "sweep" else []
-    code, out, err = run(command, traced(trace), *vary, *(part for one in settings for part in ("--set", one)))
+    code, out, err = run(
+        command, traced(trace), *vary, *(part for one in settings for part in ("--set", one))
+    )
     assert (code, out) == (2, "")
     assert problem in one_line(err)
 

@@ -98,8 +98,10 @@ def test_a_sweep_whose_workers_die_says_how_to_go_on(
         ([POLICIES, "--metric=hit_ratio"], "--metric: has no effect without --plot"),
         ([POLICIES, "--set=proxy.cache.policy=lru"], "--set: proxy.cache.policy: is varied, too"),
         (["--vary=rank_by=p50_ms,p95_ms"], "--vary: rank_by: changes no prediction"),
-        (["--vary=proxy.service.wbe.balance=p2c,random"], "--vary: proxy.service.wbe.balance=p2c: "
-         "there is no service 'wbe'"),
+        (
+            ["--vary=proxy.service.wbe.balance=p2c,random"],
+            "--vary: proxy.service.wbe.balance=p2c: there is no service 'wbe'",
+        ),
         (["--vary=backend.wbe.replicas=1,2"], "--vary: backend.wbe.replicas=1: there is no backend 'wbe'"),
         ([POLICIES, "--set=nonsense"], "--set: nonsense: expected key=value"),
     ],

@@ -188,13 +188,15 @@ def test_a_sweeps_table_averages_replications_and_fits_into_80_columns() -> None
     rows = [
         [cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line
     ]
-    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "0.3333"]
-    assert "capacity" in text and "balance" in text and "error ratio" not in text
+    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "4.0", "0.3333"]
+    assert "capacity" in text and "balance" in text and "errors" not in text
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     text = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long"))
-    assert "and 3 more" in text
+    assert "and 3 more settings, which --out keeps" in text
+    whole = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long", None))
+    assert "more" not in whole and whole.count("│ ") > text.count("│ ")
 
 
 def test_keys_are_named_by_as_little_as_tells_them_apart() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from policies.bad_input import BadInput
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 from twin.output.files import check_writable, write_json, write_whole
+from twin.output.sheet import standard_output
 
 if TYPE_CHECKING:
     from scenarios.loading import LoadedScenario
@@ -77,7 +77,7 @@ def confirm(
         from twin.confirm.report import confirmation_page
 
         write_whole(report, confirmation_page(found))
-    console = Console()
+    console = standard_output()
     print_confirmation(found, console)
     if report is not None:
         console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
@@ -131,10 +131,13 @@ def simulate(
         for of_variant, half in zip(found["variants"], halves, strict=True):
             of_variant.update({"half_width": half} if half else {})
         write_json(json, {**found, "unsettled": unsettled})
-    print_summaries(loaded, summaries, "predicted", Console(), halves)
+    print_summaries(loaded, summaries, "predicted", standard_output(), halves)
     if len(summaries) > 1 and all(summary == summaries[0] for summary in summaries):
         keys = ", ".join(loaded.scenario.compare)
-        print(f"proxytwin: {keys}: makes no difference here: all variants give the same figures", file=sys.stderr)
+        print(
+            f"proxytwin: {keys}: makes no difference here: all variants give the same figures",
+            file=sys.stderr,
+        )
     _say_unsettled(unsettled, len(results))
 
 
@@ -163,7 +166,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
                 check_sent(summaries[-1], variant.scenario, scenario)
     if json is not None:
         write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
-    console = Console()
+    console = standard_output()
     print_summaries(loaded, summaries, "measured", console)
     for reason in void:
         console.print(f"void: {reason}", soft_wrap=True, markup=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from policies.bad_input import BadInput
 from policies.file_kinds import SCENARIO
 from scenarios import shipped_scenarios
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs, check_needs
+from twin.output.sheet import standard_output
 
 
 def sweep(
@@ -35,7 +35,7 @@ def sweep(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="With --plot: the figure to draw; default: hit_ratio if a cache's capacity varies, else p99_ms."
+            help="With --plot: the figure to draw; hit_ratio if a cache's capacity varies, else p99_ms."
         ),
     ] = None,
     jobs: Annotated[
@@ -57,7 +57,7 @@ def sweep(
     from twin.output.figures import check_picture, write_picture
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
-    from twin.sweeps.tables import check_metric, sweep_table
+    from twin.sweeps.tables import MOST_ROWS, check_metric, sweep_table
 
     if metric is not None:
         check_metric(metric, "--metric")
@@ -76,7 +76,9 @@ def sweep(
     for remark in table.attrs["remarks"]:
         print(f"proxytwin: {remark}", file=sys.stderr)
     if str(out) != "/dev/stdout":
-        Console().print(sweep_table(table, f"{scenario} (predicted)"))
+        console = standard_output()
+        most = MOST_ROWS if console.is_terminal else None
+        console.print(sweep_table(table, f"{scenario} (predicted)", most))
     if plot is not None and (table["error"] == "").any():
         from twin.sweeps.plots import picture_of
 
@@ -146,7 +148,8 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
-            sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad, kind=kind, jobs=jobs, reporter=bars,
+            sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad, kind=kind,
+            jobs=jobs, reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
@@ -155,7 +158,7 @@ def curve(
 
         write_picture(plot, hit_ratio_curves(curves.table))
     if str(out) != "/dev/stdout":
-        Console().print(curve_table(curves.table, trace))
+        standard_output().print(curve_table(curves.table, trace))
     for note in curves.notes:
         print(f"proxytwin: {note}", file=sys.stderr)
 
