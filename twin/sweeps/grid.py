@@ -157,7 +157,7 @@ def notes_of(
     vary: Mapping[str, Sequence[Any]],
     overrides: Mapping[str, Any] | Iterable[str] = (),
 ) -> list[str]:
-    """What becomes of the scenario's own comparison, one line each; the parameters are those of `cells_of`."""
+    """What becomes of the scenario's own comparison, one line each; parameters as of `cells_of`."""
     try:
         loaded = _load(source, read_overrides(overrides))
     except BadInput:  # only the varied values make it a valid scenario

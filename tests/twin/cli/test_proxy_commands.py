@@ -134,6 +134,17 @@ def test_explain_reads_what_it_is_given_where_nothing_is_cached(
     assert "expected a status line and fields as 'curl -i'" in one_line(err)
 
 
+def test_header_fields_of_one_name_are_joined(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "match.toml"
+    file.write_text(
+        """listen = "127.0.0.1:0"
+        route = [{ when = { header = { accept = "a, b" } }, respond = 403 }, { respond = 404 }]"""
+    )
+    both = ("-H", "Accept: a", "-H", "accept: b")
+    assert "403" in run("explain", file, "GET", "/", *both)[1]
+    assert "403" not in run("explain", file, "GET", "/", *both[:2])[1]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

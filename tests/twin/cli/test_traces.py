@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +95,34 @@ def test_users_whose_responses_never_come_are_an_error(run: Run, scenario: Path,
     code, _, err = run(command, scenario, *slow)
     assert code == (2 if command == "simulate" else 1)
     assert "no request is due between the end of the warm-up, 0.2 s, and the end of the run, 1 s" in err
+
+
+def piped(traced: Callable[..., Path]) -> tuple[Path, threading.Thread]:
+    """A scenario whose trace is a pipe, and the thread that writes the trace into it once."""
+    file = traced("")
+    pipe = file.with_name("trace.csv")
+    pipe.unlink()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(EPOCH,))
+    writer.start()
+    return file, writer
+
+
+def test_a_trace_from_a_pipe_is_simulated(run: Run, traced, tmp_path: Path) -> None:
+    file, writer = piped(traced)
+    code, _, _ = run("simulate", file, "--replications", 3, "--json", tmp_path / "out.json")
+    writer.join()
+    assert (code, predicted(tmp_path / "out.json")["requests"]) == (0, 3 * 4)
+
+
+@pytest.mark.parametrize("command", ["loadtest", "confirm", "sweep"])
+def test_other_commands_refuse_a_pipe(run: Run, traced, command: str) -> None:
+    file, writer = piped(traced)
+    vary = ["--vary", "proxy.service.web.balance=p2c"] if command == "sweep" else []
+    code, out, err = run(command, file, *vary)
+    writer.join()
+    assert (code, out) == (2, "")
+    assert "can be read only once, so only simulate replays it; expected a file" in err
 
 
 def test_a_sweep_says_what_it_cuts(run: Run, traced, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from policies.bad_input import BadInput
 from simulator.statistics import student_t95
-from twin.plots.style import PREDICTED
+from twin.plots.style import PREDICTED, TITLES
 from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
 from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 
@@ -171,6 +171,19 @@ def test_the_picture_fits_what_was_varied(
     figure = picture_of(swept(keys, hits=hits))
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == (along, up)
     drawn(figure)
+
+
+@pytest.mark.parametrize(
+    "keys", [{CAPACITY: ["1KiB", "1MiB"]}, {USERS: [1, 2]}, {BALANCE: ["p2c", "random"]}]
+)
+@pytest.mark.parametrize("metric", ["p95_ms", "mean_ms", "hit_ratio", "throughput_rps"])
+def test_the_figure_that_is_asked_for_is_drawn(keys: dict[str, list[Any]], metric: str) -> None:
+    assert picture_of(swept(keys), metric).axes[0].get_ylabel() == TITLES[metric]
+
+
+def test_a_figure_that_no_setting_has_is_one_line() -> None:
+    with pytest.raises(BadInput, match=r"^--metric: hit_ratio: no setting of this sweep has this figure"):
+        picture_of(swept({USERS: [1, 2]}, hits=False), "hit_ratio")
 
 
 def test_an_unknown_figure_is_one_line() -> None:

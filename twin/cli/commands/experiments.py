@@ -33,10 +33,12 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
 def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
     """Load a scenario, and check that the real twin supports all variants."""
     from scenarios.schema import check_real
+    from scenarios.timeline import check_rereadable
 
     loaded = _load(name, overrides)
     for variant in loaded.variants:
         check_real(variant.scenario, name)
+        check_rereadable(variant.scenario)
     return loaded
 
 
@@ -101,7 +103,9 @@ def simulate(
     ] = 1,
     overrides: Overrides = None,
     json: JsonFile = None,
-    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=-1, help="Number of processes for the replications; -1 for one per core.")
+    ] = 1,
 ) -> None:
     """Predict only, with the simulator.
 

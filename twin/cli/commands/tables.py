@@ -147,7 +147,8 @@ def curve(
     check_picture(plot, "--plot")
     with Bars() as bars:
         curves = curves_of(
-            trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
+            trace, _listed(policy, "--policy") or DEFAULT_POLICIES,
+            _listed(capacity, "--capacity") or DEFAULT_CAPACITIES,
             sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad, kind=kind,
             jobs=jobs, reporter=bars,
         )  # fmt: skip
@@ -163,5 +164,8 @@ def curve(
         print(f"proxytwin: {note}", file=sys.stderr)
 
 
-def _listed(texts: list[str] | None) -> list[str]:
-    return [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
+def _listed(texts: list[str] | None, option: str) -> list[str]:
+    listed = [part.strip() for text in texts or () for part in text.split(",") if part.strip()]
+    if texts and not listed:
+        raise BadInput(option, "", "expected at least one value")
+    return listed
