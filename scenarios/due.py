@@ -35,10 +35,8 @@ def check_due(scenario: Scenario, where: str) -> None:
         times = due_times(workload)
         if not _any_within(times, begin, end):
             last = times[np.searchsorted(times, end) - 1]
-            raise BadInput(
-                where, "warmup", f"expected a warm-up that ends before the last request of {workload.trace}, "
-                f"which is due at {_s(last)}; the warm-up ends at {_s(begin)}",
-            )  # fmt: skip
+            before = f"of {workload.trace}, whose last one before the end is due at {_s(last)}"
+            raise BadInput(where, "warmup", _nothing(scenario, f" {before},"))
     elif not _draws_any(scenario):
         key = "workload.rate" if workload.users is None else "workload.think"
         raise BadInput(where, key, _nothing(scenario))
@@ -50,10 +48,10 @@ def check_sent(summary: Summary, scenario: Scenario, where: str) -> None:
         raise BadInput(where, "duration", _nothing(scenario))
 
 
-def _nothing(scenario: Scenario) -> str:
+def _nothing(scenario: Scenario, which: str = "") -> str:
     begin, end = scenario.window
     return (
-        f"no request is due between the end of the warm-up, {_s(begin)}, and the end of the run, {_s(end)}; "
+        f"no request{which} is due between the end of the warm-up, {_s(begin)}, and the end of the run, {_s(end)}; "
         "expected more requests, a shorter warmup or a longer duration"
     )
 

@@ -11,7 +11,10 @@ from policies.registry import nearest
 
 
 def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
-    """Overrides as a dict, from either form that `load_scenario` takes; a table before what is below it.
+    """Overrides as a dict, from either form that `load_scenario` takes.
+
+    A mapping keeps its order, so that a table may replace what stands before it. Of texts, a table comes
+    before what is below it, so that each of them counts.
 
     Raises
     ------
@@ -19,15 +22,18 @@ def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, An
         If a text is not ``key=value``, or a key is given twice.
     """
     if isinstance(overrides, Mapping):
-        pairs = list(overrides.items())
-    else:
-        pairs = [_read_override(text) for text in overrides]
+        return dict(overrides)
     found: dict[str, Any] = {}
-    for key, value in sorted(pairs, key=lambda pair: pair[0].count(".")):
+    for key, value in map(_read_override, overrides):
         if key in found:
             raise BadInput("--set", key, "is given twice; expected one value")
         found[key] = value
-    return found
+    return tables_first(found)
+
+
+def tables_first(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The same changes, a table before what is below it."""
+    return dict(sorted(changes.items(), key=lambda change: change[0].count(".")))
 
 
 def _read_override(text: str) -> tuple[str, Any]:

@@ -157,7 +157,8 @@ class LoadTest:
             problem = ConnectionError(exchange.refusal or f"status {exchange.status}")
         if exchange.refusal and self.replay is not None:
             _log.error("%s", exchange.refusal)
-            self.environment.process_exit_code = 2
+            if self.environment.web_ui is None:
+                self.environment.process_exit_code = 2
             self.replay.stop()
         self.environment.events.request.fire(
             request_type="GET",

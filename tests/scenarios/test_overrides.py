@@ -77,10 +77,15 @@ def test_a_backend_may_be_called_service_and_a_new_part_may_be_given_as_a_whole(
     assert parse_scenario(tables, {"backend.service.slow.1": 2.0}).scenario.backend["service"].slow == {
         1: 2.0
     }
-    given = {"backend.api.replicas": 3, "backend.api": {"concurrency": 2}}
+    given = ["backend.api.replicas=3", "backend.api={ concurrency = 2 }"]
     assert parse_scenario(plain(), given).scenario.backend["api"].replicas == 3
 
 
 def test_a_key_that_is_given_twice_is_refused(plain) -> None:
     with pytest.raises(BadInput, match=r"^--set: seed: is given twice; expected one value$"):
         parse_scenario(plain(), ["seed=3", "title=x", "seed=4"])
+
+
+def test_a_mapping_keeps_its_order_so_that_a_table_may_replace_what_stands_before_it(plain) -> None:
+    workload = parse_scenario(plain(), {"workload.users": 3, "workload": {"rate": "9/s"}}).scenario.workload
+    assert (workload.users, workload.rate) == (None, 9.0)

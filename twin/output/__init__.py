@@ -4,5 +4,6 @@
 - `files`: any file; `tables`: CSV or Parquet; `figures`: PNG, SVG or PDF.
 
 Each module of files has a check and a writer. A command calls the check before it works for minutes. The
-writer writes the whole file or nothing. If a file cannot be written, both raise `policies.bad_input.BadInput`.
+writer writes the whole file or nothing. If a file cannot be written, both raise
+`policies.bad_input.BadInput`.
 """

@@ -14,7 +14,7 @@ from typing import Any
 from policies.bad_input import BadInput
 from scenarios import Scenario, load_scenario
 from scenarios.loading import LoadedScenario, parse_scenario
-from scenarios.overrides import read_overrides
+from scenarios.overrides import read_overrides, tables_first
 
 ScenarioSource = str | Path | Mapping[str, Any]
 """A scenario's file, the name of a shipped one, or its tables."""
@@ -139,7 +139,10 @@ def cells_of(
     for values in itertools.product(*grid.values()):
         setting = dict(zip(grid, values, strict=True))
         try:
-            scenario, problem = _load(source, {**changes, **setting, "compare": {}}).scenario, None
+            scenario, problem = (
+                _load(source, tables_first({**changes, **setting, "compare": {}})).scenario,
+                None,
+            )
         except BadInput as mistake:
             scenario, problem = None, mistake
         problems.append(problem)

@@ -144,15 +144,31 @@ def picture_of(sweep: pd.DataFrame, metric: str | None = None) -> Figure:
         If no setting of the sweep has this metric.
     """
     keys = varied_keys(sweep)
-    caching = _CAPACITY in keys and "hit_ratio" in sweep and bool(sweep["hit_ratio"].notna().any())
+    axis = _axis(sweep)
     if metric is None:
-        metric = "hit_ratio" if caching else "p99_ms"
+        metric = "hit_ratio" if axis == _CAPACITY and _caching(sweep) else "p99_ms"
     if metric not in sweep or not sweep[metric].notna().any():
         raise BadInput("--metric", metric, "no setting of this sweep has this figure; expected another one")
-    axis = _CAPACITY if caching else next((key for key in _LOADS if key in keys), None)
-    if axis is not None or len(keys) == 1:
-        return figure_against(sweep, axis or keys[0], metric)
+    if axis is not None:
+        return figure_against(sweep, axis, metric)
     return heat_map(sweep, keys[-1], keys[-2], metric)
+
+
+def averaged_keys(sweep: pd.DataFrame) -> list[str]:
+    """The varied keys that `picture_of` does not show: it averages over their values."""
+    return varied_keys(sweep)[:-2] if _axis(sweep) is None else []
+
+
+def _caching(sweep: pd.DataFrame) -> bool:
+    return "hit_ratio" in sweep and bool(sweep["hit_ratio"].notna().any())
+
+
+def _axis(sweep: pd.DataFrame) -> str | None:
+    """The key of the horizontal axis; None for a heat map."""
+    keys = varied_keys(sweep)
+    if _CAPACITY in keys and _caching(sweep):
+        return _CAPACITY
+    return keys[0] if len(keys) == 1 else next((key for key in _LOADS if key in keys), None)
 
 
 def _over_replications(

@@ -153,6 +153,10 @@ def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
         def stopped() -> bool:
             return json.loads(page(f"{web}/stats/requests") or "{}").get("state") == "stopped"
 
+        def under_way() -> bool:
+            answer = json.loads(page(f"{web}/swarm", form) or "{}")
+            return answer.get("message") == "a run is under way; stop it before you start another one"
+
         assert eventually(stopped), child.last_words()
         rows = json.loads(page(f"{web}/stats/requests") or "{}")["stats"]
         assert rows[0]["name"] == "/objects/[number]"
@@ -172,10 +176,9 @@ def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
             assert problem in answer["message"]
             assert stopped()
 
-        page(f"{web}/swarm", form | {"scenario": "small-cache"})
+        page(f"{web}/swarm", form | {"scenario": "one-replica-dies"})
         assert eventually(lambda: "Ramping to 60 users" in child.last_words())
-        again = json.loads(page(f"{web}/swarm", form) or "{}")
-        assert again["message"] == "a run is under way; stop it before you start another one"
+        assert eventually(under_way)
         assert '"hide_common_options": true' in (page(web) or "")
         assert eventually(stopped)
 
@@ -235,6 +238,15 @@ def test_backends_of_another_name_end_the_run_with_one_line(loaded: Child, host:
     code, said = loaded.expect(60.0)["code"], output.read_text()
     assert code == 2, said
     assert "this backend is called 'web', which the scenario does not know (did you mean 'wob'?)" in said
+
+
+def test_autoquit_is_obeyed_after_the_scenarios_end(loaded: Child, host: str, tmp_path: Path) -> None:
+    file, output = tmp_path / "run.npz", tmp_path / "said"
+    options = ["--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(free_port())]
+    options += ["--host", host, "-u", "2", "-t", "1s", "--set", "workload.think=50ms", "--records", str(file)]
+    loaded.send({"command": [*LOCUST[2:], *options], "output": str(output)})
+    assert loaded.expect(60.0)["code"] == 0, output.read_text()
+    assert set(Records.load(file).user.tolist()) == {0, 1}
 
 
 def test_settings_that_reach_nothing_are_named(loaded: Child, host: str, tmp_path: Path) -> None:

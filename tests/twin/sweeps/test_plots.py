@@ -15,7 +15,7 @@ from rich.console import Console
 from policies.bad_input import BadInput
 from simulator.statistics import student_t95
 from twin.plots.style import PREDICTED, TITLES
-from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
+from twin.sweeps.plots import averaged_keys, figure_against, heat_map, hit_ratio_curves, picture_of
 from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 
 CAPACITY, USERS, BALANCE = "proxy.cache.capacity", "workload.users", "proxy.service.web.balance"
@@ -179,6 +179,12 @@ def test_the_picture_fits_what_was_varied(
 @pytest.mark.parametrize("metric", ["p95_ms", "mean_ms", "hit_ratio", "throughput_rps"])
 def test_the_figure_that_is_asked_for_is_drawn(keys: dict[str, list[Any]], metric: str) -> None:
     assert picture_of(swept(keys), metric).axes[0].get_ylabel() == TITLES[metric]
+
+
+def test_keys_that_a_heat_map_averages_over_are_known() -> None:
+    three = {"backend.web.replicas": [1, 2], BALANCE: ["p2c", "random"], "proxy.limits.threads": [4, 8]}
+    assert averaged_keys(swept(three)) == ["backend.web.replicas"]
+    assert averaged_keys(swept({**three, USERS: [1, 2]})) == averaged_keys(swept({USERS: [1, 2]})) == []
 
 
 def test_a_figure_that_no_setting_has_is_one_line() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from policies.file_kinds import SCENARIO
 from scenarios import shipped_scenarios
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs, check_needs
 from twin.output.sheet import standard_output
+
+if TYPE_CHECKING:  # pandas takes long to load
+    import pandas as pd
 
 
 def sweep(
@@ -54,7 +57,7 @@ def sweep(
     if jobs is not None and scheduler is not None:
         raise BadInput("--jobs", str(jobs), "the workers of --scheduler simulate; expected one of the two")
     from twin.cli.progress_bars import Bars
-    from twin.output.figures import check_picture, write_picture
+    from twin.output.figures import check_picture
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
     from twin.sweeps.tables import MOST_ROWS, check_metric, sweep_table
@@ -80,9 +83,22 @@ def sweep(
         most = MOST_ROWS if console.is_terminal else None
         console.print(sweep_table(table, f"{scenario} (predicted)", most))
     if plot is not None and (table["error"] == "").any():
-        from twin.sweeps.plots import picture_of
+        _draw(plot, table, metric)
+    _say_failures(table)
 
-        write_picture(plot, picture_of(table, metric))
+
+def _draw(plot: Path, table: pd.DataFrame, metric: str | None) -> None:
+    """Draw a sweep, and say what the figure does not show."""
+    from twin.output.figures import write_picture
+    from twin.sweeps.plots import averaged_keys, picture_of
+
+    write_picture(plot, picture_of(table, metric))
+    if averaged := averaged_keys(table):
+        print(f"proxytwin: {plot}: shows averages over {', '.join(averaged)}", file=sys.stderr)
+
+
+def _say_failures(table: pd.DataFrame) -> None:
+    """Say which settings of a sweep failed or never settle, and exit with the status that follows."""
     failed = table["error"][table["error"] != ""]
     if len(failed):
         print(
