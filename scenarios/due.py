@@ -51,8 +51,8 @@ def check_sent(summary: Summary, scenario: Scenario, where: str) -> None:
 def _nothing(scenario: Scenario, which: str = "") -> str:
     begin, end = scenario.window
     return (
-        f"no request{which} is due between the end of the warm-up, {_s(begin)}, and the end of the run, {_s(end)}; "
-        "expected more requests, a shorter warmup or a longer duration"
+        f"no request{which} is due between the end of the warm-up, {_s(begin)}, "
+        f"and the end of the run, {_s(end)}; expected more requests, a shorter warmup or a longer duration"
     )
 
 
@@ -112,13 +112,13 @@ def _about_times(scenario: Scenario) -> list[str]:
     if first:
         said.append(f"time begins at its first request, at {first:.15g} s")
     if moved:
-        said.append(f"{moved:,} of its requests stand after a later one, and are sorted by time")
+        said.append(f"{moved:,} of its {_requests(count)} stood after a later one: it is sorted by time")
     if scenario.follows_trace:
-        said.append(f"duration follows its {count:,} requests: {_s(end)}")
+        said.append(f"duration follows its {_requests(count)}: {_s(end)}")
     elif sent < count:
         said.append(
             f"duration is {_s(end)}, but the trace lasts {_s(lasts)}: "
-            f"only the first {sent:,} of its {count:,} requests are sent"
+            f"it is cut after {sent:,} of its {_requests(count)}"
         )
     elif end - lasts > _SHARE * end:
         said.append(
@@ -143,3 +143,7 @@ def _about_units(scenario: Scenario) -> list[str]:
 
 def _s(seconds: float) -> str:
     return f"{seconds:,.6g} s"
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request" if count == 1 else f"{count:,} requests"

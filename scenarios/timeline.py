@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.bad_input import BadInput
 from scenarios.mistaken_trace import check_trace
 from scenarios.schema import Scenario, WorkloadSettings
 from scenarios.traces import Trace, read_trace
@@ -40,29 +38,25 @@ class Timeline(NamedTuple):
 def timeline(workload: WorkloadSettings) -> Timeline:
     """The trace of a workload, which must have one; raises `BadInput` if it cannot be read.
 
-    A trace stays in memory, because every variant and every replication replays it, and because a pipe
-    can be read only once.
+    A trace stays in memory, because every variant and every replication replays it.
     """
     assert workload.trace is not None
+    return _read(workload.trace, _version(workload.trace))
+
+
+def _version(file: str) -> tuple[int, int, int] | None:
+    """What changes if another file takes the place of a file."""
     try:
-        stat = Path(workload.trace).stat()
+        stat = Path(file).stat()
     except OSError:
-        return _read(workload.trace, None)  # raises the right error
-    changed = (stat.st_mtime_ns, stat.st_size) if S_ISREG(stat.st_mode) else (0, 0)
-    return _read(workload.trace, (*changed, stat.st_ino))
-
-
-def check_rereadable(scenario: Scenario) -> None:
-    """Raise `BadInput` if the trace is a pipe: other processes cannot read it again."""
-    trace = scenario.workload.trace
-    if trace is not None and not Path(trace).is_file():
-        raise BadInput(trace, "", "can be read only once, so only simulate replays it; expected a file")
+        return None  # the reader says why
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 @lru_cache(maxsize=4)
-def _read(path: str, _version: tuple[int, int, int] | None) -> Timeline:
-    check_trace(path)
-    trace = read_trace(path)
+def _read(file: str, _version_of_it: tuple[int, int, int] | None) -> Timeline:
+    check_trace(file)
+    trace = read_trace(file)
     first = float(trace.times.min())
     moved = int(np.count_nonzero(trace.times < np.maximum.accumulate(trace.times)))
     if moved:

@@ -56,8 +56,8 @@ def sent(loaded: LoadedScenario) -> int:
         ([1732000000, 1732000001, 1732000003], {}, 4.5, 3, "begins at its first request, at 1732000000 s;"),
         ([7.5, 8.5], {"duration": "2s"}, 2.0, 2, "time begins at its first request, at 7.5 s"),
         ([0, 60, 120, 180], {"duration": "10s", "warmup": "0s"}, 10.0, 1,
-         "duration is 10 s, but the trace lasts 240 s: only the first 1 of its 4 requests are sent"),
-        ([0, 1, 2, 3], {"duration": "3s"}, 3.0, 3, "only the first 3 of its 4 requests are sent"),
+         "duration is 10 s, but the trace lasts 240 s: it is cut after 1 of its 4 requests"),
+        ([0, 1, 2, 3], {"duration": "3s"}, 3.0, 3, "it is cut after 3 of its 4 requests"),
         ([0, 1, 2, 3], {"duration": "1m", "warmup": "1s"}, 60.0, 4,
          "the trace lasts 4 s: nothing is sent after its last request, at 3 s"),
         ([5], {}, 1.0, 1, "all of them come at once, so there is no warm-up"),
@@ -149,7 +149,7 @@ def test_rows_in_another_order_are_sorted_stably_and_this_is_said(load: Load, mo
     assert [(r.pause, r.object, r.size, r.demand) for r in requests] == [
         (0.0, 1, 6, (0.2,)), (0.0, 3, 8, (0.4,)), (2.0, 0, 5, (0.1,)), (1.0, 2, 7, (0.3,)),
     ]  # fmt: skip
-    assert "2 of its requests stand after a later one, and are sorted by time" in said[0]
+    assert "2 of its 4 requests stood after a later one: it is sorted by time" in said[0]
 
 
 def test_requests_that_a_client_sends_at_once_take_the_time_of_their_first(load: Load) -> None:
@@ -180,7 +180,7 @@ def test_every_request_before_the_end_is_sent_once_and_no_other(
     wholes = list(Workload(loaded.scenario).wholes(0))
     assert np.cumsum([parts[0].pause for parts in wholes]) == pytest.approx(due[: len(wholes)], abs=1e-6)
     cut = expected < len(times)
-    assert cut == any("only the first" in line for line in loaded.remarks())
+    assert cut == any("it is cut after" in line for line in loaded.remarks())
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted))

@@ -15,7 +15,6 @@ import pandas as pd
 from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
 from scenarios.due import remarks
-from scenarios.timeline import check_rereadable
 from simulator import Costs
 from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
@@ -134,9 +133,6 @@ def _without_effect(frame: pd.DataFrame) -> list[str]:
 
 def _context(cells: list[Cell], costs: Costs) -> str:
     """What the outcomes depend on, apart from the settings: traces, costs, and policies from a notebook."""
-    for cell in cells:
-        if cell.scenario is not None:
-            check_rereadable(cell.scenario)
     traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
     digests = {}
     for trace in sorted(traces):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +54,7 @@ def test_unix_seconds_begin_at_the_first_request(run: Run, one_line: OneLine, tr
 def test_a_longer_trace_is_cut_and_this_is_said(run: Run, one_line: OneLine, traced, tmp_path: Path) -> None:
     code, _, err = run("simulate", traced(LONG), "--json", tmp_path / "out.json")
     assert (code, predicted(tmp_path / "out.json")["requests"]) == (0, 1)
-    assert "the trace lasts 12,000 s: only the first 1 of its 200 requests are sent" in one_line(err)
+    assert "the trace lasts 12,000 s: it is cut after 1 of its 200 requests" in one_line(err)
 
 
 def test_without_a_duration_all_of_it_is_sent(run: Run, one_line: OneLine, traced, tmp_path: Path) -> None:
@@ -97,38 +95,10 @@ def test_users_whose_responses_never_come_are_an_error(run: Run, scenario: Path,
     assert "no request is due between the end of the warm-up, 0.2 s, and the end of the run, 1 s" in err
 
 
-def piped(traced: Callable[..., Path]) -> tuple[Path, threading.Thread]:
-    """A scenario whose trace is a pipe, and the thread that writes the trace into it once."""
-    file = traced("")
-    pipe = file.with_name("trace.csv")
-    pipe.unlink()
-    os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_text, args=(EPOCH,))
-    writer.start()
-    return file, writer
-
-
-def test_a_trace_from_a_pipe_is_simulated(run: Run, traced, tmp_path: Path) -> None:
-    file, writer = piped(traced)
-    code, _, _ = run("simulate", file, "--replications", 3, "--json", tmp_path / "out.json")
-    writer.join()
-    assert (code, predicted(tmp_path / "out.json")["requests"]) == (0, 3 * 4)
-
-
-@pytest.mark.parametrize("command", ["loadtest", "confirm", "sweep"])
-def test_other_commands_refuse_a_pipe(run: Run, traced, command: str) -> None:
-    file, writer = piped(traced)
-    vary = ["--vary", "proxy.service.web.balance=p2c"] if command == "sweep" else []
-    code, out, err = run(command, file, *vary)
-    writer.join()
-    assert (code, out) == (2, "")
-    assert "can be read only once, so only simulate replays it; expected a file" in err
-
-
 def test_a_sweep_says_what_it_cuts(run: Run, traced, tmp_path: Path) -> None:
     code, _, err = run(
         "sweep", traced(LONG), "--vary", "duration=10s,120s", "--out", tmp_path / "out.csv", "--jobs", 1
     )
     assert code == 0
-    assert err.count("only the first 1 of its 200") == err.count("only the first 2 of its 200") == 1
+    assert err.count("it is cut after 1 of its 200") == err.count("it is cut after 2 of its 200") == 1
     assert pd.read_csv(tmp_path / "out.csv")["requests"].tolist() == [1, 2]

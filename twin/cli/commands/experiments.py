@@ -33,12 +33,10 @@ def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
 def _load_real(name: str, overrides: list[str] | None) -> LoadedScenario:
     """Load a scenario, and check that the real twin supports all variants."""
     from scenarios.schema import check_real
-    from scenarios.timeline import check_rereadable
 
     loaded = _load(name, overrides)
     for variant in loaded.variants:
         check_real(variant.scenario, name)
-        check_rereadable(variant.scenario)
     return loaded
 
 
