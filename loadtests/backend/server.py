@@ -205,7 +205,8 @@ class Replica:
         try:
             demand, size = head.demand(self.backend), head.size()
         except AnotherBackend as problem:
-            connection.sendall(self._head(400, 0, f"{REFUSAL}: {problem}", keep_alive=head.keep_alive))
+            said = str(problem).encode("ascii", "replace").decode()
+            connection.sendall(self._head(400, 0, f"{REFUSAL}: {said}", keep_alive=head.keep_alive))
             return
         self._be_under_way()
         fetch = self.fetched.begin(object_number(head.target), time.monotonic())

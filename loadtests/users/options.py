@@ -80,7 +80,7 @@ class Given:
 def _reaches(key: str) -> bool:
     if key.startswith("backend."):
         return key.count(".") < 2 or key.split(".")[2] == _WORK
-    return any(f"{key}.".startswith(f"{known}.") for known in (*_OF_REQUESTS, "link"))
+    return key == "link" or any(f"{key}.".startswith(f"{known}.") for known in _OF_REQUESTS)
 
 
 def _change(changes: dict[str, Any], key: str, value: Any, option: str) -> None:

@@ -237,7 +237,8 @@ class Replay:
         exchange = self._fetch(connection, text)
         cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
-        times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
+        # rounded, so that what is due at the end of the warm-up is on the same side of it in both twins
+        times = (round(due - self._start, 9), exchange.sent - self._start, exchange.done - self._start)
         self._rows.append((*who, *times, exchange.status, cache, upstream, exchange.size))
         self._on_exchange(exchange)
         return exchange.done

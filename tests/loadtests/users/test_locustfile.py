@@ -252,14 +252,16 @@ def test_autoquit_is_obeyed_after_the_scenarios_end(loaded: Child, host: str, tm
 def test_settings_that_reach_nothing_are_named(loaded: Child, host: str, tmp_path: Path) -> None:
     output = tmp_path / "said"
     changes = ["proxy.cache.capacity=1MiB", "backend.web.replicas=4", "backend.web.service_time=1ms"]
+    changes += ["link.client=1ms", "link.backend=1ms"]
     options = [part for change in changes for part in ("--set", change)]
     command = [*LOCUST[2:], "--headless", "--host", host, "-u", "2", "-t", "1s", *options]
     loaded.send({"command": command, "output": str(output)})
     assert loaded.expect(60.0)["code"] == 0
     said = output.read_text()
-    assert said.count("no effect, because the proxy and its backends run already") == 2
+    assert said.count("no effect, because the proxy and its backends run already") == 3
     assert "--set: proxy.cache.capacity: no effect" in said
     assert "--set: backend.web.replicas: no effect" in said
+    assert "--set: link.backend: no effect" in said
 
 
 def test_ctrl_c_ends_a_run_at_once(host: str) -> None:

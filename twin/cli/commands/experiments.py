@@ -124,7 +124,7 @@ def simulate(
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             results.append(result)
-            check_sent(result.summary, variant.scenario, scenario)
+            check_sent(result.summary, variant.scenario, f"{scenario}: {variant.label}")
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
     summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
@@ -165,7 +165,7 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
             summaries.append(run.records.summary(variant.scenario.window))
             void += [f"{variant.label}: {reason}" for reason in run.void]
             if not run.void:
-                check_sent(summaries[-1], variant.scenario, scenario)
+                check_sent(summaries[-1], variant.scenario, f"{scenario}: {variant.label}")
     if json is not None:
         write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
     console = standard_output()
