@@ -99,7 +99,8 @@ class WorkloadSettings(_Table):
         Factor of `rate` over time: ``ramp(low, high, over)``, ``bursts(every, lasting, factor)`` or
         ``day(length, swing)``, see `scenarios.profiles`.
     trace : str or list of str
-        Replay of a file: a CSV file with the columns ``time_s,object,size_bytes`` and optionally
+        Replay of a file; time begins at its first request, and rows in another order are sorted by
+        time. A CSV file with the columns ``time_s,object,size_bytes`` and optionally
         ``service_s``, or any other format of `scenarios.traces`. Several files are one trace. A
         relative path starts at the scenario's folder.
     format : str, optional
@@ -282,7 +283,7 @@ class Scenario(_Table):
     seed : int
         Of all random numbers.
     duration : duration
-        How long requests are sent.
+        How long requests are sent: by default 10 s, or as long as the trace lasts.
     warmup : duration, optional
         Removed from the start, simulated or real; by default a fifth of the duration.
     workload : WorkloadSettings
@@ -316,7 +317,7 @@ class Scenario(_Table):
     def _parts_fit(self) -> Scenario:
         for number in range(len(self.chain)):
             self._check_proxy(number)
-        if self.warmup is not None and self.warmup >= self.duration:
+        if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
         return self
 
@@ -338,6 +339,11 @@ class Scenario(_Table):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:
             raise ValueError(f"{key}.service: expected an upstream {following[0]!r}, the next proxy")
+
+    @property
+    def follows_trace(self) -> bool:
+        """Whether the duration is that of the trace, see `scenarios.timeline.follow`."""
+        return self.workload.trace is not None and "duration" not in self.model_fields_set
 
     @property
     def chain(self) -> tuple[ProxySettings, ...]:

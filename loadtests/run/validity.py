@@ -91,7 +91,7 @@ def _arrivals(workload: Workload, duration: float) -> int:
     count, due = 0, 0.0
     for parts in workload.wholes(0):
         due += parts[0].pause
-        if due >= duration:
+        if due >= duration and workload.endless:
             break
         count += len(parts)
     return count

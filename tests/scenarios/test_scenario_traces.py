@@ -19,6 +19,7 @@ Load = Callable[..., Workload]
 TEXT = """
 title = "Which?"
 duration = "10s"
+warmup = "0s"
 [workload]
 {workload}
 [backend.web]
@@ -67,7 +68,8 @@ def test_the_options_may_be_set_and_compared(load: Load, tmp_path: Path) -> None
         load('trace = "no.csv"', {"workload.trace": [str(tmp_path / "t.csv")], "workload.skip_bad": True})
     ) == [0, 0]
     scenario = load_scenario(
-        tmp_path / "mine.toml", {"compare": {"workload.trace": [["t.csv", "t.csv"], "t.csv"]}}
+        tmp_path / "mine.toml",
+        {"workload.skip_bad": True, "compare": {"workload.trace": [["t.csv", "t.csv"], "t.csv"]}},
     )
     files = [variant.scenario.workload.trace_files for variant in scenario.variants]
     assert files == [(str(tmp_path / "t.csv"),) * 2, (str(tmp_path / "t.csv"),)]

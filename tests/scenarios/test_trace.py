@@ -62,12 +62,12 @@ def test_an_object_keeps_the_size_it_had_first(trace) -> None:
     assert read_trace(trace(GOOD + "3,/a,999\n")).sizes.tolist() == [100, 2000]
 
 
-def test_a_replay_asks_at_the_recorded_times_and_ends(replay) -> None:
+def test_a_replay_begins_with_its_first_request_and_ends(replay) -> None:
     workload = replay(GOOD + "2.25,/c,7\n")
     assert (workload.closed, workload.streams, workload.sizes.tolist()) == (False, 1, [100, 2000, 7])
     requests = list(workload.stream(0))
     assert [request[:3] for request in requests] == [
-        (0.5, 0, 100),
+        (0.0, 0, 100),
         (0.0, 1, 2000),
         (1.5, 0, 100),
         (0.25, 2, 7),

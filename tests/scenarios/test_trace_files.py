@@ -337,7 +337,7 @@ def test_a_workload_replays_any_format(write: Write, scenario: Callable[..., Sce
     path = write("t.oracleGeneral", BINARY)
     workload = Workload(scenario({"workload.users": None, "workload.trace": str(path)}))
     requests = list(workload.stream(0))
-    assert [(r.pause, r.object, r.size) for r in requests] == [(100.0, 0, 10), (0.0, 1, 20), (3.0, 1, 20)]
+    assert [(r.pause, r.object, r.size) for r in requests] == [(0.0, 0, 10), (0.0, 1, 20), (3.0, 1, 20)]
 
 
 def test_an_object_of_a_workload_keeps_its_first_size(write: Write) -> None:

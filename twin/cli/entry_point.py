@@ -21,8 +21,9 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def main() -> None:
     """Run the command line; exits with status 0, 1, 2, or 130 after an interruption."""
     hear_at_start()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # the code page of a pipe on Windows may have no "±"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal or a pipe shows "?" for "±"
     try:
         code = _ending_of_command()
         hear_at_end()

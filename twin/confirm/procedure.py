@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests import Stage
+from scenarios.due import check_sent
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records, Summary, pool
 from scenarios.schema import Scenario, check_real
@@ -56,7 +57,8 @@ def confirm(
     Raises
     ------
     BadInput
-        If the scenario cannot be run as it stands, for example because a trace is unreadable.
+        If the scenario cannot be run as it stands, for example because a trace is unreadable,
+        or no request is due.
     """
     reporter = reporter or Quiet()
     for variant in loaded.variants:
@@ -88,6 +90,7 @@ def _predict(
             of_seeds, reason = [], ""
             for scenario in _with_seeds(variant.scenario, seeds):
                 result = simulate(scenario, lucks=LUCKS, costs=costs, progress=lambda *_: advance(1))
+                check_sent(result.summary, scenario, variant.label)
                 of_seeds.append([run.records for run in result.runs])
                 reason = reason or result.settled.reason
             predicted.append(of_seeds)

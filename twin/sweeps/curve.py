@@ -13,6 +13,7 @@ from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, offline_policies
 from policies.registry import nearest
 from policies.units import parse_size
+from scenarios.mistaken_trace import check_trace
 from scenarios.traces import TraceFile, notes_of
 from simulator.curve import SALTS, Sample, changed_sizes, check_capacities, curve, take_samples
 from twin.progress import Quiet, Reporter
@@ -87,6 +88,8 @@ def curves_of(
     if salts < 1:
         raise BadInput("--salts", str(salts), "expected at least 1")
     reporter = reporter or Quiet()
+    for one in [trace] if isinstance(trace, (str, Path)) else trace:
+        check_trace(one)
     file = TraceFile(trace, kind=kind, columns=columns, skip_bad=skip_bad)
     with reporter.step("read", file.stored_bytes) as advance:
         samples = take_samples(file.blocks(advance), sample, salts)

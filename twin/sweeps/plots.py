@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
+from policies.bad_input import BadInput
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
 from twin.plots.style import NEUTRAL, PREDICTED, STYLE, TITLES
@@ -129,20 +130,45 @@ def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") 
     return figure
 
 
-def picture_of(sweep: pd.DataFrame, metric: str = "p99_ms") -> Figure:
+def picture_of(sweep: pd.DataFrame, metric: str | None = None) -> Figure:
     """The figure that fits the varied keys.
 
-    - A cache's capacity is varied: hit ratio by capacity.
-    - The load is varied, or there is only one key: `metric` by this key.
+    - A cache's capacity or the load is varied, or there is only one key: `metric` by this key.
     - Otherwise: a heat map of the last two keys.
+
+    By default the metric is the hit ratio if a cache's capacity is varied, and else p99.
+
+    Raises
+    ------
+    BadInput
+        If no setting of the sweep has this metric.
     """
     keys = varied_keys(sweep)
-    if _CAPACITY in keys and "hit_ratio" in sweep and sweep["hit_ratio"].notna().any():
-        return figure_against(sweep, _CAPACITY, "hit_ratio")
-    load = next((key for key in _LOADS if key in keys), None)
-    if load is not None or len(keys) == 1:
-        return figure_against(sweep, load or keys[0], metric)
+    axis = _axis(sweep)
+    if metric is None:
+        metric = "hit_ratio" if axis == _CAPACITY and _caching(sweep) else "p99_ms"
+    if metric not in sweep or not sweep[metric].notna().any():
+        raise BadInput("--metric", metric, "no setting of this sweep has this figure; expected another one")
+    if axis is not None:
+        return figure_against(sweep, axis, metric)
     return heat_map(sweep, keys[-1], keys[-2], metric)
+
+
+def averaged_keys(sweep: pd.DataFrame) -> list[str]:
+    """The varied keys that `picture_of` does not show: it averages over their values."""
+    return varied_keys(sweep)[:-2] if _axis(sweep) is None else []
+
+
+def _caching(sweep: pd.DataFrame) -> bool:
+    return "hit_ratio" in sweep and bool(sweep["hit_ratio"].notna().any())
+
+
+def _axis(sweep: pd.DataFrame) -> str | None:
+    """The key of the horizontal axis; None for a heat map."""
+    keys = varied_keys(sweep)
+    if _CAPACITY in keys and _caching(sweep):
+        return _CAPACITY
+    return keys[0] if len(keys) == 1 else next((key for key in _LOADS if key in keys), None)
 
 
 def _over_replications(

@@ -213,9 +213,26 @@ def test_a_trace_is_replayed_from_any_working_directory(
     workload = shipped.workload.model_copy(update={"users": None, "trace": "trace.csv"})
     run = stage.measure(shipped.model_copy(update={"workload": workload}))
     assert by_rule(run) == []
-    assert run.records.due.tolist() == pytest.approx([0.1, 0.2, 0.25])
+    assert run.records.due.tolist() == pytest.approx([0.0, 0.1, 0.15])
     assert run.records.object.tolist() == [0, 1, 0]
     assert run.records.size.tolist() == [100, 3000, 100]
+
+
+def test_both_twins_send_the_same_requests_of_a_trace_to_the_last_digit(
+    stage: Stage, by_rule: Reasons, tmp_path: Path
+) -> None:
+    """Of the requests that are due exactly at the end, or at the end of the warm-up, too."""
+    times = [1732000000 + 0.1 * number for number in range(12)] + [1732000001.5] * 3
+    rows = [f"{time!r},o{number % 3},100" for number, time in enumerate(times)]
+    (tmp_path / "trace.csv").write_text("\n".join(["time_s,object,size_bytes", *rows]))
+    shipped = scenario(seconds=0.5)
+    workload = shipped.workload.model_copy(update={"users": None, "trace": str(tmp_path / "trace.csv")})
+    traced = shipped.model_copy(update={"workload": workload, "duration": 1.5, "warmup": 0.5})
+    run, predicted = stage.measure(traced), simulate(traced)
+    assert by_rule(run) == []
+    assert len(run.records) == len(predicted.records) == 12
+    measured = run.records.summary(traced.window)
+    assert measured.requests == predicted.summary.requests
 
 
 def test_progress_is_told_several_times_a_second_up_to_the_end(stage: Stage) -> None:

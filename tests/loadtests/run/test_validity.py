@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from loadtests.run.validity import reasons_void
-from scenarios import Records, Workload, parse_scenario
+from scenarios import Records, Scenario, Workload
 from scenarios.records import NO_UPSTREAM
 
 DURATION = 2.0
@@ -15,12 +15,12 @@ DURATION = 2.0
 def workload(**arrivals: Any) -> Workload:
     tables = {
         "title": "t",
-        "duration": DURATION,
+        "duration": f"{DURATION}s",
         "workload": arrivals or {"users": 3, "think": "100ms"},
         "backend": {"web": {"replicas": 2}},
         "proxy": {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}},
     }
-    return Workload(parse_scenario(tables).scenario)
+    return Workload(Scenario.model_validate(tables))
 
 
 CLOSED = workload()

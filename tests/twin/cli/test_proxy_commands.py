@@ -164,17 +164,38 @@ def test_explain_takes_the_time_when_an_answer_came(
 def test_explain_reads_what_it_is_given_where_nothing_is_cached(
     one_line: OneLine, run: Run, proxy_file: Path
 ) -> None:
-    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x")
+    answer = ("--answer", proxy_file)
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x", *answer)
     assert (code, out) == (2, "")
     assert one_line(err).startswith("--after: x: ")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "1s")
+    assert (code, out) == (2, "")
+    assert one_line(err) == "--after: has no effect without --answer; expected both or none of them"
     code, out, err = run("explain", proxy_file, "GET", "/", "--answer", proxy_file)
     assert (code, out) == (2, "")
     assert "expected a status line and fields as 'curl -i'" in one_line(err)
 
 
+def test_header_fields_of_one_name_are_joined(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "match.toml"
+    file.write_text(
+        """listen = "127.0.0.1:0"
+        route = [{ when = { header = { accept = "a, b" } }, respond = 403 }, { respond = 404 }]"""
+    )
+    both = ("-H", "Accept: a", "-H", "accept: b")
+    assert "403" in run("explain", file, "GET", "/", *both)[1]
+    assert "403" not in run("explain", file, "GET", "/", *both[:2])[1]
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
+    [
+        ["GET", "/", "-H", "nonsense"],
+        ["GET", "/", "-H", ": nameless"],
+        ["GET", "no url"],
+        ["G T", "/"],
+        ["GET", "/", "--client", "nobody"],
+    ],
 )
 def test_explain_refuses_what_is_no_request(
     one_line: OneLine, run: Run, proxy_file: Path, wrong: list[str]

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from rich.table import Table
 
 from scenarios import Summary
 from scenarios.loading import LoadedScenario
@@ -21,11 +20,12 @@ from twin.cli.terminal import (
     summary_table,
 )
 from twin.confirm.outcome import Confirmation
+from twin.output.sheet import Sheet
 
 Make = Callable[..., Summary]
 
 
-def shown(*what: Table | str, width: int = 100) -> str:
+def shown(*what: Sheet | str, width: int = 100) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
     for item in what:
         console.print(item)

@@ -99,8 +99,7 @@ def test_broken_lines_are_counted_and_objects_that_do_not_fit_too(run: Run, tmp_
     [
         (HEAD + "0,a,1\n1,b\n", "{path}: line 3: expected numbers for time_s and size_bytes"),
         (HEAD, "{path}: the trace holds no requests"),
-        ("", "{path}: line 1: the column 'object' is missing; the line has nothing; name them with "
-         "--columns object=NAME,size=NAME,time=NAME"),
+        ("", "{path}: is empty; expected a trace"),
         (HEAD + "0,a,101", "--capacity: 100B: no object fits; the smallest requested object has 101 bytes"),
     ],
     ids=["broken line", "no request", "empty file", "above the capacity"],
@@ -129,7 +128,8 @@ def test_a_wrong_trace_is_one_line_and_nothing_is_written(
         (["--sample=1.5"], "--sample: 1.5: expected a share above 0 and up to 1, such as 0.01"),
         (["--sample=nan"], "--sample: nan: expected a share above 0 and up to 1, such as 0.01"),
         (["--sample=1e-9"], "--sample: 1e-09: a sample holds no object; expected a larger share"),
-        (["--salts=0"], "--salts: 0: expected at least 1"),
+        (["--salts=0", "--sample=0.5"], "--salts: 0: expected at least 1"),
+        (["--salts=4"], "--salts: has no effect without --sample"),
         (["--format=cvs"], "format: cvs: unknown format of a trace (did you mean 'csv'?)"),
         (["--out=/proc/c.csv"], "--out: /proc/c.csv: cannot be written: "),
         (["--plot=c.gif"], "--plot: c.gif: expected a name that ends in .png, .svg, .pdf"),

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from policies.bad_input import BadInput
 from simulator.statistics import student_t95
-from twin.plots.style import PREDICTED
-from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
+from twin.plots.style import PREDICTED, TITLES
+from twin.sweeps.plots import averaged_keys, figure_against, heat_map, hit_ratio_curves, picture_of
 from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 
 CAPACITY, USERS, BALANCE = "proxy.cache.capacity", "workload.users", "proxy.service.web.balance"
@@ -173,6 +173,25 @@ def test_the_picture_fits_what_was_varied(
     drawn(figure)
 
 
+@pytest.mark.parametrize(
+    "keys", [{CAPACITY: ["1KiB", "1MiB"]}, {USERS: [1, 2]}, {BALANCE: ["p2c", "random"]}]
+)
+@pytest.mark.parametrize("metric", ["p95_ms", "mean_ms", "hit_ratio", "throughput_rps"])
+def test_the_figure_that_is_asked_for_is_drawn(keys: dict[str, list[Any]], metric: str) -> None:
+    assert picture_of(swept(keys), metric).axes[0].get_ylabel() == TITLES[metric]
+
+
+def test_keys_that_a_heat_map_averages_over_are_known() -> None:
+    three = {"backend.web.replicas": [1, 2], BALANCE: ["p2c", "random"], "proxy.limits.threads": [4, 8]}
+    assert averaged_keys(swept(three)) == ["backend.web.replicas"]
+    assert averaged_keys(swept({**three, USERS: [1, 2]})) == averaged_keys(swept({USERS: [1, 2]})) == []
+
+
+def test_a_figure_that_no_setting_has_is_one_line() -> None:
+    with pytest.raises(BadInput, match=r"^--metric: hit_ratio: no setting of this sweep has this figure"):
+        picture_of(swept({USERS: [1, 2]}, hits=False), "hit_ratio")
+
+
 def test_an_unknown_figure_is_one_line() -> None:
     check_metric("p95_ms", "--metric")
     with pytest.raises(BadInput, match=r"--metric: p98_ms: unknown figure \(did you mean 'p9[59]_ms'\?\)"):
@@ -188,13 +207,15 @@ def test_a_sweeps_table_averages_replications_and_fits_into_80_columns() -> None
     rows = [
         [cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line
     ]
-    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "0.3333"]
-    assert "capacity" in text and "balance" in text and "error ratio" not in text
+    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "4.0", "0.3333"]
+    assert "capacity" in text and "balance" in text and "errors" not in text
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     text = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long"))
-    assert "and 3 more" in text
+    assert "and 3 more settings, which --out keeps" in text
+    whole = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long", None))
+    assert "more" not in whole and whole.count("│ ") > text.count("│ ")
 
 
 def test_keys_are_named_by_as_little_as_tells_them_apart() -> None:
