@@ -70,7 +70,9 @@ def test_a_void_run_says_so_and_what_to_do(
     load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
 ) -> None:
     shown = summary_html(confirmation(load(), void=["p2c: it was late"] * 2))
-    assert "Void: this run proves nothing." in shown and "run the cell again" in shown
+    assert "Void: these runs prove nothing." in shown and "run the cell again" in shown
+    assert ">void</span>" in shown and "inconclusive</span>" not in shown
+    assert "Something else" not in shown, "nothing is blamed that was not measured"
     assert shown.count("p2c: it was late") == 1, "the same reason once"
 
 

@@ -13,8 +13,8 @@ from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
 from simulator import Result
 from simulator.statistics import estimate
-from twin.confirm.compare import ABSOLUTE, Differences
-from twin.confirm.conclusion import conclusion
+from twin.confirm.compare import difference_text
+from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
 
@@ -39,15 +39,6 @@ def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
 
 def _written(value: float | None, form: str) -> str:
     return "–" if value is None or math.isnan(value) else form.format(value)
-
-
-def _apart(differences: Differences, columns: Sequence[str], sign: str = "+") -> list[str]:
-    cells = []
-    for name in columns:
-        value = differences[name]
-        unit = "pp" if name in ABSOLUTE else "%"
-        cells.append("–" if value is None else f"{value * 100:{sign}.1f}{unit}")
-    return cells
 
 
 def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
@@ -105,7 +96,7 @@ def confirmation_table(found: Confirmation) -> Table:
     """Three lines per variant: predicted, measured, and the difference."""
     both = [side for outcome in found.variants for side in (outcome.simulated, outcome.measured)]
     columns = _shown_columns(both)
-    if len(columns) > len(_COLUMNS) - 2:
+    if len(columns) == len(_COLUMNS):
         columns.remove("p50_ms")  # so that the table fits into 80 columns
     table = _table(found.scenario.title)
     table.add_column("", no_wrap=True)
@@ -120,11 +111,10 @@ def confirmation_table(found: Confirmation) -> Table:
         table.add_row(
             Text(outcome.verdict, style=f"bold {style}"), Text("measured", style=MEASURED), *measured
         )
-        table.add_row(
-            "", Text("difference", style="dim"), *_apart(outcome.difference, columns), end_section=True
-        )
-    noise = _apart(found.noise, columns, sign="")
-    table.add_row(Text("all variants", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
+        apart = [outcome.difference_text(name) for name in columns]
+        table.add_row("", Text("difference", style="dim"), *apart, end_section=True)
+    noise = [difference_text(found.noise[name], name, sign="") for name in columns]
+    table.add_row("noise floor", "", *noise, style="dim")
     return table
 
 
@@ -224,7 +214,7 @@ def print_confirmation(found: Confirmation, console: Console) -> None:
         },
         console,
     )
-    for line in conclusion(found):
+    for line in [*conclusion(found), *how_judged(found)]:
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:
         console.print(Text(f"void: {reason}", style=VERDICT["refuted"]), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 PREDICTED = "#2a6fb0"
 MEASURED = "#e07b1f"
 NEUTRAL = "#6b7280"
-VERDICT = {"confirmed": "#1a7f4b", "refuted": "#b3261e", "inconclusive": "#8a6d00"}
+VERDICT = {"confirmed": "#1a7f4b", "refuted": "#b3261e", "inconclusive": "#8a6d00", "void": "#4b5563"}
 
 TITLES = {
     "throughput_rps": "throughput, requests/s",

@@ -159,6 +159,27 @@ def test_void_runs_are_said_in_a_box_of_their_own(
     assert "These runs prove nothing: p2c: sent late p2c: too busy" in page.text
 
 
+def test_a_void_variant_has_a_badge_of_its_own_and_no_figure_of_it_is_judged(
+    without_pictures: None,
+    load: Callable[..., LoadedScenario],
+    confirmation: Callable[..., Confirmation],
+) -> None:
+    off = confirmation(load(), slower=0.05, void=["the load generator sent late"])
+    page = Page(confirmation_page(off))
+    assert "beyond" not in page.classes(), "a figure that is not judged is not marked as wrong"
+    assert "void measured" in page.text
+    assert "inconclusive measured" not in page.text
+    assert "2 void" in page.text
+    assert "so no figure of the variant is judged" in page.text
+
+
+def test_the_page_says_which_figures_are_not_judged(balanced: Confirmation, balanced_page: str) -> None:
+    text = Page(balanced_page).text
+    assert "Not judged (in parentheses): p99, because" in text
+    assert "p50 10 %" in text and "also within 0.5 ms" in text
+    assert "+0.0 % (+0.0 %)" in text, "p95 and p99"
+
+
 def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     nothing = dict.fromkeys(("mean_ms", "p50_ms", "p95_ms", "p99_ms", "error_ratio"), math.nan)
     first, *others = balanced.variants
@@ -172,6 +193,7 @@ def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     text = Page(confirmation_page(found)).text
     assert not re.search(r"\b(nan|none|inf)\b", text, re.IGNORECASE)
     assert f"measured {first.measured.throughput_rps:.1f} – – – –" in text
+    assert "(–)" not in text
     assert "noise floor – – – – –" in text
 
 
