@@ -100,8 +100,8 @@ def _reading(found: Confirmation) -> str:
     return (
         f'<p class="small">{" ".join(map(html.escape, how_judged(found)))} '
         "A prediction is <em>refuted</em> if a judged figure is beyond its tolerance and also beyond the "
-        "noise floor, the difference between two real runs of the same requests. If it is beyond its tolerance but "
-        "not beyond the noise floor, the prediction is <em>inconclusive</em>.</p>"
+        "noise floor, the difference between two real runs of the same requests. If it is beyond its "
+        "tolerance but not beyond the noise floor, the prediction is <em>inconclusive</em>.</p>"
     )
 
 

@@ -95,8 +95,12 @@ def test_one_sample_whose_error_is_not_known_can_be_drawn() -> None:
 
 def test_many_policies_have_lines_that_differ() -> None:
     many = pd.concat([curves().assign(policy=f"p{i}") for i in range(16)])
-    looks = {(line.get_color(), line.get_linestyle()) for line in hit_ratio_curves(many).axes[0].lines}
-    assert len(looks) == 16
+    figure = hit_ratio_curves(many)
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == 16
+    assert not figure.legends, "so many lines have their names at their ends"
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert {f"p{i}" for i in range(16)} < set(names) and "policy" in names
 
 
 # -- a figure against a key ----------------------------------------------------------------------
