@@ -29,6 +29,7 @@ def confirmation_page(found: Confirmation) -> str:
     parts = [
         *(f'<p class="lead">{html.escape(line)}</p>' for line in conclusion(found)),
         _void(found),
+        _unsettled(found),
         "<h2>Prediction beside measurement</h2>",
         comparison_table(found),
         _reading(found),
@@ -53,6 +54,15 @@ def _void(found: Confirmation) -> str:
         return ""
     items = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.void)
     return f'<div class="void"><strong>Void.</strong> These runs prove nothing:<ul>{items}</ul></div>'
+
+
+def _unsettled(found: Confirmation) -> str:
+    if not found.unsettled:
+        return ""
+    items = "".join(
+        f"<li>{html.escape(label)}: {html.escape(reason)}.</li>" for label, reason in found.unsettled.items()
+    )
+    return f'<div class="void"><strong>Never settles.</strong><ul>{items}</ul></div>'
 
 
 def comparison_table(found: Confirmation) -> str:
@@ -132,22 +142,54 @@ def _pictures(found: Confirmation) -> Iterable[str]:
     labels = [outcome.variant.label for outcome in found.variants]
     said = [outcome.simulated for outcome in found.variants]
     seen = [outcome.measured for outcome in found.variants]
-    yield "<h2>Latency distributions</h2>"
     records = [o.predicted_records for o in found.variants], [o.measured_records for o in found.variants]
+    yield "<h2>Latency distributions</h2>"
     yield _image(
-        comparison.latency_distributions(labels, *records), "response times of both twins by variant"
+        comparison.latency_distributions(labels, *records, found.unsettled),
+        f"Share of requests slower than a time, predicted and measured. {_in_words(found, 'p99_ms')}",
     )
     yield "<h2>Percentiles by variant</h2>"
     yield _image(
-        comparison.percentiles_by_variant(labels, said, seen), "p50, p95 and p99, predicted beside measured"
+        comparison.percentiles_by_variant(labels, said, seen, found.unsettled),
+        f"Bars of percentiles, predicted beside measured. {_in_words(found, 'p50_ms', 'p95_ms', 'p99_ms')}",
     )
     if any(summary.hit_ratio is not None for summary in seen):
         yield "<h2>Hit ratio</h2>"
-        yield _image(comparison.hits_by_variant(labels, said, seen), "hit ratio, predicted beside measured")
+        yield _image(
+            comparison.hits_by_variant(labels, said, seen),
+            f"Bars of hit ratios, predicted beside measured. {_in_words(found, 'hit_ratio')}",
+        )
     yield "<h2>Share of each upstream</h2>"
     yield _image(
-        comparison.shares_by_variant(labels, said, seen), "share of each upstream, predicted beside measured"
+        comparison.shares_by_variant(labels, said, seen),
+        f"Bars of each upstream's share, predicted beside measured. {_shares_in_words(found)}",
     )
+
+
+def _in_words(found: Confirmation, *metrics: str) -> str:
+    """The figures that a picture shows, for readers who cannot see it."""
+    said = []
+    for outcome in found.variants:
+        pairs = (
+            f"{TITLES[name]}, {_figure(getattr(outcome.simulated, name), name)} predicted and "
+            f"{_figure(getattr(outcome.measured, name), name)} measured"
+            for name in metrics
+        )
+        never = " (never settles)" if outcome.unsettled else ""
+        said.append(f"{outcome.variant.label}{never}: {'; '.join(pairs)}.")
+    return " ".join(said)
+
+
+def _shares_in_words(found: Confirmation) -> str:
+    said = []
+    for outcome in found.variants:
+        measured = outcome.measured.upstream_share
+        pairs = (
+            f"{name} {share:.0%} predicted and {measured.get(name, 0.0):.0%} measured"
+            for name, share in outcome.simulated.upstream_share.items()
+        )
+        said.append(f"{outcome.variant.label}: {'; '.join(pairs)}.")
+    return " ".join(said)
 
 
 def _image(figure: Figure, description: str) -> str:

@@ -6,7 +6,6 @@ Each function returns a new figure, so that notebooks, reports and tests use the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-
 from typing import Any
 
 import matplotlib as mpl
@@ -60,7 +59,7 @@ def latency_distributions(
             _tail(panel, said, _PREDICTED)
             _tail(panel, seen, _MEASURED)
             title = f"{label}: {_NEVER}" if label in unsettled else label
-            panel.set(title=wrapped(title, 3.0), xscale="log", yscale="log")
+            panel.set(title=wrapped(title, 2.8), xscale="log", yscale="log")
         _scale_by_settled(panels, labels, unsettled)
         for panel in panels[len(labels) :]:
             panel.set_visible(False)
@@ -157,7 +156,7 @@ def shares_by_variant(
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, label, said, seen in zip(panels, labels, predicted, measured, strict=False):
             _bars(panel, upstreams, _shares(said, upstreams), _shares(seen, upstreams), "")
-            panel.set(title=wrapped(label, 1.9), xlabel="share of upstream requests")
+            panel.set(title=wrapped(label, 1.8), xlabel="share of upstream requests")
         for panel in panels[len(labels) :]:
             panel.set_visible(False)
         panels[0].invert_yaxis()
@@ -227,7 +226,14 @@ def queue_lengths(series: Mapping[str, tuple[NDArray[np.float64], NDArray[np.int
         panel = figure.subplots()
         for number, (name, (times, values)) in enumerate(series.items()):
             panel.step(
-                times, values, where="post", lw=1.0, ms=4, markevery=0.2, label=name, **line_style(number)
+                times,
+                values,
+                where="post",
+                lw=1.0,
+                ms=4,
+                markevery=max(len(times) // 12, 1),
+                label=name,
+                **line_style(number),
             )
         panel.set(xlabel="time, s", ylabel="requests inside", ylim=(0, None))
         if series:

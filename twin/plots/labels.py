@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
+import re
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -21,21 +23,29 @@ MOST_IN_A_LEGEND = 6
 _SLOPE = 40
 """Degrees by which crowded names are turned."""
 _TRIES = 4
+_SAMPLE = (1.035, 1.065, 1.1)
+"""Where the sample of a line beside its name begins, has its marker, and ends, in widths of the panel."""
 _FONT = 8.5
 _POINTS_PER_LETTER = 6.2
 """Mean width of a letter in a title."""
 
 
 def wrapped(text: str, inches: float) -> str:
-    """The text in lines that fit into a width; only a word as long as two lines is broken."""
+    """The text in lines that fit into a width, broken after blanks and the signs of keys if it can be."""
     letters = max(int(inches * 72 / _POINTS_PER_LETTER), 8)
-    longest = max(map(len, text.split()), default=0)
-    return textwrap.fill(text, letters, break_long_words=longest > 2 * letters, break_on_hyphens=False)
+    lines = [""]
+    for piece in re.findall(r"[^\s._=,/:-]*[\s._=,/:-]*", text):
+        for start in range(0, len(piece), letters):
+            part = piece[start : start + letters]
+            if lines[-1] and len((lines[-1] + part).rstrip()) > letters:
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(line.strip() for line in lines)
 
 
 def height_for_lines(lines: int, least: float) -> float:
     """Height of a figure in inches in which the names of so many lines fit under each other."""
-    return max(least, 0.19 * lines + 1.0) if lines > MOST_IN_A_LEGEND else least
+    return max(least, 0.19 * lines + 1.0) if many_lines(lines) else least
 
 
 def name_lines(figure: Figure, panels: Sequence[Axes], title: str, *, unsettled: bool = False) -> None:
@@ -50,9 +60,9 @@ def name_lines(figure: Figure, panels: Sequence[Axes], title: str, *, unsettled:
     unsettled : bool
         Also explain the mark of what never settles.
     """
-    handles, names = panels[0].get_legend_handles_labels()
+    handles, _ = panels[0].get_legend_handles_labels()
     mark = [unsettled_handle()] if unsettled else []
-    if len(names) > MOST_IN_A_LEGEND:
+    if many_lines(len(handles)):
         figure.draw_without_rendering()
         for panel in panels:
             _name_ends(panel, title)
@@ -64,6 +74,22 @@ def name_lines(figure: Figure, panels: Sequence[Axes], title: str, *, unsettled:
         )  # fmt: skip
 
 
+def name_lines_inside(panel: Axes, title: str, **legend: Any) -> None:
+    """Like `name_lines`, but with the legend inside the panel, in a figure with fixed margins.
+
+    `legend` are options of ``Axes.legend``. Names of many lines need room at the right of the panel.
+    """
+    if many_lines(len(panel.get_legend_handles_labels()[0])):
+        _name_ends(panel, title)
+    else:
+        panel.legend(title=title, alignment="left", **legend)
+
+
+def many_lines(lines: int) -> bool:
+    """Whether so many lines are named at their ends."""
+    return lines > MOST_IN_A_LEGEND
+
+
 def unsettled_handle() -> Line2D:
     """The legend's entry for a setting whose averages have no meaning."""
     return Line2D([], [], **UNSETTLED, mec=INK, label="never settles")
@@ -72,20 +98,21 @@ def unsettled_handle() -> Line2D:
 def _name_ends(panel: Axes, title: str) -> None:
     """Write the name of each line at the right of the panel, as near to its end as the others allow."""
     lines = [line for line in panel.lines if not line.get_label().startswith("_") and len(line.get_xdata())]
-    ends = {line: (line.get_xdata()[-1], line.get_ydata()[-1]) for line in lines}
+    ends = {line: _last_shown(panel, line) for line in lines}
     to_axes = panel.transData + panel.transAxes.inverted()
     heights = {line: float(to_axes.transform(end)[1]) for line, end in ends.items()}
     gap = 1.3 * _FONT / 72 * panel.figure.dpi / panel.get_window_extent().height
     places = _spread([heights[line] for line in lines], gap)
     for line, place in zip(lines, places, strict=True):
         panel.annotate(
-            "", ends[line], (1.03, place), textcoords=panel.transAxes, annotation_clip=False,
+            "", ends[line], (1.035, place), textcoords=panel.transAxes, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": line.get_color(), "lw": 0.7, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
-        panel.plot(
-            [1.045], [place], transform=panel.transAxes, clip_on=False, color=line.get_color(),
-            marker=line.get_marker(), ms=4.5, label="_",
-        )  # fmt: skip
+        sample = Line2D([], [])
+        sample.update_from(line)
+        sample.set(xdata=_SAMPLE, ydata=[place] * 3, transform=panel.transAxes, clip_on=False, label="_")
+        sample.set(markevery=[1], zorder=line.get_zorder())
+        panel.add_artist(sample)
         panel.text(
             1.065,
             place,
@@ -99,6 +126,15 @@ def _name_ends(panel: Axes, title: str) -> None:
         1.03, max(places) + 1.2 * gap, title, transform=panel.transAxes, fontsize=_FONT, color=INK,
         fontweight="bold", va="center",
     )  # fmt: skip
+
+
+def _last_shown(panel: Axes, line: Line2D) -> tuple[float, float]:
+    """The last point of a line inside the panel, or its last point."""
+    x, y = (np.asarray(values, dtype=float) for values in (line.get_xdata(), line.get_ydata()))
+    (left, right), (low, high) = (sorted(limits) for limits in (panel.get_xlim(), panel.get_ylim()))
+    inside = np.flatnonzero((x >= left) & (x <= right) & (y >= low) & (y <= high))
+    place = inside[-1] if len(inside) else -1
+    return float(x[place]), float(y[place])
 
 
 def _spread(wanted: Sequence[float], gap: float) -> list[float]:
@@ -128,13 +164,14 @@ def _mean(values: Sequence[float]) -> float:
 
 def fit_ticks(figure: Figure) -> None:
     """Turn names of ticks, or leave out numbers, until no label covers another one."""
-    for panel in figure.axes:
-        for axis in (panel.xaxis, panel.yaxis) if panel.get_visible() else ():
-            for _ in range(_TRIES):
-                figure.draw_without_rendering()
-                if not _crowded(shown_labels(axis)):
-                    break
-                _relax(axis)
+    axes = [axis for panel in figure.axes if panel.get_visible() for axis in (panel.xaxis, panel.yaxis)]
+    for _ in range(_TRIES):
+        figure.draw_without_rendering()
+        crowded = [axis for axis in axes if _crowded(shown_labels(axis))]
+        if not crowded:
+            return
+        for axis in crowded:
+            _relax(axis)
 
 
 def shown_labels(axis: Axis) -> list[Text]:

@@ -6,7 +6,7 @@ setting that never settles has no meaning: a mark says so, and the value does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
 from twin.plots.labels import fit_ticks, height_for_lines, name_lines, wrapped
-from twin.plots.style import NEVER_SETTLES, STYLE, TITLES, UNSETTLED, line_style
+from twin.plots.style import INK, NEVER_SETTLES, STYLE, TITLES, UNSETTLED, line_style
 from twin.sweeps.tables import short_names, varied_keys
 
+_MOST_MARKS = 4
+"""More lines than this that never settle at one place get one mark together."""
 _UNITS: tuple[tuple[Callable[[object], float], str], ...] = (
     (parse_rate, "requests/s"), (parse_duration, "s"), (parse_size, "bytes"),
 )  # fmt: skip
@@ -80,7 +82,8 @@ def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Fig
     growing = _unsettled(sweep)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.8, height_for_lines(len(groups), 3.8)))
-        panel, marked = figure.subplots(), 0
+        panel = figure.subplots()
+        marked: dict[float, list[int]] = {}
         for number, (values, rows) in enumerate(groups):
             unsettled = set(rows[key][growing[rows.index]])
             # what never settles has no mean response time
@@ -91,13 +94,15 @@ def figure_against(sweep: pd.DataFrame, key: str, metric: str = "p99_ms") -> Fig
             aside = 0.0 if unit is not None else 0.5 * ((number + 0.5) / len(groups) - 0.5)
             drawn = x[order] + aside, means.to_numpy()[order], errors.to_numpy()[order]
             (_points if unit is None else _line)(panel, number, _label(values), *drawn)
-            marked += _mark_unsettled(panel, number, marked, [places[value] + aside for value in unsettled])
+            for value in unsettled:
+                marked.setdefault(places[value] + aside, []).append(number)
         panel.set(
             xlabel=f"{key}, {unit}" if unit and unit != "bytes" else key,
             ylabel=TITLES.get(metric, metric),
-            ylim=(0, 1 if metric in ("hit_ratio", "error_ratio") else None),
+            ylim=(0, 1 if metric == "hit_ratio" else None),
         )
         _along(panel, places, unit)
+        _mark_unsettled(panel, marked, len(groups))
         if others or growing.any():
             name_lines(figure, [panel], ", ".join(short_names(others)), unsettled=bool(growing.any()))
         fit_ticks(figure)
@@ -121,14 +126,19 @@ def _unsettled(sweep: pd.DataFrame) -> pd.Series[bool]:
     return sweep["unsettled"].fillna("").astype(str) != ""
 
 
-def _mark_unsettled(panel: Axes, number: int, rank: int, places: Sequence[float]) -> bool:
-    """A mark above the panel, outside its scale, at each place of line `number` that never settles."""
-    if places:
-        panel.plot(
-            places, [1.04 + 0.055 * rank] * len(places), **UNSETTLED, mec=line_style(number)["color"],
-            transform=panel.get_xaxis_transform(), clip_on=False, label="_",
-        )  # fmt: skip
-    return bool(places)
+def _mark_unsettled(panel: Axes, lines: Mapping[float, Sequence[int]], of: int) -> None:
+    """Marks above the panel, outside its scale, at each place where some of `of` lines never settle.
+
+    Each line has a mark of its colour, or many lines one mark together with their number.
+    """
+    above = {"transform": panel.get_xaxis_transform(), "clip_on": False}
+    for place, numbers in lines.items():
+        alone = len(numbers) <= _MOST_MARKS
+        for rank, number in enumerate(numbers if alone else numbers[:1]):
+            edge = line_style(number)["color"] if alone else INK
+            panel.plot([place], [1.04 + 0.055 * rank], **UNSETTLED, mec=edge, label="_", **above)
+        if not alone:
+            panel.text(place, 1.09, f"{len(numbers)} of {of}", ha="center", fontsize=8, **above)
 
 
 def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") -> Figure:
