@@ -105,13 +105,8 @@ def figure_of_capacity(percent: float, chosen: str = "lru", policies: Sequence[s
     """Hit ratio by capacity for all policies, and a bar for each at the chosen capacity."""
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.0, 3.3))
-        figure.subplots_adjust(
-            left=0.065,
-            right=0.985,
-            top=0.91,
-            bottom=0.15,
-            wspace=0.9 if many_lines(len(policies) + 1) else 0.3,
-        )
+        between = 0.9 if many_lines(len(policies) + 1) else 0.3  # room for the names
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.91, bottom=0.15, wspace=between)
         curves, bars = figure.subplots(1, 2, width_ratios=[1.3, 1.0])
         _draw_curves(curves, percent, chosen, policies)
         _draw_bars(bars, percent, chosen, policies)

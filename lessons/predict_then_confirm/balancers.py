@@ -121,10 +121,9 @@ def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | Non
     """
     chosen = chosen or next(iter(results))
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
-        figure = Figure(figsize=(11.0, 3.3))
-        figure.subplots_adjust(
-            left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=0.9 if many_lines(len(results)) else 0.42
-        )
+        wide, between = (14.0, 1.0) if many_lines(len(results)) else (11.0, 0.42)  # room for the names
+        figure = Figure(figsize=(wide, 3.3))
+        figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=between)
         tails, p99s, replicas = figure.subplots(1, 3, width_ratios=[1.25, 1.1, 0.8])
         _draw_tails(tails, results, chosen)
         _draw_p99s(p99s, results, chosen)

@@ -114,7 +114,7 @@ def _name_ends(panel: Axes, title: str) -> None:
         sample.set(markevery=[1], zorder=line.get_zorder())
         panel.add_artist(sample)
         panel.text(
-            1.065,
+            _SAMPLE[2] + 0.015,
             place,
             str(line.get_label()),
             transform=panel.transAxes,
