@@ -92,7 +92,7 @@ def many_lines(lines: int) -> bool:
 
 def unsettled_handle() -> Line2D:
     """The legend's entry for a setting whose averages have no meaning."""
-    return Line2D([], [], **UNSETTLED, mec=INK, label="never settles")
+    return Line2D([], [], **UNSETTLED, label="never settles")
 
 
 def _name_ends(panel: Axes, title: str) -> None:

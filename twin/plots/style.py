@@ -26,7 +26,7 @@ FAINT = 0.7
 VERDICT = {"confirmed": "#187445", "refuted": "#b3261e", "inconclusive": "#7a5c00", "void": "#4b5563"}
 NEVER_SETTLES = VERDICT["refuted"]
 """The colour of words about an overload, whose averages grow with the duration of the run."""
-UNSETTLED: dict[str, Any] = {"marker": "^", "ms": 8, "mfc": "white", "mew": 1.6, "ls": ""}
+UNSETTLED: dict[str, Any] = {"marker": "^", "color": INK, "ms": 8, "mfc": "white", "mew": 1.6, "ls": ""}
 """The mark of an overload; its edge has the colour of its line."""
 
 _SERIES = (PREDICTED, "#1a1209", "#a35cff", "#a98763", "#a8125f")
@@ -83,6 +83,15 @@ def line_style(number: int) -> dict[str, Any]:
         "ls": _DASHES[number // len(_SERIES) % len(_DASHES)],
         "marker": _MARKERS[(number + number // len(_MARKERS)) % len(_MARKERS)],
     }
+
+
+def ink_on(colour: Any) -> str:
+    """Black or white: the one that can be read on a colour, with a contrast of at least 4.5 : 1."""
+    channels = [
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour[:3]
+    ]
+    luminance = sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+    return "black" if luminance > 0.179 else "white"
 
 
 def highlighted(names: Sequence[str], chosen: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from policies.units import format_size, parse_duration, parse_rate, parse_size
 from simulator.statistics import student_t95
 from twin.plots.labels import fit_ticks, height_for_lines, name_lines, wrapped
-from twin.plots.style import INK, NEVER_SETTLES, STYLE, TITLES, UNSETTLED, line_style
+from twin.plots.style import NEVER_SETTLES, STYLE, TITLES, UNSETTLED, ink_on, line_style
 from twin.sweeps.tables import short_names, varied_keys
 
 _MOST_MARKS = 4
@@ -135,8 +135,8 @@ def _mark_unsettled(panel: Axes, lines: Mapping[float, Sequence[int]], of: int) 
     for place, numbers in lines.items():
         alone = len(numbers) <= _MOST_MARKS
         for rank, number in enumerate(numbers if alone else numbers[:1]):
-            edge = line_style(number)["color"] if alone else INK
-            panel.plot([place], [1.04 + 0.055 * rank], **UNSETTLED, mec=edge, label="_", **above)
+            edge = {"mec": line_style(number)["color"]} if alone else {}
+            panel.plot([place], [1.04 + 0.055 * rank], **(UNSETTLED | edge), label="_", **above)
         if not alone:
             panel.text(place, 1.09, f"{len(numbers)} of {of}", ha="center", fontsize=8, **above)
 
@@ -170,8 +170,8 @@ def heat_map(sweep: pd.DataFrame, across: str, up: str, metric: str = "p99_ms") 
         image = panel.imshow(shown, cmap="Blues", aspect="auto", origin="lower")
         for (row, column), value in np.ndenumerate(values):
             text = "never\nsettles" if never[row, column] else _cell(value)
-            dark = not shown.mask[row, column] and image.norm(value) > 0.6
-            colour = NEVER_SETTLES if never[row, column] else "white" if dark else "black"
+            known = not shown.mask[row, column]
+            colour = ink_on(image.cmap(image.norm(value))) if known else NEVER_SETTLES
             panel.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
         panel.set_xticks(range(len(columns)), [wrapped(str(value), 1.4) for value in columns])
         panel.set_yticks(range(len(rows)), [wrapped(str(value), 2.0) for value in rows])
