@@ -96,14 +96,14 @@ class VariantOutcome:
         return apart is not None and abs(apart) > self.tolerances.get(metric, math.inf)
 
     def difference_text(self, metric: str, space: str = "") -> str:
-        """The difference with its unit, in parentheses if it is not judged.
+        """The difference with its unit, in parentheses if it alone is not judged.
 
         It is in per cent or percentage points. If it is within the tolerance only because it is less than
         `twin.confirm.compare.EXACT_MS`, it is in milliseconds.
         """
         apart = self.difference[metric]
         text = compare.difference_text(apart, metric, space=space)
-        if apart is None:
+        if apart is None or self.verdict == "void":
             return text
         if metric in self.unjudged:
             return f"({text})"
