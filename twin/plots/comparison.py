@@ -77,7 +77,7 @@ def _scale_by_settled(panels: Sequence[Axes], labels: Sequence[str], unsettled: 
     """The common axis of times: from the fastest to the slowest request of all variants that settle."""
     settled = [panel for panel, label in zip(panels, labels, strict=False) if label not in unsettled]
     times = [line.get_xdata() for panel in settled or panels for line in panel.lines]
-    known = [float(time) for of_line in times for time in (min(of_line), max(of_line))]
+    known = [float(time) for of_line in times for time in (np.min(of_line), np.max(of_line))]
     if known:
         panels[0].set_xlim(min(known) / 1.3, max(known) * 1.3)
     low, high = panels[0].get_xlim()

@@ -97,7 +97,10 @@ def unsettled_handle() -> Line2D:
 
 def _name_ends(panel: Axes, title: str) -> None:
     """Write the name of each line at the right of the panel, as near to its end as the others allow."""
-    lines = [line for line in panel.lines if not line.get_label().startswith("_") and len(line.get_xdata())]
+    named = [line for line in panel.lines if not line.get_label().startswith("_")]
+    lines = [line for line in named if np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()]
+    if not lines:
+        return
     ends = {line: _last_shown(panel, line) for line in lines}
     to_axes = panel.transData + panel.transAxes.inverted()
     heights = {line: float(to_axes.transform(end)[1]) for line, end in ends.items()}
@@ -133,7 +136,7 @@ def _last_shown(panel: Axes, line: Line2D) -> tuple[float, float]:
     x, y = (np.asarray(values, dtype=float) for values in (line.get_xdata(), line.get_ydata()))
     (left, right), (low, high) = (sorted(limits) for limits in (panel.get_xlim(), panel.get_ylim()))
     inside = np.flatnonzero((x >= left) & (x <= right) & (y >= low) & (y <= high))
-    place = inside[-1] if len(inside) else -1
+    place = inside[-1] if len(inside) else np.flatnonzero(np.isfinite(y))[-1]
     return float(x[place]), float(y[place])
 
 

@@ -237,12 +237,11 @@ def _line(panel: Axes, number: int, label: str, x: Any, y: Any, error: Any) -> N
 
 def _points(panel: Axes, number: int, label: str, x: Any, y: Any, error: Any) -> None:
     """One point for each name, with its interval: between two names there is nothing, so no line."""
-    style = line_style(number)
+    style = line_style(number) | {"ls": ""}
+    panel.plot(x, y, **style, ms=7, label=label)
     spread = np.nan_to_num(np.asarray(error, dtype=float))
-    bars = {"yerr": spread} if spread.any() else {}
-    panel.errorbar(
-        x, y, **bars, color=style["color"], marker=style["marker"], ls="", ms=7, capsize=4, label=label
-    )
+    if spread.any():
+        panel.errorbar(x, y, yerr=spread, color=style["color"], ls="", capsize=4, label="_")
 
 
 def _label(values: Any) -> str:
