@@ -90,13 +90,15 @@ def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:
         [outcome.variant.label for outcome in outcomes],
         [outcome.predicted_records for outcome in outcomes],
         [outcome.measured_records for outcome in outcomes],
+        [outcome.variant.label for outcome in outcomes if outcome.unsettled],
     )
 
 
 def picture_in_words(outcomes: Sequence[VariantOutcome]) -> str:
     """The figure as text, for readers who cannot see it."""
     said = (
-        f"{outcome.variant.label}: p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
+        f"{outcome.variant.label}{' (void)' if outcome.verdict == 'void' else ''}: "
+        f"p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
         f"measured {outcome.measured.p99_ms:.0f} ms"
         for outcome in outcomes
     )

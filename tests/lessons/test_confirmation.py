@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
@@ -95,6 +96,8 @@ def test_the_picture_has_a_panel_a_variant_and_says_it_in_words(found: Confirmat
     assert [panel.get_title() for panel in panels] == ["round_robin", "least_requests"]
     words = picture_in_words(found.variants)
     assert f"round_robin: p99 predicted {found.variants[0].simulated.p99_ms:.0f} ms" in words
+    void = [replace(outcome, verdict="void") for outcome in found.variants]
+    assert "round_robin (void): p99 predicted" in picture_in_words(void)
 
 
 def test_a_confirmation_shows_bars_table_and_picture_and_is_returned(
