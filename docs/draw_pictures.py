@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 MOST_BYTES = 200 * 1024
 REPORT, LIVE = "slow-server", "small-cache"
-REPORT_SIZE, LIVE_SIZE = (1060, 1330), (1060, 726)
-"""Width and height of the windows."""
+REPORT_WIDTH, LIVE_WIDTH, LIVE_HEIGHT = 880, 1060, 726
+"""Of the windows, in pixels; a report is shown to the end of its first figure."""
 LOOKS = 32
 """Seconds that the live page shows."""
 CHANGES = {
@@ -78,16 +78,25 @@ def draw_report(as_it_is: bool) -> None:
         if set(verdicts) != {"confirmed"} and not as_it_is:
             raise SystemExit(f"the verdicts are {', '.join(verdicts)}: no picture is drawn (see --as-it-is)")
         with browser() as shown:
-            shown.open(page.as_uri(), *REPORT_SIZE)
-            shown.until("document.readyState === 'complete' && [...document.images].every(i => i.complete)")
-            write("report.png", shown.picture())
+            write("report.png", upper_part(shown, page))
+
+
+def upper_part(shown: Browser, page: Path) -> bytes:
+    """A report from its title to the end of its first figure, as PNG."""
+    drawn = "document.readyState === 'complete' && [...document.images].every(i => i.complete)"
+    shown.open(page.as_uri(), REPORT_WIDTH)
+    shown.until(drawn)
+    end = shown.value("Math.ceil(document.images[0].getBoundingClientRect().bottom) + 12")
+    shown.open(page.as_uri(), REPORT_WIDTH, end)
+    shown.until(f"{drawn} && innerHeight === {end}")
+    return shown.picture()
 
 
 def draw_live() -> None:
     """Send a scenario's requests through a real proxy, and draw its live page."""
     scenario = load_scenario(LIVE, CHANGES).variants[0].scenario
     with running(scenario) as admin, browser() as shown:
-        shown.open(admin, *LIVE_SIZE)
+        shown.open(admin, LIVE_WIDTH, LIVE_HEIGHT)
         shown.until(f"document.body.dataset.looks >= {LOOKS} && flow.dots.length > 5")
         write("live.png", shown.picture())
 
