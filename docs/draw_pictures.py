@@ -128,7 +128,9 @@ def running(scenario: Scenario) -> Iterator[str]:
 def write(name: str, png: bytes) -> None:
     """Write a picture with at most 256 colours, which keeps its file small."""
     file = io.BytesIO()
-    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    whole = Image.open(io.BytesIO(png)).convert("RGB")
+    # maximum coverage keeps the colours of small marks, too
+    picture = whole.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     picture.save(file, format="png", optimize=True)
     if file.tell() > MOST_BYTES:
         raise SystemExit(f"{name} has {file.tell()} bytes, more than {MOST_BYTES}")
