@@ -29,7 +29,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench conformance lab venv lock clean stale
+.PHONY: help demo test lint format bench conformance pictures lab venv lock clean stale
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs ngi
 
 conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm; SUITE=folder runs another edition)
 	@$(VENV)/bin/python benchmarks/cache_conformance.py $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
+
+pictures: $(CORE)  ## the pictures of the README, from real runs on a quiet machine (needs chromium)
+	@PYTHONPATH=. $(VENV)/bin/python docs/draw_pictures.py $(ARGS)
 
 lab: $(DEV)  ## JupyterLab on your copies of the lessons
 	@$(VENV)/bin/proxytwin lab $(ARGS)

@@ -52,9 +52,12 @@ def below(key: str, keys: Iterable[str]) -> bool:
 
 
 def fix_compared(tables: dict[str, Any], changes: Mapping[str, Any]) -> list[str]:
-    """Leave only the changed value of each key that the scenario compares; returns a sentence for each."""
+    """Leave only the changed value of each key that the scenario compares; returns a sentence for each.
+
+    A comparison that the changes themselves ask for stays.
+    """
     compared = tables.get("compare")
-    if not isinstance(compared, dict):
+    if not isinstance(compared, dict) or "compare" in changes:
         return []
     fixed = [key for key in changes if key in compared]
     for key in fixed:

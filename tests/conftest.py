@@ -231,9 +231,10 @@ def confirmation() -> Callable[..., Confirmation]:
                     one.summary,
                     other.summary,
                     apart,
-                    compare.verdict(apart, noise),
+                    "void" if void else compare.verdict(apart, noise),
                     one.records.within(window),
                     other.records.within(window),
+                    void=void or [],
                 )
             )
         rankings = {

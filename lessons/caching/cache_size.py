@@ -28,7 +28,8 @@ from policies.eviction import (
 from scenarios import load_scenario
 from scenarios.loading import LoadedScenario
 from scenarios.workload import Workload
-from twin.plots.style import NEUTRAL, PREDICTED, STYLE
+from twin.plots.labels import many_lines, name_lines_inside
+from twin.plots.style import FAINT, NEUTRAL, PREDICTED, STYLE, highlighted
 
 OBJECTS = 300
 POLICIES = ("fifo", "lru", "sieve", "lfu")
@@ -36,7 +37,6 @@ PERCENT = (1, 60, 1)
 """Capacity, in per cent of the objects: minimum, maximum, step."""
 _REQUESTS = 12_000
 _CURVE = (1, 2, 5, 10, 20, 40, 60)
-_DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def capacity_scenario(
@@ -124,7 +124,8 @@ def figure_of_capacity(percent: float, chosen: str = "lru", policies: Sequence[s
     """Hit ratio by capacity for all policies, and a bar for each at the chosen capacity."""
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.0, 3.3))
-        figure.subplots_adjust(left=0.065, right=0.985, top=0.91, bottom=0.15, wspace=0.3)
+        between = 0.9 if many_lines(len(policies) + 1) else 0.3  # room for the names
+        figure.subplots_adjust(left=0.065, right=0.985, top=0.91, bottom=0.15, wspace=between)
         curves, bars = figure.subplots(1, 2, width_ratios=[1.3, 1.0])
         _draw_curves(curves, percent, chosen, policies)
         _draw_bars(bars, percent, chosen, policies)
@@ -133,10 +134,8 @@ def figure_of_capacity(percent: float, chosen: str = "lru", policies: Sequence[s
 
 def _draw_curves(panel: Axes, percent: float, chosen: str, policies: Sequence[str]) -> None:
     places: NDArray[np.float64] = np.array(_CURVE, dtype=np.float64)
-    others = [name for name in policies if name != chosen]
-    for name, dashes in zip([*others, chosen], [*_DASHES[: len(others)], "-"], strict=True):
+    for name, style in highlighted(policies, chosen):
         values = [100 * hits_by_policy(place, [name])[name] for place in _CURVE]
-        style = {"lw": 2.4} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
         panel.plot(places, values, color=PREDICTED, label=name, **style)
     future = [100 * hits_by_policy(place, ["belady"])["belady"] for place in _CURVE]
     panel.plot(places, future, color=NEUTRAL, lw=1.0, ls="--", label="belady, knows the future")
@@ -147,14 +146,14 @@ def _draw_curves(panel: Axes, percent: float, chosen: str, policies: Sequence[st
     panel.set(xlabel="capacity, % of the objects", ylabel="hit ratio, %")
     panel.set_xticks(_CURVE, [str(place) for place in _CURVE])
     panel.minorticks_off()
-    panel.legend(loc="lower right", fontsize=8)
+    name_lines_inside(panel, "policy", loc="lower right", fontsize=8)
 
 
 def _draw_bars(panel: Axes, percent: float, chosen: str, policies: Sequence[str]) -> None:
     found, best = hits_by_policy(percent, policies), most_popular_kept(percent)
     future = hits_by_policy(percent, ["belady"])["belady"]
     for place, (name, value) in enumerate(found.items()):
-        panel.barh(place, 100 * value, height=0.6, color=PREDICTED, alpha=1.0 if name == chosen else 0.45)
+        panel.barh(place, 100 * value, height=0.6, color=PREDICTED, alpha=1.0 if name == chosen else FAINT)
         panel.annotate(
             f"{value:.1%}", (100 * max(best, future), place), (6, 0), textcoords="offset points",
             va="center", fontsize=8, color=NEUTRAL,

@@ -22,14 +22,14 @@ from scenarios import Summary, load_scenario
 from scenarios.loading import LoadedScenario
 from simulator import compare_paired, simulate
 from twin.plots.comparison import tail
-from twin.plots.style import NEUTRAL, PREDICTED, STYLE
+from twin.plots.labels import many_lines, name_lines_inside
+from twin.plots.style import FAINT, NEUTRAL, PREDICTED, STYLE, highlighted
 
 BALANCERS = ("round_robin", "random", "p2c", "least_requests")
 LESSON_USERS = 90
 """Users of the lesson, with a replica that is three times slower: beyond the knee of `round_robin`."""
 SLOW_REPLICA = 3
 BALANCE = "proxy.service.web.balance"
-_DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _TIMES_MS, _P99_MS = (2.0, 8_000.0), (25.0, 8_000.0)
 """Fixed axes: if a slider moves, only the curves move."""
 
@@ -142,8 +142,9 @@ def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | Non
     """
     chosen = chosen or next(iter(results))
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
-        figure = Figure(figsize=(11.0, 3.3))
-        figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=0.57)
+        wide, between = (14.0, 1.0) if many_lines(len(results)) else (11.0, 0.57)  # room for the names
+        figure = Figure(figsize=(wide, 3.3))
+        figure.subplots_adjust(left=0.085, right=0.985, top=0.91, bottom=0.15, wspace=between)
         tails, p99s, replicas = figure.subplots(1, 3, width_ratios=[1.25, 1.1, 0.8])
         _draw_tails(tails, results, chosen)
         _draw_p99s(p99s, results, chosen)
@@ -152,22 +153,20 @@ def figure_of_balancers(results: Mapping[str, BalancerResult], chosen: str | Non
 
 
 def _draw_tails(panel: Axes, results: Mapping[str, BalancerResult], chosen: str) -> None:
-    others = [name for name in results if name != chosen]
-    for name, dashes in zip([*others, chosen], [*_DASHES[: len(others)], "-"], strict=True):
+    for name, style in highlighted(list(results), chosen):
         look = results[name]
-        style = {"lw": 2.6} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
         panel.plot(look.times * 1e3, look.slower, color=PREDICTED, label=name, **style)
     panel.set(xscale="log", yscale="log", xlim=_TIMES_MS, ylim=(1e-3, 1.2))
     panel.set_title("predicted share of requests that take longer")
     panel.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 % (p99)", "0.1 %"])
     panel.set_xlabel("response time, ms")
     _plain_numbers(panel)
-    panel.legend(loc="lower left", fontsize=7.5, handlelength=2.4)
+    name_lines_inside(panel, "balancer", loc="lower left", fontsize=7.5, handlelength=2.4)
 
 
 def _draw_p99s(panel: Axes, results: Mapping[str, BalancerResult], chosen: str) -> None:
     for place, (name, look) in enumerate(results.items()):
-        p99, strength = look.summary.p99_ms, 1.0 if name == chosen else 0.45
+        p99, strength = look.summary.p99_ms, 1.0 if name == chosen else FAINT
         panel.plot([_P99_MS[0], p99], [place, place], color=PREDICTED, lw=2, alpha=strength)
         panel.plot([p99], [place], "o", color=PREDICTED, ms=8, alpha=strength)
         panel.annotate(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loadtests.run.machine_load import LoadMeter
 from loadtests.run.processes import Child, LoadTestError
 from loadtests.run.proxies import READY_S, Proxies
 from loadtests.run.run_folder import RunFolder
@@ -144,7 +145,9 @@ class Stage:
             records_file = self._order(generator, scenario, proxies)
             started = generator.expect(READY_S)["moment"]
             self._order_backends(started)
+            meter = LoadMeter(lambda: self._cpu_seconds(proxies))
             health, cpus, ending = _follow(generator, proxies, started, scenario.duration, progress)
+            load = meter.read()
             self._order_backends(None)
             after = _told(ports, "stats")
         records = Records.load(records_file)
@@ -163,6 +166,7 @@ class Stage:
             refetching=_refetches(scenario),
             failing=_fails(scenario),
             cutting=bool(_injected(scenario) & {"reset", "half"}),
+            load=load,
         )
         if ending:
             void.insert(0, ending)
@@ -189,6 +193,11 @@ class Stage:
             self._generator = Child("Locust", command, self._environment, self._folder)
             self._generator_ready = False
         return self._generator
+
+    def _cpu_seconds(self, proxies: Proxies) -> list[float]:
+        """CPU seconds so far of this process, of the generator, of the backends, and of each proxy."""
+        children = [child for child in (self._generator, self._backends) if child is not None]
+        return [time.process_time(), *(child.cpu_seconds() for child in children), *proxies.cpu_seconds()]
 
     def _ports_of(self, scenario: Scenario) -> dict[str, int]:
         """Ports of the scenario's replicas, in its order; starts the backends if their settings changed.

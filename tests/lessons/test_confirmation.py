@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -91,7 +92,9 @@ def test_a_void_run_says_so_and_what_to_do(
     load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
 ) -> None:
     shown = summary_html(confirmation(load(), void=["p2c: it was late"] * 2))
-    assert "Void: this run proves nothing." in shown and "run the cell again" in shown
+    assert "Void: these runs prove nothing." in shown and "run the cell again" in shown
+    assert ">void</span>" in shown and "inconclusive</span>" not in shown
+    assert "Something else" not in shown, "nothing is blamed that was not measured"
     assert shown.count("p2c: it was late") == 1, "the same reason once"
 
 
@@ -114,6 +117,8 @@ def test_the_picture_has_a_panel_a_variant_and_says_it_in_words(found: Confirmat
     assert [panel.get_title() for panel in panels] == ["round_robin", "least_requests"]
     words = picture_in_words(found.variants)
     assert f"round_robin: p99 predicted {found.variants[0].simulated.p99_ms:.0f} ms" in words
+    void = [replace(outcome, verdict="void") for outcome in found.variants]
+    assert "round_robin (void): p99 predicted" in picture_in_words(void)
 
 
 def test_a_confirmation_shows_bars_table_and_picture_and_is_returned(

@@ -12,8 +12,8 @@ from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
 from simulator import Result
 from simulator.statistics import estimate
-from twin.confirm.compare import ABSOLUTE, Differences
-from twin.confirm.conclusion import conclusion
+from twin.confirm.compare import difference_text
+from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
 from twin.output.sheet import HEADS, UNITS, Sheet
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
@@ -38,15 +38,6 @@ def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
 
 def _written(value: float | None, form: str) -> str:
     return "–" if value is None or math.isnan(value) else form.format(value)
-
-
-def _apart(differences: Differences, columns: Sequence[str], sign: str = "+") -> list[str]:
-    cells = []
-    for name in columns:
-        value = differences[name]
-        unit = "pp" if name in ABSOLUTE else "%"
-        cells.append("–" if value is None else f"{value * 100:{sign}.1f}{unit}")
-    return cells
 
 
 def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
@@ -101,11 +92,12 @@ def confirmation_table(found: Confirmation) -> Sheet:
         style = VERDICT[outcome.verdict]
         predicted, measured = _cells(outcome.simulated, columns), _cells(outcome.measured, columns)
         label, verdict = Text(outcome.variant.label, "bold"), Text(outcome.verdict, f"bold {style}")
+        apart = [outcome.difference_text(name) for name in columns]
         sheet.add([label, Text("predicted", PREDICTED)], predicted)
         sheet.add([verdict, Text("measured", MEASURED)], measured, continues=True)
-        sheet.add(["", Text("difference", "dim")], _apart(outcome.difference, columns), continues=True)
-    noise = _apart(found.noise, columns, sign="")
-    sheet.add(["all variants", "noise floor"], noise, "dim")
+        sheet.add(["", Text("difference", "dim")], apart, continues=True)
+    noise = [difference_text(found.noise[name], name, sign="") for name in columns]
+    sheet.add(["noise floor", ""], noise, "dim")
     return sheet
 
 
@@ -198,7 +190,7 @@ def print_confirmation(found: Confirmation, console: Console) -> None:
         },
         console,
     )
-    for line in conclusion(found):
+    for line in [*conclusion(found), *how_judged(found)]:
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:
         console.print(Text(f"void: {reason}", style=VERDICT["refuted"]), soft_wrap=True)

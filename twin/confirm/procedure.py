@@ -135,39 +135,55 @@ def _compare(
     windows = [variant.scenario.window for variant in loaded.variants]
     simulated_runs = [_summaries(*each) for each in zip(predicted, windows, strict=True)]
     measured_runs = [_summaries(*each) for each in zip(measured.records, windows, strict=True)]
-    noise = compare.noise_floor([runs for of_seeds in measured_runs for runs in of_seeds])
-    outcomes = []
-    for number, (variant, window) in enumerate(zip(loaded.variants, windows, strict=True)):
-        said, seen = mean_summary(_flat(simulated_runs[number])), mean_summary(_flat(measured_runs[number]))
-        apart = compare.difference(said, seen)
-        outcomes.append(
-            VariantOutcome(
-                variant,
-                said,
-                seen,
-                apart,
-                "inconclusive" if measured.void[number] else compare.verdict(apart, noise),
-                pool([run.within(window).whole() for run in _flat(predicted[number])]),
-                pool([run.within(window).whole() for run in _flat(measured.records[number])]),
-                unsettled[number],
-            )
+    valid_runs = [[] if void else runs for runs, void in zip(measured_runs, measured.void, strict=True)]
+    noise = compare.noise_floor([runs for of_seeds in valid_runs for runs in of_seeds])
+    of_calibration = [f"calibration: {reason}" for reason in calibration.void]
+    outcomes = [
+        _outcome(variant, *of_variant, noise, [*of_calibration, *void])
+        for variant, *of_variant, void in zip(
+            loaded.variants, predicted, measured.records, unsettled, measured.void, strict=True
         )
+    ]
     rankings = {
         metric: compare.ranking(
-            compare.intervals([_flat(runs) for runs in simulated_runs], metric),
-            compare.intervals([_flat(runs) for runs in measured_runs], metric),
+            compare.intervals([[] if of_calibration else _flat(runs) for runs in simulated_runs], metric),
+            compare.intervals([_flat(runs) for runs in valid_runs], metric),
             metric,
         )
         for metric in dict.fromkeys(["p99_ms", loaded.scenario.rank_by])
     }
-    void = [f"calibration: {reason}" for reason in calibration.void]
-    void += [
+    of_runs = [
         f"{variant.label}: {reason}"
         for variant, reasons in zip(loaded.variants, measured.void, strict=True)
         for reason in reasons
     ]
+    void = [*of_calibration, *of_runs]
     return Confirmation(
         loaded.name, loaded.scenario, calibration, outcomes, noise, rankings, void, measured.repeated
+    )
+
+
+def _outcome(
+    variant: Variant,
+    predicted: list[list[Records]],
+    measured: list[list[Records]],
+    unsettled: str,
+    noise: compare.Differences,
+    void: list[str],
+) -> VariantOutcome:
+    window = variant.scenario.window
+    said, seen = (mean_summary(_flat(_summaries(runs, window))) for runs in (predicted, measured))
+    apart = compare.difference(said, seen)
+    return VariantOutcome(
+        variant,
+        said,
+        seen,
+        apart,
+        "void" if void else compare.verdict(apart, noise, compare.tolerances(said, seen)),
+        pool([run.within(window).whole() for run in _flat(predicted)]),
+        pool([run.within(window).whole() for run in _flat(measured)]),
+        unsettled,
+        void,
     )
 
 

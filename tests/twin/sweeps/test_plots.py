@@ -95,8 +95,12 @@ def test_one_sample_whose_error_is_not_known_can_be_drawn() -> None:
 
 def test_many_policies_have_lines_that_differ() -> None:
     many = pd.concat([curves().assign(policy=f"p{i}") for i in range(16)])
-    looks = {(line.get_color(), line.get_linestyle()) for line in hit_ratio_curves(many).axes[0].lines}
-    assert len(looks) == 16
+    figure = hit_ratio_curves(many)
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == 16
+    assert not figure.legends, "so many lines have their names at their ends"
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert {f"p{i}" for i in range(16)} < set(names) and "policy" in names
 
 
 # -- a figure against a key ----------------------------------------------------------------------
@@ -130,6 +134,37 @@ def test_quantities_stand_in_their_order_and_unit(
     assert line.get_xdata().tolist() == places
     assert figure.axes[0].get_xlabel() == label
     drawn(figure)
+
+
+@pytest.mark.parametrize("key", [USERS, BALANCE, "workload.rate"])
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_a_sweep_in_which_nothing_settles_can_be_drawn_and_says_so(key: str, groups: int) -> None:
+    values = {USERS: [10, 40], BALANCE: ["p2c", "random"], "workload.rate": ["10/s", "20/s"]}[key]
+    table = swept({key: values, "proxy.workers": list(range(groups))}).assign(unsettled="it grows")
+    for figure in (figure_against(table, key), heat_map(table, key, "proxy.workers")):
+        drawn(figure)
+        words = [text.get_text() for panel in figure.axes for text in panel.texts] + legend_texts(figure)
+        assert any("never" in text for text in words)
+
+
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_many_points_at_names_have_names_too(groups: int) -> None:
+    table = swept({BALANCE: ["p2c", "random"], "proxy.workers": list(range(groups))})
+    figure = figure_against(table, BALANCE)
+    drawn(figure)
+    names = legend_texts(figure) + [text.get_text() for text in figure.axes[0].texts]
+    assert {str(number) for number in range(groups)} <= set(names)
+
+
+def test_one_setting_that_never_settles_does_not_hide_the_others() -> None:
+    table = swept({USERS: [10, 40, 90]}).assign(unsettled="")
+    table.loc[table[USERS] == 90, ["unsettled", "p99_ms"]] = ["it grows", 1e6]
+    panel = figure_against(table, USERS).axes[0]
+    line, mark = panel.lines
+    assert line.get_xdata().tolist() == [10, 40] and panel.get_ylim()[1] < 100
+    assert (mark.get_xdata()[0], mark.get_ydata()[0] > 1) == (90, True), "above the panel, which ends at 1"
+    rate = figure_against(table, USERS, "throughput_rps").axes[0].lines[0]
+    assert rate.get_xdata().tolist() == [10, 40, 90], "the throughput of an overload is its capacity"
 
 
 def test_failed_cells_are_left_out_of_lines_and_said_in_a_map() -> None:

@@ -146,7 +146,7 @@ def simulate(
 def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile = None) -> None:
     """Measure only: the real proxy and backends under Locust load.
 
-    Exit status 1: a run is void, for example because the machine was too busy.
+    Exit status 1: a run is void, for example because requests were sent late.
     """
     from loadtests import Stage
     from scenarios.due import check_sent
