@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from policies.registry import Registry
 
@@ -22,7 +22,7 @@ class Admission(ABC):
     Attributes
     ----------
     duels : bool
-        Whether the cache must ask `prefers` about every object that would be evicted for a new one.
+        Whether the cache must ask `outweighs` about the objects that would be evicted for a new one.
 
     Raises
     ------
@@ -54,6 +54,13 @@ class Admission(ABC):
     def prefers(self, key: Hashable, victim: Hashable) -> bool:
         """Whether the new `key` is worth more than `victim`, which would be evicted for it."""
         return True
+
+    def outweighs(self, key: Hashable, victims: Sequence[Hashable]) -> bool:
+        """Whether the new `key` is worth more than all `victims`, which would be evicted for it together.
+
+        By default, if it is worth more than each of them.
+        """
+        return all(self.prefers(key, victim) for victim in victims)
 
 
 admission_policies: Registry[Admission] = Registry("admission policy")

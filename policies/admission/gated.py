@@ -13,7 +13,8 @@ class Gated(EvictionPolicy):
 
     If the admission policy duels, the victims for a new object are chosen before it is admitted. They
     stay stored, in `_victims`, while new objects are worth less. A victim that is asked for
-    returns to `policy` as if it were new.
+    returns to `policy` as if it were new. So do all victims of an object that is worth less and needs the
+    room of several, so that one popular victim does not turn away every object after it.
 
     Parameters
     ----------
@@ -47,6 +48,9 @@ class Gated(EvictionPolicy):
         else:
             self.policy.touch(key, now)
 
+    def _refuses(self, key: Hashable, size: int) -> bool:
+        return self.policy._refuses(key, size)
+
     def _announce(self, key: Hashable, size: int) -> None:
         self.policy._announce(key, size)
 
@@ -76,20 +80,35 @@ class Gated(EvictionPolicy):
             self.policy.insert(key, self._sizes[key], now)
 
     def _wins(self, key: Hashable, size: int, now: float) -> bool:
-        """Whether the new `key` is worth more than every object that must be evicted for it."""
+        """Whether the new `key` is worth more than the objects that must be evicted for it."""
         if not self.admission.duels:
             return True
         needed = self.used + size - self.capacity
+        if needed <= 0:
+            return True
+        victims = self._victims_for(1, now)
+        wins = self.admission.outweighs(key, victims)
+        if self._sizes[victims[0]] >= needed:
+            return wins
+        if wins:
+            victims = self._victims_for(needed, now)
+            wins = self.admission.outweighs(key, victims)
+        if not wins:
+            for victim in victims:
+                self._restore(victim, now)
+        return wins
+
+    def _victims_for(self, needed: int, now: float) -> list[Hashable]:
+        """Victims that make room for so many bytes, old ones first; the policy chooses what is lacking."""
+        victims: list[Hashable] = []
         for victim in self._victims:
             if needed <= 0:
-                return True
-            if not self.admission.prefers(key, victim):
-                return False
+                return victims
+            victims.append(victim)
             needed -= self._sizes[victim]
         while needed > 0:
             victim = self.policy._drop(now)
             self._victims[victim] = None
-            if not self.admission.prefers(key, victim):
-                return False
+            victims.append(victim)
             needed -= self._sizes[victim]
-        return True
+        return victims

@@ -64,8 +64,8 @@ class EvictionPolicy(ABC):
         Returns
         -------
         list
-            The keys that are no longer stored: the victims, and `key` itself if it is larger than the
-            capacity.
+            The keys that are no longer stored: the victims; or `key` alone if it is larger than the
+            capacity, or if the policy refuses it.
         """
         if size > self.capacity:
             self.remove(key)
@@ -77,6 +77,8 @@ class EvictionPolicy(ABC):
             while self.used > self.capacity:
                 gone.append(self._drop(now))
             return gone
+        if self._refuses(key, size):
+            return [key]
         self._announce(key, size)
         while self.used + size > self.capacity:
             victim = self._evict(now)
@@ -133,6 +135,10 @@ class EvictionPolicy(ABC):
     @abstractmethod
     def touch(self, key: Hashable, now: float) -> None:
         """A request for the stored `key`."""
+
+    def _refuses(self, key: Hashable, size: int) -> bool:
+        """Whether a new key may not enter; for policies that compare it with what would have to go."""
+        return False
 
     def _announce(self, key: Hashable, size: int) -> None:
         """A new key is about to be stored, before room is made; for policies that remember evicted keys."""
