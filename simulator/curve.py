@@ -113,6 +113,7 @@ def curve(
     policies: Sequence[str],
     capacities: Sequence[int],
     *,
+    overhead: int = 0,
     seed: int = 1,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -126,9 +127,11 @@ def curve(
     policies : sequence of str
         Names of eviction policies, offline ones too.
     capacities : sequence of int
-        Bytes. Every miss is stored, if it fits; sizes are charged as they are.
+        Bytes. Every miss is stored at once, if it fits, and nothing expires.
+    overhead : int
+        Bytes that each object costs beyond its size, as the setting ``cache.overhead`` of a proxy.
     seed : int
-        Where the chance of policies comes from.
+        Where the chance of policies comes from: the same as that of a scenario with this seed.
     jobs : int
         Processes to spread the work over; -1 for one per core.
     progress : callable, optional
@@ -137,7 +140,7 @@ def curve(
     Returns
     -------
     pandas.DataFrame
-        A row per policy and capacity: ``policy``, ``capacity_bytes``, ``hit_ratio``,
+        A row per policy and capacity: ``policy``, ``capacity_bytes``, ``overhead_bytes``, ``hit_ratio``,
         ``hit_ratio_error``, ``byte_hit_ratio``, ``byte_hit_ratio_error``, ``requests`` (of the
         trace), ``sample_rate`` and ``samples``. An error is half of a 95 % confidence interval
         over the samples; 0 if the whole trace was replayed, NaN if one sample cannot tell.
@@ -145,7 +148,7 @@ def curve(
     for name in policies:
         _class_of(name)
     added = eviction_policies.added()
-    calls = ((added, name, capacities, sample, seed) for name in policies for sample in samples)
+    calls = ((added, name, capacities, sample, overhead, seed) for name in policies for sample in samples)
     found: list[NDArray[np.float64]] = []
     for ratios in spread(_replay_with, calls, jobs):
         found.append(ratios)
@@ -154,17 +157,20 @@ def curve(
     rows = []
     for number, name in enumerate(policies):
         ratios = np.array(found[number * len(samples) :][: len(samples)])  # by sample, capacity, kind
-        rows += [_row(name, capacity, ratios[:, i], samples) for i, capacity in enumerate(capacities)]
+        rows += [
+            _row(name, capacity, overhead, ratios[:, i], samples) for i, capacity in enumerate(capacities)
+        ]
     return pd.DataFrame(rows)
 
 
 def _row(
-    policy: str, capacity: int, ratios: NDArray[np.float64], samples: Sequence[Sample]
+    policy: str, capacity: int, overhead: int, ratios: NDArray[np.float64], samples: Sequence[Sample]
 ) -> dict[str, Any]:
     (hits, bytes_hit), (hits_error, bytes_error) = ratios.mean(axis=0), _errors(ratios, samples[0].rate)
     return {
         "policy": policy,
         "capacity_bytes": capacity,
+        "overhead_bytes": overhead,
         "hit_ratio": float(hits),
         "hit_ratio_error": float(hits_error),
         "byte_hit_ratio": float(bytes_hit),
@@ -184,15 +190,17 @@ def _errors(ratios: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
 
 
 def _replay_with(
-    added: dict[str, type], name: str, capacities: Sequence[int], sample: Sample, seed: int
+    added: dict[str, type], name: str, capacities: Sequence[int], sample: Sample, overhead: int, seed: int
 ) -> NDArray[np.float64]:
     """`replay` in a process that may not know a notebook's own policies yet."""
     for other, policy in added.items():
         eviction_policies.register(other)(policy)
-    return replay(name, capacities, sample, seed)
+    return replay(name, capacities, sample, overhead, seed)
 
 
-def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) -> NDArray[np.float64]:
+def replay(
+    name: str, capacities: Sequence[int], sample: Sample, overhead: int = 0, seed: int = 1
+) -> NDArray[np.float64]:
     """Hit ratio and byte hit ratio of the trace that a sample stands for: a row per capacity."""
     caches = _caches(name, capacities, sample, seed)
     hits, hit_bytes = np.zeros(len(caches)), np.zeros(len(caches))
@@ -202,7 +210,7 @@ def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) 
         sizes = sample.sizes[rows]
         # Python's own numbers are made once for each object and size, not for each request: a
         # dictionary finds a key faster by its identity, and there is less to keep in the CPU's cache.
-        codes, different = pd.factorize(sizes)
+        codes, different = pd.factorize(sizes + overhead)
         requests = (
             numbers[sample.objects[rows]].tolist(),
             different.astype(object)[codes].tolist(),
@@ -241,9 +249,7 @@ def _caches(name: str, capacities: Sequence[int], sample: Sample, seed: int) -> 
     if name in offline_policies.names():
         future = {"next_use": next_uses(sample.objects.tolist())}
     return [
-        _class_of(name)(
-            round(capacity * sample.rate), rng=random.Random(f"{seed}/{name}/{capacity}"), **future
-        )
+        _class_of(name)(round(capacity * sample.rate), rng=random.Random(f"{seed}/cache"), **future)
         for capacity in capacities
     ]
 
@@ -252,7 +258,7 @@ _FEW = 100
 """Objects that a scaled-down cache should hold for a sample to be trusted."""
 
 
-def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> list[str]:
+def check_capacities(samples: Sequence[Sample], capacities: Sequence[int], overhead: int = 0) -> list[str]:
     """What to know about capacities before they are believed, a line each.
 
     Raises
@@ -260,7 +266,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
     BadInput
         If a sample is empty, or no object fits into a capacity.
     """
-    sizes = np.concatenate([sample.sizes for sample in samples])
+    sizes = np.concatenate([sample.sizes for sample in samples]) + overhead
     rate = samples[0].rate
     if not all(len(sample.sizes) for sample in samples):
         raise BadInput("--sample", f"{rate:g}", "a sample holds no object; expected a larger share")
@@ -269,6 +275,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
         shown, share = format_size(capacity), float(np.mean(sizes > capacity))
         if share == 1:
             smallest = f"the smallest requested object has {sizes.min():,} bytes"
+            smallest += f", {overhead:,} of them overhead" if overhead else ""
             raise BadInput("--capacity", shown, f"no object fits; {smallest}")
         if share:
             notes.append(

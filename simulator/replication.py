@@ -47,4 +47,4 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
     steps = {name: inside.steps for name, inside in chain.inside.items()}
-    return Run(records, records.summary(scenario.window), Queues(steps))
+    return Run(records, records.summary(scenario.window), Queues(steps), chain.turned_out)

@@ -26,6 +26,7 @@ class Gated(EvictionPolicy):
     def __init__(self, policy: EvictionPolicy, admission: Admission) -> None:
         super().__init__(policy.capacity, rng=policy.rng)
         self.policy = policy
+        self.objects = policy.objects
         self.admission = admission
         self._victims: dict[Hashable, None] = {}
 
@@ -48,11 +49,8 @@ class Gated(EvictionPolicy):
         else:
             self.policy.touch(key, now)
 
-    def _refuses(self, key: Hashable, size: int) -> bool:
-        return self.policy._refuses(key, size)
-
-    def _announce(self, key: Hashable, size: int) -> None:
-        self.policy._announce(key, size)
+    def _announce(self, key: Hashable, size: int) -> bool | None:
+        return self.policy._announce(key, size)
 
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         self.policy._store(key, size, now)
@@ -84,9 +82,9 @@ class Gated(EvictionPolicy):
         if not self.admission.duels:
             return True
         needed = self.used + size - self.capacity
-        if needed <= 0:
+        if needed <= 0 and len(self) < self.objects:
             return True
-        victims = self._victims_for(1, now)
+        victims = self._victims_for(0, now)
         wins = self.admission.outweighs(key, victims)
         if self._sizes[victims[0]] >= needed:
             return wins
@@ -99,14 +97,14 @@ class Gated(EvictionPolicy):
         return wins
 
     def _victims_for(self, needed: int, now: float) -> list[Hashable]:
-        """Victims that make room for so many bytes, old ones first; the policy chooses what is lacking."""
+        """A victim, or as many as make room for so many bytes, old ones first; the policy chooses others."""
         victims: list[Hashable] = []
         for victim in self._victims:
-            if needed <= 0:
+            if needed <= 0 and victims:
                 return victims
             victims.append(victim)
             needed -= self._sizes[victim]
-        while needed > 0:
+        while needed > 0 or not victims:
             victim = self.policy._drop(now)
             self._victims[victim] = None
             victims.append(victim)

@@ -7,24 +7,28 @@ classes: the real proxy under its lock, the simulator in simulated time.
 from __future__ import annotations
 
 import random
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 
 from policies.registry import Registry
 
-ENTRY_OVERHEAD = 512
-"""Bytes that an object is charged for its head and index entry, unless its head is larger."""
+FREE_HEAD = 2048
+"""Bytes of an object's head that cost nothing: nearly all heads are smaller."""
 
 
-def charged_size(body: int, head: int = 0) -> int:
+def charged_size(body: int, overhead: int = 0, head: int = 0) -> int:
     """Bytes that a stored object counts against the capacity.
 
     Parameters
     ----------
     body, head : int
-        Bytes of the body and of the head (status line and fields).
+        Bytes of the body, and of the head (status line, fields and key). What a head has beyond
+        `FREE_HEAD` counts, so that huge heads cannot fill the memory.
+    overhead : int
+        What the settings charge for each object beyond its body.
     """
-    return body + max(ENTRY_OVERHEAD, head)
+    return body + overhead + max(0, head - FREE_HEAD)
 
 
 class EvictionPolicy(ABC):
@@ -37,12 +41,22 @@ class EvictionPolicy(ABC):
     rng : random.Random, optional
         The only source of random numbers.
 
+    Attributes
+    ----------
+    objects : int
+        The most objects, whatever their bytes; unlimited until it is set, and to be set before use.
+    crowded_out : int
+        How many objects were evicted because there were too many, though the bytes would have fitted.
+
     Notes
     -----
     A new policy implements four methods: `touch` (a hit), `_admit` (a new key), `_evict` (choose and drop
     one key), `_forget` (a key is removed for another reason). The base class keeps the sizes and the byte
     count. `now` is in seconds on the caller's clock and never decreases.
     """
+
+    objects = sys.maxsize
+    crowded_out = 0
 
     def __init__(self, capacity: int, *, rng: random.Random | None = None) -> None:
         if capacity < 0:
@@ -77,13 +91,15 @@ class EvictionPolicy(ABC):
             while self.used > self.capacity:
                 gone.append(self._drop(now))
             return gone
-        if self._refuses(key, size):
+        if self._announce(key, size):
             return [key]
-        self._announce(key, size)
         while self.used + size > self.capacity:
             victim = self._evict(now)
             self.used -= self._sizes.pop(victim)
             gone.append(victim)
+        while len(self._sizes) >= self.objects:
+            gone.append(self._drop(now))
+            self.crowded_out += 1
         self._sizes[key] = size
         self.used += size
         self._admit(key, size, now)
@@ -108,8 +124,11 @@ class EvictionPolicy(ABC):
 
         A policy may implement `_replay`, one fast loop with the same results and the same final content.
         A subclass does not inherit it, because its decisions may differ: its requests are made one by one.
+        So are those to a cache with a limited number of objects.
         """
         loop = vars(type(self)).get("_replay", EvictionPolicy._replay)
+        if self.objects != sys.maxsize:
+            loop = EvictionPolicy._replay
         hits: list[bool] = loop(self, keys, sizes, times)
         return hits
 
@@ -136,13 +155,12 @@ class EvictionPolicy(ABC):
     def touch(self, key: Hashable, now: float) -> None:
         """A request for the stored `key`."""
 
-    def _refuses(self, key: Hashable, size: int) -> bool:
-        """Whether a new key may not enter; for policies that compare it with what would have to go."""
-        return False
+    def _announce(self, key: Hashable, size: int) -> bool | None:
+        """A new key is about to be stored, before room is made; ``True`` refuses it.
 
-    def _announce(self, key: Hashable, size: int) -> None:
-        """A new key is about to be stored, before room is made; for policies that remember evicted keys."""
-        return
+        For policies that remember evicted keys, or compare a newcomer with what would have to go.
+        """
+        return False
 
     @abstractmethod
     def _admit(self, key: Hashable, size: int, now: float) -> None:

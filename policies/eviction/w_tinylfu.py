@@ -75,7 +75,7 @@ class WTinyLfu(EvictionPolicy):
         else:
             self._main.lift(key)
 
-    def _refuses(self, key: Hashable, size: int) -> bool:
+    def _announce(self, key: Hashable, size: int) -> bool:
         self._passing = 0
         if size <= self._window_capacity or self.used + size <= self.capacity:
             return False

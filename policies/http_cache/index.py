@@ -125,6 +125,10 @@ class CacheChoice(Protocol):
         """Bytes."""
 
     @property
+    def objects(self) -> int:
+        """The most objects."""
+
+    @property
     def admission(self) -> str | None:
         """An admission policy in the notation of the settings, if any."""
 
@@ -132,6 +136,7 @@ class CacheChoice(Protocol):
 def build_eviction(choice: CacheChoice, rng: random.Random) -> EvictionPolicy:
     """The eviction policy of the settings, behind the admission policy if there is one."""
     policy = eviction_policies[choice.policy](choice.capacity, rng=rng)
+    policy.objects = choice.objects
     if choice.admission is None:
         return policy
     return Gated(policy, build_admission(choice.admission, choice.capacity))

@@ -154,7 +154,7 @@ class CacheWriter:
         """Decide whether the response is to be stored. RFC 9111, 3"""
         answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
-        if self.reason is None and max(head.framing, 0) > self._store.capacity:
+        if self.reason is None and max(head.framing, 0) > self._store.largest_body:
             self.reason = NotStored.TOO_LARGE
         if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
             self.reason = NotStored.INCOMPLETE
@@ -229,7 +229,7 @@ class CacheWriter:
         if size < 0:
             return False
         self._size += size
-        if self._size > self._store.capacity or not self._store.reserve(size):
+        if self._size > self._store.largest_body or not self._store.reserve(size):
             return False
         self._reserved += size
         return True

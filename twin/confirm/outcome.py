@@ -62,6 +62,8 @@ class VariantOutcome:
         The requests of all runs after the warm-up, for figures.
     unsettled : str
         Why the variant never settles, so that its averages depend on the duration; empty if it settles.
+    cache_notes : tuple of str
+        What the simulated caches did not keep for another reason than their policy.
     """
 
     variant: Variant
@@ -72,6 +74,7 @@ class VariantOutcome:
     predicted_records: Records
     measured_records: Records
     unsettled: str = ""
+    cache_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,12 @@ def curve_table(curves: pd.DataFrame, title: str) -> Table:
     return table
 
 
+def curve_conditions(curves: pd.DataFrame) -> str:
+    """What the ratios of a curve assume, and a simulation need not: one line."""
+    overhead = format_size(curves["overhead_bytes"].iloc[0])
+    return f"overhead {overhead} an object; all requests count, fetches take no time, and nothing expires"
+
+
 def _ratios(row: pd.Series[float]) -> str:
     lines = []
     for name in ("hit_ratio", "byte_hit_ratio"):

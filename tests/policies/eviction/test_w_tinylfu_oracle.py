@@ -57,7 +57,7 @@ class ByLibCacheSimsRules(WTinyLfu):
         if self.hits_in_main % (32 * self._main_capacity) == 0:
             self._popularity.halve()
 
-    def _refuses(self, key: Hashable, size: int) -> bool:
+    def _announce(self, key: Hashable, size: int) -> bool:
         return size > self._window_capacity
 
     def _wins(self, candidate: Hashable, size: int) -> bool:

@@ -112,12 +112,13 @@ def simulate(
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
-    results, unsettled = [], {}
+    results, unsettled, notes = [], {}, []
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             results.append(result)
+            notes += [f"{variant.label}: {note}" for note in result.cache_notes]
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
     summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
@@ -127,6 +128,8 @@ def simulate(
             of_variant.update({"half_width": half} if half else {})
         write_json(json, {**found, "unsettled": unsettled})
     print_summaries(loaded, summaries, "predicted", Console(), halves)
+    for note in notes:
+        print(f"proxytwin: {note}", file=sys.stderr)
     _say_unsettled(unsettled, len(results))
 
 

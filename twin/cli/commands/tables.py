@@ -41,11 +41,13 @@ def sweep(
     overloaded and never settles. The table says why.
     """
     check_jobs(jobs)
+    from scenarios import load_scenario
+    from twin.cli.cache_notes import room_of_caches
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture, write_picture
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
-    from twin.sweeps.tables import check_metric, sweep_table
+    from twin.sweeps.tables import check_metric, sweep_table, varied_keys
 
     check_metric(metric, "--metric")
     check_picture(plot, "--plot")
@@ -65,6 +67,9 @@ def sweep(
         write_picture(plot, picture_of(table, metric))
     if str(out) != "/dev/stdout":
         Console().print(sweep_table(table, f"{scenario} (predicted)"))
+        room = room_of_caches([load_scenario(scenario, overrides or ()).scenario])
+        if room is not None and not any(".cache" in key for key in varied_keys(table)):
+            Console().print(room, soft_wrap=True, markup=False, highlight=False)
     failed = table["error"][table["error"] != ""]
     if len(failed):
         print(
@@ -92,6 +97,9 @@ def curve(
         list[str] | None,
         typer.Option(metavar="1MiB,1%", help="Cache sizes, also as shares of the bytes of all objects."),
     ] = None,
+    overhead: Annotated[
+        str, typer.Option(metavar="512B", help="What each object costs beyond its size, as cache.overhead.")
+    ] = "0",
     sample: Annotated[
         float, typer.Option(help="Replay only this share of the objects, and show the resulting error.")
     ] = 1.0,
@@ -116,7 +124,7 @@ def curve(
     from twin.output.figures import check_picture, write_picture
     from twin.output.tables import check_table, write_table
     from twin.sweeps.curve import DEFAULT_CAPACITIES, DEFAULT_POLICIES, curves_of
-    from twin.sweeps.tables import curve_table
+    from twin.sweeps.tables import curve_conditions, curve_table
 
     if out is not None:
         check_table(out, "--out")
@@ -124,7 +132,8 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy) or DEFAULT_POLICIES, _listed(capacity) or DEFAULT_CAPACITIES,
-            sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, jobs=jobs, reporter=bars,
+            overhead=overhead, sample=sample, salts=salts, skip_bad=skip_bad, kind=kind, jobs=jobs,
+            reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
@@ -134,6 +143,7 @@ def curve(
         write_picture(plot, hit_ratio_curves(curves.table))
     if str(out) != "/dev/stdout":
         Console().print(curve_table(curves.table, trace))
+        Console().print(curve_conditions(curves.table), soft_wrap=True, markup=False, highlight=False)
     for note in curves.notes:
         print(f"proxytwin: {note}", file=sys.stderr)
 
