@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from policies.registry import nearest
+from policies.suggestion import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -18,7 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from policies.bad_input import BadInput
+from policies.contract import blaming
 from policies.eviction import EvictionPolicy, eviction_policies, next_uses, offline_policies
+from policies.registry import Registry
 from policies.units import format_size
 from scenarios.traces import Block
 from simulator.spreading import spread
@@ -146,7 +148,7 @@ def curve(
         over the samples; 0 if the whole trace was replayed, NaN if one sample cannot tell.
     """
     for name in policies:
-        _class_of(name)
+        _registry_of(name).check(name)
     added = eviction_policies.added()
     calls = ((added, name, capacities, sample, overhead, seed) for name in policies for sample in samples)
     found: list[NDArray[np.float64]] = []
@@ -195,7 +197,8 @@ def _replay_with(
     """`replay` in a process that may not know a notebook's own policies yet."""
     for other, policy in added.items():
         eviction_policies.register(other)(policy)
-    return replay(name, capacities, sample, overhead, seed)
+    with blaming():
+        return replay(name, capacities, sample, overhead, seed)
 
 
 def replay(
@@ -240,16 +243,17 @@ def _corrected(hits: NDArray[np.float64], sampled: float, expected: float) -> ND
     return np.clip((hits + expected - sampled) / expected, 0.0, 1.0) if expected else np.zeros_like(hits)
 
 
-def _class_of(name: str) -> type[EvictionPolicy]:
-    return (offline_policies if name in offline_policies.names() else eviction_policies)[name]
+def _registry_of(name: str) -> Registry[EvictionPolicy]:
+    return offline_policies if name in offline_policies.names() else eviction_policies
 
 
 def _caches(name: str, capacities: Sequence[int], sample: Sample, seed: int) -> list[EvictionPolicy]:
     future = {}
     if name in offline_policies.names():
         future = {"next_use": next_uses(sample.objects.tolist())}
+    registry = _registry_of(name)
     return [
-        _class_of(name)(round(capacity * sample.rate), rng=random.Random(f"{seed}/cache"), **future)
+        registry.build(name, round(capacity * sample.rate), rng=random.Random(f"{seed}/cache"), **future)
         for capacity in capacities
     ]
 

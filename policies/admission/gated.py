@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from policies.admission.base import Admission
+from policies.contract import verdict
 from policies.eviction import EvictionPolicy
 
 
@@ -35,7 +36,7 @@ class Gated(EvictionPolicy):
         if not stored:
             self.admission.asked(key, len(self))
         if size <= self.capacity and not (
-            self.admission.admits(key, size, stored) and (stored or self._wins(key, size, now))
+            self._may_enter(key, size, stored) and (stored or self._wins(key, size, now))
         ):
             self.remove(key)
             return [key]
@@ -48,6 +49,12 @@ class Gated(EvictionPolicy):
             self._restore(key, now)
         else:
             self.policy.touch(key, now)
+
+    def _may_enter(self, key: Hashable, size: int, stored: bool) -> bool:
+        return verdict(self.admission, "admits", self.admission.admits(key, size, stored))
+
+    def _outweighs(self, key: Hashable, victims: list[Hashable]) -> bool:
+        return verdict(self.admission, "outweighs", self.admission.outweighs(key, victims))
 
     def _announce(self, key: Hashable, size: int) -> bool | None:
         return self.policy._announce(key, size)
@@ -85,12 +92,12 @@ class Gated(EvictionPolicy):
         if needed <= 0 and len(self) < self.objects:
             return True
         victims = self._victims_for(0, now)
-        wins = self.admission.outweighs(key, victims)
+        wins = self._outweighs(key, victims)
         if self._sizes[victims[0]] >= needed:
             return wins
         if wins:
             victims = self._victims_for(needed, now)
-            wins = self.admission.outweighs(key, victims)
+            wins = self._outweighs(key, victims)
         if not wins:
             for victim in victims:
                 self._restore(victim, now)

@@ -11,6 +11,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
+from policies.contract import picked
 from policies.registry import Registry
 
 
@@ -158,7 +159,7 @@ class Balancer(ABC):
 FAILED_SECONDS = 1.0
 """Least latency that a failure counts as, for balancers that learn from latencies."""
 
-balancing_policies: Registry[Balancer] = Registry("balancing policy")
+balancing_policies: Registry[Balancer] = Registry("balancing policy", Balancer, "upstreams", "rng")
 balancing_policy = balancing_policies.register
 
 
@@ -210,7 +211,7 @@ class Dispatch:
         self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
         self._snapshot, self._first_snapshot = snapshot, math.nan
         self._next_snapshot = -math.inf if snapshot else math.inf
-        self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
+        self.balancer = balancing_policies.build(balance, self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float, failed: Collection[int] = ()) -> int:
         """Pick an upstream for a request and count the request as outstanding there.
@@ -225,6 +226,12 @@ class Dispatch:
             self._take_snapshot(now)
         others = [index for index in upstreams.available if index not in failed] if failed else []
         index = self._least_loaded(others) if others else self.balancer.pick(key, now)
+        if (
+            type(index) is not int
+            or not 0 <= index < len(self.outstanding)
+            or (len(upstreams.available) != len(self.outstanding) and index not in upstreams.available)
+        ):
+            index = picked(self.balancer, index, upstreams.available)
         self.outstanding[index] += 1
         return index
 

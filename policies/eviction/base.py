@@ -11,6 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 
+from policies.contract import bad_return
 from policies.registry import Registry
 
 FREE_HEAD = 2048
@@ -95,7 +96,10 @@ class EvictionPolicy(ABC):
             return [key]
         while self.used + size > self.capacity:
             victim = self._evict(now)
-            self.used -= self._sizes.pop(victim)
+            try:
+                self.used -= self._sizes.pop(victim)
+            except (KeyError, TypeError):
+                raise bad_return(self, "_evict", victim, "the key of a stored object") from None
             gone.append(victim)
         while len(self._sizes) >= self.objects:
             gone.append(self._drop(now))
@@ -148,7 +152,10 @@ class EvictionPolicy(ABC):
 
     def _drop(self, now: float) -> Hashable:
         victim = self._evict(now)
-        self.used -= self._sizes.pop(victim)
+        try:
+            self.used -= self._sizes.pop(victim)
+        except (KeyError, TypeError):
+            raise bad_return(self, "_evict", victim, "the key of a stored object") from None
         return victim
 
     @abstractmethod
@@ -179,10 +186,12 @@ class EvictionPolicy(ABC):
         """Drop the policy's record of the stored `key`."""
 
 
-eviction_policies: Registry[EvictionPolicy] = Registry("eviction policy")
+_NEEDED = ("capacity", "used", "rng", "_sizes")
+
+eviction_policies: Registry[EvictionPolicy] = Registry("eviction policy", EvictionPolicy, *_NEEDED)
 eviction_policy = eviction_policies.register
 
-offline_policies: Registry[EvictionPolicy] = Registry("offline policy")
+offline_policies: Registry[EvictionPolicy] = Registry("offline policy", EvictionPolicy, *_NEEDED)
 """Policies that need to know the future: they give bounds for a trace and cannot run in a cache."""
 offline_policy = offline_policies.register
 

@@ -24,6 +24,7 @@ from policies.settings import Cache as CacheSettings
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
+from realproxy.runtime.isolation import tolerate
 
 # To name a member by its class is slow before Python 3.12.
 _ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
@@ -169,7 +170,11 @@ class CacheStore:
                 size = larger
                 fresh = max(fresh, other.time_zero + other.answer.lifetime)
                 kept = max(kept, other.time_zero + other.answer.kept)
-            return self._index.store(key, tuple(variants), size, fresh, now, kept)
+            try:
+                return self._index.store(key, tuple(variants), size, fresh, now, kept)
+            except Exception as error:  # noqa: BLE001 - the response must not suffer from an own policy
+                tolerate(error)
+                return False
 
     def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
         """What a request selects, fresh or not, to combine a part with; does not count as a use."""
