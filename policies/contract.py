@@ -128,10 +128,15 @@ def picked(balancer: object, value: object, available: Collection[int]) -> int:
             index = -1
         if index in available:
             return index
+    raise picked_wrong(balancer, value, available)
+
+
+def picked_wrong(balancer: object, value: object, available: Collection[int]) -> PolicyFault:
+    """The fault of a balancer that picked no available upstream."""
     listed = [str(index) for index in available]
     if len(listed) > _LISTED:
         listed = [*listed[:_LISTED], "…"]
-    raise bad_return(
+    return bad_return(
         balancer, "pick", value, f"the index of an available upstream as an int: one of {', '.join(listed)}"
     )
 

@@ -74,7 +74,7 @@ CACHING: dict[str, Any] = {
     "proxy": {
         "route": [{"to": "web", "cache": True}],
         "service": {"web": {"upstreams": "web"}},
-        "cache": {"policy": "lru", "capacity": "10KiB"},
+        "cache": {"policy": "lru", "capacity": "10KiB", "overhead": "512B"},
     },
     "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
 }

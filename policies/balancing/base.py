@@ -11,7 +11,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
-from policies.contract import picked
+from policies.contract import picked, picked_wrong
 from policies.registry import Registry
 
 
@@ -209,6 +209,7 @@ class Dispatch:
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
         self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
+        self._all = self.upstreams.available
         self._snapshot, self._first_snapshot = snapshot, math.nan
         self._next_snapshot = -math.inf if snapshot else math.inf
         self.balancer = balancing_policies.build(balance, self.upstreams, rng=rng)
@@ -226,13 +227,13 @@ class Dispatch:
             self._take_snapshot(now)
         others = [index for index in upstreams.available if index not in failed] if failed else []
         index = self._least_loaded(others) if others else self.balancer.pick(key, now)
-        if (
-            type(index) is not int
-            or not 0 <= index < len(self.outstanding)
-            or (len(upstreams.available) != len(self.outstanding) and index not in upstreams.available)
-        ):
-            index = picked(self.balancer, index, upstreams.available)
-        self.outstanding[index] += 1
+        available = upstreams.available
+        if type(index) is not int or index < 0 or (available is not self._all and index not in available):
+            index = picked(self.balancer, index, available)
+        try:
+            self.outstanding[index] += 1
+        except IndexError:
+            raise picked_wrong(self.balancer, index, available) from None
         return index
 
     def finish(self, index: int, elapsed: float, now: float, failed: bool = False) -> None:

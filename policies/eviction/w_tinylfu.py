@@ -128,11 +128,12 @@ class WTinyLfu(EvictionPolicy):
         lacking, lead = self._main.used + size - self._main_capacity, self._popularity[candidate]
         if lacking <= 0:
             return True
+        first = self._main.victim()
+        if first is not None and self._sizes[first] == size:
+            return lead > self._popularity[first]
         victims: list[Hashable] = []
         for victim, its_size in self._main.oldest_first():
             lead -= self._popularity[victim]
-            if its_size == size and not victims:
-                return lead > 0
             victims.append(victim)
             lacking -= its_size
             if lead < 0 or lacking <= 0:

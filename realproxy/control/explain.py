@@ -12,9 +12,10 @@ from typing import cast
 from policies.bad_input import BadInput
 from policies.forward.anonymity import changes
 from policies.http_cache.explain import explain_answer
-from policies.http_cache.freshness import Forwarded, read_request
+from policies.http_cache.freshness import Forwarded, NotStored, read_request
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
+from policies.units import format_size
 from realproxy.cache.store import cache_key
 from realproxy.control.composition import build_rules
 from realproxy.downstream.connection import DownstreamConnection
@@ -214,6 +215,10 @@ def explain_stored(
         read_request(method, asked, request.framing != 0),
         ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=time.time(), elapsed=elapsed,
     )  # fmt: skip
+    room = settings.worker_cache.capacity - settings.worker_cache.overhead
+    if answer.framing > room and found[0].startswith("stored: yes"):
+        least = f"the cache has room for {format_size(room)} (cache.capacity less cache.overhead)"
+        found = [f"stored: no, {NotStored.TOO_LARGE}: {least}"]
     return [f"key: {key.decode('latin-1').strip()}", *found]
 
 
