@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import reprlib
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -220,6 +221,10 @@ def _written(code: CodeType, line: int) -> str:
     return f"{file}:{line}"
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    """A value in short, even if its own ``__repr__`` fails."""
+    return " ".join(_SHORT.repr(value).split())

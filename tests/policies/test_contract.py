@@ -3,6 +3,7 @@
 import contextlib
 import pickle
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -138,6 +139,18 @@ def test_numpys_other_numbers_are_not(own_class, kind: type) -> None:
         chosen = dispatch()
         chosen.balancer.kind = kind
         assert "Mine.pick: returned" in fault_of(lambda: chosen.start("client", 0.0))
+
+
+def test_a_value_that_cannot_be_shown_or_is_long_stays_one_short_line(own_class) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    for odd in (Odd(), "x" * 9_000, list(range(9_000)), "two\nlines", np.zeros((50, 50))):
+        with own_class("balancing", f"{PICK}return self.odd"):
+            chosen = dispatch()
+            chosen.balancer.odd = odd
+            assert len(fault_of(partial(chosen.start, "client", 0.0))) < 250
 
 
 def test_of_many_upstreams_only_some_are_listed(own_class) -> None:
