@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from policies.file_kinds import EMPTY, kind_of_content
-from policies.registry import nearest
+from policies.suggestion import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -18,13 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lessons.kit.display import label_size
-from policies.eviction import (
-    EvictionPolicy,
-    charged_size,
-    eviction_policies,
-    next_uses,
-    offline_policies,
-)
+from policies.eviction import EvictionPolicy, eviction_policies, next_uses, offline_policies
 from scenarios import load_scenario
 from scenarios.loading import LoadedScenario
 from scenarios.workload import Workload
@@ -57,7 +51,8 @@ def capacity_scenario(
         "workload.objects": OBJECTS,
         "workload.size": "1024",
         "backend.origin.service_time": "20ms",
-        "proxy.cache.capacity": _objects(percent) * charged_size(1024),
+        "proxy.cache.capacity": _objects(percent) * 1024,
+        "proxy.cache.overhead": 0,
         "duration": f"{duration_s}s",
         "compare": {"proxy.cache.policy": list(policies)},
     }

@@ -121,7 +121,8 @@ class Stage:
         LoadTestError
             If a process cannot be started, or Locust or the backends end early.
         BadInput
-            If a trace cannot be read, or the scenario needs something that only the simulator models.
+            If a trace cannot be read, if an own policy errs in a proxy, or if the scenario needs something
+            that only the simulator models.
         """
         check_real(scenario, "scenario")
         scenario = _portable(scenario)
@@ -281,6 +282,7 @@ def _follow(
     while True:
         progress(min(max(time.monotonic() - started, 0.0), duration), duration)
         message = generator.receive(_TICK_S)
+        proxies.check_policies()
         if not ending and (gone := proxies.ended()):
             ending = f"{gone} during the run"
             generator.send({"stop": True})

@@ -108,8 +108,12 @@ class ProxySettings(Settings):
 
     @property
     def worker_cache(self) -> Cache:
-        """The store of one worker: an equal share of the capacity, because workers share no objects."""
-        return self.cache.model_copy(update={"capacity": self.cache.capacity // self.workers})
+        """The store of one worker: an equal share of the room, because workers share no objects."""
+        share = {
+            "capacity": self.cache.capacity // self.workers,
+            "objects": max(1, self.cache.objects // self.workers),
+        }
+        return self.cache.model_copy(update=share)
 
 
 def load_settings(path: str | Path) -> ProxySettings:

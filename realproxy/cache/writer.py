@@ -150,8 +150,9 @@ class CacheWriter:
         """Decide whether the response is to be stored. RFC 9111, 3"""
         answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
-        if self.reason is None and (head.framing == UNTIL_CLOSE or head.framing > self._store.capacity):
-            self.reason = length_obstacle(None if head.framing < 0 else head.framing, self._store.capacity)
+        room = self._store.largest_body
+        if self.reason is None and (head.framing == UNTIL_CLOSE or head.framing > room):
+            self.reason = length_obstacle(None if head.framing < 0 else head.framing, room)
         self._time_zero = time.monotonic() - answer.age
         # A stored part is never selected; but now the whole response says that no part may be kept.
         parts = self._why is Forwarded.PARTIAL and head.status == 200
@@ -227,7 +228,7 @@ class CacheWriter:
         if size < 0:
             return False
         self._size += size
-        if self._size > self._store.capacity or not self._store.reserve(size):
+        if self._size > self._store.largest_body or not self._store.reserve(size):
             return False
         self._reserved += size
         return True

@@ -17,6 +17,7 @@ from policies.http_cache.freshness import Forwarded, NotStored, length_obstacle,
 from policies.reverse.never_met import problems
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
+from policies.units import format_size
 from realproxy.cache.cache_rules import heard
 from realproxy.cache.store import cache_key
 from realproxy.control.answer_file import read_answer_file
@@ -231,8 +232,10 @@ def explain_stored(
         case, ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=now, elapsed=elapsed
     )
     stored = any(line.startswith("stored: yes") for line in found)
-    if stored and (reason := length_obstacle(max(head.framing, 0), settings.cache.capacity)) is not None:
-        found = [f"stored: no, {reason}: {RULES[reason]}"]
+    room = settings.worker_cache.capacity - settings.worker_cache.overhead
+    if stored and (reason := length_obstacle(max(head.framing, 0), room)) is not None:
+        least = f"the cache has room for {format_size(room)} (cache.capacity less cache.overhead)"
+        found = [f"stored: no, {reason}: {least}"]
     elif stored and not is_delimited:
         rule = RULES[NotStored.INCOMPLETE]
         found.append(f"but: no length is told; if it ends with its connection, it is not stored: {rule}")

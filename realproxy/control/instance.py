@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
+from policies.contract import PolicyFault
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
@@ -170,6 +171,8 @@ class Instance:
         """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
         try:
             snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
+        except PolicyFault:
+            raise
         except BadInput as mistake:  # it knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None

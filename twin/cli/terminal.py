@@ -10,8 +10,10 @@ from rich.text import Text
 
 from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
+from scenarios.schema import Scenario
 from simulator import Result
 from simulator.statistics import estimate
+from twin.cli.cache_notes import room_of_caches
 from twin.confirm.compare import difference_text
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
@@ -170,6 +172,7 @@ def print_summaries(
     """Print the tables of one twin; `side` is ``predicted`` or ``measured``, `halves` are `half_widths`."""
     console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})", halves))
     _print_more([variant.label for variant in loaded.variants], {side: summaries}, console)
+    _print_room([variant.scenario for variant in loaded.variants], console)
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
@@ -177,6 +180,12 @@ def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], c
     for table in (caches_table(labels, sides), fetches_table(labels, sides)):
         if table is not None:
             console.print(table)
+
+
+def _print_room(scenarios: Sequence[Scenario], console: Console) -> None:
+    line = room_of_caches(scenarios)
+    if line is not None:
+        console.print(Text(line))
 
 
 def print_confirmation(found: Confirmation, console: Console) -> None:
@@ -190,6 +199,10 @@ def print_confirmation(found: Confirmation, console: Console) -> None:
         },
         console,
     )
+    _print_room([outcome.variant.scenario for outcome in found.variants], console)
+    for outcome in found.variants:
+        for note in outcome.cache_notes:
+            console.print(Text(f"{outcome.variant.label}: {note}"), soft_wrap=True)
     for line in [*conclusion(found), *how_judged(found)]:
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:

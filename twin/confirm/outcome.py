@@ -64,6 +64,8 @@ class VariantOutcome:
         The requests of all runs after the warm-up, for figures.
     unsettled : str
         Why the variant never settles, so that its averages depend on the duration; empty if it settles.
+    cache_notes : tuple of str
+        What the simulated caches did not keep for another reason than their policy.
     void : list of str
         Why its runs or the calibration prove nothing; empty if its verdict is not ``void``.
     """
@@ -76,6 +78,7 @@ class VariantOutcome:
     predicted_records: Records
     measured_records: Records
     unsettled: str = ""
+    cache_notes: tuple[str, ...] = ()
     void: list[str] = field(default_factory=list)
 
     @property

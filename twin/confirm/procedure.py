@@ -69,9 +69,9 @@ def confirm(
             if costs
             else calibrate(stage, loaded.scenario, reporter, probes_s, tries)
         )
-        predicted, unsettled = _predict(loaded.variants, seeds, calibration.costs, reporter)
+        predicted, unsettled, notes = _predict(loaded.variants, seeds, calibration.costs, reporter)
         measured = _measure(stage, loaded.variants, seeds, repeats, reporter, tries)
-    return _compare(loaded, calibration, predicted, unsettled, measured)
+    return _compare(loaded, calibration, predicted, unsettled, measured, notes)
 
 
 def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
@@ -80,22 +80,24 @@ def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
 
 def _predict(
     variants: list[Variant], seeds: int, costs: Costs, reporter: Reporter
-) -> tuple[list[list[list[Records]]], list[str]]:
-    """Records by variant, seed and run; and by variant the reason why it never settles, or an empty text."""
+) -> tuple[list[list[list[Records]]], list[str], list[tuple[str, ...]]]:
+    """By variant: records by seed and run; why it never settles, or an empty text; notes about its caches."""
     total = len(variants) * seeds * LUCKS
     predicted: list[list[list[Records]]] = []
-    unsettled = []
+    unsettled, notes = [], []
     with reporter.step("simulate", total) as advance:
         for variant in variants:
-            of_seeds, reason = [], ""
+            of_seeds, reason, of_caches = [], "", []
             for scenario in _with_seeds(variant.scenario, seeds):
                 result = simulate(scenario, lucks=LUCKS, costs=costs, progress=lambda *_: advance(1))
                 check_sent(result.summary, scenario, variant.label)
                 of_seeds.append([run.records for run in result.runs])
                 reason = reason or result.settled.reason
+                of_caches += result.cache_notes
             predicted.append(of_seeds)
             unsettled.append(reason)
-    return predicted, unsettled
+            notes.append(tuple(of_caches))
+    return predicted, unsettled, notes
 
 
 @dataclass
@@ -131,6 +133,7 @@ def _compare(
     predicted: list[list[list[Records]]],
     unsettled: list[str],
     measured: _Measured,
+    notes: list[tuple[str, ...]],
 ) -> Confirmation:
     windows = [variant.scenario.window for variant in loaded.variants]
     simulated_runs = [_summaries(*each) for each in zip(predicted, windows, strict=True)]
@@ -141,7 +144,7 @@ def _compare(
     outcomes = [
         _outcome(variant, *of_variant, noise, [*of_calibration, *void])
         for variant, *of_variant, void in zip(
-            loaded.variants, predicted, measured.records, unsettled, measured.void, strict=True
+            loaded.variants, predicted, measured.records, unsettled, notes, measured.void, strict=True
         )
     ]
     rankings = {
@@ -168,6 +171,7 @@ def _outcome(
     predicted: list[list[Records]],
     measured: list[list[Records]],
     unsettled: str,
+    notes: tuple[str, ...],
     noise: compare.Differences,
     void: list[str],
 ) -> VariantOutcome:
@@ -183,6 +187,7 @@ def _outcome(
         pool([run.within(window).whole() for run in _flat(predicted)]),
         pool([run.within(window).whole() for run in _flat(measured)]),
         unsettled,
+        notes,
         void,
     )
 

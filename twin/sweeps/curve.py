@@ -43,6 +43,7 @@ def curves_of(
     policies: Sequence[str] = DEFAULT_POLICIES,
     capacities: Sequence[str | int] = DEFAULT_CAPACITIES,
     *,
+    overhead: str | int = 0,
     sample: float = 1.0,
     salts: int = SALTS,
     skip_bad: bool = False,
@@ -61,6 +62,8 @@ def curves_of(
         Names of eviction policies; ``all`` means every policy that does not need to know the future.
     capacities : sequence of str or int
         Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects.
+    overhead : str or int
+        Bytes that each object costs beyond its size, such as ``"512B"``; as ``cache.overhead`` of a proxy.
     sample : float
         Share of the objects to replay; below 1 the table contains the resulting error.
     salts : int
@@ -83,6 +86,7 @@ def curves_of(
     """
     names = _policies(policies)
     _check_capacities(capacities)
+    charged = _overhead(overhead)
     if not (math.isfinite(sample) and 0 < sample <= 1):
         raise BadInput("--sample", f"{sample:g}", "expected a share above 0 and up to 1, such as 0.01")
     if salts < 1:
@@ -94,9 +98,11 @@ def curves_of(
     with reporter.step("read", file.stored_bytes) as advance:
         samples = take_samples(file.blocks(advance), sample, salts)
     sizes = _bytes(capacities, samples)
-    notes = notes_of(file) + _about_sizes(samples) + check_capacities(samples, sizes)
+    notes = notes_of(file) + _about_sizes(samples) + check_capacities(samples, sizes, charged)
     with reporter.step("replay", len(names) * len(samples)) as advance:
-        table = curve(samples, names, sizes, jobs=jobs, progress=lambda *_: advance(1))
+        table = curve(
+            samples, names, sizes, overhead=charged, jobs=jobs, progress=lambda *_: advance(1)
+        )  # fmt: skip
     return Curves(table, notes)
 
 
@@ -109,6 +115,13 @@ def _policies(given: Sequence[str]) -> list[str]:
         if name not in known:
             raise BadInput("--policy", name, f"unknown eviction policy{nearest(name, known)}")
     return list(dict.fromkeys(names))
+
+
+def _overhead(text: str | int) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise BadInput("--overhead", str(text), str(error)) from None
 
 
 def _share(text: str | int) -> float | None:

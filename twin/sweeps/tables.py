@@ -102,5 +102,11 @@ def _ratio(row: pd.Series[float], name: str) -> str:
     return f"{row[name]:.4f}{band}"
 
 
+def curve_conditions(curves: pd.DataFrame) -> str:
+    """What the ratios of a curve assume, and a simulation need not: one line."""
+    overhead = format_size(curves["overhead_bytes"].iloc[0])
+    return f"overhead {overhead} an object; all requests count, fetches take no time, and nothing expires"
+
+
 def _shown(value: float, form: str) -> str:
     return "-" if np.isnan(value) else f"{value:{form}}"

@@ -11,6 +11,7 @@ import pytest
 
 from loadtests import Measurement, Stage
 from policies.balancing import Balancer, balancing_policies, balancing_policy
+from policies.contract import PolicyFault
 from scenarios import Scenario, Workload, load_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
@@ -304,3 +305,16 @@ def test_locust_is_never_imported_into_the_callers_process() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == "[]\n"
+
+
+def test_an_own_class_that_errs_ends_the_run_with_its_name_and_method(own_class) -> None:
+    """Not with a run that is void; and at once, not after ten minutes."""
+    body = (
+        "asked = 0\ndef pick(self, key, now):\n    self.asked += 1\n    return 0 if self.asked < 9 else None"
+    )
+    with own_class("balancing", body) as file, Stage() as stage, pytest.raises(PolicyFault) as caught:
+        stage.measure(scenario("slow-server", "proxy.service.web.balance=mine", seconds=600.0))
+    assert str(caught.value) == (
+        f"the proxy: {file}:3: Mine.pick: returned None (is 'return' missing?); "
+        "expected the index of an available upstream as an int: one of 0, 1, 2, 3"
+    )

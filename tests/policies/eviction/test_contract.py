@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policies.eviction import ENTRY_OVERHEAD, EvictionPolicy, charged_size, eviction_policies
+from policies.eviction import FREE_HEAD, EvictionPolicy, charged_size, eviction_policies
 
 every_policy = pytest.mark.parametrize("policy", eviction_policies.names())
 
@@ -218,7 +218,46 @@ def test_popular_objects_are_found_more_often_than_by_luck(policy: str) -> None:
     assert hits / 20_000 > 0.25
 
 
-def test_an_object_is_charged_for_its_body_and_its_head() -> None:
-    assert charged_size(0) == ENTRY_OVERHEAD
-    assert charged_size(1000, head=100) == 1000 + ENTRY_OVERHEAD
-    assert charged_size(1000, head=ENTRY_OVERHEAD + 1) == 1000 + ENTRY_OVERHEAD + 1
+def test_an_object_is_charged_for_its_body_its_overhead_and_a_huge_head() -> None:
+    assert charged_size(0) == 0
+    assert charged_size(1000, head=FREE_HEAD) == 1000
+    assert charged_size(1000, 512, FREE_HEAD) == 1512
+    assert charged_size(1000, 512, FREE_HEAD + 7) == 1519
+
+
+@every_policy
+@given(capacity=st.integers(0, 30), objects=st.integers(1, 6), steps=STEPS)
+def test_it_holds_no_more_objects_than_it_may(
+    policy: str, capacity: int, objects: int, steps: list[tuple[str, str, int]]
+) -> None:
+    cache = cache_of(policy, capacity)
+    cache.objects = objects
+    held: dict[str, int] = {}
+    for now, (step, key, size) in enumerate(steps):
+        if step == "remove":
+            cache.remove(key)
+            held.pop(key, None)
+        elif step == "request" and key in held and size <= capacity:
+            assert cache.request(key, size, now)
+        else:
+            gone = cache.insert(key, size, now)
+            held[key] = size
+            assert len(set(gone)) == len(gone) and set(gone) <= held.keys()
+            for victim in gone:
+                del held[victim]
+        assert {other for other in "abcdefghij" if other in cache} == held.keys()
+        assert cache.used == sum(held.values()) <= capacity
+        assert len(cache) <= objects
+
+
+@every_policy
+def test_what_must_go_because_there_are_too_many_is_counted(policy: str) -> None:
+    cache = cache_of(policy, 100)
+    cache.objects = 3
+    for key in range(5):
+        cache.request(key, 1, key)
+    assert len(cache) == 3
+    assert cache.crowded_out == 2
+    cache.remove(next(key for key in range(5) if key in cache))
+    cache.insert("wide", 98, 9.0)
+    assert (len(cache), cache.crowded_out) == (3, 2) or cache.used <= 100

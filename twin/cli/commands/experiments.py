@@ -118,13 +118,14 @@ def simulate(
     check_writable(json, "--json")
     from scenarios.due import check_sent
 
-    results, unsettled = [], {}
+    results, unsettled, notes = [], {}, []
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             results.append(result)
             check_sent(result.summary, variant.scenario, f"{scenario}: {variant.label}")
+            notes += [f"{variant.label}: {note}" for note in result.cache_notes]
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
     summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
@@ -136,10 +137,9 @@ def simulate(
     print_summaries(loaded, summaries, "predicted", standard_output(), halves)
     if len(summaries) > 1 and all(summary == summaries[0] for summary in summaries):
         keys = ", ".join(loaded.scenario.compare)
-        print(
-            f"proxytwin: {keys}: makes no difference here: all variants give the same figures",
-            file=sys.stderr,
-        )
+        notes.append(f"{keys}: makes no difference here: all variants give the same figures")
+    for note in notes:
+        print(f"proxytwin: {note}", file=sys.stderr)
     _say_unsettled(unsettled, len(results))
 
 

@@ -63,11 +63,13 @@ def sweep(
     check_jobs(jobs)
     if jobs is not None and scheduler is not None:
         raise BadInput("--jobs", str(jobs), "the workers of --scheduler simulate; expected one of the two")
+    from scenarios import load_scenario
+    from twin.cli.cache_notes import room_of_caches
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture
     from twin.sweeps import SweepStopped, read_vary
     from twin.sweeps import sweep as run
-    from twin.sweeps.tables import MOST_ROWS, check_metric, sweep_table
+    from twin.sweeps.tables import MOST_ROWS, check_metric, sweep_table, varied_keys
 
     if metric is not None:
         check_metric(metric, "--metric")
@@ -89,6 +91,9 @@ def sweep(
         console = standard_output()
         most = MOST_ROWS if console.is_terminal else None
         console.print(sweep_table(table, f"{scenario} (predicted)", most))
+        room = room_of_caches([load_scenario(scenario, overrides or ()).scenario])
+        if room is not None and not any(".cache" in key for key in varied_keys(table)):
+            console.print(room, markup=False, highlight=False)
     if plot is not None and (table["error"] == "").any():
         _draw(plot, table, metric)
     _say_failures(table)
@@ -138,6 +143,9 @@ def curve(
         list[str] | None,
         typer.Option(metavar="1MiB,1%", help="Cache sizes, also as shares of the bytes of all objects."),
     ] = None,
+    overhead: Annotated[
+        str, typer.Option(metavar="512B", help="What each object costs beyond its size, as cache.overhead.")
+    ] = "0",
     sample: Annotated[
         float, typer.Option(help="Replay only this share of the objects, and show the resulting error.")
     ] = 1.0,
@@ -177,7 +185,7 @@ def curve(
     from twin.output.figures import check_picture, write_picture
     from twin.output.tables import check_table, write_table
     from twin.sweeps.curve import DEFAULT_CAPACITIES, DEFAULT_POLICIES, curves_of
-    from twin.sweeps.tables import curve_table
+    from twin.sweeps.tables import curve_conditions, curve_table
 
     if out is not None:
         check_table(out, "--out")
@@ -186,8 +194,8 @@ def curve(
         curves = curves_of(
             trace, _listed(policy, "--policy") or DEFAULT_POLICIES,
             _listed(capacity, "--capacity") or DEFAULT_CAPACITIES,
-            sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad, kind=kind,
-            columns=columns, jobs=jobs, reporter=bars,
+            overhead=overhead, sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad,
+            kind=kind, columns=columns, jobs=jobs, reporter=bars,
         )  # fmt: skip
     if out is not None:
         write_table(out, curves.table)
@@ -196,7 +204,9 @@ def curve(
 
         write_picture(plot, hit_ratio_curves(curves.table))
     if str(out) != "/dev/stdout":
-        standard_output().print(curve_table(curves.table, ", ".join(trace)))
+        console = standard_output()
+        console.print(curve_table(curves.table, ", ".join(trace)))
+        console.print(curve_conditions(curves.table), markup=False, highlight=False)
     for note in curves.notes:
         print(f"proxytwin: {note}", file=sys.stderr)
 

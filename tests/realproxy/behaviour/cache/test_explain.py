@@ -288,3 +288,23 @@ def test_cache_status_tells_key_and_ttl_if_it_shall_and_the_log_the_same(origin,
     proxy.stop()
     logged = [json.loads(line)["cache"] for line in file.read_text().splitlines()]
     assert [f"proxytwin; {line}" for line in logged] == values
+
+
+@pytest.mark.parametrize(("length", "stored"), [(900, True), (901, False)])
+def test_what_is_larger_than_the_cache_is_not_stored_in_words_and_in_the_proxy(
+    length, stored, origin, serve, wire
+):
+    head = f"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: {length}\r\n\r\n"
+    room = Cache(capacity="1000B", overhead="100B")
+    settings = SETTINGS.model_copy(update={"cache": room})
+    taken = explain(settings, "GET", "/a", {"Host": "shop.test"})
+    said = explain_stored(settings, taken, head.encode(), 0.0, "answer.txt")[1]
+    client = wire(serve(origin(lambda _: head.encode() + bytes(length)), caching=True, cache=room))
+    client.ask("/a")
+    assert (client.ask("/a")["Cache-Status"] or "").startswith("proxytwin; hit") == stored
+    if stored:
+        assert said == "stored: yes (RFC 9111, 3)"
+    else:
+        assert said == (
+            "stored: no, too-large: the cache has room for 900B (cache.capacity less cache.overhead)"
+        )
