@@ -110,8 +110,12 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     # the cache
     route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
     CACHING + "[cache]\ncapacity = 0": ("cache.capacity", "no object"),
-    CACHING + "[cache]\ncapacity = '511B'\noverhead = '512B'": ("cache.capacity", "even the smallest counts 512B"),
-    CACHING + "[cache]\nadmission = 'size(511B)'\noverhead = '512B'": ("cache.admission", "no object may enter"),
+    CACHING + "[cache]\ncapacity = '511B'\noverhead = '512B'": (
+        "cache.capacity", "even the smallest counts 512B",
+    ),
+    CACHING + "[cache]\nadmission = 'size(511B)'\noverhead = '512B'": (
+        "cache.admission", "no object may enter",
+    ),
     CACHING + "[cache]\nadmission = 'size(64MiB)'": ("cache.admission", "no room for larger objects"),
     CACHING + "[cache.disk]\nfolder = 'a'\ncapacity = 0": (
         "cache.disk.capacity", "no object",
