@@ -1,7 +1,7 @@
 # `make` alone lists what there is. Variables, all optional:
 #   PYTHON=python3.13   the interpreter (3.11 or newer) of the virtual environment
 #   VENV=folder         where the virtual environment is (a relative path without spaces)
-#   ARGS='-k cache'     more arguments for pytest, the benchmark, or the making of the locks
+#   ARGS='-k cache'     more arguments for pytest, the benchmark, JupyterLab, or the making of the locks
 #   JOBS=3              processes that run tests: one more than cores, for many tests wait
 #   UV=                 empty: install with pip even if uv is there
 
@@ -29,7 +29,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench conformance lab venv lock clean stale
+.PHONY: help demo test lint format bench conformance pictures lab venv lock clean stale
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -57,11 +57,14 @@ format: $(DEV)  ## let ruff and nbstripout put right what they can, and draw the
 bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs nginx and wrk)
 	@$(VENV)/bin/python -m benchmarks.beside_peers $(ARGS)
 
-conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm)
-	@$(VENV)/bin/python benchmarks/cache_conformance.py $(ARGS)
+conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm; SUITE=folder runs another edition)
+	@$(VENV)/bin/python benchmarks/cache_conformance.py $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
 
-lab: $(DEV)  ## JupyterLab on the lessons
-	@$(VENV)/bin/proxytwin lab
+pictures: $(CORE)  ## the pictures of the README, from real runs on a quiet machine (needs chromium)
+	@PYTHONPATH=. $(VENV)/bin/python docs/draw_pictures.py $(ARGS)
+
+lab: $(DEV)  ## JupyterLab on your copies of the lessons
+	@$(VENV)/bin/proxytwin lab $(ARGS)
 
 venv: $(DEV)  ## the virtual environment with everything in it, for an editor
 

@@ -42,7 +42,8 @@ from benchmarks.old_sources import check_imports, described, working_tree, workt
 from benchmarks.rig import ROOT, Ready, free_port, load, median, nginx, origin, started, wait_for
 
 OBJECTS, ROOM, BODY = 10_000, 1_000, 1024
-CHARGED = BODY + 512
+OLD_OVERHEAD = 512
+"""Bytes that commits before the setting ``cache.overhead`` charge each object beyond its body."""
 """Bytes that the store counts for an object: its body, and 512 for head and index (docs/caching.md)."""
 FILES = {"page": BODY, "cached/page": BODY} | {f"cached/{number}": BODY for number in range(1, OBJECTS + 1)}
 PASS, HITS, MIX = "pass-through", "cached hits", "mix"
@@ -114,7 +115,9 @@ class Bench:
 
     @contextlib.contextmanager
     def proxy(self, name: str, case: str, admin: str = "") -> Iterator[Ready]:
-        settings = SETTINGS.format(admin=admin, capacity=ROOM * CHARGED, origin=self.origin)
+        store = (self.trees[name] / "policies" / "settings" / "store.py").read_text(encoding="utf-8")
+        charged = BODY if "overhead" in store else BODY + OLD_OVERHEAD
+        settings = SETTINGS.format(admin=admin, capacity=ROOM * charged, origin=self.origin)
         with started(self.folder / f"{name}-{case}.toml", settings, self.trees[name]) as ready:
             yield ready
 

@@ -1,18 +1,22 @@
 // Runs the public suite on a cache and prints JSON: the verdict of the suite's grader on each test, the
 // published results of other caches, and the longest time for which this process stood still.
-//   node cache_conformance.mjs FOLDER_OF_THE_SUITE URL_TO_ASK [PORT_OF_A_FORWARD_PROXY]
+//   node cache_conformance.mjs FILES_OF_THE_SUITE URL_TO_ASK [PORT_OF_A_FORWARD_PROXY]
+// The first argument is JSON: the suite's tests, client and grader, its published results if there are any, and
+// the folder in which its packages are found.
 import { createRequire } from 'node:module'
 import fs from 'node:fs'
 import http from 'node:http'
 import { pathToFileURL } from 'node:url'
 import path from 'node:path'
 
-const [folder, base, proxyPort] = process.argv.slice(2)
-const load = file => import(pathToFileURL(path.join(folder, file)))
-const { default: suites } = await load('tests/index.mjs')
-const { runTests, getResults } = await load('client/runner.mjs')
-const { determineTestResult } = await load('lib/display.mjs')
-const fetch = createRequire(path.join(path.resolve(folder), 'cli.mjs'))('node-fetch')
+const [files, base, proxyPort] = process.argv.slice(2)
+const suite = JSON.parse(files)
+const load = file => import(pathToFileURL(file))
+const { default: suites } = await load(suite.tests)
+const { runTests, getResults } = await load(suite.client)
+const { determineTestResult } = await load(suite.grader)
+const packages = createRequire(path.join(suite.packages, 'cli.mjs'))
+const { default: fetch } = await load(packages.resolve('node-fetch'))
 
 // For a forward proxy the request target is the whole URL (RFC 9112, 3.2.2).
 class Forward extends http.Agent {
@@ -44,10 +48,12 @@ for (const suite of suites) {
 }
 
 // The results for other proxies that the suite's authors publish, with the same tests and the same grader.
-const { default: published } = await load('results/index.mjs')
+const published = suite.published ? (await load(suite.published)).default : []
 const peers = {}
 for (const peer of published.filter(one => one.type === 'rev-proxy')) {
-  const theirs = JSON.parse(fs.readFileSync(path.join(folder, 'results', peer.file)))
+  const file = path.join(path.dirname(suite.published), peer.file)
+  if (!fs.existsSync(file)) continue
+  const theirs = JSON.parse(fs.readFileSync(file))
   const count = { required: 0, optimal: 0, check: 0 }
   for (const suite of suites) {
     for (const test of suite.tests) {

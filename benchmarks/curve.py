@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from policies.eviction import eviction_policies, offline_policies
 from scenarios.traces import TraceFile
-from scenarios.traces.oracle_general import RECORD
+from scenarios.traces.binary import ORACLE_GENERAL
 from simulator.curve import Sample, curve, take_samples
 
 FLOORS = {"lru": 3.0, "sieve": 3.0}
@@ -39,7 +39,7 @@ def write_trace(path: Path, requests: int, objects: int) -> None:
     rng = np.random.default_rng(1)
     weight = 1 / np.arange(1, objects + 1)
     ranks = np.minimum(np.searchsorted(np.cumsum(weight / weight.sum()), rng.random(requests)), objects - 1)
-    rows = np.zeros(requests, RECORD)
+    rows = np.zeros(requests, ORACLE_GENERAL)
     rows["time"] = np.arange(requests) // 1000
     rows["id"] = rng.integers(0, 2**63, objects, dtype=np.uint64)[ranks]
     rows["size"] = (rng.lognormal(8, 1, objects).astype(np.uint32) + 1)[ranks]
@@ -57,7 +57,7 @@ def timed(work: Callable[[], Found], rounds: int) -> tuple[float, Found]:
 
 
 def read(path: Path) -> list[Sample]:
-    return take_samples(TraceFile(path, zero_sizes=False).blocks())
+    return take_samples(TraceFile(path).blocks())
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from policies.eviction import eviction_policies
 from policies.http_cache.freshness import Request, read_answer
 from policies.settings import Cache
 from realproxy.cache.entry import CacheEntry
+from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.store import CacheStore
 
 LINES = (
@@ -44,7 +45,8 @@ def fill(store: CacheStore, objects: int) -> None:
     header = {name.decode().lower(): value.decode() for name, value in LINES}.get
     for number in range(objects):
         answer = read_answer(200, header, Request(), False, None, time.time(), 0.01)
-        stored = CacheEntry(200, b"OK", LINES, b"%0*d" % (BODY, number), answer, time.monotonic())
+        body = b"%0*d" % (BODY, number)
+        stored = CacheEntry(200, b"OK", stored_head(200, b"OK", LINES, BODY), body, answer, time.monotonic())
         key = b"web http://shop.test/objects/%d" % number
         if not store.put(key, stored, lambda _: None, time.monotonic()):
             raise SystemExit(f"object {number} is not stored")
@@ -55,7 +57,7 @@ def main() -> int:
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--policy", default="s3_fifo", choices=eviction_policies.names())
     options = parser.parse_args()
-    store = CacheStore(Cache(policy=options.policy, capacity=2**50), random.Random(1))
+    store = CacheStore(Cache(policy=options.policy, capacity=2**50, objects=2**50), random.Random(1))
     before, start = resident(), time.perf_counter()
     fill(store, options.objects)
     seconds = time.perf_counter() - start

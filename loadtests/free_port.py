@@ -8,6 +8,7 @@ from pathlib import Path
 
 _HANDED_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _CHOICE = 10_000
+_USUAL_FIRST = 32_768
 
 
 def free_port() -> int:
@@ -16,7 +17,10 @@ def free_port() -> int:
     So no other socket gets it by chance before the program binds it, and no connection attempt to it can
     connect to itself.
     """
-    first = int(_HANDED_OUT.read_text(encoding="ascii").split()[0])
+    try:
+        first = int(_HANDED_OUT.read_text(encoding="ascii").split()[0])
+    except OSError:  # not Linux
+        first = _USUAL_FIRST
     chance = random.SystemRandom()
     while True:
         port = chance.randrange(max(1024, first - _CHOICE), max(1025, first))

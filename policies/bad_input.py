@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from policies.registry import nearest
+from policies.file_kinds import EMPTY, kind_of_content
+from policies.suggestion import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,23 +45,30 @@ class BadInput(ValueError):
         return BadInput, (self.where, self.key, self.problem)
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+def read_toml(path: str | Path, expected: str = "a TOML file") -> dict[str, Any]:
+    """The tables of a TOML file; `expected` says in an error what the file should be.
 
     Raises
     ------
     BadInput
-        If the file is missing, unreadable or not TOML.
+        If the file is missing, unreadable or not TOML; it says what the file is, if that can be seen.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # some editors write a BOM
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise BadInput(str(path), "", "no such file") from None
     except OSError as error:
-        raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInput(str(path), "", "is not UTF-8 text, as TOML must be") from None
+        raise BadInput(str(path), "", f"cannot be read: {error.strerror}; expected {expected}") from None
+    kind = kind_of_content(content, Path(path).name)
+    try:
+        if kind == EMPTY:
+            raise ValueError
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors write a BOM
     except (ValueError, RecursionError) as error:  # also for too many digits and too deep nesting
+        if kind is not None:
+            raise BadInput(str(path), "", f"is {kind}; expected {expected}") from None
+        if isinstance(error, UnicodeDecodeError):
+            raise BadInput(str(path), "", "is not UTF-8 text, as TOML must be") from None
         raise BadInput(str(path), "", f"is not valid TOML: {error}") from None
 
 

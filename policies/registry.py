@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from policies import contract
+from policies.suggestion import nearest
+
+__all__ = ["Registry", "nearest"]
 
 Policy = TypeVar("Policy")
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """A hint such as ``" (did you mean 'lru'?)"``, or the list of known names."""
-    if not known:
-        return ""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f"; known: {', '.join(sorted(known))}"
 
 
 class Registry(Generic[Policy]):
@@ -24,19 +20,33 @@ class Registry(Generic[Policy]):
     ----------
     kind : str
         The family in error messages, such as ``"eviction policy"``.
+    base : type
+        The class that all classes of the family are below; any class may be registered by default.
+    needed : str
+        Attributes that its constructor sets.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, base: type[Any] = object, *needed: str) -> None:
         self.kind = kind
+        self._base, self._needed = base, needed
+        if base is not object:
+            contract.BASES.append(base)
         self._classes: dict[str, type[Policy]] = {}
 
     def register(self, name: str) -> Callable[[type[Policy]], type[Policy]]:
         """A class decorator that registers the class as `name` for the real proxy and the simulator.
 
-        A second registration replaces the first, so that a notebook cell can run twice.
+        A second registration replaces the first, so that a notebook cell can run twice. The name of a
+        shipped class cannot be taken.
+
+        Raises
+        ------
+        PolicyFault
+            From the decorator, if the class is not of the family, or lacks a method or a parameter.
         """
 
         def remember(policy: type[Policy]) -> type[Policy]:
+            contract.check_class(policy, name, self._base, self._classes.get(name))
             self._classes[name] = policy
             return policy
 
@@ -47,6 +57,11 @@ class Registry(Generic[Policy]):
             return self._classes[name]
         except KeyError:
             raise ValueError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}") from None
+
+    def build(self, name: str, *arguments: Any, **options: Any) -> Policy:
+        """An instance of the class `name`; raises `PolicyFault` if an own class cannot be made so."""
+        made: Policy = contract.build(self[name], self._needed, *arguments, **options)
+        return made
 
     def check(self, name: str) -> str:
         """Return `name`; raise `ValueError` with the nearest known name if it is unknown (for pydantic)."""

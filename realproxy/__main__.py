@@ -31,22 +31,24 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
         "--until-eof", action="store_true", help="stop when standard input ends, as when the parent dies"
     )
     options = parser.parse_args(arguments)
-    with Signals(until_eof=options.until_eof) as signals:  # before another process can know this process id
-        try:
+    try:
+        with Signals(
+            until_eof=options.until_eof
+        ) as signals:  # before another process can know this process id
             proxy = Proxy.load(options.file, seed=options.seed, worker_command=worker_command)
             proxy.start()
-        except BadInput as problem:
-            print(problem, file=sys.stderr)
-            return 2
-        try:
-            ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
-            if proxy.admin_url:
-                ready["admin"] = proxy.admin_url
-            os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
-            gc_freeze()
-            serve_until_stopped(proxy, options.file, signals)
-        finally:
-            proxy.stop()
+            try:
+                ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
+                if proxy.admin_url:
+                    ready["admin"] = proxy.admin_url
+                os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())
+                gc_freeze()
+                serve_until_stopped(proxy, options.file, signals)
+            finally:
+                proxy.stop()
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        return 2
     return 0
 
 

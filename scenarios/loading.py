@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from policies.bad_input import BadInput, read_toml, validate
+from policies.file_kinds import PROXY, kind_of_tables
 from policies.registry import nearest
+from scenarios.due import check_due, remarks
+from scenarios.overrides import below, fix_compared, put, read_overrides
 from scenarios.schema import Scenario
 from scenarios.shipped import shipped_scenarios
+from scenarios.timeline import follow
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,20 @@ class LoadedScenario:
         As written, before any variant.
     variants : list of Variant
         At least one.
+    notes : list of str
+        What the overrides did to the comparison, one line each.
     """
 
     name: str
     scenario: Scenario
     variants: list[Variant]
+    notes: list[str] = field(default_factory=list)
+
+    def remarks(self) -> list[str]:
+        """What a user should know before the work begins, one line each; see `scenarios.due`."""
+        said = [*self.notes]
+        said += [line for variant in self.variants for line in remarks(variant.scenario)]
+        return list(dict.fromkeys(said))
 
 
 def _said(value: Any) -> str:
@@ -78,7 +90,8 @@ def load_scenario(name: str | Path, overrides: Mapping[str, Any] | Iterable[str]
     name : str or path
         A file, or the name of a shipped scenario.
     overrides : mapping or iterable of str
-        Dotted keys with new values, or ``"key=value"`` texts whose values are parsed as TOML.
+        Dotted keys with new values, or ``"key=value"`` texts whose values are parsed as TOML. A compared
+        key keeps only the new value.
 
     Raises
     ------
@@ -93,7 +106,10 @@ def load_scenario(name: str | Path, overrides: Mapping[str, Any] | Iterable[str]
                 str(name), "", f"no such file or shipped scenario{nearest(str(name), list(known))}"
             )
         path = known[str(name)]
-    return parse_scenario(read_toml(path), overrides, name=path.stem, where=str(path), folder=path.parent)
+    tables = read_toml(path, "a scenario")
+    if kind_of_tables(tables) == PROXY:
+        raise BadInput(str(path), "", f"is {PROXY}; expected a scenario")
+    return parse_scenario(tables, overrides, name=path.stem, where=str(path), folder=path.parent)
 
 
 def parse_scenario(
@@ -106,68 +122,38 @@ def parse_scenario(
 ) -> LoadedScenario:
     """A scenario from plain data, with its variants; see `load_scenario`."""
     tables = copy.deepcopy(dict(data))
-    for key, value in read_overrides(overrides).items():
-        _put(tables, key, value, "--set")
+    changes = read_overrides(overrides)
+    for key, value in changes.items():
+        put(tables, key, value, "--set")
+    notes = fix_compared(tables, changes)
     scenario = _build(tables, where, folder)
-    return LoadedScenario(name, scenario, list(_variants(scenario, tables, where, folder)))
+    return LoadedScenario(name, scenario, list(_variants(scenario, tables, changes, where, folder)), notes)
 
 
 def _build(tables: dict[str, Any], where: str, folder: Path | None) -> Scenario:
     workload = tables.get("workload")
-    if folder is not None and isinstance(workload, dict) and isinstance(workload.get("trace"), str):
-        tables = {**tables, "workload": {**workload, "trace": str(folder / workload["trace"])}}
-    return validate(Scenario, tables, where)
+    if folder is not None and isinstance(workload, dict) and "trace" in workload:
+        tables = {**tables, "workload": {**workload, "trace": _below(folder, workload["trace"])}}
+    return follow(validate(Scenario, tables, where))
+
+
+def _below(folder: Path, trace: Any) -> Any:
+    """The files of a trace with the folder of the scenario in front; anything else as it is."""
+    if isinstance(trace, list):
+        return [_below(folder, one) for one in trace]
+    return str(folder / trace) if isinstance(trace, str) and trace != "-" else trace
 
 
 def _variants(
-    scenario: Scenario, tables: dict[str, Any], where: str, folder: Path | None
+    scenario: Scenario, tables: dict[str, Any], changes: dict[str, Any], where: str, folder: Path | None
 ) -> Iterable[Variant]:
     for values in itertools.product(*scenario.compare.values()):
         setting = dict(zip(scenario.compare, values, strict=True))
         changed = copy.deepcopy(tables)
         for key, value in setting.items():
-            _put(changed, key, value, f"{where}: compare")
-        yield Variant(setting, _build(changed, f"{where}: compare", folder))
-
-
-def read_overrides(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
-    """Overrides as a dict, from either form that `load_scenario` takes."""
-    return dict(overrides.items() if isinstance(overrides, Mapping) else map(_read_override, overrides))
-
-
-def _read_override(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise BadInput("--set", text, "expected key=value, such as workload.users=20")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except ValueError:  # not TOML, or too many digits
-        return key.strip(), value.strip()
-
-
-def _put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Set a dotted key; missing tables are created, list items are selected by number."""
-    *parents, last = key.split(".")
-    here: Any = tables
-    for part in parents:
-        here = _step(here, part, key, where)
-    if isinstance(here, list):
-        here[_position(here, last, key, where)] = value
-    elif isinstance(here, dict):
-        here[last] = value
-    else:
-        raise BadInput(where, key, f"{parents[-1]!r} is a single value, not a table")
-
-
-def _step(here: Any, part: str, key: str, where: str) -> Any:
-    if isinstance(here, list):
-        return here[_position(here, part, key, where)]
-    if isinstance(here, dict):
-        return here.setdefault(part, {})
-    raise BadInput(where, key, f"{part!r} is below a single value, not a table")
-
-
-def _position(items: list[Any], part: str, key: str, where: str) -> int:
-    if not part.isdecimal() or int(part) >= len(items):
-        raise BadInput(where, key, f"expected a position from 0 to {len(items) - 1}, not {part!r}")
-    return int(part)
+            put(changed, key, copy.deepcopy(value), f"{where}: compare")
+        for key in filter(lambda key: below(key, setting), changes):
+            put(changed, key, changes[key], "--set")
+        variant = _build(changed, f"{where}: compare", folder)
+        check_due(variant, f"{where}: compare" if setting else where)
+        yield Variant(setting, variant)

@@ -29,6 +29,8 @@ from scenarios.distributions import (
     parse_popularity,
 )
 from scenarios.profiles import LoadProfile
+from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
+from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
     "throughput_rps",
@@ -101,10 +103,17 @@ class WorkloadSettings(_Table):
     profile : profile, optional
         Factor of `rate` over time: ``ramp(low, high, over)``, ``bursts(every, lasting, factor)`` or
         ``day(length, swing)``, see `scenarios.profiles`.
-    trace : str
-        Replay of a CSV file with the columns ``time_s,object,size_bytes`` and optionally
-        ``service_s``; or of an access log (``*.log``) or libCacheSim's ``*.oracleGeneral``. A
+    trace : str or list of str
+        Replay of a file; time begins at its first request, and rows in another order are sorted by
+        time. A CSV file with the columns ``time_s,object,size_bytes`` and optionally
+        ``service_s``, or any other format of `scenarios.traces`. Several files are one trace. A
         relative path starts at the scenario's folder.
+    format : str, optional
+        The format of the trace; by default, its content tells it.
+    columns : str, optional
+        Which columns of a CSV trace hold what, such as ``"object=lbn,size=3,time=ts:ms"``.
+    skip_bad : bool
+        Whether broken lines of the trace are skipped and counted.
     fanout : int
         Number of requests, all sent at once, that form one request of a client; it ends with the
         slowest of them.
@@ -122,7 +131,10 @@ class WorkloadSettings(_Table):
     connections: Annotated[int, Field(ge=1)] | None = None
     clients: Annotated[int, Field(ge=1, le=65_536)] = 1
     profile: LoadProfile | None = None
-    trace: str | None = None
+    trace: TraceFiles | None = None
+    format: TraceFormat | None = None
+    columns: TraceColumns | None = None
+    skip_bad: bool = False
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -140,9 +152,19 @@ class WorkloadSettings(_Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
+        check_trace_keys(self.model_fields_set, self.format)
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
         return self
+
+    @property
+    def trace_files(self) -> tuple[str, ...]:
+        """The files of the trace; none without a trace."""
+        return () if self.trace is None else (self.trace,) if isinstance(self.trace, str) else self.trace
+
+    def read_trace(self) -> Trace:
+        """The trace, which must be given; see `scenarios.traces.read_trace` for the errors."""
+        return read_trace(self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad)
 
 
 class Hiccup(_Table):
@@ -273,7 +295,7 @@ class Scenario(_Table):
     seed : int
         Of all random numbers.
     duration : duration
-        How long requests are sent.
+        How long requests are sent: by default 10 s, or as long as the trace lasts.
     warmup : duration, optional
         Removed from the start, simulated or real; by default a fifth of the duration.
     workload : WorkloadSettings
@@ -307,7 +329,7 @@ class Scenario(_Table):
     def _parts_fit(self) -> Scenario:
         for number in range(len(self.chain)):
             self._check_proxy(number)
-        if self.warmup is not None and self.warmup >= self.duration:
+        if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
         return self
 
@@ -334,6 +356,11 @@ class Scenario(_Table):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:
             raise ValueError(f"{key}.service: expected an upstream {following[0]!r}, the next proxy")
+
+    @property
+    def follows_trace(self) -> bool:
+        """Whether the duration is that of the trace, see `scenarios.timeline.follow`."""
+        return self.workload.trace is not None and "duration" not in self.model_fields_set
 
     @property
     def chain(self) -> tuple[ProxySettings, ...]:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.random  # early: NumPy would import it at the first draw, and lose a Ctrl-C during the import
 
-from scenarios.schema import Scenario
-from scenarios.traces import Trace, read_trace
+from scenarios.schema import Scenario, WorkloadSettings
+from scenarios.timeline import timeline
+from scenarios.traces import Trace
 
 _BLOCK = 128
 _OBJECTS_KEY = 2**31
@@ -63,6 +64,24 @@ class Request(NamedTuple):
     client: str
 
 
+def random_streams(seed: int, number: int, count: int) -> list[np.random.Generator]:
+    """Separate streams of random numbers of one user, or of another purpose with its own number."""
+    seeds = np.random.SeedSequence(seed, spawn_key=(number,)).spawn(count)
+    return [np.random.default_rng(one) for one in seeds]
+
+
+def pauses(settings: WorkloadSettings, seed: int, rng: np.random.Generator) -> Iterator[float]:
+    """Endless pauses of a stream that replays no trace, in seconds; `rng` is the stream's first one."""
+    rate, profile = settings.rate, settings.profile
+    if rate is not None and profile is not None:
+        yield from profile.pauses(rate, rng, random_streams(seed, _PROFILE_KEY, 1)[0])
+    while True:
+        if rate is not None:
+            yield from rng.exponential(1.0 / rate, _BLOCK).tolist()
+        else:
+            yield from settings.think.sample(rng, _BLOCK).tolist()
+
+
 class Workload:
     """The requests of a scenario's clients.
 
@@ -74,6 +93,8 @@ class Workload:
     ----------
     closed : bool
         Whether a stream's pause counts from its last response.
+    endless : bool
+        Whether a stream goes on after the scenario's duration. A replay of a trace ends before it.
     streams : int
         Independent streams of requests: one per closed user, one for an open load.
     connections : int or None
@@ -94,14 +115,16 @@ class Workload:
         self._seed = scenario.seed
         self._service = [backend.service_time for backend in scenario.backend.values()]
         self.closed = self._settings.users is not None
+        self.endless = self._settings.trace is None
         self.streams = self._settings.users or 1
         self.connections = self._settings.connections
         self.fanout = self._settings.fanout
-        self._trace = None if self._settings.trace is None else read_trace(self._settings.trace)
+        self._trace = None if self._settings.trace is None else timeline(self._settings).trace
+        self._duration = scenario.duration
         if self._trace is not None:
             self.sizes = self._trace.sizes
             return
-        rng = self._rng(_OBJECTS_KEY, 1)[0]
+        rng = random_streams(self._seed, _OBJECTS_KEY, 1)[0]
         drawn = np.rint(self._settings.size.sample(rng, self._settings.objects))
         self.sizes = np.maximum(drawn, 0).astype(np.int64)
         self._popularity = np.cumsum(self._settings.popularity.probabilities(self._settings.objects))
@@ -124,8 +147,9 @@ class Workload:
             yield parts
 
     def _drawn(self, number: int) -> Iterator[Request]:
-        pauses, objects, *demands = self._rng(number, 2 + len(self._service))
-        sizes, waits, clients = self.sizes, self._pauses(pauses), self._clients(number)
+        gaps, objects, *demands = random_streams(self._seed, number, 2 + len(self._service))
+        sizes, clients = self.sizes, self._clients(number)
+        waits = pauses(self._settings, self._seed, gaps)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
             works = (
@@ -140,29 +164,20 @@ class Workload:
                 clients,
             )
 
-    def _pauses(self, rng: np.random.Generator) -> Iterator[float]:
-        rate, profile = self._settings.rate, self._settings.profile
-        if rate is not None and profile is not None:
-            yield from profile.pauses(rate, rng, self._rng(_PROFILE_KEY, 1)[0])
-        while True:
-            if rate is not None:
-                yield from rng.exponential(1.0 / rate, _BLOCK).tolist()
-            else:
-                yield from self._settings.think.sample(rng, _BLOCK).tolist()
-
     def _clients(self, number: int) -> Iterator[str]:
         count = self._settings.clients
         if self.closed or count == 1:
             return repeat(client_address(number))
-        rng = self._rng(_CLIENTS_KEY, 1)[0]
+        rng = random_streams(self._seed, _CLIENTS_KEY, 1)[0]
         blocks = (rng.integers(count, size=_BLOCK).tolist() for _ in repeat(None))
         return map(client_address, chain.from_iterable(blocks))
 
     def _replayed(self, trace: Trace) -> Iterator[Request]:
-        demands = self._rng(0, 2 + len(self._service))[2:]
-        last, clients = 0.0, self._clients(0)
-        for start in range(0, len(trace.times), _BLOCK):
-            rows = slice(start, start + _BLOCK)
+        demands = random_streams(self._seed, 0, 2 + len(self._service))[2:]
+        last, clients, fanout = 0.0, self._clients(0), self.fanout
+        count = int(np.searchsorted(trace.times[::fanout], self._duration)) * fanout
+        for start in range(0, min(count, len(trace.times)), _BLOCK):
+            rows = slice(start, min(start + _BLOCK, count))
             times = trace.times[rows].tolist()
             drawn = [
                 d.sample(rng, len(times)).tolist() for d, rng in zip(self._service, demands, strict=True)
@@ -170,10 +185,9 @@ class Workload:
             if trace.service is not None:
                 drawn = [trace.service[rows].tolist()] * len(self._service)
             asked = trace.objects[rows].tolist()
-            for time, number, demand in zip(times, asked, zip(*drawn, strict=True), strict=True):
-                yield Request(time - last, number, int(self.sizes[number]), demand, next(clients))
-                last = time
-
-    def _rng(self, number: int, count: int) -> list[np.random.Generator]:
-        seeds = np.random.SeedSequence(self._seed, spawn_key=(number,)).spawn(count)
-        return [np.random.default_rng(seed) for seed in seeds]
+            for row, (time, number, demand) in enumerate(
+                zip(times, asked, zip(*drawn, strict=True), strict=True), start
+            ):
+                pause = 0.0 if row % fanout else time - last
+                last += pause  # as those who wait will add up
+                yield Request(pause, number, int(self.sizes[number]), demand, next(clients))

@@ -16,6 +16,7 @@ from simulator.processes import Handle, over_link
 from simulator.proxy import Proxy
 from simulator.service import UpstreamSide
 from simulator.slots import StepSeries
+from simulator.store import TurnedOut
 from simulator.workers import AcceptBalance, connect
 
 
@@ -68,6 +69,16 @@ class Chain:
     def connect(self) -> Handle:
         """A handle by which a new client sends requests to the first proxy."""
         return self._connect(0, self._client_latency)
+
+    @property
+    def turned_out(self) -> dict[str, TurnedOut]:
+        """What each proxy that caches did not keep, see `TurnedOut`."""
+        proxies = zip(self._scenario.proxies, self._scenario.chain, self._workers, strict=True)
+        return {
+            name: sum((worker.turned_out for worker in workers), TurnedOut())
+            for name, proxy, workers in proxies
+            if proxy.caching
+        }
 
     def _connect(self, number: int, latency: Latency | None) -> Handle:
         """A connection is busy while its messages are on the link."""

@@ -53,30 +53,31 @@ class Clients:
                 return
             yield env.timeout(request.pause)
             if fanout == 1:
-                yield from self._ask(handle, number, seq, request)
+                yield from self._ask(handle, number, seq, request, env.now)
             else:
-                yield self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
+                parts = [request, *islice(stream, fanout - 1)]
+                yield self._ask_all(handle, number, seq * fanout, parts, env.now)
 
     def _arrivals(self, number: int) -> Iterator[Event]:
         env, duration, fanout, due = self._env, self._duration, self._workload.fanout, 0.0
         handle, stream = self._chain.connect(), self._workload.stream(number)
         for seq, request in enumerate(stream):
             due += request.pause
-            if due >= duration:
+            if due >= duration and self._workload.endless:
                 return
-            yield env.timeout(due - env.now)
+            yield env.timeout(max(due - env.now, 0.0))
             if fanout == 1:
-                Life(self._ask(handle, number, seq, request))
+                Life(self._ask(handle, number, seq, request, due))
             else:
-                self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)])
+                self._ask_all(handle, number, seq * fanout, [request, *islice(stream, fanout - 1)], due)
 
-    def _ask_all(self, handle: Handle, number: int, seq: int, parts: Sequence[Request]) -> Event:
+    def _ask_all(self, handle: Handle, number: int, seq: int, parts: Sequence[Request], due: float) -> Event:
         """Send several requests at once; the event fires with the last of their responses."""
         answered, left = self._env.event(), len(parts)
 
         def ask(place: int) -> Iterator[Event]:
             nonlocal left
-            yield from self._ask(handle, number, seq + place, parts[place])
+            yield from self._ask(handle, number, seq + place, parts[place], due)
             left -= 1
             if not left:
                 answered.succeed()
@@ -85,8 +86,8 @@ class Clients:
             Life(ask(place))
         return answered
 
-    def _ask(self, handle: Handle, number: int, seq: int, request: Request) -> Iterator[Event]:
-        due = sent = self._env.now
+    def _ask(self, handle: Handle, number: int, seq: int, request: Request, due: float) -> Iterator[Event]:
+        sent = self._env.now
         connections = self._connections
         if connections is not None and (grant := connections.enter()) is not None:
             yield grant

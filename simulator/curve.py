@@ -18,7 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from policies.bad_input import BadInput
+from policies.contract import blaming
 from policies.eviction import EvictionPolicy, eviction_policies, next_uses, offline_policies
+from policies.registry import Registry
 from policies.units import format_size
 from scenarios.traces import Block
 from simulator.spreading import spread
@@ -42,7 +44,7 @@ class Sample(NamedTuple):
     rate : float
         Expected share of the objects that are in it; 1 is the whole trace.
     times : ndarray of float64
-        Seconds.
+        Seconds, never falling.
     objects : ndarray of int64
         Which object, numbered from 0 in the order of their first requests.
     sizes : ndarray of int64
@@ -90,7 +92,7 @@ def take_samples(blocks: Iterable[Block], rate: float = 1.0, salts: int = SALTS)
     bound = np.uint64(min(int(rate * 2**64), 2**64 - 1))
     for block in blocks:
         requests += len(block.times)
-        total += int(block.sizes.sum())
+        total += int(block.sizes.sum(dtype=np.float64))  # no integer overflows
         for salt, parts in enumerate(kept):
             if rate < 1:
                 chosen = spatial_hash(block.keys, salt) < bound
@@ -105,6 +107,7 @@ def _joined(parts: list[Block], rate: float, requests: int, total: int) -> Sampl
         np.concatenate([part[column] for part in parts]) if parts else np.array([]) for column in range(3)
     )
     objects = pd.factorize(keys)[0].astype(np.int64)
+    times = np.maximum.accumulate(times)  # the order of the trace counts; a log is written when responses end
     return Sample(rate, times, objects, sizes, requests, total)
 
 
@@ -113,6 +116,7 @@ def curve(
     policies: Sequence[str],
     capacities: Sequence[int],
     *,
+    overhead: int = 0,
     seed: int = 1,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -126,9 +130,13 @@ def curve(
     policies : sequence of str
         Names of eviction policies, offline ones too.
     capacities : sequence of int
-        Bytes. Every miss is stored, if it fits; sizes are charged as they are.
+        Bytes. Every miss is stored at once, if it fits, and nothing expires; an object without bytes
+        takes one. An object that comes back with another size is a hit if it is stored and is not
+        larger than the cache; see `EvictionPolicy.request`.
+    overhead : int
+        Bytes that each object costs beyond its size, as the setting ``cache.overhead`` of a proxy.
     seed : int
-        Where the chance of policies comes from.
+        Where the chance of policies comes from: the same as that of a scenario with this seed.
     jobs : int
         Processes to spread the work over; -1 for one per core.
     progress : callable, optional
@@ -137,15 +145,15 @@ def curve(
     Returns
     -------
     pandas.DataFrame
-        A row per policy and capacity: ``policy``, ``capacity_bytes``, ``hit_ratio``,
+        A row per policy and capacity: ``policy``, ``capacity_bytes``, ``overhead_bytes``, ``hit_ratio``,
         ``hit_ratio_error``, ``byte_hit_ratio``, ``byte_hit_ratio_error``, ``requests`` (of the
         trace), ``sample_rate`` and ``samples``. An error is half of a 95 % confidence interval
         over the samples; 0 if the whole trace was replayed, NaN if one sample cannot tell.
     """
     for name in policies:
-        _class_of(name)
+        _registry_of(name).check(name)
     added = eviction_policies.added()
-    calls = ((added, name, capacities, sample, seed) for name in policies for sample in samples)
+    calls = ((added, name, capacities, sample, overhead, seed) for name in policies for sample in samples)
     found: list[NDArray[np.float64]] = []
     for ratios in spread(_replay_with, calls, jobs):
         found.append(ratios)
@@ -154,17 +162,20 @@ def curve(
     rows = []
     for number, name in enumerate(policies):
         ratios = np.array(found[number * len(samples) :][: len(samples)])  # by sample, capacity, kind
-        rows += [_row(name, capacity, ratios[:, i], samples) for i, capacity in enumerate(capacities)]
+        rows += [
+            _row(name, capacity, overhead, ratios[:, i], samples) for i, capacity in enumerate(capacities)
+        ]
     return pd.DataFrame(rows)
 
 
 def _row(
-    policy: str, capacity: int, ratios: NDArray[np.float64], samples: Sequence[Sample]
+    policy: str, capacity: int, overhead: int, ratios: NDArray[np.float64], samples: Sequence[Sample]
 ) -> dict[str, Any]:
     (hits, bytes_hit), (hits_error, bytes_error) = ratios.mean(axis=0), _errors(ratios, samples[0].rate)
     return {
         "policy": policy,
         "capacity_bytes": capacity,
+        "overhead_bytes": overhead,
         "hit_ratio": float(hits),
         "hit_ratio_error": float(hits_error),
         "byte_hit_ratio": float(bytes_hit),
@@ -184,15 +195,18 @@ def _errors(ratios: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
 
 
 def _replay_with(
-    added: dict[str, type], name: str, capacities: Sequence[int], sample: Sample, seed: int
+    added: dict[str, type], name: str, capacities: Sequence[int], sample: Sample, overhead: int, seed: int
 ) -> NDArray[np.float64]:
     """`replay` in a process that may not know a notebook's own policies yet."""
     for other, policy in added.items():
         eviction_policies.register(other)(policy)
-    return replay(name, capacities, sample, seed)
+    with blaming():
+        return replay(name, capacities, sample, overhead, seed)
 
 
-def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) -> NDArray[np.float64]:
+def replay(
+    name: str, capacities: Sequence[int], sample: Sample, overhead: int = 0, seed: int = 1
+) -> NDArray[np.float64]:
     """Hit ratio and byte hit ratio of the trace that a sample stands for: a row per capacity."""
     caches = _caches(name, capacities, sample, seed)
     hits, hit_bytes = np.zeros(len(caches)), np.zeros(len(caches))
@@ -202,7 +216,7 @@ def replay(name: str, capacities: Sequence[int], sample: Sample, seed: int = 1) 
         sizes = sample.sizes[rows]
         # Python's own numbers are made once for each object and size, not for each request: a
         # dictionary finds a key faster by its identity, and there is less to keep in the CPU's cache.
-        codes, different = pd.factorize(sizes)
+        codes, different = pd.factorize(np.maximum(sizes, 1) + overhead)
         requests = (
             numbers[sample.objects[rows]].tolist(),
             different.astype(object)[codes].tolist(),
@@ -232,27 +246,37 @@ def _corrected(hits: NDArray[np.float64], sampled: float, expected: float) -> ND
     return np.clip((hits + expected - sampled) / expected, 0.0, 1.0) if expected else np.zeros_like(hits)
 
 
-def _class_of(name: str) -> type[EvictionPolicy]:
-    return (offline_policies if name in offline_policies.names() else eviction_policies)[name]
+def _registry_of(name: str) -> Registry[EvictionPolicy]:
+    return offline_policies if name in offline_policies.names() else eviction_policies
 
 
 def _caches(name: str, capacities: Sequence[int], sample: Sample, seed: int) -> list[EvictionPolicy]:
     future = {}
     if name in offline_policies.names():
         future = {"next_use": next_uses(sample.objects.tolist())}
+    registry = _registry_of(name)
     return [
-        _class_of(name)(
-            round(capacity * sample.rate), rng=random.Random(f"{seed}/{name}/{capacity}"), **future
-        )
+        registry.build(name, round(capacity * sample.rate), rng=random.Random(f"{seed}/cache"), **future)
         for capacity in capacities
     ]
+
+
+def changed_sizes(samples: Sequence[Sample]) -> float:
+    """Share of the objects that come back with another size than at first."""
+    changed = count = 0
+    for sample in samples:
+        first = np.zeros(sample.objects.max(initial=-1) + 1, dtype=np.int64)
+        first[sample.objects[::-1]] = sample.sizes[::-1]  # reversed, because the last of equal indices counts
+        changed += len(np.unique(sample.objects[sample.sizes != first[sample.objects]]))
+        count += len(first)
+    return changed / count if count else 0.0
 
 
 _FEW = 100
 """Objects that a scaled-down cache should hold for a sample to be trusted."""
 
 
-def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> list[str]:
+def check_capacities(samples: Sequence[Sample], capacities: Sequence[int], overhead: int = 0) -> list[str]:
     """What to know about capacities before they are believed, a line each.
 
     Raises
@@ -260,7 +284,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
     BadInput
         If a sample is empty, or no object fits into a capacity.
     """
-    sizes = np.concatenate([sample.sizes for sample in samples])
+    sizes = np.concatenate([sample.sizes for sample in samples]) + overhead
     rate = samples[0].rate
     if not all(len(sample.sizes) for sample in samples):
         raise BadInput("--sample", f"{rate:g}", "a sample holds no object; expected a larger share")
@@ -269,6 +293,7 @@ def check_capacities(samples: Sequence[Sample], capacities: Sequence[int]) -> li
         shown, share = format_size(capacity), float(np.mean(sizes > capacity))
         if share == 1:
             smallest = f"the smallest requested object has {sizes.min():,} bytes"
+            smallest += f", {overhead:,} of them overhead" if overhead else ""
             raise BadInput("--capacity", shown, f"no object fits; {smallest}")
         if share:
             notes.append(

@@ -32,7 +32,7 @@ from simulator.routes import Plan, PlansByClient, Reply
 from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
 from simulator.splits import MirroredTo, SplitRoute
-from simulator.store import Store
+from simulator.store import Store, TurnedOut
 
 
 class Proxy:
@@ -88,6 +88,11 @@ class Proxy:
         }
         self._flights: Flights[Event] = Flights()
         self._inside = inside
+
+    @property
+    def turned_out(self) -> TurnedOut:
+        """What its store did not keep."""
+        return self._store.turned_out
 
     def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
         """Answer one request that is sent at `now`; returns when the client has the reply."""

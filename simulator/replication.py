@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from simpy import Environment
 
+from policies.contract import blaming
 from scenarios.schema import Scenario
 from scenarios.workload import Workload
 from simulator.chain import Chain
@@ -24,10 +25,11 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     if one was needed after all, everything is drawn again from the same seed, and watched.
     """
     check_faults(scenario)
-    try:
-        return _replication(scenario, costs, luck, watched=False)
-    except AnswerTooLate:
-        return _replication(scenario, costs, luck, watched=True)
+    with blaming():
+        try:
+            return _replication(scenario, costs, luck, watched=False)
+        except AnswerTooLate:
+            return _replication(scenario, costs, luck, watched=True)
 
 
 def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) -> Run:
@@ -48,4 +50,4 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
     steps = {name: inside.steps for name, inside in chain.inside.items()}
-    return Run(records, records.summary(scenario.window), Queues(steps))
+    return Run(records, records.summary(scenario.window), Queues(steps), chain.turned_out)

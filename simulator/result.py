@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.units import format_size
 from scenarios.records import Records, Summary
 from scenarios.schema import Scenario
 from simulator.series import Series
@@ -22,6 +23,7 @@ from simulator.statistics import (
     settled,
 )
 from simulator.statistics.settling import DRIFT_Z, PIECES, SURE_Z
+from simulator.store import TurnedOut
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,15 @@ class Run:
     queues : mapping of str to Series
         Requests waiting or in service, for ``proxy``, or ``proxy.0`` and so on, and for each replica
         such as ``web/0``.
+    turned_out : mapping of str to TurnedOut
+        By the name of a proxy that caches: what it did not keep because there were too many objects, or
+        because it was too large.
     """
 
     records: Records
     summary: Summary
     queues: Mapping[str, Series]
+    turned_out: Mapping[str, TurnedOut] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,25 @@ class Result:
             return whole
         parts = (judged(name, f"the queue at {name}", SURE_Z) for name in self.scenario.replicas)
         return next((part for part in parts if not part), whole)
+
+    @property
+    def cache_notes(self) -> list[str]:
+        """What the caches did not keep for another reason than their policy, a line each."""
+        notes = []
+        for name, proxy in zip(self.scenario.proxies, self.scenario.chain, strict=True):
+            found = sum((run.turned_out[name] for run in self.runs if name in run.turned_out), TurnedOut())
+            cache = proxy.worker_cache
+            if found.crowded_out:
+                notes.append(
+                    f"{name}: {found.crowded_out:,} objects were evicted because the cache held as many as "
+                    f"it may (cache.objects = {proxy.cache.objects:,}), though their bytes fitted"
+                )
+            if found.too_large:
+                notes.append(
+                    f"{name}: {found.too_large:,} responses were not stored because they are larger than the "
+                    f"cache ({format_size(cache.capacity)}{' of each worker' if proxy.workers > 1 else ''})"
+                )
+        return notes
 
     @property
     def warmup(self) -> Warmup:

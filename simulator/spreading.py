@@ -99,11 +99,14 @@ def _joblib_silenced() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes that this thread starts inside the block ignore SIGINT.
+    """Processes that this thread starts inside the block ignore SIGINT, except on Windows.
 
     A process inherits the blocked signals of the thread that starts it. joblib's resource trackers, which
     it starts once, handle signals themselves and might unblock ours; so they are started before.
     """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     from multiprocessing import resource_tracker
 
     from joblib.externals.loky.backend import resource_tracker as joblib_tracker

@@ -38,6 +38,24 @@ class Copy(NamedTuple):
     reply: Reply
 
 
+class TurnedOut(NamedTuple):
+    """Counts of responses that a store did not keep, though its policy did not choose them by their bytes.
+
+    Attributes
+    ----------
+    crowded_out : int
+        Evicted because the store held as many objects as it may.
+    too_large : int
+        Not stored because they are larger than the capacity.
+    """
+
+    crowded_out: int = 0
+    too_large: int = 0
+
+    def __add__(self, other: tuple[int, ...]) -> TurnedOut:
+        return TurnedOut(self.crowded_out + other[0], self.too_large + other[1])
+
+
 class Store:
     """Stored responses by object number.
 
@@ -51,6 +69,8 @@ class Store:
 
     def __init__(self, settings: Cache, rng: random.Random) -> None:
         self._index: ObjectCache[Copy] = build_cache(settings, rng)
+        self._overhead = settings.overhead
+        self._too_large = 0
         self._revalidating: set[int] = set()
 
     def lookup(self, number: int, now: float) -> tuple[Use, Copy | None]:
@@ -75,8 +95,14 @@ class Store:
         born = now if reply.born is None else reply.born
         if now - born >= answer.lifetime and not answer.while_revalidate:
             return
-        copy, size = Copy(answer, born, reply), charged_size(request.size)
+        copy, size = Copy(answer, born, reply), charged_size(request.size, self._overhead)
+        self._too_large += size > self._index.eviction.capacity
         self._index.store(request.object, copy, size, born + answer.lifetime, now, born + answer.kept)
+
+    @property
+    def turned_out(self) -> TurnedOut:
+        """What was not kept for another reason than the policy's choice among bytes."""
+        return TurnedOut(self._index.eviction.crowded_out, self._too_large)
 
     def lock_revalidation(self, number: int) -> bool:
         """Whether the caller may revalidate an object; no other request may until `unlock_revalidation`."""

@@ -8,15 +8,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
+import itertools
 import os
 import shutil
 import signal
 import sys
+import textwrap
 import threading
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +74,7 @@ CACHING: dict[str, Any] = {
     "proxy": {
         "route": [{"to": "web", "cache": True}],
         "service": {"web": {"upstreams": "web"}},
-        "cache": {"policy": "lru", "capacity": "10KiB"},
+        "cache": {"policy": "lru", "capacity": "10KiB", "overhead": "512B"},
     },
     "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
 }
@@ -231,9 +235,10 @@ def confirmation() -> Callable[..., Confirmation]:
                     one.summary,
                     other.summary,
                     apart,
-                    compare.verdict(apart, noise),
+                    "void" if void else compare.verdict(apart, noise),
                     one.records.within(window),
                     other.records.within(window),
+                    void=void or [],
                 )
             )
         rankings = {
@@ -258,3 +263,43 @@ def balancing() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def caching() -> dict[str, Any]:
     return CACHING
+
+
+@pytest.fixture(scope="session")
+def own_class() -> Callable[..., AbstractContextManager[str]]:
+    """`with own_class("balancing", "def pick(self, key, now): return 0") as file:` registers it as "mine".
+
+    The class `Mine` has this body from line 2 of `file` on, as a student's own would.
+    """
+    from policies import (
+        Admission,
+        Balancer,
+        EvictionPolicy,
+        admission_policies,
+        balancing_policies,
+        eviction_policies,
+    )
+
+    families = {
+        "balancing": (Balancer, balancing_policies),
+        "eviction": (EvictionPolicy, eviction_policies),
+        "admission": (Admission, admission_policies),
+    }
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def made(family: str, body: str, name: str = "mine") -> Iterator[str]:
+        base, registry = families[family]
+        before = dict(registry._classes)
+        source = f"class Mine({base.__name__}):\n{textwrap.indent(body.strip(), '    ')}\n"
+        file = f"/students/own_{next(numbers)}.py"
+        scope = {base.__name__: base, "__name__": "students_own"}
+        exec(compile(source, file, "exec"), scope)
+        try:
+            registry.register(name)(scope["Mine"])
+            yield file
+        finally:
+            registry._classes.clear()
+            registry._classes.update(before)
+
+    return made

@@ -1,5 +1,6 @@
 """Files, modules and links in the documents exist, and the picture of the house shows the present imports."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -88,6 +89,32 @@ def test_every_module_in_a_document_exists(document: Path) -> None:
 def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     links = links_in(document.read_text(encoding="utf-8"))
     assert not [link for link in sorted(links) if not (document.parent / link).exists()]
+
+
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+
+
+@each_document
+def test_every_picture_of_a_document_is_there_is_small_and_is_told_in_words(document: Path) -> None:
+    for words, file in PICTURE.findall(document.read_text(encoding="utf-8")):
+        assert len(words) >= 60, file
+        content = (document.parent / file).read_bytes()
+        assert content.startswith((b"\x89PNG", b"<svg")) and len(content) < 200 * 1024, file
+
+
+def test_the_readme_begins_with_a_report_and_the_live_page() -> None:
+    first, _, _ = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")
+    shown = [file for _, file in PICTURE.findall(first)]
+    assert shown == ["docs/pictures/report.png", "docs/pictures/live.png"]
+    assert "docs/draw_pictures.py" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_pictures_with_an_unknown_name_are_not_drawn() -> None:
+    script = [sys.executable, ROOT / "docs" / "draw_pictures.py", "reports"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(script, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    assert result.returncode == 2
+    assert "unknown picture 'reports'; expected report or live" in result.stderr
 
 
 def draw_house(*arguments: str, docs: Path = ROOT / "docs") -> tuple[int, str]:

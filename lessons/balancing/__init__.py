@@ -23,6 +23,7 @@ from lessons.balancing.server_pool import (
     PoolResult,
     ServerPool,
     by_age,
+    knowledge_runs,
     one_more_server,
     simulate_pool,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "figure_of_age",
     "figure_of_pool",
     "homes",
+    "knowledge_runs",
     "least_moved",
     "mean_of_choices",
     "mean_of_random",

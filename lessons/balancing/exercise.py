@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from lessons.kit.exercise import Exercise, Unanswered
+from lessons.kit.exercise import Exercise, returned
 
 _CASES = [(10, 11), (10, 15), (10, 8), (4, 4), (1, 2)]
 """Servers before and after; the first case has the numbers of the lesson."""
@@ -16,16 +15,10 @@ def _least_moved(before: int, after: int) -> float:
 
 
 def _examine(answer: Any) -> str:
-    if not callable(answer):
-        raise Unanswered
     for before, after in _CASES:
-        given = answer(before, after)
-        if given is None or given is ...:
-            raise Unanswered
-        if not isinstance(given, (int, float)) or isinstance(given, bool) or not math.isfinite(given):
-            return f"Your function returns {given!r}; expected a number, the share."
+        given = returned(answer, (before, after), "a number, the share")
         if abs(given - _least_moved(before, after)) > 1e-3:
-            return f"{_mistake(float(given), before, after)} (It returns {given:.4g} for {before} → {after}.)"
+            return f"{_mistake(given, before, after)} (It returns {given:.4g} for {before} → {after}.)"
     return ""
 
 

@@ -12,7 +12,7 @@ import ipywidgets as widgets
 
 from lessons.balancing.figures import figure_of_pool
 from lessons.balancing.server_pool import POOL_BALANCERS, WORKS, ServerPool, simulate_pool
-from lessons.kit.display import png
+from lessons.kit.explorer import Drawn, Explorer
 
 LOADS = (0.3, 0.95, 0.05)
 SNAPSHOT_INTERVALS = (0.0, 10.0, 0.5)
@@ -20,7 +20,7 @@ SLOW = (1.0, 5.0, 0.5)
 """Minimum, maximum, step."""
 
 
-class PoolExplorer(widgets.VBox):  # type: ignore[misc]
+class PoolExplorer(Explorer):
     """Controls for the servers and the balancer; a figure of response times and queues.
 
     Parameters
@@ -32,12 +32,10 @@ class PoolExplorer(widgets.VBox):  # type: ignore[misc]
     ----------
     load, snapshot_interval, slow, work, balancer : widgets
         Three sliders and two lists.
-    picture : widgets.Image
-        Its ``value`` is a PNG file.
     """
 
     def __init__(self, pool: ServerPool) -> None:
-        wide = {"style": {"description_width": "15em"}, "layout": widgets.Layout(width="38em")}
+        wide = {"style": {"description_width": "17em"}, "layout": widgets.Layout(width="40em")}
 
         def slider(
             value: float, ends: tuple[float, float, float], name: str, form: str
@@ -55,22 +53,22 @@ class PoolExplorer(widgets.VBox):  # type: ignore[misc]
         self.slow = slider(pool.slow, SLOW, "server 9 slower by ×", ".1f")
         self.work = widgets.Dropdown(options=list(WORKS), value=pool.work, description="requests", **wide)
         self.balancer = widgets.Dropdown(options=POOL_BALANCERS, value="p2c", description="look at", **wide)
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self._said = widgets.Label()
-        controls = [self.load, self.snapshot_interval, self.slow, self.work, self.balancer]
-        super().__init__([*controls, self.picture, self._said])
-        for control in controls:
-            control.observe(self._redraw, "value")
-        self._redraw()
+        super().__init__([self.load, self.snapshot_interval, self.slow, self.work, self.balancer])
 
-    def _redraw(self, _change: object = None) -> None:
+    def draw(self) -> Drawn:
+        """Response times and queues."""
         started = time.perf_counter()
         pool = ServerPool(self.load.value, self.snapshot_interval.value, self.slow.value, self.work.value)
         results = simulate_pool(pool)
-        self.picture.value = png(figure_of_pool(results, self.balancer.value))
+        figure = figure_of_pool(results, self.balancer.value)
+        means = "; ".join(
+            f"{name}: {f'mean {one.mean:.1f} service times' if one.settles else 'never settles'}"
+            for name, one in results.items()
+        )
         requests = sum(one.requests for one in results.values())
         took = time.perf_counter() - started
-        self._said.value = f"{requests:,} simulated requests in {took:.2f} s"
+        note = f"{requests:,} simulated requests in {took:.2f} s"
+        return Drawn(figure, f"Simulated response times. {means}", note)
 
 
 def explore_pool(

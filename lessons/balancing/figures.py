@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from lessons.balancing.formulas import at_least
 from lessons.balancing.server_pool import MOST_REQUESTS, PoolResult
-from twin.plots.style import NEUTRAL, PREDICTED, STYLE, VERDICT
+from twin.plots.labels import many_lines, name_lines, name_lines_inside
+from twin.plots.style import FAINT, NEUTRAL, NEVER_SETTLES, PREDICTED, STYLE, highlighted, line_style
 
 _TIMES = (0.8, 400.0)
 _TICKS = (1, 2, 5, 10, 20, 50, 100, 200)
 """Fixed axes: if a slider moves, only the curves move."""
-_DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 
 def figure_of_pool(results: Mapping[str, PoolResult], chosen: str, load: float | None = None) -> Figure:
@@ -33,7 +33,8 @@ def figure_of_pool(results: Mapping[str, PoolResult], chosen: str, load: float |
     """
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):  # fixed margins draw faster
         figure = Figure(figsize=(10.5, 3.4))
-        figure.subplots_adjust(left=0.12, right=0.985, top=0.91, bottom=0.15, wspace=0.24)
+        many = many_lines(len(results) + 2 * (load is not None))
+        figure.subplots_adjust(left=0.12, right=0.8 if many else 0.985, top=0.91, bottom=0.15, wspace=0.24)
         times, queues = figure.subplots(1, 2)
         _draw_times(times, results, chosen)
         _draw_queues(queues, results, chosen, load)
@@ -42,14 +43,14 @@ def figure_of_pool(results: Mapping[str, PoolResult], chosen: str, load: float |
 
 def _draw_times(panel: Axes, results: Mapping[str, PoolResult], chosen: str) -> None:
     for place, (name, one) in enumerate(results.items()):
-        strength = 1.0 if name == chosen else 0.5
+        strength = 1.0 if name == chosen else FAINT
         mean, p99 = min(one.mean, _TIMES[1]), min(one.p99, _TIMES[1])
         panel.plot([mean, p99], [place, place], color=PREDICTED, lw=2, alpha=strength)
         panel.plot([mean], [place], "o", color=PREDICTED, ms=8, alpha=strength)
         panel.plot([p99], [place], "|", color=PREDICTED, ms=12, mew=2, alpha=strength)
         text, colour = f"{one.mean:.1f}", NEUTRAL
         if not one.settles:
-            text, colour = "never settles", VERDICT["refuted"]
+            text, colour = "never settles", NEVER_SETTLES
         panel.annotate(
             text, (mean, place), (0, 8), textcoords="offset points", ha="center", fontsize=8, color=colour
         )
@@ -66,9 +67,7 @@ def _draw_times(panel: Axes, results: Mapping[str, PoolResult], chosen: str) -> 
 
 
 def _draw_queues(panel: Axes, results: Mapping[str, PoolResult], chosen: str, load: float | None) -> None:
-    others = [name for name in results if name != chosen]
-    for name, dashes in zip([*others, chosen], [*_DASHES[: len(others)], "-"], strict=True):
-        style = {"lw": 2.6} if name == chosen else {"lw": 1.2, "ls": dashes, "alpha": 0.75}
+    for name, style in highlighted(list(results), chosen):
         panel.plot(results[name].at_least, color=PREDICTED, label=name, **style)
     if load is not None:
         numbers = np.arange(MOST_REQUESTS + 1)
@@ -80,7 +79,7 @@ def _draw_queues(panel: Axes, results: Mapping[str, PoolResult], chosen: str, lo
     panel.set(yscale="log", ylim=(1e-3, 1.3), xlim=(0, MOST_REQUESTS))
     panel.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 %", "0.1 %"])
     panel.minorticks_off()
-    panel.legend(loc="lower left", fontsize=7.5, handlelength=2.6)
+    name_lines_inside(panel, "balancer", loc="lower left", fontsize=7.5, handlelength=2.6)
 
 
 def figure_of_age(intervals: Sequence[float], means: Mapping[str, Sequence[float]]) -> Figure:
@@ -96,12 +95,12 @@ def figure_of_age(intervals: Sequence[float], means: Mapping[str, Sequence[float
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.5, 3.2))
         panel = figure.subplots()
-        for (name, values), dashes in zip(means.items(), ("-", *_DASHES), strict=False):
-            panel.plot(intervals, values, "o", ls=dashes, color=PREDICTED, lw=1.8, ms=5, label=name)
+        for number, (name, values) in enumerate(means.items()):
+            panel.plot(intervals, values, **line_style(number), lw=1.8, ms=5, label=name)
         panel.set(
             xlabel="snapshot interval, mean service times",
             xlim=(-0.2, max(intervals) * 1.03),
         )
-        panel.set(ylabel="mean response time ÷ mean service time", ylim=(0, None))
-        panel.legend(loc="upper left")
+        panel.set(ylabel="mean response time\n÷ mean service time", ylim=(0, None))
+        name_lines(figure, [panel], "balancer")
     return figure

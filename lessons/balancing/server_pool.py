@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from policies import Balancer, balancing_policies
 from scenarios import load_scenario
-from scenarios.loading import LoadedScenario
+from scenarios.loading import LoadedScenario, Variant
 from simulator import Costs, simulate
 from simulator.result import Run
 from simulator.series import Series
@@ -151,6 +151,19 @@ def by_age(
     """Mean response time of each balancer for each snapshot interval, in mean service times."""
     found = [simulate_pool(replace(pool, snapshot_interval=age), balancers, duration_s) for age in intervals]
     return {name: [results[name].mean for results in found] for name in balancers}
+
+
+def knowledge_runs(
+    load: float = 0.9, age: float = 5.0, duration_s: float = 2.0, warmup_s: float = 0.4
+) -> LoadedScenario:
+    """What the lesson confirms: no knowledge, two current numbers, all current numbers, all old numbers.
+
+    The labels of the variants are the balancers' names; the last one is ``old loads``.
+    """
+    fresh = ServerPool(load).scenario(["random", "p2c", "least_requests"], duration_s, warmup_s).variants
+    (old,) = ServerPool(load, age).scenario(["least_requests"], duration_s, warmup_s).variants
+    variants = [*fresh, Variant({"": "old loads"}, old.scenario)]
+    return LoadedScenario("what a balancer knows", variants[0].scenario, variants)
 
 
 def one_more_server(balance: str, users: int = 400, duration_s: float = 10.0) -> LoadedScenario:

@@ -7,7 +7,7 @@
 - `exercise`: how long a response must be fresh for a wanted hit ratio.
 """
 
-from lessons.caching.cache_size import best_possible, characteristic_time_hits, hits_by_policy
+from lessons.caching.cache_size import characteristic_time_hits, hits_by_policy, most_popular_kept
 from lessons.caching.exercise import lifetime_needed
 from lessons.caching.expiry import (
     fetches_per_expiry,
@@ -21,7 +21,6 @@ from lessons.caching.explorers import explore_capacity, explore_lifetimes, explo
 from lessons.caching.scenarios import caching_runs, long_run
 
 __all__ = [
-    "best_possible",
     "caching_runs",
     "characteristic_time_hits",
     "explore_capacity",
@@ -34,6 +33,7 @@ __all__ = [
     "lifetime_needed",
     "lifetimes",
     "long_run",
+    "most_popular_kept",
     "share_that_waits",
     "simulated_pages",
     "simulated_stampede",

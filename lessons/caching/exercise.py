@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from lessons.kit.exercise import Exercise, Unanswered
+from lessons.kit.exercise import Exercise, returned
 
 _CASES = [(2.0, 0.2, 0.9), (0.5, 0.1, 0.5), (10.0, 0.2, 0.99), (0.1, 1.0, 0.75)]
 """Requests per second, seconds of a fetch, hit ratio; the first case has the numbers of the lesson."""
@@ -16,17 +15,11 @@ def _needed(rate: float, fetch_s: float, hits: float) -> float:
 
 
 def _examine(answer: Any) -> str:
-    if not callable(answer):
-        raise Unanswered
     for rate, fetch_s, hits in _CASES:
-        given = answer(rate, fetch_s, hits)
-        if given is None or given is ...:
-            raise Unanswered
-        if not isinstance(given, (int, float)) or isinstance(given, bool) or not math.isfinite(given):
-            return f"Your function returns {given!r}; expected a number of seconds."
+        given = returned(answer, (rate, fetch_s, hits), "a number of seconds")
         if abs(given - _needed(rate, fetch_s, hits)) > 1e-6:
             shown = f" (It returns {given:.4g} for rate = {rate:g}, fetch_s = {fetch_s:g}, hits = {hits:g}.)"
-            return _mistake(float(given), rate, fetch_s, hits) + shown
+            return _mistake(given, rate, fetch_s, hits) + shown
     return ""
 
 
@@ -54,7 +47,7 @@ def _mistake(given: float, rate: float, fetch_s: float, hits: float) -> str:
     asked = rate * (given + fetch_s)
     if asked <= 0:
         return "With this lifetime the response expires before it arrives."
-    return f"With this lifetime the share of hits would be {asked / (1 + asked):.3g}."
+    return f"With this lifetime the share of hits would be {1 - 1 / (1 + asked):.3g}."
 
 
 lifetime_needed = Exercise(

@@ -21,7 +21,7 @@ from lessons.caching.expiry import (
     simulated_stampede,
 )
 from twin.plots.comparison import tail
-from twin.plots.style import NEUTRAL, PREDICTED, STYLE
+from twin.plots.style import FAINT, NEUTRAL, PREDICTED, STYLE
 
 LIFETIMES_S = (1, 20, 1)
 LIFETIME_RATES = (5, 50, 5)
@@ -54,7 +54,7 @@ def figure_of_lifetimes(fresh_s: float, rate: float) -> Figure:
         ratio.plot(places, 100 * hits, color=NEUTRAL, lw=1.5, ls="--", label="formula")
         ratio.plot([fresh_s], [100 * (found.hit_ratio or 0.0)], "o", color=PREDICTED, ms=8, label="simulated")
         ratio.set(title="hits", xlabel="max-age, s", ylabel="hit ratio, %", ylim=(0, 100))
-        ratio.legend(loc="lower right")
+        ratio.legend(loc="lower right", title="hit ratio", alignment="left")
         load.plot(places, rate * (1 - hits), color=NEUTRAL, lw=1.5, ls="--")
         load.plot([fresh_s], [found.fetch_rps], "o", color=PREDICTED, ms=8)
         load.axhline(rate, color=NEUTRAL, lw=1.0, ls=":")
@@ -79,7 +79,7 @@ def figure_of_stampede(rate: float, fetch_s: float) -> Figure:
 
 
 def _draw_bursts(panel: Axes, found: dict[bool, Stampede]) -> None:
-    for coalesce, style in ((False, {"lw": 1.2, "alpha": 0.6}), (True, {"lw": 2.4})):
+    for coalesce, style in ((False, {"lw": 1.2, "alpha": FAINT, "ls": "--"}), (True, {"lw": 2.4})):
         inside = found[coalesce].inside
         shown = inside.times <= _BURST_S
         label = "coalesced" if coalesce else "not coalesced"
@@ -92,14 +92,14 @@ def _draw_bursts(panel: Axes, found: dict[bool, Stampede]) -> None:
     panel.set(xlim=(0, _BURST_S), ylim=(0, 320))
     panel.set_yticks([0, 1, 2, 5, 10, 50, 200], ["0", "1", "2", "5", "10", "50", "200"])
     panel.minorticks_off()
-    panel.legend(loc="upper right", ncols=2)
+    panel.legend(loc="upper right", ncols=2, title="fetches", alignment="left")
 
 
 def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> None:
     rows = (("not\ncoalesced", found[False], expected), ("coalesced", found[True], 1.0))
     for place, (_, stampede, formula) in enumerate(rows):
         value = stampede.summary.fetches_per_expiry or 0.0
-        panel.barh(place, value, height=0.5, color=PREDICTED, alpha=0.6 if place == 0 else 1.0)
+        panel.barh(place, value, height=0.5, color=PREDICTED, alpha=FAINT if place == 0 else 1.0)
         panel.plot([formula] * 2, [place - 0.38, place + 0.38], color=NEUTRAL, lw=2.0, ls="--",
                    label="formula" if place == 0 else None)  # fmt: skip
         panel.annotate(f"{value:.3g}", (max(value, formula), place), (6, 0), textcoords="offset points",
@@ -107,7 +107,7 @@ def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> 
     panel.set_yticks(range(2), [row[0] for row in rows])
     panel.set(title="fetches per expiry", xlabel="requests to the origin", xlim=(0, 235), ylim=(1.6, -0.6))
     panel.grid(axis="y", visible=False)
-    panel.legend(loc="lower right")
+    panel.legend(loc="lower right", title="fetches per expiry", alignment="left")
 
 
 def figure_of_pages(rate: float, window_s: int) -> Figure:
@@ -127,7 +127,7 @@ def figure_of_pages(rate: float, window_s: int) -> Figure:
         times.set_yticks([1, 0.1, 0.01, 0.001], ["100 %", "10 %", "1 % (p99)", "0.1 %"])
         times.set_xticks([1, 10, 100], ["1", "10", "100"])
         times.minorticks_off()
-        times.legend(loc="lower left", fontsize=8)
+        times.legend(loc="lower left", fontsize=8, title="stale-while-revalidate", alignment="left")
     return figure
 
 
@@ -140,4 +140,4 @@ def _draw_waits(panel: Axes, rate: float, window_s: int, found: Pages) -> None:
         title="requests that wait for a fetch", xlabel="stale-while-revalidate, s", ylabel="% of the requests"
     )
     panel.set(xlim=(0, WINDOWS_S[1] + 0.3), ylim=(0, 80))
-    panel.legend(loc="upper right")
+    panel.legend(loc="upper right", title="requests that wait", alignment="left")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lessons.kit.exercise import Exercise, Unanswered
+from lessons.kit.exercise import Exercise, returned
 
 _CASES = [(0.18, 0.63), (0.0, 0.5), (0.5, 0.5), (0.3, 0.9), (0.4, 0.46)]
 """Hit ratio of the browsers' caches, and of both together; the first case has the numbers of the lesson."""
@@ -16,17 +16,11 @@ def _ratio_behind(own: float, together: float) -> float:
 
 
 def _examine(answer: Any) -> str:
-    if not callable(answer):
-        raise Unanswered
     for own, together in _CASES:
-        given = answer(own, together)
-        if given is None or given is ...:
-            raise Unanswered
-        if not isinstance(given, (int, float)) or isinstance(given, bool) or not math.isfinite(given):
-            return f"Your function returns {given!r}; expected a number, the hit ratio at the proxy."
+        given = returned(answer, (own, together), "a number, the hit ratio at the proxy")
         if abs(given - _ratio_behind(own, together)) > 1e-6:
             shown = f" (It returns {given:.4g} for own = {own:g} and together = {together:g}.)"
-            return _mistake(float(given), own, together) + shown
+            return _mistake(given, own, together) + shown
     return ""
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import ipywidgets as widgets
 
 from lessons.forward.shared_cache import MOST_USERS, figure_of_sharing, in_words, share
-from lessons.kit.display import png
+from lessons.kit.explorer import Drawn, Explorer
 
 USERS = (1, MOST_USERS, 1)
 ALIKE = (0.0, 1.4, 0.1)
 """Minimum, maximum, step."""
 
 
-class SharingExplorer(widgets.VBox):  # type: ignore[misc]
+class SharingExplorer(Explorer):
     """Controls for the number of users and the similarity of their choices; a figure of hit ratios.
 
     Parameters
@@ -30,8 +30,6 @@ class SharingExplorer(widgets.VBox):  # type: ignore[misc]
     ----------
     users, alike : widgets
         The sliders.
-    picture : widgets.Image
-        Its ``value`` is a PNG file.
     """
 
     def __init__(self, users: int = 40, alike: float = 0.9) -> None:
@@ -41,17 +39,12 @@ class SharingExplorer(widgets.VBox):  # type: ignore[misc]
             alike, min=ALIKE[0], max=ALIKE[1], step=ALIKE[2], description="similarity",
             readout_format=".1f", continuous_update=False, **wide,
         )  # fmt: skip
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self._said = widgets.Label()
-        super().__init__([self.users, self.alike, self.picture, self._said])
-        for control in (self.users, self.alike):
-            control.observe(self._redraw, "value")
-        self._redraw()
+        super().__init__([self.users, self.alike])
 
-    def _redraw(self, _change: object = None) -> None:
+    def draw(self) -> Drawn:
+        """Hit ratios, and requests that reach the web."""
         found = share(self.users.value, self.alike.value)
-        self.picture.value = png(figure_of_sharing(found))
-        self._said.value = in_words(found)
+        return Drawn(figure_of_sharing(found), in_words(found), in_words(found))
 
 
 def explore_sharing(users: int = 40, alike: float = 0.9) -> SharingExplorer:

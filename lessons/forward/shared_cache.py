@@ -17,7 +17,7 @@ from scenarios import Scenario, load_scenario
 from scenarios.distributions import parse_popularity
 from scenarios.workload import Workload
 from simulator import Costs, simulate
-from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, STYLE
+from twin.plots.style import MEASURED, MEASURED_MARK, NEUTRAL, PREDICTED, PREDICTED_MARK, STYLE
 
 PAGES = 2_000
 """Number of pages in the web of this lesson."""
@@ -122,14 +122,15 @@ def _draw_ratios(panel: Axes, found: Sharing, measured: Mapping[int, float]) -> 
     curve = [expected_hit_ratio(number * EACH, found.alike) for number in users]
     panel.plot(users, curve, color=NEUTRAL, lw=1.5, ls="--", label="formula")
     panel.axhline(found.own, color=NEUTRAL, lw=1, ls=":", label="private caches")
-    panel.plot([found.users], [found.shared], "o", color=PREDICTED, ms=9, label="simulated")
+    panel.plot([found.users], [found.shared], PREDICTED_MARK, color=PREDICTED, ms=9, label="simulated")
     if measured:
-        panel.plot(list(measured), list(measured.values()), "D", color=MEASURED, ms=7, label="measured")
+        seen = list(measured), list(measured.values())
+        panel.plot(*seen, MEASURED_MARK, color=MEASURED, ms=7, label="measured")
     panel.set(title="hit ratio", xlabel="users of one cache", xscale="log", ylim=(0, 1), xlim=(0.9, 115))
     panel.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     panel.xaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-    panel.legend(loc="upper left", fontsize=8)
+    panel.legend(loc="upper left", fontsize=8, title="hit ratio", alignment="left")
 
 
 def _draw_requests(panel: Axes, found: Sharing) -> None:

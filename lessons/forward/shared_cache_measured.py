@@ -10,6 +10,7 @@ from IPython.display import HTML, display
 
 from lessons.forward.origin_server import SmallWeb
 from lessons.forward.shared_cache import EACH, asked_by, figure_of_sharing, in_words, share, web_of_many
+from lessons.kit.difference import difference
 from lessons.kit.display import Picture, table
 from lessons.kit.progress_bars import NotebookBars
 from realproxy import Cache, Forward, Limits, Proxy
@@ -92,12 +93,12 @@ def confirm_sharing(numbers: Sequence[int] = NUMBERS, alike: float = 0.9) -> dic
         The measured hit ratio by number of users.
     """
     bars = NotebookBars()
-    display(bars.panel)
     measured = {}
-    for users in numbers:
-        with bars.step("browsing", users * EACH, "requests") as advance:
-            bars.note(f"{users} user{'s' * (users > 1)}, {users * EACH:,} requests")
-            measured[users] = measure_sharing(users, alike, advance)
+    with bars.displayed():
+        for users in numbers:
+            with bars.step("browsing", users * EACH, "requests") as advance:
+                bars.note(f"{users} user{'s' * (users > 1)}, {users * EACH:,} requests")
+                measured[users] = measure_sharing(users, alike, advance)
     display(HTML(sharing_table(measured, alike)))
     last = share(max(numbers), alike)
     display(Picture(figure_of_sharing(last, measured), f"Predicted and measured. {in_words(last)}."))
@@ -109,6 +110,6 @@ def sharing_table(measured: dict[int, float], alike: float) -> str:
     rows = []
     for users, ratio in measured.items():
         predicted = share(users, alike).shared
-        apart = f"{100 * (ratio - predicted) + 0.0:+.1f} points"
+        apart = difference(100 * predicted, 100 * ratio, "%")
         rows.append([str(users), f"{predicted:.1%}", f"{ratio:.1%}", apart])
     return table(["users", "predicted", "measured", "difference"], rows, {1: PREDICTED, 2: MEASURED})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lessons.kit.difference import difference
 from lessons.kit.display import table
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 
@@ -11,7 +12,8 @@ from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 class side_by_side:  # noqa: N801 - reads as a function in a lesson
     """A table that compares two numbers in each row: ``{"what": (formula, simulated, unit)}``.
 
-    `columns` are the headings of the two numbers.
+    `columns` are the headings of the two numbers. The difference has the sign of
+    `lessons.kit.difference`: the first number minus the second.
     """
 
     def __init__(
@@ -24,7 +26,7 @@ class side_by_side:  # noqa: N801 - reads as a function in a lesson
 
     def _cells(self) -> list[list[str]]:
         return [
-            [what, f"{formula:.4g} {unit}", f"{seen:.4g} {unit}", f"{(formula - seen) / seen * 100:+.1f} %"]
+            [what, f"{formula:.4g} {unit}", f"{seen:.4g} {unit}", difference(formula, seen, unit)]
             for what, (formula, seen, unit) in self._rows.items()
         ]
 

@@ -12,7 +12,7 @@ from lessons.kit.display import Picture, box
 from lessons.kit.progress_bars import NotebookBars
 from scenarios.loading import LoadedScenario
 from simulator import Costs
-from twin.confirm.conclusion import conclusion
+from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
 from twin.confirm.procedure import confirm
 from twin.confirm.report import comparison_table
@@ -57,8 +57,8 @@ def confirm_in_notebook(
         The result of `twin.confirm.procedure.confirm`. A void run is reported, not repeated.
     """
     bars = NotebookBars()
-    display(bars.panel)
-    found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
+    with bars.displayed():
+        found = confirm(loaded, repeats=repeats, costs=costs, reporter=bars, probes_s=PROBES_S, tries=1)
     # One run of each variant does not show how certain their order is.
     display(HTML(summary_html(found if repeats > 1 else replace(found, rankings={}))))
     display(Picture(figure_of_confirmation(found.variants), picture_in_words(found.variants)))
@@ -69,18 +69,18 @@ def summary_html(found: Confirmation) -> str:
     """The table, the reasons why the run is void, and the conclusion, as HTML."""
     parts = [_STYLE, f"<div class='proxytwin'>{comparison_table(found)}</div>"]
     if found.void:
-        parts.append(box(_void_in_words(found.void), VERDICT["refuted"], "Void: this run proves nothing."))
-    parts.append(box("\n".join(conclusion(found))))
+        parts.append(box(_void_in_words(found.void), VERDICT["void"], "Void: these runs prove nothing."))
+    parts.append(box("\n".join([*conclusion(found), *how_judged(found)])))
     return "\n".join(parts)
 
 
 def _void_in_words(void: Sequence[str]) -> str:
-    """Advice for a void run, and the first few reasons."""
+    """The first few reasons with what was measured, and what to do."""
     reasons = list(dict.fromkeys(void))
-    lines = ["Something else kept this machine busy. Close what you can, and run the cell again."]
-    lines += reasons[:_REASONS]
+    lines = reasons[:_REASONS]
     if len(reasons) > _REASONS:
-        lines.append(f"… and {len(reasons) - _REASONS} more of this kind.")
+        lines.append(f"… and {len(reasons) - _REASONS} more.")
+    lines.append("If other programs used much of the machine, close them. Then run the cell again.")
     return "\n".join(lines)
 
 
@@ -90,13 +90,15 @@ def figure_of_confirmation(outcomes: Sequence[VariantOutcome]) -> Figure:
         [outcome.variant.label for outcome in outcomes],
         [outcome.predicted_records for outcome in outcomes],
         [outcome.measured_records for outcome in outcomes],
+        [outcome.variant.label for outcome in outcomes if outcome.unsettled],
     )
 
 
 def picture_in_words(outcomes: Sequence[VariantOutcome]) -> str:
     """The figure as text, for readers who cannot see it."""
     said = (
-        f"{outcome.variant.label}: p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
+        f"{outcome.variant.label}{' (void)' if outcome.verdict == 'void' else ''}: "
+        f"p99 predicted {outcome.simulated.p99_ms:.0f} ms, "
         f"measured {outcome.measured.p99_ms:.0f} ms"
         for outcome in outcomes
     )

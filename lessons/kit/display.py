@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -17,6 +19,12 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def img(data: bytes, alt: str) -> str:
+    """A PNG file as HTML, with a text for readers who cannot see it."""
+    encoded = base64.b64encode(data).decode("ascii")
+    return f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{encoded}">'
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,18 @@ class Picture:
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
     ) -> tuple[dict[str, bytes | str], dict[str, dict[str, object]]]:
-        data: dict[str, bytes | str] = {"image/png": self.data, "text/plain": self.description}
+        # JupyterLab prefers HTML, and drops the "alt" of an image's metadata, which nbconvert keeps.
+        data: dict[str, bytes | str] = {
+            "image/png": self.data,
+            "text/html": img(self.data, self.description),
+            "text/plain": self.description,
+        }
         return data, {"image/png": {"alt": self.description}}
+
+
+def label_size(names: Iterable[str], room: int = 18, points: float = 9.0) -> float:
+    """Font size at which the longest of `names` fits where `room` characters of `points` fit."""
+    return points * min(1.0, room / max(map(len, names), default=1))
 
 
 def box(text: str, colour: str = NEUTRAL, title: str = "") -> str:

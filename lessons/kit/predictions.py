@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lessons.kit.display import box, table
+from lessons.kit.number import finite_number, shown
+from lessons.kit.order import Order
 from policies.registry import nearest
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 
-Guess = float | tuple[str, ...]
+Guess = float | Order
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Predictions:
     >>> mine.number("share", "share of the slow replica", 10, unit="%")
     >>> mine.simulated("share", 12.5)
     >>> mine.closeness("share")
-    '20 % too low'
+    '2.5 pp too low'
     """
 
     def __init__(self) -> None:
@@ -55,29 +55,27 @@ class Predictions:
         question : str
             The text in the table.
         guess : float or None
-            The student's guess.
+            The student's guess, any kind of real number.
         unit : str
             The text after the numbers.
         """
-        kept, problem = None, ""
-        if isinstance(guess, (int, float)) and not isinstance(guess, bool) and math.isfinite(guess):
-            kept = float(guess)
-        elif guess is not None:
-            problem = f"expected a number such as 2.5, not {guess!r}"
+        kept = finite_number(guess)
+        missing = guess is None or guess is ...
+        problem = "" if missing or kept is not None else f"expected a number such as 2.5, not {shown(guess)}"
         self._entries[key] = _Entry(question, unit, kept, problem)
 
     def order(self, key: str, question: str, guess: object, of: Sequence[str]) -> None:
         """Add a question whose answer is an order of all the names in `of`, best first."""
-        problem = "" if guess is None else _problem_of_order(guess, of)
-        kept = tuple(guess) if isinstance(guess, (list, tuple)) and not problem else None
+        problem = "" if guess is None or guess is ... else _problem_of_order(guess, of)
+        kept = _sure(guess) if isinstance(guess, (list, tuple)) and not problem else None
         self._entries[key] = _Entry(question, "", kept, problem, tuple(of))
 
-    def simulated(self, key: str, value: float | Sequence[str]) -> None:
-        """Set the result of the simulation."""
+    def simulated(self, key: str, value: object) -> None:
+        """Set the result of the simulation: a number or an `Order`; ``None`` or NaN is unknown."""
         self._entries[key].simulated = _frozen(value)
 
-    def measured(self, key: str, value: float | Sequence[str]) -> None:
-        """Set the result of the measurement."""
+    def measured(self, key: str, value: object) -> None:
+        """Set the result of the measurement: a number or an `Order`; ``None`` or NaN is unknown."""
         self._entries[key].measured = _frozen(value)
 
     def closeness(self, key: str) -> str:
@@ -86,16 +84,21 @@ class Predictions:
         truth = entry.simulated if entry.measured is None else entry.measured
         if entry.guess is None or truth is None:
             return ""
-        if isinstance(truth, tuple):
-            assert isinstance(entry.guess, tuple)
-            return _pairs_right(entry.guess, truth)
+        if isinstance(truth, Order):
+            assert isinstance(entry.guess, Order)
+            return _pairs_right(entry.guess.names, truth)
         assert isinstance(entry.guess, float)
-        return _off_by(entry.guess, truth)
+        return _off_by(entry.guess, truth, entry.unit)
 
     @property
     def missing(self) -> list[str]:
         """Keys of the questions that have no guess yet."""
         return [key for key, entry in self._entries.items() if entry.guess is None]
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Keys of the questions that have no measurement yet."""
+        return [key for key, entry in self._entries.items() if entry.measured is None]
 
     def _repr_html_(self) -> str:
         rows = [
@@ -127,22 +130,29 @@ def _answers(entry: _Entry) -> tuple[Guess | None, ...]:
     return entry.guess, entry.simulated, entry.measured
 
 
-def _frozen(value: float | Sequence[str]) -> Guess:
-    return float(value) if isinstance(value, (int, float)) else tuple(value)
+def _frozen(value: object) -> Guess | None:
+    if isinstance(value, Order):
+        return value
+    return _sure(value) if isinstance(value, (list, tuple)) else finite_number(value)
+
+
+def _sure(names: Sequence[str]) -> Order:
+    """An order in which each name can be told from every other."""
+    return Order.where(names, lambda _one, _other: True)
 
 
 def _written(value: Guess | None, unit: str) -> str:
     if value is None:
         return "–"
-    if isinstance(value, tuple):
-        return " < ".join(value)
+    if isinstance(value, Order):
+        return str(value)
     return f"{value:.3g} {unit}".strip()
 
 
 def _problem_of_order(guess: object, names: Sequence[str]) -> str:
     form = f"expected a list of {', '.join(names)}, best first"
     if not isinstance(guess, (list, tuple)) or not all(isinstance(name, str) for name in guess):
-        return f"{form}, not {guess!r}"
+        return f"{form}, not {shown(guess)}"
     unknown = next((name for name in guess if name not in names), None)
     if unknown is not None:
         return f"unknown name {unknown!r}{nearest(unknown, list(names))}"
@@ -152,14 +162,20 @@ def _problem_of_order(guess: object, names: Sequence[str]) -> str:
     return f"{form}, each once" if len(guess) != len(names) else ""
 
 
-def _pairs_right(guess: tuple[str, ...], truth: tuple[str, ...]) -> str:
-    """How many pairs are in the right order, of the pairs whose order is known."""
-    pairs = list(itertools.combinations([name for name in guess if name in truth], 2))
-    right = sum(truth.index(one) < truth.index(other) for one, other in pairs)
+def _pairs_right(guess: Sequence[str], truth: Order) -> str:
+    """How many pairs are in the right order, of the pairs that can be told apart."""
+    pairs = [(better, worse) for better, worse in truth.pairs if better in guess and worse in guess]
+    if not pairs:
+        return ""
+    right = sum(guess.index(better) < guess.index(worse) for better, worse in pairs)
     return f"right in {right} of {len(pairs)} pairs"
 
 
-def _off_by(guess: float, truth: float) -> str:
+def _off_by(guess: float, truth: float, unit: str) -> str:
+    """The error in words, with the sign and the unit of `lessons.kit.difference`."""
+    if unit == "%":
+        points = guess - truth
+        return "right" if abs(points) < 0.5 else f"{abs(points):.1f} pp too {'high' if points > 0 else 'low'}"
     if truth == 0:
         return "exactly right" if guess == 0 else f"{guess:+.3g} off"
     off = (guess - truth) / abs(truth)

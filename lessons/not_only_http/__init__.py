@@ -14,7 +14,7 @@ from lessons.not_only_http.experiments import chained, redis_through, what_goes_
 from lessons.not_only_http.explorer import WayExplorer, explore_ways
 from lessons.not_only_http.figures import figure_of_ways
 from lessons.not_only_http.servers import has_redis
-from lessons.not_only_http.tunnel_measured import measure_pipelined, measure_ways
+from lessons.not_only_http.tunnel_measured import measure_enough, measure_pipelined, measure_ways
 from lessons.not_only_http.tunnel_model import WAYS, all_ways, converse
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "explore_ways",
     "figure_of_ways",
     "has_redis",
+    "measure_enough",
     "measure_pipelined",
     "measure_ways",
     "redis_through",

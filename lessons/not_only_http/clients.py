@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Callable
@@ -114,6 +115,27 @@ def shout_through(
         sock.sendall(line)
         answer = receive_until(sock, b"\n")
         return answer, 1e3 * (time.perf_counter() - began)
+
+
+def shout_often(way: str, proxy: int, target: int, requests: int) -> tuple[float, list[float]]:
+    """Send several lines on one connection, each after the response to the one before.
+
+    Returns
+    -------
+    float, list of float
+        The milliseconds of the setup, and of each request with its response.
+    """
+    with socket.create_connection(("127.0.0.1", proxy), timeout=SECONDS) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        moments = [time.perf_counter()]
+        SETUP[way](sock, target)
+        moments.append(time.perf_counter())
+        for number in range(requests):
+            sock.sendall(b"line %d\n" % number)
+            receive_until(sock, b"\n")
+            moments.append(time.perf_counter())
+    setup, *each = (1e3 * (after - before) for before, after in itertools.pairwise(moments))
+    return setup, each
 
 
 def shout_pipelined(proxy: int, target: int, line: bytes = b"why wait?\n") -> tuple[bytes, float]:

@@ -9,16 +9,16 @@ import time
 
 import ipywidgets as widgets
 
-from lessons.kit.display import png
+from lessons.kit.explorer import Drawn, Explorer
 from lessons.not_only_http.figures import figure_of_ways
-from lessons.not_only_http.tunnel_model import WAYS
+from lessons.not_only_http.tunnel_model import WAYS, all_ways
 
 ROUND_TRIPS_MS = (0, 200, 10)
 REQUESTS = (1, 100, 1)
 """Minimum, maximum, step."""
 
 
-class WayExplorer(widgets.VBox):  # type: ignore[misc]
+class WayExplorer(Explorer):
     """Controls for round trips, requests and way; a figure of messages, first responses and means.
 
     Parameters
@@ -32,8 +32,6 @@ class WayExplorer(widgets.VBox):  # type: ignore[misc]
     ----------
     client_ms, server_ms, requests, way : widgets
         The three sliders and the list.
-    picture : widgets.Image
-        Its ``value`` is a PNG file.
     """
 
     def __init__(self, client_ms: int = 60, server_ms: int = 20, requests: int = 1) -> None:
@@ -47,18 +45,16 @@ class WayExplorer(widgets.VBox):  # type: ignore[misc]
             )
         )
         self.way = widgets.Dropdown(options=list(WAYS), value="SOCKS5", description="look at", **wide)
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self._said = widgets.Label()
-        super().__init__([self.client_ms, self.server_ms, self.requests, self.way, self.picture, self._said])
-        for control in (self.client_ms, self.server_ms, self.requests, self.way):
-            control.observe(self._redraw, "value")
-        self._redraw()
+        super().__init__([self.client_ms, self.server_ms, self.requests, self.way])
 
-    def _redraw(self, _change: object = None) -> None:
+    def draw(self) -> Drawn:
+        """Messages, first responses and means."""
         started = time.perf_counter()
         there, onward, requests = self.client_ms.value, self.server_ms.value, self.requests.value
-        self.picture.value = png(figure_of_ways(there, onward, requests, self.way.value))
-        self._said.value = f"simulated and drawn in {time.perf_counter() - started:.2f} s"
+        figure = figure_of_ways(there, onward, requests, self.way.value)
+        firsts = "; ".join(f"{name}: {way.first_ms:.0f} ms" for name, way in all_ways(there, onward).items())
+        note = f"simulated and drawn in {time.perf_counter() - started:.2f} s"
+        return Drawn(figure, f"Time to the first response. {firsts}", note)
 
 
 def explore_ways(client_ms: int = 60, server_ms: int = 20, requests: int = 1) -> WayExplorer:

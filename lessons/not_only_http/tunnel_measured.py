@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
 from IPython.display import HTML, display
 
+from lessons.kit.difference import difference
 from lessons.kit.display import Picture, box, table
 from lessons.kit.progress_bars import NotebookBars
-from lessons.not_only_http.clients import LOGIN, shout_pipelined, shout_through
+from lessons.not_only_http.clients import LOGIN, shout_often, shout_pipelined, shout_through
 from lessons.not_only_http.delay_line import DelayLine
 from lessons.not_only_http.figures import figure_of_measured_ways
 from lessons.not_only_http.servers import shouting_server
@@ -39,7 +41,7 @@ class WaysMeasured:
                 way,
                 f"{predicted:.0f} ms",
                 f"{self.ms(way):.1f} ms",
-                f"{100 * (self.ms(way) - predicted) / predicted:+.1f} %",
+                difference(predicted, self.ms(way), "ms"),
             ]
             for way, predicted in self.predicted.items()
         ]
@@ -108,10 +110,9 @@ def measure_ways(client_ms: float = 60, server_ms: float = 20, repeats: int = 5)
         Number of real connections for each way.
     """
     bars = NotebookBars()
-    display(bars.panel)
     predicted = {way: found.first_ms for way, found in all_ways(client_ms, server_ms).items()}
     measured: dict[str, list[float]] = {}
-    with distant_proxy(client_ms, server_ms) as (ports, target):
+    with bars.displayed(), distant_proxy(client_ms, server_ms) as (ports, target):
         for way in WAYS:
             with bars.step(way, repeats) as advance:
                 measured[way] = []
@@ -123,6 +124,19 @@ def measure_ways(client_ms: float = 60, server_ms: float = 20, repeats: int = 5)
     said = "; ".join(repr(found).splitlines())
     display(Picture(figure_of_measured_ways(predicted, measured), f"Predicted and measured: {said}."))
     return found
+
+
+def measure_enough(
+    client_ms: float = 60, server_ms: float = 20, share: float = 0.1, way: str = "SOCKS5", most: int = 40
+) -> int | None:
+    """How many requests a real connection needs until its setup has taken less than `share` of the time.
+
+    ``None`` if `most` requests are not enough.
+    """
+    with distant_proxy(client_ms, server_ms) as (ports, target):
+        setup, each = shout_often(way, ports[way], target, most)
+    totals = itertools.accumulate(each, initial=setup)
+    return next((number for number, total in enumerate(totals) if setup < share * total), None)
 
 
 def measure_pipelined(client_ms: float = 60, server_ms: float = 20, repeats: int = 5) -> list[float]:

@@ -12,6 +12,7 @@ from lessons.predict_then_confirm.balancers import (
     BALANCERS,
     BalancerResult,
     figure_of_balancers,
+    order_by_p99,
     simulate_balancers,
     slow_server,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "fair_share",
     "figure_of_balancers",
     "figure_of_throughput",
+    "order_by_p99",
     "simulate_balancers",
     "slow_server",
     "throughput_by_users",

@@ -67,5 +67,5 @@ def figure_of_throughput(simulated: Mapping[int, float], delay_s: float, capacit
         panel.plot(list(simulated), list(simulated.values()), "o", color=PREDICTED, label="simulated")
         panel.set(xlabel="users", ylabel="throughput, requests/s", xlim=(0, None))
         panel.set_ylim(0, 1.25 * max(min(capacity_rps, most / delay_s), *simulated.values()))
-        panel.legend(loc="lower right")
+        panel.legend(loc="lower right", title="throughput", alignment="left")
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lessons.kit.exercise import Exercise, Unanswered
+from lessons.kit.exercise import Exercise, returned
 
 _CASES = [(3.0, 4), (1.0, 4), (2.0, 2), (8.0, 10)]
 """Slowness and number of replicas; the first case has the numbers of the lesson."""
@@ -15,17 +15,11 @@ def _fair_share(slow: float, replicas: int) -> float:
 
 
 def _examine_fair_share(answer: Any) -> str:
-    if not callable(answer):
-        raise Unanswered
     for slow, replicas in _CASES:
-        given = answer(slow, replicas)
-        if given is None or given is ...:
-            raise Unanswered
-        if not isinstance(given, (int, float)) or isinstance(given, bool):
-            return f"Your function returns {given!r}; expected a number, the share."
+        given = returned(answer, (slow, replicas), "a number, the share")
         right = _fair_share(slow, replicas)
         if abs(given - right) > 1e-3:
-            return _mistake(float(given), slow, replicas) + _shown(float(given), slow, replicas)
+            return _mistake(given, slow, replicas) + _shown(given, slow, replicas)
     return ""
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from lessons.kit.display import png
+from lessons.kit.explorer import Drawn, Explorer
 from lessons.predict_then_confirm.balancers import (
     BALANCERS,
+    LESSON_USERS,
     answered_in,
     figure_of_balancers,
     simulate_balancers,
@@ -24,7 +25,7 @@ SLOWNESS = (1.0, 8.0, 0.5)
 """Minimum, maximum, step."""
 
 
-class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
+class BalancerExplorer(Explorer):
     """Controls for users, slowness and balancer; a figure of tails, p99 and busy replicas.
 
     Parameters
@@ -40,11 +41,11 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
     ----------
     users, slowness, balancer : widgets
         The two sliders and the list.
-    picture : widgets.Image
-        Its ``value`` is a PNG file.
     """
 
-    def __init__(self, users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS) -> None:
+    def __init__(
+        self, users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+    ) -> None:
         self._balancers = tuple(balancers)
         wide = {"style": {"description_width": "11em"}, "layout": widgets.Layout(width="34em")}
         self.users = widgets.IntSlider(users, *USERS, description="users", continuous_update=False, **wide)
@@ -53,22 +54,19 @@ class BalancerExplorer(widgets.VBox):  # type: ignore[misc]
             description="replica 3 slower by ×", continuous_update=False, **wide,
         )  # fmt: skip
         self.balancer = widgets.Dropdown(options=self._balancers, description="look at", **wide)
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self._said = widgets.Label()
-        super().__init__([self.users, self.slowness, self.balancer, self.picture, self._said])
-        for control in (self.users, self.slowness, self.balancer):
-            control.observe(self._redraw, "value")
-        self._redraw()
+        super().__init__([self.users, self.slowness, self.balancer])
 
-    def _redraw(self, _change: object = None) -> None:
+    def draw(self) -> Drawn:
+        """Tails, p99 and busy replicas."""
         started = time.perf_counter()
         results = simulate_balancers(self.users.value, self.slowness.value, self._balancers)
-        self.picture.value = png(figure_of_balancers(results, self.balancer.value))
-        self._said.value = answered_in(results, started)
+        figure = figure_of_balancers(results, self.balancer.value)
+        p99s = "; ".join(f"{name}: p99 {found.summary.p99_ms:.0f} ms" for name, found in results.items())
+        return Drawn(figure, f"Simulated response times. {p99s}", answered_in(results, started))
 
 
 def explore_balancers(
-    users: int = 60, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
+    users: int = LESSON_USERS, slowness: float = 3.0, balancers: Sequence[str] = BALANCERS
 ) -> BalancerExplorer:
     """Sliders for the slow server, as a `BalancerExplorer`."""
     return BalancerExplorer(users, slowness, balancers)

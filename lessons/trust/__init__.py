@@ -10,6 +10,7 @@ The statistics themselves are in `simulator.statistics`.
 
 from lessons.trust.exercise import enough_runs
 from lessons.trust.explorer import RunExplorer, explore_runs
+from lessons.trust.real_runs import means_by_server, one_connection, ten_at_once
 from lessons.trust.replications import SERVICE_S, figure_of_repetition, one_server, repeat
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "enough_runs",
     "explore_runs",
     "figure_of_repetition",
+    "means_by_server",
+    "one_connection",
     "one_server",
     "repeat",
+    "ten_at_once",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lessons.kit.exercise import Exercise, Unanswered
+from lessons.kit.exercise import Exercise, returned
 
 _CASES = [(20.0, 10, 5.0), (8.0, 10, 4.0), (10.0, 7, 3.0), (30.0, 5, 10.0), (3.0, 20, 3.0)]
 """Half width now, runs, half width wanted; the first case has the numbers of the lesson."""
@@ -16,19 +16,13 @@ def _runs_needed(now: float, runs: int, wanted: float) -> int:
 
 
 def _examine(answer: Any) -> str:
-    if not callable(answer):
-        raise Unanswered
     for now, runs, wanted in _CASES:
-        given = answer(now, runs, wanted)
-        if given is None or given is ...:
-            raise Unanswered
-        if not isinstance(given, (int, float)) or isinstance(given, bool) or not math.isfinite(given):
-            return f"Your function returns {given!r}; expected a number of runs."
+        given = returned(answer, (now, runs, wanted), "a number of runs")
         if given != _runs_needed(now, runs, wanted):
             shown = (
                 f" (It returns {given:g} for half_now = {now:g}, runs = {runs}, half_wanted = {wanted:g}.)"
             )
-            return _mistake(float(given), now, runs, wanted) + shown
+            return _mistake(given, now, runs, wanted) + shown
     return ""
 
 
@@ -46,7 +40,7 @@ def _mistake(given: float, now: float, runs: int, wanted: float) -> str:
     for value, text in known:
         if abs(given - value) < 1e-6:
             return text
-    if given <= 0:
+    if given < 1:
         return "A number of runs is at least 1."
     left = now * math.sqrt(runs / given)
     return f"With this number of runs in total, the half width would be about {left:.3g}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
-from lessons.kit.display import png
+from lessons.kit.explorer import Drawn, Explorer
 from lessons.trust.replications import figure_of_repetition, repeat, said
 
 LOADS = (0.1, 0.95, 0.05)
@@ -16,7 +16,7 @@ SECONDS = (2, 40, 2)
 """Minimum, maximum, step."""
 
 
-class RunExplorer(widgets.VBox):  # type: ignore[misc]
+class RunExplorer(Explorer):
     """Controls for load and length of a run; a figure of the means of ten runs.
 
     Parameters
@@ -30,8 +30,6 @@ class RunExplorer(widgets.VBox):  # type: ignore[misc]
     ----------
     load, seconds : widgets
         The sliders.
-    picture : widgets.Image
-        Its ``value`` is a PNG file.
     """
 
     def __init__(self, load: float = 0.8, seconds: int = 12) -> None:
@@ -43,17 +41,12 @@ class RunExplorer(widgets.VBox):  # type: ignore[misc]
         self.seconds = widgets.IntSlider(
             seconds, *SECONDS, description="seconds per run", continuous_update=False, **wide
         )
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
-        self._said = widgets.Label()
-        super().__init__([self.load, self.seconds, self.picture, self._said])
-        for control in (self.load, self.seconds):
-            control.observe(self._redraw, "value")
-        self._redraw()
+        super().__init__([self.load, self.seconds])
 
-    def _redraw(self, _change: object = None) -> None:
+    def draw(self) -> Drawn:
+        """The means of all runs, and theory."""
         found = repeat(self.load.value, self.seconds.value)
-        self.picture.value = png(figure_of_repetition(found))
-        self._said.value = said(found)
+        return Drawn(figure_of_repetition(found), said(found), said(found))
 
 
 def explore_runs(load: float = 0.8, seconds: int = 12) -> RunExplorer:

@@ -63,7 +63,10 @@ def omission(found: Omission) -> Figure:
         panel.axhline(0.01, color=NEUTRAL, lw=0.8, ls=":")
         panel.set(xscale="log", yscale="log", xlabel="response time, ms", ylabel="share of requests slower")
         _plain_numbers(panel.xaxis)
-        panel.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), fontsize=8)
+        panel.legend(
+            loc="lower left", bbox_to_anchor=(0.08, 0.0), fontsize=8, alignment="left",
+            title="response time counted",
+        )  # fmt: skip
     return figure
 
 

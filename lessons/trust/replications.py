@@ -111,7 +111,15 @@ def _draw_runs(panel: Axes, found: Replicated) -> None:
     panel.set(title=f"{len(numbers)} runs of {found.duration_s:g} s", xlabel="run", yscale="log")
     panel.set(ylabel="mean response time, ms", ylim=_RESPONSE_MS, xlim=(0, len(numbers) + 1))
     _plain_numbers(panel)
-    panel.legend(loc="upper right", fontsize=8, ncols=3, columnspacing=1.0, handletextpad=0.5)
+    panel.legend(
+        loc="upper right",
+        fontsize=8,
+        ncols=3,
+        columnspacing=1.0,
+        handletextpad=0.5,
+        title="mean response time",
+        alignment="left",
+    )
 
 
 def _draw_curve(panel: Axes, found: Replicated) -> None:

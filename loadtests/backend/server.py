@@ -3,7 +3,8 @@
 ``python -m loadtests.backend.server '{"web": {"replicas": 2, "concurrency": 4}}'`` prints one JSON line
 with the port of each replica and serves until SIGTERM or Ctrl-C. Fields of a request set its work:
 
-- ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default.
+- ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default. A backend
+  that it does not name refuses the request.
 - ``Proxytwin-Size: 2048``: bytes of the response's body; 1024 by default.
 
 ``GET /-/stats`` returns the totals of a replica. ``GET /-/fetches`` returns its fetches since the last such
@@ -44,6 +45,8 @@ from loadtests.descriptors import allow_many_descriptors
 
 HEALTH_CHECK = "proxytwin-health"
 """The User-Agent of the proxy's health checks, repeated here so that backends need not load the proxy."""
+REFUSAL = "Proxytwin-Refusal"
+"""Field of a response: why this backend does not work on the request."""
 _HEAD_LIMIT = 64 * 1024
 _IDLE_S = 300.0
 _BLOCK = memoryview(b"proxytwin test body, line of 32\n" * 2048)
@@ -51,6 +54,10 @@ _BLOCK = memoryview(b"proxytwin test body, line of 32\n" * 2048)
 
 class BadRequest(ValueError):
     """The request cannot be read; the response is 400, and the connection is closed."""
+
+
+class AnotherBackend(ValueError):
+    """The request is for a backend with another name; the response is 400, with `REFUSAL`."""
 
 
 class Head(NamedTuple):
@@ -70,12 +77,25 @@ class Head(NamedTuple):
         return self.version == "HTTP/1.1" or "keep-alive" in options
 
     def demand(self, backend: str) -> float:
-        """Seconds of work that this request demands of `backend`."""
-        for item in self.fields.get("proxytwin-demand", "").split(";"):
-            name, equals, seconds = item.partition("=")
-            if equals and name.strip() == backend:
-                return max(_number(seconds), 0.0)
-        return 0.0
+        """Seconds of work that this request demands of `backend`; 0 if it demands none of anybody.
+
+        Raises
+        ------
+        AnotherBackend
+            If it demands work only of backends with other names.
+        """
+        items = self.fields.get("proxytwin-demand", "").split(";")
+        demands = {
+            name.strip(): seconds for name, equals, seconds in (i.partition("=") for i in items) if equals
+        }
+        if demands and backend not in demands:
+            from policies.registry import nearest  # rarely needed, and the policies take long to load
+
+            hint = nearest(backend, list(demands))
+            raise AnotherBackend(
+                f"this backend is called {backend!r}, which the scenario does not know{hint}"
+            )
+        return max(_number(demands.get(backend, "0")), 0.0)
 
     def size(self) -> int:
         """Bytes of body that the response should have."""
@@ -192,7 +212,12 @@ class Replica:
         if head.fields.get("user-agent") == HEALTH_CHECK:
             connection.sendall(self._head(200, 0, keep_alive=head.keep_alive))
             return
-        demand, size = head.demand(self.backend), head.size()
+        try:
+            demand, size = head.demand(self.backend), head.size()
+        except AnotherBackend as problem:
+            said = str(problem).encode("ascii", "replace").decode()
+            connection.sendall(self._head(400, 0, f"{REFUSAL}: {said}", keep_alive=head.keep_alive))
+            return
         self._be_under_way()
         fetch = self.fetched.begin(object_number(head.target), time.monotonic())
         if self._own_work is not None:
@@ -218,11 +243,12 @@ class Replica:
                 seconds = self._latency()
             time.sleep(seconds)
 
-    def _head(self, status: int, size: int, *, keep_alive: bool) -> bytes:
+    def _head(self, status: int, size: int, *more: str, keep_alive: bool) -> bytes:
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
             self._fields,
+            *more,
             f"Content-Length: {size}",
         ]
         if not keep_alive:

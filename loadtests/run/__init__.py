@@ -7,7 +7,7 @@ Read in this order:
 - `proxies`: the proxies of a chain, each a child.
 - `proxy_child`: the program of such a child; `proxy_files`: the files that it reads.
 - `run_folder`: the temporary folder of a stage.
-- `validity`: the rules that make a run void.
+- `validity`: the rules that make a run void; `machine_load`: how busy the machine was meanwhile.
 
 A `Stage` owns its child processes and its folder; `close` ends and removes them. It belongs to one thread.
 """

@@ -15,11 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loadtests.run.machine_load import LoadMeter
 from loadtests.run.processes import Child, LoadTestError
 from loadtests.run.proxies import READY_S, Proxies
 from loadtests.run.run_folder import RunFolder
 from loadtests.run.validity import reasons_void
 from policies.http_cache.directives import parse_cache_control
+from realproxy.runtime.system import check_system
 from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real
@@ -81,6 +83,7 @@ class Stage:
     """
 
     def __init__(self) -> None:
+        check_system()
         self._run_folder = RunFolder()
         self._folder = self._run_folder.path
         self._environment = _environment()
@@ -118,7 +121,8 @@ class Stage:
         LoadTestError
             If a process cannot be started, or Locust or the backends end early.
         BadInput
-            If a trace cannot be read, or the scenario needs something that only the simulator models.
+            If a trace cannot be read, if an own policy errs in a proxy, or if the scenario needs something
+            that only the simulator models.
         """
         check_real(scenario, "scenario")
         scenario = _portable(scenario)
@@ -142,7 +146,9 @@ class Stage:
             records_file = self._order(generator, scenario, proxies)
             started = generator.expect(READY_S)["moment"]
             self._order_backends(started)
+            meter = LoadMeter(lambda: self._cpu_seconds(proxies))
             health, cpus, ending = _follow(generator, proxies, started, scenario.duration, progress)
+            load = meter.read()
             self._order_backends(None)
             after = _told(ports, "stats")
         records = Records.load(records_file)
@@ -161,6 +167,7 @@ class Stage:
             refetching=_refetches(scenario),
             failing=_fails(scenario),
             cutting=bool(_injected(scenario) & {"reset", "half"}),
+            load=load,
         )
         if ending:
             void.insert(0, ending)
@@ -187,6 +194,11 @@ class Stage:
             self._generator = Child("Locust", command, self._environment, self._folder)
             self._generator_ready = False
         return self._generator
+
+    def _cpu_seconds(self, proxies: Proxies) -> list[float]:
+        """CPU seconds so far of this process, of the generator, of the backends, and of each proxy."""
+        children = [child for child in (self._generator, self._backends) if child is not None]
+        return [time.process_time(), *(child.cpu_seconds() for child in children), *proxies.cpu_seconds()]
 
     def _ports_of(self, scenario: Scenario) -> dict[str, int]:
         """Ports of the scenario's replicas, in its order; starts the backends if their settings changed.
@@ -271,6 +283,7 @@ def _follow(
     while True:
         progress(min(max(time.monotonic() - started, 0.0), duration), duration)
         message = generator.receive(_TICK_S)
+        proxies.check_policies()
         if not ending and (gone := proxies.ended()):
             ending = f"{gone} during the run"
             generator.send({"stop": True})
@@ -332,10 +345,10 @@ def _injected(scenario: Scenario) -> set[str]:
 
 def _portable(scenario: Scenario) -> Scenario:
     """The scenario with an absolute path of its trace, so that every process finds it."""
-    trace = scenario.workload.trace
-    if trace is None:
+    if scenario.workload.trace is None:
         return scenario
-    workload = scenario.workload.model_copy(update={"trace": str(Path(trace).resolve())})
+    files = tuple(str(Path(path).resolve()) for path in scenario.workload.trace_files)
+    workload = scenario.workload.model_copy(update={"trace": files[0] if len(files) == 1 else files})
     return scenario.model_copy(update={"workload": workload})
 
 

@@ -147,6 +147,13 @@ class Child:
         self._errors.seek(0, os.SEEK_END)
         return "\n".join(lines[-_TAIL_LINES:])
 
+    def line_from(self, beginning: str) -> str:
+        """The rest of the first line with this beginning on its standard error; empty if there is none."""
+        file = self._errors.fileno()  # read without a seek: the child writes at the same offset
+        said = os.pread(file, os.fstat(file).st_size, 0).decode("utf-8", "replace")
+        lines = (line for line in said.splitlines() if line.startswith(beginning))
+        return next(lines, "").removeprefix(beginning)
+
     def cpu_seconds(self) -> float:
         """CPU time of it and its children, user and system; 0 if it has ended."""
         return sum(_cpu_seconds(pid) for pid in (self.pid, *_children_of(self.pid)))

@@ -10,6 +10,8 @@ from types import TracebackType
 
 from loadtests.run.processes import Child
 from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
+from policies.contract import PolicyFault
+from realproxy.runtime.isolation import OWN_POLICY
 from scenarios.schema import Scenario
 
 READY_S = 30.0
@@ -80,6 +82,12 @@ class Proxies:
     def cpu_seconds(self) -> list[float]:
         """CPU seconds of each proxy, from the clients' side; 0 if it has ended."""
         return [child.cpu_seconds() for child in self._children]
+
+    def check_policies(self) -> None:
+        """Raise `PolicyFault` if an own policy has erred in a proxy."""
+        for child in self._children:
+            if fault := child.line_from(OWN_POLICY):
+                raise PolicyFault("", "", f"{child.name}: {fault}")
 
     def ended(self) -> str:
         """The name and the exit of a proxy that ended; empty if all run."""

@@ -7,7 +7,6 @@ a process creates such a folder, it removes all folders without a lock.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -55,6 +54,8 @@ def remove_abandoned() -> None:
 
 def _lock(path: Path) -> int | None:
     """Lock a folder; returns its descriptor, or None if another process holds or has removed it."""
+    import fcntl  # Windows has none, but can import this module
+
     with contextlib.suppress(BlockingIOError, FileNotFoundError):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:

@@ -1,4 +1,7 @@
-"""The rules that make a real run void: each yields one sentence, or nothing."""
+"""The rules that make a real run void: each yields one sentence, or nothing.
+
+A sentence says what was measured and what the limit is. It names a cause only if the cause was measured.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from loadtests.run.machine_load import MachineLoad
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.workload import Workload
 
 CPU_SHARE_LIMIT = 0.5
 """Share of one core; beyond it, queueing inside the generator affects response times."""
 LAG_LIMIT_MS = 2.0
+"""How late the generator may send a request at p99."""
 LATE_LIMIT_MS = 1.0
+"""How late a replica may be on average, beyond the demanded work and the wait for a slot."""
 
 
 def reasons_void(
@@ -25,6 +31,7 @@ def reasons_void(
     refetching: bool = False,
     failing: bool = False,
     cutting: bool = False,
+    load: MachineLoad | None = None,
 ) -> list[str]:
     """The reasons why a run is void; empty if it is valid.
 
@@ -46,12 +53,16 @@ def reasons_void(
         results, and backends may work on more requests than clients see, but never on fewer.
     cutting : bool
         The scenario also truncates responses, or resets connections instead of sending a response.
+    load : MachineLoad, optional
+        How busy the machine was during the run; where something was late, the sentence says it.
     """
+    meanwhile = "" if load is None else f": {load}"
     return [
         *_generator_too_busy(generator),
+        *_sent_late(generator, meanwhile),
         *_sent_other_than_planned(records, workload, duration, generator),
         *_backends_disagree(records, replicas, refetching, failing),
-        *_backends_late(replicas),
+        *_backends_late(replicas, meanwhile),
         *_errors(records, failing, cutting),
     ]
 
@@ -59,13 +70,17 @@ def reasons_void(
 def _generator_too_busy(generator: Mapping[str, float]) -> Iterator[str]:
     if generator["cpu_share"] > CPU_SHARE_LIMIT:
         yield (
-            f"the load generator used {generator['cpu_share']:.0%} of its core, "
-            f"more than {CPU_SHARE_LIMIT:.0%}"
+            f"the load generator itself used {generator['cpu_share']:.0%} of one core, "
+            f"more than {CPU_SHARE_LIMIT:.0%}, so requests may have queued inside it: "
+            "use fewer users, a lower rate or smaller responses"
         )
+
+
+def _sent_late(generator: Mapping[str, float], meanwhile: str) -> Iterator[str]:
     if generator["lag_p99_ms"] > LAG_LIMIT_MS:
         yield (
             f"the load generator sent 1 % of the requests at least {generator['lag_p99_ms']:.1f} ms late, "
-            f"more than {LAG_LIMIT_MS:g} ms"
+            f"more than {LAG_LIMIT_MS:g} ms{meanwhile}"
         )
 
 
@@ -91,7 +106,7 @@ def _arrivals(workload: Workload, duration: float) -> int:
     count, due = 0, 0.0
     for parts in workload.wholes(0):
         due += parts[0].pause
-        if due >= duration:
+        if due >= duration and workload.endless:
             break
         count += len(parts)
     return count
@@ -124,13 +139,13 @@ def _backends_disagree(
         )
 
 
-def _backends_late(replicas: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+def _backends_late(replicas: Mapping[str, Mapping[str, float]], meanwhile: str) -> Iterator[str]:
     for name, done in replicas.items():
         late_ms = done["late_seconds"] / max(done["requests"], 1) * 1e3
         if late_ms > LATE_LIMIT_MS:
             yield (
-                f"{name} was {late_ms:.1f} ms late on average, more than {LATE_LIMIT_MS:g} ms: "
-                "the machine is too busy"
+                f"{name} took {late_ms:.1f} ms longer than its service time on average, "
+                f"more than {LATE_LIMIT_MS:g} ms{meanwhile}"
             )
 
 

@@ -10,12 +10,9 @@ import select
 import socket
 import time
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from gevent.monkey import get_original
 from geventhttpclient.response import HTTPParseError, HTTPResponse
-
-from policies.bad_input import BadInput
 
 _POLL = get_original("select", "poll")
 _BLOCK = 256 * 1024
@@ -34,6 +31,8 @@ class Exchange(NamedTuple):
         Received bytes of the body.
     cache_status, upstream, cookie : str
         The fields Cache-Status, Proxytwin-Upstream and Set-Cookie; empty if the response does not have them.
+    refusal : str
+        The field Proxytwin-Refusal: why a backend does not work on this scenario's requests.
     problem : Exception or None
         Why there was no response.
     """
@@ -44,6 +43,7 @@ class Exchange(NamedTuple):
     size: int
     cache_status: str = ""
     upstream: str = ""
+    refusal: str = ""
     cookie: str = ""
     problem: Exception | None = None
 
@@ -131,6 +131,7 @@ class Connection:
             answer.size,
             answer.text("cache-status"),
             answer.text("proxytwin-upstream"),
+            answer.text("proxytwin-refusal"),
             answer.text("set-cookie"),
         )
 
@@ -145,15 +146,3 @@ class Connection:
             self._poll.unregister(self._socket.fileno())
             self._socket.close()
             self._socket = None
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """Host and port of ``http://host:port``; raises `BadInput`."""
-    parts = urlsplit(url)
-    try:
-        port = 80 if parts.port is None else parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme != "http" or not parts.hostname or not port:
-        raise BadInput("--host", "", f"expected an address such as http://127.0.0.1:8080, not {url!r}")
-    return parts.hostname, port

@@ -7,9 +7,8 @@ import logging
 import math
 import pickle
 import sys
-from argparse import Namespace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import gevent
 import locust.stats
@@ -20,10 +19,13 @@ from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import LocalRunner
 
-from loadtests.users.connection import Exchange, host_and_port
+from loadtests.users.connection import Exchange
+from loadtests.users.host import parse_host
+from loadtests.users.options import Given, read_options
+from loadtests.users.page import prepare_page
 from loadtests.users.replay import Replay
 from policies.bad_input import BadInput
-from scenarios.loading import load_scenario
+from scenarios.due import remarks
 from scenarios.schema import Scenario
 
 _GRACE_S = 10.0
@@ -60,13 +62,16 @@ class LoadTest:
     ----------
     environment : Environment
         Locust's environment.
+    given : Given
+        What the command line says of every run.
     staged : bool
         True: `loadtests.run.measure` sends jobs as lines of JSON on standard input. False: there is one job
         from the command line or from Locust's page.
     """
 
-    def __init__(self, environment: Environment, *, staged: bool) -> None:
+    def __init__(self, environment: Environment, given: Given, *, staged: bool) -> None:
         self.environment = environment
+        self.given = given
         self.staged = staged
         self.job: dict[str, Any] = {}
         self.replay: Replay | None = None
@@ -108,18 +113,18 @@ class LoadTest:
         if self.staged:
             return
         try:
-            scenario = scenario_of(self.environment.parsed_options)
+            scenario = self.given.scenario(self.environment.parsed_options.scenario)
+            for remark in remarks(scenario):
+                _log.warning("%s", remark)
             self._set_up(scenario, self.environment.host or "", _GRACE_S)
         except BadInput as problem:
             _log.error("%s", problem)
             self.replay = None
 
     def _set_up(self, scenario: Scenario, host: str, grace: float, target: str = "") -> Replay:
-        name, port = host_and_port(host)
         self.replay = replay = Replay(
             scenario,
-            name,
-            port,
+            parse_host(host),
             target=target,
             grace=grace,
             on_exchange=self._show,
@@ -134,14 +139,27 @@ class LoadTest:
         if self.replay is None:
             if not self.staged:
                 gevent.spawn(self.environment.runner.stop)
+        elif user_count and user_count < self.replay.users:  # a key in Locust's terminal started the run
+            _log.error("the scenario has %d users, not %d", self.replay.users, user_count)
+            gevent.spawn(self.environment.runner.stop)
         elif user_count:
             self.replay.all_spawned(user_count)
+
+    def users_of(self, name: str, host: str) -> int:
+        """Number of users of a scenario by its name or file; raises `BadInput` if it cannot be run."""
+        parse_host(host)
+        return self.given.scenario(name).workload.users or 1
 
     def _show(self, exchange: Exchange) -> None:
         """Count a request in Locust's statistics."""
         problem = exchange.problem
         if problem is None and exchange.status >= 400:
-            problem = ConnectionError(f"status {exchange.status}")
+            problem = ConnectionError(exchange.refusal or f"status {exchange.status}")
+        if exchange.refusal and self.replay is not None:
+            _log.error("%s", exchange.refusal)
+            if self.environment.web_ui is None:
+                self.environment.process_exit_code = 2
+            self.replay.stop()
         self.environment.events.request.fire(
             request_type="GET",
             name="/objects/[number]",
@@ -161,6 +179,11 @@ class LoadTest:
             self._tell(event="ended", **replay.health())
         elif self.environment.web_ui is not None:
             self.environment.runner.stop()
+            options = self.environment.parsed_options
+            if options.autostart and options.autoquit != -1:  # Locust obeys it only after its own run time
+                gevent.sleep(options.autoquit)
+                self.environment.runner.quit()
+                self.environment.web_ui.stop()
         else:
             self.environment.runner.quit()
 
@@ -169,34 +192,32 @@ class LoadTest:
             print(json.dumps(message), flush=True)
 
 
-def scenario_of(options: Namespace) -> Scenario:
-    """The scenario that the command line or Locust's page names; raises `BadInput`."""
-    return load_scenario(options.scenario, options.set or ()).scenario
-
-
 def set_up(environment: Environment) -> None:
     """Prepare Locust for `ScenarioUser` after it has read its options; exits if they are wrong."""
     options = environment.parsed_options
     locust.stats.bucket_response_time = three_digits
-    ScenarioUser.load_test = load_test = LoadTest(environment, staged=options.staged)
     if not isinstance(environment.runner, LocalRunner):
         _stop("--processes, --master, --worker: not supported; one process must send all requests")
-    if options.staged:
-        options.num_users = 0
-        gevent.spawn(load_test.serve)
-        return
     try:
-        scenario = scenario_of(options)
-        if options.headless:
-            host_and_port(options.host or "")
+        given = Given() if options.staged else read_options(options)
+        ScenarioUser.load_test = load_test = LoadTest(environment, given, staged=options.staged)
+        if options.staged:
+            options.num_users = 0
+            gevent.spawn(load_test.serve)
+            return
+        options.num_users = given.scenario(options.scenario).workload.users or 1
+        if options.headless or options.autostart:
+            parse_host(options.host or "")
     except BadInput as problem:
         _stop(str(problem))
-    if options.num_users is None:
-        options.num_users = scenario.workload.users or 1
-    if options.spawn_rate is None:
-        options.spawn_rate = min(options.num_users, 100)
+    options.run_time = None  # it is the scenario's duration now
+    options.spawn_rate = min(options.num_users, 100)
+    for key in given.without_effect():
+        _log.warning("--set: %s: no effect, because the proxy and its backends run already", key)
+    if environment.web_ui is not None:
+        prepare_page(environment, load_test.users_of)
 
 
-def _stop(problem: str) -> None:
+def _stop(problem: str) -> NoReturn:
     print(problem, file=sys.stderr)
     raise SystemExit(2)

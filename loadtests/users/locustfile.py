@@ -1,7 +1,8 @@
 """Replay a scenario on a proxy with Locust, by hand or from `loadtests.run.measure`.
 
 ``locust -f loadtests/users/locustfile.py --scenario slow-server --host http://127.0.0.1:8080`` serves
-Locust's page; with ``--headless`` the run starts at once and prints Locust's table.
+Locust's page; with ``--headless`` the run starts at once and prints Locust's table. ``-u`` changes the
+scenario's number of users, and ``-t`` its duration.
 """
 
 from __future__ import annotations

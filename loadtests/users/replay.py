@@ -26,6 +26,7 @@ from gevent.pool import Group
 
 from loadtests.users.cache_status import CacheStatusReader
 from loadtests.users.connection import Connection, Exchange
+from loadtests.users.host import Host
 from loadtests.users.timer import Timer
 from scenarios.latency import latency_draws
 from scenarios.records import NO_UPSTREAM, Records
@@ -44,8 +45,8 @@ class Replay:
     ----------
     scenario : Scenario
         The scenario with the workload.
-    host, port
-        The proxy.
+    host : Host
+        The proxy, and the prefix of all paths.
     target : str
         Host and port of the origin in absolute-form requests, for a forward proxy; else empty.
     grace : float
@@ -60,8 +61,7 @@ class Replay:
     def __init__(
         self,
         scenario: Scenario,
-        host: str,
-        port: int,
+        host: Host,
         *,
         target: str = "",
         grace: float,
@@ -71,9 +71,10 @@ class Replay:
     ) -> None:
         self._scenario = scenario
         self._workload = Workload(scenario)
-        self._host, self._port = host, port
+        self._host = host
         # RFC 9112, section 3.2: origin-form to a server, absolute-form to a proxy
-        self._origin, self._authority = f"http://{target}" if target else "", target or f"{host}:{port}"
+        self._origin = f"http://{target}" if target else host.prefix
+        self._authority = target or host.authority
         self._cache_status = CacheStatusReader(scenario)
         self._latency = latency_draws(scenario.link.client, scenario.seed, "client")
         self._grace = grace
@@ -186,13 +187,14 @@ class Replay:
             address = client_address(number % clients)
             self._idle[address].append(self._connect(address))
         stream = self._workload.wholes(0)
-        upcoming, seq = next(stream, None), 0
-        due = self._wait_for_start()
+        upcoming, seq, offset = next(stream, None), 0, 0.0
+        start = self._wait_for_start()
         under_way = Group()
         while upcoming is not None:
-            parts, due = upcoming, due + upcoming[0].pause
-            if due >= self._start + self._scenario.duration:
+            parts, offset = upcoming, offset + upcoming[0].pause  # added up as in the simulator
+            if offset >= self._scenario.duration and self._workload.endless:
                 break
+            due = start + offset
             self._planned += len(parts)
             asked = [(self._encode(part), (0, seq + i, part.object)) for i, part in enumerate(parts)]
             self._timer.sleep_until(due)
@@ -240,7 +242,8 @@ class Replay:
             self._cookies[client] = f"Cookie: {exchange.cookie.partition(';')[0]}\r\n"
         cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
-        times = (due - self._start, exchange.sent - self._start, exchange.done - self._start)
+        # rounded, so that what is due at the end of the warm-up is on the same side of it in both twins
+        times = (round(due - self._start, 9), exchange.sent - self._start, exchange.done - self._start)
         self._rows.append((*who, *times, exchange.status, cache, upstream, exchange.size))
         self._on_exchange(exchange)
         return exchange.done
@@ -267,8 +270,8 @@ class Replay:
         ).encode("ascii")
 
     def _new_connection(self, client: str) -> Connection:
-        source = client if self._host.startswith("127.") else None
-        connection = Connection(self._host, self._port, source)
+        source = client if self._host.name.startswith("127.") else None
+        connection = Connection(self._host.name, self._host.port, source)
         self._connections.append(connection)
         return connection
 

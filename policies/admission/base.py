@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
+from policies.contract import PolicyFault, verdict
 from policies.registry import Registry
 
 
@@ -22,7 +23,7 @@ class Admission(ABC):
     Attributes
     ----------
     duels : bool
-        Whether the cache must ask `prefers` about every object that would be evicted for a new one.
+        Whether the cache must ask `outweighs` about the objects that would be evicted for a new one.
 
     Raises
     ------
@@ -55,8 +56,15 @@ class Admission(ABC):
         """Whether the new `key` is worth more than `victim`, which would be evicted for it."""
         return True
 
+    def outweighs(self, key: Hashable, victims: Sequence[Hashable]) -> bool:
+        """Whether the new `key` is worth more than all `victims`, which would be evicted for it together.
 
-admission_policies: Registry[Admission] = Registry("admission policy")
+        By default, if it is worth more than each of them.
+        """
+        return all(verdict(self, "prefers", self.prefers(key, victim)) for victim in victims)
+
+
+admission_policies: Registry[Admission] = Registry("admission policy", Admission)
 admission_policy = admission_policies.register
 
 _WRITTEN = re.compile(r"(\w+)(?:\((.*)\))?")
@@ -73,11 +81,14 @@ def build_admission(text: str, capacity: int) -> Admission:
     found = _WRITTEN.fullmatch(text)
     if found is None:
         raise ValueError(f"expected an admission policy such as 'tinylfu' or 'size(64KiB)', not {text!r}")
-    policy = admission_policies[found[1]]
+    admission_policies.check(found[1])
     try:
-        return policy(capacity, found[2])
+        return admission_policies.build(found[1], capacity, found[2])
     except ValueError as error:
-        raise ValueError(f"{found[1]}: {error}") from None
+        mistake = error.__cause__ if isinstance(error, PolicyFault) else error
+        if not isinstance(mistake, ValueError):
+            raise
+        raise ValueError(f"{found[1]}: {mistake}") from None
 
 
 def check_admission(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from policies.admission.base import Admission
+from policies.contract import verdict
 from policies.eviction import EvictionPolicy
 
 
@@ -13,7 +14,8 @@ class Gated(EvictionPolicy):
 
     If the admission policy duels, the victims for a new object are chosen before it is admitted. They
     stay stored, in `_victims`, while new objects are worth less. A victim that is asked for
-    returns to `policy` as if it were new.
+    returns to `policy` as if it were new. So do all victims of an object that is worth less and needs the
+    room of several, so that one popular victim does not turn away every object after it.
 
     Parameters
     ----------
@@ -25,6 +27,7 @@ class Gated(EvictionPolicy):
     def __init__(self, policy: EvictionPolicy, admission: Admission) -> None:
         super().__init__(policy.capacity, rng=policy.rng)
         self.policy = policy
+        self.objects = policy.objects
         self.admission = admission
         self._victims: dict[Hashable, None] = {}
 
@@ -33,7 +36,7 @@ class Gated(EvictionPolicy):
         if not stored:
             self.admission.asked(key, len(self))
         if size <= self.capacity and not (
-            self.admission.admits(key, size, stored) and (stored or self._wins(key, size, now))
+            self._may_enter(key, size, stored) and (stored or self._wins(key, size, now))
         ):
             self.remove(key)
             return [key]
@@ -47,8 +50,14 @@ class Gated(EvictionPolicy):
         else:
             self.policy.touch(key, now)
 
-    def _announce(self, key: Hashable, size: int) -> None:
-        self.policy._announce(key, size)
+    def _may_enter(self, key: Hashable, size: int, stored: bool) -> bool:
+        return verdict(self.admission, "admits", self.admission.admits(key, size, stored))
+
+    def _outweighs(self, key: Hashable, victims: list[Hashable]) -> bool:
+        return verdict(self.admission, "outweighs", self.admission.outweighs(key, victims))
+
+    def _announce(self, key: Hashable, size: int) -> bool | None:
+        return self.policy._announce(key, size)
 
     def _admit(self, key: Hashable, size: int, now: float) -> None:
         self.policy._store(key, size, now)
@@ -76,20 +85,35 @@ class Gated(EvictionPolicy):
             self.policy.insert(key, self._sizes[key], now)
 
     def _wins(self, key: Hashable, size: int, now: float) -> bool:
-        """Whether the new `key` is worth more than every object that must be evicted for it."""
+        """Whether the new `key` is worth more than the objects that must be evicted for it."""
         if not self.admission.duels:
             return True
         needed = self.used + size - self.capacity
+        if needed <= 0 and len(self) < self.objects:
+            return True
+        victims = self._victims_for(0, now)
+        wins = self._outweighs(key, victims)
+        if self._sizes[victims[0]] >= needed:
+            return wins
+        if wins:
+            victims = self._victims_for(needed, now)
+            wins = self._outweighs(key, victims)
+        if not wins:
+            for victim in victims:
+                self._restore(victim, now)
+        return wins
+
+    def _victims_for(self, needed: int, now: float) -> list[Hashable]:
+        """A victim, or as many as make room for so many bytes, old ones first; the policy chooses others."""
+        victims: list[Hashable] = []
         for victim in self._victims:
-            if needed <= 0:
-                return True
-            if not self.admission.prefers(key, victim):
-                return False
+            if needed <= 0 and victims:
+                return victims
+            victims.append(victim)
             needed -= self._sizes[victim]
-        while needed > 0:
+        while needed > 0 or not victims:
             victim = self.policy._drop(now)
             self._victims[victim] = None
-            if not self.admission.prefers(key, victim):
-                return False
+            victims.append(victim)
             needed -= self._sizes[victim]
-        return True
+        return victims

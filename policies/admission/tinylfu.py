@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from policies.admission.base import Admission, admission_policy
 from policies.eviction.popularity import Popularity
@@ -10,11 +10,13 @@ from policies.eviction.popularity import Popularity
 
 @admission_policy("tinylfu")
 class TinyLfu(Admission):
-    """Admit an object if it was asked for more often lately than every object that must be evicted for it.
+    """Admit an object if it was asked for more often lately than all that must be evicted for it together.
 
     Works with every eviction policy, which chooses those objects. Amortised constant cost.
     G. Einziger, R. Friedman, B. Manes, "TinyLFU: a highly efficient cache admission policy", ACM
-    Transactions on Storage 13(4), 2017. `policies.eviction.Popularity` counts the requests.
+    Transactions on Storage 13(4), 2017; G. Einziger, O. Eytan, R. Friedman, B. Manes, "Lightweight robust
+    size aware cache management", ACM Transactions on Storage 18(3), 2022, adds up the requests if one
+    object displaces many. `policies.eviction.Popularity` counts them.
     """
 
     duels = True
@@ -31,3 +33,7 @@ class TinyLfu(Admission):
 
     def prefers(self, key: Hashable, victim: Hashable) -> bool:
         return self._popularity[key] > self._popularity[victim]
+
+    def outweighs(self, key: Hashable, victims: Sequence[Hashable]) -> bool:
+        popularity = self._popularity
+        return popularity[key] > sum([popularity[victim] for victim in victims])

@@ -13,6 +13,7 @@ from bisect import bisect
 from collections.abc import Collection, Sequence
 from itertools import accumulate
 
+from policies.contract import picked, picked_wrong
 from policies.registry import Registry
 
 
@@ -178,7 +179,7 @@ class Balancer(ABC):
 FAILED_SECONDS = 1.0
 """Least latency that a failure counts as, for balancers that learn from latencies."""
 
-balancing_policies: Registry[Balancer] = Registry("balancing policy")
+balancing_policies: Registry[Balancer] = Registry("balancing policy", Balancer, "upstreams", "rng")
 balancing_policy = balancing_policies.register
 
 
@@ -228,9 +229,10 @@ class Dispatch:
     ) -> None:
         self.upstreams = Upstreams(weight, slow_start)
         self.outstanding = [0] * len(weight) if snapshot else self.upstreams.load
+        self._all = self.upstreams.available
         self._snapshot, self._first_snapshot = snapshot, math.nan
         self._next_snapshot = -math.inf if snapshot else math.inf
-        self.balancer = balancing_policies[balance](self.upstreams, rng=rng)
+        self.balancer = balancing_policies.build(balance, self.upstreams, rng=rng)
 
     def start(self, key: str | None, now: float, failed: Collection[int] = ()) -> int:
         """Pick an upstream for a request and count the request as outstanding there.
@@ -245,7 +247,13 @@ class Dispatch:
             self._take_snapshot(now)
         others = [index for index in upstreams.available if index not in failed] if failed else []
         index = self._least_loaded(others) if others else self.balancer.pick(key, now)
-        self.outstanding[index] += 1
+        available = upstreams.available
+        if type(index) is not int or index < 0 or (available is not self._all and index not in available):
+            index = picked(self.balancer, index, available)
+        try:
+            self.outstanding[index] += 1
+        except IndexError:
+            raise picked_wrong(self.balancer, index, available) from None
         return index
 
     def finish(self, index: int, elapsed: float, now: float, failed: bool = False) -> None:

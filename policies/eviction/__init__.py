@@ -8,7 +8,7 @@ future: it is a bound for traces. A policy belongs to one cache, which calls it 
 
 from policies.eviction.arc import Arc
 from policies.eviction.base import (
-    ENTRY_OVERHEAD,
+    FREE_HEAD,
     EvictionPolicy,
     charged_size,
     check_online,
@@ -34,7 +34,7 @@ from policies.eviction.uniform_random import UniformRandom
 from policies.eviction.w_tinylfu import WTinyLfu
 
 __all__ = [
-    "ENTRY_OVERHEAD", "Arc", "Belady", "Clock", "EvictionPolicy", "Fifo", "Gdsf", "Lfu", "Lru", "LruK",
+    "FREE_HEAD", "Arc", "Belady", "Clock", "EvictionPolicy", "Fifo", "Gdsf", "Lfu", "Lru", "LruK",
     "Popularity", "PopularitySketch", "S3Fifo", "Sieve", "Slru", "TwoQ", "UniformRandom", "WTinyLfu",
     "charged_size", "check_online", "eviction_policies", "eviction_policy", "next_uses",
     "offline_policies", "offline_policy",

@@ -7,24 +7,29 @@ classes: the real proxy under its lock, the simulator in simulated time.
 from __future__ import annotations
 
 import random
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 
+from policies.contract import bad_return
 from policies.registry import Registry
 
-ENTRY_OVERHEAD = 512
-"""Bytes that an object is charged for its head and index entry, unless its head is larger."""
+FREE_HEAD = 2048
+"""Bytes of an object's head that cost nothing: nearly all heads are smaller."""
 
 
-def charged_size(body: int, head: int = 0) -> int:
+def charged_size(body: int, overhead: int = 0, head: int = 0) -> int:
     """Bytes that a stored object counts against the capacity.
 
     Parameters
     ----------
     body, head : int
-        Bytes of the body and of the head (status line and fields).
+        Bytes of the body, and of the head (status line, fields and key). What a head has beyond
+        `FREE_HEAD` counts, so that huge heads cannot fill the memory.
+    overhead : int
+        What the settings charge for each object beyond its body.
     """
-    return body + max(ENTRY_OVERHEAD, head)
+    return body + overhead + max(0, head - FREE_HEAD)
 
 
 class EvictionPolicy(ABC):
@@ -37,12 +42,22 @@ class EvictionPolicy(ABC):
     rng : random.Random, optional
         The only source of random numbers.
 
+    Attributes
+    ----------
+    objects : int
+        The most objects, whatever their bytes; unlimited until it is set, and to be set before use.
+    crowded_out : int
+        How many objects were evicted because there were too many, though the bytes would have fitted.
+
     Notes
     -----
     A new policy implements four methods: `touch` (a hit), `_admit` (a new key), `_evict` (choose and drop
     one key), `_forget` (a key is removed for another reason). The base class keeps the sizes and the byte
     count. `now` is in seconds on the caller's clock and never decreases.
     """
+
+    objects = sys.maxsize
+    crowded_out = 0
 
     def __init__(self, capacity: int, *, rng: random.Random | None = None) -> None:
         if capacity < 0:
@@ -64,8 +79,8 @@ class EvictionPolicy(ABC):
         Returns
         -------
         list
-            The keys that are no longer stored: the victims, and `key` itself if it is larger than the
-            capacity.
+            The keys that are no longer stored: the victims; or `key` alone if it is larger than the
+            capacity, or if the policy refuses it.
         """
         if size > self.capacity:
             self.remove(key)
@@ -77,11 +92,18 @@ class EvictionPolicy(ABC):
             while self.used > self.capacity:
                 gone.append(self._drop(now))
             return gone
-        self._announce(key, size)
+        if self._announce(key, size):
+            return [key]
         while self.used + size > self.capacity:
             victim = self._evict(now)
-            self.used -= self._sizes.pop(victim)
+            try:
+                self.used -= self._sizes.pop(victim)
+            except (KeyError, TypeError):
+                raise bad_return(self, "_evict", victim, "the key of a stored object") from None
             gone.append(victim)
+        while len(self._sizes) >= self.objects:
+            gone.append(self._drop(now))
+            self.crowded_out += 1
         self._sizes[key] = size
         self.used += size
         self._admit(key, size, now)
@@ -94,8 +116,12 @@ class EvictionPolicy(ABC):
             self.used -= self._sizes.pop(key)
 
     def request(self, key: Hashable, size: int, now: float) -> bool:
-        """One request to a cache that stores every miss at once; ``True`` for a hit."""
-        if key in self._sizes:
+        """One request to a cache that stores every miss at once; ``True`` for a hit.
+
+        A stored object keeps the size that it was stored with. If it comes back larger than the whole
+        cache, the stored copy is of no use: the request is a miss, and the copy is dropped.
+        """
+        if key in self._sizes and size <= self.capacity:
             self.touch(key, now)
             return True
         self.insert(key, size, now)
@@ -106,8 +132,11 @@ class EvictionPolicy(ABC):
 
         A policy may implement `_replay`, one fast loop with the same results and the same final content.
         A subclass does not inherit it, because its decisions may differ: its requests are made one by one.
+        So are those to a cache with a limited number of objects.
         """
         loop = vars(type(self)).get("_replay", EvictionPolicy._replay)
+        if self.objects != sys.maxsize:
+            loop = EvictionPolicy._replay
         hits: list[bool] = loop(self, keys, sizes, times)
         return hits
 
@@ -127,16 +156,22 @@ class EvictionPolicy(ABC):
 
     def _drop(self, now: float) -> Hashable:
         victim = self._evict(now)
-        self.used -= self._sizes.pop(victim)
+        try:
+            self.used -= self._sizes.pop(victim)
+        except (KeyError, TypeError):
+            raise bad_return(self, "_evict", victim, "the key of a stored object") from None
         return victim
 
     @abstractmethod
     def touch(self, key: Hashable, now: float) -> None:
         """A request for the stored `key`."""
 
-    def _announce(self, key: Hashable, size: int) -> None:
-        """A new key is about to be stored, before room is made; for policies that remember evicted keys."""
-        return
+    def _announce(self, key: Hashable, size: int) -> bool | None:
+        """A new key is about to be stored, before room is made; ``True`` refuses it.
+
+        For policies that remember evicted keys, or compare a newcomer with what would have to go.
+        """
+        return False
 
     @abstractmethod
     def _admit(self, key: Hashable, size: int, now: float) -> None:
@@ -155,10 +190,12 @@ class EvictionPolicy(ABC):
         """Drop the policy's record of the stored `key`."""
 
 
-eviction_policies: Registry[EvictionPolicy] = Registry("eviction policy")
+_NEEDED = ("capacity", "used", "rng", "_sizes")
+
+eviction_policies: Registry[EvictionPolicy] = Registry("eviction policy", EvictionPolicy, *_NEEDED)
 eviction_policy = eviction_policies.register
 
-offline_policies: Registry[EvictionPolicy] = Registry("offline policy")
+offline_policies: Registry[EvictionPolicy] = Registry("offline policy", EvictionPolicy, *_NEEDED)
 """Policies that need to know the future: they give bounds for a trace and cannot run in a cache."""
 offline_policy = offline_policies.register
 

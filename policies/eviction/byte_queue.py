@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, ItemsView
 
 
 class ByteQueue:
@@ -39,6 +39,10 @@ class ByteQueue:
     def oldest(self) -> Hashable:
         """The oldest key; the queue must not be empty."""
         return next(iter(self._sizes))
+
+    def items(self) -> ItemsView[Hashable, int]:
+        """All keys with their sizes, from old to new."""
+        return self._sizes.items()
 
     def pop_oldest(self) -> tuple[Hashable, int]:
         """Remove the oldest key and return it with its size; the queue must not be empty."""

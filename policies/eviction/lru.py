@@ -40,11 +40,13 @@ class Lru(EvictionPolicy):
         move_to_end, pop = queue.move_to_end, queue.popitem
         hits = []
         for key, size in zip(keys, sizes, strict=True):
-            hit = key in queue
+            hit = key in queue and size <= capacity
             hits.append(hit)
             if hit:
                 move_to_end(key)
-            elif size <= capacity:
+            elif size > capacity:
+                used -= queue.pop(key, 0)
+            else:
                 used += size
                 while used > capacity:
                     used -= pop(last=False)[1]

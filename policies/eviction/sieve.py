@@ -56,11 +56,15 @@ class Sieve(EvictionPolicy):
         mark, unmark = marked.add, marked.remove
         hits = []
         for key, size in zip(keys, sizes, strict=True):
-            hit = key in stored
+            hit = key in stored and size <= capacity
             hits.append(hit)
             if hit:
                 mark(key)
-            elif size <= capacity:
+            elif size > capacity:
+                if key in stored:
+                    self._forget(key)
+                    used -= stored.pop(key)
+            else:
                 used += size
                 while used > capacity:
                     victim = self._ahead.popitem(last=False)[0]

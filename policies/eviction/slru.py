@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from policies.eviction.base import EvictionPolicy, eviction_policy
@@ -62,6 +62,11 @@ class Segments:
             if queue:
                 return queue.oldest()
         return None
+
+    def oldest_first(self) -> Iterator[tuple[Hashable, int]]:
+        """Keys and sizes in the order of eviction, if nothing more is asked for."""
+        for queue in self._queues:
+            yield from queue.items()
 
     def remove(self, key: Hashable) -> None:
         """Remove `key`, which must be stored."""

@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import Generic, TypeVar
 
-from policies.http_cache.freshness import Answer
-from policies.http_cache.reuse import ERROR_STATUSES
+from policies.http_cache.freshness import Answer, NotStored
+from policies.http_cache.reuse import ERROR_STATUSES, is_of_one_request
 
 Waiter = TypeVar("Waiter")
 
@@ -21,6 +21,8 @@ MOST_REMEMBERED = 4096
 """Most keys that count as unshareable at once; the oldest is forgotten."""
 MOST_FAILURES = 2
 """Most failed fetches that one request waits for; after that it gets the failure."""
+MOST_APART = 2
+"""Most fetches that one request waits for although they bring a response for another request alone."""
 
 
 class Decision(Enum):
@@ -36,7 +38,8 @@ class FlightResult(Enum):
     """How a fetch ended for the requests that waited for it."""
 
     SHARED = "they may be given the response"
-    PRIVATE = "the response is for one request alone"
+    PRIVATE = "each request gets a response of its own"
+    APART = "the response is about the request that fetched it; another request may bring one for all"
     FAILED = "there is no response"
 
 
@@ -45,7 +48,7 @@ def shareable(answer: Answer) -> bool:
     return answer.reason is None and not answer.validate and answer.lifetime > answer.age
 
 
-def flight_result(status: int, usable: bool) -> FlightResult:
+def flight_result(status: int, usable: bool, reason: NotStored | None = None) -> FlightResult:
     """How a fetch ended.
 
     Parameters
@@ -54,18 +57,23 @@ def flight_result(status: int, usable: bool) -> FlightResult:
         Of the response, or of the proxy's own error.
     usable : bool
         Whether the response is `shareable`.
+    reason : NotStored or None
+        Why it is not stored, if it is not.
     """
     if usable:
         return FlightResult.SHARED
+    if is_of_one_request(status, reason):
+        return FlightResult.APART
     return FlightResult.FAILED if status in ERROR_STATUSES else FlightResult.PRIVATE
 
 
-def after(ended: FlightResult, failures: int) -> Decision:
+def after(ended: FlightResult, failures: int, apart: int = 0) -> Decision:
     """What a request does when the fetch that it waited for gave it nothing.
 
     After a failure, one of the waiting requests fetches again for all. A request that has seen
     `MOST_FAILURES` failures gets the failure. After a private response, all requests fetch at once:
-    if they waited for each other, they would only form a queue.
+    if they waited for each other, they would only form a queue. After a response that was about the
+    fetching request alone, one of them fetches for all; after `MOST_APART` of these, each for itself.
 
     Parameters
     ----------
@@ -73,7 +81,11 @@ def after(ended: FlightResult, failures: int) -> Decision:
         Of the fetch that the request waited for.
     failures : int
         Failed fetches that the request has waited for, including this one.
+    apart : int
+        The same for fetches that ended with ``APART``.
     """
+    if ended is FlightResult.APART:
+        return Decision.ALONE if apart >= MOST_APART else Decision.WAIT
     if ended is FlightResult.FAILED:
         return Decision.FAIL if failures >= MOST_FAILURES else Decision.WAIT
     return Decision.ALONE if ended is FlightResult.PRIVATE else Decision.WAIT

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from policies.http_cache.dates import parse_http_date
+from policies.http_cache.causes import NOTHING, Asked, cause
 from policies.http_cache.directives import (
     FOREVER,
     REMEMBERED,
@@ -21,20 +21,11 @@ from policies.http_cache.directives import (
     parse_cache_control,
     read_response_directives,
 )
+from policies.http_cache.lifetime import current_age, implicit_lifetime
+from policies.http_cache.statuses import STATUSES, Storing, row
 
-HEURISTIC_SHARE = 0.1
-"""Share of the time since Last-Modified that a response without explicit freshness is fresh for (4.2.2)."""
-HEURISTIC_LIMIT = 86_400.0
-"""Most seconds of freshness by that heuristic."""
-
-# Statuses that may be stored without explicit freshness. RFC 9110, 15.1
-HEURISTIC_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
-# A 206 is only a part (see `policies.http_cache.partial`); a 304 belongs to the response that it confirms.
-NEVER_STORED_STATUSES = frozenset({206, 304})
-# Statuses whose caching requirements this cache understands, for must-understand. RFC 9110, 15
-UNDERSTOOD_STATUSES = frozenset(
-    {*range(200, 206), *range(300, 304), 305, 307, 308, *range(400, 418), 421, 422, 426, *range(500, 506)}
-)
+# To name a member by its class is slow before Python 3.12.
+_HEURISTIC, _PART, _NEVER = Storing.HEURISTIC, Storing.PART, Storing.NEVER
 
 
 class Forwarded(StrEnum):
@@ -56,6 +47,7 @@ class NotStored(StrEnum):
     REQUEST_BODY = "request-body"
     REQUEST_NO_STORE = "request-no-store"
     STATUS = "status"
+    REQUEST_FIELDS = "request-fields"
     NO_STORE = "no-store"
     PRIVATE = "private"
     NO_CACHE = "no-cache"
@@ -191,6 +183,8 @@ def read_answer(
     *,
     stale: float = 0.0,
     targeted: bool = False,
+    asked: Asked = NOTHING,
+    posted: bool = False,
 ) -> Answer:
     """Whether a response may be stored, and how long it is fresh (sections 3, 4.2 and 5.2.2).
 
@@ -215,24 +209,40 @@ def read_answer(
         response itself names them.
     targeted : bool
         Whether this cache is a target of CDN-Cache-Control. RFC 9213
+    asked : Asked
+        The request's fields, any of which may have caused the response: see `policies.http_cache.causes`.
+    posted : bool
+        Whether it answers a POST: then only the origin itself can name a lifetime. RFC 9110, 9.3.3
     """
     if request.unstorable is not None:
         return Answer(request.unstorable)
     directives = read_response_directives(header, targeted)
     expires = None if directives.targeted or directives.lifetime is not None else header("expires")
     explicit = directives.lifetime is not None or expires is not None
-    reason = _obstacle(status, directives, header, authorized, explicit)
+    reason = _obstacle(status, directives, header, authorized, explicit, asked)
     if reason is not None:
         return Answer(reason)
     lifetime = directives.lifetime
     if lifetime is None:
-        lifetime = _implicit_lifetime(header, expires, ttl, now)
+        lifetime = implicit_lifetime(header, expires, None if posted else ttl, now)
+    if posted and not lifetime:
+        return Answer(NotStored.NO_FRESHNESS)
     checkable = header("etag") is not None or header("last-modified") is not None
     if not checkable and (directives.no_cache or lifetime is None):
         return Answer(NotStored.NO_CACHE if directives.no_cache else NotStored.NO_FRESHNESS)
     answer, age = _usage(directives, lifetime or 0.0, checkable, stale), current_age(header, now, delay)
-    useful = answer.reason is None or age < answer.lifetime
+    useful = age < (answer.kept if answer.reason is None else answer.lifetime)
     return answer._replace(reason=None if useful else NotStored.STALE, age=age)
+
+
+def length_obstacle(length: int | None, capacity: int) -> NotStored | None:
+    """Whether the length of a body forbids storing it; None is one whose end cannot be told from a cut.
+
+    `capacity` is that of the cache, in bytes. RFC 9111, 3.3
+    """
+    if length is None:
+        return NotStored.INCOMPLETE
+    return NotStored.TOO_LARGE if length > capacity else None
 
 
 @lru_cache(1024)  # most responses of a site differ in nothing that matters here
@@ -256,18 +266,23 @@ def _usage(directives: ResponseDirectives, lifetime: float, checkable: bool, sta
 
 
 def _obstacle(
-    status: int, directives: ResponseDirectives, header: Header, authorized: bool, explicit: bool
+    status: int,
+    directives: ResponseDirectives,
+    header: Header,
+    authorized: bool,
+    explicit: bool,
+    asked: Asked,
 ) -> NotStored | None:
-    """The first rule of section 3 that forbids storing."""
-    understood = directives.must_understand and status in UNDERSTOOD_STATUSES
-    vary = header("vary")
+    """The first rule that forbids storing: those of section 3, and that a response must be everybody's."""
+    understood = directives.must_understand and status in STATUSES
+    vary, storing = header("vary"), (STATUSES.get(status) or row(status)).storing
+    implicit = directives.public or storing is _HEURISTIC
     reason = None
-    if (
-        status in NEVER_STORED_STATUSES
-        or status >= 600
-        or not (explicit or directives.public or status in HEURISTIC_STATUSES)
-        or (directives.must_understand and not understood)  # section 5.2.2.3
-    ):
+    if storing is _NEVER or storing is _PART:
+        reason = NotStored.STATUS
+    elif cause(status, asked, vary) is not None:
+        reason = NotStored.REQUEST_FIELDS
+    elif not (explicit or implicit) or (directives.must_understand and not understood):  # section 5.2.2.3
         reason = NotStored.STATUS
     elif directives.no_store and not understood:  # section 5.2.2.5
         reason = NotStored.NO_STORE
@@ -280,30 +295,3 @@ def _obstacle(
     elif not explicit and header("set-cookie") is not None:  # section 7.3
         reason = NotStored.SET_COOKIE
     return reason
-
-
-def _implicit_lifetime(header: Header, expires: str | None, ttl: float | None, now: float) -> float | None:
-    """Seconds of freshness without a directive; None if nothing names any (section 4.2.1)."""
-    if expires is not None:
-        until = parse_http_date(expires, now)  # an invalid date is in the past (section 5.3)
-        date = parse_http_date(header("date"), now)
-        return max(0.0, until - (now if date is None else date)) if until is not None else 0.0
-    return _heuristic(header, now) if ttl is None else ttl
-
-
-def _heuristic(header: Header, now: float) -> float | None:
-    """Seconds of freshness estimated from the time since Last-Modified (section 4.2.2)."""
-    modified = parse_http_date(header("last-modified"), now)
-    if modified is None:
-        return None
-    date = parse_http_date(header("date"), now)
-    unchanged = max(0.0, (now if date is None else date) - modified)
-    return min(HEURISTIC_SHARE * unchanged, HEURISTIC_LIMIT)
-
-
-def current_age(header: Header, now: float, delay: float) -> float:
-    """Seconds of age when a response arrives (section 4.2.3)."""
-    date, age = parse_http_date(header("date"), now), header("age")
-    apparent = max(0.0, int(now) - date) if date is not None else 0.0
-    claimed = "" if age is None else age.partition(",")[0].strip()  # the first counts (section 5.1)
-    return max(apparent, delta_seconds(claimed) + delay) if claimed else apparent

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 from policies.admission import Gated, build_admission
+from policies.contract import bad_return, blamed
 from policies.eviction import EvictionPolicy, eviction_policies
 
 Value = TypeVar("Value")
@@ -96,16 +97,26 @@ class ObjectCache(Generic[Value]):
         if before is not None:
             self._left(key, before[0])
         self._entries[key] = (value, fresh_until, kept_until)
-        for gone in self.eviction.insert(key, size, now):
-            self._left(gone, self._entries.pop(gone)[0])
+        gone: object = None
+        try:
+            gone = self.eviction.insert(key, size, now)
+            for victim in gone:
+                self._left(victim, self._entries.pop(victim)[0])
+        except Exception as error:  # an own policy's fault: what the policy no longer knows must not stay
+            for lost in [one for one in self._entries if one not in self.eviction]:
+                self._left(lost, self._entries.pop(lost)[0])
+            if isinstance(error, (KeyError, TypeError)) and blamed(error) is None:
+                expected = "the keys that are no longer stored"
+                raise bad_return(self.eviction, "insert", gone, expected) from error
+            raise
         return key in self._entries
 
     def discard(self, key: Hashable) -> bool:
         """Drop `key`; returns whether it was stored."""
-        self.eviction.remove(key)
         entry = self._entries.pop(key, None)
         if entry is not None:
             self._left(key, entry[0])
+        self.eviction.remove(key)
         return entry is not None
 
     def _left(self, key: Hashable, value: Value) -> None:
@@ -125,13 +136,18 @@ class CacheChoice(Protocol):
         """Bytes."""
 
     @property
+    def objects(self) -> int:
+        """The most objects."""
+
+    @property
     def admission(self) -> str | None:
         """An admission policy in the notation of the settings, if any."""
 
 
 def build_eviction(choice: CacheChoice, rng: random.Random) -> EvictionPolicy:
     """The eviction policy of the settings, behind the admission policy if there is one."""
-    policy = eviction_policies[choice.policy](choice.capacity, rng=rng)
+    policy = eviction_policies.build(choice.policy, choice.capacity, rng=rng)
+    policy.objects = choice.objects
     if choice.admission is None:
         return policy
     return Gated(policy, build_admission(choice.admission, choice.capacity))

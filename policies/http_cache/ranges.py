@@ -39,7 +39,12 @@ def select_range(value: str, length: int) -> range | None:
 
 
 def range_applies(request_header: Header, stored_header: Header, now: float) -> bool:
-    """Whether the range counts: there is no If-Range, or it matches the stored response strongly (13.1.5)."""
+    """Whether the range counts: there is no If-Range, or it matches the stored response strongly (13.1.5).
+
+    A part of ``multipart/byteranges`` cannot be sent: its type would say that it is several parts (15.3.7.2).
+    """
+    if (stored_header("content-type") or "").lower().startswith("multipart/byteranges"):
+        return False
     condition = request_header("if-range")
     if condition is None:
         return True

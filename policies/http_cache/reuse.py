@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from policies.http_cache.freshness import Answer, Forwarded, Request
+from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request
+from policies.http_cache.statuses import Storing, row
 
 
 class Use(Enum):
@@ -37,8 +38,13 @@ def reuse(answer: Answer, request: Request, age: float) -> Use:
     return Use.STALE_WHILE_REVALIDATE if -left < answer.while_revalidate else Use.ASK  # RFC 5861, 3
 
 
-def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bool:
-    """Whether a stored response may be sent because the origin fails (section 4.2.4; RFC 5861, 4)."""
+def may_serve_stale_on_error(answer: Answer, request: Request, age: float, status: int = 200) -> bool:
+    """Whether a stored response may be sent because the origin fails (section 4.2.4; RFC 5861, 4).
+
+    A stored failure, by its `status`, does not stand in for another.
+    """
+    if status >= 500:
+        return False
     if request.forward is not None or answer.validate or age > request.max_age or request.min_fresh:
         return False
     return age - answer.lifetime < answer.if_error
@@ -46,6 +52,25 @@ def may_serve_stale_on_error(answer: Answer, request: Request, age: float) -> bo
 
 ERROR_STATUSES = frozenset({500, 502, 503, 504})
 """Statuses that count as a failure of the origin for ``stale-if-error``. RFC 5861, 4"""
+
+
+_OF_ONE_REQUEST = frozenset(
+    {NotStored.METHOD, NotStored.REQUEST_BODY, NotStored.REQUEST_FIELDS, NotStored.AUTHORIZATION}
+)
+
+
+def is_of_one_request(status: int, reason: NotStored | None) -> bool:
+    """Whether a response says nothing about what other requests get, given why it is not stored."""
+    return reason in _OF_ONE_REQUEST or row(status).storing is Storing.NEVER
+
+
+def outdates(status: int, reason: NotStored) -> bool:
+    """Whether a response that is not stored shows that the stored one no longer holds.
+
+    A failure of the origin does not show that (section 4.3.3), nor a part, nor the response to one request.
+    """
+    is_part = row(status).storing is Storing.PART
+    return status < 500 and not is_part and not is_of_one_request(status, reason)
 
 
 def forward_reason(

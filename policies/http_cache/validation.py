@@ -1,4 +1,4 @@
-"""Validators: how a request asks whether a stored response still holds, and what a 304 changes.
+"""Validators: how a request asks whether a stored response still holds.
 
 The sections are those of RFC 9111 unless another RFC is named.
 """
@@ -13,12 +13,6 @@ from policies.http_cache.directives import Header
 # entity-tag = [ weak ] opaque-tag                                            RFC 9110, 8.8.3
 # Some servers send tags without quotes; such a tag is compared as a whole.
 _TAG = re.compile(r'(?:[Ww]/)?"[^"]*"|[^\s,]+')
-
-# A 304 must not change the fields that describe or identify the stored bytes (section 3.2).
-NOT_UPDATED = frozenset({"content-encoding", "content-length", "content-md5", "content-range", "etag"})
-
-# The fields that a 304 carries, because the client may not have them yet. RFC 9110, 15.4.5
-IN_NOT_MODIFIED = frozenset({"cache-control", "content-location", "date", "etag", "expires", "vary"})
 
 
 def validators(header: Header) -> list[tuple[str, str]]:

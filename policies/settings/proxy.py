@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from policies.bad_input import read_toml, validate
+from policies.bad_input import BadInput, read_toml, validate
+from policies.file_kinds import SCENARIO, kind_of_tables
 from policies.registry import nearest
 from policies.settings.base import Listen, Settings
 from policies.settings.forward import Forward
@@ -126,8 +127,12 @@ class ProxySettings(Settings):
 
     @property
     def worker_cache(self) -> Cache:
-        """The store of one worker: an equal share of the capacity, because workers share no objects."""
-        return self.cache.model_copy(update={"capacity": self.cache.capacity // self.workers})
+        """The store of one worker: an equal share of the room, because workers share no objects."""
+        share = {
+            "capacity": self.cache.capacity // self.workers,
+            "objects": max(1, self.cache.objects // self.workers),
+        }
+        return self.cache.model_copy(update=share)
 
 
 def load_settings(path: str | Path) -> ProxySettings:
@@ -138,7 +143,10 @@ def load_settings(path: str | Path) -> ProxySettings:
     BadInput
         With one line: the file, the key and what was expected.
     """
-    return validate(ProxySettings, read_toml(path), str(path))
+    tables = read_toml(path, "a proxy's file")
+    if kind_of_tables(tables) == SCENARIO:
+        raise BadInput(str(path), "", f"is {SCENARIO}; expected a proxy's file")
+    return validate(ProxySettings, tables, str(path))
 
 
 def parse_settings(data: dict[str, Any], where: str = "settings") -> ProxySettings:

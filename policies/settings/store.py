@@ -35,10 +35,18 @@ class Cache(Settings):
     policy : str
         Name of an eviction policy.
     capacity : size
-        Bytes of stored objects, as `policies.eviction.charged_size` counts them.
+        Bytes of the stored objects' bodies, and of their `overhead`. What an object's head has beyond 2 KiB
+        counts, too.
+    overhead : size
+        Bytes that each stored object costs beyond its body. With the default 0, a capacity means the same
+        here, in `proxytwin curve` and in most simulators of caches.
+    objects : int
+        The most objects that are stored, whatever their sizes; a URI with all its variants is one. An
+        entry of the store takes about 900 bytes of memory beyond its body, with a head of 150 bytes, so the
+        default's entries take about 230 MiB. Several processes share the number equally.
     admission : str, optional
-        An admission policy: ``tinylfu``, ``second_request`` or, by the charged size of an object,
-        ``size(64KiB)``. By default every object may enter.
+        An admission policy: ``tinylfu``, ``second_request`` or, by the size of an object with its
+        overhead, ``size(64KiB)``. By default every object may enter.
     disk : Disk, optional
         A second tier behind memory; off by default. Only for a proxy with one process.
     hit_lock : duration
@@ -52,6 +60,8 @@ class Cache(Settings):
 
     policy: Annotated[str, AfterValidator(check_online)] = "s3_fifo"
     capacity: Size = 64 * 2**20
+    overhead: Size = 0
+    objects: Annotated[int, Field(ge=1)] = 262_144
     admission: Annotated[str, AfterValidator(check_admission)] | None = None
     disk: Disk | None = None
     hit_lock: Duration = 0.0

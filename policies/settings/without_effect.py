@@ -20,6 +20,7 @@ from policies.settings.forward import Forward
 from policies.settings.proxy import ProxySettings
 from policies.settings.routes import Match, Route, RouteCache
 from policies.settings.services import Service
+from policies.units import format_size
 
 Problem = tuple[str, str]
 
@@ -206,15 +207,19 @@ def _parent(forward: Forward) -> Iterator[Problem]:
 
 
 def _cache(settings: ProxySettings) -> Iterator[Problem]:
-    cache, capacity, smallest = settings.cache, settings.worker_cache.capacity, charged_size(0)
+    cache, capacity = settings.cache, settings.worker_cache.capacity
+    smallest = max(1, charged_size(0, cache.overhead))
     if "cache" in settings.model_fields_set and not settings.caching:
         yield "cache", "nothing is stored: no route and no [forward] has 'cache'"
     elif settings.caching and capacity < smallest:
-        yield "cache.capacity", f"there is room for no object: even an empty one counts {smallest} bytes"
+        yield (
+            "cache.capacity",
+            f"there is room for no object: even the smallest counts {format_size(smallest)}",
+        )
     if cache.disk is not None and cache.disk.capacity < smallest:
         yield "cache.disk.capacity", "there is room for no object"
     admission = build_admission(cache.admission, capacity) if cache.admission is not None else None
     if isinstance(admission, SizeLimit) and admission.limit < smallest:
-        yield "cache.admission", f"no object may enter: even an empty one counts {smallest} bytes"
+        yield "cache.admission", f"no object may enter: even the smallest counts {format_size(smallest)}"
     elif isinstance(admission, SizeLimit) and admission.limit >= capacity:
         yield "cache.admission", "'cache.capacity' has no room for larger objects anyway"

@@ -30,6 +30,9 @@ from realproxy.errors import LocalReply
 from realproxy.http1 import CHUNKED, UNTIL_CLOSE
 from realproxy.runtime.blocking import BlockedThreads
 
+_RETRIED = frozenset({FlightResult.FAILED, FlightResult.APART})
+"""Ends after which one of the waiting requests fetches again for all."""
+
 
 class Collapser:
     """Collapses the requests for one object into one fetch (nginx: ``proxy_cache_lock``).
@@ -157,10 +160,11 @@ class Collapser:
             for reader in sorted(others, key=lambda reader: not reader.leads):
                 reader.refusal = refusal
                 reader.failures += ended is FlightResult.FAILED
+                reader.apart += ended is FlightResult.APART
                 again[self._decide(reader, ended, shared, now)].append(reader)
         if shared is not None and usable:
             self.fanout.begin(usable, shared)
-        if shared is not None or ended is FlightResult.FAILED:
+        if shared is not None or ended in _RETRIED:
             again[Decision.WAIT].clear()  # they wait already, for another response or a new flight
         for decision, readers in again.items():
             if readers:
@@ -172,8 +176,8 @@ class Collapser:
         """What a request does that cannot use the response that it waited for."""
         if self.fanout.closing:
             return Decision.FAIL
-        decision = after(ended, reader.failures)
-        if decision is Decision.WAIT and (shared is not None or ended is FlightResult.FAILED):
+        decision = after(ended, reader.failures, reader.apart)
+        if decision is Decision.WAIT and (shared is not None or ended in _RETRIED):
             if self._share_in_progress(reader, now):
                 return Decision.WAIT
             decision, reader.flight = self._flights.ask(reader.key, reader, now, leads=reader.leads)

@@ -9,7 +9,6 @@ use this module.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import queue
@@ -73,12 +72,18 @@ class DiskStore:
         self._checked: set[Path] = set()
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._queued = 0
-        self._lock_fd = self._open_folder()
-        self._load()
         self._thread = threading.Thread(target=self._run, name="proxy-disk", daemon=True)
-        self._thread.start()
+        self._lock_fd = self._open_folder()
+        try:
+            self._load()
+            self._thread.start()
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
 
     def _open_folder(self) -> int:
+        import fcntl  # only where a proxy runs: `proxytwin explain` imports this module on every system
+
         key = "cache.disk.folder"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

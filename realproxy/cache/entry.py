@@ -15,7 +15,7 @@ from policies.http_cache.partial import Part
 from policies.http_cache.ranges import range_applies, select_range
 from policies.http_cache.validation import not_modified
 from policies.http_cache.vary import ANY, Variant
-from realproxy.cache.entry_headers import not_modified_head, partial_head, unsatisfiable_head
+from realproxy.cache.entry_headers import bodiless_head, not_modified_head, partial_head, unsatisfiable_head
 from realproxy.http1 import Fields, RequestHead
 from realproxy.http1.fields import parse_fields
 
@@ -103,8 +103,11 @@ class CacheEntry:
             if len(part) != len(body):
                 first = self.part.at.start if self.part is not None else 0
                 body = body[part.start - first : part.stop - first]
+        bodiless = request.method == "HEAD"
+        if bodiless:
+            head = bodiless_head(head)
         head = b"%bAge: %d\r\n%b\r\n" % (head, max(0.0, now - self.time_zero), added)
-        return status, [head, body] if request.method != "HEAD" and body else [head]
+        return status, [head] if bodiless or not body else [head, body]
 
     def respond_from_file(
         self, request: RequestHead, added: bytes, now: float
@@ -114,10 +117,10 @@ class CacheEntry:
         status, head, part = self.status, self.head, range(len(self.file))
         if not _CONDITIONAL.isdisjoint(request.fields.names):
             status, head, part = self._conditionally(request)
+        bodiless = request.method == "HEAD"
+        head = bodiless_head(head) if bodiless else head
         head = b"%bAge: %d\r\n%b\r\n" % (head, self.age(now), added)
-        if request.method == "HEAD" or not part:
-            return status, head, None
-        return status, head, self.file[part.start : part.stop]
+        return status, head, None if bodiless or not part else self.file[part.start : part.stop]
 
     def _conditionally(self, request: RequestHead) -> tuple[int, bytes, range]:
         """Evaluate conditions and a range: status, open head, and part of the body. RFC 9110, 13.2.2"""

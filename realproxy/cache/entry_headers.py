@@ -5,9 +5,17 @@ An *open* head lacks the empty line at its end, so that lines can be appended.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 
-from policies.http_cache.validation import IN_NOT_MODIFIED, NOT_UPDATED
+from policies.http_cache.stored_fields import (
+    IN_NOT_MODIFIED,
+    NOT_FOR_HEAD,
+    NOT_UPDATED,
+    not_for_part,
+    not_stored,
+)
 from realproxy.http1 import Fields, Line, ResponseHead
 from realproxy.messages.headers import HOP_BY_HOP, PSEUDONYM, framing_line, http_date
 
@@ -15,15 +23,22 @@ from realproxy.messages.headers import HOP_BY_HOP, PSEUDONYM, framing_line, http
 _STORED_DROPS = HOP_BY_HOP | {
     b"content-length", b"age", b"trailer", b"proxy-authenticate", b"proxy-authentication-info",
 }  # fmt: skip
-_LENGTH = frozenset({b"content-length"})
 _NOT_UPDATED = frozenset(name.encode() for name in NOT_UPDATED) | {b"via"}
 _IN_NOT_MODIFIED = frozenset(name.encode() for name in IN_NOT_MODIFIED) | {b"via"}
 
 
+_NOT_FOR_HEAD = re.compile(rb"^(?:%b):.*\r\n" % "|".join(NOT_FOR_HEAD).encode(), re.IGNORECASE | re.MULTILINE)
+
+
+@lru_cache
+def _as_bytes(names: frozenset[str]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names)
+
+
 def storable_lines(head: ResponseHead, omitted: frozenset[str]) -> list[Line]:
-    """The fields of a response that are stored: not hop-by-hop fields, and not those in `omitted`."""
-    fields = head.fields
-    lines = fields.passed_on(_STORED_DROPS.union(name.encode("latin-1") for name in omitted))
+    """The fields of a response that are stored: not those of one hop or one form, nor those in `omitted`."""
+    fields, drops = head.fields, _STORED_DROPS.union(_as_bytes(not_stored(head.status)))
+    lines = fields.passed_on(drops.union(name.encode("latin-1") for name in omitted) if omitted else drops)
     lines.append((b"Via", b"1.%d %b" % (head.minor, PSEUDONYM)))
     if b"date" not in fields:
         lines.append((b"Date", http_date()))
@@ -64,10 +79,15 @@ def not_modified_head(fields: Fields) -> bytes:
     return b"".join((b"HTTP/1.1 304 Not Modified\r\n", *kept))
 
 
+def bodiless_head(head: bytes) -> bytes:
+    """The open head of the response to HEAD, from a stored one."""
+    return _NOT_FOR_HEAD.sub(b"", head)
+
+
 def partial_head(fields: Fields, part: range, length: int) -> bytes:
     """The open head of a 206 with a part of the stored body. RFC 9110, 15.3.7"""
     content_range = b"Content-Range: bytes %d-%d/%d\r\n" % (part.start, part.stop - 1, length)
-    lines = fields.joined(_LENGTH)
+    lines = fields.joined(_as_bytes(not_for_part(fields.text)))
     return b"".join((b"HTTP/1.1 206 Partial Content\r\n", lines, content_range, framing_line(len(part))))
 
 

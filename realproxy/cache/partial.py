@@ -54,7 +54,7 @@ class PartialContentWriter(CacheWriter):
 
     def _part_alone(self, head: ResponseHead, body: bytes, part: Part) -> CacheEntry:
         """The entry for this part, whose head is that of its whole, and states the length of `body`."""
-        lines = storable_lines(head, self._answer.omitted | {"content-range"})
+        lines = storable_lines(head, self._answer.omitted)
         start = stored_head(200, b"OK", lines, len(body))
         kept = None if is_whole(part) else part
         return replace(self._alone(head, body), status=200, reason=b"OK", head=start, part=kept)

@@ -165,9 +165,9 @@ class Reader:
     """
 
     __slots__ = (
-        "client", "collapser", "decision", "failures", "flight", "framing", "has_begun", "has_waited", "head",
-        "is_over", "keep", "key", "last_progress", "leads", "offset", "pending", "question", "record",
-        "refusal", "request", "shared", "until", "waited_from", "watched", "whole_only",
+        "apart", "client", "collapser", "decision", "failures", "flight", "framing", "has_begun",
+        "has_waited", "head", "is_over", "keep", "key", "last_progress", "leads", "offset", "pending",
+        "question", "record", "refusal", "request", "shared", "until", "waited_from", "watched", "whole_only",
     )  # fmt: skip
 
     def __init__(
@@ -185,6 +185,7 @@ class Reader:
         self.flight: Flight[Reader] | None = None  # waited for, or to be led
         self.has_waited = False  # it is to be looked up again
         self.failures = 0  # fetches that failed while the request waited
+        self.apart = 0  # fetches that brought a response for another request alone
         self.decision = Decision.WAIT  # what the request does when it is looked up again
         self.refusal: LocalReply | None = None  # how the last fetch failed
         self.shared: SharedResponse | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from policies.eviction import EvictionPolicy, charged_size
@@ -24,6 +24,7 @@ from policies.settings import Cache as CacheSettings
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.purge import InvalidationLog, Purge, TagIndex, origin_of
 from realproxy.http1 import RequestHead
+from realproxy.runtime.isolation import tolerate
 
 # To name a member by its class is slow before Python 3.12.
 _ASK, _FRESH, _REQUEST = Use.ASK, Use.FRESH, Forwarded.REQUEST
@@ -33,8 +34,10 @@ IN_FLIGHT = 64 * 2**20
 
 PURGED_AT_ONCE = 1000
 """Keys that a purge drops before it gives up the lock for a moment."""
-GROUP_OVERHEAD = 256
-"""Bytes that a response is charged for each of its groups: the group's entry in the index."""
+GROUP_HEAD = 256
+"""Bytes that each group of a response adds to its head: the group's entry in the index."""
+VARIANT_HEAD = 512
+"""Bytes that each further variant of a URI adds to the head: its entry."""
 
 
 def cache_key(service: str, request: RequestHead) -> bytes:
@@ -102,7 +105,8 @@ class CacheStore:
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
-        self.capacity = settings.capacity
+        self.capacity, self._overhead = settings.capacity, settings.overhead
+        self.largest_body = self.capacity - self._overhead
         self._index = _Index(build_eviction(settings, rng))
         self._budget = max(IN_FLIGHT, settings.capacity)
         self._hits = self._misses = 0
@@ -155,18 +159,22 @@ class CacheStore:
                 return False
             self._services.add(key[: key.index(b" ")])
             time_zero, answer = stored.time_zero, stored.answer
-            fresh, kept, size = time_zero + answer.lifetime, time_zero + answer.kept, charge(key, stored)
-            variants = [stored]
+            fresh, kept = time_zero + answer.lifetime, time_zero + answer.kept
+            variants, size = [stored], charge(key, [stored], self._overhead)
             others = () if stored.variant is ANY else self._index.peek(key, now) or ()
             for other in [other for other in others if not selects(other.variant, asked)]:
-                size += charge(key, other)
-                if len(variants) == MOST_VARIANTS or size > self.capacity:
-                    size -= charge(key, other)
+                larger = charge(key, [*variants, other], self._overhead)
+                if len(variants) == MOST_VARIANTS or larger > self.capacity:
                     break
                 variants.append(other)
+                size = larger
                 fresh = max(fresh, other.time_zero + other.answer.lifetime)
                 kept = max(kept, other.time_zero + other.answer.kept)
-            return self._index.store(key, tuple(variants), size, fresh, now, kept)
+            try:
+                return self._index.store(key, tuple(variants), size, fresh, now, kept)
+            except Exception as error:  # noqa: BLE001 - the response must not suffer from an own policy
+                tolerate(error)
+                return False
 
     def selected(self, key: bytes, asked: Header) -> CacheEntry | None:
         """What a request selects, fresh or not, to combine a part with; does not count as a use."""
@@ -284,9 +292,12 @@ def _select(variants: tuple[CacheEntry, ...], asked: Header) -> CacheEntry | Non
     return None
 
 
-def charge(key: bytes, stored: CacheEntry) -> int:
-    """Bytes that a response is charged: body, groups, and (at least 512) head, key and selecting fields."""
-    fields = stored.variant.fields
-    selected = sum(len(name) + len(value or "") for name, value in fields) if fields else 0
-    size = charged_size(len(stored.body), len(stored.head) + len(key) + selected)
-    return size + GROUP_OVERHEAD * len(stored.groups)
+def charge(key: bytes, variants: Sequence[CacheEntry], overhead: int) -> int:
+    """Bytes that a URI is charged: the bodies of its variants, `overhead` for each, and very large heads."""
+    body, head = 0, -VARIANT_HEAD
+    for stored in variants:
+        fields = stored.variant.fields
+        selected = sum(len(name) + len(value or "") for name, value in fields) if fields else 0
+        body += len(stored.body)
+        head += VARIANT_HEAD + len(stored.head) + len(key) + selected + GROUP_HEAD * len(stored.groups)
+    return charged_size(body, overhead * len(variants), head)

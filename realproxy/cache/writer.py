@@ -7,36 +7,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from policies.http_cache.collapsing import flight_result, shareable
-from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.http_cache.freshness import (
+    Answer,
+    Forwarded,
+    NotStored,
+    Request,
+    length_obstacle,
+    read_answer,
+)
 from policies.http_cache.groups import read_groups
 from policies.http_cache.invalidation import invalidated, invalidates, stands_for_get
 from policies.http_cache.partial import Part
-from policies.http_cache.reuse import ERROR_STATUSES, may_serve_stale_on_error
+from policies.http_cache.reuse import (
+    ERROR_STATUSES,
+    is_of_one_request,
+    may_serve_stale_on_error,
+    outdates,
+)
 from policies.http_cache.validation import head_agrees, validators
 from policies.http_cache.vary import variant_of
+from realproxy.cache.cache_rules import CacheRules, heard
 from realproxy.cache.cache_status import describe, forwarded_outcome
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import storable_head, stored_head, updated_lines
 from realproxy.cache.shared_fetch import Collapsing, SharedFetch
 from realproxy.cache.store import CacheStore, Lookup
 from realproxy.http1 import UNTIL_CLOSE, Fields, RequestHead, ResponseHead
-
-
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """What the settings say about storing.
-
-    `ttl` is the freshness in seconds of a response that states none; None leaves that to the heuristic of
-    RFC 9111, 4.2.2. `stale` is the seconds for which a stale response may be sent if the origin fails.
-    `targeted` says whether CDN-Cache-Control is meant for this side (RFC 9213).
-    """
-
-    ttl: float | None
-    stale: float
-    targeted: bool
 
 
 class CacheWriter:
@@ -89,7 +87,8 @@ class CacheWriter:
         anything: the entry that it validates, or that may be sent in place of an error.
         """
         self._response, self._sent_at = head, time.monotonic() - delay
-        self._invalidate(head)
+        if self._head.method != "GET":
+            self._invalidate(head)
         selected = self._selected
         if selected is not None:
             if head.status == 304 and self.validators is not None:
@@ -107,15 +106,16 @@ class CacheWriter:
             if may_share:
                 self.lead.begin(self._alone(head, b"", head.framing), head.framing)
             else:
-                self.lead.complete(flight_result(head.status, usable=False))
+                self.lead.complete(flight_result(head.status, usable=False, reason=self.reason))
         return None
 
     def stale_if_error(self) -> CacheEntry | None:
         """The stale response that may be sent because the origin fails. RFC 5861, 4"""
         selected = self._selected
-        if selected is None or selected.status >= 500:
+        if selected is None:
             return None
-        if not may_serve_stale_on_error(selected.answer, self._request, selected.age(time.monotonic())):
+        age = selected.age(time.monotonic())
+        if not may_serve_stale_on_error(selected.answer, self._request, age, selected.status):
             return None
         self._remark = "detail=stale-if-error"
         return selected
@@ -139,30 +139,25 @@ class CacheWriter:
             self._request = Request()
 
     def _read(self, status: int, fields: Fields, delay: float, request: Request | None = None) -> Answer:
-        rules, authorized = self._rules, b"authorization" in self._head.fields
-        # What was posted is only stored if the origin itself names a lifetime. RFC 9110, 9.3.3
-        posted = self._head.method == "POST"
-        answer = read_answer(
-            status, fields.text, request or self._request, authorized, None if posted else rules.ttl,
-            time.time(), delay, stale=rules.stale, targeted=rules.targeted,
+        rules, asked = self._rules, self._head.fields
+        return read_answer(
+            status, fields.text, request or self._request, b"authorization" in asked,
+            rules.ttl, time.time(), delay, stale=rules.stale, targeted=rules.targeted,
+            asked=(heard(asked.names, rules.unheard), asked.text), posted=self._head.method == "POST",
         )  # fmt: skip
-        if posted and answer.reason is None and not answer.lifetime:
-            return Answer(NotStored.NO_FRESHNESS)
-        return answer
 
     def _judge(self, head: ResponseHead, delay: float) -> None:
         """Decide whether the response is to be stored. RFC 9111, 3"""
         answer = self._answer = self._read_head(head, delay)
         self.reason = answer.reason
-        if self.reason is None and max(head.framing, 0) > self._store.capacity:
-            self.reason = NotStored.TOO_LARGE
-        if self.reason is None and head.framing == UNTIL_CLOSE:  # its end cannot be told from a cut
-            self.reason = NotStored.INCOMPLETE
+        room = self._store.largest_body
+        if self.reason is None and (head.framing == UNTIL_CLOSE or head.framing > room):
+            self.reason = length_obstacle(None if head.framing < 0 else head.framing, room)
         self._time_zero = time.monotonic() - answer.age
-        outdated = self._selected is not None and self._head.method == "GET" and head.status < 500
         # A stored part is never selected; but now the whole response says that no part may be kept.
-        outdated |= self._why is Forwarded.PARTIAL and self._head.method == "GET" and head.status == 200
-        if outdated and self.reason is not None and head.status not in (206, 304):
+        parts = self._why is Forwarded.PARTIAL and head.status == 200
+        stored = (self._selected is not None or parts) and self._head.method == "GET"
+        if stored and self.reason is not None and outdates(head.status, self.reason):
             self._store.discard(self.key)
 
     def _read_head(self, head: ResponseHead, delay: float) -> Answer:
@@ -173,12 +168,13 @@ class CacheWriter:
         """The origin has validated a stored response: update its fields. RFC 9111, 4.3.4"""
         renewed, answer = self._renewed(selected, head, delay, selected.body, None)
         self.reason = answer.reason
-        if answer.reason is not None:
+        if answer.reason is None:
+            if self._store.put(self.key, renewed, self._head.fields.text, self._requested):
+                self._remark += "; stored"
+        elif not is_of_one_request(selected.status, answer.reason):
             self._store.discard(self.key)
-        elif self._store.put(self.key, renewed, self._head.fields.text, self._requested):
-            self._remark += "; stored"
         if self.lead is not None:
-            self.lead.complete(flight_result(selected.status, shareable(answer)))
+            self.lead.complete(flight_result(selected.status, shareable(answer), answer.reason))
         return renewed
 
     def _renewed(
@@ -200,6 +196,9 @@ class CacheWriter:
 
     def _update_by_head(self, selected: CacheEntry, head: ResponseHead, delay: float) -> None:
         """Update or drop the stored response to GET by a response to HEAD. RFC 9111, 4.3.5"""
+        reason = self._read(head.status, head.fields, delay, Request()).reason
+        if is_of_one_request(head.status, reason):
+            return
         if head_agrees(selected.fields.text, head.fields.text, len(selected.body)):
             self._confirm(selected, head, delay)
             self._remark = ""
@@ -229,7 +228,7 @@ class CacheWriter:
         if size < 0:
             return False
         self._size += size
-        if self._size > self._store.capacity or not self._store.reserve(size):
+        if self._size > self._store.largest_body or not self._store.reserve(size):
             return False
         self._reserved += size
         return True

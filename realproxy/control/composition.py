@@ -5,11 +5,12 @@ The core (`realproxy.proxying.pipeline` and what it imports) knows its options a
 
 from __future__ import annotations
 
+import contextlib
 import random
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import ProxySettings
+from policies.settings import Cache, ProxySettings
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
@@ -59,8 +60,7 @@ def build_snapshot(
     else:
         if before is not None and (before.settings.cache.disk or settings.cache.disk):
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
-        disk, rng = settings.cache.disk, _rng(seed, "cache")
-        store = TieredStore(settings.cache, rng, DiskStore(disk)) if disk else CacheStore(settings.cache, rng)
+        store = _store(settings.cache, _rng(seed, "cache"))
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
     splits, mirrors, actions = _route_actions(settings, seed, before, listens)
     has_faults = any(route.fault for route in settings.route)
@@ -68,7 +68,7 @@ def build_snapshot(
         settings=settings,
         limits=settings.limits,
         rules=rules,
-        cache_scopes=[route_cache_scopes(route) for route in settings.route],
+        cache_scopes=[route_cache_scopes(route, settings.trusted_hops) for route in settings.route],
         route_actions=actions,
         splits=splits,
         mirrors=mirrors,
@@ -125,6 +125,17 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
     if forward.next_proxy is not None:
         parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
     return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent))
+
+
+def _store(settings: Cache, rng: random.Random) -> CacheStore:
+    if settings.disk is None:
+        return CacheStore(settings, rng)
+    with contextlib.ExitStack() as undo:
+        disk = DiskStore(settings.disk)
+        undo.callback(disk.stop)
+        store = TieredStore(settings, rng, disk)
+        undo.pop_all()
+    return store
 
 
 def _service(

@@ -7,28 +7,32 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import cast
+from typing import Literal, cast
 
 from policies.bad_input import BadInput
 from policies.forward.anonymity import changes
-from policies.http_cache.explain import explain_answer
-from policies.http_cache.freshness import Forwarded, read_request
+from policies.http_cache.dates import parse_http_date
+from policies.http_cache.explain import RULES, Case, explain_answer
+from policies.http_cache.freshness import Forwarded, NotStored, length_obstacle, read_request
 from policies.reverse.never_met import problems
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
+from policies.units import format_size
+from realproxy.cache.cache_rules import heard
 from realproxy.cache.store import cache_key
+from realproxy.control.answer_file import read_answer_file
 from realproxy.control.composition import build_rules
 from realproxy.control.explain_actions import arm_of, explain_actions
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
-from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request, parse_response
+from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request
 from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.rules import RequestRules, request_attributes
-from realproxy.proxying.snapshot import forward_cache_scope, route_cache_scopes
+from realproxy.proxying.snapshot import CacheScope, forward_cache_scope, route_cache_scopes
 from realproxy.proxying.worker import ThreadState
 
 
@@ -131,7 +135,7 @@ def _forward(request: RequestContext) -> Explanation:
             return Explanation(head, "refused", problem)
     assert access is not None
     host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
-    cache = _cache(head, "what the origin says") if side == "forward" and settings.cache else "off"
+    cache = _cache(head, None) if side == "forward" and settings.cache else "off"
     notes = _notes(settings, head, side)
     try:
         if side.startswith("socks"):
@@ -139,6 +143,7 @@ def _forward(request: RequestContext) -> Explanation:
         check_permitted(request)
         address = access.resolve_allowed(host, head.port, ("0.0.0.0", 0))[0][0]
     except LocalReply as refusal:
+        cache = cache if cache == "off" else "not asked"
         return Explanation(head, "refused", f"{refusal.status}, {refusal.detail}", cache, notes=notes)
     parent = settings.next_proxy
     answer = f"{target} at {address}" if parent is None else f"{target} by the parent {parent.name}"
@@ -179,10 +184,7 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     service = settings.service[name]
     names = ", ".join(upstream.address for upstream in service.upstreams)
     if route.cache is not None:
-        stored = "not stored unless the origin says so"
-        if route.cache.ttl is not None:
-            stored = f"fresh for {route.cache.ttl:g} s unless the origin says otherwise"
-        cache = _cache(head, stored)
+        cache = _cache(head, route.cache.ttl)
     answer = f"service {name}, {service.balance} over {names}"
     return Explanation(head, "reverse", answer, cache, number, verdicts, notes)
 
@@ -194,51 +196,84 @@ def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:
     return replace(verdict, reason="; ".join(reasons))
 
 
-def _cache(head: RequestHead, otherwise: str) -> str:
+def _cache(head: RequestHead, ttl: float | None) -> str:
+    """What the cache does with a request; `ttl` is the lifetime of an answer that names none, in seconds."""
     asked = read_request(head.method, head.fields.text, head.framing != 0)
     if asked.forward is Forwarded.REQUEST:
         return "asked only for what the origin then confirms (fwd=request)"
     if asked.forward is not None:
         return f"not asked (fwd={asked.forward})"
-    stored = f"not stored ({asked.unstorable})" if asked.unstorable is not None else otherwise
-    return f"asked; a miss is {stored}"
+    stored = f"not stored ({asked.unstorable})"
+    if asked.unstorable is None:
+        fresh = "" if ttl is None else f", and is fresh for {ttl:g} s unless the origin says otherwise"
+        stored = f"stored if its answer allows that{fresh}"
+    missed = "answered with 504 (RFC 9111, 5.2.1.7)" if asked.only_if_cached else stored
+    return f"asked; a miss is {missed}"
 
 
 def explain_stored(
-    settings: ProxySettings, taken: Explanation, text: bytes, elapsed: float, where: str
-) -> list[str]:
+    settings: ProxySettings, taken: Explanation, text: bytes, elapsed: float, where: str,
+    received: float | Literal["now", "date"] = "now",
+) -> list[str]:  # fmt: skip
     """What the cache does with an answer to the request of `taken`, line by line.
 
-    `text` is the answer as ``curl -i`` writes it; its body does not matter. The same request comes again
-    after `elapsed` seconds.
+    `text` is what curl has written, of which the last final answer counts; its body does not matter. It came
+    at `received`: a number of seconds since 1970, ``"now"``, or ``"date"`` for the time in its Date. The same
+    request comes again after `elapsed` seconds.
 
-    Raises `BadInput`, with `where` as its source, if this is no answer.
+    Raises `BadInput`, with `where` as its source, if this is no answer, or has no Date but should have.
     """
     request, method = taken.request, taken.request.method
-    answer = _read_answer(text, method, where)
-    if taken.side == "forward":
-        scope = forward_cache_scope(settings.forward)
-    else:
-        scopes = route_cache_scopes(settings.route[taken.route]) if taken.route is not None else None
-        scope = next(iter(scopes.values())) if scopes else None
+    head, is_delimited = read_answer_file(text, method, where)
+    now = _arrival(received, head, where)
+    scope = _scope(settings, taken)
     if scope is None:
-        return ["stored: no, caching is off for this request"]
+        return [f"stored: no, {_not_cached(taken)}"]
     key, rules = cache_key(scope.service, request), scope.rules
-    asked = request.fields.text
+    asked, uri = request.fields.text, key.partition(b" ")[2].decode("latin-1")
+    question = read_request(method, asked, request.framing != 0)
+    told = heard(request.fields.names, rules.unheard), asked
+    case = Case(method, uri, head.status, asked, head.fields.text, question, told)
     found = explain_answer(
-        method, key.partition(b" ")[2].decode("latin-1"), answer.status, asked, answer.fields.text,
-        read_request(method, asked, request.framing != 0),
-        ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=time.time(), elapsed=elapsed,
-    )  # fmt: skip
+        case, ttl=rules.ttl, stale=rules.stale, targeted=rules.targeted, now=now, elapsed=elapsed
+    )
+    stored = any(line.startswith("stored: yes") for line in found)
+    room = settings.worker_cache.capacity - settings.worker_cache.overhead
+    if stored and (reason := length_obstacle(max(head.framing, 0), room)) is not None:
+        least = f"the cache has room for {format_size(room)} (cache.capacity less cache.overhead)"
+        found = [f"stored: no, {reason}: {least}"]
+    elif stored and not is_delimited:
+        rule = RULES[NotStored.INCOMPLETE]
+        found.append(f"but: no length is told; if it ends with its connection, it is not stored: {rule}")
     return [f"key: {key.decode('latin-1').strip()}", *found]
 
 
-def _read_answer(text: bytes, method: str, where: str) -> ResponseHead:
-    """The status line and fields of an answer in a file; raises `BadInput`."""
-    lines = text.replace(b"\r\n", b"\n").split(b"\n\n")[0].strip().split(b"\n")
-    if lines[0].startswith((b"HTTP/2", b"HTTP/3")):  # curl says so of answers that came that way
-        lines[0] = b"HTTP/1.1 " + lines[0].partition(b" ")[2].strip() + b" "
-    try:
-        return parse_response(b"\r\n".join(lines) + b"\r\n\r\n", method)
-    except Malformed as error:
-        raise BadInput(where, "answer", f"expected a status line and fields as 'curl -i': {error}") from None
+def _arrival(received: float | Literal["now", "date"], head: ResponseHead, where: str) -> float:
+    """When an answer came, in seconds since 1970."""
+    now = time.time()
+    if received == "now":
+        return now
+    if received != "date":
+        return received
+    date = parse_http_date(head.fields.text("date"), now)
+    if date is None:
+        raise BadInput(where, "Date", "expected a date, as '--received date' needs one")
+    return date
+
+
+def _scope(settings: ProxySettings, taken: Explanation) -> CacheScope | None:
+    """Where the answer would be stored; None if nowhere."""
+    if taken.side == "forward":
+        return forward_cache_scope(settings.forward)
+    if taken.side != "reverse" or taken.route is None:
+        return None
+    scopes = route_cache_scopes(settings.route[taken.route], settings.trusted_hops)
+    return next(iter(scopes.values())) if scopes else None
+
+
+def _not_cached(taken: Explanation) -> str:
+    if taken.side == "refused":
+        return "the request is refused"
+    if taken.side not in ("forward", "reverse"):
+        return "what goes through a tunnel is not seen"
+    return "caching is off for this request"

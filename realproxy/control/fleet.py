@@ -39,6 +39,8 @@ END_TIMEOUT = 10.0
 """Seconds beyond ``limits.drain`` for a worker to end; then it is killed."""
 SHORT_LIFE = 5.0
 """Seconds: a worker that dies sooner counts as a failed start."""
+RETRY_START = 1.0
+"""Seconds until the next try when the system could start no process."""
 MAX_RESTART_DELAY = 10.0
 """Seconds."""
 _SPARE = -1
@@ -72,27 +74,32 @@ class Fleet:
         self._restart_at: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._workers: dict[int, WorkerHandle] = {}
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        listeners = bind_listeners(settings, where)
-        self._balance = AcceptBalance.create(settings.workers)
-        self._listeners = listeners._replace(balance=self._balance)
+        self._spare: WorkerHandle | None
+        self._wake, self._spare = -1, None
+        self.admin: AdminServer | None = None
+        self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
+        self._listeners = listeners = bind_listeners(settings, where)
         self.address: Address = listeners.proxy.getsockname()[:2]
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in listeners.tcp]
-        self.admin: AdminServer | None = None
-        self._spare: WorkerHandle | None = None
         try:
             self._start()
-        except BadInput:
-            self._end_all()
+        except BaseException:
+            self.stop()
             raise
-        self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
-        self._thread.start()
-        if listeners.admin is not None:
-            self.admin = AdminServer(listeners.admin, host_of(settings.admin or ""), admin_pages(self))
 
     # --- starting and watching ------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._balance = AcceptBalance.create(self.settings.workers)
+        self._listeners = self._listeners._replace(balance=self._balance)
+        self._start_workers()
+        self._thread.start()
+        if self._listeners.admin is not None:
+            name = host_of(self.settings.admin or "")
+            self.admin = AdminServer(self._listeners.admin, name, admin_pages(self))
+
+    def _start_workers(self) -> None:
         message_ids = {}
         try:
             for slot in range(self.settings.workers):
@@ -145,7 +152,7 @@ class Fleet:
         if self._spare is not None and self._spare.has_ended():
             self._spare.close(0.0)
             self._spare = None
-            self._restart_at.setdefault(_SPARE, now + 1.0)
+            self._restart_at.setdefault(_SPARE, now + RETRY_START)
         for slot, worker in list(self._workers.items()):
             if not worker.has_ended():
                 continue
@@ -161,15 +168,23 @@ class Fleet:
         now = time.monotonic()
         for slot in [slot for slot, due in self._restart_at.items() if due <= now]:
             del self._restart_at[slot]
-            if slot != _SPARE:
-                worker, self._spare = self._spare or WorkerHandle(self._command, self._listeners), None
-                worker.started = now
-                self._workers[slot] = worker
-                self._restarts += 1
-                with contextlib.suppress(WorkerUnavailable):
-                    self._send_serve(slot)
-            if self._spare is None:
-                self._spare = WorkerHandle(self._command, self._listeners)
+            try:
+                if self._spare is None:
+                    self._spare = WorkerHandle(self._command, self._listeners)
+                if slot != _SPARE:
+                    self._fill(slot, now)
+                    self._spare = WorkerHandle(self._command, self._listeners)
+            except OSError:  # no descriptors or no memory: try again
+                self._restart_at[slot if slot not in self._workers else _SPARE] = now + RETRY_START
+
+    def _fill(self, slot: int, now: float) -> None:
+        assert self._spare is not None
+        worker, self._spare = self._spare, None
+        worker.started = now
+        self._workers[slot] = worker
+        self._restarts += 1
+        with contextlib.suppress(WorkerUnavailable):
+            self._send_serve(slot)
 
     # --- the interface of a running proxy -------------------------------------------------------
 
@@ -243,8 +258,9 @@ class Fleet:
     def stop(self) -> None:
         """Stop all workers. Each finishes its requests, for ``limits.drain`` at most."""
         self._stopping = True
-        os.eventfd_write(self._wake, 1)
-        self._thread.join(END_TIMEOUT)
+        if self._thread.ident is not None:  # the start did not fail before
+            os.eventfd_write(self._wake, 1)
+            self._thread.join(END_TIMEOUT)
         if self.admin is not None:
             self.admin.stop()
         self._end_all()
@@ -260,4 +276,5 @@ class Fleet:
             for worker in workers:
                 worker.close(deadline - time.monotonic())
             self._workers, self._spare = {}, None
-            os.close(self._wake)
+            if self._wake >= 0:
+                os.close(self._wake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import threading
@@ -11,6 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from policies.bad_input import BadInput
+from policies.contract import PolicyFault
 from policies.settings import ProxySettings
 from realproxy.cache.fanout import Fanout
 from realproxy.cache.purge import read_purge
@@ -83,6 +85,14 @@ class Generation(NamedTuple):
     revalidation: BackgroundRevalidation
     log: AccessLog | None
 
+    def close(self) -> None:
+        """End the threads of all parts, and close what they have open."""
+        self.revalidation.stop()
+        self.snapshot.pool.close_all()
+        self.snapshot.store.close()
+        if self.log is not None:
+            self.log.close()
+
 
 class Instance:
     """A proxy in this process, from a successful start until the end of the stop.
@@ -97,32 +107,42 @@ class Instance:
         self._seed = seed
         self._metrics = ThreadMetrics() if settings.admin is not None else None
         sockets = bind_listeners(settings, where) if sockets is None else sockets
+        with contextlib.ExitStack() as undo:  # a start that fails leaves no thread and no descriptor
+            undo.callback(sockets.close)
+            self._start(settings, where, sockets, undo)
+            undo.pop_all()
+
+    def _start(
+        self, settings: ProxySettings, where: str, sockets: Listeners, undo: contextlib.ExitStack
+    ) -> None:
+        """Build the parts and start their threads; `undo` ends them again, the last one first."""
         self._admin_address = sockets.admin_address
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
-        try:
-            factory = ConnectionFactory(settings, where, self._begin_socks)
-            self._now = now = self._generation(settings, where, None)
-        except BadInput:
-            sockets.close()
-            raise
+        factory = ConnectionFactory(settings, where, self._begin_socks)
+        self._now = now = self._generation(settings, where, None)
+        undo.callback(now.close)
         limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
         server, services = now.server, now.snapshot.services
         self._workers = WorkerPool(
             server.serve, self._abandon, waits, limits.threads, self._shed, limits.queue
         )
+        undo.callback(self._workers.stop, ABORT_PATIENCE)
         submit, adjust = self._workers.submit, self._workers.adjust
         self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, factory)
+        undo.callback(self._loop.end)
         self._loop.entrance.balance = sockets.balance
         self._fast_path = FastPath(self._loop, self._workers, server)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
+        undo.callback(self._relay.loop.stop)
         names = AsyncResolver(self._relay.loop, pool.resolver)
         self._tcp = [
             TcpProxy(tcp, sock, services[tcp.to], self._relay, names, limits)
             for tcp, sock in zip(settings.tcp, sockets.tcp, strict=True)
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
+        undo.callback(self._fanout.stop)
         self._associations = UdpAssociations(self.address, self._relay, names)
         self._answer_socks = partial(answer_socks, self._associations)
         server.attach(self._loop, self._relay, self._answer_socks)
@@ -132,12 +152,15 @@ class Instance:
         self._dropped_before = 0  # lines of logs that are closed
         self._health = HealthChecker(services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
+        undo.callback(_switch_interval.restore)
         self._workers.start()
-        self._loop.start()
         self._health.start()
+        undo.callback(self._health.stop)
         self.admin: AdminServer | None = None
         if sockets.admin is not None:
             self.admin = AdminServer(sockets.admin, host_of(settings.admin or ""), admin_pages(self))
+            undo.callback(self.admin.stop)
+        self._loop.start()  # last: it accepts clients
 
     @property
     def settings(self) -> ProxySettings:
@@ -149,6 +172,8 @@ class Instance:
         try:
             former = before.snapshot if before is not None else None
             snapshot = build_snapshot(settings, self._seed, former, self.address[1])
+        except PolicyFault:
+            raise
         except BadInput as mistake:  # it knows the key, but not the file
             key = mistake.key if mistake.where == "settings" else mistake.where
             raise BadInput(where, key, mistake.problem) from None
@@ -160,9 +185,12 @@ class Instance:
         else:
             try:
                 log = AccessLog(settings.log) if settings.log is not None else None
-            except OSError as error:
+            except BaseException as error:
                 if before is None:
+                    snapshot.pool.close_all()
                     snapshot.store.close()
+                if not isinstance(error, OSError):
+                    raise
                 raise BadInput(where, "log.file", f"cannot be written: {error.strerror}") from None
         revalidation = BackgroundRevalidation(snapshot.store, snapshot.pool)
         reports: list[Callable[[RequestRecord], None]] = []
@@ -282,12 +310,9 @@ class Instance:
         balance, entrance.balance = entrance.balance, None
         if balance is not None:
             balance.close()
-        now.snapshot.pool.close_all()
-        now.snapshot.store.close()
         if self.admin is not None:
             self.admin.stop()
-        if now.log is not None:
-            now.log.close()
+        now.close()
         _switch_interval.restore()
 
     def stats(self) -> dict[str, Any]:

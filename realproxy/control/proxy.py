@@ -15,6 +15,7 @@ from realproxy.control.fleet import COMMAND, Fleet
 from realproxy.control.instance import Instance
 from realproxy.net.address import Address
 from realproxy.net.listener import url_of
+from realproxy.runtime.system import check_system
 
 
 class Proxy:
@@ -68,6 +69,7 @@ class Proxy:
     def start(self) -> None:
         """Begin to serve, and return when the proxy accepts connections; raises `BadInput` if it cannot."""
         if self._running is None:
+            check_system()
             if self.settings.workers > 1:
                 self._running = Fleet(self.settings, self.seed, self._where, self._worker_command)
             else:

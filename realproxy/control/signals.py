@@ -14,17 +14,17 @@ from typing import Any, Self
 from policies.bad_input import BadInput
 from policies.settings import load_settings
 from realproxy.control.proxy import Proxy
+from realproxy.runtime.system import check_system
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 """Finish the requests, and stop."""
-HANDLED = (*STOP, signal.SIGHUP, signal.SIGUSR1)
-"""SIGHUP reads the settings again; it and SIGUSR1 reopen the log under its name."""
 
 
 class Signals:
     """Receives signals, inside its context. The second signal to stop kills the process.
 
-    Use it in the main thread. At the end of the context the former handlers are restored. With `until_eof`,
+    SIGHUP asks to read the settings again; it and SIGUSR1 to reopen the log under its name. Use it in the
+    main thread. At the end of the context the former handlers are restored. With `until_eof`,
     the end of standard input, as when the parent dies, also means to stop.
     """
 
@@ -34,8 +34,9 @@ class Signals:
         self._received: deque[int] = deque()
 
     def __enter__(self) -> Self:
+        check_system()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC)
-        for number in HANDLED:
+        for number in (*STOP, signal.SIGHUP, signal.SIGUSR1):
             self._former[number] = signal.signal(number, self._at_signal)
         return self
 

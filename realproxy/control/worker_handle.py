@@ -44,7 +44,8 @@ class WorkerHandle:
         self.balance_fd = listeners.balance.fd
         self.listener_fds = [sock.fileno() for sock in (listeners.proxy, *listeners.tcp)]
         path = os.pathsep.join(entry for entry in sys.path if entry)
-        with control_of_worker:
+        with contextlib.ExitStack() as undo, control_of_worker:
+            undo.callback(self._control.close)
             self._process = subprocess.Popen(
                 [*command, str(control_of_worker.fileno())],
                 pass_fds=[control_of_worker.fileno(), self.balance_fd, *self.listener_fds],
@@ -52,7 +53,10 @@ class WorkerHandle:
                 env={**os.environ, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops its workers
             )
-        self.pid, self.pidfd = self._process.pid, os.pidfd_open(self._process.pid)
+            undo.callback(self._process.wait)
+            undo.callback(self._process.kill)
+            self.pid, self.pidfd = self._process.pid, os.pidfd_open(self._process.pid)
+            undo.pop_all()
         self.started = time.monotonic()
         self._last_id, self._unread = 0, b""
         self._answers: dict[int, dict[str, Any]] = {}

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from realproxy.http1.fields import TOKEN, Fields, Malformed, parse_fields
-from realproxy.http1.mending import mended_fields, single_length
+from realproxy.http1.mending import mended_fields
 
 CHUNKED = -1
 """Framing: chunks. A framing of zero or more is a length in bytes."""
@@ -72,12 +72,7 @@ def is_persistent(fields: Fields, minor: int) -> bool:
 
 def _length(text: bytes, status: int) -> int:
     if _LENGTH.fullmatch(text) is None:
-        # A request with a list of equal lengths has that length (RFC 9112, 6.3, rule 5); `mending` replaces
-        # the list of a response, where it may be forwarded.
-        single = single_length(text) if status == 400 else None
-        if single is None or _LENGTH.fullmatch(single) is None:
-            raise Malformed(status, "bad Content-Length")
-        text = single
+        raise Malformed(status, "bad Content-Length")
     return int(text)
 
 

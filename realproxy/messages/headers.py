@@ -28,15 +28,17 @@ HOP_BY_HOP = frozenset(
         b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
+UNHEARD = (HOP_BY_HOP | {b"host"}) - {b"upgrade"}
+"""Request fields that no upstream gets from the client, or that are in the key of a stored response."""
+REPLACED = frozenset({b"x-forwarded-host", b"x-forwarded-proto"})
+"""Request fields that a service gets from the proxy in place of the client's."""
 _HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
 _REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
-_REVERSE_DROPS = _REQUEST_DROPS | {
-    b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"forwarded",
-}  # fmt: skip
+_REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
 _REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
 # The cache sends its own conditions in their place. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
-_RANGE = frozenset({b"range", b"if-range"})
+_PARTLY = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
 _REFERER = frozenset({b"referer"})
 _TRAILER_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"trailer"}
 
@@ -53,7 +55,7 @@ def upstream_request(
     """The head to send to a service, with `host` in the Host field.
 
     `client` is the address for X-Forwarded-For and Forwarded. The condition fields `validators` replace the
-    client's. With `whole`, Range is left out, so that the upstream sends everything.
+    client's. With `whole`, ranges and other conditions are left out, so that the upstream sends everything.
     """
     fields, drops = head.fields, _REVERSE_DROPS
     custom, standard = fields.get(b"x-forwarded-for"), fields.get(b"forwarded")
@@ -133,7 +135,7 @@ def _request(
         drops |= _CONDITIONS
         added += b"".join(b"%b: %b\r\n" % (n.encode(), v.encode("latin-1")) for n, v in validators)
     if whole:
-        drops |= _RANGE
+        drops |= _PARTLY
     return b"%b%b%b\r\n" % (start, fields.joined(drops), added)
 
 

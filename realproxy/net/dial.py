@@ -157,8 +157,12 @@ def start_connect(address: Address) -> tuple[socket.socket, int]:
     A later failure shows when the socket becomes writable.
     """
     sock = socket.socket(family_of(address[0]))
-    sock.setblocking(False)
-    code = sock.connect_ex(address)
+    try:
+        sock.setblocking(False)
+        code = sock.connect_ex(address)
+    except OSError:  # the address is none, such as one with an unknown zone
+        sock.close()
+        raise
     return sock, 0 if code == errno.EINPROGRESS else code
 
 

@@ -175,8 +175,9 @@ class Resolver:
             self._known[host] = lookup
             self._unfinished += 1
             if self._threads < min(self._unfinished, THREADS):
-                self._threads += 1
-                threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
+                with contextlib.suppress(RuntimeError):  # too many threads: the name waits for one of ours
+                    threading.Thread(target=self._run, name="proxy-resolver", daemon=True).start()
+                    self._threads += 1
         return lookup
 
     def _run(self) -> None:

@@ -20,6 +20,7 @@ from enum import Enum
 from policies.settings import Log
 from realproxy.messages.record import RequestRecord
 from realproxy.observe.log_format import format_combined, format_json
+from realproxy.runtime.isolation import report
 
 MOST_WAITING = 100_000
 """Lines that may wait to be written."""
@@ -54,7 +55,11 @@ class AccessLog:
         self._fd = os.dup(sys.stdout.fileno()) if self._path is None else _open(self._path)
         self._asleep, self._torn, self._next_check, self.dropped = False, False, 0.0, 0
         self._thread = threading.Thread(target=self._run, name="proxy-log", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are too many threads
+            os.close(self._fd)
+            raise
 
     def write(self, record: RequestRecord) -> None:
         """Queue the line of a request that has ended; never waits, never fails."""
@@ -121,7 +126,11 @@ class AccessLog:
             item = waiting.popleft()
             if isinstance(item, _Order):
                 return lines, item
-            lines.append(self._format(item, wall + item.ended))
+            try:
+                lines.append(self._format(item, wall + item.ended))
+            except Exception as fault:  # noqa: BLE001 - it costs this line, not the log its thread
+                report(fault)
+                self.dropped += 1
         return lines, None
 
     def _follow_name(self, *, now: bool) -> None:

@@ -92,7 +92,14 @@ class AdminServer:
                 self._slots.release()
                 time.sleep(0 if self._stopping else 0.05)  # no descriptors: wait until some are free
                 continue
-            threading.Thread(target=self._serve, args=(sock,), name="proxy-admin-page", daemon=True).start()
+            try:
+                thread = threading.Thread(
+                    target=self._serve, args=(sock,), name="proxy-admin-page", daemon=True
+                )
+                thread.start()
+            except RuntimeError:  # there are too many threads
+                sock.close()
+                self._slots.release()
 
     def _serve(self, sock: socket.socket) -> None:
         try:

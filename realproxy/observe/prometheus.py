@@ -14,25 +14,25 @@ from realproxy.observe.metrics import BOUNDS, LABELS, TIMERS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _TEXT = {
-    "queue": "from a whole request head to a worker taking it",
+    "queue": "from a whole request head until a thread takes the request",
     "connect": "until there was a connection to the upstream",
-    "first_byte": "from asking the upstream to the head of its answer",
-    "total": "from a whole request head to the last byte of the answer",
+    "first_byte": "from sending the request to the head of the response",
+    "total": "from a whole request head to the end of the response",
 }
 _GAUGES = {
     "connections": "Client connections that are open.",
     "tunnels": "Tunnels that are open.",
     "associations": "SOCKS5 UDP associations that are open.",
-    "threads": "Threads that answer requests.",
-    "queued": "Requests that wait for a thread.",
-    "awaiting": "Requests whose upstream is awaited without a thread.",
+    "threads": "Workers.",
+    "queued": "Requests that wait for a worker.",
+    "awaiting": "Requests that wait for an upstream without a worker.",
     "upstream_idle": "Unused connections to upstreams.",
     "cache_objects": "Objects in the store.",
     "cache_bytes": "Bytes in the store, as charged to its capacity.",
 }
 _COUNTERS = {
     "accepted": "Client connections accepted.",
-    "at_once": "Requests that needed no thread of their own.",
+    "at_once": "Requests that needed no worker.",
     "hits": "Requests answered from the store.",
     "misses": "Requests that the store could not answer.",
     "log_dropped": "Lines of the access log that were lost.",
@@ -76,7 +76,9 @@ def _upstreams(stats: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:
-    requests = CounterMetricFamily("proxytwin_requests", "Requests by who answered and how.", labels=LABELS)
+    requests = CounterMetricFamily(
+        "proxytwin_requests", "Requests by side, route, service, upstream, status and cache.", labels=LABELS
+    )
     sent = CounterMetricFamily("proxytwin_sent_bytes", "Bytes of bodies sent to clients.", labels=LABELS)
     timers = {
         timer: HistogramMetricFamily(f"proxytwin_{timer}_seconds", f"Time {_TEXT[timer]}.", labels=LABELS)

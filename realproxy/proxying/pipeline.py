@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from policies.contract import blamed
 from policies.http_cache.collapsing import FlightResult
 from policies.reverse.forwarded import client_of, told_host, told_proto
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
@@ -26,6 +27,7 @@ from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, 
 from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.reverse import route
 from realproxy.proxying.rules import is_forward_request
+from realproxy.runtime.isolation import say
 
 # To name a member by its class is slow before Python 3.12.
 _WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY
@@ -150,8 +152,8 @@ def run(request: RequestContext) -> Outcome:
                 outcome = _recover(request, trouble)
             if outcome is None:  # else it may be another thread's already
                 request.phase += 1
-    except Aborted as aborted:
-        outcome = _cut_off(request, aborted)
+    except Exception as ending:  # noqa: BLE001 - what no policy has done is raised again
+        outcome = _end(request, ending)
     if outcome is _AWAITED or outcome is _WORKER or outcome is _PARKED:
         return outcome
     if client.unsent:  # this thread must not wait for the client
@@ -203,6 +205,22 @@ def _refuse(request: RequestContext, refusal: LocalReply) -> Outcome:
     if request.head.form is TargetForm.AUTHORITY and refusal.status != 407:
         request.keep = False  # what follows is meant for the tunnel, and is not a request
     return send_local_reply(request, refusal.status, refusal.detail, refusal.fields + proxy_status(refusal))
+
+
+def _end(request: RequestContext, ending: Exception) -> Outcome:
+    """Cut the request off; or, if an own policy has erred, say it and send a 500 if nothing was sent yet."""
+    if isinstance(ending, Aborted):
+        return _cut_off(request, ending)
+    fault = blamed(ending)
+    if fault is None or request.record.status:
+        raise ending
+    say(fault)
+    request.end_upstream()
+    detail = f"{fault.key}: {fault.problem}"
+    try:
+        return _refuse(request, LocalReply(500, Termination.FAULT, detail, fault="proxy_internal_error"))
+    except Aborted as aborted:
+        return _cut_off(request, aborted)
 
 
 def _cut_off(request: RequestContext, aborted: Aborted) -> Outcome:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from policies.forward.anonymity import header_rules
+from policies.http_cache.causes import TOLD_BY_PROXIES
 from policies.settings import STALE, Forward, Limits, ProxySettings, Route
 from policies.settings.faults import Fault
+from realproxy.cache.cache_rules import CacheRules
 from realproxy.cache.shared_fetch import Collapsing
 from realproxy.cache.store import CacheStore
-from realproxy.cache.writer import CacheRules, CacheWriter
+from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
+from realproxy.messages.headers import REPLACED, UNHEARD
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.rules import RequestRules
 from realproxy.runtime.blocking import BlockedThreads
@@ -61,12 +65,18 @@ class ConfigSnapshot(NamedTuple):
     inject_faults: InjectFaults | None  # None if no route has faults
 
 
-def route_cache_scopes(route: Route) -> dict[str, CacheScope] | None:
+_ADDRESSES = frozenset({b"x-forwarded-for", b"forwarded"})  # the proxy adds to what the client says
+_TOLD = frozenset(name.encode() for name in TOLD_BY_PROXIES)
+
+
+def route_cache_scopes(route: Route, trusted_hops: int) -> dict[str, CacheScope] | None:
     """Where the store keeps the responses of a route's services, which share nothing; None if nowhere."""
     cache = route.cache
     if cache is None:
         return None
-    rules, wait = CacheRules(cache.ttl, cache.stale, targeted=True), cache.wait if cache.coalesce else 0.0
+    unheard = UNHEARD | REPLACED | _TOLD if trusted_hops else UNHEARD | REPLACED
+    rules = CacheRules(cache.ttl, cache.stale, targeted=True, unheard=unheard)
+    wait = cache.wait if cache.coalesce else 0.0
     return {service: CacheScope(service, rules, wait) for service in route.services}
 
 
@@ -74,5 +84,7 @@ def forward_cache_scope(forward: Forward | None) -> CacheScope | None:
     """Where the store keeps those of the forward side; only the origin says how long they are fresh."""
     if forward is None or not forward.cache:
         return None
-    rules = CacheRules(ttl=None, stale=STALE, targeted=False)
+    rewritten = header_rules(forward.anonymity)
+    unheard = UNHEARD | (rewritten.drops - _ADDRESSES if rewritten.address else rewritten.drops)
+    rules = CacheRules(ttl=None, stale=STALE, targeted=False, unheard=unheard)
     return CacheScope("", rules, forward.wait if forward.coalesce else 0.0)

@@ -36,8 +36,9 @@ class BackgroundJobs:
             self._jobs.put(job)
             if len(self._threads) < min(self._unfinished, self._most):
                 thread = threading.Thread(target=self._run_jobs, name=self._name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                with contextlib.suppress(RuntimeError):  # too many threads: the job waits for one of ours
+                    thread.start()
+                    self._threads.append(thread)
         return True
 
     def retire(self) -> None:

@@ -63,7 +63,11 @@ class EventLoop:
         self.at_stop: list[Callable[[], None]] = []
         self._epoll.register(self._wake, select.EPOLLIN)
         self.thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
-        self.thread.start()
+        try:
+            self.thread.start()
+        except RuntimeError:  # there are too many threads
+            self._close()
+            raise
 
     # --- called by any thread -------------------------------------------------------------------
 

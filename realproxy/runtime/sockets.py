@@ -6,8 +6,8 @@ import socket
 import struct
 from collections.abc import Sequence
 
-DONTWAIT = int(socket.MSG_DONTWAIT)
-"""A plain number: to combine flags of an enum costs a microsecond."""
+DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+"""A plain number: to combine flags of an enum costs a microsecond. Windows, where no proxy runs, has none."""
 JOIN_BELOW = 16 * 2**10
 """Pieces with fewer bytes in total are joined for one send."""
 

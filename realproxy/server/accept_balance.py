@@ -35,8 +35,12 @@ class AcceptBalance:
     def create(cls, slots: int) -> AcceptBalance:
         """Make the shared memory, in the parent; no process accepts yet."""
         fd = os.memfd_create("proxytwin-accept-balance", os.MFD_CLOEXEC)
-        os.ftruncate(fd, 8 * slots)
-        balance = cls(fd, slots, -1)
+        try:
+            os.ftruncate(fd, 8 * slots)
+            balance = cls(fd, slots, -1)
+        except OSError:
+            os.close(fd)
+            raise
         for slot in range(slots):
             balance.clear(slot)
         return balance

@@ -20,12 +20,14 @@ from realproxy.downstream.connection import DownstreamConnection
 from realproxy.downstream.min_rate import STEP, MinRate
 from realproxy.net.listener import refuse_new_connections
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.isolation import report
 from realproxy.runtime.sockets import set_time_limits
+from realproxy.runtime.system import epoll_events
 from realproxy.server.accept_balance import AcceptBalance
 
 ACCEPT_BATCH = 64
 """Connections that are accepted in one turn of the event loop."""
-ARMED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+ARMED = epoll_events("EPOLLIN", "EPOLLRDHUP", "EPOLLET")
 """The epoll events of an idle client."""
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -129,7 +131,12 @@ class Acceptor:
         except OSError:
             sock.close()
             return
-        client = self.make_connection(sock, address, self._waits)
+        try:
+            client = self.make_connection(sock, address, self._waits)
+        except Exception as fault:  # noqa: BLE001 - it costs this client its connection, not the loop its thread
+            report(fault)
+            sock.close()
+            return
         client.deadline = now + (limits.idle_timeout if client.opening is None else limits.header_timeout)
         if limits.min_rate is not None:
             client.pace = MinRate(limits.min_rate, timeout)

@@ -25,6 +25,8 @@ from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection, ReadResult, State, begins_head
 from realproxy.http1 import Malformed
 from realproxy.runtime.blocking import BlockedThreads
+from realproxy.runtime.isolation import report
+from realproxy.runtime.system import epoll_events
 from realproxy.server.accept_balance import YIELD
 from realproxy.server.acceptor import ARMED, Acceptor
 from realproxy.upstream.connection import UpstreamConnection
@@ -32,8 +34,8 @@ from realproxy.upstream.connection import UpstreamConnection
 # To name a member by its class is slow before Python 3.12.
 _WAITING, _LINGERING, _SENDING, _HEAD = State.WAITING, State.LINGERING, State.SENDING, ReadResult.HEAD
 _OWN = (_WAITING, _LINGERING, _SENDING)
-SILENT = int(select.EPOLLET)
-WRITABLE = int(select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+SILENT = epoll_events("EPOLLET")
+WRITABLE = epoll_events("EPOLLOUT", "EPOLLRDHUP", "EPOLLET")
 LINGER, LAST_LINGER = 5.0, 1.0
 """Seconds, in operation and at a stop, that a client has to read its last response before its unread bytes
 reset the connection."""
@@ -132,7 +134,8 @@ class ConnectionLoop:
         """End the thread and close what it owns."""
         self._ended = True
         self.wake()
-        self.thread.join(END_PATIENCE)
+        if self.thread.ident is not None:  # it has started
+            self.thread.join(END_PATIENCE)
         if self.fast_path is not None:
             self.fast_path.end()
         for client in list(self._clients.values()):
@@ -269,7 +272,11 @@ class ConnectionLoop:
             self._see_to(client, state)
             return
         before, opening = client.buffer, client.opening
-        arrival = client.read()
+        try:
+            arrival = client.read()
+        except Exception as fault:  # noqa: BLE001 - it costs this client its connection, not the loop its thread
+            report(fault)
+            arrival = ReadResult.END
         if arrival is _HEAD:
             client.arrived = now
             if self.fast_path is None or not self.fast_path.takes(client):

@@ -21,6 +21,7 @@ from realproxy.net.address import Address
 from realproxy.net.dial import AsyncResolver, Dial
 from realproxy.net.listener import refuse_new_connections
 from realproxy.net.proxy_protocol import WRITERS, BadHeader, TrustedPeers, read_header
+from realproxy.runtime.isolation import tolerate
 from realproxy.tunnel.relay import Tunnel, TunnelRelay
 from realproxy.upstream.service import PickedUpstream, Service
 
@@ -192,7 +193,12 @@ class _Connection:
     def _find_upstream(self) -> None:
         """Pick an upstream. Nothing was sent to those that failed, so another one may be tried."""
         proxy = self._proxy
-        pick = self._pick = self._service.start(self._peer[0], self._failed)
+        try:
+            pick = self._pick = self._service.start(self._peer[0], self._failed)
+        except Exception as error:  # noqa: BLE001 - an own balancer's
+            tolerate(error)
+            self.fail(Termination.FAULT)
+            return
         if pick.index in self._failed:
             self.fail(Termination.UPSTREAM_UNREACHABLE)
             return

@@ -124,8 +124,9 @@ class WorkerPool:
             if len(self._samples) == SAMPLES:
                 could_run, idle_mean = (sum(column) / SAMPLES for column in zip(*self._samples, strict=True))
                 self._samples.clear()
-                for _ in range(self.lacking(could_run, waiting, threads)):
-                    self._start_one()
+                with contextlib.suppress(RuntimeError):  # too many threads: those that there are go on
+                    for _ in range(self.lacking(could_run, waiting, threads)):
+                        self._start_one()
                 if could_run - idle_mean > TOO_MANY:
                     self._surplus = max(self._surplus, 1)
             if now >= self._next_review:
@@ -178,8 +179,8 @@ class WorkerPool:
         thread = threading.Thread(target=self._run, name="proxy-worker", daemon=True)
         with self._lock:
             if not self._stopped:
+                thread.start()  # before it is counted: this raises if there are too many threads
                 self.threads.add(thread)
-                thread.start()
 
     def _run(self) -> None:
         worker = ThreadState()

@@ -20,6 +20,7 @@ from policies.settings import Service as ServiceSettings
 from realproxy.http1 import RequestHead
 from realproxy.net.address import Address, split_address
 from realproxy.net.tls import TlsSocket
+from realproxy.runtime.isolation import tolerate
 from realproxy.upstream.admission_control import AdmissionControl
 from realproxy.upstream.connection import UpstreamConnection
 from realproxy.upstream.endpoint import Endpoint, Ends, Place
@@ -131,7 +132,10 @@ class Service:
         """End a request at its upstream; called by `PickedUpstream.finish`."""
         now = time.monotonic()
         with self._lock:
-            self._dispatch.finish(pick.index, now - pick.started, now, failed is True)
+            try:
+                self._dispatch.finish(pick.index, now - pick.started, now, failed is True)
+            except Exception as error:  # noqa: BLE001 - the response must not suffer from an own balancer
+                tolerate(error)
             if failed is not None:
                 self._failures[pick.index] += failed
                 if self._ejects:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Block(NamedTuple):
     Attributes
     ----------
     times : ndarray of float64
-        Seconds; never decreasing.
+        Seconds, as the file has them: they may begin at any number, and may fall.
     keys : ndarray of uint64
         Numbers of the objects.
     sizes : ndarray of int64
@@ -41,24 +41,24 @@ class BrokenLines:
 
     Parameters
     ----------
-    path : str
-        The file, for messages.
     skip : bool
         Whether to count instead of stopping.
 
     Attributes
     ----------
+    path : str
+        The file that is being read, for messages.
     count : int
         Broken lines so far.
-    first : str
-        Position and problem of the first one.
+    first, first_path : str
+        Position and problem of the first one, and its file.
     """
 
     def __init__(self, path: str, skip: bool = False) -> None:
-        self._path = path
+        self.path = path
         self._skip = skip
         self.count = 0
-        self.first = ""
+        self.first = self.first_path = ""
 
     def report(self, where: str, problem: str) -> None:
         """Report a broken line; `where` is its position, such as ``"line 7"``.
@@ -69,10 +69,31 @@ class BrokenLines:
             Unless broken lines are skipped.
         """
         if not self._skip:
-            raise BadInput(self._path, where, problem)
+            raise self.fatal(where, problem)
         if not self.count:
             self.first = f"{where}: {problem}"
+            self.first_path = self.path
         self.count += 1
+
+    def fatal(self, where: str, problem: str) -> BadInput:
+        """The error for a problem that no reading can go on after, such as a wrong head line."""
+        return BadInput(self.path, where, problem)
+
+
+class LeftOut(Counter[str]):
+    """Valid lines that are no requests for an object, counted by the reason."""
+
+    def told(self) -> str:
+        """The reasons, the most frequent first: ``"POST 3, status 404 1"``."""
+        shown = [f"{reason} {count:,}" for reason, count in self.most_common(4)]
+        return ", ".join(shown + ["…"] * (len(self) > len(shown)))
+
+
+class Source(Protocol):
+    """Where a reader gets its bytes from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
 
 
 class Names:
@@ -84,19 +105,24 @@ class Names:
     def __getitem__(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
 
+    def of(self, names: Iterable[str]) -> NDArray[np.uint64]:
+        """The numbers of several names."""
+        numbers = self._numbers
+        return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.uint64)
 
-def whole_lines(file: io.BufferedIOBase, quoted: bool = False) -> Iterator[tuple[int, bytes]]:
+
+def whole_lines(file: Source, quoted: bool = False) -> Iterator[tuple[int, bytes]]:
     """Pieces of a text file that end at line ends, each with the number of its first line.
 
     Parameters
     ----------
-    file : binary file
+    file : Source
     quoted : bool
         Whether line ends within double quotes are part of a line, as in CSV.
     """
     line, rest = 1, b""
     while piece := file.read(BLOCK_BYTES):
-        rest += piece
+        rest = rest + piece if rest else piece
         end = _last_end(rest, quoted)
         if not end and len(rest) < 8 * BLOCK_BYTES:
             continue

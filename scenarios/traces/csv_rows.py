@@ -1,176 +1,140 @@
-"""Traces in CSV: a header with the names of the columns, then one request per line.
+"""Traces in tables: CSV with a head line, and the public cache traces, one request per line.
 
 pandas parses the file in pieces. If it cannot parse a piece, or if a rule is broken in it, a slower
-parser reads the piece again; that parser knows the line numbers.
+parser reads the piece again; that parser knows the line numbers. Names of objects are only compared, so
+their bytes are taken as they are, whatever their encoding.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import warnings
+import re
 from collections.abc import Iterator
 
-import numpy as np
-
-from policies.bad_input import BadInput
-from scenarios.traces.block import Block, BrokenLines, Names, whole_lines
-
-_NEEDED = ("time_s", "object", "size_bytes")
-_BOM = b"\xef\xbb\xbf"
-_LARGEST = 2**63 - 1
+from scenarios.traces.block import Block, BrokenLines, LeftOut, Source, whole_lines
+from scenarios.traces.columns import (
+    Columns,
+    fields_of,
+    is_head,
+    layout_by_names,
+    places,
+    split_head,
+)
+from scenarios.traces.exact_rows import ExactRows
+from scenarios.traces.fast_rows import fast_rows
+from scenarios.traces.layouts import LAYOUTS, WIKIMEDIA_TEXT, Layout
+from scenarios.traces.table import Rows, Table
 
 
 class CsvRows:
-    """Reads the columns ``time_s,object,size_bytes`` and optionally ``service_s``; others are ignored.
+    """Reads tables.
 
     Parameters
     ----------
-    path : str
-        The file, for messages.
-    zero_sizes : bool
-        Whether an object may have zero bytes.
+    kind : str
+        ``csv`` for a file whose head line names the columns, or a name of `LAYOUTS`.
+    columns : Columns, optional
+        What the user says about the columns.
     """
 
-    def __init__(self, path: str, zero_sizes: bool) -> None:
-        self._path = path
-        self._least_size = 0 if zero_sizes else 1
-        self._names = Names()
-        self._columns: list[str] = []
-        self._timed = False
-        self._last = 0.0
+    def __init__(self, kind: str = "csv", columns: Columns | None = None) -> None:
+        self._public = LAYOUTS.get(kind)
+        self._said = columns
+        self._table = Table()
+        self.timed = True
 
-    def read(self, file: io.BufferedIOBase, broken: BrokenLines) -> Iterator[Block]:
-        """The requests of a file.
+    @property
+    def left_out(self) -> LeftOut:
+        """Rows that are no requests, by their reason."""
+        return self._table.left_out
+
+    def read(self, file: Source, broken: BrokenLines) -> Iterator[Block]:
+        """The requests of a file; may be called again for the next file of the same trace.
 
         Raises
         ------
         BadInput
-            If a column is missing.
+            If a column is missing, or for the first broken line.
         """
-        for line, text in whole_lines(file, quoted=True):
-            body = text if self._columns else self._read_head(text)
+        begun = False
+        for line, text in whole_lines(file, quoted=self._public is None):
+            body = text
+            if not begun:
+                begun, body = self._begin(text, broken)
+                if not begun:
+                    continue
             first = line + text.count(b"\n", 0, len(text) - len(body))
-            block = self._fast(body)
-            if block is None:
-                block = self._slow(first, body, broken)
-            if len(block.times):
-                self._last = float(block.times[-1])
+            if self._layout.separator == " ":
+                body = re.sub(rb"[ \t]+", b" ", body)
+                body = re.sub(rb" ?(\r?\n) ?", rb"\1", body).strip(b" ")
+            rows = self._fast(body)
+            if rows is None:
+                rows = self._slow(first, body, broken)
+            block = self._table.block(rows, self._layout)
+            if block is not None:
                 yield block
-        if not self._columns:
-            self._read_head(b"")
+        if not begun:
+            self._find_columns("", "line 1", broken)
 
-    def _read_head(self, text: bytes) -> bytes:
-        """Parse the first line; returns the rest."""
-        head, _, body = text.removeprefix(_BOM).partition(b"\n")
-        self._columns = next(csv.reader([head.decode("utf-8", "replace")]), [])
-        missing = set(_NEEDED) - set(self._columns)
-        if missing:
-            raise BadInput(self._path, "line 1", f"the column {min(missing)!r} is missing")
-        for name in (*_NEEDED, "service_s"):
-            if self._columns.count(name) > 1:
-                raise BadInput(self._path, "line 1", f"the column {name!r} appears twice")
-        self._timed = "service_s" in self._columns
-        return body
+    def _begin(self, text: bytes, broken: BrokenLines) -> tuple[bool, bytes]:
+        """Find the columns in the first line that says something.
 
-    def _fast(self, body: bytes) -> Block | None:
-        """Parse a piece without errors; ``None`` if it has any."""
-        import pandas as pd  # slow to import, and load generators do not need it
+        Returns whether there is such a line, and the text of the rows.
+        """
+        number, start = 1, 0
+        while start < len(text):
+            end = text.find(b"\n", start) + 1 or len(text)
+            line = text[start:end].decode("latin-1").strip("\r\n")
+            if line.strip() and not (line.startswith("#") and not self._is_remark_with_names(line)):
+                headed = self._find_columns(line.removeprefix("#"), f"line {number}", broken)
+                return True, text[end if headed else start :]
+            number, start = number + 1, end
+        return False, b""
 
-        if not body.strip() or len(set(self._columns)) < len(self._columns):
-            return None
-        used = [*_NEEDED, "service_s"] if self._timed else list(_NEEDED)
-        kinds = {"time_s": "float64", "object": "object", "size_bytes": "int64", "service_s": "float64"}
+    def _is_remark_with_names(self, line: str) -> bool:
+        """Whether a line such as ``# time_s,object,size_bytes`` names the columns."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)  # too many fields
-                warnings.simplefilter("error", RuntimeWarning)  # a size that no integer holds
-                frame = pd.read_csv(
-                    io.BytesIO(body), header=None, names=self._columns, usecols=used, index_col=False,
-                    dtype={name: kinds[name] for name in used}, na_filter=False,
-                )  # fmt: skip
-        except (ValueError, TypeError, OverflowError, RuntimeWarning, pd.errors.ParserWarning):
-            return None
-        if body.count(b",") != (len(self._columns) - 1) * len(frame):
-            return None  # pandas silently drops surplus fields
-        codes, names = pd.factorize(frame["object"].to_numpy())
-        if not len(frame) or not all(isinstance(name, str) and name for name in names):
-            return None
-        service = frame["service_s"].to_numpy() if self._timed else None
-        block = Block(frame["time_s"].to_numpy(), codes, frame["size_bytes"].to_numpy(), service)
-        if not self._keeps_the_rules(block):
-            return None  # before names get numbers, because a skipped line must not get one
-        return block._replace(keys=np.array([self._names[name] for name in names], dtype=np.uint64)[codes])
+            self._columns_of(line.removeprefix("#"))
+        except ValueError:
+            return False
+        return is_head(split_head(line.removeprefix("#"))[1])
 
-    def _keeps_the_rules(self, block: Block) -> bool:
-        numbers = [block.times] if block.service is None else [block.times, block.service]
-        return bool(
-            all(np.isfinite(column).all() for column in numbers)
-            and (block.sizes >= self._least_size).all()
-            and (block.service is None or (block.service >= 0).all())
-            and block.times[0] >= self._last
-            and (np.diff(block.times) >= 0).all()
-        )
-
-    def _slow(self, first: int, body: bytes, broken: BrokenLines) -> Block:
-        """Parse a piece line by line; `first` is the number of its first line."""
-        lines = io.StringIO(body.decode("utf-8", "surrogateescape"), newline="")
-        reader = csv.reader(lines)
-        rows: list[tuple[float, int, int, float]] = []
-        while True:
-            number = first + reader.line_num  # of the first line of the row
-            try:
-                fields = next(reader)
-                if fields:
-                    rows.append(self._row(self._named(fields), rows[-1][0] if rows else self._last))
-            except StopIteration:
-                break
-            except (csv.Error, ValueError) as error:
-                broken.report(f"line {number}", str(error))
-        times, keys, sizes, service = zip(*rows, strict=True) if rows else ((), (), (), ())
-        return Block(
-            np.array(times, np.float64),
-            np.array(keys, np.uint64),
-            np.array(sizes, np.int64),
-            np.array(service, np.float64) if self._timed else None,
-        )
-
-    def _named(self, fields: list[str]) -> dict[str, str]:
-        """The fields of a row by column; missing fields are empty."""
-        count = len(self._columns)
-        if len(fields) > count:
-            raise ValueError(f"expected {count} fields, not {len(fields)}")
-        return dict(zip(self._columns, fields + [""] * (count - len(fields)), strict=True))
-
-    def _row(self, row: dict[str, str], last: float) -> tuple[float, int, int, float]:
-        """One request; raises `ValueError` with what was expected."""
+    def _find_columns(self, line: str, where: str, broken: BrokenLines) -> bool:
+        """Set the layout; returns whether the line is a head line."""
         try:
-            time, size = float(row["time_s"]), _whole(row["size_bytes"])
-            work = float(row["service_s"]) if self._timed else 0.0
-        except (TypeError, ValueError):
-            columns = "time_s, size_bytes and service_s" if self._timed else "time_s and size_bytes"
-            raise ValueError(f"expected numbers for {columns}") from None
-        name = row["object"]
-        if not name:
-            raise ValueError("expected a name for object")
-        if any("\udc80" <= letter <= "\udcff" for letter in name):
-            raise ValueError("is not UTF-8 text")
-        if not (math.isfinite(time) and math.isfinite(work)) or size < 0 or work < 0:
-            raise ValueError("expected finite numbers that are not negative")
-        if not self._least_size <= size <= _LARGEST:
-            raise ValueError("expected a size above 0" if not size else f"no object has {size:g} bytes")
-        if time < last:
-            raise ValueError(f"times must not fall, yet {time:g} comes after {last:g}")
-        return time, self._names[name], size, work
+            self._layout, names, headed = self._columns_of(line)
+        except ValueError as error:
+            raise broken.fatal(where, str(error)) from None
+        self._places = places(self._layout, self._layout.columns or names)
+        self._exact = ExactRows(self._layout, self._places, names)
+        self.timed = self._places.time is not None
+        return headed
+
+    def _columns_of(self, line: str) -> tuple[Layout, list[str], bool]:
+        """The layout, the names of all columns, and whether the line is a head line."""
+        public = self._public
+        if public is not None and public.columns:
+            fields = fields_of(line, public.separator) if line.strip() else []
+            if public is LAYOUTS["wikimedia"] and len(fields) == len(WIKIMEDIA_TEXT.columns):
+                public = WIKIMEDIA_TEXT
+            return public, list(public.columns), is_head(fields) and not _begins_with_digit(fields)
+        separator, head = split_head(line)
+        if self._said is not None:
+            layout = self._said.layout(head)
+            headed = is_head(head) or not self._said.by_number
+            return layout._replace(separator=separator), head, headed
+        if line.strip() and not is_head(head):
+            raise ValueError(
+                "expected a head line that names the columns, such as time_s,object,size_bytes; "
+                "or say --format, or --columns object=2,size=3,time=1"
+            )
+        return layout_by_names(head)._replace(separator=separator, quoted=True), head, True
+
+    def _fast(self, body: bytes) -> Rows | None:
+        return fast_rows(body, self._layout, self._places)
+
+    def _slow(self, first: int, body: bytes, broken: BrokenLines) -> Rows:
+        return self._exact.parse(first, body, broken)
 
 
-def _whole(text: str) -> int:
-    """An integer; spreadsheets also write ``1e+06`` and ``100.0``."""
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        if not number.is_integer():  # also false for infinity
-            raise
-        return int(number)
+def _begins_with_digit(fields: list[str]) -> bool:
+    return bool(fields) and fields[0][:1].isdecimal()

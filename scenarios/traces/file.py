@@ -1,25 +1,33 @@
-"""Trace files: their format and compression, and the errors if they cannot be read."""
+"""Trace files: one trace in one file or several, and the errors if they cannot be read."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from policies.bad_input import BadInput
-from policies.registry import nearest
-from scenarios.traces.access_log import LOG_LINE, AccessLog
-from scenarios.traces.block import Block, BrokenLines
-from scenarios.traces.csv_rows import CsvRows
-from scenarios.traces.oracle_general import read_oracle_general
+import numpy as np
 
-FORMATS = ("csv", "combined", "oracleGeneral")
-_ENDINGS = {".csv": "csv", ".log": "combined", ".oraclegeneral": "oracleGeneral"}
-_COMPRESSED = (".gz", ".zst")
+from policies.bad_input import BadInput
+from scenarios.traces.binary import OracleGeneral, Vscsi
+from scenarios.traces.block import Block, BrokenLines, LeftOut
+from scenarios.traces.columns import Columns
+from scenarios.traces.csv_rows import CsvRows
+from scenarios.traces.http_log import HttpLog
+from scenarios.traces.json_lines import JsonLines
+from scenarios.traces.log_lines import S3, Combined, HaProxy, HostLast, LoadBalancer, Squid
+from scenarios.traces.opening import Opened, is_pipe
+from scenarios.traces.recognise import BINARY, binary_kind, known_format, text_kind
+from scenarios.traces.txt_lines import TxtLines
+from scenarios.traces.w3c import Extended
+
+_LOGS: dict[str, Callable[[], Any]] = {
+    "combined": Combined, "combined_host_last": HostLast, "w3c": Extended, "s3": S3, "aws_lb": LoadBalancer,
+    "json": JsonLines, "squid": Squid, "haproxy": HaProxy,
+}  # fmt: skip
+_OTHERS: dict[str, Callable[[], Any]] = {"oracleGeneral": OracleGeneral, "vscsi": Vscsi, "txt": TxtLines}
 
 
 class TraceFile:
@@ -27,35 +35,51 @@ class TraceFile:
 
     Parameters
     ----------
-    path : str or path
-        ``*.csv``, ``*.log`` or ``*.oracleGeneral`` (also ``*.oracleGeneral.bin``), optionally with
-        ``.gz`` or ``.zst`` at the end. A ``.zst`` file needs the package zstandard.
+    path : str or path, or a sequence of them
+        A file, packed or not; ``-`` is standard input. Several files are one trace: they are read in the
+        order of their first requests, so that rotated logs may be named in any order.
     kind : str, optional
-        One of `FORMATS`; by default recognised by the name, or else by the content.
+        One of `FORMATS`; by default recognised by the content.
+    columns : str, optional
+        Which columns of a CSV file hold what, see `Columns`.
     skip_bad : bool
         Whether to count broken lines instead of stopping.
-    zero_sizes : bool
-        Whether an object may have zero bytes.
 
     Raises
     ------
     BadInput
-        If the format is not recognised.
+        If a file cannot be opened, or its format is not recognised.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Sequence[str | Path],
         *,
         kind: str | None = None,
+        columns: str | None = None,
         skip_bad: bool = False,
-        zero_sizes: bool = True,
     ) -> None:
-        self.path = Path(path)
-        self.kind = _kind_of(self.path) if kind is None else _known(kind)
-        self._zero_sizes = zero_sizes
-        self._broken = BrokenLines(str(path), skip_bad)
-        self._log = AccessLog()
+        self._paths = [str(one) for one in ([path] if isinstance(path, (str, Path)) else path)]
+        self._kind = None if kind is None else _known(kind)
+        self._columns = None if columns is None else _columns(columns, self._kind)
+        self._broken = BrokenLines(self._paths[0], skip_bad)
+        self._pipes: dict[str, Opened] = {}
+        try:
+            for one in filter(is_pipe, self._paths):
+                self._pipes[one] = self._open(one)
+            self.kind = self._one_kind()
+        except BaseException:
+            for pipe in self._pipes.values():
+                pipe.close()
+            raise
+        self._reader = self._new_reader()
+
+    @property
+    def path(self) -> str:
+        """The name of the trace, for messages."""
+        if len(self._paths) == 1:
+            return "standard input" if self._paths[0] == "-" else self._paths[0]
+        return f"{self._paths[0]} and {len(self._paths) - 1} more"
 
     @property
     def skipped(self) -> int:
@@ -64,18 +88,27 @@ class TraceFile:
 
     @property
     def first_skipped(self) -> str:
-        """Position and problem of the first broken line."""
-        return self._broken.first
+        """Position and problem of the first broken line, with its file if there are several."""
+        where = f"{self._broken.first_path}: " if len(self._paths) > 1 else ""
+        return where + self._broken.first
 
     @property
-    def left_out(self) -> int:
-        """Valid lines of an access log that are not requests that a cache could answer."""
-        return self._log.left_out
+    def left_out(self) -> LeftOut:
+        """Valid lines that are not requests for an object, by their reason."""
+        found: LeftOut = self._reader.left_out
+        return found
+
+    @property
+    def timed(self) -> bool:
+        """Whether the trace has times, after a block was read."""
+        return bool(self._reader.timed)
 
     @property
     def stored_bytes(self) -> int:
-        """Length of the file on disk; 0 if unknown."""
-        return self.path.stat().st_size if self.path.is_file() else 0
+        """Length of the files on disk; 0 if unknown."""
+        if self._pipes:
+            return 0
+        return sum(Path(one).stat().st_size for one in self._paths if Path(one).is_file())
 
     def blocks(self, progress: Callable[[int], None] | None = None) -> Iterator[Block]:
         """The requests in blocks.
@@ -83,102 +116,120 @@ class TraceFile:
         Parameters
         ----------
         progress : callable, optional
-            Called after each block with the bytes of the file that were read for it.
+            Called after each block with the bytes of the files that were read for it.
 
         Raises
         ------
         BadInput
             For the first broken line, or if there are no requests.
         """
-        requests, told = 0, 0
-        try:
-            with ExitStack() as stack:
-                raw = stack.enter_context(self.path.open("rb"))
-                for block in self._read(_unpacked(raw, self.path, stack)):
+        requests = 0
+        for path in self._ordered():
+            self._broken.path = path
+            with closing(self._pipes.pop(path) if path in self._pipes else self._open(path)) as file:
+                told = 0
+                for block in self._reader.read(file, self._broken):
                     requests += len(block.times)
                     yield block
                     if progress is not None:
-                        progress(raw.tell() - told)
-                        told = raw.tell()
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadInput(str(self.path), "", f"is not a whole gzip file: {error}") from None
-        except OSError as error:
-            raise BadInput(str(self.path), "", f"cannot be read: {error.strerror}") from None
+                        progress(file.consumed - told)
+                        told = file.consumed
+                if progress is not None:
+                    progress(file.consumed - told)
         if not requests:
-            raise BadInput(str(self.path), "", "the trace holds no requests" + self._why_none())
+            raise BadInput(self.path, "", "the trace holds no requests" + self._why_none())
 
     def _why_none(self) -> str:
         if self.skipped:
             return f"; broken lines: {self.skipped:,}, the first at {self.first_skipped}"
-        return " that a cache could answer (successful GETs)" if self.left_out else ""
+        if not self.left_out:
+            return ""
+        return f" that a cache could answer; left out: {self.left_out.told()}"
 
-    def _read(self, file: Any) -> Iterator[Block]:
-        if self.kind == "oracleGeneral":
-            return read_oracle_general(file, self._broken, self._zero_sizes)
-        if self.kind == "csv":
-            return CsvRows(str(self.path), self._zero_sizes).read(file, self._broken)
-        return self._log.read(file, self._broken)
+    def _open(self, path: str) -> Opened:
+        file = Opened(path)
+        try:
+            kind = self._kind_of(path, file.head)
+            return file if kind in BINARY else file.as_text()
+        except BaseException:
+            file.close()
+            raise
+
+    def _kind_of(self, path: str, head: bytes) -> str | None:
+        """The binary format of a file; ``None`` for a text."""
+        if self._kind is not None or self._columns is not None:
+            return self._kind if self._kind in BINARY else None
+        return binary_kind(path, head)
+
+    def _one_kind(self) -> str:
+        kinds: dict[str, str] = {}
+        with ExitStack() as stack:
+            for path in self._paths:
+                file = self._pipes.get(path) or stack.enter_context(closing(self._open(path)))
+                kinds.setdefault(self._told_kind(path, file), path)
+        if len(kinds) > 1:
+            (kind, path), (other, otherwise) = list(kinds.items())[:2]
+            raise BadInput(otherwise, "", f"is {other}, but {path} is {kind}; one trace has one format")
+        return next(iter(kinds))
+
+    def _told_kind(self, path: str, file: Opened) -> str:
+        if self._kind is not None:
+            return self._kind
+        if self._columns is not None:
+            return "csv"
+        return self._kind_of(path, file.head) or text_kind(path, file.head)
+
+    def _new_reader(self) -> Any:
+        if self.kind in _LOGS:
+            return HttpLog(_LOGS[self.kind]())
+        if self.kind in _OTHERS:
+            return _OTHERS[self.kind]()
+        return CsvRows(self.kind, self._columns)
+
+    def _ordered(self) -> list[str]:
+        """The files by their first request; as given if that cannot be told."""
+        if len(self._paths) == 1 or self._pipes:
+            return self._paths
+        starts = {path: self._start(path) for path in self._paths}
+        if math.inf in starts.values():
+            return self._paths
+        return sorted(self._paths, key=lambda path: starts[path])
+
+    def _start(self, path: str) -> float:
+        """The earliest time at the beginning of a file; infinite if it is not known."""
+        reader = self._new_reader()
+        with closing(self._open(path)) as file:
+            whole = 24 * 2**10 if self.kind in BINARY else file.head.rfind(b"\n") + 1
+            head = file.head[:whole]
+            try:
+                block = next(reader.read(_Head(head), BrokenLines(path, skip=True)), None)
+            except BadInput:
+                return math.inf  # the reading will tell
+        return float(np.min(block.times)) if block is not None and reader.timed else math.inf
+
+
+class _Head:
+    """The first bytes of a file as a source."""
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+
+    def read(self, size: int, /) -> bytes:
+        piece, self._head = self._head, b""
+        return piece
 
 
 def _known(kind: str) -> str:
-    if kind not in FORMATS:
-        raise BadInput("format", kind, f"unknown format of a trace{nearest(kind, list(FORMATS))}")
-    return kind
-
-
-def _kind_of(path: Path) -> str:
-    endings = [ending.lower() for ending in path.suffixes]
-    while endings and endings[-1] in (*_COMPRESSED, ".bin"):
-        endings.pop()
-    return _ENDINGS.get(endings[-1] if endings else "") or _kind_by_content(path)
-
-
-def _kind_by_content(path: Path) -> str:
-    head = b""
-    if not path.exists() or path.is_dir() or path.is_file():  # a pipe gives its bytes only once
-        try:
-            with path.open("rb") as file:
-                head = file.read(4096)
-        except OSError as error:
-            raise BadInput(str(path), "", f"cannot be read: {error.strerror}") from None
-    if b"time_s" in head.partition(b"\n")[0]:
-        return "csv"
-    if LOG_LINE.match(head):
-        return "combined"
-    raise BadInput(str(path), "", "expected a trace named *.csv, *.log or *.oracleGeneral, or --format")
-
-
-def _unpacked(raw: io.BufferedReader, path: Path, stack: ExitStack) -> Any:
-    ending = path.suffix.lower()
-    if ending == ".gz":
-        return stack.enter_context(gzip.GzipFile(fileobj=raw))
-    if ending != ".zst":
-        return raw
     try:
-        import zstandard
-    except ModuleNotFoundError:
-        raise BadInput(
-            str(path), "", "needs the package zstandard; install proxytwin with its 'traces' extra"
-        ) from None
-    return stack.enter_context(_Zstandard(zstandard, raw, path))
+        return known_format(kind)
+    except ValueError as error:
+        raise BadInput("format", kind, str(error)) from None
 
 
-class _Zstandard:
-    """A compressed file that raises `BadInput` if it is broken."""
-
-    def __init__(self, library: Any, raw: io.BufferedReader, path: Path) -> None:
-        self._error = library.ZstdError
-        self._path = path
-        self._stream = library.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-
-    def __enter__(self) -> _Zstandard:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def read(self, size: int) -> bytes:
-        try:
-            return bytes(self._stream.read(size))
-        except self._error as error:
-            raise BadInput(str(self._path), "", f"is not a whole zstd file: {error}") from None
+def _columns(text: str, kind: str | None) -> Columns:
+    if kind not in (None, "csv"):
+        raise BadInput("columns", text, f"only a CSV file has columns to name, not {kind}")
+    try:
+        return Columns(text)
+    except ValueError as error:
+        raise BadInput("columns", text, str(error)) from None

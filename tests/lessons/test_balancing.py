@@ -121,11 +121,11 @@ def test_chance_does_not_age() -> None:
 
 def test_the_sliders_change_the_picture() -> None:
     shown = explore_pool(load=0.5)
-    before = shown.picture.value
+    before = shown.picture.data
     for control, value in ((shown.load, 0.6), (shown.work, "equal"), (shown.balancer, "random")):
         control.value = value
-        assert shown.picture.value != before
-        before = shown.picture.value
+        assert shown.picture.data != before
+        before = shown.picture.data
     assert "simulated requests" in shown.children[-1].value
 
 
@@ -164,7 +164,6 @@ def test_the_exercise_knows_the_right_answer_and_says_why(moved: Exercise) -> No
         (lambda _before, _after: -3, "between 0 and 1"),
         (lambda _before, _after: 0, "fair share"),
         (lambda _before, _after: 0.7, "Fewer clients must move"),
-        (lambda _before, _after: "all", "expected a number"),
     ],
 )
 def test_a_wrong_answer_is_told_what_it_would_mean(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as widgets
 import pytest
 from IPython.display import HTML
 
-from lessons.kit import Picture, confirm_in_notebook, figure_of_confirmation
+from lessons.kit import Picture, confirm_in_notebook, figure_of_confirmation, progress_bars
 from lessons.kit import confirmation as module
 from lessons.kit.confirmation import picture_in_words, summary_html
 from lessons.kit.progress_bars import NotebookBars
@@ -49,6 +53,24 @@ def test_a_step_that_fails_turns_red_and_lets_the_error_through() -> None:
     assert bar.bar_style == "danger" and note.value == "stopped at: p2c"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_at_the_end_text_takes_the_place_of_the_bars(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    shown: list[Any] = []
+    handle = SimpleNamespace(update=shown.append)
+    monkeypatch.setattr(progress_bars, "display", lambda panel, **_: shown.append(panel) or handle)
+    bars = NotebookBars()
+    with contextlib.suppress(LookupError), bars.displayed():
+        with bars.step("simulate", 1.0):
+            pass
+        with bars.step("measure", 1.0):
+            bars.note("<p2c>")
+            if fails:
+                raise LookupError
+    assert shown[0] is bars.panel
+    ending = "stopped at: &lt;p2c&gt;" if fails else r"\d+\.\d s"
+    assert re.fullmatch(rf"simulate: \d+\.\d s<br>measure: {ending}", shown[1].data)
+
+
 def test_a_note_before_the_first_step_is_nobodys() -> None:
     NotebookBars().note("nothing yet")
 
@@ -70,7 +92,9 @@ def test_a_void_run_says_so_and_what_to_do(
     load: Callable[..., LoadedScenario], confirmation: Callable[..., Confirmation]
 ) -> None:
     shown = summary_html(confirmation(load(), void=["p2c: it was late"] * 2))
-    assert "Void: this run proves nothing." in shown and "run the cell again" in shown
+    assert "Void: these runs prove nothing." in shown and "run the cell again" in shown
+    assert ">void</span>" in shown and "inconclusive</span>" not in shown
+    assert "Something else" not in shown, "nothing is blamed that was not measured"
     assert shown.count("p2c: it was late") == 1, "the same reason once"
 
 
@@ -93,6 +117,8 @@ def test_the_picture_has_a_panel_a_variant_and_says_it_in_words(found: Confirmat
     assert [panel.get_title() for panel in panels] == ["round_robin", "least_requests"]
     words = picture_in_words(found.variants)
     assert f"round_robin: p99 predicted {found.variants[0].simulated.p99_ms:.0f} ms" in words
+    void = [replace(outcome, verdict="void") for outcome in found.variants]
+    assert "round_robin (void): p99 predicted" in picture_in_words(void)
 
 
 def test_a_confirmation_shows_bars_table_and_picture_and_is_returned(
@@ -108,6 +134,7 @@ def test_a_confirmation_shows_bars_table_and_picture_and_is_returned(
     monkeypatch.setattr(module, "confirm", confirm)
     shown: list[Any] = []
     monkeypatch.setattr(module, "display", shown.append)
+    monkeypatch.setattr(progress_bars, "display", lambda panel, **_: shown.append(panel))
     lesson, costs = slow_server(balancers=["p2c"], duration_s=3), Costs()
     assert confirm_in_notebook(lesson, costs=costs) is found
     assert asked["loaded"] is lesson and asked["costs"] is costs and asked["tries"] == 1

@@ -95,7 +95,6 @@ def test_the_fair_share_may_be_written_in_any_way(
         (lambda _slow, _replicas: 0.1, "use both parameters"),
         (lambda _slow, _replicas: -3.0, "between 0 and 1"),
         (lambda _slow, _replicas: 0.4, "6 times as busy"),
-        (lambda _slow, _replicas: "0.1", "expected a number"),
     ],
 )
 def test_a_known_mistake_is_called_by_its_name(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -78,12 +77,12 @@ def test_users_keep_their_requests_when_others_come() -> None:
 
 def test_sliders_change_the_picture_in_place() -> None:
     explorer = explore_sharing(10, 0.5)
-    before = explorer.picture.value
+    before = explorer.picture.data
     explorer.users.value = 20
-    assert explorer.picture.value == png(figure_of_sharing(share(20, 0.5))) != before
+    assert explorer.picture.data == png(figure_of_sharing(share(20, 0.5))) != before
     explorer.alike.value = 1.0
-    assert explorer.picture.value == png(figure_of_sharing(share(20, 1.0)))
-    assert explorer._said.value == in_words(share(20, 1.0))
+    assert explorer.picture.data == png(figure_of_sharing(share(20, 1.0)))
+    assert explorer._note.value == in_words(share(20, 1.0))
 
 
 def test_the_real_proxy_does_what_was_predicted_but_for_tunnels() -> None:
@@ -174,8 +173,6 @@ def test_the_right_ratio_is_told_why(exercise: Exercise) -> None:
         (lambda own, together: 100 * _ratio_behind(own, together), "a percentage"),
         (lambda *_: -1, "between 0 and 1"),
         (lambda *_: 0.5, "59% of the requests"),
-        (lambda *_: "0.5", "expected a number"),
-        (lambda *_: math.nan, "expected a number"),
     ],
 )
 def test_a_known_mistake_is_called_by_its_name(

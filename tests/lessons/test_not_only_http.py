@@ -68,12 +68,12 @@ def test_every_corner_of_the_sliders_is_answered_in_under_a_second(
 
 def test_the_picture_follows_every_control() -> None:
     explorer = explore_ways()
-    seen = [explorer.picture.value]
+    seen = [explorer.picture.data]
     for control, value in ((explorer.client_ms, 100), (explorer.server_ms, 0), (explorer.requests, 9)):
         control.value = value
-        seen.append(explorer.picture.value)
+        seen.append(explorer.picture.data)
     explorer.way.value = "CONNECT"
-    seen.append(explorer.picture.value)
+    seen.append(explorer.picture.data)
     assert len(set(seen)) == 5
 
 
@@ -200,7 +200,6 @@ def test_the_right_answer_is_what_the_simulation_says(exercise: Exercise) -> Non
         (lambda *_: 3, "still takes 33 %"),
         (lambda *_: 100, "fewer are enough, too"),
         (lambda *_: 14, "not for"),
-        (lambda *_: "14", "expected a number"),
         (lambda *_: -1, "still takes 100 %"),
     ],
 )

@@ -108,18 +108,16 @@ def test_a_policy_of_ones_own_is_foreseen_and_one_defined_anew_is_not_remembered
 
 def test_a_slider_changes_the_picture_in_place() -> None:
     explorer = explore_balancers(users=20, slowness=3.0)
-    before, said = explorer.picture.value, explorer._said.value
+    before, said = explorer.picture.data, explorer._note.value
     explorer.slowness.value = 6.0
     assert (
-        explorer.picture.value
-        == png(figure_of_balancers(simulate_balancers(20, 6.0), BALANCERS[0]))
-        != before
+        explorer.picture.data == png(figure_of_balancers(simulate_balancers(20, 6.0), BALANCERS[0])) != before
     )
     explorer.balancer.value = "least_requests"
-    assert explorer.picture.value == png(figure_of_balancers(simulate_balancers(20, 6.0), "least_requests"))
+    assert explorer.picture.data == png(figure_of_balancers(simulate_balancers(20, 6.0), "least_requests"))
     explorer.users.value = 40
-    assert explorer.picture.value == png(figure_of_balancers(simulate_balancers(40, 6.0), "least_requests"))
-    assert explorer._said.value != said and "simulated requests" in said
+    assert explorer.picture.data == png(figure_of_balancers(simulate_balancers(40, 6.0), "least_requests"))
+    assert explorer._note.value != said and "simulated requests" in said
 
 
 def test_how_long_an_answer_took_is_said_with_how_much_was_simulated() -> None:

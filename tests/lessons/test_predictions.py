@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lessons.kit import Predictions
+from lessons.kit import Order, Predictions
 from lessons.predict_then_confirm import BALANCERS
 
 
@@ -63,11 +64,17 @@ def test_how_far_a_number_is_off_is_said_in_words(
     assert mine.closeness("it") == said
 
 
-@pytest.mark.parametrize("guess", ["three", [3], True, float("nan"), float("inf")])
-def test_what_is_no_number_is_explained_and_not_kept(mine: Predictions, guess: object) -> None:
-    mine.number("ratio", "how many times?", guess)
-    assert mine.missing == ["ratio"]
-    assert "expected a number" in repr(mine)
+@pytest.mark.parametrize("unknown", [None, math.nan])
+def test_an_unknown_result_judges_nothing(mine: Predictions, unknown: float | None) -> None:
+    mine.number("ratio", "how many times?", 3)
+    mine.measured("ratio", unknown)
+    assert mine.closeness("ratio") == "" and "measured –" in repr(mine)
+
+
+def test_three_dots_are_a_missing_guess(mine: Predictions) -> None:
+    mine.number("ratio", "how many times?", ...)
+    mine.order("order", "shortest first", ..., of=BALANCERS)
+    assert mine.missing == ["ratio", "order"] and "expected" not in repr(mine)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +113,37 @@ def test_right_pairs_are_those_that_both_orders_agree_on(guess: list[str], truth
     assert mine.closeness("order") == f"right in {agreed} of 6 pairs"
 
 
+def test_pairs_that_cannot_be_told_apart_judge_no_guess(mine: Predictions) -> None:
+    mine.order("order", "shortest first", ["p2c", "random", "round_robin", "least_requests"], of=BALANCERS)
+    tie = Order(("least_requests", "p2c", "random", "round_robin"), frozenset())
+    mine.measured("order", tie)
+    assert mine.closeness("order") == "" and "measured cannot be told apart" in repr(mine)
+    one = frozenset({frozenset(("p2c", "random")), frozenset(("least_requests", "round_robin"))})
+    mine.measured("order", Order(tie.names, one))
+    assert mine.closeness("order") == "right in 1 of 2 pairs"
+    assert "least_requests ≈ p2c < random ≈ round_robin" in repr(mine)
+
+
+def test_a_share_is_off_by_points_and_all_else_by_a_share(mine: Predictions) -> None:
+    for unit, said in (("%", "10.0 pp too low"), ("ms", "20 % too low"), ("", "20 % too low")):
+        mine.number("it", "?", 40, unit=unit)
+        mine.measured("it", 50)
+        assert mine.closeness("it") == said
+
+
 def test_a_cell_that_is_run_again_replaces_the_guess(mine: Predictions) -> None:
     mine.number("ratio", "how many times?", None)
     mine.number("ratio", "how many times?", 2.0)
     assert mine.missing == []
+
+
+def test_what_is_not_measured_yet_is_known(mine: Predictions) -> None:
+    mine.number("ratio", "how many times?", None)
+    mine.order("order", "shortest first", None, of=BALANCERS)
+    assert mine.unmeasured == ["ratio", "order"]
+    mine.measured("ratio", 2.0)
+    mine.measured("order", Order(tuple(BALANCERS), frozenset()))
+    assert mine.unmeasured == []
 
 
 def test_what_a_student_writes_cannot_become_markup(mine: Predictions) -> None:

@@ -86,12 +86,12 @@ def test_the_interval_is_said_in_words() -> None:
 
 def test_sliders_change_the_picture_in_place() -> None:
     explorer = explore_runs(0.5, 4)
-    before = explorer.picture.value
+    before = explorer.picture.data
     explorer.load.value = 0.8
-    assert explorer.picture.value == png(figure_of_repetition(repeat(0.8, 4))) != before
+    assert explorer.picture.data == png(figure_of_repetition(repeat(0.8, 4))) != before
     explorer.seconds.value = 8
-    assert explorer.picture.value == png(figure_of_repetition(repeat(0.8, 8)))
-    assert "simulated requests" in explorer._said.value
+    assert explorer.picture.data == png(figure_of_repetition(repeat(0.8, 8)))
+    assert "simulated requests" in explorer._note.value
 
 
 def test_a_prediction_can_stand_beside_a_measurement() -> None:
@@ -127,8 +127,6 @@ def test_the_right_number_of_runs_is_told_why(exercise: Exercise) -> None:
         (lambda now, runs, wanted: math.ceil(runs * (wanted / now) ** 2), "upside down"),
         (lambda *_: 90, "about 6.67"),
         (lambda *_: -1, "at least 1"),
-        (lambda *_: "160", "expected a number"),
-        (lambda *_: math.nan, "expected a number"),
     ],
 )
 def test_a_known_mistake_is_called_by_its_name(

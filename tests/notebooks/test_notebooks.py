@@ -10,6 +10,8 @@ are imported inside functions.
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import re
 import resource
@@ -59,6 +61,12 @@ moved
 PLACES = 4
 """Ends of a slider, or first choices of a list. Each has a cell, because a move may erase an error."""
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+LAST_STATES = """
+from ipywidgets.widgets.widget import _instances
+from lessons.kit.explorer import Explorer
+import json; print(json.dumps([one.picture.alt for one in _instances.values() if isinstance(one, Explorer)]))
+"""
 COUNT_CHILDREN = (
     "import psutil; [' '.join(child.cmdline()) for child in psutil.Process().children(recursive=True)]"
 )
@@ -206,8 +214,10 @@ def moves() -> list[NotebookNode]:
 def lesson(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Executed:
     notebook = read(request.param)
     notebook.cells += [
+        tagged("mine.unmeasured", "predictions"),
         tagged(COUNT_CHILDREN, "children"),
         *moves(),
+        tagged(LAST_STATES, "states"),
         tagged(solved(notebook), "solved"),
     ]
     client, before = Watched(notebook), cpu_seconds()
@@ -235,13 +245,40 @@ def test_its_sliders_were_moved_to_their_ends(lesson: Executed) -> None:
     assert sum(map(int, lesson.results("moves"))) >= 4
 
 
+def test_a_saved_lesson_keeps_the_last_picture_of_every_explorer(lesson: Executed) -> None:
+    (states,) = lesson.cells_tagged("states")
+    saved = []
+    for cell in lesson.notebook.cells:
+        for widget, picture in itertools.pairwise([*cell.get("outputs", []), {}]):
+            if WIDGET in widget.get("data", {}):
+                assert "image/png" in picture["data"]
+                saved.append(picture["metadata"]["image/png"]["alt"])
+    assert saved and sorted(saved) == sorted(json.loads(states.outputs[0]["text"]))
+
+
+def test_as_a_page_a_lesson_has_all_its_pictures_each_with_a_text(lesson: Executed) -> None:
+    from nbconvert import HTMLExporter
+
+    outputs = [output for cell in lesson.notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    page, _ = HTMLExporter().from_notebook_node(lesson.notebook)
+    images = re.findall(r"<img\b[^>]*>", re.sub(r"<script\b.*?</script>", "", page, flags=re.DOTALL))
+    assert len(images) == len(pictures) > 0
+    assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
+    assert "No description has been provided" not in page
+
+
 def test_the_real_proxy_answers_within_half_a_minute_with_table_and_picture(lesson: Executed) -> None:
     (cell,) = lesson.cells_tagged("confirm")
     assert seconds_of(cell) < CONFIRM_LIMIT_S * lesson.patience
     shown = [kind for output in cell.outputs for kind in output["data"]]
-    assert "image/png" in shown and "application/vnd.jupyter.widget-view+json" in shown
+    assert "image/png" in shown and WIDGET not in shown, "text has taken the place of the bars"
     tables = "".join(output["data"].get("text/html", "") for output in cell.outputs)
     assert "predicted" in tables and "measured" in tables
+
+
+def test_every_prediction_of_the_student_is_measured(lesson: Executed) -> None:
+    assert lesson.results("predictions") == ["[]"]
 
 
 def test_no_process_is_left_behind(lesson: Executed) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from policies.bad_input import BadInput
 from scenarios import Request, Workload
-from scenarios.workload import read_trace
+from scenarios.traces import read_trace
 
 GOOD = "time_s,object,size_bytes\n0.5,/a,100\n0.5,/b,2000\n2,/a,100\n"
 
@@ -62,12 +62,12 @@ def test_an_object_keeps_the_size_it_had_first(trace) -> None:
     assert read_trace(trace(GOOD + "3,/a,999\n")).sizes.tolist() == [100, 2000]
 
 
-def test_a_replay_asks_at_the_recorded_times_and_ends(replay) -> None:
+def test_a_replay_begins_with_its_first_request_and_ends(replay) -> None:
     workload = replay(GOOD + "2.25,/c,7\n")
     assert (workload.closed, workload.streams, workload.sizes.tolist()) == (False, 1, [100, 2000, 7])
     requests = list(workload.stream(0))
     assert [request[:3] for request in requests] == [
-        (0.5, 0, 100),
+        (0.0, 0, 100),
         (0.0, 1, 2000),
         (1.5, 0, 100),
         (0.25, 2, 7),
@@ -90,15 +90,22 @@ def test_without_recorded_service_times_demands_are_drawn_as_for_other_loads(rep
 
 HEAD = "time_s,object,size_bytes\n"
 TIMED = "time_s,object,size_bytes,service_s\n"
+NAMED = "; name them with --columns object=NAME,size=NAME,time=NAME"
+HEADLESS = (
+    "expected a head line that names the columns, such as time_s,object,size_bytes; "
+    "or say --format, or --columns object=2,size=3,time=1"
+)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "line 1: the column 'object' is missing"),
-        ("time_s,object\n1,/a\n", "line 1: the column 'size_bytes' is missing"),
-        ("1,/a,100\n", "line 1: the column 'object' is missing"),
-        ("time_s;object;size_bytes\n1;/a;100\n", "line 1: the column 'object' is missing"),
+        ("", f"line 1: the column 'object' is missing; the line has nothing{NAMED}"),
+        (
+            "time_s,object\n1,/a\n",
+            f"line 1: the column 'size_bytes' is missing; the line has time_s, object{NAMED}",
+        ),
+        ("1,/a,100\n", f"line 1: {HEADLESS}"),
         (HEAD, "the trace holds no requests"),
         (HEAD + "\n\n", "the trace holds no requests"),
         (HEAD + "0,/a,1\nx,/b,1\n", "line 3: expected numbers for time_s and size_bytes"),
@@ -114,8 +121,11 @@ TIMED = "time_s,object,size_bytes,service_s\n"
         (HEAD + "inf,/a,1\n", "line 2: expected finite numbers that are not negative"),
         (HEAD + "0,/a,-1\n", "line 2: expected finite numbers that are not negative"),
         (TIMED + "0,/a,1,-0.1\n", "line 2: expected finite numbers that are not negative"),
-        (HEAD + "-1,/a,1\n", "line 2: times must not fall, yet -1 comes after 0"),
-        (HEAD + "1,/a,1\n3,/a,1\n2.5,/a,1\n", "line 4: times must not fall, yet 2.5 comes after 3"),
+        (HEAD + "-1,/a,1\n", "line 2: expected finite numbers that are not negative"),
+        (
+            HEAD + "1,/a,1\n1.7e12,/a,1\n",
+            "line 3: expected seconds, not 1.7e+12; if these are milliseconds, say --columns time=NAME:ms",
+        ),
     ],
 )
 def test_a_wrong_trace_gets_one_line_with_its_number(trace, text: str, said: str) -> None:
@@ -125,9 +135,18 @@ def test_a_wrong_trace_gets_one_line_with_its_number(trace, text: str, said: str
     assert str(caught.value) == f"{file}: {said}"
 
 
-def test_a_file_that_is_no_text(trace) -> None:
-    with pytest.raises(BadInput, match=r"requests\.csv: line 2: is not UTF-8 text$"):
-        read_trace(trace(HEAD.encode() + b"0,\xff\xfe,1\n"))
+def test_times_that_fall_are_as_the_file_has_them(trace) -> None:
+    assert read_trace(trace(HEAD + "1,/a,1\n3,/a,1\n2.5,/a,1\n")).times.tolist() == [1.0, 3.0, 2.5]
+
+
+def test_names_are_compared_byte_by_byte_whatever_their_encoding(trace) -> None:
+    rows = [b"0,caf\xe9,1", b"1,caf\xc3\xa9,1", b"2,\xff\xfe,1", b"3,caf\xe9,1"]
+    assert read_trace(trace(HEAD.encode() + b"\n".join(rows))).objects.tolist() == [0, 1, 2, 0]
+
+
+def test_a_zero_byte_in_a_name_is_the_sign_of_another_kind_of_file(trace) -> None:
+    with pytest.raises(BadInput, match=r"line 3: holds a NUL byte; is this a binary file\? say --format$"):
+        read_trace(trace(HEAD + "0,a,1\n1,a\0b,1\n"))
 
 
 def test_a_missing_trace_and_a_folder(trace, tmp_path: Path) -> None:

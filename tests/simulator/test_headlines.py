@@ -100,7 +100,9 @@ def replayed_hits(scenario: Scenario, count: int) -> np.ndarray:
     store = scenario.proxy.cache
     policy = eviction_policies[store.policy](store.capacity, rng=random.Random(1))
     requests = islice(Workload(scenario).stream(0), count)
-    return np.array([policy.request(one.object, charged_size(one.size), 0.0) for one in requests], float)
+    return np.array(
+        [policy.request(one.object, charged_size(one.size, store.overhead), 0.0) for one in requests], float
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_one_clients_hits_are_those_of_the_eviction_policy_alone() -> None:
         store = variant.scenario.proxy.cache
         policy = eviction_policies[store.policy](store.capacity, rng=random.Random(0))
         replayed = [
-            policy.request(number, charged_size(size), 0.0)
+            policy.request(number, charged_size(size, store.overhead), 0.0)
             for number, size in zip(records.object.tolist(), records.size.tolist(), strict=True)
         ]
         assert len(records) > 200

@@ -16,7 +16,8 @@ import os
 import signal
 import sys
 
-INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none, and no SIGALRM
+INTERRUPTIONS = [signal.SIGINT, signal.SIGTERM, *([_HANGUP] if _HANGUP is not None else [])]
 _SECONDS_BEFORE_IT_COMES_AGAIN = 0.01
 
 arrived: list[int] = []
@@ -27,7 +28,7 @@ def hear_at_start() -> None:
     """Phase 1: a signal ends the process at once. During the interpreter's exit, signals are ignored."""
     atexit.register(_hear_no_more)
     for number in INTERRUPTIONS:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+        if number != _HANGUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, _leave)
 
 
@@ -47,7 +48,8 @@ def hear_in_command() -> None:
 
 def hear_at_end() -> None:
     """Phase 3: the first signal is ignored, the second ends the process."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
     for number in INTERRUPTIONS:
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, _wait_for_another)
@@ -77,6 +79,12 @@ def _interrupt(number: int, _frame: object) -> None:
 
 
 def _come_again() -> None:
+    if not hasattr(signal, "setitimer"):
+        import _thread
+        import threading
+
+        threading.Timer(_SECONDS_BEFORE_IT_COMES_AGAIN, _thread.interrupt_main).start()
+        return
     signal.signal(signal.SIGALRM, _interrupt)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS_BEFORE_IT_COMES_AGAIN)
 

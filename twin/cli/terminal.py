@@ -6,48 +6,40 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from scenarios.loading import LoadedScenario
 from scenarios.records import Summary
+from scenarios.schema import Scenario
 from simulator import Result
 from simulator.statistics import estimate
-from twin.confirm.compare import ABSOLUTE, Differences
-from twin.confirm.conclusion import conclusion
+from twin.cli.cache_notes import room_of_caches
+from twin.confirm.compare import difference_text
+from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
+from twin.output.sheet import HEADS, UNITS, Sheet
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
 
-_COLUMNS = {
-    "throughput_rps": ("req/s", "{:.1f}"),
-    "mean_ms": ("mean", "{:.1f}"),
-    "p50_ms": ("p50", "{:.1f}"),
-    "p95_ms": ("p95", "{:.1f}"),
-    "p99_ms": ("p99", "{:.1f}"),
-    "hit_ratio": ("hits", "{:.1%}"),
-    "error_ratio": ("errors", "{:.1%}"),
+_FORMS = {
+    "throughput_rps": "{:.1f}",
+    "mean_ms": "{:.1f}",
+    "p50_ms": "{:.1f}",
+    "p95_ms": "{:.1f}",
+    "p99_ms": "{:.1f}",
+    "hit_ratio": "{:.1%}",
+    "error_ratio": "{:.1%}",
 }
-_NARROWEST = 12
-"""Minimum width of the column with the variants' names, in characters."""
+"""The figures of the tables, in their order, and how they are written."""
 _NOTED = 0.1
 """If fetches differ from misses by more than this share, they get a table."""
 
 
 def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
-    return [_written(getattr(summary, name), _COLUMNS[name][1]) for name in columns]
+    return [_written(getattr(summary, name), _FORMS[name]) for name in columns]
 
 
 def _written(value: float | None, form: str) -> str:
     return "–" if value is None or math.isnan(value) else form.format(value)
-
-
-def _apart(differences: Differences, columns: Sequence[str], sign: str = "+") -> list[str]:
-    cells = []
-    for name in columns:
-        value = differences[name]
-        unit = "pp" if name in ABSOLUTE else "%"
-        cells.append("–" if value is None else f"{value * 100:{sign}.1f}{unit}")
-    return cells
 
 
 def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
@@ -55,16 +47,11 @@ def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
         "hit_ratio": all(summary.hit_ratio is None for summary in summaries),
         "error_ratio": not any(summary.error_ratio > 0 for summary in summaries),
     }
-    return [name for name in _COLUMNS if not unknown.get(name)]
+    return [name for name in _FORMS if not unknown.get(name)]
 
 
-def _table(title: str) -> Table:
-    caption = "req/s: requests per second; response times in ms"
-    table = Table(
-        title=Text(title), title_justify="left", title_style="bold", caption=caption, caption_justify="left"
-    )
-    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
-    return table
+def _heads(columns: Sequence[str]) -> list[str]:
+    return [HEADS[name] for name in columns]
 
 
 def half_widths(result: Result) -> dict[str, float]:
@@ -85,50 +72,38 @@ def summary_table(
     summaries: Sequence[Summary],
     title: str,
     halves: Sequence[Mapping[str, float]] = (),
-) -> Table:
+) -> Sheet:
     """One line per variant, for one twin alone, and a line with its `half_widths` if there are any."""
     columns = _every_column(summaries)
-    table = _table(title)
-    if any(halves):
-        table.caption = f"{table.caption}; ±: half the width of the 95 % confidence interval"
-    for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
+    band = "; ±: half the width of the 95 % confidence interval" if any(halves) else ""
+    sheet = Sheet(title, ["variant"], _heads(columns), UNITS + band)
     for number, (variant, summary) in enumerate(zip(loaded.variants, summaries, strict=True)):
-        table.add_row(Text(variant.label), *_cells(summary, columns))
+        sheet.add([variant.label], _cells(summary, columns))
         if halves and halves[number]:
-            errors = ["±" + _written(halves[number][name], _COLUMNS[name][1]) for name in columns]
-            table.add_row("", *errors, style="dim")
-    return table
+            errors = ["±" + _written(halves[number][name], _FORMS[name]) for name in columns]
+            sheet.add([""], errors, "dim", continues=True)
+    return sheet
 
 
-def confirmation_table(found: Confirmation) -> Table:
+def confirmation_table(found: Confirmation) -> Sheet:
     """Three lines per variant: predicted, measured, and the difference."""
     both = [side for outcome in found.variants for side in (outcome.simulated, outcome.measured)]
     columns = _shown_columns(both)
-    if len(columns) > len(_COLUMNS) - 2:
-        columns.remove("p50_ms")  # so that the table fits into 80 columns
-    table = _table(found.scenario.title)
-    table.add_column("", no_wrap=True)
-    for name in columns:
-        table.add_column(_COLUMNS[name][0], justify="right", no_wrap=True)
+    sheet = Sheet(found.scenario.title, ["variant", ""], _heads(columns), UNITS, sides=True)
     for outcome in found.variants:
         style = VERDICT[outcome.verdict]
         predicted, measured = _cells(outcome.simulated, columns), _cells(outcome.measured, columns)
-        table.add_row(
-            Text(outcome.variant.label, style="bold"), Text("predicted", style=PREDICTED), *predicted
-        )
-        table.add_row(
-            Text(outcome.verdict, style=f"bold {style}"), Text("measured", style=MEASURED), *measured
-        )
-        table.add_row(
-            "", Text("difference", style="dim"), *_apart(outcome.difference, columns), end_section=True
-        )
-    noise = _apart(found.noise, columns, sign="")
-    table.add_row(Text("all variants", style="dim"), Text("noise floor", style="dim"), *noise, style="dim")
-    return table
+        label, verdict = Text(outcome.variant.label, "bold"), Text(outcome.verdict, f"bold {style}")
+        apart = [outcome.difference_text(name) for name in columns]
+        sheet.add([label, Text("predicted", PREDICTED)], predicted)
+        sheet.add([verdict, Text("measured", MEASURED)], measured, continues=True)
+        sheet.add(["", Text("difference", "dim")], apart, continues=True)
+    noise = [difference_text(found.noise[name], name, sign="") for name in columns]
+    sheet.add(["noise floor", ""], noise, "dim")
+    return sheet
 
 
-def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
+def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Sheet | None:
     """The fetches that reached the backends: per second, and per expiry of an object.
 
     Parameters
@@ -140,29 +115,25 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
 
     Returns
     -------
-    Table or None
+    Sheet or None
         None if the hit ratio gives the same information: each miss is one fetch, and there are no others.
     """
     if not any(_beyond_hits(summary) for summaries in sides.values() for summary in summaries):
         return None
-    table = Table(title="Fetches that reached the backends", title_justify="left", title_style="bold")
-    table.caption = "per expiry: fetches each time that an object was missing or stale"
-    table.caption_justify = "left"
-    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
-    for heading in ("fetches/s", "per expiry"):
-        for side in sides:
-            table.add_column(f"{heading}\n{side}", justify="right", no_wrap=True)
+    heads = [f"{heading}\n{side}" for heading in ("fetches/s", "per expiry") for side in sides]
+    caption = "per expiry: fetches each time that an object was missing or stale"
+    sheet = Sheet("Fetches that reached the backends", ["variant"], heads, caption)
     for number, label in enumerate(labels):
         cells = [
             _written(getattr(summaries[number], name), "{:.3g}")
             for name in ("fetch_rps", "fetches_per_expiry")
             for summaries in sides.values()
         ]
-        table.add_row(Text(label), *cells)
-    return table
+        sheet.add([label], cells)
+    return sheet
 
 
-def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Table | None:
+def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Sheet | None:
     """The share of each cache in a chain of proxies; None for a single proxy.
 
     The parameters are those of `fetches_table`.
@@ -170,20 +141,17 @@ def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) 
     proxies = [name for summaries in sides.values() for name in summaries[0].cache_share]
     if not proxies:
         return None
-    title = "Share of requests that each cache answered"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("variant", overflow="fold", min_width=_NARROWEST)
-    for name in dict.fromkeys(proxies):
-        for side in sides:
-            table.add_column(f"{name}\n{side}", justify="right", no_wrap=True)
+    names = list(dict.fromkeys(proxies))
+    heads = [f"{name}\n{side}" for name in names for side in sides]
+    sheet = Sheet("Share of requests that each cache answered", ["variant"], heads)
     for number, label in enumerate(labels):
         cells = [
             _written(summaries[number].cache_share[name], "{:.1%}")
-            for name in dict.fromkeys(proxies)
+            for name in names
             for summaries in sides.values()
         ]
-        table.add_row(Text(label), *cells)
-    return table
+        sheet.add([label], cells)
+    return sheet
 
 
 def _beyond_hits(summary: Summary) -> bool:
@@ -204,6 +172,7 @@ def print_summaries(
     """Print the tables of one twin; `side` is ``predicted`` or ``measured``, `halves` are `half_widths`."""
     console.print(summary_table(loaded, summaries, f"{loaded.scenario.title} ({side})", halves))
     _print_more([variant.label for variant in loaded.variants], {side: summaries}, console)
+    _print_room([variant.scenario for variant in loaded.variants], console)
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
@@ -211,6 +180,12 @@ def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], c
     for table in (caches_table(labels, sides), fetches_table(labels, sides)):
         if table is not None:
             console.print(table)
+
+
+def _print_room(scenarios: Sequence[Scenario], console: Console) -> None:
+    line = room_of_caches(scenarios)
+    if line is not None:
+        console.print(Text(line))
 
 
 def print_confirmation(found: Confirmation, console: Console) -> None:
@@ -224,7 +199,11 @@ def print_confirmation(found: Confirmation, console: Console) -> None:
         },
         console,
     )
-    for line in conclusion(found):
+    _print_room([outcome.variant.scenario for outcome in found.variants], console)
+    for outcome in found.variants:
+        for note in outcome.cache_notes:
+            console.print(Text(f"{outcome.variant.label}: {note}"), soft_wrap=True)
+    for line in [*conclusion(found), *how_judged(found)]:
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:
         console.print(Text(f"void: {reason}", style=VERDICT["refuted"]), soft_wrap=True)

@@ -13,27 +13,36 @@ beyond the floor is beyond two standard errors: it is not noise of the real syst
 *Verdict* of a variant: ``confirmed`` if every judged difference is within its tolerance; ``refuted`` if
 one is beyond its tolerance and beyond the noise floor; else ``inconclusive``: the difference is not
 larger than the noise, or there was nothing to judge. If nothing was run twice, the noise is unknown,
-and a difference beyond the tolerance is enough for ``refuted``.
+and a difference beyond the tolerance is enough for ``refuted``. The verdict is ``void`` if a run of the
+variant or the calibration broke a rule for valid runs (`loadtests.run.validity`): then nothing is judged.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scenarios.records import Summary
 from simulator.statistics import student_t95
 
-Verdict = Literal["confirmed", "refuted", "inconclusive"]
+Verdict = Literal["confirmed", "refuted", "inconclusive", "void"]
 
 TOLERANCE = {
-    "throughput_rps": 0.02, "mean_ms": 0.05, "p95_ms": 0.08,
+    "throughput_rps": 0.02, "mean_ms": 0.05, "p50_ms": 0.10, "p95_ms": 0.08,
     "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
 }  # fmt: skip
 """The judged metrics, and the tolerance of each."""
+EXACT_MS = 0.5
+"""A judged time may always differ by this much: timers and thread switches of the real system are not more
+exact. It matters only where most requests are hits and take less than a few milliseconds."""
+MEDIAN_JUMPS = (0.45, 0.55)
+"""Hit ratios at which p50 is not judged: it jumps between hits and misses, and one percentage point of hits
+can change it more than tenfold."""
+NEVER_JUDGED = {"p99_ms": "only 1 % of the requests are beyond it, so it varies most from run to run"}
+"""Metrics that are shown but not judged, and why."""
 
 OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
 """Metrics that only exist with a cache."""
@@ -44,6 +53,7 @@ HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
 _ALWAYS_KNOWN = ("throughput_rps", "mean_ms", "p95_ms")
 """Judged metrics that every run with at least one response has."""
+_TIMES = ("mean_ms", "p50_ms", "p95_ms")
 
 Differences = dict[str, float | None]
 
@@ -51,6 +61,11 @@ Differences = dict[str, float | None]
 def difference(predicted: Summary, measured: Summary) -> Differences:
     """The difference of each metric; ``None`` if one twin does not have the metric."""
     return {name: _apart(getattr(predicted, name), getattr(measured, name), name) for name in COMPARED}
+
+
+def difference_text(apart: float | None, name: str, *, sign: str = "+", space: str = "") -> str:
+    """A difference in per cent or percentage points, or a dash if it is unknown."""
+    return "–" if apart is None else f"{apart * 100:{sign}.1f}{space}{'pp' if name in ABSOLUTE else '%'}"
 
 
 def _apart(one: float | None, other: float | None, name: str) -> float | None:
@@ -92,9 +107,41 @@ def _spread(one: float | None, other: float | None, name: str) -> float | None:
     return 2 * (one - other) / (one + other) if one + other else None
 
 
-def verdict(apart: Differences, noise: Differences) -> Verdict:
-    """The verdict on one variant, by the rules at the top of this module."""
-    beyond = [name for name, limit in TOLERANCE.items() if _exceeds(apart.get(name), limit)]
+def unjudged(predicted: Summary, measured: Summary) -> dict[str, str]:
+    """The metrics of a variant that are shown but not judged, and why."""
+    reasons = dict(NEVER_JUDGED)
+    low, high = MEDIAN_JUMPS
+    ratios = [side.hit_ratio for side in (predicted, measured)]
+    if any(ratio is not None and low <= ratio <= high for ratio in ratios):
+        reasons["p50_ms"] = "about half of the requests are hits, so it jumps between hits and misses"
+    return reasons
+
+
+def tolerances(predicted: Summary, measured: Summary) -> dict[str, float]:
+    """How much each judged metric of a variant may differ, in the unit of `difference`."""
+    allowed = dict(TOLERANCE)
+    for name in _TIMES:
+        time = getattr(measured, name)
+        if time > 0:
+            allowed[name] = max(allowed[name], EXACT_MS / time)
+    for name in unjudged(predicted, measured):
+        allowed.pop(name, None)
+    return allowed
+
+
+def verdict(
+    apart: Differences, noise: Differences, allowed: Mapping[str, float] = TOLERANCE
+) -> Literal["confirmed", "refuted", "inconclusive"]:
+    """The verdict on a variant whose runs are valid, by the rules at the top of this module.
+
+    Parameters
+    ----------
+    apart, noise : dict
+        The differences and the noise floor, by metric.
+    allowed : mapping of str to float
+        The judged metrics, and how much each may differ; see `tolerances`.
+    """
+    beyond = [name for name, limit in allowed.items() if _exceeds(apart.get(name), limit)]
     if any(_exceeds(apart[name], noise.get(name) or 0.0) for name in beyond):
         return "refuted"
     unknown = [name for name in _ALWAYS_KNOWN if apart.get(name) is None]
@@ -149,12 +196,14 @@ class Ranking:
     metric : str
         The metric of the order.
     predicted, measured : list of int
-        Numbers of the variants, best first.
+        Numbers of the variants, best first, without those whose figure is unknown.
     kendall_tau : float or None
         Agreeing minus disagreeing pairs over all pairs whose intervals do not overlap in either
         twin; ``None`` if there is no such pair.
     decided : int
         Number of those pairs.
+    apart : tuple of pairs of int
+        Those pairs, by the numbers of the variants.
     """
 
     metric: str
@@ -162,28 +211,31 @@ class Ranking:
     measured: list[int]
     kendall_tau: float | None
     decided: int
+    apart: tuple[tuple[int, int], ...] = ()
 
 
 def ranking(predicted: Sequence[Interval], measured: Sequence[Interval], metric: str) -> Ranking:
     """Compare the two orders; leave out pairs that cannot be told apart."""
-    agreeing = decided = 0
-    for i, j in itertools.combinations(range(len(measured)), 2):
-        if predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]):
-            continue
-        decided += 1
+    apart = tuple(
+        (i, j)
+        for i, j in itertools.combinations(range(len(measured)), 2)
+        if not (predicted[i].overlaps(predicted[j]) or measured[i].overlaps(measured[j]))
+    )
+    agreeing = 0
+    for i, j in apart:
         same = (predicted[i].middle < predicted[j].middle) == (measured[i].middle < measured[j].middle)
         agreeing += 1 if same else -1
     return Ranking(
         metric,
         _order(predicted, metric),
         _order(measured, metric),
-        agreeing / decided if decided else None,
-        decided,
+        agreeing / len(apart) if apart else None,
+        len(apart),
+        apart,
     )
 
 
 def _order(figures: Sequence[Interval], metric: str) -> list[int]:
     sign = -1 if metric in HIGHER_IS_BETTER else 1
-    return sorted(
-        range(len(figures)), key=lambda i: (math.isnan(figures[i].middle), sign * figures[i].middle)
-    )
+    known = [i for i, figure in enumerate(figures) if not math.isnan(figure.middle)]
+    return sorted(known, key=lambda i: sign * figures[i].middle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -58,10 +59,15 @@ class VariantOutcome:
     difference : dict
         Predicted minus measured; see `twin.confirm.compare`.
     verdict : str
+        One of `twin.confirm.compare.Verdict`.
     predicted_records, measured_records : Records
         The requests of all runs after the warm-up, for figures.
     unsettled : str
         Why the variant never settles, so that its averages depend on the duration; empty if it settles.
+    cache_notes : tuple of str
+        What the simulated caches did not keep for another reason than their policy.
+    void : list of str
+        Why its runs or the calibration prove nothing; empty if its verdict is not ``void``.
     """
 
     variant: Variant
@@ -72,6 +78,41 @@ class VariantOutcome:
     predicted_records: Records
     measured_records: Records
     unsettled: str = ""
+    cache_notes: tuple[str, ...] = ()
+    void: list[str] = field(default_factory=list)
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """How much each metric may differ; empty if nothing is judged because a run is void."""
+        return {} if self.verdict == "void" else compare.tolerances(self.simulated, self.measured)
+
+    @property
+    def unjudged(self) -> dict[str, str]:
+        """The metrics that are shown but not judged, and why."""
+        if self.verdict == "void":
+            return dict.fromkeys(compare.COMPARED, "the verdict is void")
+        return compare.unjudged(self.simulated, self.measured)
+
+    def beyond(self, metric: str) -> bool:
+        """Whether the difference is judged, and beyond its tolerance."""
+        apart = self.difference[metric]
+        return apart is not None and abs(apart) > self.tolerances.get(metric, math.inf)
+
+    def difference_text(self, metric: str, space: str = "") -> str:
+        """The difference with its unit, in parentheses if it alone is not judged.
+
+        It is in per cent or percentage points. If it is within the tolerance only because it is less than
+        `twin.confirm.compare.EXACT_MS`, it is in milliseconds.
+        """
+        apart = self.difference[metric]
+        text = compare.difference_text(apart, metric, space=space)
+        if apart is None or self.verdict == "void":
+            return text
+        if metric in self.unjudged:
+            return f"({text})"
+        if compare.TOLERANCE[metric] < abs(apart) <= self.tolerances[metric]:
+            return f"{apart * getattr(self.measured, metric):+.1f}{space}ms"
+        return text
 
 
 @dataclass(frozen=True)
@@ -106,6 +147,18 @@ class Confirmation:
     repeated: int = 0
 
     @property
+    def metrics(self) -> list[str]:
+        """The metrics worth a column: those of caches only with a cache, and errors only if there are any."""
+        sides = [side for one in self.variants for side in (one.simulated, one.measured)]
+        caching = any(side.hit_ratio is not None for side in sides)
+        failing = any(side.error_ratio > 0 for side in sides)
+        return [
+            name
+            for name in compare.COMPARED
+            if (failing or name != "error_ratio") and (caching or name not in compare.OF_CACHES)
+        ]
+
+    @property
     def refuted(self) -> bool:
         """Whether any prediction was refuted."""
         return any(outcome.verdict == "refuted" for outcome in self.variants)
@@ -135,6 +188,9 @@ class Confirmation:
                     "difference": outcome.difference,
                     "noise": self.noise,
                     "verdict": outcome.verdict,
+                    "void": outcome.void,
+                    "tolerance": outcome.tolerances,
+                    "not_judged": outcome.unjudged,
                 }
                 for outcome in self.variants
             ],

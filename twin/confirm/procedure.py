@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests import Stage
+from scenarios.due import check_sent
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records, Summary, pool
 from scenarios.schema import Scenario, check_real
@@ -56,7 +57,8 @@ def confirm(
     Raises
     ------
     BadInput
-        If the scenario cannot be run as it stands, for example because a trace is unreadable.
+        If the scenario cannot be run as it stands, for example because a trace is unreadable,
+        or no request is due.
     """
     reporter = reporter or Quiet()
     for variant in loaded.variants:
@@ -67,9 +69,9 @@ def confirm(
             if costs
             else calibrate(stage, loaded.scenario, reporter, probes_s, tries)
         )
-        predicted, unsettled = _predict(loaded.variants, seeds, calibration.costs, reporter)
+        predicted, unsettled, notes = _predict(loaded.variants, seeds, calibration.costs, reporter)
         measured = _measure(stage, loaded.variants, seeds, repeats, reporter, tries)
-    return _compare(loaded, calibration, predicted, unsettled, measured)
+    return _compare(loaded, calibration, predicted, unsettled, measured, notes)
 
 
 def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
@@ -78,21 +80,24 @@ def _with_seeds(scenario: Scenario, seeds: int) -> list[Scenario]:
 
 def _predict(
     variants: list[Variant], seeds: int, costs: Costs, reporter: Reporter
-) -> tuple[list[list[list[Records]]], list[str]]:
-    """Records by variant, seed and run; and by variant the reason why it never settles, or an empty text."""
+) -> tuple[list[list[list[Records]]], list[str], list[tuple[str, ...]]]:
+    """By variant: records by seed and run; why it never settles, or an empty text; notes about its caches."""
     total = len(variants) * seeds * LUCKS
     predicted: list[list[list[Records]]] = []
-    unsettled = []
+    unsettled, notes = [], []
     with reporter.step("simulate", total) as advance:
         for variant in variants:
-            of_seeds, reason = [], ""
+            of_seeds, reason, of_caches = [], "", []
             for scenario in _with_seeds(variant.scenario, seeds):
                 result = simulate(scenario, lucks=LUCKS, costs=costs, progress=lambda *_: advance(1))
+                check_sent(result.summary, scenario, variant.label)
                 of_seeds.append([run.records for run in result.runs])
                 reason = reason or result.settled.reason
+                of_caches += result.cache_notes
             predicted.append(of_seeds)
             unsettled.append(reason)
-    return predicted, unsettled
+            notes.append(tuple(of_caches))
+    return predicted, unsettled, notes
 
 
 @dataclass
@@ -128,43 +133,62 @@ def _compare(
     predicted: list[list[list[Records]]],
     unsettled: list[str],
     measured: _Measured,
+    notes: list[tuple[str, ...]],
 ) -> Confirmation:
     windows = [variant.scenario.window for variant in loaded.variants]
     simulated_runs = [_summaries(*each) for each in zip(predicted, windows, strict=True)]
     measured_runs = [_summaries(*each) for each in zip(measured.records, windows, strict=True)]
-    noise = compare.noise_floor([runs for of_seeds in measured_runs for runs in of_seeds])
-    outcomes = []
-    for number, (variant, window) in enumerate(zip(loaded.variants, windows, strict=True)):
-        said, seen = mean_summary(_flat(simulated_runs[number])), mean_summary(_flat(measured_runs[number]))
-        apart = compare.difference(said, seen)
-        outcomes.append(
-            VariantOutcome(
-                variant,
-                said,
-                seen,
-                apart,
-                "inconclusive" if measured.void[number] else compare.verdict(apart, noise),
-                pool([run.within(window).whole() for run in _flat(predicted[number])]),
-                pool([run.within(window).whole() for run in _flat(measured.records[number])]),
-                unsettled[number],
-            )
+    valid_runs = [[] if void else runs for runs, void in zip(measured_runs, measured.void, strict=True)]
+    noise = compare.noise_floor([runs for of_seeds in valid_runs for runs in of_seeds])
+    of_calibration = [f"calibration: {reason}" for reason in calibration.void]
+    outcomes = [
+        _outcome(variant, *of_variant, noise, [*of_calibration, *void])
+        for variant, *of_variant, void in zip(
+            loaded.variants, predicted, measured.records, unsettled, notes, measured.void, strict=True
         )
+    ]
     rankings = {
         metric: compare.ranking(
-            compare.intervals([_flat(runs) for runs in simulated_runs], metric),
-            compare.intervals([_flat(runs) for runs in measured_runs], metric),
+            compare.intervals([[] if of_calibration else _flat(runs) for runs in simulated_runs], metric),
+            compare.intervals([_flat(runs) for runs in valid_runs], metric),
             metric,
         )
         for metric in dict.fromkeys(["p99_ms", loaded.scenario.rank_by])
     }
-    void = [f"calibration: {reason}" for reason in calibration.void]
-    void += [
+    of_runs = [
         f"{variant.label}: {reason}"
         for variant, reasons in zip(loaded.variants, measured.void, strict=True)
         for reason in reasons
     ]
+    void = [*of_calibration, *of_runs]
     return Confirmation(
         loaded.name, loaded.scenario, calibration, outcomes, noise, rankings, void, measured.repeated
+    )
+
+
+def _outcome(
+    variant: Variant,
+    predicted: list[list[Records]],
+    measured: list[list[Records]],
+    unsettled: str,
+    notes: tuple[str, ...],
+    noise: compare.Differences,
+    void: list[str],
+) -> VariantOutcome:
+    window = variant.scenario.window
+    said, seen = (mean_summary(_flat(_summaries(runs, window))) for runs in (predicted, measured))
+    apart = compare.difference(said, seen)
+    return VariantOutcome(
+        variant,
+        said,
+        seen,
+        apart,
+        "void" if void else compare.verdict(apart, noise, compare.tolerances(said, seen)),
+        pool([run.within(window).whole() for run in _flat(predicted)]),
+        pool([run.within(window).whole() for run in _flat(measured)]),
+        unsettled,
+        notes,
+        void,
     )
 
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from policies.units import format_duration
 from scenarios.records import Summary
-from twin.confirm.compare import ABSOLUTE, OF_CACHES, TOLERANCE
-from twin.confirm.conclusion import conclusion
+from twin.confirm.compare import difference_text
+from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
 from twin.plots import comparison
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
@@ -29,6 +29,7 @@ def confirmation_page(found: Confirmation) -> str:
     parts = [
         *(f'<p class="lead">{html.escape(line)}</p>' for line in conclusion(found)),
         _void(found),
+        _unsettled(found),
         "<h2>Prediction beside measurement</h2>",
         comparison_table(found),
         _reading(found),
@@ -55,22 +56,22 @@ def _void(found: Confirmation) -> str:
     return f'<div class="void"><strong>Void.</strong> These runs prove nothing:<ul>{items}</ul></div>'
 
 
-def _columns(found: Confirmation) -> list[str]:
-    caching = any(outcome.measured.hit_ratio is not None for outcome in found.variants)
-    failing = any(
-        side.error_ratio > 0 for outcome in found.variants for side in (outcome.simulated, outcome.measured)
+def _unsettled(found: Confirmation) -> str:
+    if not found.unsettled:
+        return ""
+    items = "".join(
+        f"<li>{html.escape(label)}: {html.escape(reason)}.</li>" for label, reason in found.unsettled.items()
     )
-    return [
-        name for name in TITLES if (failing or name != "error_ratio") and (caching or name not in OF_CACHES)
-    ]
+    return f'<div class="void"><strong>Never settles.</strong><ul>{items}</ul></div>'
 
 
 def comparison_table(found: Confirmation) -> str:
     """Predicted, measured and difference of every variant, and the noise floor, as an HTML table."""
-    columns = _columns(found)
+    columns = found.metrics
     head = "".join(f"<th>{TITLES[name]}</th>" for name in columns)
     body = "".join(_rows(outcome, columns) for outcome in found.variants)
-    noise = "".join(f"<td>{_percent(found.noise[name], name, sign='')}</td>" for name in columns)
+    floors = (difference_text(found.noise[name], name, sign="", space=" ") for name in columns)
+    noise = "".join(f"<td>{floor}</td>" for floor in floors)
     return (
         f'<div class="scroll"><table><thead><tr><th>variant</th><th></th>{head}</tr></thead>{body}'
         '<tbody class="variant difference"><tr><td>all variants</td><td class="word">noise floor</td>'
@@ -85,7 +86,7 @@ def _rows(outcome: VariantOutcome, columns: list[str]) -> str:
 
     label = html.escape(outcome.variant.label)
     badge = f'<span class="verdict" style="background:{VERDICT[outcome.verdict]}">{outcome.verdict}</span>'
-    apart = "".join(_difference_cell(outcome.difference[name], name) for name in columns)
+    apart = "".join(_difference_cell(outcome, name) for name in columns)
     return (
         f'<tbody class="variant"><tr class="predicted"><td><strong>{label}</strong></td>'
         f'<td class="word">predicted</td>{figures(outcome.simulated)}</tr>'
@@ -100,30 +101,17 @@ def _figure(value: float | None, name: str) -> str:
     return f"{value:{_FORMS.get(name, '.1f')}}"
 
 
-def _difference_cell(value: float | None, name: str) -> str:
-    beyond = value is not None and abs(value) > TOLERANCE.get(name, float("inf"))
-    return (
-        f'<td class="beyond">{_percent(value, name)}</td>' if beyond else f"<td>{_percent(value, name)}</td>"
-    )
-
-
-def _percent(value: float | None, name: str, sign: str = "+") -> str:
-    if value is None:
-        return "–"
-    return f"{value * 100:{sign}.1f} {'pp' if name in ABSOLUTE else '%'}"
+def _difference_cell(outcome: VariantOutcome, name: str) -> str:
+    mark = ' class="beyond"' if outcome.beyond(name) else ""
+    return f"<td{mark}>{outcome.difference_text(name, ' ')}</td>"
 
 
 def _reading(found: Confirmation) -> str:
-    columns = _columns(found)
-    limits = ", ".join(
-        f"{TITLES[name].partition(',')[0]} {limit * 100:.0f} {'pp' if name in ABSOLUTE else '%'}"
-        for name, limit in TOLERANCE.items()
-        if name in columns
-    )
     return (
-        f'<p class="small">A prediction is <em>confirmed</em> within these tolerances: {limits}. '
-        "It is <em>refuted</em> if a figure is beyond its tolerance and also beyond the noise floor, the "
-        "difference between two real runs of the same requests. Otherwise it is <em>inconclusive</em>.</p>"
+        f'<p class="small">{" ".join(map(html.escape, how_judged(found)))} '
+        "A prediction is <em>refuted</em> if a judged figure is beyond its tolerance and also beyond the "
+        "noise floor, the difference between two real runs of the same requests. If it is beyond its "
+        "tolerance but not beyond the noise floor, the prediction is <em>inconclusive</em>.</p>"
     )
 
 
@@ -154,22 +142,54 @@ def _pictures(found: Confirmation) -> Iterable[str]:
     labels = [outcome.variant.label for outcome in found.variants]
     said = [outcome.simulated for outcome in found.variants]
     seen = [outcome.measured for outcome in found.variants]
-    yield "<h2>Latency distributions</h2>"
     records = [o.predicted_records for o in found.variants], [o.measured_records for o in found.variants]
+    yield "<h2>Latency distributions</h2>"
     yield _image(
-        comparison.latency_distributions(labels, *records), "response times of both twins by variant"
+        comparison.latency_distributions(labels, *records, found.unsettled),
+        f"Share of requests slower than a time, predicted and measured. {_in_words(found, 'p99_ms')}",
     )
     yield "<h2>Percentiles by variant</h2>"
     yield _image(
-        comparison.percentiles_by_variant(labels, said, seen), "p50, p95 and p99, predicted beside measured"
+        comparison.percentiles_by_variant(labels, said, seen, found.unsettled),
+        f"Bars of percentiles, predicted beside measured. {_in_words(found, 'p50_ms', 'p95_ms', 'p99_ms')}",
     )
     if any(summary.hit_ratio is not None for summary in seen):
         yield "<h2>Hit ratio</h2>"
-        yield _image(comparison.hits_by_variant(labels, said, seen), "hit ratio, predicted beside measured")
+        yield _image(
+            comparison.hits_by_variant(labels, said, seen),
+            f"Bars of hit ratios, predicted beside measured. {_in_words(found, 'hit_ratio')}",
+        )
     yield "<h2>Share of each upstream</h2>"
     yield _image(
-        comparison.shares_by_variant(labels, said, seen), "share of each upstream, predicted beside measured"
+        comparison.shares_by_variant(labels, said, seen),
+        f"Bars of each upstream's share, predicted beside measured. {_shares_in_words(found)}",
     )
+
+
+def _in_words(found: Confirmation, *metrics: str) -> str:
+    """The figures that a picture shows, for readers who cannot see it."""
+    said = []
+    for outcome in found.variants:
+        pairs = (
+            f"{TITLES[name]}, {_figure(getattr(outcome.simulated, name), name)} predicted and "
+            f"{_figure(getattr(outcome.measured, name), name)} measured"
+            for name in metrics
+        )
+        never = " (never settles)" if outcome.unsettled else ""
+        said.append(f"{outcome.variant.label}{never}: {'; '.join(pairs)}.")
+    return " ".join(said)
+
+
+def _shares_in_words(found: Confirmation) -> str:
+    said = []
+    for outcome in found.variants:
+        measured = outcome.measured.upstream_share
+        pairs = (
+            f"{name} {share:.0%} predicted and {measured.get(name, 0.0):.0%} measured"
+            for name, share in outcome.simulated.upstream_share.items()
+        )
+        said.append(f"{outcome.variant.label}: {'; '.join(pairs)}.")
+    return " ".join(said)
 
 
 def _image(figure: Figure, description: str) -> str:

@@ -58,13 +58,15 @@ def _is_device(path: Path) -> bool:
 
 def _replace(path: Path, data: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".proxytwin-", delete=False) as file:
+        written = Path(file.name)
         try:
             file.write(data)
-            file.flush()
-            Path(file.name).chmod(0o644)
-            Path(file.name).replace(path)
+            file.close()  # Windows renames no open file
+            written.chmod(0o644)
+            written.replace(path)
         except BaseException:
-            Path(file.name).unlink()
+            file.close()
+            written.unlink()
             raise
 
 

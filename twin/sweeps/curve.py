@@ -13,8 +13,9 @@ from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, offline_policies
 from policies.registry import nearest
 from policies.units import parse_size
-from scenarios.traces import TraceFile
-from simulator.curve import SALTS, Sample, check_capacities, curve, take_samples
+from scenarios.mistaken_trace import check_trace
+from scenarios.traces import TraceFile, notes_of
+from simulator.curve import SALTS, Sample, changed_sizes, check_capacities, curve, take_samples
 from twin.progress import Quiet, Reporter
 
 DEFAULT_CAPACITIES = ("0.1%", "0.3%", "1%", "3%", "10%", "30%")
@@ -38,14 +39,16 @@ class Curves:
 
 
 def curves_of(
-    trace: str | Path,
+    trace: str | Path | Sequence[str | Path],
     policies: Sequence[str] = DEFAULT_POLICIES,
     capacities: Sequence[str | int] = DEFAULT_CAPACITIES,
     *,
+    overhead: str | int = 0,
     sample: float = 1.0,
     salts: int = SALTS,
     skip_bad: bool = False,
     kind: str | None = None,
+    columns: str | None = None,
     jobs: int = 1,
     reporter: Reporter | None = None,
 ) -> Curves:
@@ -53,12 +56,14 @@ def curves_of(
 
     Parameters
     ----------
-    trace : str or path
-        CSV, access log or oracleGeneral; see `TraceFile`.
+    trace : str or path, or a sequence of them
+        A trace in one file or several; see `TraceFile`.
     policies : sequence of str
         Names of eviction policies; ``all`` means every policy that does not need to know the future.
     capacities : sequence of str or int
         Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects.
+    overhead : str or int
+        Bytes that each object costs beyond its size, such as ``"512B"``; as ``cache.overhead`` of a proxy.
     sample : float
         Share of the objects to replay; below 1 the table contains the resulting error.
     salts : int
@@ -66,7 +71,9 @@ def curves_of(
     skip_bad : bool
         Skip broken lines and count them.
     kind : str, optional
-        The format of the trace; by default, the ending of its name tells it.
+        The format of the trace; by default, its content tells it.
+    columns : str, optional
+        Which columns of a CSV file hold what, such as ``"object=lbn,size=3,time=ts"``.
     jobs : int
         Processes; -1 for one per core.
     reporter : Reporter, optional
@@ -79,18 +86,23 @@ def curves_of(
     """
     names = _policies(policies)
     _check_capacities(capacities)
+    charged = _overhead(overhead)
     if not (math.isfinite(sample) and 0 < sample <= 1):
         raise BadInput("--sample", f"{sample:g}", "expected a share above 0 and up to 1, such as 0.01")
     if salts < 1:
         raise BadInput("--salts", str(salts), "expected at least 1")
     reporter = reporter or Quiet()
-    file = TraceFile(trace, kind=kind, skip_bad=skip_bad, zero_sizes=False)
+    for one in [trace] if isinstance(trace, (str, Path)) else trace:
+        check_trace(one)
+    file = TraceFile(trace, kind=kind, columns=columns, skip_bad=skip_bad)
     with reporter.step("read", file.stored_bytes) as advance:
         samples = take_samples(file.blocks(advance), sample, salts)
     sizes = _bytes(capacities, samples)
-    notes = _about_reading(file) + check_capacities(samples, sizes)
+    notes = notes_of(file) + _about_sizes(samples) + check_capacities(samples, sizes, charged)
     with reporter.step("replay", len(names) * len(samples)) as advance:
-        table = curve(samples, names, sizes, jobs=jobs, progress=lambda *_: advance(1))
+        table = curve(
+            samples, names, sizes, overhead=charged, jobs=jobs, progress=lambda *_: advance(1)
+        )  # fmt: skip
     return Curves(table, notes)
 
 
@@ -103,6 +115,13 @@ def _policies(given: Sequence[str]) -> list[str]:
         if name not in known:
             raise BadInput("--policy", name, f"unknown eviction policy{nearest(name, known)}")
     return list(dict.fromkeys(names))
+
+
+def _overhead(text: str | int) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise BadInput("--overhead", str(text), str(error)) from None
 
 
 def _share(text: str | int) -> float | None:
@@ -138,10 +157,11 @@ def _bytes(given: Sequence[str | int], samples: Sequence[Sample]) -> list[int]:
     return sorted(set(sizes))
 
 
-def _about_reading(file: TraceFile) -> list[str]:
-    notes = []
-    if file.skipped:
-        notes.append(f"{file.path}: skipped {file.skipped:,} broken lines, the first at {file.first_skipped}")
-    if file.left_out:
-        notes.append(f"{file.path}: left out {file.left_out:,} lines that are no successful GET with a body")
-    return notes
+def _about_sizes(samples: Sequence[Sample]) -> list[str]:
+    share = changed_sizes(samples)
+    if not share:
+        return []
+    return [
+        f"{share:.2%} of the objects come back with another size: a request counts with its own size, and "
+        "a stored object keeps the size that it was stored with (a scenario keeps each object's first size)"
+    ]

@@ -13,7 +13,8 @@ from typing import Any
 
 from policies.bad_input import BadInput
 from scenarios import Scenario, load_scenario
-from scenarios.loading import LoadedScenario, parse_scenario, read_overrides
+from scenarios.loading import LoadedScenario, parse_scenario
+from scenarios.overrides import read_overrides, tables_first
 
 ScenarioSource = str | Path | Mapping[str, Any]
 """A scenario's file, the name of a shipped one, or its tables."""
@@ -132,11 +133,16 @@ def cells_of(
     changes = read_overrides(overrides)
     grid = {key: list(values) for key, values in (vary or _load(source, changes).scenario.compare).items()}
     _check(grid, replications)
+    for key in vary.keys() & changes.keys():
+        raise BadInput("--set", key, "is varied, too; expected it in --set or in --vary")
     cells, problems = [], []
     for values in itertools.product(*grid.values()):
         setting = dict(zip(grid, values, strict=True))
         try:
-            scenario, problem = _load(source, {**changes, **setting, "compare": {}}).scenario, None
+            scenario, problem = (
+                _load(source, tables_first({**changes, **setting, "compare": {}})).scenario,
+                None,
+            )
         except BadInput as mistake:
             scenario, problem = None, mistake
         problems.append(problem)
@@ -149,12 +155,30 @@ def cells_of(
     return cells
 
 
+def notes_of(
+    source: ScenarioSource,
+    vary: Mapping[str, Sequence[Any]],
+    overrides: Mapping[str, Any] | Iterable[str] = (),
+) -> list[str]:
+    """What becomes of the scenario's own comparison, one line each; parameters as of `cells_of`."""
+    try:
+        loaded = _load(source, read_overrides(overrides))
+    except BadInput:  # only the varied values make it a valid scenario
+        return []
+    compared = [key for key in loaded.scenario.compare if key not in vary]
+    if vary and compared:
+        return [f"--vary is given, so the scenario's own comparison of {', '.join(compared)} is left out"]
+    return [] if vary else loaded.notes
+
+
 def _check(grid: dict[str, list[Any]], replications: int) -> None:
     if not grid:
         raise BadInput("--vary", "", "expected key=value,value,…, or a scenario that compares something")
     for key, values in grid.items():
         if not values:
             raise BadInput("--vary", key, "expected at least one value")
+        if key in _FOR_PEOPLE:
+            raise BadInput("--vary", key, "changes no prediction; expected another key")
         texts = [repr(value) for value in values]
         twice = next((text for text in texts if texts.count(text) > 1), None)
         if twice is not None:

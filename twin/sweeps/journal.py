@@ -8,7 +8,6 @@ when the process ends.
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
@@ -17,8 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from policies.bad_input import BadInput
+from twin.output.file_lock import lock_file
 
 _HEAD = ["cell", "outcome"]
+_AS_BYTES = getattr(os, "O_BINARY", 0)
+"""Without it, Windows would write other line ends."""
 
 
 class Journal:
@@ -44,7 +46,7 @@ class Journal:
         self._path = path
         self.finished: dict[str, dict[str, Any]] = {}
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _AS_BYTES, 0o644)
         except OSError as error:
             raise BadInput(str(path), "", f"cannot be written: {error.strerror}") from None
         try:
@@ -60,19 +62,26 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
+        self._close()
 
     def append(self, key: str, outcome: dict[str, Any]) -> None:
         """Append the outcome of a finished cell; on return the line is on disk."""
         self._write([key, json.dumps(outcome, ensure_ascii=False)])
 
     def remove(self) -> None:
-        """Delete the file, after its content was written elsewhere."""
+        """Delete the file, after its content was written elsewhere; nothing can be appended any more."""
+        if os.name == "nt":  # where no open file can be deleted; elsewhere no other process gets it meanwhile
+            self._close()
         self._path.unlink()
+
+    def _close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def _lock(self) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(self._file)
         except BlockingIOError:
             raise BadInput(str(self._path), "", "another sweep is writing this file") from None
 
@@ -110,6 +119,8 @@ class Journal:
 
     def _sync_folder(self) -> None:
         """Synchronise the folder: without that, the name of a new file may be lost in a crash."""
+        if os.name == "nt":  # where a folder cannot be opened
+            return
         folder = os.open(self._path.resolve().parent, os.O_RDONLY)
         try:
             os.fsync(folder)

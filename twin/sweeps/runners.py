@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
 from scenarios import Scenario, Summary
+from scenarios.due import check_sent
 from simulator import Costs, simulate
 from simulator.spreading import WorkerDied, spread
 
@@ -87,6 +88,7 @@ def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) ->
     outcome: Outcome = {}
     with _Caught() as caught:
         result = simulate(scenario, costs=costs)
+        check_sent(result.summary, scenario, "")
         outcome = {**figures(result.summary), "unsettled": result.settled.reason}
     return key, {"error": caught.error} if caught.error else outcome
 

@@ -14,11 +14,11 @@ import pandas as pd
 
 from policies import balancing_policies, eviction_policies
 from policies.bad_input import BadInput
-from scenarios.traces import read_trace
+from scenarios.due import remarks
 from simulator import Costs
 from twin.output.tables import check_table, write_table
 from twin.progress import Quiet, Reporter
-from twin.sweeps.grid import Cell, ScenarioSource, cells_of
+from twin.sweeps.grid import Cell, ScenarioSource, cells_of, notes_of
 from twin.sweeps.journal import Journal
 from twin.sweeps.runners import Cluster, Cores, Outcome, Runner, SweepStopped
 
@@ -68,7 +68,8 @@ def sweep(
     pandas.DataFrame
         One row per setting and replication. Columns: each varied key, ``replication``, ``seed``, every
         metric of `Summary`, ``unsettled`` (why the averages depend on the duration) and ``error``. The
-        last two are empty if there is nothing to report.
+        last two are empty if there is nothing to report. ``attrs["remarks"]`` says what is cut of a
+        trace, or has no effect, one line each.
 
     Raises
     ------
@@ -80,6 +81,8 @@ def sweep(
     """
     costs = costs or Costs()
     cells = cells_of(scenario, vary or {}, replications, overrides)
+    said = notes_of(scenario, vary or {}, overrides)
+    said += [line for cell in cells if cell.scenario is not None for line in remarks(cell.scenario)]
     context = _context(cells, costs)
     work = {cell.key(context): cell for cell in cells}
     path = None if out is None else Path(out)
@@ -89,11 +92,11 @@ def sweep(
     with runner:
         if path is None or _is_device(path):
             outcomes = _finish(work, {}, runner, costs, reporter or Quiet(), lambda *_: None)
-            return _kept(to_frame(work, outcomes), path)
+            return _kept(to_frame(work, outcomes), path, said)
         with Journal(journal_of(path)) as journal:
             _refuse_another(journal, work, path)
             outcomes = _finish(work, journal.finished, runner, costs, reporter or Quiet(), journal.append)
-            frame = _kept(to_frame(work, outcomes), path)
+            frame = _kept(to_frame(work, outcomes), path, said)
             journal.remove()
             return frame
 
@@ -107,18 +110,35 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _kept(frame: pd.DataFrame, path: Path | None) -> pd.DataFrame:
+def _kept(frame: pd.DataFrame, path: Path | None, said: Iterable[str]) -> pd.DataFrame:
+    frame.attrs["remarks"] = [*dict.fromkeys(said), *_without_effect(frame)]
     if path is not None:
         write_table(path, frame)
     return frame
 
 
+def _without_effect(frame: pd.DataFrame) -> list[str]:
+    """A line for each varied key whose values give the same figures, to the last digit."""
+    keys = list(frame.columns)
+    keys = keys[: keys.index("replication")]
+    figures = [name for name in frame.columns if name not in (*keys, "replication", "seed", *TEXTS)]
+    said = []
+    for key in keys:
+        others = [*(name for name in keys if name != key), "replication"]
+        rows = frame[frame["error"] == ""]
+        if rows[key].nunique() > 1 and (rows.groupby(others)[figures].nunique() <= 1).all(axis=None):
+            said.append(f"{key}: makes no difference here: its values give the same figures")
+    return said
+
+
 def _context(cells: list[Cell], costs: Costs) -> str:
     """What the outcomes depend on, apart from the settings: traces, costs, and policies from a notebook."""
-    traces = {cell.scenario.workload.trace for cell in cells if cell.scenario is not None} - {None}
+    workloads = [cell.scenario.workload for cell in cells if cell.scenario is not None]
+    traced = {(one.trace_files, one.format, one.columns, one.skip_bad): one for one in workloads if one.trace}
     digests = {}
-    for trace in sorted(traces):
-        read_trace(trace)  # raises now, before the work begins, if the trace is broken
+    for workload in traced.values():
+        workload.read_trace()  # raises now, before the work begins, if the trace is broken
+    for trace in sorted({path for files, *_ in traced for path in files}):
         with Path(trace).open("rb") as file:
             digests[trace] = hashlib.file_digest(file, "sha256").hexdigest()
     added = {**eviction_policies.added(), **balancing_policies.added()}

@@ -32,7 +32,7 @@ def storing(upstream: str, objects: int, policy: str) -> dict[str, Any]:
     return {
         "route": [{"to": "next", "cache": True}],
         "service": {"next": {"upstreams": upstream}},
-        "cache": {"policy": policy, "capacity": objects * 1536},
+        "cache": {"policy": policy, "capacity": objects * 1024},
     }
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from loadtests import Measurement, Stage
 from policies.balancing import Balancer, balancing_policies, balancing_policy
+from policies.contract import PolicyFault
 from scenarios import Scenario, Workload, load_scenario
 from scenarios.records import NO_UPSTREAM
 from simulator import simulate
@@ -213,9 +214,26 @@ def test_a_trace_is_replayed_from_any_working_directory(
     workload = shipped.workload.model_copy(update={"users": None, "trace": "trace.csv"})
     run = stage.measure(shipped.model_copy(update={"workload": workload}))
     assert by_rule(run) == []
-    assert run.records.due.tolist() == pytest.approx([0.1, 0.2, 0.25])
+    assert run.records.due.tolist() == pytest.approx([0.0, 0.1, 0.15])
     assert run.records.object.tolist() == [0, 1, 0]
     assert run.records.size.tolist() == [100, 3000, 100]
+
+
+def test_both_twins_send_the_same_requests_of_a_trace_to_the_last_digit(
+    stage: Stage, by_rule: Reasons, tmp_path: Path
+) -> None:
+    """Of the requests that are due exactly at the end, or at the end of the warm-up, too."""
+    times = [1732000000 + 0.1 * number for number in range(12)] + [1732000001.5] * 3
+    rows = [f"{time!r},o{number % 3},100" for number, time in enumerate(times)]
+    (tmp_path / "trace.csv").write_text("\n".join(["time_s,object,size_bytes", *rows]))
+    shipped = scenario(seconds=0.5)
+    workload = shipped.workload.model_copy(update={"users": None, "trace": str(tmp_path / "trace.csv")})
+    traced = shipped.model_copy(update={"workload": workload, "duration": 1.5, "warmup": 0.5})
+    run, predicted = stage.measure(traced), simulate(traced)
+    assert by_rule(run) == []
+    assert len(run.records) == len(predicted.records) == 12
+    measured = run.records.summary(traced.window)
+    assert measured.requests == predicted.summary.requests
 
 
 def test_progress_is_told_several_times_a_second_up_to_the_end(stage: Stage) -> None:
@@ -287,3 +305,16 @@ def test_locust_is_never_imported_into_the_callers_process() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == "[]\n"
+
+
+def test_an_own_class_that_errs_ends_the_run_with_its_name_and_method(own_class) -> None:
+    """Not with a run that is void; and at once, not after ten minutes."""
+    body = (
+        "asked = 0\ndef pick(self, key, now):\n    self.asked += 1\n    return 0 if self.asked < 9 else None"
+    )
+    with own_class("balancing", body) as file, Stage() as stage, pytest.raises(PolicyFault) as caught:
+        stage.measure(scenario("slow-server", "proxy.service.web.balance=mine", seconds=600.0))
+    assert str(caught.value) == (
+        f"the proxy: {file}:3: Mine.pick: returned None (is 'return' missing?); "
+        "expected the index of an available upstream as an int: one of 0, 1, 2, 3"
+    )

@@ -1,12 +1,14 @@
 """The rules that make a real run void, each with a run that breaks it and one that does not."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+from loadtests.run.machine_load import MachineLoad
 from loadtests.run.validity import reasons_void
-from scenarios import Records, Workload, parse_scenario
+from scenarios import Records, Scenario, Workload
 from scenarios.records import NO_UPSTREAM
 
 DURATION = 2.0
@@ -15,12 +17,12 @@ DURATION = 2.0
 def workload(**arrivals: Any) -> Workload:
     tables = {
         "title": "t",
-        "duration": DURATION,
+        "duration": f"{DURATION}s",
         "workload": arrivals or {"users": 3, "think": "100ms"},
         "backend": {"web": {"replicas": 2}},
         "proxy": {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}},
     }
-    return Workload(parse_scenario(tables).scenario)
+    return Workload(Scenario.model_validate(tables))
 
 
 CLOSED = workload()
@@ -36,7 +38,11 @@ def records(rows: list[tuple[Any, ...]] = ROWS) -> Records:
 
 
 def void(
-    seen: Records | None = None, load: Workload = CLOSED, late: float = 0.0, **generator: float
+    seen: Records | None = None,
+    load: Workload = CLOSED,
+    late: float = 0.0,
+    machine: MachineLoad | None = None,
+    **generator: float,
 ) -> list[str]:
     """Judge a run that is valid but for what is given."""
     seen = records() if seen is None else seen
@@ -45,7 +51,7 @@ def void(
         "web/0": {"requests": 20, "late_seconds": 20 * late},
         "web/1": {"requests": 10, "late_seconds": 0.0},
     }
-    return reasons_void(seen, load, DURATION, health, replicas)
+    return reasons_void(seen, load, DURATION, health, replicas, load=machine)
 
 
 def changed(row: int, **values: Any) -> Records:
@@ -61,7 +67,9 @@ def test_a_good_run_is_valid() -> None:
 
 def test_a_generator_that_used_more_than_half_of_its_core() -> None:
     assert void(cpu_share=0.5) == []
-    assert void(cpu_share=0.61) == ["the load generator used 61% of its core, more than 50%"]
+    (reason,) = void(cpu_share=0.61)
+    assert reason.startswith("the load generator itself used 61% of one core, more than 50%, so")
+    assert "other programs" not in reason, "its own share says nothing about other programs"
 
 
 def test_a_generator_that_sent_late() -> None:
@@ -142,8 +150,29 @@ def test_hits_need_no_backend() -> None:
 def test_backends_that_could_not_keep_their_service_times() -> None:
     assert void(late=0.0009) == []
     assert void(late=0.0031) == [
-        "web/0 was 3.1 ms late on average, more than 1 ms: the machine is too busy"
+        "web/0 took 3.1 ms longer than its service time on average, more than 1 ms"
     ]  # fmt: skip
+
+
+def test_what_was_late_is_told_with_the_measured_load_of_the_machine_and_nothing_else_is() -> None:
+    measured = MachineLoad(cores=2, own=0.71, others=1.24)
+    said = "this run used 0.7 and other programs used 1.2 of the machine's 2 cores"
+    late = void(lag_p99_ms=3.21, late=0.0031, machine=measured)
+    assert len(late) == 2 and all(reason.endswith(f": {said}") for reason in late)
+    lost = changed(0, status=0, upstream=NO_UPSTREAM)
+    for reason in void(lost, cpu_share=0.7, planned=33, machine=measured):
+        assert said not in reason, "a cause that is not the machine's load"
+
+
+def test_every_reason_has_the_measured_figure_and_what_it_should_have_been() -> None:
+    broken = [
+        *void(cpu_share=0.61), *void(lag_p99_ms=3.2), *void(planned=33), *void(late=0.003),
+        *void(changed(0, status=502, upstream=NO_UPSTREAM)), *void(changed(4, seq=40)),
+        *void(load=workload(users=4, think="100ms")),
+    ]  # fmt: skip
+    assert len(broken) >= 8
+    for reason in broken:
+        assert len(re.findall(r"\d+(?:\.\d+)?", reason)) >= 2, reason
 
 
 def test_requests_without_an_answer() -> None:

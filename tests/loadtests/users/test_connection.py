@@ -5,10 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
-
-from loadtests.users.connection import Connection, host_and_port
-from policies.bad_input import BadInput
+from loadtests.users.connection import Connection
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nProxytwin-Upstream: web/1\r\n\r\nok"
@@ -117,14 +114,3 @@ def test_an_abandoned_request_ends() -> None:
         timer.start()
         assert client.fetch(REQUEST).status == 0
         timer.join()
-
-
-@pytest.mark.parametrize("url", ["", "localhost:80", "https://a", "http://", "http://a:0", "http://a:99999"])
-def test_an_address_that_is_none_is_refused_in_one_line(url: str) -> None:
-    with pytest.raises(BadInput, match="--host: expected an address such as"):
-        host_and_port(url)
-
-
-def test_an_address_has_port_80_by_default() -> None:
-    assert host_and_port("http://shop.test/") == ("shop.test", 80)
-    assert host_and_port("http://127.0.0.1:8080") == ("127.0.0.1", 8080)

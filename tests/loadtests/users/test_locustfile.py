@@ -1,10 +1,12 @@
 """The locustfile by hand: Locust's command line and its own page, on real backends without a proxy."""
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -105,6 +107,26 @@ def test_headless_it_replays_the_scenario_ends_by_itself_and_prints_locusts_tabl
         (["--scenario", "slow-servr"], "no such file or shipped scenario (did you mean 'slow-server'?)"),
         (["--host", "localhost"], "--host: expected an address such as http://127.0.0.1:8080"),
         (["--master"], "--processes, --master, --worker: not supported"),
+        (["-r", "5"], "-r: all users start at the same moment; expected no -r"),
+        (["-u", "7", "--scenario", "cache-size"], "-u: 7: cache-size has no users, but a rate or a trace"),
+        (
+            ["-u", "7", "--set", "workload.users=8"],
+            "-u: 7: --set says workload.users=8; expected one of them",
+        ),
+        (["-u", "0"], "workload.users: input should be greater than or equal to 1, not 0"),
+        (["-t", "5s", "--set", "duration=6s"], "-t: 5s: --set says duration=6s; expected one of them"),
+        (["-t", "5s", "--set", "warmup=7s"], "warmup: expected less than the duration"),
+        (["--tags", "fast"], "--tags: a scenario has no tags"),
+        (["--exclude-tags", "fast"], "--exclude-tags: a scenario has no tags"),
+        (
+            ["--config-users", '{"user_class_name": "ScenarioUser", "weight": 2}'],
+            "--config-users: expected --set",
+        ),
+        (["--records", "run.csv"], "--records: run.csv: expected a name that ends in .npz"),
+        (["--records", "/nowhere/run.npz"], "--records: /nowhere/run.npz: cannot be written"),
+        (["--set", "workload.users=2", "--set", "workload.users=3"], "--set: workload.users: is given twice"),
+        (["--host", "http://127.0.0.1:1/base?x=1"], "a query or a fragment cannot begin the paths"),
+        (["--autostart", "--headful", "--host", "localhost"], "--host: expected an address such as"),
     ],
 )
 def test_bad_options_get_one_line_and_exit_code_2(
@@ -121,14 +143,19 @@ def test_bad_options_get_one_line_and_exit_code_2(
 def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
     port = free_port()
     web = f"http://127.0.0.1:{port}"
-    arguments = ["--web-host", "127.0.0.1", "--web-port", str(port), "--host", host, *SHORT]
+    brief = ["--set", "duration=2s", "--set", "warmup=0s"]
+    arguments = ["--web-host", "127.0.0.1", "--web-port", str(port), "--host", host, *brief]
     with Child("Locust", [*LOCUST, *arguments], folder=ROOT) as child:
         assert eventually(lambda: page(web) is not None), child.last_words()
-        form = {"user_count": "20", "spawn_rate": "20", "host": host, "scenario": "slow-server"}
+        form = {"user_count": "100", "spawn_rate": "20", "host": host, "scenario": "slow-server"}
         assert '"success":true' in (page(f"{web}/swarm", form) or "").replace(" ", "")
 
         def stopped() -> bool:
             return json.loads(page(f"{web}/stats/requests") or "{}").get("state") == "stopped"
+
+        def under_way() -> bool:
+            answer = json.loads(page(f"{web}/swarm", form) or "{}")
+            return answer.get("message") == "a run is under way; stop it before you start another one"
 
         assert eventually(stopped), child.last_words()
         rows = json.loads(page(f"{web}/stats/requests") or "{}")["stats"]
@@ -136,9 +163,105 @@ def test_locusts_own_page_starts_a_run_and_shows_it(host: str) -> None:
         assert rows[0]["num_requests"] > 20
         assert rows[0]["num_failures"] == 0
 
-        page(f"{web}/swarm", form | {"scenario": "slow-servr"})
-        assert eventually(lambda: "did you mean 'slow-server'?" in child.last_words())
+        assert "Ramping to 100 users" in child.last_words()
+
+        for change, problem in {
+            ("scenario", "slow-servr"): "did you mean 'slow-server'?",
+            ("host", "https://127.0.0.1"): "TLS is not supported",
+            ("host", ""): "--host: expected an address such as",
+            ("run_time", "5s"): "the scenario says how long it lasts",
+        }.items():
+            answer = json.loads(page(f"{web}/swarm", form | dict([change])) or "{}")
+            assert answer["success"] is False
+            assert problem in answer["message"]
+            assert stopped()
+
+        page(f"{web}/swarm", form | {"scenario": "one-replica-dies"})
+        assert eventually(lambda: "Ramping to 60 users" in child.last_words())
+        assert eventually(under_way)
+        assert '"hide_common_options": true' in (page(web) or "")
         assert eventually(stopped)
+
+
+def objects_server(targets: list[str]) -> http.server.ThreadingHTTPServer:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            targets.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+
+def test_a_path_of_the_host_begins_every_path_and_u_and_t_change_the_scenario(
+    loaded: Child, tmp_path: Path
+) -> None:
+    targets: list[str] = []
+    file, output = tmp_path / "run.npz", tmp_path / "said"
+    with objects_server(targets) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        options = ["--host", f"http://127.0.0.1:{server.server_port}/base/", "-u", "5", "-t", "1s"]
+        options += ["--set", "workload.think=50ms", "--records", str(file)]
+        loaded.send({"command": [*LOCUST[2:], "--headless", *options], "output": str(output)})
+        code = loaded.expect(60.0)["code"]
+        server.shutdown()
+        thread.join()
+    assert code == 0, output.read_text()
+    records = Records.load(file)
+    assert len(targets) == len(records) > 20
+    assert all(target.startswith("/base/objects/") for target in targets)
+    assert set(records.user.tolist()) == set(range(5))
+    assert records.due.max() < 1.0
+
+
+def test_backends_of_another_name_end_the_run_with_one_line(loaded: Child, host: str, tmp_path: Path) -> None:
+    file, output = tmp_path / "other.toml", tmp_path / "said"
+    file.write_text(
+        """title = "t"
+        [workload]
+        users = 3
+        think = "50ms"
+        [backend.wob]
+        [proxy]
+        route = [{ to = "web" }]
+        service = { web = { upstreams = "wob" } }"""
+    )
+    options = ["--headless", "--only-summary", "--scenario", str(file), "--host", host]
+    loaded.send({"command": [*LOCUST[2:], *options], "output": str(output)})
+    code, said = loaded.expect(60.0)["code"], output.read_text()
+    assert code == 2, said
+    assert "this backend is called 'web', which the scenario does not know (did you mean 'wob'?)" in said
+
+
+def test_autoquit_is_obeyed_after_the_scenarios_end(loaded: Child, host: str, tmp_path: Path) -> None:
+    file, output = tmp_path / "run.npz", tmp_path / "said"
+    options = ["--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(free_port())]
+    options += ["--host", host, "-u", "2", "-t", "1s", "--set", "workload.think=50ms", "--records", str(file)]
+    loaded.send({"command": [*LOCUST[2:], *options], "output": str(output)})
+    assert loaded.expect(60.0)["code"] == 0, output.read_text()
+    assert set(Records.load(file).user.tolist()) == {0, 1}
+
+
+def test_settings_that_reach_nothing_are_named(loaded: Child, host: str, tmp_path: Path) -> None:
+    output = tmp_path / "said"
+    changes = ["proxy.cache.capacity=1MiB", "backend.web.replicas=4", "backend.web.service_time=1ms"]
+    changes += ["link.client=1ms", "link.backend=1ms"]
+    options = [part for change in changes for part in ("--set", change)]
+    command = [*LOCUST[2:], "--headless", "--host", host, "-u", "2", "-t", "1s", *options]
+    loaded.send({"command": command, "output": str(output)})
+    assert loaded.expect(60.0)["code"] == 0
+    said = output.read_text()
+    assert said.count("no effect, because the proxy and its backends run already") == 3
+    assert "--set: proxy.cache.capacity: no effect" in said
+    assert "--set: backend.web.replicas: no effect" in said
+    assert "--set: link.backend: no effect" in said
 
 
 def test_ctrl_c_ends_a_run_at_once(host: str) -> None:

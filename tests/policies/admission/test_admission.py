@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.admission import SecondRequest, SizeLimit, TinyLfu, admission_policies, build_admission
+from policies.admission import (
+    Admission,
+    Gated,
+    SecondRequest,
+    SizeLimit,
+    TinyLfu,
+    admission_policies,
+    build_admission,
+)
 from policies.eviction import Popularity, eviction_policies
 
 
@@ -57,8 +65,32 @@ def test_who_lost_the_policys_favour_stays_until_someone_better_comes(play) -> N
     assert play("lru", "tinylfu", 2, "a b c d a d b d d") == "+a +b x x !a -b+d x !d !d"
 
 
-def test_all_who_must_go_for_a_large_object_must_be_less_popular(play) -> None:
-    assert play("lru", "tinylfu", 4, "a2 b2 b c4 c4 c4") == "+a +b !b x x -a-b+c"
+def test_all_who_must_go_for_a_large_object_must_be_less_popular_together(play) -> None:
+    assert play("lru", "tinylfu", 4, "a2 b2 b c4 c4 c4 c4") == "+a +b !b x x x -a-b+c"
+
+
+def test_one_popular_victim_does_not_turn_away_all_that_follow(play) -> None:
+    # c needs the room of a and b, and loses against a; so a becomes the newest, and d displaces only b.
+    assert play("lru", "tinylfu", 4, "a2 a b2 c4 d2 d2") == "+a !a +b x x -b+d"
+
+
+def test_an_admission_policy_that_compares_one_by_one_need_not_know_of_several() -> None:
+    class Alphabet(Admission):
+        """The later letter is worth more."""
+
+        duels = True
+
+        def admits(self, key: str, size: int, stored: bool) -> bool:
+            return True
+
+        def prefers(self, key: str, victim: str) -> bool:
+            return key > victim
+
+    cache = Gated(eviction_policies["lru"](4), Alphabet(4))
+    for key, size in [("b", 2), ("c", 1), ("d", 1)]:
+        assert cache.insert(key, size, 0.0) == []
+    assert cache.insert("a", 2, 0.0) == ["a"]
+    assert cache.insert("x", 4, 0.0) == ["b", "c", "d"]
 
 
 class Plain:

@@ -56,10 +56,19 @@ def zipf() -> Zipf:
 
 @pytest.fixture(scope="session")
 def libcachesim_hits() -> Callable[..., Hits]:
-    """`libcachesim_hits("ARC", 100, keys)`: which of these requests libCacheSim's cache answers."""
+    """`libcachesim_hits("ARC", 100, keys)`: which of these requests libCacheSim's cache answers.
+
+    `sizes` are by key, `each` by request.
+    """
     libcachesim = pytest.importorskip("libcachesim", reason="libcachesim has no wheel for this machine")
 
-    def hits(name: str, capacity: int, keys: list[int], sizes: list[int] | None = None) -> Hits:
+    def hits(
+        name: str,
+        capacity: int,
+        keys: list[int],
+        sizes: list[int] | None = None,
+        each: list[int] | None = None,
+    ) -> Hits:
         get = getattr(libcachesim, name)(capacity, hashpower=16).get
         request = libcachesim.Request()
         request.obj_size = 1
@@ -70,10 +79,12 @@ def libcachesim_hits() -> Callable[..., Hits]:
                 request.next_access_vtime = following if following < len(keys) else 2**62
                 found.append(get(request))
             return found
-        for key in keys:
+        for number, key in enumerate(keys):
             request.obj_id = key
             if sizes is not None:
                 request.obj_size = sizes[key]
+            elif each is not None:
+                request.obj_size = each[number]
             found.append(get(request))
         return found
 
@@ -82,10 +93,13 @@ def libcachesim_hits() -> Callable[..., Hits]:
 
 @pytest.fixture(scope="session")
 def hits_of() -> Callable[..., Hits]:
-    """`hits_of(cache, keys)`: which of these requests our cache answers."""
+    """`hits_of(cache, keys)`: which of these requests our cache answers; sizes as in `libcachesim_hits`."""
 
-    def hits(cache: EvictionPolicy, keys: list[int], sizes: list[int] | None = None) -> Hits:
-        bytes_ = [1] * len(keys) if sizes is None else [sizes[key] for key in keys]
-        return cache.replay(keys, bytes_, [0.0] * len(keys))
+    def hits(
+        cache: EvictionPolicy, keys: list[int], sizes: list[int] | None = None, each: list[int] | None = None
+    ) -> Hits:
+        if each is None:
+            each = [1] * len(keys) if sizes is None else [sizes[key] for key in keys]
+        return cache.replay(keys, each, [0.0] * len(keys))
 
     return hits

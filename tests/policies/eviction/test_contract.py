@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from policies.eviction import ENTRY_OVERHEAD, EvictionPolicy, charged_size, eviction_policies
+from policies.eviction import FREE_HEAD, EvictionPolicy, charged_size, eviction_policies
 
 every_policy = pytest.mark.parametrize("policy", eviction_policies.names())
 
@@ -51,7 +51,7 @@ def follow(cache: EvictionPolicy, steps: list[tuple[str, str, int]]) -> list[obj
         elif step == "remove":
             cache.remove(key)
             held.pop(key, None)
-        elif key in held:
+        elif key in held and size <= cache.capacity:
             assert cache.request(key, size, now)
         else:
             assert not cache.request(key, size, now)
@@ -109,6 +109,18 @@ def test_a_stored_object_that_grew_beyond_the_cache_goes(policy: str) -> None:
     cache.insert("b", 4, 1.0)
     assert cache.insert("a", 11, 2.0) == ["a"]
     assert "a" not in cache and "b" in cache and cache.used == 4
+
+
+@every_policy
+def test_a_request_for_an_object_that_outgrew_the_cache_is_a_miss(policy: str) -> None:
+    """No cache of 17 bytes answers with 20 bytes; one by one and in the fast loop (case 15)."""
+    requests = [("a", 10), ("a", 20), ("a", 5), ("b", 7), ("a", 100), ("b", 8), ("b", 17)]
+    cache, fast = cache_of(policy, 17), cache_of(policy, 17)
+    hits = [cache.request(key, size, now) for now, (key, size) in enumerate(requests)]
+    assert hits == [False, False, False, False, False, True, True]
+    assert fast.replay(*zip(*requests, strict=True), range(len(requests))) == hits
+    assert ("a" in cache, "b" in cache, cache.used) == ("a" in fast, "b" in fast, fast.used)
+    assert (cache.used, len(cache)) == (7, 1)
 
 
 @every_policy
@@ -206,7 +218,46 @@ def test_popular_objects_are_found_more_often_than_by_luck(policy: str) -> None:
     assert hits / 20_000 > 0.25
 
 
-def test_an_object_is_charged_for_its_body_and_its_head() -> None:
-    assert charged_size(0) == ENTRY_OVERHEAD
-    assert charged_size(1000, head=100) == 1000 + ENTRY_OVERHEAD
-    assert charged_size(1000, head=ENTRY_OVERHEAD + 1) == 1000 + ENTRY_OVERHEAD + 1
+def test_an_object_is_charged_for_its_body_its_overhead_and_a_huge_head() -> None:
+    assert charged_size(0) == 0
+    assert charged_size(1000, head=FREE_HEAD) == 1000
+    assert charged_size(1000, 512, FREE_HEAD) == 1512
+    assert charged_size(1000, 512, FREE_HEAD + 7) == 1519
+
+
+@every_policy
+@given(capacity=st.integers(0, 30), objects=st.integers(1, 6), steps=STEPS)
+def test_it_holds_no_more_objects_than_it_may(
+    policy: str, capacity: int, objects: int, steps: list[tuple[str, str, int]]
+) -> None:
+    cache = cache_of(policy, capacity)
+    cache.objects = objects
+    held: dict[str, int] = {}
+    for now, (step, key, size) in enumerate(steps):
+        if step == "remove":
+            cache.remove(key)
+            held.pop(key, None)
+        elif step == "request" and key in held and size <= capacity:
+            assert cache.request(key, size, now)
+        else:
+            gone = cache.insert(key, size, now)
+            held[key] = size
+            assert len(set(gone)) == len(gone) and set(gone) <= held.keys()
+            for victim in gone:
+                del held[victim]
+        assert {other for other in "abcdefghij" if other in cache} == held.keys()
+        assert cache.used == sum(held.values()) <= capacity
+        assert len(cache) <= objects
+
+
+@every_policy
+def test_what_must_go_because_there_are_too_many_is_counted(policy: str) -> None:
+    cache = cache_of(policy, 100)
+    cache.objects = 3
+    for key in range(5):
+        cache.request(key, 1, key)
+    assert len(cache) == 3
+    assert cache.crowded_out == 2
+    cache.remove(next(key for key in range(5) if key in cache))
+    cache.insert("wide", 98, 9.0)
+    assert (len(cache), cache.crowded_out) == (3, 2) or cache.used <= 100

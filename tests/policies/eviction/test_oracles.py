@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from policies.eviction import ENTRY_OVERHEAD, charged_size, eviction_policies
+from policies.eviction import eviction_policies
 
 ORACLES = {"fifo": "FIFO", "lru": "LRU", "lfu": "LFU", "sieve": "Sieve", "s3_fifo": "S3FIFO"}
 """Our names and libCacheSim's."""
@@ -101,6 +101,6 @@ def test_the_hit_ratio_is_the_one_of_theory(
 
 
 def test_s3_fifo_also_stores_what_is_larger_than_its_small_queue() -> None:
-    cache = eviction_policies["s3_fifo"](100 * ENTRY_OVERHEAD)
-    assert not cache.request("large", charged_size(30 * ENTRY_OVERHEAD), 0.0)
-    assert cache.request("large", charged_size(30 * ENTRY_OVERHEAD), 1.0)
+    cache = eviction_policies["s3_fifo"](100 * 512)
+    assert not cache.request("large", 31 * 512, 0.0)
+    assert cache.request("large", 31 * 512, 1.0)

@@ -57,6 +57,13 @@ class ByLibCacheSimsRules(WTinyLfu):
         if self.hits_in_main % (32 * self._main_capacity) == 0:
             self._popularity.halve()
 
+    def _announce(self, key: Hashable, size: int) -> bool:
+        return size > self._window_capacity
+
+    def _wins(self, candidate: Hashable, size: int) -> bool:
+        victim = self._main.victim()
+        return victim is not None and self._popularity[candidate] > self._popularity[victim]
+
     def _leave_window(self, key: Hashable) -> None:
         super()._leave_window(key)
         self._popularity.add(key, len(self))

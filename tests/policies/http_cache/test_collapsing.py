@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from policies.http_cache.collapsing import (
     HIT_FOR_MISS,
+    MOST_APART,
     MOST_FAILURES,
     MOST_REMEMBERED,
     Decision,
@@ -155,3 +156,26 @@ def test_everyone_fetches_or_is_told_and_never_two_fetch_the_same(events: list[t
         elif key in flying:
             assert flights.complete(flying.pop(key), FlightResult.SHARED, 0.0) == waiting.pop(key, [])
     assert len(flights) == len(flying)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (416, NotStored.REQUEST_FIELDS),
+        (200, NotStored.REQUEST_FIELDS),
+        (429, NotStored.STATUS),
+        (425, NotStored.STATUS),
+    ],
+)
+def test_a_response_about_one_request_says_nothing_about_the_key(status: int, reason: NotStored) -> None:
+    assert flight_result(status, usable=False, reason=reason) is FlightResult.APART
+    flights: Flights[str] = Flights()
+    flight = flight_of(flights, "a", "one")
+    ask(flights, "a", "two")
+    assert flights.complete(flight, FlightResult.APART, 0.0) == ["two"]
+    assert ask(flights, "a", "two", 1.0) is Decision.FETCH, "the key does not count as unshareable"
+
+
+def test_after_some_responses_about_other_requests_nobody_waits_any_more() -> None:
+    decisions = [after(FlightResult.APART, 0, apart) for apart in range(1, MOST_APART + 2)]
+    assert decisions == [Decision.WAIT] * (MOST_APART - 1) + [Decision.ALONE] * 2

@@ -6,14 +6,13 @@ from hypothesis import strategies as st
 
 from policies.http_cache.directives import FOREVER
 from policies.http_cache.freshness import (
-    HEURISTIC_LIMIT,
     Forwarded,
     NotStored,
     Request,
-    current_age,
     read_answer,
     read_request,
 )
+from policies.http_cache.lifetime import HEURISTIC_LIMIT, current_age
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.http_cache.freshness import Answer, Forwarded, Request, current_age, read_answer
-from policies.http_cache.reuse import Use, forward_reason, may_serve_stale_on_error, reuse
+from policies.http_cache.freshness import Answer, Forwarded, NotStored, Request, read_answer
+from policies.http_cache.lifetime import current_age
+from policies.http_cache.reuse import Use, forward_reason, may_serve_stale_on_error, outdates, reuse
 
 HOUR = Answer(None, lifetime=3600.0)
 
@@ -43,6 +44,30 @@ def test_a_failed_origin_lets_stale_answers_stand_in_while_they_may():
     for request in (Request(Forwarded.REQUEST), Request(min_fresh=1), Request(max_age=5)):
         assert not may_serve_stale_on_error(answer, request, 6)
     assert not may_serve_stale_on_error(Answer(None, 5.0, validate=True, if_error=10.0), Request(), 6)
+
+
+def test_a_stored_failure_does_not_stand_in():
+    answer = Answer(None, 5.0, if_error=10.0)
+    assert may_serve_stale_on_error(answer, Request(), 6, 404)
+    assert not may_serve_stale_on_error(answer, Request(), 6, 500)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (200, NotStored.NO_STORE, True), (200, NotStored.PRIVATE, True),
+        (404, NotStored.NO_FRESHNESS, True), (302, NotStored.STATUS, True),
+        (200, NotStored.TOO_LARGE, True), (200, NotStored.REQUEST_NO_STORE, True),
+        (200, NotStored.AUTHORIZATION, False), (416, NotStored.REQUEST_FIELDS, False),
+        (412, NotStored.REQUEST_FIELDS, False), (429, NotStored.STATUS, False),
+        (425, NotStored.STATUS, False),
+        (304, NotStored.STATUS, False), (206, NotStored.CONTENT_RANGE, False), (500, NotStored.STATUS, False),
+        (503, NotStored.NO_STORE, False),
+    ],
+)  # fmt: skip
+def test_only_what_holds_for_everybody_outdates_what_is_stored(status, reason, expected):
+    """RFC 9111, 4 and 4.3.3."""
+    assert outdates(status, reason) is expected
 
 
 def test_why_the_origin_is_asked():

@@ -220,7 +220,7 @@ WRONG = [
     ("forward = true", "forward: expected a table, not True"),
     ("route = [{ to = 'web', cache = 5 }]", "route.0.cache: expected a table, not 5"),
     # routes and services
-    ("", "expected at least one [[route]] or a [forward] table"),
+    ("workers = 1", "expected at least one [[route]] or a [forward] table"),
     ("route = [{}]", "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'"),
     (
         "route = [{ to = 'web', respond = 403 }]",
@@ -346,7 +346,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         load_settings(str(tmp_path))
-    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory"
+    assert str(caught.value) == f"{tmp_path}: cannot be read: Is a directory; expected a proxy's file"
 
 
 def test_a_file_that_is_not_utf_8(tmp_path: Path) -> None:

@@ -110,8 +110,12 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     # the cache
     route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
     CACHING + "[cache]\ncapacity = 0": ("cache.capacity", "no object"),
-    CACHING + "[cache]\ncapacity = '511B'": ("cache.capacity", "even an empty one counts 512 bytes"),
-    CACHING + "[cache]\nadmission = 'size(511B)'": ("cache.admission", "no object may enter"),
+    CACHING + "[cache]\ncapacity = '511B'\noverhead = '512B'": (
+        "cache.capacity", "even the smallest counts 512B",
+    ),
+    CACHING + "[cache]\nadmission = 'size(511B)'\noverhead = '512B'": (
+        "cache.admission", "no object may enter",
+    ),
     CACHING + "[cache]\nadmission = 'size(64MiB)'": ("cache.admission", "no room for larger objects"),
     CACHING + "[cache.disk]\nfolder = 'a'\ncapacity = 0": (
         "cache.disk.capacity", "no object",
@@ -152,6 +156,7 @@ REFUSED = {  # what stands in the file: the key that is refused
     "workers = 0\n" + route(""): "workers",
 }  # fmt: skip
 ALWAYS = {
+    "cache.objects", "cache.overhead",
     "admin", "workers", "log.file", "log.format", "cache.policy", "cache.explain",
     "cache.disk.folder", "tls.cert", "tls.key",
     "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",

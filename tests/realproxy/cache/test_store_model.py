@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from policies.eviction import FREE_HEAD
 from policies.http_cache.freshness import Answer, Request
 from policies.http_cache.reuse import Use
 from policies.http_cache.vary import variant_of
@@ -17,12 +18,12 @@ from policies.settings import Cache
 from realproxy.cache.entry import CacheEntry
 from realproxy.cache.entry_headers import stored_head
 from realproxy.cache.purge import Purge
-from realproxy.cache.store import GROUP_OVERHEAD, CacheStore
+from realproxy.cache.store import GROUP_HEAD, VARIANT_HEAD, CacheStore
 
 KEYS = st.sampled_from([b"web http://a/x/1", b"web http://a/y/1", b"web http://b/x/1"])
 VALUES = st.sampled_from([None, "1", "2", "3"])
 GROUPS = st.lists(st.sampled_from(["p", "q"]), unique=True).map(tuple)
-CAPACITY = 5_000
+CAPACITY, OVERHEAD = 5_000, 100
 
 
 class Known:
@@ -41,7 +42,7 @@ class StoreBesideModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = CacheStore(Cache(policy="lru", capacity=CAPACITY), random.Random(0))
+        self.store = CacheStore(Cache(policy="lru", capacity=CAPACITY, overhead=OVERHEAD), random.Random(0))
         self.known: list[Known] = []
         self.count = 0
 
@@ -124,15 +125,14 @@ class StoreBesideModel(RuleBasedStateMachine):
 
     @invariant()
     def never_larger_than_allowed_and_charged_to_the_byte(self) -> None:
-        charged = sum(
-            len(stored.body)
-            + max(
-                512, len(stored.head) + len(key) + sum(len(n + (v or "")) for n, v in stored.variant.fields)
-            )
-            + GROUP_OVERHEAD * len(stored.groups)
-            for key, variants in self.store.contents().items()
-            for stored in variants
-        )
+        charged = 0
+        for key, variants in self.store.contents().items():
+            heads = -VARIANT_HEAD
+            for stored in variants:
+                charged += len(stored.body) + OVERHEAD
+                heads += VARIANT_HEAD + len(stored.head) + len(key) + GROUP_HEAD * len(stored.groups)
+                heads += sum(len(name + (value or "")) for name, value in stored.variant.fields)
+            charged += max(0, heads - FREE_HEAD)
         assert charged == self.store.counts()["bytes"] <= CAPACITY
 
 

@@ -82,6 +82,8 @@ REFUSED = {
     "chunked twice": (f"POST / HTTP/1.1\r\n{HOST}" + "Transfer-Encoding: chunked\r\n" * 2 + "\r\n", 400),
     "identity": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: identity\r\n\r\n", 400),
     "xchunked": (f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: xchunked\r\n\r\n", 400),
+    "repeated length": (f"POST / HTTP/1.1\r\n{HOST}" + "Content-Length: 3\r\n" * 2 + "\r\n", 400),
+    "length as a list": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: 3, 3\r\n\r\n", 400),
     "two lengths": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: 3\r\nContent-Length: 4\r\n\r\n", 400),
     "lengths and nothing": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: 3,\r\n\r\n", 400),
     "signed length": (f"POST / HTTP/1.1\r\n{HOST}Content-Length: +3\r\n\r\n", 400),

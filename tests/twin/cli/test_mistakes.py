@@ -21,7 +21,8 @@ BROKEN_FILES: dict[str, tuple[str | tuple[str, str], str]] = {
     "policy": (('"p2c"', '"p2d"'), "unknown balancing policy 'p2d' (did you mean 'p2c'?)"),
     "count": (("users = 6", "users = -6"), "workload.users: "),
     "duration": (('"1s"', '"1 parsec"'), "duration: expected a duration such as '200ms'"),
-    "empty": ("", "is missing"),
+    "empty": ("", "is empty; expected a scenario"),
+    "blank": ("# later\n", "title: is missing"),
     "bytes": ("title = '\udcff'", "is not UTF-8"),
 }
 
@@ -108,6 +109,41 @@ def test_a_file_that_cannot_be_written_is_known_before_any_work_begins(
         code, out, err = run(command, scenario, option, target)
         assert (code, out) == (2, "")
         assert one_line(err).startswith(f"{option}: {target}: ")
+
+
+def test_two_results_in_one_file_are_refused(one_line: OneLine, run: Run, scenario: Path) -> None:
+    target = scenario.parent / "out"
+    code, out, err = run("confirm", scenario, "--json", target, "--report", scenario.parent / "." / "out")
+    assert (code, out) == (2, "")
+    assert one_line(err) == f"--report: {target}: is the file of --json, too; expected another name"
+
+
+def test_a_changed_value_of_a_compared_key_is_the_only_one_and_this_is_said(
+    one_line: OneLine, run: Run, scenario: Path
+) -> None:
+    code, out, err = run("simulate", scenario, "--set", "proxy.service.web.balance=random")
+    assert code == 0
+    assert "random" in out
+    assert "round_robin" not in out
+    assert "p2c" not in out
+    key = "proxy.service.web.balance"
+    assert one_line(err) == f"--set fixes {key}, so the scenario does not compare its values"
+
+
+def test_a_comparison_that_makes_no_difference_is_named(one_line: OneLine, run: Run, scenario: Path) -> None:
+    code, _, err = run(
+        "simulate", scenario, "--set", 'compare={"backend.web.cache_control"=["no-store", "public"]}'
+    )
+    assert code == 0
+    said = "makes no difference here: all variants give the same figures"
+    assert one_line(err) == f"backend.web.cache_control: {said}"
+
+
+def test_vary_instead_of_the_scenarios_own_comparison_is_said(run: Run, scenario: Path) -> None:
+    code, _, err = run("sweep", scenario, "--vary", "workload.users=5,9", "--jobs", 1)
+    assert code == 0
+    said = "--vary is given, so the scenario's own comparison of proxy.service.web.balance is left out"
+    assert err == f"proxytwin: {said}\n"
 
 
 def test_no_processes_at_all_are_refused(one_line: OneLine, run: Run, scenario: Path) -> None:

@@ -141,20 +141,61 @@ def test_explain_says_what_the_cache_makes_of_an_answer(
         one_line(err)
 
 
+def test_explain_takes_the_time_when_an_answer_came(
+    one_line: OneLine, run: Run, proxy_file: Path, tmp_path: Path
+) -> None:
+    proxy_file.write_text('[[route]]\nto = "a"\ncache = true\n[service.a]\nupstreams = "127.0.0.1:1"\n')
+    file = tmp_path / "answer.txt"
+    date = "Sun, 06 Nov 1994 08:49:37 GMT"
+    file.write_text(f"HTTP/1.1 200 OK\nDate: {date}\nCache-Control: max-age=60\nContent-Length: 0\n\n")
+    command = ["explain", proxy_file, "GET", "/", "--answer", file]
+    assert "stored: no, stale" in run(*command)[1]
+    for came in ("date", date, "1994-11-06T08:49:37Z", "19941106T094937+0100", "784111777", "784111777.0"):
+        code, out, err = run(*command, "--received", came)
+        assert (code, err) == (0, "")
+        assert "age: 0 s when it came" in out
+    assert "age: 30 s when it came, by its Date" in run(*command, "--received", "784111807")[1]
+    for wrong in ("yesterday", "1994-11-06T08:49:37", "1994-11-06", "", "1e9", "-1", "nan", "9" * 12):
+        code, out, err = run(*command, "--received", wrong)
+        assert (code, out) == (2, "")
+        assert one_line(err).startswith("--received: ")
+
+
 def test_explain_reads_what_it_is_given_where_nothing_is_cached(
     one_line: OneLine, run: Run, proxy_file: Path
 ) -> None:
-    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x")
+    answer = ("--answer", proxy_file)
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "x", *answer)
     assert (code, out) == (2, "")
     assert one_line(err).startswith("--after: x: ")
+    code, out, err = run("explain", proxy_file, "GET", "/", "--after", "1s")
+    assert (code, out) == (2, "")
+    assert one_line(err) == "--after: has no effect without --answer; expected both or none of them"
     code, out, err = run("explain", proxy_file, "GET", "/", "--answer", proxy_file)
     assert (code, out) == (2, "")
     assert "expected a status line and fields as 'curl -i'" in one_line(err)
 
 
+def test_header_fields_of_one_name_are_joined(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "match.toml"
+    file.write_text(
+        """listen = "127.0.0.1:0"
+        route = [{ when = { header = { accept = "a, b" } }, respond = 403 }, { respond = 404 }]"""
+    )
+    both = ("-H", "Accept: a", "-H", "accept: b")
+    assert "403" in run("explain", file, "GET", "/", *both)[1]
+    assert "403" not in run("explain", file, "GET", "/", *both[:2])[1]
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [["GET", "/", "-H", "nonsense"], ["GET", "no url"], ["G T", "/"], ["GET", "/", "--client", "nobody"]],
+    [
+        ["GET", "/", "-H", "nonsense"],
+        ["GET", "/", "-H", ": nameless"],
+        ["GET", "no url"],
+        ["G T", "/"],
+        ["GET", "/", "--client", "nobody"],
+    ],
 )
 def test_explain_refuses_what_is_no_request(
     one_line: OneLine, run: Run, proxy_file: Path, wrong: list[str]

@@ -146,6 +146,7 @@ def test_confirm_ends_with_1_if_anything_is_refuted_or_void(
     assert (code, err) == (expected, "")
     verdicts = [variant["verdict"] for variant in json.loads(file.read_text())["variants"]]
     assert ("refuted" in verdicts) == bool(slower)
+    assert ("void" in verdicts) == bool(void)
     assert bool(json.loads(file.read_text())["void"]) == bool(void)
     assert page.read_text().startswith("<!doctype html>")
     assert f"Report: {page}" in out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,17 @@ def test_a_probe_is_a_scenario_that_runs_by_itself(name: str, kind: str) -> None
     assert set(records.status.tolist()) == {200}
 
 
-@pytest.mark.parametrize("workload", [{"users": 50, "think": "1ms"}, {"rate": "900/s"}, {"trace": "no.csv"}])
+@pytest.mark.parametrize("workload", [{"users": 50, "think": "1ms"}, {"rate": "900/s"}, {"trace": "t.csv"}])
 @pytest.mark.parametrize("kind", PROBES)
 def test_a_probe_is_idle_whatever_the_load(
-    balancing: dict[str, Any], workload: dict[str, Any], kind: str
+    balancing: dict[str, Any],
+    workload: dict[str, Any],
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("time_s,object,size_bytes\n0,a,1\n1,b,1\n")
     probe = PROBES[kind](parse_scenario({**balancing, "workload": workload}).scenario)
     assert (probe.workload.users, probe.workload.rate, probe.workload.trace) == (1, None, None)
     queues = simulate(probe).queues

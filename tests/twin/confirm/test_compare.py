@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scenarios import Summary
 from twin.confirm.compare import (
     COMPARED,
+    EXACT_MS,
     TOLERANCE,
     Differences,
     Interval,
@@ -20,6 +21,8 @@ from twin.confirm.compare import (
     intervals,
     noise_floor,
     ranking,
+    tolerances,
+    unjudged,
     verdict,
 )
 
@@ -137,7 +140,9 @@ def apart_by(**differences: float | None) -> Differences:
         (apart_by(mean_ms=0.06, p95_ms=0.2), SILENT | {"mean_ms": 0.07}, "refuted"),
         (apart_by(mean_ms=0.06), SILENT | {"p95_ms": 0.5}, "refuted"),
         (apart_by(mean_ms=0.04), SILENT | {"mean_ms": 0.07}, "confirmed"),
-        (apart_by(p99_ms=0.5, p50_ms=0.5), SILENT, "confirmed"),  # shown, not judged
+        (apart_by(p50_ms=0.11), SILENT, "refuted"),
+        (apart_by(p50_ms=0.11), SILENT | {"p50_ms": 0.12}, "inconclusive"),
+        (apart_by(p99_ms=0.5), SILENT, "confirmed"),  # shown, not judged
     ],
 )
 def test_verdicts(apart: Differences, noise: Differences, expected: str) -> None:
@@ -167,6 +172,59 @@ def test_a_verdict_does_not_depend_on_the_sign_and_more_noise_never_refutes(
     louder = verdict({**off}, {name: (value or 0.0) + 0.5 for name, value in noise.items()})
     assert (said == "confirmed") == (louder == "confirmed")
     assert said != "inconclusive" or louder == "inconclusive"
+
+
+# -- which figures are judged, and how strictly ---------------------------------------------------
+
+
+def judged(predicted: Summary, measured: Summary) -> str:
+    return verdict(difference(predicted, measured), SILENT, tolerances(predicted, measured))
+
+
+@pytest.mark.parametrize(
+    ("predicted_ms", "measured_ms", "expected"),
+    [
+        (0.4, 0.8, "confirmed"),  # hits: 50 % off, but only 0.4 ms
+        (0.4, 0.95, "refuted"),
+        (13.0, 20.0, "refuted"),
+        (19.0, 20.0, "confirmed"),
+        (17.9, 20.0, "refuted"),  # 10.5 %
+    ],
+)
+def test_p50_is_judged_to_a_tenth_or_to_what_the_real_system_can_keep(
+    summary: Make, predicted_ms: float, measured_ms: float, expected: str
+) -> None:
+    said, seen = (summary(p50_ms=value, hit_ratio=0.8) for value in (predicted_ms, measured_ms))
+    assert judged(said, seen) == expected
+
+
+@pytest.mark.parametrize(
+    ("predicted_hits", "measured_hits", "jumps"),
+    [(0.5, 0.5, True), (0.445, 0.452, True), (0.545, 0.552, True), (0.44, 0.44, False), (0.8, 0.8, False)],
+)
+def test_p50_is_not_judged_where_it_jumps_between_hits_and_misses(
+    summary: Make, predicted_hits: float, measured_hits: float, jumps: bool
+) -> None:
+    said, seen = summary(p50_ms=0.5, hit_ratio=predicted_hits), summary(p50_ms=12.0, hit_ratio=measured_hits)
+    assert ("p50_ms" in unjudged(said, seen)) == jumps
+    assert ("p50_ms" in tolerances(said, seen)) != jumps
+    assert (judged(said, seen) == "refuted") != jumps
+
+
+@given(
+    figures=st.fixed_dictionaries({name: st.floats(0.01, 1e4) for name in ("mean_ms", "p50_ms", "p95_ms")}),
+    hits=st.none() | st.floats(0, 1),
+)
+def test_every_metric_is_judged_or_has_a_reason_not_to_be(
+    summary: Make, figures: dict[str, float], hits: float | None
+) -> None:
+    one = summary(**figures, hit_ratio=hits)
+    allowed, reasons = tolerances(one, one), unjudged(one, one)
+    assert set(allowed) | set(reasons) == set(COMPARED)
+    assert not set(allowed) & set(reasons)
+    for name, limit in allowed.items():
+        assert limit >= TOLERANCE[name]
+        assert limit == TOLERANCE[name] or limit * figures[name] == pytest.approx(EXACT_MS)
 
 
 # -- intervals -----------------------------------------------------------------------------------
@@ -209,7 +267,7 @@ def test_an_unknown_figure_can_never_be_told_apart(summary: Make) -> None:
     assert found[0].overlaps(found[1])
     assert found[1].overlaps(found[2])
     assert not found[0].overlaps(found[2])
-    assert ranking(found, found, "hit_ratio").measured == [2, 0, 1]
+    assert ranking(found, found, "hit_ratio").measured == [2, 0], "what is unknown has no place"
 
 
 def test_intervals_that_touch_overlap() -> None:

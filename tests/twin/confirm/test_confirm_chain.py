@@ -31,7 +31,7 @@ def found(
     edge = {
         "route": [{"to": "next", "cache": True}],
         "service": {"next": {"upstreams": "proxy.1"}},
-        "cache": {"policy": "lru", "capacity": "5KiB"},
+        "cache": {"policy": "lru", "capacity": "5KiB", "overhead": "512B"},
     }
     asked = {"proxy.1.cache.policy": ["fifo", "lfu"]}
     loaded = load(caching, proxy=[edge, caching["proxy"]], compare=asked, duration="2s")

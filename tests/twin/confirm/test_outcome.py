@@ -37,7 +37,9 @@ def test_the_json_has_the_promised_keys(cached: Confirmation) -> None:
         assert set(variant) >= {"setting", "simulated", "measured", "difference", "noise", "verdict"}
         assert set(variant["simulated"]) == set(variant["measured"]) >= FIGURES
         assert set(variant["difference"]) == set(variant["noise"]) == FIGURES - {"upstream_share"}
-        assert variant["verdict"] in ("confirmed", "refuted", "inconclusive")
+        assert (variant["verdict"], variant["void"]) == ("void", ["lru: too late"])
+        assert variant["tolerance"] == {}, "where a run is void, nothing is judged"
+        assert set(variant["not_judged"]) == set(variant["difference"])
         assert set(variant["simulated"]["upstream_share"]) == {"web/0"}
 
 
@@ -62,6 +64,42 @@ def test_one_refuted_variant_refutes(cached: Confirmation) -> None:
     changed = [*cached.variants[1:], replace(cached.variants[0], verdict="refuted")]
     assert replace(cached, variants=changed).refuted
     assert not replace(cached, variants=[replace(cached.variants[0], verdict="inconclusive")]).refuted
+
+
+def test_the_json_says_what_is_judged_and_why_the_rest_is_not(balanced: Confirmation) -> None:
+    for variant in balanced.as_dict()["variants"]:
+        assert variant["verdict"] == "confirmed"
+        assert variant["tolerance"]["p50_ms"] == pytest.approx(0.1)
+        assert set(variant["not_judged"]) == {"p99_ms"}
+        assert set(variant["tolerance"]) | {"p99_ms"} == set(variant["difference"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "apart", "expected"),
+    [
+        ("mean_ms", 0.04, "+4.0%"),
+        ("mean_ms", -0.07, "-7.0%"),  # beyond its tolerance
+        ("p50_ms", -0.5, "-0.4ms"),  # half of 0.8 ms
+        ("p50_ms", 0.05, "+5.0%"),
+        ("p99_ms", 0.3, "(+30.0%)"),  # not judged
+        ("hit_ratio", 0.002, "+0.2pp"),
+        ("hit_ratio", None, "–"),
+    ],
+)
+def test_a_difference_shows_whether_and_how_it_was_judged(
+    balanced: Confirmation, metric: str, apart: float | None, expected: str
+) -> None:
+    first = balanced.variants[0]
+    off = replace(
+        first,
+        measured=replace(first.measured, p50_ms=0.8, mean_ms=50.0),
+        difference=first.difference | {metric: apart},
+    )
+    assert off.difference_text(metric) == expected
+    assert off.beyond(metric) == (expected == "-7.0%")
+    void = replace(off, verdict="void")
+    assert not void.beyond(metric)
+    assert "(" not in void.difference_text(metric), "the verdict says it of all figures"
 
 
 def test_a_calibration_is_written_in_seconds_without_its_spreads() -> None:

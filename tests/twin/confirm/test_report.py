@@ -94,7 +94,25 @@ def test_every_picture_is_a_whole_png_with_words_for_who_cannot_see_it(cached_pa
         data = base64.b64decode((picture["src"] or "").removeprefix("data:image/png;base64,"), validate=True)
         assert data.startswith(b"\x89PNG")
         assert b"IEND" in data[-12:]
-        assert picture["alt"]
+
+
+def test_the_words_of_every_picture_say_its_figures(cached: Confirmation, cached_page: str) -> None:
+    tails, percentiles, hits, shares = (picture["alt"] or "" for picture in Page(cached_page).pictures())
+    for outcome in cached.variants:
+        said, seen = outcome.simulated, outcome.measured
+        p99 = f"p99, ms, {said.p99_ms:.1f} predicted and {seen.p99_ms:.1f} measured"
+        assert f"{outcome.variant.label}: {p99}." in tails
+        assert p99 in percentiles and f"p50, ms, {said.p50_ms:.1f} predicted" in percentiles
+        assert f"hit ratio, {said.hit_ratio:.3f} predicted and {seen.hit_ratio:.3f} measured" in hits
+        assert f"{outcome.variant.label}: web/0 100% predicted and 100% measured" in shares
+
+
+def test_what_never_settles_is_told_on_the_page_and_in_its_pictures(cached: Confirmation) -> None:
+    first, *others = cached.variants
+    reason = "web/0 never settles: it grew from 1 to 99 requests"
+    page = Page(confirmation_page(replace(cached, variants=[replace(first, unsettled=reason), *others])))
+    assert f"Never settles. {first.variant.label}: {reason}" in page.text
+    assert f"{first.variant.label} (never settles): p99" in (page.pictures()[0]["alt"] or "")
 
 
 def test_hit_ratios_are_shown_only_where_something_is_cached(balanced_page: str, cached_page: str) -> None:
@@ -159,6 +177,27 @@ def test_void_runs_are_said_in_a_box_of_their_own(
     assert "These runs prove nothing: p2c: sent late p2c: too busy" in page.text
 
 
+def test_a_void_variant_has_a_badge_of_its_own_and_no_figure_of_it_is_judged(
+    without_pictures: None,
+    load: Callable[..., LoadedScenario],
+    confirmation: Callable[..., Confirmation],
+) -> None:
+    off = confirmation(load(), slower=0.05, void=["the load generator sent late"])
+    page = Page(confirmation_page(off))
+    assert "beyond" not in page.classes(), "a figure that is not judged is not marked as wrong"
+    assert "void measured" in page.text
+    assert "inconclusive measured" not in page.text
+    assert "2 void" in page.text
+    assert "so no figure of the variant is judged" in page.text
+
+
+def test_the_page_says_which_figures_are_not_judged(balanced: Confirmation, balanced_page: str) -> None:
+    text = Page(balanced_page).text
+    assert "Not judged (in parentheses): p99, because" in text
+    assert "p50 10 %" in text and "also within 0.5 ms" in text
+    assert "+0.0 % (+0.0 %)" in text, "p95 and p99"
+
+
 def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     nothing = dict.fromkeys(("mean_ms", "p50_ms", "p95_ms", "p99_ms", "error_ratio"), math.nan)
     first, *others = balanced.variants
@@ -172,6 +211,7 @@ def test_figures_that_are_not_known_are_dashes(balanced: Confirmation) -> None:
     text = Page(confirmation_page(found)).text
     assert not re.search(r"\b(nan|none|inf)\b", text, re.IGNORECASE)
     assert f"measured {first.measured.throughput_rps:.1f} – – – –" in text
+    assert "(–)" not in text
     assert "noise floor – – – – –" in text
 
 

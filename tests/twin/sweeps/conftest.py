@@ -28,7 +28,7 @@ cache_control = "max-age=60"
 [proxy]
 route = [{{ to = "web", cache = true }}]
 service = {{ web = {{ upstreams = "web" }} }}
-cache = {{ policy = "lru", capacity = "10KiB" }}
+cache = {{ policy = "lru", capacity = "10KiB", overhead = "512B" }}
 """
 
 

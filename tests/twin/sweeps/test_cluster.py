@@ -72,8 +72,8 @@ def test_a_cells_error_is_recorded_and_both_workers_work(
     vary = {"proxy.cache.policy": ["says_where", "lru"]}
     table = sweep(tables, vary, replications=6, scheduler=cluster.scheduler_address)
     failed = table[table["proxy.cache.policy"] == "says_where"]["error"]
-    workers = {f"RuntimeError: {worker.pid}" for worker in cluster.workers.values()}
-    assert set(failed) == workers and len(workers) == 2
+    workers = {f"SaysWhere._evict: raised RuntimeError: {worker.pid}" for worker in cluster.workers.values()}
+    assert set(failed.str.replace(r"^.*py:\d+: ", "", regex=True)) == workers and len(workers) == 2
     assert (table[table["proxy.cache.policy"] == "lru"]["error"] == "").all()
 
 

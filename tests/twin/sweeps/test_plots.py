@@ -14,8 +14,8 @@ from rich.console import Console
 
 from policies.bad_input import BadInput
 from simulator.statistics import student_t95
-from twin.plots.style import PREDICTED
-from twin.sweeps.plots import figure_against, heat_map, hit_ratio_curves, picture_of
+from twin.plots.style import PREDICTED, TITLES
+from twin.sweeps.plots import averaged_keys, figure_against, heat_map, hit_ratio_curves, picture_of
 from twin.sweeps.tables import MOST_ROWS, check_metric, curve_table, short_names, sweep_table
 
 CAPACITY, USERS, BALANCE = "proxy.cache.capacity", "workload.users", "proxy.service.web.balance"
@@ -95,8 +95,12 @@ def test_one_sample_whose_error_is_not_known_can_be_drawn() -> None:
 
 def test_many_policies_have_lines_that_differ() -> None:
     many = pd.concat([curves().assign(policy=f"p{i}") for i in range(16)])
-    looks = {(line.get_color(), line.get_linestyle()) for line in hit_ratio_curves(many).axes[0].lines}
-    assert len(looks) == 16
+    figure = hit_ratio_curves(many)
+    lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == 16
+    assert not figure.legends, "so many lines have their names at their ends"
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert {f"p{i}" for i in range(16)} < set(names) and "policy" in names
 
 
 # -- a figure against a key ----------------------------------------------------------------------
@@ -130,6 +134,37 @@ def test_quantities_stand_in_their_order_and_unit(
     assert line.get_xdata().tolist() == places
     assert figure.axes[0].get_xlabel() == label
     drawn(figure)
+
+
+@pytest.mark.parametrize("key", [USERS, BALANCE, "workload.rate"])
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_a_sweep_in_which_nothing_settles_can_be_drawn_and_says_so(key: str, groups: int) -> None:
+    values = {USERS: [10, 40], BALANCE: ["p2c", "random"], "workload.rate": ["10/s", "20/s"]}[key]
+    table = swept({key: values, "proxy.workers": list(range(groups))}).assign(unsettled="it grows")
+    for figure in (figure_against(table, key), heat_map(table, key, "proxy.workers")):
+        drawn(figure)
+        words = [text.get_text() for panel in figure.axes for text in panel.texts] + legend_texts(figure)
+        assert any("never" in text for text in words)
+
+
+@pytest.mark.parametrize("groups", [1, 3, 9])
+def test_many_points_at_names_have_names_too(groups: int) -> None:
+    table = swept({BALANCE: ["p2c", "random"], "proxy.workers": list(range(groups))})
+    figure = figure_against(table, BALANCE)
+    drawn(figure)
+    names = legend_texts(figure) + [text.get_text() for text in figure.axes[0].texts]
+    assert {str(number) for number in range(groups)} <= set(names)
+
+
+def test_one_setting_that_never_settles_does_not_hide_the_others() -> None:
+    table = swept({USERS: [10, 40, 90]}).assign(unsettled="")
+    table.loc[table[USERS] == 90, ["unsettled", "p99_ms"]] = ["it grows", 1e6]
+    panel = figure_against(table, USERS).axes[0]
+    line, mark = panel.lines
+    assert line.get_xdata().tolist() == [10, 40] and panel.get_ylim()[1] < 100
+    assert (mark.get_xdata()[0], mark.get_ydata()[0] > 1) == (90, True), "above the panel, which ends at 1"
+    rate = figure_against(table, USERS, "throughput_rps").axes[0].lines[0]
+    assert rate.get_xdata().tolist() == [10, 40, 90], "the throughput of an overload is its capacity"
 
 
 def test_failed_cells_are_left_out_of_lines_and_said_in_a_map() -> None:
@@ -173,6 +208,25 @@ def test_the_picture_fits_what_was_varied(
     drawn(figure)
 
 
+@pytest.mark.parametrize(
+    "keys", [{CAPACITY: ["1KiB", "1MiB"]}, {USERS: [1, 2]}, {BALANCE: ["p2c", "random"]}]
+)
+@pytest.mark.parametrize("metric", ["p95_ms", "mean_ms", "hit_ratio", "throughput_rps"])
+def test_the_figure_that_is_asked_for_is_drawn(keys: dict[str, list[Any]], metric: str) -> None:
+    assert picture_of(swept(keys), metric).axes[0].get_ylabel() == TITLES[metric]
+
+
+def test_keys_that_a_heat_map_averages_over_are_known() -> None:
+    three = {"backend.web.replicas": [1, 2], BALANCE: ["p2c", "random"], "proxy.limits.threads": [4, 8]}
+    assert averaged_keys(swept(three)) == ["backend.web.replicas"]
+    assert averaged_keys(swept({**three, USERS: [1, 2]})) == averaged_keys(swept({USERS: [1, 2]})) == []
+
+
+def test_a_figure_that_no_setting_has_is_one_line() -> None:
+    with pytest.raises(BadInput, match=r"^--metric: hit_ratio: no setting of this sweep has this figure"):
+        picture_of(swept({USERS: [1, 2]}, hits=False), "hit_ratio")
+
+
 def test_an_unknown_figure_is_one_line() -> None:
     check_metric("p95_ms", "--metric")
     with pytest.raises(BadInput, match=r"--metric: p98_ms: unknown figure \(did you mean 'p9[59]_ms'\?\)"):
@@ -188,13 +242,15 @@ def test_a_sweeps_table_averages_replications_and_fits_into_80_columns() -> None
     rows = [
         [cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line
     ]
-    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "0.3333"]
-    assert "capacity" in text and "balance" in text and "error ratio" not in text
+    assert rows[1] == ["1KiB", "random", "4.0", "4.0", "4.0", "4.0", "4.0", "0.3333"]
+    assert "capacity" in text and "balance" in text and "errors" not in text
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     text = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long"))
-    assert "and 3 more" in text
+    assert "and 3 more settings, which --out keeps" in text
+    whole = shown(sweep_table(swept({USERS: list(range(MOST_ROWS + 3))}), "long", None))
+    assert "more" not in whole and whole.count("│ ") > text.count("│ ")
 
 
 def test_keys_are_named_by_as_little_as_tells_them_apart() -> None:

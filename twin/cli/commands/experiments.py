@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from policies.bad_input import BadInput
 from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
 from twin.output.files import check_writable, write_json, write_whole
+from twin.output.sheet import standard_output
 
 if TYPE_CHECKING:
     from scenarios.loading import LoadedScenario
@@ -20,13 +21,12 @@ JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="W
 
 
 def _load(name: str, overrides: list[str] | None) -> LoadedScenario:
-    """Load a scenario, and check that its traces can be read before any work begins."""
+    """Load a scenario, and say what a user should know before any work begins."""
     from scenarios import load_scenario
-    from scenarios.workload import read_trace
 
     loaded = load_scenario(name, overrides or ())
-    for trace in {variant.scenario.workload.trace for variant in loaded.variants} - {None}:
-        read_trace(trace)
+    for remark in loaded.remarks():
+        print(f"proxytwin: {remark}", file=sys.stderr)
     return loaded
 
 
@@ -67,6 +67,8 @@ def confirm(
     loaded = _load_real(scenario, overrides)
     check_writable(json, "--json")
     check_writable(report, "--report")
+    if json is not None and report is not None and json.resolve() == report.resolve():
+        raise BadInput("--report", str(report), "is the file of --json, too; expected another name")
     with Bars() as bars:
         found = run(loaded, seeds=seeds, repeats=repeats, reporter=bars)
     if json is not None:
@@ -75,7 +77,7 @@ def confirm(
         from twin.confirm.report import confirmation_page
 
         write_whole(report, confirmation_page(found))
-    console = Console()
+    console = standard_output()
     print_confirmation(found, console)
     if report is not None:
         console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
@@ -99,7 +101,9 @@ def simulate(
     ] = 1,
     overrides: Overrides = None,
     json: JsonFile = None,
-    jobs: Annotated[int, typer.Option(min=-1, help="Number of processes; -1 for one per core.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=-1, help="Number of processes for the replications; -1 for one per core.")
+    ] = 1,
 ) -> None:
     """Predict only, with the simulator.
 
@@ -112,12 +116,16 @@ def simulate(
 
     loaded = _load(scenario, overrides)
     check_writable(json, "--json")
-    results, unsettled = [], {}
+    from scenarios.due import check_sent
+
+    results, unsettled, notes = [], {}, []
     with Bars() as bars, bars.step("simulate", replications * len(loaded.variants)) as advance:
         for variant in loaded.variants:
             bars.note(variant.label)
             result = run(variant.scenario, replications, jobs=jobs, progress=lambda *_: advance(1))
             results.append(result)
+            check_sent(result.summary, variant.scenario, f"{scenario}: {variant.label}")
+            notes += [f"{variant.label}: {note}" for note in result.cache_notes]
             if not result.settled:
                 unsettled[variant.label] = result.settled.reason
     summaries, halves = [result.summary for result in results], [half_widths(one) for one in results]
@@ -126,16 +134,22 @@ def simulate(
         for of_variant, half in zip(found["variants"], halves, strict=True):
             of_variant.update({"half_width": half} if half else {})
         write_json(json, {**found, "unsettled": unsettled})
-    print_summaries(loaded, summaries, "predicted", Console(), halves)
+    print_summaries(loaded, summaries, "predicted", standard_output(), halves)
+    if len(summaries) > 1 and all(summary == summaries[0] for summary in summaries):
+        keys = ", ".join(loaded.scenario.compare)
+        notes.append(f"{keys}: makes no difference here: all variants give the same figures")
+    for note in notes:
+        print(f"proxytwin: {note}", file=sys.stderr)
     _say_unsettled(unsettled, len(results))
 
 
 def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile = None) -> None:
     """Measure only: the real proxy and backends under Locust load.
 
-    Exit status 1: a run is void, for example because the machine was too busy.
+    Exit status 1: a run is void, for example because requests were sent late.
     """
     from loadtests import Stage
+    from scenarios.due import check_sent
     from twin.cli.progress_bars import Bars
     from twin.cli.terminal import print_summaries
     from twin.confirm.measure import measure_once
@@ -150,9 +164,11 @@ def loadtest(scenario: ScenarioName, overrides: Overrides = None, json: JsonFile
             run, _ = measure_once(stage, variant.scenario, advance)
             summaries.append(run.records.summary(variant.scenario.window))
             void += [f"{variant.label}: {reason}" for reason in run.void]
+            if not run.void:
+                check_sent(summaries[-1], variant.scenario, f"{scenario}: {variant.label}")
     if json is not None:
         write_json(json, _one_sided(loaded, "measured", [s.as_dict() for s in summaries], void))
-    console = Console()
+    console = standard_output()
     print_summaries(loaded, summaries, "measured", console)
     for reason in void:
         console.print(f"void: {reason}", soft_wrap=True, markup=False)

@@ -19,7 +19,13 @@ Overrides = Annotated[
 ]
 
 
-def check_jobs(jobs: int) -> None:
+def check_jobs(jobs: int | None) -> None:
     """Raise `BadInput` if the number of processes is 0."""
     if jobs == 0:
         raise BadInput("--jobs", "0", "expected a number of processes, or -1 for one per core")
+
+
+def check_needs(given: bool, option: str, other_given: bool, other: str) -> None:
+    """Raise `BadInput` if an option is given without the other one that it belongs to."""
+    if given and not other_given:
+        raise BadInput(option, "", f"has no effect without {other}; expected both or none of them")

@@ -51,3 +51,53 @@ def test_what_is_missing_is_said_in_one_line(suite, monkeypatch, capsys, there):
     monkeypatch.setattr(sys, "argv", ["cache_conformance.py"])
     assert suite.main() == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.fixture(name="checkout")
+def _checkout(tmp_path):
+    """Folders with the files of an edition, empty."""
+
+    def make(*paths: str) -> Path:
+        for path in paths:
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).touch()
+        return tmp_path
+
+    return make
+
+
+OLDER = ("tests/index.mjs", "client/runner.mjs", "server/server.mjs", "lib/display.mjs", "results/index.mjs")
+NEWER = (
+    "tests/index.mjs", "test-engine/client/runner.mjs", "test-engine/server/server.mjs",
+    "test-engine/lib/display.mjs", "test-engine/lib/results.mjs", "results/index.mjs",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("paths", "prefix"),
+    [(OLDER, ""), (NEWER, ""), (OLDER, "cache-tests/"), (OLDER, "node_modules/http-cache-tests/")],
+)
+def test_every_layout_of_the_suite_is_found(suite, checkout, monkeypatch, paths, prefix):
+    monkeypatch.setattr(suite, "install", lambda: Path("packages"))
+    folder = checkout(*(prefix + path for path in paths)).resolve()
+    found = suite.find(folder)
+    named = {
+        str(path.relative_to(folder)).removeprefix(prefix) for path in vars(found).values() if path.is_file()
+    }
+    assert named == {path for path in paths if not path.endswith("display.mjs") or paths is OLDER}
+    assert (found.folder, found.packages) == (folder / prefix, Path("packages"))
+    checkout(f"{prefix}node_modules/node-fetch/package.json")
+    assert suite.find(folder).packages == folder / prefix, "a checkout with packages needs no others"
+
+
+@pytest.mark.parametrize(
+    "missing", ["tests/index.mjs", "client/runner.mjs", "server/server.mjs", "lib/display.mjs", ""]
+)
+def test_a_folder_that_is_no_checkout_is_told_in_one_line(suite, checkout, monkeypatch, capsys, missing):
+    folder = checkout(*(path for path in OLDER if path != missing)) if missing else checkout() / "nowhere"
+    monkeypatch.setattr(suite, "missing_commands", list)
+    monkeypatch.setattr(sys, "argv", ["cache_conformance.py", "--suite", str(folder)])
+    assert suite.main() == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"suite: {folder}: expected a ")
+    assert missing.removeprefix("lib/display.mjs") in line

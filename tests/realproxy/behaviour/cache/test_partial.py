@@ -67,6 +67,19 @@ def test_a_part_is_stored_and_answers_ranges_within_it(pair):
     assert len(two.server.asked) == 1
 
 
+def test_a_digest_of_a_part_is_not_that_of_other_parts_or_of_the_whole(pair):
+    """RFC 9530, 2 and 3."""
+    digests = (FRESH, "Content-Digest: sha-256=:AA==:", "Content-MD5: AA==", "Repr-Digest: sha-256=:BB==:")
+    two = pair(part(0, 6, *digests), part(5, 9, *digests))
+    two.ask("0-6")
+    for wanted in ("0-6", "3-4", "5-9", None):  # then both are joined to the whole
+        two.ask(wanted)
+        answer = two.client.ask("/", "GET", *([f"Range: bytes={wanted}"] if wanted else []))
+        assert (outcome(answer), answer.status) == ("hit", 206 if wanted else 200)
+        assert answer["Content-Digest"] is answer["Content-MD5"] is None
+        assert answer.all("Repr-Digest") == ["sha-256=:BB==:"]
+
+
 def test_what_a_part_does_not_hold_goes_to_the_origin_unchanged(pair):
     two = pair(part(2, 6), part(5, 8), whole())
     two.ask("2-6")

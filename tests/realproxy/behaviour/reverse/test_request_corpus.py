@@ -195,11 +195,12 @@ FIELDS = {  # RFC 9112, 5; RFC 9110, 5
 LENGTHS = {  # RFC 9112, 6.3; RFC 9110, 8.6
     f"Content-Length: {text.decode('latin-1')!r}": framed(b"Content-Length: " + text)
     for text in (
-        b"", b"+5", b"-5", b"-0", b"0x5", b"5h", b"5_0", b"5.0", b"5e0", b"5 0", b"5,", b",5",
+        b"", b"+5", b"-5", b"-0", b"0x5", b"5h", b"5_0", b"5.0", b"5e0", b"5 0", b"5,", b",5", b"5, 5",
         b"5, 6", b"5;5", b'"5"', b"five", b"\xb2", b"\xd9\xa5", b"9" * 19, b"9" * 400,
         b"-9223372036854775808",        b"18446744073709551621", b"0\x0b", b"5\0",
     )
 } | {
+    "two equal lengths": framed(b"Content-Length: 5", b"Content-Length: 5"),
     "two different lengths": framed(b"Content-Length: 5", b"Content-Length: 6"),
     "two lengths in different letters": framed(b"Content-Length: 5", b"content-length: 0"),
     "a length and an empty one": framed(b"Content-Length: 5", b"Content-Length:"),
@@ -350,11 +351,6 @@ ACCEPTED = {  # what was sent; method, target and body as the origin must see th
     "length": (framed(b"Content-Length: 5", body=FIVE), b"POST", b"/framed", FIVE),
     "length with zeros": (framed(b"Content-Length: 0005", body=FIVE), b"POST", b"/framed", FIVE),
     "length in spaces": (framed(b"Content-Length: \t5\t ", body=FIVE), b"POST", b"/framed", FIVE),
-    # RFC 9112, 6.3, rule 5: one value that is repeated counts as that value
-    "length as a list": (framed(b"Content-Length: 5, 5", body=FIVE), b"POST", b"/framed", FIVE),
-    "two equal lengths": (
-        framed(b"Content-Length: 5", b"Content-Length: 5", body=FIVE), b"POST", b"/framed", FIVE,
-    ),
     "length of zero": (framed(b"Content-Length: 0", body=b""), b"POST", b"/framed", b""),
     "length in HTTP/1.0": (framed(b"Content-Length: 5", body=FIVE, minor=0), b"POST", b"/framed", FIVE),
     "body of GET": (

@@ -105,7 +105,7 @@ def test_an_explanation_says_why_each_earlier_route_did_not_match():
         "route.1: no, header X-Beta: 1 does not match",
         "route.2: yes, matches method GET|HEAD",
         "reverse: service web, p2c over 127.0.0.1:9001",
-        "cache: asked; a miss is not stored unless the origin says so",
+        "cache: asked; a miss is stored if its answer allows that",
     ]
 
 
@@ -141,7 +141,7 @@ def test_an_explanation_says_that_no_request_at_all_meets_a_condition():
             "forward",
             None,
             "127.0.0.1:81 at 127.0.0.1",
-            "what the origin says",
+            "stored if its answer allows that",
         ),
         ("GET", "http://nowhere.invalid/", {}, "refused", None, "502, cannot resolve nowhere.invalid", ""),
         ("CONNECT", "127.0.0.1:443", {}, "tunnel", None, "127.0.0.1:443 at", "off"),
