@@ -58,7 +58,7 @@ bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs ngi
 	@$(VENV)/bin/python -m benchmarks.beside_peers $(ARGS)
 
 conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm; SUITE=folder runs another edition)
-	@$(VENV)/bin/python benchmarks/cache_conformance.py $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
+	@$(VENV)/bin/python -m benchmarks.cache_conformance $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
 
 pictures: $(CORE)  ## the pictures of the README, from real runs on a quiet machine (needs chromium)
 	@PYTHONPATH=. $(VENV)/bin/python docs/draw_pictures.py $(ARGS)

@@ -1,6 +1,6 @@
 """Run the public suite of HTTP cache tests (http-cache-tests, cache-tests.fyi) on this proxy.
 
-    python benchmarks/cache_conformance.py [--forward] [--suite FOLDER] [--json FILE]
+    python -m benchmarks.cache_conformance [--forward] [--suite FOLDER] [--json FILE]
 
 The suite's origin and client run with the proxy between them. The suite's grader judges the results; it
 knows that some tests depend on others. The suite is installed from npm into `suites/`, or is any edition of

@@ -41,7 +41,7 @@ class Curves:
 def curves_of(
     trace: str | Path | Sequence[str | Path],
     policies: Sequence[str] = DEFAULT_POLICIES,
-    capacities: Sequence[str | int] = DEFAULT_CAPACITIES,
+    capacities: Sequence[str | int] | None = None,
     *,
     overhead: str | int = 0,
     sample: float = 1.0,
@@ -60,8 +60,9 @@ def curves_of(
         A trace in one file or several; see `TraceFile`.
     policies : sequence of str
         Names of eviction policies; ``all`` means every policy that does not need to know the future.
-    capacities : sequence of str or int
-        Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects.
+    capacities : sequence of str or int, optional
+        Sizes such as ``"64MiB"``, or shares such as ``"1%"`` of the bytes of all objects. By default those of
+        `DEFAULT_CAPACITIES` that hold at least one object, or else one that holds all.
     overhead : str or int
         Bytes that each object costs beyond its size, such as ``"512B"``; as ``cache.overhead`` of a proxy.
     sample : float
@@ -85,7 +86,7 @@ def curves_of(
         If the trace, a policy, a capacity or the share is wrong.
     """
     names = _policies(policies)
-    _check_capacities(capacities)
+    _check_capacities(capacities or ())
     charged = _overhead(overhead)
     if not (math.isfinite(sample) and 0 < sample <= 1):
         raise BadInput("--sample", f"{sample:g}", "expected a share above 0 and up to 1, such as 0.01")
@@ -97,13 +98,31 @@ def curves_of(
     file = TraceFile(trace, kind=kind, columns=columns, skip_bad=skip_bad)
     with reporter.step("read", file.stored_bytes) as advance:
         samples = take_samples(file.blocks(advance), sample, salts)
-    sizes = _bytes(capacities, samples)
-    notes = notes_of(file) + _about_sizes(samples) + check_capacities(samples, sizes, charged)
+    notes = notes_of(file) + _about_sizes(samples)
+    if capacities is None:
+        sizes, left_out = _default_sizes(samples, charged)
+        notes += left_out
+    else:
+        sizes = _bytes(capacities, samples)
+    notes += check_capacities(samples, sizes, charged)
     with reporter.step("replay", len(names) * len(samples)) as advance:
         table = curve(
             samples, names, sizes, overhead=charged, jobs=jobs, progress=lambda *_: advance(1)
         )  # fmt: skip
     return Curves(table, notes)
+
+
+def _default_sizes(samples: Sequence[Sample], overhead: int) -> tuple[list[int], list[str]]:
+    """The default capacities that hold an object, and a line about those that hold none."""
+    smallest = min((int(sample.sizes.min()) for sample in samples if len(sample.sizes)), default=0) + overhead
+    fitting, small = [], []
+    for share in DEFAULT_CAPACITIES:
+        (size,) = _bytes([share], samples)
+        (fitting if size >= smallest else small).append((share, size))
+    if not fitting:
+        fitting = [("100%", max(_bytes(["100%"], samples)[0], smallest))]
+    said = [f"left out, because no object fits: {', '.join(share for share, _ in small)}"] if small else []
+    return [size for _, size in fitting], said
 
 
 def _policies(given: Sequence[str]) -> list[str]:

@@ -148,3 +148,17 @@ def test_a_trace_that_is_not_there_is_one_line(run: Run, tmp_path: Path) -> None
         assert run(path) == (2, "", f"proxytwin: {path}: cannot be read: No such file or directory\n")
     with pytest.raises(BadInput, match="cannot be read: Is a directory"):
         curves_of(tmp_path)
+
+
+def test_default_capacities_that_hold_no_object_are_left_out_and_this_is_said(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.csv"
+    path.write_text(HEAD + "0,a,10\n1,b,10\n2,a,10\n3,c,10\n")
+    code, out, err = run(path, "--policy=lru")
+    assert code == 0
+    assert "30B" in out
+    assert "proxytwin: left out, because no object fits: 0.1%, 0.3%, 1%, 3%, 10%, 30%" in err
+    path.write_text(HEAD + "0,a,10\n1,a,10\n")
+    code, out, err = run(path, "--policy=lru")
+    assert (code, "0.5000" in out) == (0, True), "one object has room for itself"

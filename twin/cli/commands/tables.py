@@ -184,7 +184,7 @@ def curve(
     from twin.cli.progress_bars import Bars
     from twin.output.figures import check_picture, write_picture
     from twin.output.tables import check_table, write_table
-    from twin.sweeps.curve import DEFAULT_CAPACITIES, DEFAULT_POLICIES, curves_of
+    from twin.sweeps.curve import DEFAULT_POLICIES, curves_of
     from twin.sweeps.tables import curve_conditions, curve_table
 
     if out is not None:
@@ -193,7 +193,7 @@ def curve(
     with Bars() as bars:
         curves = curves_of(
             trace, _listed(policy, "--policy") or DEFAULT_POLICIES,
-            _listed(capacity, "--capacity") or DEFAULT_CAPACITIES,
+            _listed(capacity, "--capacity") or None,
             overhead=overhead, sample=sample, salts=SALTS if salts is None else salts, skip_bad=skip_bad,
             kind=kind, columns=columns, jobs=jobs, reporter=bars,
         )  # fmt: skip

@@ -145,7 +145,8 @@ def test_a_stored_failure_stands_in_for_no_other_one():
         (200, "", {"X-Original-URL": "/b"},
          "request-fields: x-original-url of this request may have caused it, and Vary does not name that "
          "(RFC 9110, 12.5.5; 200: RFC 9110, 15.3.1)"),
-        (200, "Content-Length: 999999999999\n", {}, "too-large: the body is larger than the whole cache"),
+        (200, "Content-Length: 999999999999\n", {},
+         "too-large: the cache has room for 64MiB (cache.capacity less cache.overhead)"),
     ],
 )  # fmt: skip
 def test_why_it_is_not_stored_is_told_exactly(status, fields, asked, why):
