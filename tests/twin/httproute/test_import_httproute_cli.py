@@ -55,11 +55,11 @@ def test_without_output_the_file_goes_to_standard_output(run: Run, route: Path, 
     [
         (
             ["--backend=api"],
-            "proxytwin: --backend: api: expected NAME=HOST:PORT such as web=127.0.0.1:9001\n",
+            "--backend: api: expected NAME=HOST:PORT such as web=127.0.0.1:9001\n",
         ),
         (
             ["--backend=api=127.0.0.1:99999"],
-            "proxytwin: --backend: api=127.0.0.1:99999: expected NAME=HOST:PORT",
+            "--backend: api=127.0.0.1:99999: expected NAME=HOST:PORT",
         ),
         (["--output=no/such/folder/proxy.toml"], "no/such/folder/proxy.toml"),
     ],
@@ -74,9 +74,7 @@ def test_a_mistake_is_one_line(run: Run, route: Path, arguments: list[str], said
 @pytest.mark.parametrize(
     "content", ["kind: Service\nmetadata: { name: a }\n", "not: [closed", "", "- 1\n", "\x00", "just text\n"]
 )
-def test_a_file_without_an_httproute_is_one_line_that_names_it(
-    run: Run, tmp_path: Path, content: str
-) -> None:
+def test_without_an_httproute_one_line_names_the_file(run: Run, tmp_path: Path, content: str) -> None:
     path = tmp_path / "other.yaml"
     path.write_text(content)
     status, out, err = run("import-httproute", path, "--listen=127.0.0.1:8080")
