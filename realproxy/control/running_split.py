@@ -14,6 +14,11 @@ PATIENCE = 0.5
 """Seconds that the admin port has for its answer."""
 _MOST_BYTES = 2**22
 _MOST_CHANGES = 5
+_NOT_OURS = (
+    OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError, StopIteration,
+    ArithmeticError,
+)  # fmt: skip
+"""Nobody is there, or something else answers."""
 _HERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 """Where to ask a proxy whose admin port listens on all addresses."""
 
@@ -21,7 +26,7 @@ _HERE = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 def running_split(settings: ProxySettings, number: int | None) -> list[str]:
     """Shares, evidence and decisions of a split route, if a proxy with these arms runs; else nothing.
 
-    It asks the address in `admin` and never waits longer than about `PATIENCE`. `number` is that of the route.
+    It asks the address in `admin`, and waits for `PATIENCE` at most. `number` is that of the route.
     """
     if number is None or settings.admin is None or not settings.route[number].arms:
         return []
@@ -31,8 +36,8 @@ def running_split(settings: ProxySettings, number: int | None) -> list[str]:
         if set(split["arms"]) != set(settings.route[number].arms):
             return []  # another file's proxy
         return ["".join(c if c.isprintable() else "?" for c in line) for line in _lines(split)]
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, StopIteration):
-        return []  # nobody is there, or somebody else
+    except _NOT_OURS:
+        return []
 
 
 def _stats(address: str) -> Any:
@@ -54,17 +59,14 @@ def _stats(address: str) -> Any:
 
 
 def _lines(split: Any) -> Iterator[str]:
-    shares = (
-        f"{arm} {one['share']:.2%} ({one['requests']:,} requests)" for arm, one in split["arms"].items()
-    )
-    yield f"running now: {', '.join(shares)}"
+    arms = split["arms"].items()
+    shares = ", ".join(f"{arm} {one['share']:.2%} ({one['requests']:,} requests)" for arm, one in arms)
+    yield f"running now: {shares}"
     canary = split.get("canary")
     if canary is None:
         return
-    evidence, limit = float(canary["evidence"]), 1.0 / canary["alpha"]
-    yield (
-        f"canary {canary['watch']}: {canary['state']}, evidence {evidence:.3g} of {limit:g}; {canary['figures']}"
-    )
+    proof = f"evidence {float(canary['evidence']):.3g} of {1.0 / canary['alpha']:g}"
+    yield f"canary {canary['watch']}: {canary['state']}, {proof}; {canary['figures']}"
     for change in canary["changes"][-_MOST_CHANGES:]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(change["at"]))
         yield f"decided {when}: {change['state']} at {change['weight']:.2%}, because {change['reason']}"

@@ -17,7 +17,6 @@ from policies.canary import (
     AcceptableErrors,
     CanaryWatch,
     WhoseError,
-    canary_share,
 )
 from policies.settings.canary import Canary
 
