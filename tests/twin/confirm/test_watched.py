@@ -1,4 +1,4 @@
-"""A confirmation of a split route: its table, its JSON, its page and its sentences tell of arms and rollbacks."""
+"""A confirmation of a split route: table, JSON, page and sentences tell of arms and rollbacks."""
 
 from __future__ import annotations
 
