@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from scenarios.fetches import Fetches
 from scenarios.rollback import rollback_time
+from scenarios.shares import ServiceFigures, figures_by_service
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +64,11 @@ class Summary:
     rollback_s : float or None
         Seconds until the canary got its last request, see `scenarios.rollback`; ``None`` without a
         canary, or if it was not rolled back.
+    rollback_ratio : float or None
+        1 if the canary was rolled back, else 0; the share of the runs in an average of several. ``None``
+        without a watched canary.
+    services : dict of str to ServiceFigures
+        Share and errors of each service, such as the arms of a split route; empty for a single service.
     """
 
     throughput_rps: float
@@ -77,13 +84,17 @@ class Summary:
     fetches_per_expiry: float | None = None
     cache_share: dict[str, float] = field(default_factory=dict)
     rollback_s: float | None = None
+    rollback_ratio: float | None = None
+    services: dict[str, ServiceFigures] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, float | dict[str, float] | None]:
-        """Plain data for JSON; without `cache_share` for a single proxy, and `rollback_s` without a rollback."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the last four figures where they do not exist."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("cache_share", "rollback_s"):
-            if not known[name]:
+        for name in ("cache_share", "rollback_s", "rollback_ratio", "services"):
+            if known[name] in (None, {}):
                 del known[name]
+        if self.services:
+            known["services"] = {name: figures._asdict() for name, figures in self.services.items()}
         return known
 
 
@@ -122,6 +133,8 @@ class Records:
         Number of consecutive rows of one user that form one request of a client; see `whole`.
     canary : tuple of int
         Which of `upstreams` are those of a watched canary; empty without one.
+    services : mapping of str to tuple of int
+        Which of `upstreams` are those of each service; empty for a single service.
     """
 
     user: NDArray[np.int32]
@@ -141,6 +154,7 @@ class Records:
     proxies: int = 1
     fanout: int = 1
     canary: tuple[int, ...] = ()
+    services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_rows(
@@ -222,6 +236,7 @@ class Records:
         p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(ms) else [float("nan")] * 3
         failed = (self.status >= 500) | (self.status == 0)
         fetches = self.fetches
+        rollback = self._rollback() if self.canary else None
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -235,7 +250,9 @@ class Records:
             fetch_rps=None if fetches is None else len(fetches.within(window)) / (window[1] - window[0]),
             fetches_per_expiry=None if fetches is None else fetches.per_expiry(window),
             cache_share=self._cache_share(inside),
-            rollback_s=self._rollback() if self.canary else None,
+            rollback_s=rollback,
+            rollback_ratio=float(rollback is not None) if self.canary else None,
+            services=figures_by_service(self.upstream[inside], failed[inside], self.services),
         )
 
     def _rollback(self) -> float | None:
@@ -270,6 +287,7 @@ class Records:
             upstreams=np.array(self.upstreams, dtype=np.str_),
             about=[self.closed, self.caching, self.proxies, self.fanout],
             canary=np.array(self.canary, dtype=np.int64),
+            services=np.array(json.dumps(dict(self.services))),
         )
 
     @classmethod
@@ -280,6 +298,7 @@ class Records:
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
             upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
+            services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -289,6 +308,7 @@ class Records:
             proxies=proxies,
             fanout=fanout,
             canary=canary,
+            services=services,
         )
 
 

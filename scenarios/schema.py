@@ -28,7 +28,9 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
+from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
+from scenarios.shares import servers_by_service
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
@@ -72,14 +74,6 @@ ONLY_MODELLED = (
     "backend.*.discipline",
 )
 """Keys that real runs do not obey, see `policies.settings.unsupported`."""
-
-NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
-"""Keys of a proxy that are below HTTP: the simulator does not model them."""
-ONLY_REAL = (
-    "errors", "limits.body", "route.*.allow", "route.*.auth", "route.*.body",
-    "route.*.errors", "route.*.override", "route.*.timeout", "route.*.try_timeout",
-)  # fmt: skip
-"""Keys of a proxy that change what clients get, and that the simulator does not model yet."""
 
 
 class WorkloadSettings(_Table):
@@ -336,8 +330,6 @@ class Scenario(_Table):
     def _check_proxy(self, number: int) -> None:
         """Check that a proxy of the chain leads to backends and to the next proxy."""
         proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
-        if proxy.cache.disk is not None:
-            raise ValueError(f"{key}.cache.disk: not modelled; only the real proxy obeys it")
         known = [*self.backend, *following]
         leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
         for name, service in proxy.service.items():
@@ -345,13 +337,8 @@ class Scenario(_Table):
                 if upstream.address not in known:
                     hint = nearest(upstream.address, known)
                     raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
-        for finding in check_obeyed(proxy, key, NOT_MODELLED):
-            raise ValueError(f"{key}.{finding.key}: lies below HTTP, which the simulator does not model")
-        for finding in check_obeyed(proxy, key, ONLY_REAL):
-            raise ValueError(f"{key}.{finding.key}: not modelled; only the real proxy obeys it")
-        for place, route in enumerate(proxy.route):
-            if route.arms and route.cache is not None:
-                raise ValueError(f"{key}.route.{place}.cache: not modelled with several services in 'to'")
+        for name, problem in not_modelled(proxy, key):
+            raise ValueError(f"{key}.{name}: {problem}")
         if not proxy.route and not (number == 0 and following):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:
@@ -391,12 +378,15 @@ class Scenario(_Table):
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
 
     @property
+    def services(self) -> dict[str, tuple[int, ...]]:
+        """The numbers in `replicas` of the servers of each service, see `servers_by_service`."""
+        return servers_by_service(self.chain[0], self.replicas)
+
+    @property
     def canary(self) -> tuple[int, ...]:
-        """The numbers in `replicas` of the servers behind a watched canary of the first proxy."""
-        proxy = self.chain[0]
-        watched = {route.canary.watch for route in proxy.route if route.canary is not None}
-        names = {upstream.address for name in watched for upstream in proxy.service[name].upstreams}
-        return tuple(number for number, name in enumerate(self.replicas) if name.rpartition("/")[0] in names)
+        """The numbers in `replicas` of the servers of the watched canary of the first proxy."""
+        watched = {route.canary.watch for route in self.chain[0].route if route.canary is not None}
+        return tuple(number for name, those in self.services.items() if name in watched for number in those)
 
     @property
     def window(self) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from policies.http_cache.collapsing import (
 from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
 from policies.reverse.arms import Choice
 from policies.settings.routes import is_status
+from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
@@ -102,7 +103,7 @@ class Proxy:
             yield grant
             now = self._env.now
         plan = self._plans[request.client][request.object]
-        reply, judge = plan.own_reply, None
+        reply, judge, choice = plan.own_reply, None, None
         if plan.split is not None:
             choice, trial = plan.split.choose(request.client)
             plan, reply, judge = self._with_arm(plan, plan.split, choice, trial)
@@ -113,11 +114,7 @@ class Proxy:
         if injected is not None:
             reply = injected
         elif plan.lookup:
-            use, copy = self._store.lookup(request.object, now)
-            if use is not Use.ASK:
-                reply = self._hit(copy.reply, copy.born)
-                if use is Use.STALE_WHILE_REVALIDATE and self._store.lock_revalidation(request.object):
-                    Life(self._revalidate(request, plan))
+            reply = self._look_up(request, plan, now)
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -129,20 +126,28 @@ class Proxy:
             else:
                 reply = yield from self._fetch(request, plan, now, judge)
                 self._threads.leave()
-            for mirror in plan.mirrors:
-                if mirror.begins():
-                    Life(self._copy(request, mirror))
         self._inside.note(-self._env.now)
         if link is not None:
             yield self._env.timeout(link())
+        if plan.split is not None and choice is not None:
+            plan.split.answered(request.client, choice)
         return reply
+
+    def _look_up(self, request: Request, plan: Plan, now: float) -> Reply | None:
+        """The stored response; None if the origin must be asked."""
+        use, copy = self._store.lookup(request.object, now)
+        if use is Use.ASK:
+            return None
+        if use is Use.STALE_WHILE_REVALIDATE and self._store.lock_revalidation(request.object):
+            Life(self._revalidate(request, plan))
+        return self._hit(copy.reply, copy.born)
 
     def _with_arm(
         self, plan: Plan, split: SplitRoute, choice: Choice, trial: Trial | None
     ) -> tuple[Plan, Reply | None, Judge | None]:
         """The plan for one arm, the proxy's own reply if the arm is a status, and who judges the answer."""
         if is_status(choice.arm):
-            return plan, Reply(int(choice.arm)), None
+            return plan._replace(faults=()), Reply(int(choice.arm)), None
         plan = plan._replace(service=choice.arm)
         if trial is None:
             return plan, None, None
@@ -153,13 +158,23 @@ class Proxy:
 
         return plan, None, judge
 
+    def _mirror(self, request: Request, plan: Plan, reply: Reply) -> None:
+        """Begin the copies of a request, if it was forwarded."""
+        if reply.upstream == NO_UPSTREAM and not reply.cache:
+            return
+        for mirror in plan.mirrors:
+            if mirror.begins():
+                Life(self._copy(request, mirror))
+
     def _copy(self, request: Request, mirror: MirroredTo) -> Iterator[Event]:
-        """Send a copy of a request; nobody waits for its answer."""
+        """Send a copy of a request, which costs the core as much as a miss; nobody waits for its answer."""
         service = self._services[mirror.settings.to]
+        yield from self._work(self._miss_cpu)
         if service.resilience is not None:
             yield from service.resilience.ask(request, self._env.now)
         else:
             yield from service.ask_remote(request, self._env.now)
+        yield from self._work(self._miss_cpu)
         mirror.ended()
 
     def _fetch(
@@ -176,26 +191,22 @@ class Proxy:
         elif not service.is_local:
             reply = yield from service.ask_remote(request, now, judge)
         else:
-            index = service.dispatch.start(
-                request.client if service.key_of is None else service.key_of(request), now
-            )
+            index = service.dispatch.start(service.key(request), now)
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             done = env.now
             if done >= now + service.limit:
                 raise AnswerTooLate
             replica.end(done)
-            reply, failed = service.replies[index], False
-            if replica.own_error is not None and replica.own_error():
-                reply, failed = reply._replace(status=500), True
+            reply = service.reply_of(index)
             if self._fetches is not None:
                 self._fetches.note(request.object, now, done)
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
                 done = env.now
-            service.dispatch.finish(index, done - now, done, failed)
-            if judge is not None:
-                judge(failed, now)
+            service.finished(index, reply, now, done, judge)
+        if plan.mirrors:
+            self._mirror(request, plan, reply)
         if cpu:
             yield core.hold(cpu)
             core.leave()
@@ -221,7 +232,7 @@ class Proxy:
         grant = self._revalidations.enter()
         if grant is not None:
             yield grant
-        yield from self._fetch(request, plan, self._env.now)
+        yield from self._fetch(request, plan._replace(mirrors=()), self._env.now)
         self._revalidations.leave()
         self._store.unlock_revalidation(request.object)
 

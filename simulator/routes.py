@@ -144,8 +144,9 @@ class PlansByClient(dict[str, Plans]):
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
-        status = route.redirect.status if route.redirect is not None else route.respond or 404
-        return Plan("", Reply(status), False, 0.0, {}, route.fault)
+        if route.redirect is not None:  # answered before a fault may strike, as the real proxy does
+            return Plan("", Reply(route.redirect.status), False, 0.0, {})
+        return Plan("", Reply(route.respond or 404), False, 0.0, {}, route.fault)
     answers = {}
     if route.cache is not None:
         for place, backend in enumerate(scenario.backend.values()):

@@ -169,11 +169,15 @@ class Service:
             raise AnswerTooLate
         if self._link:
             yield self._env.timeout(self._link)
-        failed = is_failure(reply.status)
-        self.dispatch.finish(index, self._env.now - now, self._env.now, failed)
-        if judge is not None:
-            judge(failed, now)
+        self.finished(index, reply, now, self._env.now, judge)
         return reply
+
+    def finished(self, index: int, reply: Reply, began: float, done: float, judge: Judge | None) -> None:
+        """Take note of the end of a request at upstream `index`."""
+        failed = is_failure(reply.status)
+        self.dispatch.finish(index, done - began, done, failed)
+        if judge is not None:
+            judge(failed, began)
 
     def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
         """The response of a remote upstream; 502 if it is down or goes down."""

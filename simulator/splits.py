@@ -1,4 +1,4 @@
-"""Routes with several services, and copies of requests: `policies.canary.Rollout` decides, this file remembers."""
+"""Routes with several services, and copies of requests: `policies.canary` decides, this file remembers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ class SplitRoute:
 
     def choose(self, client: str) -> tuple[Choice, Trial | None]:
         """The arm of a client's request, and what the watch has to know when it is answered."""
-        choice, trial = self.rollout.choose(client, {"cookie": self._cookies.get(client)}.get)
+        return self.rollout.choose(client, {"cookie": self._cookies.get(client)}.get)
+
+    def answered(self, client: str, choice: Choice) -> None:
+        """The client has its answer, and keeps the cookie, if there is one."""
         if choice.cookie is not None:
             self._cookies[client] = f"{self.rollout.cookie_name}={choice.cookie}"
-        return choice, trial
 
 
 class MirroredTo:

@@ -168,10 +168,9 @@ class Replica:
         self._chance = threading.Lock()
         self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
         self._own_error = _own_error(settings, self.name)
-        fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
-        if settings.get("cache_control"):
-            fields.append(f"Cache-Control: {settings['cache_control']}")
-        self._fields = "\r\n".join(fields)
+        self._fields = f"Proxytwin-Upstream: {self.name}\r\nContent-Type: text/plain"
+        self._good = [f"Cache-Control: {settings['cache_control']}"] if settings.get("cache_control") else []
+        """What only good responses have: no error is to be stored."""
         self._accepting = Port(self.name, self._serve)
         self.port = self._accepting.number
 
@@ -248,6 +247,7 @@ class Replica:
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
             self._fields,
+            *(self._good if status == 200 else ()),
             *more,
             f"Content-Length: {size}",
         ]

@@ -140,7 +140,7 @@ class Replay:
             proxies=len(self._scenario.chain),
             fanout=self._workload.fanout,
         )
-        return replace(records, canary=self._scenario.canary)
+        return replace(records, canary=self._scenario.canary, services=self._scenario.services)
 
     def health(self) -> dict[str, float]:
         """How punctual the load generator was.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from scenarios.records import Summary
+from scenarios.shares import mean_by_service
 
-_OPTIONAL = ("hit_ratio", "fetch_rps", "fetches_per_expiry", "rollback_s")
+_OPTIONAL = ("hit_ratio", "fetch_rps", "fetches_per_expiry", "rollback_s", "rollback_ratio")
 
 
 def mean_summary(summaries: list[Summary]) -> Summary:
@@ -21,6 +22,7 @@ def mean_summary(summaries: list[Summary]) -> Summary:
         upstream_share=_mean_shares([summary.upstream_share for summary in summaries]),
         requests=sum(summary.requests for summary in summaries),
         cache_share=_mean_shares([summary.cache_share for summary in summaries]),
+        services=mean_by_service([summary.services for summary in summaries]),
     )
 
 
