@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scenarios.loading import LoadedScenario, Variant, load_scenario
-from scenarios.records import Records
+from scenarios.records import Records, Summary
 
 WEIGHT, STABLE, CANARY = 0.10, 0.01, 0.10
 """The canary's share, and the error rates, in the run that is rolled back."""
@@ -45,9 +45,19 @@ def _loaded(name: str, changes: dict[str, Any]) -> list[Variant]:
     return load_scenario(name, changes).variants
 
 
-def requests_until_rollback(records: Records, rollback_s: float | None) -> float | None:
-    """The requests of both arms that were sent until the canary got its last one; None without a rollback."""
-    return None if rollback_s is None else float(np.count_nonzero(records.sent <= rollback_s))
+def requests_until_rollback(records: Records, summary: Summary) -> float | None:
+    """Requests of both arms until the canary got its last one; None without a rollback.
+
+    Parameters
+    ----------
+    records : Records
+        The requests of one run, or of several.
+    summary : Summary
+        The averages of these runs.
+    """
+    if summary.rollback_s is None:
+        return None
+    return float(np.mean(records.sent <= summary.rollback_s)) * summary.requests
 
 
 def users_at_canary(records: Records, request: int = REQUESTS) -> float:
