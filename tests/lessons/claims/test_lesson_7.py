@@ -115,7 +115,7 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     "The slow cart needs four times the work, and its mean grows a little more than four times": lambda: [
         cart_ms(1) / cart_ms(0), (4.0, long_mean("cart", BUSY_MS) / long_mean("cart", QUIET_MS)),
     ],
-    "@SLOTS of its 8 slots are busy on average": lambda: [busy_slots(), SLOTS],
+    "5.4 of its 8 slots are busy on average": lambda: [busy_slots(), SLOTS],
     "With 0.3 ms it is busy for": lambda: [1e3 * Costs().miss_cpu],
     "four real backends": lambda: [len(scenario().replicas)],
     "four small servers": lambda: [len({rule["to"] for rule in RULES.values() if "to" in rule})],

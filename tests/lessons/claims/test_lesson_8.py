@@ -87,6 +87,11 @@ def binomial_above(answers: int, rate: float, most: int) -> float:
     return 1 - total
 
 
+def sticky_defaults() -> tuple[float, ...]:
+    """Users, requests, error rate, weight, runs."""
+    return false_rollbacks_of_sticky_users.__defaults__ or ()
+
+
 def most_users_at_the_canary() -> bool:
     return users_at_canary(simulate(run_of(BY_COOKIE)).records) > 0.5
 
@@ -115,9 +120,9 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     "even after 100,000 requests?": lambda: [MOST_REQUESTS],
     "Double the traffic.": lambda: [2],
     "a z-test at 5 %, again and again": lambda: [100 * ALPHA],
-    "of a hundred good canaries, how many does the z-test roll back, if it looks every 100 requests": lambda: [
-        100, LOOKS[0],
-    ],
+    "of a hundred good canaries, how many does the z-test roll back, if it looks every 100 requests": (
+        lambda: [100, LOOKS[0]]
+    ),
     "Each look of the z-test may be wrong in one case of forty": lambda: [2 / ALPHA],
     "But six hundred looks are six hundred chances.": lambda: [PEEKED_REQUESTS / LOOKS[0]] * 2,
     "It rolls back 29 % of the good canaries.": lambda: [
@@ -153,7 +158,7 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     ],
     "A hundred users differ: some have many errors, most have few. Each stays with a version by hash, with "
     "a weight of 5 %": lambda: [
-        false_rollbacks_of_sticky_users.__defaults__[0], 100 * false_rollbacks_of_sticky_users.__defaults__[3],
+        sticky_defaults()[0], 100 * sticky_defaults()[3],
     ],
     "Counted by request, the test breaks its promise: with a hundred users": lambda: [
         100 if false_rollbacks_of_sticky_users()["every bad answer"] > 2 * ALPHA else 0,
@@ -176,7 +181,8 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
 
 OTHERS: dict[str, tuple[str, ...]] = {
     "counted in this very text": (
-        "**predict** two numbers", "Two mistakes are possible", "only two numbers matter", "It forgets two things",
+        "**predict** two numbers", "Two mistakes are possible", "only two numbers matter",
+        "It forgets two things",
     ),
     "a definition": ("is a status of 500 or more",),
     "a formula in words": ("with probability $\\alpha = 5\\,\\%$ at most",),
