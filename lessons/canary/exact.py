@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from math import exp, log
 
 import numpy as np
@@ -19,21 +21,19 @@ _MOST_BAD = 6_000
 _NEARLY_ALL = 0.999
 
 
-@functools.lru_cache(maxsize=512)
-def rollback_limits(weight: float, most: int, alpha: float = ALPHA) -> NDArray[np.int64]:
-    """For 1, 2, … bad answers: how many of them must be the canary's for a rollback.
+def rollback_limits(weight: float, alpha: float = ALPHA) -> Iterator[int]:
+    """For 1, 2, … bad answers without end: how many of them must be the canary's for a rollback.
 
     After n bad answers the evidence of `policies.canary.WhoseError` depends only on how many of them are the
     canary's, and grows with this number. So one limit for each n says all.
     """
     shares = [canary_share(weight, ratio) for ratio in RATIOS]
     steps = [(log(share / weight), log((1.0 - share) / (1.0 - weight))) for share in shares]
-    wanted, limit, limits = len(RATIOS) / alpha, 0, []
-    for bad in range(1, most + 1):
+    wanted, limit = len(RATIOS) / alpha, 0
+    for bad in count(1):
         while sum(exp(min(limit * own + (bad - limit) * other, 700.0)) for own, other in steps) < wanted:
             limit += 1
-        limits.append(limit)
-    return np.array(limits)
+        yield limit
 
 
 @functools.lru_cache(maxsize=512)
@@ -51,7 +51,7 @@ def bad_answers_until_rollback(weight: float, ratio: float, most: int) -> NDArra
     share = canary_share(weight, ratio)
     state, found = np.ones(1), np.zeros(most)  # the probabilities of 0, 1, … bad answers of the canary
     left = 1.0
-    for place, limit in enumerate(rollback_limits(weight, most)):
+    for place, limit in enumerate(islice(rollback_limits(weight), most)):
         grown = np.append(state * (1.0 - share), 0.0)
         grown[1:] += state * share
         found[place] = grown[limit:].sum()

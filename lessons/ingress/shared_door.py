@@ -30,7 +30,7 @@ _TIMES_MS = (0.0, 110.0)
 
 
 def one_door(
-    cart_ms: float = BUSY_MS, rate: float = RATE_RPS, duration_s: float = 6.0, warmup_s: float = 1.0
+    cart_ms: float = BUSY_MS, rate: float = RATE_RPS, duration_s: float = 10.0, warmup_s: float = 1.0
 ) -> LoadedScenario:
     """The shipped scenario ``one-door`` with one variant."""
     changes = {
@@ -86,7 +86,7 @@ class Door:
 
 
 @functools.lru_cache(maxsize=128)
-def simulated_door(cart_ms: float = BUSY_MS, rate: float = RATE_RPS, duration_s: float = 6.0) -> Door:
+def simulated_door(cart_ms: float = BUSY_MS, rate: float = RATE_RPS, duration_s: float = 10.0) -> Door:
     """Simulate the door, with a proxy and a network that cost nothing."""
     scenario = one_door(cart_ms, rate, duration_s).variants[0].scenario
     run = simulate(scenario, costs=Costs.zero()).runs[0]

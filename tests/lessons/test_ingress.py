@@ -168,7 +168,7 @@ def test_the_shares_are_those_of_the_rules() -> None:
 
 def test_the_runs_of_the_lesson_can_be_measured() -> None:
     for variant in door_runs().variants:
-        check_real(variant.scenario)
+        check_real(variant.scenario, "the lesson")
     assert door().route[0].rewrite is not None
 
 

@@ -137,8 +137,9 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
 OTHERS: dict[str, tuple[str, ...]] = {
     "counted in this very text": ("**predict** three numbers",),
     "held below": ("This takes less than half a minute",),
-    "about the world": ("So far everything was computed",),
-    "an advice": ("hurt only the slow cart",),
+    "about the world": ("One service that sends large files",),
+    "a name": ("**Little's law for the whole door.**", "requests inside the door, by Little's law"),
+    "a step of an argument": ("The door gets `1 / share` times as much.",),
 }
 REASONS = [piece for pieces in OTHERS.values() for piece in pieces]
 
