@@ -20,15 +20,12 @@ from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
 from simulator.backend import Replica
+from simulator.outcomes import Ended, HedgedAttempt, Outcome, has_failed, refusal
 from simulator.processes import Handle, Life, first
 from simulator.routes import NO_BACKEND, Reply
 
-Outcome = tuple[Reply, int]
-"""A reply, and the index of the upstream that gave it."""
 Judge = Callable[[bool, float], None]
 """Is told of the end of each attempt: whether it failed, and when it began."""
-Ended = tuple[Outcome, bool]
-"""The outcome of an attempt, and whether all upstreams that it asked refused at once."""
 
 
 class UpstreamSide(NamedTuple):
@@ -241,16 +238,16 @@ class Resilience:
         """The service's response, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
         rate, queue = self._decisions.rate, self._decisions.queue
         if rate is not None and not rate.allows(now):
-            return _refusal(429)
+            return refusal(429)
         if queue is None:
             return (yield from self._through_breaker(request, judge))
         grant = self._env.event()
         if not queue.enter(grant):
             if not queue.wait:
-                return _refusal(503)
+                return refusal(503)
             yield first(self._env, grant, self._env.timeout(queue.wait))
             if queue.give_up(grant):
-                return _refusal(503)
+                return refusal(503)
         outcome = yield from self._through_breaker(request, judge)
         following = queue.leave()
         if isinstance(following, Event):
@@ -263,9 +260,9 @@ class Resilience:
             return (yield from self._attempts(request, judge))
         began = self._env.now
         if not breaker.allows(began):
-            return _refusal(503)
+            return refusal(503)
         outcome = yield from self._attempts(request, judge)
-        breaker.ended(_failed(outcome), began, self._env.now)
+        breaker.ended(has_failed(outcome), began, self._env.now)
         return outcome
 
     def _attempts(self, request: Request, judge: Judge | None) -> Generator[Event, None, Outcome]:
@@ -274,7 +271,7 @@ class Resilience:
         attempt = self._attempt if self._decisions.hedge_after is None else self._hedged_attempt
         while True:
             outcome, refused = yield from attempt(request, attempts, judge)
-            if not _failed(outcome):
+            if not has_failed(outcome):
                 return outcome
             made, status = attempts.retries, outcome[0].status
             if not self._decisions.again(attempts, refused=refused, repeatable=True, status=status):
@@ -289,7 +286,7 @@ class Resilience:
         """One attempt at one upstream."""
         index = self._pick(request, attempts.failed)
         outcome, refused = yield from self._try_one(request, index, judge=judge)
-        if _failed(outcome):
+        if has_failed(outcome):
             attempts.failed.append(index)
             yield self._env.timeout(0.0)  # let other failures of the same moment happen first
         return outcome, refused
@@ -298,7 +295,7 @@ class Resilience:
         self, request: Request, attempts: Attempts, judge: Judge | None
     ) -> Generator[Event, None, Ended]:
         """One attempt, with a second request beside it if the first is slow; the first response counts."""
-        env, hedged = self._env, _HedgedAttempt(self._env, attempts)
+        env, hedged = self._env, HedgedAttempt(self._env, attempts)
         self._begin_try(request, hedged, judge)
         yield first(env, hedged.done, env.timeout(self._decisions.hedge_after))
         if not hedged.done.triggered:
@@ -306,7 +303,7 @@ class Resilience:
             yield first(env, hedged.done)
         return hedged.outcome, hedged.refused
 
-    def _begin_try(self, request: Request, hedged: _HedgedAttempt, judge: Judge | None) -> None:
+    def _begin_try(self, request: Request, hedged: HedgedAttempt, judge: Judge | None) -> None:
         index = self._pick(request, (*hedged.attempts.failed, *hedged.tries))
         hedged.tries.append(index)
 
@@ -328,7 +325,7 @@ class Resilience:
         """Ask upstream `index`, until it answers or fails, or `given_up` fires."""
         env, service = self._env, self._service
         began, replica = env.now, service.replicas[index]
-        outcome, refused = _refusal(502), not replica.up
+        outcome, refused = refusal(502), not replica.up
         stop = () if given_up is None else (given_up,)
         if not service.is_local:
             outcome = yield from self._ask_remote(request, index, stop)
@@ -337,7 +334,7 @@ class Resilience:
         if self._link and not (stop and stop[0].triggered):
             yield first(env, env.timeout(self._link), *stop)
         now, cancelled = env.now, bool(stop) and stop[0].triggered
-        failed = _failed(outcome) and not cancelled
+        failed = has_failed(outcome) and not cancelled
         service.dispatch.finish(index, now - began, now, failed)
         if not cancelled:
             self._decisions.ended(index, failed, now)
@@ -354,8 +351,8 @@ class Resilience:
         broken = replica.broken
         yield first(env, work, broken, env.timeout(self._limit), *stop)
         if broken.triggered:
-            return _refusal(502)
-        return (service.reply_of(index), index) if work.processed else _refusal(504)
+            return refusal(502)
+        return (service.reply_of(index), index) if work.processed else refusal(504)
 
     def _ask_remote(
         self, request: Request, index: int, stop: Sequence[Event]
@@ -368,7 +365,7 @@ class Resilience:
 
         Life(fetch())
         yield first(self._env, answered, self._env.timeout(self._limit), *stop)
-        return (answered.value, index) if answered.triggered else _refusal(504)
+        return (answered.value, index) if answered.triggered else refusal(504)
 
     def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
         """Begin work that continues to its end even if no request waits for it any more."""
@@ -393,41 +390,5 @@ class Resilience:
             self._decisions.probed(index, replica.up, env.now)
 
 
-class _HedgedAttempt:
-    """One attempt with one or two requests, and its outcome.
-
-    Attributes
-    ----------
-    tries : list of int
-        The upstreams that were asked.
-    done : simpy.Event
-        Fires with the first response, or when every try has failed.
-    """
-
-    def __init__(self, env: Environment, attempts: Attempts) -> None:
-        self.attempts = attempts
-        self.tries: list[int] = []
-        self.done = env.event()
-        self.outcome, self.refused = _refusal(502), True
-        self._over = 0
-
-    def ended(self, index: int, outcome: Outcome, refused: bool) -> None:
-        """A try has ended; another one that is under way may still succeed."""
-        self._over += 1
-        self.outcome, self.refused = outcome, self.refused and refused
-        if _failed(outcome):
-            self.attempts.failed.append(index)
-        if not _failed(outcome) or self._over == len(self.tries):
-            self.done.succeed()
-
-
 def _path_of(request: Request) -> str:
     return f"/objects/{request.object}"
-
-
-def _refusal(status: int) -> Outcome:
-    return Reply(status), 0
-
-
-def _failed(outcome: Outcome) -> bool:
-    return is_failure(outcome[0].status)

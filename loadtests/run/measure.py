@@ -169,6 +169,7 @@ class Stage:
             failing=_fails(scenario),
             cutting=bool(_injected(scenario) & {"reset", "half"}),
             mirrored=_mirrored(scenario),
+            sharing=_shares_errors(scenario),
             load=load,
         )
         if ending:
@@ -338,6 +339,13 @@ def _fails(scenario: Scenario) -> bool:
         or bool(_injected(scenario))
         or any(status >= 400 for status in _own_answers(scenario))
     )
+
+
+def _shares_errors(scenario: Scenario) -> bool:
+    """Whether clients that wait for one fetch may all get its error."""
+    caches = [route.cache for proxy in scenario.chain for route in proxy.route]
+    coalesces = any(cache is not None and cache.coalesce for cache in caches)
+    return coalesces and any(backend.errors for backend in scenario.backend.values())
 
 
 def _own_answers(scenario: Scenario) -> list[int]:

@@ -124,7 +124,7 @@ def test_a_client_has_its_cookie_only_once_its_answer_has_come() -> None:
 
 
 def test_an_arm_that_is_a_status_is_answered_at_once_without_a_fault() -> None:
-    fault = [{"kind": "latency", "share": 1.0, "delay": "30ms"}]
+    fault = [{"kind": "latency", "probability": 1.0, "delay": "30ms"}]
     scenario = split_scenario({"to": {"api": 1, "503": 1}, "fault": fault})
     records = run(scenario)
     own = records.status == 503
@@ -135,7 +135,7 @@ def test_an_arm_that_is_a_status_is_answered_at_once_without_a_fault() -> None:
 
 
 def test_a_redirect_is_answered_before_a_fault_strikes() -> None:
-    fault = [{"kind": "latency", "share": 1.0, "delay": "30ms"}]
+    fault = [{"kind": "latency", "probability": 1.0, "delay": "30ms"}]
     scenario = split_scenario({"to": None, "redirect": {"path": "/new"}, "fault": fault}, duration="1s")
     records = run(scenario)
     assert set(records.status.tolist()) == {302}

@@ -322,9 +322,7 @@ def test_an_own_class_that_errs_ends_the_run_with_its_name_and_method(own_class)
 
 def test_copies_for_a_mirror_and_answers_of_arms_void_no_run(stage: Stage, by_rule: Reasons) -> None:
     """Both are asked for: a backend works on requests that no client sees, and the proxy answers 503."""
-    mirror = scenario(
-        "mirror", "compare={}", "duration=1s", "backend.shadow.service_time=constant(1ms)", seconds=1.0
-    )
+    mirror = scenario("mirror", "compare={}", "backend.shadow.service_time=constant(1ms)", seconds=1.0)
     assert by_rule(stage.measure(mirror)) == []
     arms = scenario(
         "canary-errors", "compare={}", 'proxy.route.0={to = {stable = 1, "503" = 1}}', seconds=1.0

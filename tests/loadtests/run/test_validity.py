@@ -208,6 +208,16 @@ def test_where_failures_are_the_question_they_are_an_answer() -> None:
     ]
 
 
+def test_waiting_clients_may_share_an_error_and_nothing_else() -> None:
+    health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(ROWS)}
+    replicas = {
+        name: {"requests": count, "late_seconds": 0.0} for name, count in (("web/0", 20), ("web/1", 9))
+    }
+    for status, sharing, reasons in ((500, True, 0), (200, True, 1), (500, False, 1)):
+        seen = changed(next(n for n, row in enumerate(ROWS) if row[8] == 1), status=status)
+        assert len(reasons_void(seen, CLOSED, DURATION, health, replicas, sharing=sharing)) == reasons
+
+
 def test_a_mirrored_replica_may_work_on_more_than_clients_see_and_never_on_less() -> None:
     health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(ROWS)}
 

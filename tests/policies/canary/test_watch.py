@@ -102,7 +102,7 @@ def most_by_chance(trials: int, probability: float, false_alarm: float) -> int:
 FALSE_ALARM = 1e-4
 
 
-@pytest.mark.parametrize(("rate", "rollouts"), [(0.001, 2_000), (0.01, 800), (0.05, 300)])
+@pytest.mark.parametrize(("rate", "rollouts"), [(0.001, 2_000), (0.01, 500), (0.05, 150)])
 def test_false_rollbacks_are_rare_however_often_one_looks(rate: float, rollouts: int) -> None:
     """Over 60,000 requests, looked at after each, at most 5 % of good canaries may be rolled back.
 
@@ -261,6 +261,6 @@ def false_rollbacks(test: str, rollouts: int, requests: int) -> int:
 
 
 def test_a_z_test_that_is_looked_at_every_hundred_answers_rolls_good_canaries_back() -> None:
-    """Over 6,000 requests, 60 rollouts from fixed seeds: 12 or more; the valid test has at most 6."""
-    assert false_rollbacks("z_test", 60, 6_000) >= 12
-    assert false_rollbacks("always_valid", 60, 6_000) <= 6
+    """Over 6,000 requests, more often than 5 % of 200 rollouts would be by chance; the valid test does not."""
+    most = most_by_chance(200, 0.05, FALSE_ALARM)
+    assert false_rollbacks("z_test", 200, 6_000) > most >= false_rollbacks("always_valid", 200, 6_000)

@@ -39,9 +39,9 @@ def test_one_service_alone_has_no_table(summary: Make) -> None:
 
 def test_both_twins_stand_below_each_other(summary: Make) -> None:
     sides = {"predicted": [canary(summary, 1.0, 3.21)], "measured": [canary(summary, 0.5, None)]}
-    head, below, said, seen = cells(shown(services_table(["a"], sides)))
-    assert head[2:] == ["api", "api", "new", "new", "rolled back", "after"]
-    assert below[2:6] == ["share", "errors", "share", "errors"]
+    above, below, said, seen = cells(shown(services_table(["a"], sides)))
+    heads = [f"{one} {other}".strip() for one, other in zip(above, below, strict=True)]
+    assert heads[2:] == ["api share", "api errors", "new share", "new errors", "rolled back", "after"]
     assert said == ["a", "predicted", "90.0%", "1.0%", "10.0%", "–", "100%", "3.21"]
     assert seen == ["", "measured", "90.0%", "1.0%", "10.0%", "–", "50%", "–"]
 
