@@ -205,7 +205,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "a formula in words": ("A fair game that starts with 1 reaches", "if all draws so far have missed it"),
     "about the world": ("In 1945 Abraham Wald",),
     "a question": ("how much slower must a canary be?",),
-    "held by the lesson's confirmation": ("they usually roll back at nearly the same moment. (If two requests overtake",),
+    "held by the lesson's confirmation": (
+        "they usually roll back at nearly the same moment. (If two requests overtake",
+    ),
     "a step of a rollout": ("A rollout has steps: 5 %, 25 %, 50 %.",),
     "held below": ("This takes less than half a minute",),
     "a step of an argument": ("the evidence is on average as large after an answer as before",),
