@@ -103,7 +103,7 @@ def figure_of_peeking(every: int, rate: float, weight: float) -> Figure:
     exact = 100 * Rollback(weight, rate, 1.0).within(requests)
     with mpl.rc_context(_fixed()):
         figure = Figure(figsize=(8.0, 3.3))
-        figure.subplots_adjust(left=0.09, right=0.975, top=0.91, bottom=0.15)
+        figure.subplots_adjust(left=0.09, right=0.95, top=0.91, bottom=0.15)
         panel = figure.subplots()
         panel.step(looks, alarms, where="post", color=PREDICTED, lw=2.4, label="z-test, 1,000 runs")
         panel.plot(requests, exact, color=PREDICTED, lw=1.5, ls="--", label="whose error, exact")

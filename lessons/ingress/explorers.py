@@ -43,8 +43,9 @@ class RulesExplorer(Explorer):
         """Which rule takes which request, and why for the chosen one."""
         first, place = self.first.value, self.request.value
         taken = ", ".join(f"{request.written} by {rule_of(request, first)}" for request in REQUESTS)
-        why = " · ".join(explained(REQUESTS[place], first).lines())
-        return Drawn(figure_of_rules(first, place), f"Requests, and the rules that take them: {taken}", why)
+        why = "; ".join(explained(REQUESTS[place], first).lines())
+        said = f"Requests, and the rules that take them: {taken}. About the highlighted one: {why}"
+        return Drawn(figure_of_rules(first, place), said)
 
 
 class DoorExplorer(Explorer):

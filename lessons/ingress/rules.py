@@ -136,7 +136,7 @@ class explain_request:  # noqa: N801 - reads as a function in a lesson
 
 
 def figure_of_rules(first: Sequence[str] = (), chosen: int = 0) -> Figure:
-    """Rules against requests: which rule takes a request, and which later ones would have matched.
+    """Rules against requests: which rule takes a request, which later ones would match, and why.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ def figure_of_rules(first: Sequence[str] = (), chosen: int = 0) -> Figure:
     """
     order = in_order(first)
     with mpl.rc_context(STYLE | {"figure.constrained_layout.use": False}):
-        figure = Figure(figsize=(8.5, 3.9))
-        figure.subplots_adjust(left=0.39, right=0.985, top=0.8, bottom=0.04)
+        figure = Figure(figsize=(8.5, 5.4))
+        figure.subplots_adjust(left=0.29, right=0.985, top=0.86, bottom=0.32)
         panel = figure.subplots()
         panel.axhspan(chosen - 0.45, chosen + 0.45, color=NEUTRAL, alpha=0.12, lw=0)
         _draw_marks(panel, order, first)
@@ -158,9 +158,11 @@ def figure_of_rules(first: Sequence[str] = (), chosen: int = 0) -> Figure:
         panel.xaxis.set_ticks_position("top")
         panel.tick_params(length=0, labelsize=8.5)
         panel.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 1.09), ncols=2, title="rules from left to right",
+            loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, title="rules from left to right",
             fontsize=8.5,
         )  # fmt: skip
+        lines = explained(REQUESTS[chosen], first).lines()
+        figure.text(0.29, 0.295, "\n".join(lines), va="top", family="monospace", fontsize=8, linespacing=1.35)
     return figure
 
 

@@ -155,5 +155,5 @@ def wide(name_em: float = 15.0) -> dict[str, Any]:
 
 
 def _written(control: widgets.Widget) -> str:
-    value = control.value
+    value = getattr(control, "label", control.value)  # a list has labels for its values
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)

@@ -90,9 +90,10 @@ def test_the_rules_explorer_says_which_rule_and_why() -> None:
     explorer = explore_rules()
     assert "old.test/api/cart by api" in explorer.picture.alt
     explorer.request.value = 6
-    assert explorer._note.value.startswith("route.0: yes, matches prefix /api")
+    assert "About the highlighted one: route.0: yes, matches prefix /api; reverse" in explorer.picture.alt
+    assert "order of the rules: as in the file, look at: old.test/api/cart" in explorer.picture.alt
     explorer.first.value = ("moved",)
-    assert "redirect: https://shop.test/api/cart" in explorer._note.value
+    assert "redirect: https://shop.test/api/cart" in explorer.picture.alt
     assert "old.test/api/cart by moved" in explorer.picture.alt
 
 

@@ -72,6 +72,11 @@ def late_ones() -> float:
     return min(Rollback(w / 100, 0.01, r).quantile(0.95) / half(w / 100, r) for w, r in GUESSED)
 
 
+def bad_canary(share: float) -> float:
+    """Requests within which the canary of the confirmed run is caught with probability `share`."""
+    return Rollback(WEIGHT, STABLE, CANARY / STABLE).quantile(share)
+
+
 def fixed_size() -> float:
     """Answers of a test of 1 % against 3 % with a fixed number of answers, by exact binomial tails."""
     for answers in range(300, 700):
@@ -153,12 +158,15 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
         exactly(0.01).mean, exactly(0.03).mean, walds_approximation(0.01), walds_approximation(0.03),
     ],
     "because a single error is a large step": lambda: exactly(0.03).mean > 1.1 * walds_approximation(0.03),
-    "A test with a fixed number of answers and the same two errors needs 521 of them.": lambda: [2, fixed_size()],
+    "A test with a fixed number of answers and the same two errors needs 521 of them.": lambda: [
+        2, fixed_size(),
+    ],
     "both versions fail for 3 %": lambda: [3],
     "Three short runs: a canary that fails ten times as often, and sixty users": lambda: [
         len(canary_runs().variants), CANARY / STABLE, USERS,
     ],
-    "half of all such canaries live longer than the median": lambda: [0.5],
+    "a quarter of all such canaries are caught earlier than after 200 requests, and a quarter later than "
+    "after 549": lambda: [0.25, bad_canary(0.25), 0.25, bad_canary(0.75)],
     "Sixty users, a weight of 10 %, and yet most of them are at the canary after ten requests.": lambda: [
         USERS, weight_percent(BY_COOKIE), REQUESTS if most_users_at_the_canary() else 0,
     ],
@@ -197,7 +205,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "a formula in words": ("A fair game that starts with 1 reaches", "if all draws so far have missed it"),
     "about the world": ("In 1945 Abraham Wald",),
     "a question": ("how much slower must a canary be?",),
-    "held by the lesson's confirmation": ("they roll back at nearly the same moment",),
+    "held by the lesson's confirmation": (
+        "they usually roll back at nearly the same moment. (If two requests overtake",
+    ),
     "a step of a rollout": ("A rollout has steps: 5 %, 25 %, 50 %.",),
     "held below": ("This takes less than half a minute",),
     "a step of an argument": ("the evidence is on average as large after an answer as before",),
