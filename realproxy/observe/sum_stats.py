@@ -14,8 +14,8 @@ SETTINGS = frozenset({"route", "weight", "share"})
 def sum_stats(parts: Iterable[Counts]) -> Counts:
     """The sum of several tables with the same keys.
 
-    Numbers are added, except for `SETTINGS`, tables key by key. In lists of tables, those with the same texts are added up.
-    Other texts come from the first part.
+    Numbers are added, except for `SETTINGS`, tables key by key. In lists of tables, those with the same texts
+    are added up. Other texts come from the first part.
 
     Examples
     --------

@@ -87,7 +87,7 @@ CAUGHT = [(0.001, 0.021, 2_000), (0.01, 0.03, 5_300), (0.05, 0.07, 21_600)]
 def test_two_percent_more_errors_are_caught_after_so_many_requests(
     stable: float, canary: float, median: int
 ) -> None:
-    """Medians of 500 rollouts from fixed seeds. Only bad answers count, so the others are skipped in one draw."""
+    """Medians of 500 rollouts from fixed seeds. Only bad answers count; the others are one draw."""
     settings, counts = Canary(watch="new"), []
     rate = 0.05 * canary + 0.95 * stable
     for seed in range(500):
@@ -185,7 +185,7 @@ def test_an_answer_slower_than_the_limit_is_a_bad_one() -> None:
 
 @pytest.mark.parametrize(("factor", "state"), [(1.0, WATCHING), (2.0, ROLLED_BACK)])
 def test_a_slower_canary_is_rolled_back_by_the_others_own_quantiles(factor: float, state: str) -> None:
-    """Exponential answers: twice as slow is caught within 5,000 requests; equally slow is not, at this seed."""
+    """Exponential answers: twice as slow is caught within 5,000 requests; equally slow is not."""
     watch, rng = CanaryWatch(Canary(watch="new", latency=True), 0.05), random.Random(3)
     for _ in range(5_000):
         trial = watch.trial
@@ -218,6 +218,6 @@ def false_rollbacks(test: str, rollouts: int, requests: int) -> int:
 
 
 def test_a_z_test_that_is_looked_at_every_hundred_answers_rolls_good_canaries_back() -> None:
-    """Over 6,000 requests and 60 rollouts from fixed seeds: at least 12, where the valid test has at most 6."""
+    """Over 6,000 requests and 60 rollouts from fixed seeds: at least 12; the valid test has at most 6."""
     assert false_rollbacks("z_test", 60, 6_000) >= 12
     assert false_rollbacks("always_valid", 60, 6_000) <= 6

@@ -34,7 +34,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_POST = do_OPTIONS = do_DELETE = do_GET
+    do_POST = do_OPTIONS = do_DELETE = do_PUT = do_PATCH = do_GET  # noqa: N815 - the names that http.server calls
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
