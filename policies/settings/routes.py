@@ -226,7 +226,7 @@ class Route(Settings):
     @model_validator(mode="after")
     def _has_a_request_to_send(self) -> Route:
         if self.to is None:
-            for key in ("rewrite", "request", "timeout", "try_timeout", "mirror", "cache"):
+            for key in ("rewrite", "request", "timeout", "try_timeout", "mirror"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: expected 'to', for without a service nothing is sent")
         if self.timeout is not None and (self.try_timeout or 0.0) > self.timeout:
