@@ -240,7 +240,12 @@ def test_time_limits_and_retries(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(httproute([rule, {"matches": [{"path": {"value": "/o"}}], **off}])))
     settings = parse_settings(compile_routes([file], {"v1": ["127.0.0.1:1"]}, "127.0.0.1:0").settings)
     plain, limited = settings.route
-    assert (limited.timeout, limited.try_timeout, plain.timeout, plain.try_timeout) == (90.0, 0.5, None, 86400.0)
+    assert (limited.timeout, limited.try_timeout, plain.timeout, plain.try_timeout) == (
+        90.0,
+        0.5,
+        None,
+        86400.0,
+    )
     retry = settings.service[limited.services[0]].retry
     assert (retry.attempts, retry.codes, retry.backoff) == (3, (503, 504), 0.1)
     assert settings.service[plain.services[0]].retry is None
