@@ -14,7 +14,7 @@ from policies.units import Duration
 _OF_THE_PROXY = frozenset(
     {
         "connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer",
-        "transfer-encoding", "upgrade", "via",
+        "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
 
@@ -183,6 +183,16 @@ class HeaderChanges(Settings):
             if name.lower() in seen:
                 raise ValueError(f"the field {name!r} is changed twice")
             seen.add(name.lower())
+        return self
+
+
+class RequestChanges(HeaderChanges):
+    """Changes of a request's field lines; Via, by which loops are found, must stay. RFC 9110, 7.6.3"""
+
+    @model_validator(mode="after")
+    def _via_stays(self) -> RequestChanges:
+        if any(name.lower() == "via" for name in (*self.set, *self.add, *self.remove)):
+            raise ValueError("the proxy itself writes the field 'Via' of requests, to find loops")
         return self
 
 

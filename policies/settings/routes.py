@@ -13,7 +13,7 @@ from policies.reverse.split import check_weight
 from policies.settings.base import HostPattern, Network, Pattern, Settings
 from policies.settings.canary import Canary, Mirror, Override
 from policies.settings.faults import Fault
-from policies.settings.ingress import Cors, DecodedPath, HeaderChanges, Redirect, Rewrite
+from policies.settings.ingress import Cors, DecodedPath, HeaderChanges, Redirect, RequestChanges, Rewrite
 from policies.units import Duration, Size
 
 Weight = Annotated[float, AfterValidator(check_weight)]
@@ -176,7 +176,7 @@ class Route(Settings):
     respond: Annotated[int, Field(ge=200, le=599)] | None = None
     redirect: Redirect | None = None
     rewrite: Rewrite | None = None
-    request: HeaderChanges | None = None
+    request: RequestChanges | None = None
     response: HeaderChanges | None = None
     cors: Cors | None = None
     timeout: Annotated[Duration, Field(gt=0)] | None = None

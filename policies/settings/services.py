@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from policies.balancing import balancing_policies
 from policies.request_key import check_key
 from policies.settings.base import Settings
-from policies.settings.ingress import HeaderChanges
+from policies.settings.ingress import HeaderChanges, RequestChanges
 from policies.settings.transport import UpstreamTls
 from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
@@ -196,7 +196,7 @@ class Service(Settings):
     hedge: Hedge | None = None
     breaker: Breaker | None = None
     queue: Queue | None = None
-    request: HeaderChanges | None = None
+    request: RequestChanges | None = None
     response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 

@@ -36,7 +36,8 @@ def ingress_problems(route: Route) -> Iterator[Problem]:
 
 def changes_nothing(changes: HeaderChanges | None) -> str | None:
     """What to say of a table of changes without a change; None if there is a change, or no table."""
-    return "changes nothing" if changes == HeaderChanges() else None
+    empty = changes is not None and not (changes.set or changes.add or changes.remove)
+    return "changes nothing" if empty else None
 
 
 def _never_stripped(change: Rewrite | Redirect, route: Route) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from policies.settings.ingress import Cors, HeaderChanges, Redirect, Rewrite
+from policies.settings.ingress import Cors, HeaderChanges, Redirect, RequestChanges, Rewrite
 from twin.httproute.documents import Node
 
 _KINDS = {
@@ -72,7 +72,7 @@ def _request_changes(node: Node, _: Place) -> dict[str, Any]:
     host = next((name for name in changes.get("set", {}) if name.lower() == "host"), None)
     rewrite = {"host": changes["set"].pop(host)} if host is not None else {}
     return {
-        **({"request": node.checked(HeaderChanges, changes)} if any(changes.values()) else {}),
+        **({"request": node.checked(RequestChanges, changes)} if any(changes.values()) else {}),
         **({"rewrite": node.checked(Rewrite, rewrite)} if rewrite else {}),
     }
 

@@ -486,7 +486,7 @@ DOOR = [
         override={"header": "X-Arm"},
         mirror={"to": "copy", "share": 0.5},
     ),
-    Route(when={"prefix": "/old"}, redirect={"prefix": "/new", "strip": "/old"}, response=OUT),
+    Route(when={"prefix": "/old"}, redirect={"scheme": "https", "strip": "/old"}, response=OUT),
     Route(when={"prefix": "/secret"}, auth={"me": "secret"}, to="web"),
 ]
 """What an ingress does, all at once. Nobody listens where the copies go."""

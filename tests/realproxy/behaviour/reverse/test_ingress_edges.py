@@ -253,7 +253,7 @@ def test_a_fault_of_the_program_costs_one_connection_and_gives_all_back(
         ({"to": "web", "cors": {"origins": ["a.test"]}}, "route.0.cors.origins.0: expected an origin"),
         ({"to": "web", "cors": {"expose": ["A\r\nB: c"]}}, "route.0.cors.expose.0: expected a name"),
         ({"to": "web", "when": {"prefix": ""}}, "route.0.when.prefix: expected a path such as '/api'"),
-        ({"to": "web", "request": {"remove": ["via"]}}, "route.0.request.remove.0: the proxy itself writes"),
+        ({"to": "web", "request": {"remove": ["via"]}}, "route.0.request: the proxy itself writes the field 'Via'"),
     ],
 )  # fmt: skip
 def test_a_wrong_route_is_one_line_with_its_key(route, said):
