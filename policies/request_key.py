@@ -35,15 +35,17 @@ def cookie(fields: str | None, name: str) -> str | None:
 def key_reader(text: str) -> Callable[[str, str, Callable[[str], str | None]], str | None]:
     """A function that reads a request's key; it gives None if the request has none.
 
-    The function takes the client's address, the path, and a function that gives a field's value by its name in
-    lower case.
+    The function takes the client's address, the path, and a function that gives a field's value by its name
+    in lower case.
     """
     kind, _, name = text.partition(":")
-    if kind == "path":
-        return lambda client, path, field: path
-    if kind == "header":
-        lower = name.lower()
-        return lambda client, path, field: field(lower)
-    if kind == "cookie":
-        return lambda client, path, field: cookie(field("cookie"), name)
-    return lambda client, path, field: client
+    lower = name.lower()
+
+    def read(client: str, path: str, field: Callable[[str], str | None]) -> str | None:
+        if kind == "client":
+            return client
+        if kind == "path":
+            return path
+        return field(lower) if kind == "header" else cookie(field("cookie"), name)
+
+    return read

@@ -1,4 +1,7 @@
-"""Random extra work and random errors of a server: the same draws in simulator and real run, in the order of its requests."""
+"""Random extra work and random errors of a server, drawn in the order of its requests.
+
+The draws are the same in the simulator and in a real run.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
-from policies.canary import Trial
+from policies.canary import RequestJudge, Trial
 from policies.http_cache.collapsing import (
     Decision,
     Flight,
@@ -152,9 +152,11 @@ class Proxy:
         if trial is None:
             return plan, None, None
 
+        judged = RequestJudge(split.rollout, choice, trial)
+
         def judge(failed: bool, began: float) -> None:
             now = self._env.now
-            split.rollout.judge(choice, trial, failed, now - began, now)
+            judged.ended(failed, now - began, now)
 
         return plan, None, judge
 

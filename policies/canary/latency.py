@@ -14,9 +14,9 @@ RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0)
 class SlowAnswers:
     """Evidence that a canary is slower than the stable arm, by the same test as for errors.
 
-    An answer is slow if it takes longer than a threshold that was fixed before its request was routed. There is
-    one test for each threshold, and the evidence is the mean of all: the median sees that everything is slower,
-    the 99th percentile sees a bad tail.
+    An answer is slow if it takes longer than a threshold that was fixed before its request was routed. There
+    is one test for each threshold, and the evidence is the mean of all: the median sees that everything is
+    slower, the 99th percentile sees a bad tail.
 
     Parameters
     ----------

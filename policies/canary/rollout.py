@@ -8,12 +8,40 @@ from typing import Any
 
 from policies.canary.watch import CanaryWatch, Change, Trial
 from policies.reverse.arms import ArmChooser, Choice
-from policies.reverse.split import Split
+from policies.reverse.split import Split, check_weight
 from policies.settings import Route
 
 MOST_CHANGES = 100
 """Decisions that are kept."""
 BY_HAND = "weights set by hand"
+
+
+class RequestJudge:
+    """Judges the attempts of one request: one answer for each request, its first that says something.
+
+    Attempts at the same arm for the same request are no independent tosses: a request that fails once is
+    likely to fail again. So a failure that a retry has mended counts once, and what follows it counts
+    for nothing.
+
+    Parameters
+    ----------
+    rollout : Rollout
+    choice, trial : Choice, Trial
+        What `Rollout.choose` has returned.
+    """
+
+    __slots__ = ("_choice", "_judged", "_rollout", "_trial")
+
+    def __init__(self, rollout: Rollout, choice: Choice, trial: Trial) -> None:
+        self._rollout, self._choice, self._trial = rollout, choice, trial
+        self._judged = False
+
+    def ended(self, failed: bool | None, elapsed: float, now: float) -> Change | None:
+        """Take note of the end of an attempt; as `Rollout.judge`."""
+        if self._judged or not self._rollout.says_something(failed, elapsed):
+            return None
+        self._judged = True
+        return self._rollout.judge(self._choice, self._trial, failed, elapsed, now)
 
 
 class Rollout:
@@ -65,6 +93,12 @@ class Rollout:
         watch = self.watch
         return choice, watch.trial if watch is not None and choice.counts else None
 
+    def says_something(self, failed: bool | None, elapsed: float) -> bool:
+        """Whether the end of an attempt says something: its outcome is known, or it was slow."""
+        canary = self.route.canary
+        slow = canary.slow if canary is not None else None
+        return failed is not None or (slow is not None and elapsed > slow)
+
     def judge(
         self, choice: Choice, trial: Trial, failed: bool | None, elapsed: float, now: float
     ) -> Change | None:
@@ -80,7 +114,7 @@ class Rollout:
             Seconds that the arm took, and the caller's clock.
         """
         canary, watch = self.route.canary, self.watch
-        if canary is None or watch is None or (failed is None and (canary.slow or elapsed) >= elapsed):
+        if canary is None or watch is None or not self.says_something(failed, elapsed):
             return None
         is_canary = choice.arm == canary.watch
         change = watch.answered(trial, is_canary, failed is True, elapsed, now, choice.user)
@@ -95,14 +129,16 @@ class Rollout:
         Raises
         ------
         ValueError
-            If a name is no arm, a weight is negative, or no weight is left.
+            If a name is no arm, a weight is out of bounds, or no weight is left.
         """
         arms = dict(zip(self.split.arms, self.split.weights, strict=True))
         for name, weight in weights.items():
             if name not in arms:
                 raise ValueError(f"{name}: expected one of {', '.join(arms)}")
-            if not 0.0 <= weight < float("inf"):
-                raise ValueError(f"{name}: expected a weight of 0 or more, not {weight:g}")
+            try:
+                check_weight(weight)
+            except ValueError as mistake:
+                raise ValueError(f"{name}: {mistake}") from None
         if not any({**arms, **weights}.values()):
             raise ValueError("expected a weight above 0")
         self.split = Split({**arms, **weights})

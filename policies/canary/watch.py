@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 from policies.canary.acceptable import AcceptableErrors
@@ -92,7 +93,7 @@ class CanaryWatch:
         self._z_test = PeekedZTest(settings.alpha, settings.every) if settings.test == "z_test" else None
         self._latency = SlowAnswers() if settings.latency else None
         self._acceptable = AcceptableErrors(settings.acceptable) if settings.acceptable else None
-        self._counted: list[set[str]] = [set() for _ in range(4)]  # users: errors, then each threshold
+        self._counted: list[set[bytes]] = [set() for _ in range(4)]  # users: errors, then each threshold
 
     def answered(
         self, trial: Trial, is_canary: bool, failed: bool, elapsed: float, now: float, user: str | None = None
@@ -156,10 +157,10 @@ class CanaryWatch:
         """Whether this is the first bad answer of a user in one of the tests; True without a user."""
         if user is None:
             return True
-        counted = self._counted[test]
-        if user in counted or len(counted) >= self.settings.users:
+        counted, key = self._counted[test], blake2b(user.encode(), digest_size=8).digest()
+        if key in counted or len(counted) >= self.settings.users:
             return False
-        counted.add(user)
+        counted.add(key)  # not the user itself, which may be a cookie of any length
         return True
 
     @property

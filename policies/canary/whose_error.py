@@ -27,10 +27,10 @@ class WhoseError:
 
     Each request goes to the canary with a known probability, the weight. If both arms are equally good, a bad
     answer is the canary's with exactly this probability, whatever the error rate is and however it changes.
-    So bad answers are tosses of a known coin. For each ratio r, ``E_r`` is the likelihood ratio of "the canary
-    fails r times as often" to "both fail alike". If both fail alike, ``E_r`` is a martingale that starts at 1,
-    and so is the mean of all: it reaches 1/α with probability α at most, however often one looks (Ville 1939).
-    M. Lindon, A. Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022.
+    So bad answers are tosses of a known coin. For each ratio r, ``E_r`` is the likelihood ratio of "the
+    canary fails r times as often" to "both fail alike". If both fail alike, ``E_r`` is a martingale that
+    starts at 1, and so is the mean of all: it reaches 1/α with probability α at most, however often one looks
+    (Ville 1939). M. Lindon, A. Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022.
 
     Parameters
     ----------

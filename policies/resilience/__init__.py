@@ -2,8 +2,8 @@
 
 Start with `precautions`: all decisions for one service, in the order in which a request meets them:
 `rate` (a token bucket), `queueing` (requests in flight), `breaker`, then `attempts`, `budget`
-and `backoff` (retries). `health` and `ejection` judge the upstreams; `membership` combines both judgements and tells
-the balancer. Each service owns one `Precautions` and calls it under its own lock.
+and `backoff` (retries). `health` and `ejection` judge the upstreams; `membership` combines both judgements
+and tells the balancer. Each service owns one `Precautions` and calls it under its own lock.
 """
 
 from policies.resilience.attempts import Attempts

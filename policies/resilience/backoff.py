@@ -11,8 +11,8 @@ LONGEST = 10.0
 def backoff_delay(base: float, retries: int, rng: random.Random) -> float:
     """Seconds before a retry: the base, doubled for each further retry, and up to half as much again.
 
-    Requests that have failed together are not sent again together. S. Floyd, V. Jacobson, "The synchronization of
-    periodic routing messages", IEEE/ACM Transactions on Networking 2, 1994.
+    Requests that have failed together are not sent again together. S. Floyd, V. Jacobson, "The
+    synchronization of periodic routing messages", IEEE/ACM Transactions on Networking 2, 1994.
 
     Parameters
     ----------

@@ -37,12 +37,12 @@ class Choice(NamedTuple):
 class ArmChooser:
     """Chooses arms for the requests of one route.
 
-    With ``sticky = "cookie:NAME"``, a client without the cookie gets one with a random value, and the hash of that
-    value decides. So no value of a cookie names an arm, and a forged cookie gains nothing.
+    With ``sticky = "cookie:NAME"``, a client without the cookie gets one with a random value, and the hash of
+    that value decides. So no value of a cookie names an arm, and a forged cookie gains nothing.
 
-    With ``sticky = "canary-cookie:NAME"``, which others do and which is here to be compared, each request is drawn
-    by chance until the canary is drawn once; then a cookie keeps the user with the canary. After k requests a
-    user is with a canary of weight w with probability ``1 - (1 - w)**k``: all users drift to it.
+    With ``sticky = "canary-cookie:NAME"``, which others do and which is here to be compared, each request is
+    drawn by chance until the canary is drawn once; then a cookie keeps the user with the canary. After k
+    requests a user is with a canary of weight w with probability ``1 - (1 - w)**k``: all users drift to it.
 
     Parameters
     ----------

@@ -61,8 +61,9 @@ class CorsRules:
         lines.append(("Access-Control-Allow-Origin", "*" if plain else origin))
         if cors.credentials:
             lines.append(("Access-Control-Allow-Credentials", "true"))
-        if exposes and cors.expose:
-            lines.append(("Access-Control-Expose-Headers", ", ".join(cors.expose)))
+        exposed = [name for name in cors.expose if not (cors.credentials and name == "*")]
+        if exposes and exposed:  # with credentials, "*" would be taken literally
+            lines.append(("Access-Control-Expose-Headers", ", ".join(exposed)))
         return lines
 
     def _allows(self, origin: str | None) -> bool:

@@ -36,7 +36,8 @@ def _append(lines: list[Line], name: bytes, value: bytes) -> None:
     places: Iterable[int] = () if key in _ALONE else range(len(lines) - 1, -1, -1)
     for place in places:
         if lines[place][0].lower() == key:
-            before = lines[place][1]
-            lines[place] = (lines[place][0], b"%b,%b" % (before, value) if before else value)
+            written, before = lines[place]
+            comma = b"; " if key == b"cookie" else b","  # RFC 6265, 4.2.1
+            lines[place] = (written, before + comma + value if before else value)
             return
     lines.append((name, value))

@@ -19,7 +19,8 @@ def location(
     scheme, hostname, port : str, str, int
         Of the request, as the client knows them; an IPv6 address in brackets.
     listens : int
-        The port that this proxy listens on. It takes the place of the request's port if the request names none.
+        The port that this proxy listens on. It takes the place of the request's port if the request names
+        none.
     target, decoded : str
         As in `policies.reverse.rewrite.new_target`.
 
@@ -38,10 +39,12 @@ def location(
     authority = redirect.host or hostname
     if to_port != DEFAULT_PORTS[to_scheme]:
         authority += f":{to_port}"
+    if target == "*":  # OPTIONS of the server as a whole
+        target = decoded = "/"
     return f"{to_scheme}://{authority}{new_target(redirect, target, decoded)}"
 
 
-def leads_back(redirect: Redirect, where: str, scheme: str, hostname: str, port: int, target: str) -> bool:
+def leads_back(where: str, scheme: str, hostname: str, port: int, target: str) -> bool:
     """Whether the Location `where` is the URL that was asked for, so that a browser would never arrive."""
     asked = hostname if port == DEFAULT_PORTS[scheme] else f"{hostname}:{port}"
     return where == f"{scheme}://{asked}{target}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from policies.settings.ingress import Redirect, Rewrite
 
@@ -22,22 +22,6 @@ def has_prefix(path: str, prefix: str) -> bool:
     return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/")
 
 
-def replace_prefix(path: str, strip: str, prefix: str) -> str:
-    """`path` with the elements `strip` at its beginning replaced by `prefix`; as it is if it lacks them.
-
-    Examples
-    --------
-    >>> replace_prefix("/foo/bar", "/foo", "/xyz/")
-    '/xyz/bar'
-    >>> replace_prefix("/foo", "/foo", "")
-    '/'
-    """
-    if not has_prefix(path, strip):
-        return path
-    rest = path[len(strip.rstrip("/")) :]
-    return prefix.rstrip("/") + rest or "/"
-
-
 def new_target(change: Rewrite | Redirect, target: str, decoded: str) -> str:
     """The target with its path changed; the query stays.
 
@@ -47,15 +31,47 @@ def new_target(change: Rewrite | Redirect, target: str, decoded: str) -> str:
     target : str
         Path and query as sent.
     decoded : str
-        The path as routes match it, see `policies.reverse.routing.normal_path`. It is used where `strip` is
-        written in another way in `target`, such as ``/%61pi``.
+        The path as routes match it, see `policies.reverse.routing.normal_path`.
+
+    Examples
+    --------
+    >>> new_target(Rewrite(strip="/foo", prefix="/xyz/"), "/foo/bar?a=b", "/foo/bar")
+    '/xyz/bar?a=b'
+    >>> new_target(Rewrite(strip="/foo"), "/foo", "/foo")
+    '/'
+
+    Notes
+    -----
+    What follows the prefix stays as it was sent, so that ``%2F`` does not become a slash. But if the path has
+    dot segments, in whatever way they are written, the path in which they are resolved is changed: else
+    ``/api/../x`` could leave the prefix that the upstream is to see.
     """
     path, mark, query = target.partition("?")
-    strip, prefix = change.strip, change.prefix
     if change.path is not None:
         path = change.path
-    elif strip is not None or prefix is not None:
-        if strip and not has_prefix(path, strip) and has_prefix(decoded, strip):
-            path = quote(decoded, safe=SAFE)
-        path = replace_prefix(path, strip or "", prefix or "")
+    elif (change.strip is not None or change.prefix is not None) and path.startswith("/"):
+        path = _with_prefix(path, change.strip or "", change.prefix or "", decoded)
     return path + mark + query
+
+
+def _with_prefix(path: str, strip: str, prefix: str, decoded: str) -> str:
+    """`path` with the elements `strip` at its beginning, written in any way, replaced by `prefix`."""
+    strip = unquote(strip).rstrip("/")
+    if not has_prefix(decoded, strip):
+        return path
+    rest = None
+    if unquote(path, errors="replace") == decoded:
+        rest = _after(path, strip)
+    if rest is None:  # dot segments were resolved, or the prefix ends at an encoded slash
+        rest = quote(decoded[len(strip) :], safe=SAFE)
+    changed = prefix.rstrip("/") + rest or "/"
+    return "/" + changed.lstrip("/") if changed.startswith("//") else changed  # "//x" would name a host
+
+
+def _after(path: str, strip: str) -> str | None:
+    """What follows the elements `strip`, given decoded, in a path as it was sent; None if no slash does."""
+    elements = path.split("/")
+    for count in range(1, len(elements) + 1):
+        if unquote("/".join(elements[:count]), errors="replace") == strip:
+            return path[len("/".join(elements[:count])) :]
+    return None

@@ -8,14 +8,27 @@ from hashlib import blake2b
 from itertools import accumulate
 from math import inf, log
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-9, 1e9
+"""Of a weight above 0. Beyond them, sums and quotients of weights would lose their digits."""
+
+
+def check_weight(weight: float) -> float:
+    """Return a weight that a split can have; raise `ValueError` if it cannot (for pydantic)."""
+    if weight != 0.0 and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        raise ValueError(
+            f"expected a weight of 0, or from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, not {weight:g}"
+        )
+    return weight
+
 
 class Split:
     """Sends requests to arms in proportion to their weights, by chance or by a key.
 
-    By a key, each arm draws an exponential time with its weight as the rate, from the hash of key and arm, and the
-    shortest time wins. So an arm's share is its weight over the sum of all. If an arm's weight rises, keys only
-    move to it, and if it falls, keys only move away from it: users do not change arms without need. Weighted
-    rendezvous hashing, D. Thaler, C. Ravishankar 1998, with the logarithm of C. Schindelhauer, G. Schomaker 2005.
+    By a key, each arm draws an exponential time with its weight as the rate, from the hash of key and arm,
+    and the shortest time wins. So an arm's share is its weight over the sum of all. If an arm's weight rises,
+    keys only move to it, and if it falls, keys only move away from it: users do not change arms without need.
+    Weighted rendezvous hashing, D. Thaler, C. Ravishankar 1998, with the logarithm of C. Schindelhauer, G.
+    Schomaker 2005.
 
     Parameters
     ----------

@@ -102,10 +102,10 @@ class Mirror(Settings):
     in_flight : int
         The most copies under way; more are skipped and counted.
     body : size
-        A request with a larger body, or one of unknown length, is not copied.
+        A request with a larger body, or one of unknown length, is not copied. Only 64 KiB of a body are kept.
     """
 
     to: str
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     in_flight: Annotated[int, Field(ge=1)] = 64
-    body: Size = 65536
+    body: Annotated[Size, Field(le=65536)] = 65536

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -43,6 +44,24 @@ def _check_prefix(path: str) -> str:
     return _check_path(path) if path else path
 
 
+def _check_decoded(path: str) -> str:
+    if path and not path.startswith("/"):
+        raise ValueError(f"expected a path such as '/api', not {path!r}")
+    return path
+
+
+def _check_some_path(path: str) -> str:
+    if not path:
+        raise ValueError("expected a path such as '/api'")
+    return _check_decoded(path)
+
+
+def _check_origin(origin: str) -> str:
+    if origin not in ("*", "null") and _ORIGIN.fullmatch(origin) is None:
+        raise ValueError(f"expected an origin such as 'https://shop.test' or '*', not {origin!r}")
+    return origin
+
+
 def _check_host(host: str) -> str:
     name, colon, port = host.partition(":")
     labels = name.split(".")
@@ -59,10 +78,19 @@ def _check_hostname(host: str) -> str:
     return _check_host(host)
 
 
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9*._~-]+)(?::[0-9]{1,5})?")
+"""A serialized origin, in which the host may have wildcards. RFC 6454, 6.2"""
+
 FieldName = Annotated[str, AfterValidator(_check_field_name)]
 FieldValue = Annotated[str, AfterValidator(_check_field_value)]
 Path = Annotated[str, AfterValidator(_check_path)]
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
+DecodedPath = Annotated[str, AfterValidator(_check_some_path)]
+"""A path that requests are compared with, after theirs was decoded: it may have blanks and any letters."""
+_Stripped = Annotated[str, AfterValidator(_check_decoded)]
+_Origin = Annotated[str, AfterValidator(_check_origin)]
+_Token = Annotated[str, AfterValidator(check_token)]
+"""The name of a method or a field; ``*`` is one."""
 
 
 class Rewrite(Settings):
@@ -71,8 +99,8 @@ class Rewrite(Settings):
     Parameters
     ----------
     strip : str, optional
-        A prefix of whole path elements to remove: ``/api`` turns ``/api/x`` into ``/x``. A path that does not
-        begin with it stays.
+        A prefix of whole path elements to remove, decoded: ``/api`` turns ``/api/x`` into ``/x``. A path
+        that does not begin with it stays.
     prefix : str, optional
         A prefix to put in front, after `strip`.
     path : str, optional
@@ -81,7 +109,7 @@ class Rewrite(Settings):
         The value of Host.
     """
 
-    strip: Prefix | None = None
+    strip: _Stripped | None = None
     prefix: Prefix | None = None
     path: Path | None = None
     host: Annotated[str, AfterValidator(_check_host)] | None = None
@@ -115,7 +143,7 @@ class Redirect(Settings):
     scheme: Literal["http", "https"] | None = None
     host: Annotated[str, AfterValidator(_check_hostname)] | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    strip: Prefix | None = None
+    strip: _Stripped | None = None
     prefix: Prefix | None = None
     path: Path | None = None
     status: Literal[301, 302, 303, 307, 308] = 302
@@ -158,6 +186,16 @@ class HeaderChanges(Settings):
         return self
 
 
+class RequestChanges(HeaderChanges):
+    """Changes of a request's field lines; Via, by which loops are found, must stay. RFC 9110, 7.6.3"""
+
+    @model_validator(mode="after")
+    def _via_stays(self) -> RequestChanges:
+        if any(name.lower() == "via" for name in (*self.set, *self.add, *self.remove)):
+            raise ValueError("the proxy itself writes the field 'Via' of requests, to find loops")
+        return self
+
+
 class Cors(Settings):
     """Which pages of other origins may use the route; the proxy answers preflights itself. WHATWG Fetch, 3.2
 
@@ -177,9 +215,9 @@ class Cors(Settings):
         How long a browser may remember the answer to a preflight.
     """
 
-    origins: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    expose: tuple[str, ...] = ()
+    origins: tuple[_Origin, ...] = ()
+    methods: tuple[_Token, ...] = ()
+    headers: tuple[_Token, ...] = ()
+    expose: tuple[_Token, ...] = ()
     credentials: bool = False
     max_age: Duration = 5.0

@@ -104,8 +104,14 @@ class ProxySettings(Settings):
                     nearest(name, list(self.service)) if self.service else "; there is no [service.…] table"
                 )
                 raise ValueError(f"{key}: unknown service {name!r}{hint}")
+        if not self.route and not self.tcp and self.forward is None:
+            raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
+        return self
+
+    @model_validator(mode="after")
+    def _services_can_do_it(self) -> ProxySettings:
         for number, tcp in enumerate(self.tcp):
-            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate"):
+            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate", "request", "response"):
                 if getattr(self.service[tcp.to], key) is not None:
                     raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has {key}, which only routes obey")
         for name in self.service:
@@ -116,8 +122,6 @@ class ProxySettings(Settings):
                 raise ValueError(
                     f"route.{number}.canary: expected workers = 1: one watch must see all answers"
                 )
-        if not self.route and not self.tcp and self.forward is None:
-            raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
         return self
 
     @property

@@ -9,13 +9,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from policies.basic_auth import check_user
 from policies.request_key import check_key
+from policies.reverse.split import check_weight
 from policies.settings.base import HostPattern, Network, Pattern, Settings
 from policies.settings.canary import Canary, Mirror, Override
 from policies.settings.faults import Fault
-from policies.settings.ingress import Cors, HeaderChanges, Path, Redirect, Rewrite
+from policies.settings.ingress import Cors, DecodedPath, HeaderChanges, Redirect, RequestChanges, Rewrite
 from policies.units import Duration, Size
 
-Weight = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, AfterValidator(check_weight)]
 ErrorStatus = Annotated[str, Field(pattern=r"^[45](xx|\d\d)$")]
 
 
@@ -45,7 +46,8 @@ class Match(Settings):
     path : str, optional
         Glob (``/api/*``) or regular expression for the path without the query.
     prefix : str, optional
-        Whole elements that the path begins with: ``/v2`` takes ``/v2`` and ``/v2/x``, not ``/v2example``.
+        Whole elements that the path begins with, decoded: ``/v2`` takes ``/v2`` and ``/v2/x``, not
+        ``/v2example``.
     method : str, optional
         One method, or several separated by ``|``.
     header : dict of str to str, optional
@@ -60,7 +62,7 @@ class Match(Settings):
 
     host: HostPattern | None = None
     path: Pattern | None = None
-    prefix: Path | None = None
+    prefix: DecodedPath | None = None
     method: str | None = None
     header: dict[str, Pattern] = Field(default_factory=dict)
     query: dict[str, Pattern] = Field(default_factory=dict)
@@ -98,7 +100,25 @@ def _read_route_cache(value: object) -> object:
     return RouteCache() if value is True else None if value is False else value
 
 
+def _read_to(value: object) -> object:
+    """Refuse what is neither a name nor a table of weights, in plain words."""
+    if isinstance(value, Mapping):
+        for name, weight in value.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+                raise ValueError(f"{name}: expected a weight, a number of 0 or more, not {weight!r}")
+            try:
+                check_weight(weight)
+            except ValueError as mistake:
+                raise ValueError(f"{name}: {mistake}") from None
+    elif value is not None and not isinstance(value, str):
+        example = "{ api = 95, api_canary = 5 }"
+        raise ValueError(f"expected the name of a service, or several with weights such as {example}")
+    return value
+
+
 def _read_mirrors(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(f"expected a table such as {{ to = {value!r} }}")
     return [value] if isinstance(value, (Mapping, Mirror)) else value
 
 
@@ -111,8 +131,8 @@ class Route(Settings):
         Which requests; all by default.
     to : str or dict of str to float, optional
         Name of the service that answers; or several names, the arms of a split, with their weights. An arm's
-        share is its weight over the sum of all. A name that is a status from 400 to 599 is an arm without a service: the
-        proxy answers with this status.
+        share is its weight over the sum of all. A name that is a status from 400 to 599 is an arm without a
+        service: the proxy answers with this status.
     respond : int, optional
         Status of a response by the proxy itself, instead of a service.
     redirect : Redirect, optional
@@ -136,8 +156,9 @@ class Route(Settings):
     errors : dict of str to str
         Files with the pages for the proxy's own error statuses: ``{ "503" = "sorry.html", "5xx" = "…" }``.
     sticky : str, optional
-        What keeps a user with one arm: ``client``, ``cookie:NAME`` or ``header:NAME``. By default, every request
-        is split by chance. ``canary-cookie:NAME`` is here to be compared, see `policies.reverse.arms`.
+        What keeps a user with one arm: ``client``, ``cookie:NAME`` or ``header:NAME``. By default, every
+        request is split by chance. ``canary-cookie:NAME`` is here to be compared, see
+        `policies.reverse.arms`.
     override : Override, optional
         Lets a request choose its arm.
     mirror : Mirror or list of Mirror
@@ -151,11 +172,11 @@ class Route(Settings):
     """
 
     when: Match = Match()
-    to: str | dict[str, Weight] | None = None
+    to: Annotated[str | dict[str, Weight] | None, BeforeValidator(_read_to)] = None
     respond: Annotated[int, Field(ge=200, le=599)] | None = None
     redirect: Redirect | None = None
     rewrite: Rewrite | None = None
-    request: HeaderChanges | None = None
+    request: RequestChanges | None = None
     response: HeaderChanges | None = None
     cors: Cors | None = None
     timeout: Annotated[Duration, Field(gt=0)] | None = None
@@ -205,7 +226,7 @@ class Route(Settings):
     @model_validator(mode="after")
     def _has_a_request_to_send(self) -> Route:
         if self.to is None:
-            for key in ("rewrite", "request", "timeout", "try_timeout", "mirror", "cache"):
+            for key in ("rewrite", "request", "timeout", "try_timeout", "mirror"):
                 if getattr(self, key):
                     raise ValueError(f"{key}: expected 'to', for without a service nothing is sent")
         if self.timeout is not None and (self.try_timeout or 0.0) > self.timeout:

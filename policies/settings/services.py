@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from policies.balancing import balancing_policies
 from policies.request_key import check_key
 from policies.settings.base import Settings
-from policies.settings.ingress import HeaderChanges
+from policies.settings.ingress import HeaderChanges, RequestChanges
 from policies.settings.transport import UpstreamTls
 from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
@@ -90,8 +90,8 @@ class Retry(Settings):
     budget : float, optional
         Retries per request, see `policies.resilience.RetryBudget`; unlimited by default.
     codes : list of int, optional
-        Only these statuses are failures to repeat, 500 to 599; a response that did not come in time is a 504, a
-        broken one a 502. All by default.
+        Only these statuses are failures to repeat, 500 to 599; a response that did not come in time is a
+        504, a broken one a 502. All by default.
     backoff : duration
         Before the first retry, and twice as long before each further one, see `policies.resilience.backoff`.
     """
@@ -161,8 +161,8 @@ class Service(Settings):
     balance : str
         Name of a balancing policy.
     hash_on : str
-        What hashing balancers hash: ``client``, ``path``, ``header:NAME`` or ``cookie:NAME``. A request without
-        the field or cookie is hashed by its client.
+        What hashing balancers hash: ``client``, ``path``, ``header:NAME`` or ``cookie:NAME``. A request
+        without the field or cookie is hashed by its client.
     load_snapshot : duration
         How often balancers learn the upstreams' loads; with 0, they always know them.
     failover : bool
@@ -177,7 +177,8 @@ class Service(Settings):
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off by default.
     request, response : HeaderChanges, optional
-        Changes of the fields that its upstreams get, or that clients get of its answers, before those of the route.
+        Changes of the fields that its upstreams get, or that clients get of its answers, before those of the
+        route.
     rate : rate, optional
         Most requests per second; further requests get 429.
     """
@@ -195,7 +196,7 @@ class Service(Settings):
     hedge: Hedge | None = None
     breaker: Breaker | None = None
     queue: Queue | None = None
-    request: HeaderChanges | None = None
+    request: RequestChanges | None = None
     response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 

@@ -86,7 +86,10 @@ def build_snapshot(
 def _route_actions(
     settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None, listens: int
 ) -> tuple[list[SplitControl], list[Mirror], list[RouteActions | None]]:
-    """The splits, mirrors and actions of the routes; a split lives on from `before` if its route is the same."""
+    """The splits, mirrors and actions of the routes.
+
+    A split lives on from `before` if its route is the same.
+    """
     splits: list[SplitControl] = []
     mirrors: list[Mirror] = []
     actions: list[RouteActions | None] = []

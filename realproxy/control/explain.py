@@ -173,7 +173,7 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
         return Explanation(head, "refused", "404, no route takes it", verdicts=verdicts)
     number = verdicts[-1].number
     route = settings.route[number]
-    notes = explain_actions(settings, route, number, head, request.record.client)
+    notes = explain_actions(settings, route, head)
     if route.to is None:
         answer = f"answers {route.respond}" if route.redirect is None else f"answers {route.redirect.status}"
         return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)

@@ -11,6 +11,7 @@ from policies.reverse.routing import normal_path
 from policies.reverse.split import Split
 from policies.settings import ProxySettings, Route
 from realproxy.http1 import RequestHead
+from realproxy.proxying.route_actions import asked_origin
 
 
 def arm_of(route: Route, head: RequestHead, client: str) -> str:
@@ -22,13 +23,19 @@ def arm_of(route: Route, head: RequestHead, client: str) -> str:
     return "one of its arms, by chance" if drawn else choice.arm
 
 
-def explain_actions(
-    settings: ProxySettings, route: Route, number: int, head: RequestHead, client: str
-) -> list[str]:
+def explain_actions(settings: ProxySettings, route: Route, head: RequestHead) -> list[str]:
     """One line for each thing that the route does with a request."""
+    return [
+        *_entry_notes(route),
+        *_target_notes(settings, route, head),
+        *_change_notes(route),
+        *_split_notes(route),
+    ]
+
+
+def _entry_notes(route: Route) -> list[str]:
+    """Who may come in, and with what."""
     notes = []
-    target = head.path.decode("latin-1")
-    decoded = normal_path(target)
     if route.allow:
         notes.append(f"allow: {', '.join(route.allow)}, others get 403")
     if route.auth:
@@ -37,24 +44,37 @@ def explain_actions(
         notes.append(f"body: 413 above {route.body} bytes")
     if route.cors is not None:
         notes.append("cors: preflights are answered here, and never forwarded")
+    return notes
+
+
+def _target_notes(settings: ProxySettings, route: Route, head: RequestHead) -> list[str]:
+    """Where the request goes in place of its own target."""
+    notes = []
+    target = head.path.decode("latin-1")
+    decoded = normal_path(target)
     if route.redirect is not None:
-        port = int(settings.listen.rpartition(":")[2])
-        scheme, host = head.scheme.decode(), head.host.decode()
-        where = location(route.redirect, scheme, host, head.port, port, target, decoded)
+        listens = int(settings.listen.rpartition(":")[2])
+        scheme, host, port = asked_origin(head)
+        where = location(route.redirect, scheme, host, port, listens, target, decoded)
         notes.append(f"redirect: {where}")
-        if leads_back(route.redirect, where, scheme, host, head.port, target):
+        if leads_back(where, scheme, host, port or listens, target):
             notes.append("redirect: this is the URL that was asked for, so a browser never arrives")
     if route.rewrite is not None:
         sent = new_target(route.rewrite, target, decoded)
         notes.append(
             f"rewrite: the upstream gets {sent} and Host {route.rewrite.host or head.authority.decode()}"
         )
+    return notes
+
+
+def _change_notes(route: Route) -> list[str]:
+    """Which fields are changed, and for how long an answer is awaited."""
+    notes = []
     for side in ("request", "response"):
         changes = getattr(route, side)
         if changes is not None:
             parts = [f"set {name}" for name in changes.set] + [f"add {name}" for name in changes.add]
             notes.append(f"{side}: {', '.join(parts + [f'remove {name}' for name in changes.remove])}")
-    notes += _split_notes(route)
     for key in ("timeout", "try_timeout"):
         if getattr(route, key) is not None:
             notes.append(f"{key}: {getattr(route, key):g} s")

@@ -301,7 +301,7 @@ class Instance:
         self._stopping.set()
         now.revalidation.stop()
         for mirror in now.snapshot.mirrors:
-            mirror.stop()
+            mirror.stop(now.snapshot.pool.abort)
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._loop.end()

@@ -24,12 +24,13 @@ class RequestRecord:
 
     `user` is set after authentication, `trace` is the trace-id (W3C), and `cache` the value of Cache-Status.
     `detail` says why the proxy refused or gave up: the rule, or the failure. `fault` names the injected
-    faults, joined by ``+``. `decision` is what the answer made a canary's watch decide. Each text is empty if there is none.
+    faults, joined by ``+``. `decision` is what the answer made a canary's watch decide. Each text is empty if
+    there is none.
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "decision", "detail", "end",
-        "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
+        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "decision", "detail",
+        "end", "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
         "status", "trace", "upstream", "user",
     )  # fmt: skip
 

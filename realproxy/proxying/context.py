@@ -67,14 +67,17 @@ class RouteVisit(Protocol):
     limits: Limits
     """Those of the route."""
     changes: bool
-    """Whether `upstream_head` changes anything."""
+    """Whether `upstream_head` or `edit_request` changes anything."""
     edits: bool
     """Whether `edit` changes anything."""
     mirrors: bool
     """Whether `answered` does anything."""
 
     def upstream_head(self, head: RequestHead) -> RequestHead:
-        """The head with the route's changes for the upstream."""
+        """The head with the path and host that the upstream gets."""
+
+    def edit_request(self, head: bytes) -> bytes:
+        """The head for the upstream with the route's changes of fields."""
 
     def edit(self, head: bytes) -> bytes:
         """The head of a response with the route's changes for the client."""
@@ -166,8 +169,10 @@ class RequestContext:
     def end_upstream(self) -> None:
         """End the round trip and the writer, unless they have ended."""
         trip, writer = self.round_trip, self.writer
-        if trip is not None and not trip.over:
-            self.keep = self.keep and trip.all_read
-            trip.finish(reusable=False)
-        if writer is not None and not writer.over:
-            writer.abort()
+        try:
+            if trip is not None and not trip.over:
+                self.keep = self.keep and trip.all_read
+                trip.finish(reusable=False)
+        finally:
+            if writer is not None and not writer.over:
+                writer.abort()

@@ -87,7 +87,7 @@ def _switch_protocols(request: RequestContext, response: ResponseHead, trip: Rou
     client, record = request.client, request.record
     record.status = 101
     chosen = upgrade_fields(response.fields.elements(b"upgrade"))
-    client.send([client_response(response, UNTIL_CLOSE, chosen)])
+    client.send([request.edit(client_response(response, UNTIL_CLOSE, chosen))])
     connection, done = trip.detach()
     client.state = State.TUNNEL
     request.generation.relay.add(client, connection.sock, record, connection.buffer, done)

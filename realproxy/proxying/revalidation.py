@@ -2,8 +2,8 @@
 
 A revalidation is a request that begins at the phase `open_upstream`, and whose client takes nothing.
 
-Threads. `REFRESHES_AT_ONCE` jobs at most run at once, each in a thread of `BackgroundJobs`. A job owns its request.
-The store lets one job at a time revalidate a key.
+Threads. `REFRESHES_AT_ONCE` jobs at most run at once, each in a thread of `BackgroundJobs`. A job owns its
+request. The store lets one job at a time revalidate a key.
 """
 
 from __future__ import annotations

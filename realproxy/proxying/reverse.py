@@ -70,6 +70,8 @@ def round_trip(request: RequestContext) -> RoundTrip:
     def head_for(upstream: str) -> bytes:  # does not name the request, which would be a cycle
         host = changed.authority if changed.host else upstream.encode()
         sent = upstream_request(changed, host, address, validators, whole=whole)
+        if visit is not None and visit.changes:
+            sent = visit.edit_request(sent)
         return offering(sent, offers) if offers else sent
 
     service, sink = snapshot.services[record.service], request.lead or client

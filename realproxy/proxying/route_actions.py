@@ -1,7 +1,7 @@
 """What a route does with its requests beyond sending them to one service: the ingress.
 
-`RouteActions` belongs to a route and never changes. A `Visit` belongs to one request, and to the thread that runs
-it. The core knows both as `realproxy.proxying.context.Actions` and `RouteVisit` only.
+`RouteActions` belongs to a route and never changes. A `Visit` belongs to one request, and to the thread that
+runs it. The core knows both as `realproxy.proxying.context.Actions` and `RouteVisit` only.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import time
 from collections.abc import Sequence
 
 from policies.basic_auth import is_known, read_basic
-from policies.canary import Trial
-from policies.reverse.arms import Choice
+from policies.canary import RequestJudge
 from policies.reverse.cors import FIELDS, CorsRules
 from policies.reverse.header_changes import FieldChanger, Line
-from policies.reverse.redirect import location
+from policies.reverse.redirect import DEFAULT_PORTS, location
 from policies.reverse.rewrite import new_target
 from policies.reverse.routing import normal_path
 from policies.settings import HeaderChanges, Limits, ProxySettings, Route
 from policies.settings.routes import is_status
 from realproxy.errors import LocalReply, Termination
-from realproxy.http1 import Fields, RequestHead
+from realproxy.http1 import RequestHead
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.error_pages import ErrorPages
@@ -47,10 +46,8 @@ class RouteActions:
         self._networks = [ipaddress.ip_network(text, strict=False) for text in route.allow]
         self.cors = CorsRules(route.cors) if route.cors is not None else None
         services = [settings.service[name] for name in route.services]
-        self.request = {
-            name: changers(service.request, route.request)
-            for name, service in zip(route.services, services, strict=True)
-        }
+        asked = (*route.services, *(copy.to for copy in route.mirror))
+        self.request = {name: changers(settings.service[name].request, route.request) for name in asked}
         self.response = {"": changers(route.response)} | {
             name: changers(service.response, route.response)
             for name, service in zip(route.services, services, strict=True)
@@ -74,10 +71,12 @@ class RouteActions:
             return None
         head = request.head
         with split.lock:
-            choice, visit.trial = split.rollout.choose(request.record.client, head.fields.text)
-        visit.choice, request.record.service = choice, choice.arm
+            choice, trial = split.rollout.choose(request.record.client, head.fields.text)
+        request.record.service = choice.arm
+        if trial is not None:
+            visit.trial = RequestJudge(split.rollout, choice, trial)
         if choice.cookie is not None:
-            secure = b"; Secure" if head.scheme == b"https" else b""
+            secure = b"; Secure" if (head.proto or head.scheme.decode()) == "https" else b""
             name = (split.rollout.cookie_name or "").encode()
             visit.edits = True
             visit.added.append((b"Set-Cookie", b"%b=%b; Path=/; HttpOnly; SameSite=Lax%b" % (
@@ -123,12 +122,28 @@ class RouteActions:
     def _location(self, head: RequestHead) -> str:
         redirect, target = self.route.redirect, head.path.decode("latin-1")
         assert redirect is not None
-        scheme = head.proto or head.scheme.decode()
-        host, port = head.host.decode(), 0
-        has_port = (head.fields.get(b"host") or b"").rpartition(b":")[2].isdigit()
-        if has_port or head.form.value != "origin":
-            port = head.port
+        scheme, host, port = asked_origin(head)
+        if not host and redirect.host is None:  # HTTP/1.0
+            raise LocalReply(400, Termination.CLIENT_BAD, "a redirect needs the host that was asked")
         return location(redirect, scheme, host, port, self._listens, target, normal_path(target))
+
+
+def asked_origin(head: RequestHead) -> tuple[str, str, int]:
+    """Scheme, host and port as the client knows them; the port is 0 if it is not known.
+
+    What a trusted proxy in front tells goes first. A client that reaches that one by its default port need
+    not name the port.
+    """
+    scheme = head.proto or head.scheme.decode()
+    text = head.origin or (head.fields.get(b"host") or b"").decode("latin-1")
+    digits = text.rpartition(":")[2]
+    port = int(digits) if digits.isdigit() else 0
+    host = head.host.decode()
+    if head.origin is not None:
+        host = head.origin.removesuffix(f":{digits}") if port else head.origin
+    elif head.form.value != "origin":
+        port = head.port
+    return scheme, host, port or (DEFAULT_PORTS[scheme] if head.proto is not None else 0)
 
 
 def changers(*changes: HeaderChanges | None) -> tuple[FieldChanger, ...]:
@@ -151,7 +166,7 @@ class Visit:
     """What one request keeps of its route's actions. `record` is that of the request."""
 
     __slots__ = (
-        "_actions", "_record", "added", "changes", "choice", "edits", "limits", "mirrors", "trial",
+        "_actions", "_record", "added", "changes", "edits", "limits", "mirrors", "trial",
     )  # fmt: skip
 
     def __init__(self, actions: RouteActions, record: RequestRecord) -> None:
@@ -160,40 +175,39 @@ class Visit:
         self.limits = actions.limits
         self.changes, self.edits = actions.changes, actions.edits
         self.mirrors = bool(actions.mirrors)
-        self.choice: Choice | None = None
-        self.trial: Trial | None = None  # None if the answer says nothing about the arms
+        self.trial: RequestJudge | None = None  # None if the answer says nothing about the arms
 
     def upstream_head(self, head: RequestHead) -> RequestHead:
-        """The head with the route's changes for the upstream; the cache and the log know the request's own."""
-        actions = self._actions
-        rewrite = actions.route.rewrite
-        changed = copy.copy(head)
-        if rewrite is not None:
-            target = head.path.decode("latin-1")
-            changed.path = new_target(rewrite, target, normal_path(target)).encode("latin-1")
-            if rewrite.host is not None:
-                changed.origin = head.origin or head.authority.decode("latin-1")
-                changed.authority = changed.host = rewrite.host.encode()
-        lines: Sequence[Line] = head.fields.lines
-        for changer in actions.request[self._record.service]:
-            lines = changer.apply(lines)
-        if lines is not head.fields.lines:
-            changed.fields = Fields(lines)
+        """The head with the path and host that the upstream gets; the cache and the log know the others."""
+        rewrite = self._actions.route.rewrite
+        if rewrite is None:
+            return head
+        changed, target = copy.copy(head), head.path.decode("latin-1")
+        changed.path = new_target(rewrite, target, normal_path(target)).encode("latin-1")
+        if rewrite.host is not None:
+            changed.origin = head.origin or head.authority.decode("latin-1")
+            changed.authority = changed.host = rewrite.host.encode()
         return changed
+
+    def edit_request(self, head: bytes) -> bytes:
+        """The head for the upstream with the route's changes of fields, also of those that the proxy adds."""
+        changes = self._actions.request[self._record.service]
+        if not changes:
+            return head
+        start, lines = _split(head)
+        for changer in changes:
+            lines = changer.apply(lines)
+        return _head(start, lines)
 
     def edit(self, head: bytes) -> bytes:
         """The head of a response with the route's changes for the client."""
         actions = self._actions
-        start, *rest = head[:-4].split(b"\r\n")
-        lines: list[Line] = []
-        for line in rest:
-            name, _, value = line.partition(b": ")
-            if actions.cors is None or name.lower() not in FIELDS:
-                lines.append((name, value))
+        start, lines = _split(head)
+        if actions.cors is not None:
+            lines = [line for line in lines if line[0].lower() not in FIELDS]
         for changer in actions.response.get(self._record.service) or actions.response[""]:
             lines = changer.apply(lines)
-        lines += self.added
-        return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % line for line in lines]))
+        return _head(start, [*lines, *self.added])
 
     def page(self, status: int) -> tuple[bytes, bytes] | None:
         """The media type and the body of the page for an error of the proxy itself, or None."""
@@ -203,11 +217,10 @@ class Visit:
         """An attempt at the arm has ended that began at `started`, on the monotonic clock."""
         split, record = self._actions.split, self._record
         assert split is not None
-        assert self.choice is not None
         assert self.trial is not None
         ended = record.answered if record.answered > started else time.monotonic()
         with split.lock:
-            change = split.rollout.judge(self.choice, self.trial, failed, ended - started, time.time())
+            change = self.trial.ended(failed, ended - started, time.time())
         if change is not None:
             state = f"{change.state} at {change.weight:.2%}"
             record.decision = f"canary of route.{split.number}: {state}: {change.reason}"
@@ -215,11 +228,20 @@ class Visit:
     def again(self, record: RequestRecord) -> Visit:
         """As `RouteVisit.again`."""
         other = Visit(self._actions, record)
-        other.choice, other.trial, other.mirrors = self.choice, self.trial, False
+        other.trial, other.edits, other.mirrors = self.trial, False, False
         return other
 
     def answered(self, request: RequestContext) -> None:
         """The upstream has answered: now the copy for the mirror may be sent."""
-        head = self.upstream_head(request.head) if self.changes else request.head
         for mirror in self._actions.mirrors:
-            mirror.submit(request, head)
+            mirror.submit(request, self)
+
+
+def _split(head: bytes) -> tuple[bytes, list[Line]]:
+    """The first line and the field lines of a head that this proxy has written."""
+    start, *rest = head[:-4].split(b"\r\n")
+    return start, [(name, value) for name, _, value in (line.partition(b": ") for line in rest)]
+
+
+def _head(start: bytes, lines: Sequence[Line]) -> bytes:
+    return b"%b\r\n%b\r\n" % (start, b"".join([b"%b: %b\r\n" % line for line in lines]))

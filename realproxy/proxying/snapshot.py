@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
 from policies.forward.anonymity import header_rules
@@ -25,8 +26,8 @@ from realproxy.upstream.service import Service
 class CacheScope(NamedTuple):
     """Where the store keeps the responses to a request, and by which rules.
 
-    `service` is empty for the forward side. `wait` is the number of seconds for which a request may wait for
-    another request's fetch.
+    `service` begins with the name of the service, and is empty for the forward side. `wait` is the number of
+    seconds for which a request may wait for another request's fetch.
     """
 
     service: str
@@ -65,6 +66,16 @@ class ConfigSnapshot(NamedTuple):
     inject_faults: InjectFaults | None  # None if no route has faults
 
 
+def _scope_name(service: str, route: Route) -> str:
+    """The name for a service's responses in the keys of the store.
+
+    Routes that change what the service gets of a request do not share its responses with other routes: one
+    URL of the client's would be two of the service's.
+    """
+    changes = [each.model_dump_json() for each in (route.rewrite, route.request) if each is not None]
+    return service + "".join(f"~{blake2b(text.encode(), digest_size=6).hexdigest()}" for text in changes)
+
+
 _ADDRESSES = frozenset({b"x-forwarded-for", b"forwarded"})  # the proxy adds to what the client says
 _TOLD = frozenset(name.encode() for name in TOLD_BY_PROXIES)
 
@@ -77,7 +88,7 @@ def route_cache_scopes(route: Route, trusted_hops: int) -> dict[str, CacheScope]
     unheard = UNHEARD | REPLACED | _TOLD if trusted_hops else UNHEARD | REPLACED
     rules = CacheRules(cache.ttl, cache.stale, targeted=True, unheard=unheard)
     wait = cache.wait if cache.coalesce else 0.0
-    return {service: CacheScope(service, rules, wait) for service in route.services}
+    return {service: CacheScope(_scope_name(service, route), rules, wait) for service in route.services}
 
 
 def forward_cache_scope(forward: Forward | None) -> CacheScope | None:

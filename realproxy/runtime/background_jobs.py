@@ -1,7 +1,7 @@
 """Jobs that no client waits for, in a few threads.
 
-Threads. At most `most`, started when first needed and ended by `stop` or `retire`. The lock protects their number
-and that of the jobs.
+Threads. At most `most`, started when first needed and ended by `stop` or `retire`. The lock protects their
+number and that of the jobs.
 """
 
 from __future__ import annotations

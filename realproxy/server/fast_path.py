@@ -32,8 +32,8 @@ _PARKED, _SENDING = Outcome.PARKED, Outcome.SENDING
 class FastPath:
     """Runs requests in the thread of `loop`, and leaves those that have to wait to `workers`.
 
-    `server` takes new requests; it may be replaced at any time. `awaited` holds the requests that await an upstream
-    without a thread.
+    `server` takes new requests; it may be replaced at any time. `awaited` holds the requests that await an
+    upstream without a thread.
     """
 
     def __init__(self, loop: ConnectionLoop, workers: WorkerPool, server: HttpServer) -> None:

@@ -51,7 +51,7 @@ class RequestBody:
         self._given_up = False
         self._until, self._pace = until, client.pace.fresh() if client.pace is not None else None
         self._kept: Pieces | None = []
-        self._size = 0  # bytes that have arrived
+        self._size = 0  # bytes of the body that have arrived, without the frames of chunks
 
     @property
     def done(self) -> bool:
@@ -70,10 +70,11 @@ class RequestBody:
         return self._reader.done
 
     def _read(self, data: bytes) -> Pieces:
-        pieces = encode(self._framing, self._reader.feed(data), self._reader)
+        found = self._reader.feed(data)
+        pieces = encode(self._framing, found, self._reader)
         if self._reader.done:
             self._client.buffer = self._reader.rest
-        self._size += len(data)
+        self._size += sum(map(len, found))
         if self._limits.body is not None and self._size > self._limits.body:
             raise LocalReply(413, Termination.REFUSED, f"the body is larger than {self._limits.body} bytes")
         if self._kept is not None:

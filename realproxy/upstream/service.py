@@ -84,8 +84,8 @@ class Service:
     `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
     never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
     new connections. `wait` is how a request waits for a response if not on one connection alone.
-    `admission` is None without a rate limit, queue or breaker. `key_of` reads the key of a request for hashing
-    balancers; None if that is the client.
+    `admission` is None without a rate limit, queue or breaker. `key_of` reads the key of a request for
+    hashing balancers; None if that is the client.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Service:
             return self.decisions.attempts()
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int) -> float | None:
-        """The seconds after which a failed request may go to another upstream, or None; see `Attempts.again`."""
+        """Seconds after which a failed request may go to another upstream, or None; see `Attempts.again`."""
         with self._lock:
             made, base = attempts.retries, self.decisions.backoff
             if not self.decisions.again(attempts, refused=refused, repeatable=repeatable, status=status):

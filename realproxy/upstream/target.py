@@ -19,11 +19,10 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 class UpstreamTarget:
     """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
-    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is for
-    `delay` seconds later. `check`
-    takes the head of the response, and raises `UpstreamError` if the head must not be passed on. `wait` is
-    how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
-    `drop`.
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is
+    for `delay` seconds later. `check` takes the head of the response, and raises `UpstreamError` if the head
+    must not be passed on. `wait` is how to wait for the response if not on one connection alone; it may call
+    `hedge`, and then `swap` or `drop`.
     """
 
     __slots__ = ("_place", "check", "delay", "wait")
@@ -65,8 +64,8 @@ class ServiceTarget(UpstreamTarget):
 
     `key` is what balancers with affinity hash by. `record` takes the name of the upstream and the number of
     attempts. `head_for` makes the head to send from the upstream's name. `ends` are the addresses of the
-    client's connection, for upstreams that are told of them. `judge` is told of the end of every attempt, and when
-    it began.
+    client's connection, for upstreams that are told of them. `judge` is told of the end of every attempt, and
+    when it began.
     """
 
     __slots__ = (
@@ -122,14 +121,16 @@ class ServiceTarget(UpstreamTarget):
     def finished(self, failed: bool | None) -> None:
         """End the attempt, and leave the admission control."""
         pick = self._pick
-        if pick is not None:
-            if self.judge is not None and not pick.done:
+        try:
+            if self.judge is not None and pick is not None and not pick.done:
                 self.judge(failed, pick.started)
-            pick.finish(failed)
-        if self._hedge is not None:
-            self._hedge.finish(None)
-        if self._entered is not None:
-            self.settled(failed)
+        finally:  # whatever the judge does, nothing is kept
+            if pick is not None:
+                pick.finish(failed)
+            if self._hedge is not None:
+                self._hedge.finish(None)
+            if self._entered is not None:
+                self.settled(failed)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""
@@ -161,6 +162,8 @@ class ServiceTarget(UpstreamTarget):
     def _end(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
             self._made_attempts().failed.append(pick.index)
-        if self.judge is not None:
-            self.judge(failed, pick.started)
-        pick.finish(failed)
+        try:
+            if self.judge is not None:
+                self.judge(failed, pick.started)
+        finally:
+            pick.finish(failed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from policies.settings.ingress import Cors, HeaderChanges, Redirect, RequestChanges, Rewrite
 from twin.httproute.documents import Node
 
 _KINDS = {
@@ -16,57 +18,83 @@ _KINDS = {
 }
 
 
-def read_filters(node: Node, prefix: str | None) -> tuple[dict[str, Any], list[Node]]:
-    """What the filters ask for, as keys of our routes, and the mirrors.
+class Place(NamedTuple):
+    """Where filters stand.
 
-    Parameters
+    Attributes
     ----------
-    node : Node
-        The list of filters.
     prefix : str or None
         The path prefix of the match, for ``ReplacePrefixMatch``.
+    port : int
+        The port that the proxy listens on; 0 if it is not known yet.
     """
+
+    prefix: str | None
+    port: int
+
+
+def read_filters(node: Node, place: Place) -> tuple[dict[str, Any], list[Node]]:
+    """What a list of filters asks for, as keys of our routes, and the mirrors."""
     found: dict[str, Any] = {}
     mirrors: list[Node] = []
-    for item in node.items() if node.value else []:
-        fields = item.fields("type", *_KINDS.values())
-        if "type" not in fields:
-            raise item.wrong("expected 'type'")
-        kind = fields["type"].one_of(*_KINDS)
-        body = fields.get(_KINDS[kind])
-        if body is None:
-            raise item.wrong(f"expected {_KINDS[kind]!r} for this type")
+    seen: set[str] = set()
+    for item in node.items() if node.value is not None else ():
+        kind, body = _kind_and_body(item)
         if kind == "RequestMirror":
             mirrors.append(body)
             continue
-        for key, value in _READERS[kind](body, prefix).items():
-            if key in found and key != "rewrite":
-                raise item.wrong(f"{kind} is there twice")
-            found[key] = {**found.get(key, {}), **value} if key == "rewrite" else value
+        if kind in seen:
+            raise item.wrong(f"{kind} is there twice")
+        seen.add(kind)
+        for key, value in _READERS[kind](body, place).items():
+            before = found.get(key, {})
+            if not before.keys().isdisjoint(value):
+                raise item.wrong(f"two filters change the same {key}")
+            found[key] = {**before, **value}
+    if "redirect" in found and "rewrite" in found:
+        raise node.wrong("a redirect and a rewrite cannot be together")
     return found, mirrors
 
 
-def _request_changes(node: Node, _: str | None) -> dict[str, Any]:
+def _kind_and_body(item: Node) -> tuple[str, Node]:
+    fields = item.fields("type", *_KINDS.values())
+    if "type" not in fields:
+        raise item.wrong("expected 'type'")
+    kind = fields["type"].one_of(*_KINDS)
+    body = fields.get(_KINDS[kind])
+    if body is None or len(fields) > 2:
+        raise item.wrong(f"expected {_KINDS[kind]!r} for this type, and no other")
+    return kind, body
+
+
+def _request_changes(node: Node, _: Place) -> dict[str, Any]:
     changes = _changes(node)
     host = next((name for name in changes.get("set", {}) if name.lower() == "host"), None)
-    if host is None:
-        return {"request": changes}
-    rewrite = {"host": changes["set"].pop(host)}
-    return {"request": changes, "rewrite": rewrite} if any(changes.values()) else {"rewrite": rewrite}
+    rewrite = {"host": changes["set"].pop(host)} if host is not None else {}
+    return {
+        **({"request": node.checked(RequestChanges, changes)} if any(changes.values()) else {}),
+        **({"rewrite": node.checked(Rewrite, rewrite)} if rewrite else {}),
+    }
 
 
-def _response_changes(node: Node, _: str | None) -> dict[str, Any]:
-    return {"response": _changes(node)}
+def _response_changes(node: Node, _: Place) -> dict[str, Any]:
+    changes = _changes(node)
+    return {"response": node.checked(HeaderChanges, changes)} if any(changes.values()) else {}
 
 
 def _changes(node: Node) -> dict[str, Any]:
+    """Changes of header fields; of several entries for one name, only the first counts."""
     fields = node.fields("set", "add", "remove")
     found: dict[str, Any] = {}
     for key in ("set", "add"):
         if key in fields:
-            found[key] = dict(_pair(item) for item in fields[key].items())
+            pairs = [_pair(item) for item in fields[key].items()]
+            first = {name.lower(): name for name, _ in reversed(pairs)}
+            found[key] = {name: value for name, value in reversed(pairs) if first[name.lower()] == name}
+            found[key] = dict(reversed(found[key].items()))
     if "remove" in fields:
-        found["remove"] = [item.text() for item in fields["remove"].items()]
+        names = [item.token() for item in fields["remove"].items()]
+        found["remove"] = list({name.lower(): name for name in reversed(names)}.values())[::-1]
     return found
 
 
@@ -74,10 +102,11 @@ def _pair(node: Node) -> tuple[str, str]:
     fields = node.fields("name", "value")
     if set(fields) != {"name", "value"}:
         raise node.wrong("expected 'name' and 'value'")
-    return fields["name"].text(), fields["value"].text()
+    return fields["name"].token(), fields["value"].text()
 
 
-def _redirect(node: Node, prefix: str | None) -> dict[str, Any]:
+def _redirect(node: Node, place: Place) -> dict[str, Any]:
+    """A redirect; without scheme and port it leads to the port that the proxy listens on."""
     fields = node.fields("scheme", "hostname", "path", "port", "statusCode")
     found: dict[str, Any] = {}
     if "scheme" in fields:
@@ -86,26 +115,26 @@ def _redirect(node: Node, prefix: str | None) -> dict[str, Any]:
         found["host"] = fields["hostname"].text()
     if "port" in fields:
         found["port"] = fields["port"].number(1, 65535)
+    elif "scheme" not in fields and place.port:
+        found["port"] = place.port
     if "path" in fields:
-        found |= _path(fields["path"], prefix)
+        found |= _path(fields["path"], place)
     if "statusCode" in fields:
-        found["status"] = fields["statusCode"].number(301, 308)
-    if not found.keys() - {"status"}:
-        raise node.wrong("a redirect to the same URL would never end")
-    return {"redirect": found}
+        found["status"] = fields["statusCode"].value
+    return {"redirect": node.checked(Redirect, found)}
 
 
-def _rewrite(node: Node, prefix: str | None) -> dict[str, Any]:
+def _rewrite(node: Node, place: Place) -> dict[str, Any]:
     fields = node.fields("hostname", "path")
     found: dict[str, Any] = {}
     if "hostname" in fields:
         found["host"] = fields["hostname"].text()
     if "path" in fields:
-        found |= _path(fields["path"], prefix)
-    return {"rewrite": found} if found else {}
+        found |= _path(fields["path"], place)
+    return {"rewrite": node.checked(Rewrite, found)} if found else {}
 
 
-def _path(node: Node, prefix: str | None) -> dict[str, str]:
+def _path(node: Node, place: Place) -> dict[str, str]:
     fields = node.fields("type", "replaceFullPath", "replacePrefixMatch")
     kind = node.child("type").one_of("ReplaceFullPath", "ReplacePrefixMatch")
     value = node.child(kind[0].lower() + kind[1:])
@@ -116,12 +145,12 @@ def _path(node: Node, prefix: str | None) -> dict[str, str]:
     text = value.value
     if kind == "ReplaceFullPath":
         return {"path": text if text.startswith("/") else f"/{text}"}
-    if prefix is None:
+    if place.prefix is None:
         raise node.wrong("ReplacePrefixMatch needs a match of type PathPrefix")
-    return {"strip": prefix, "prefix": text if text.startswith("/") or not text else f"/{text}"}
+    return {"strip": place.prefix, "prefix": text if text.startswith("/") or not text else f"/{text}"}
 
 
-def _cors(node: Node, _: str | None) -> dict[str, Any]:
+def _cors(node: Node, _: Place) -> dict[str, Any]:
     fields = node.fields(
         "allowOrigins", "allowCredentials", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"
     )
@@ -137,11 +166,11 @@ def _cors(node: Node, _: str | None) -> dict[str, Any]:
     if "allowCredentials" in fields:
         found["credentials"] = fields["allowCredentials"].flag()
     if "maxAge" in fields:
-        found["max_age"] = f"{fields['maxAge'].number(1, 2**31)}s"
-    return {"cors": found}
+        found["max_age"] = f"{fields['maxAge'].number(1, 2**31 - 1)}s"
+    return {"cors": node.checked(Cors, found)}
 
 
-_READERS = {
+_READERS: dict[str, Callable[[Node, Place], dict[str, Any]]] = {
     "RequestHeaderModifier": _request_changes,
     "ResponseHeaderModifier": _response_changes,
     "RequestRedirect": _redirect,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policies.reverse.redirect import location
-from policies.reverse.rewrite import has_prefix, new_target, replace_prefix
+from policies.reverse.rewrite import has_prefix, new_target
+from policies.reverse.routing import normal_path
 from policies.settings.ingress import Redirect, Rewrite
 
 # The table of Gateway API's HTTPPathModifier.
@@ -29,7 +32,7 @@ REPLACED = [
 
 @pytest.mark.parametrize(("path", "strip", "prefix", "expected"), REPLACED)
 def test_a_prefix_is_replaced_by_whole_elements(path: str, strip: str, prefix: str, expected: str) -> None:
-    assert replace_prefix(path, strip, prefix) == expected
+    assert new_target(Rewrite(strip=strip, prefix=prefix), path, path) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,11 +61,19 @@ def test_a_prefix_matches_by_element(path: str, prefix: str, taken: bool) -> Non
         ({"strip": "/api", "prefix": "/v2"}, "/api", "/v2"),
         ({"path": "/one"}, "/a/b?c", "/one?c"),
         ({"host": "other.test"}, "/a//b/../c", "/a//b/../c"),
+        ({"strip": "/a b", "prefix": "/c"}, "/a%20b/x%2Fy", "/c/x%2Fy"),
+        ({"strip": "/caf%C3%A9"}, "/caf%c3%a9/x", "/x"),
+        ({"strip": "/api"}, "/%61pi/x%2Fy", "/x%2Fy"),
+        ({"strip": "/api"}, "/api%2Fx", "/x"),
+        ({"strip": "/api"}, "/api//evil.test/x", "/evil.test/x"),
+        ({"strip": "/api", "prefix": "/v2"}, "/api//x", "/v2//x"),
+        ({"strip": "/api", "prefix": "/v2"}, "/api/../api/x", "/v2/x"),
+        ({"strip": "/api", "prefix": "/v2"}, "/api/%2e%2e/api/x?q=/../", "/v2/x?q=/../"),
+        ({"prefix": "/v2"}, "/../../x", "/v2/x"),
+        ({"prefix": "/v2"}, "*", "*"),
     ],
 )
 def test_the_target_of_an_upstream(rewrite: dict[str, str], target: str, expected: str) -> None:
-    from policies.reverse.routing import normal_path
-
     assert new_target(Rewrite(**rewrite), target, normal_path(target)) == expected
 
 
@@ -82,3 +93,22 @@ def test_the_target_of_an_upstream(rewrite: dict[str, str], target: str, expecte
 def test_where_a_redirect_leads(redirect: dict, asked: tuple[str, str, int], expected: str) -> None:
     scheme, host, port = asked
     assert location(Redirect(**redirect), scheme, host, port, 8080, "/a?b", "/a") == expected
+
+
+SEGMENTS = st.sampled_from(
+    ["..", ".", "%2e%2e", "%2E.", "api", "%61pi", "a", "", "x%2F..", "..%2fx", "%C3%A9"]
+)
+
+
+@given(st.lists(SEGMENTS, max_size=6))
+def test_an_upstream_sees_no_path_outside_the_new_prefix(segments: list[str]) -> None:
+    """However a client writes the path: what the upstream resolves is what was matched, below the prefix."""
+    target = "/" + "/".join(["api", *segments])
+    path = normal_path(target)
+    sent = new_target(Rewrite(strip="/api", prefix="/v2"), target, path)
+    if has_prefix(path, "/api"):
+        assert has_prefix(normal_path(sent), "/v2")
+        assert normal_path(sent).removeprefix("/v2") in (path.removeprefix("/api"), "/")
+    else:
+        assert sent == target
+    assert not sent.startswith("//")

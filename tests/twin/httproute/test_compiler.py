@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import http.server
 import json
-import threading
-import tomllib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +11,7 @@ import yaml
 
 from policies.bad_input import BadInput
 from policies.settings import parse_settings
-from realproxy import Proxy
-from twin.httproute import compile_routes, to_toml
-
-
-class Backend(http.server.BaseHTTPRequestHandler):
-    """Answers with what it was asked, as JSON."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        fields = {name.lower(): ",".join(self.headers.get_all(name) or ()) for name in self.headers}
-        body = json.dumps({"by": self.server.name, "path": self.path, "fields": fields}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-By", self.server.name)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_OPTIONS = do_DELETE = do_GET
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
-@pytest.fixture(scope="module")
-def addresses() -> Iterator[dict[str, list[str]]]:
-    servers = []
-    for name in ("v1", "v2", "v3"):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
-        server.name = name
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        servers.append(server)
-    yield {server.name: [f"127.0.0.1:{server.server_port}"] for server in servers}
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+from twin.httproute import compile_routes
 
 
 def httproute(rules: list[dict], name: str = "route", **spec: Any) -> dict:
@@ -61,52 +21,6 @@ def httproute(rules: list[dict], name: str = "route", **spec: Any) -> dict:
 
 def to(name: str, **more: Any) -> dict:
     return {"backendRefs": [{"name": name, "port": 8080, **more}]}
-
-
-class Door:
-    """A proxy that runs what was compiled."""
-
-    def __init__(self, proxy: Proxy) -> None:
-        self.proxy = proxy
-
-    def ask(self, target: str, method: str = "GET", host: str = "any.test", **fields: str):
-        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=20)
-        try:
-            named = {name.replace("_", "-"): value for name, value in fields.items()}
-            connection.request(method, target, headers={"Host": host, **named})
-            answer = connection.getresponse()
-            return answer, answer.read()
-        finally:
-            connection.close()
-
-    def by(self, target: str, method: str = "GET", host: str = "any.test", **fields: str) -> str | int:
-        """The backend that answers, or the status."""
-        answer, _ = self.ask(target, method, host, **fields)
-        return answer.headers["X-By"] or answer.status
-
-    def asked(self, target: str, **fields: str) -> dict:
-        """What the backend was asked."""
-        return json.loads(self.ask(target, **fields)[1])
-
-
-@pytest.fixture
-def door(tmp_path: Path, addresses: dict[str, list[str]]) -> Iterator[Callable[..., Door]]:
-    running: list[Proxy] = []
-
-    def open_door(*documents: dict) -> Door:
-        file = tmp_path / "routes.yaml"
-        file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
-        settings = compile_routes([file], addresses, "127.0.0.1:0")
-        read = tomllib.loads(to_toml(settings))
-        assert parse_settings(read) == parse_settings(settings)
-        proxy = Proxy(**read)
-        proxy.start()
-        running.append(proxy)
-        return Door(proxy)
-
-    yield open_door
-    for proxy in running:
-        proxy.stop()
 
 
 def test_paths_are_matched_by_the_most_specific_rule(door) -> None:
@@ -324,11 +238,16 @@ def test_time_limits_and_retries(tmp_path: Path) -> None:
     }
     off = {"timeouts": {"request": "0s"}, "retry": {"attempts": 0}, **to("v1")}
     file.write_text(yaml.safe_dump(httproute([rule, {"matches": [{"path": {"value": "/o"}}], **off}])))
-    settings = parse_settings(compile_routes([file], {"v1": ["127.0.0.1:1"]}, "127.0.0.1:0"))
+    settings = parse_settings(compile_routes([file], {"v1": ["127.0.0.1:1"]}, "127.0.0.1:0").settings)
     plain, limited = settings.route
-    assert (limited.timeout, limited.try_timeout, plain.timeout, plain.try_timeout) == (90.0, 0.5, None, None)
+    assert (limited.timeout, limited.try_timeout, plain.timeout, plain.try_timeout) == (
+        90.0,
+        0.5,
+        None,
+        86400.0,
+    )
     retry = settings.service[limited.services[0]].retry
-    assert (retry.attempts, retry.codes, retry.backoff) == (3, (503,), 0.1)
+    assert (retry.attempts, retry.codes, retry.backoff) == (3, (503, 504), 0.1)
     assert settings.service[plain.services[0]].retry is None
 
 

@@ -28,24 +28,48 @@ def import_httproute(
 ) -> None:
     """Compile Kubernetes' HTTPRoutes to a proxy's settings file.
 
-    The routes are written in the order of Gateway API's precedence, so that the first match is the most specific
-    one. Anything that cannot be obeyed is an error with the file, the key and the reason.
+    The routes are written in the order of Gateway API's precedence, so that the first match is the most
+    specific one. Anything that cannot be obeyed is an error with the file, the key and the reason.
     """
     from twin.httproute import compile_routes, to_toml
 
-    addresses: dict[str, list[str]] = {}
-    for text in backend or ():
-        name, equals, address = text.partition("=")
-        host, colon, port = address.rpartition(":")
-        if not (name and equals and host and colon and port.isdigit() and 0 < int(port) < 65536):
-            raise BadInput("--backend", text, "expected NAME=HOST:PORT such as web=127.0.0.1:9001")
-        addresses.setdefault(name, []).append(address)
-    settings = compile_routes(files, addresses, listen)
-    text = to_toml(settings)
+    _check_listen(listen)
+    compiled = compile_routes(files, _addresses(backend or []), listen)
+    text = to_toml(compiled.settings)
     if output is None:
         sys.stdout.write(text)
-        return
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BadInput("--output", str(output), f"cannot be written: {error.strerror}") from None
+    for name in compiled.unused:
+        print(f"proxytwin: warning: --backend: {name}: no route leads to it", file=sys.stderr)
+
+
+def _addresses(options: list[str]) -> dict[str, list[str]]:
+    """The addresses of each backend, in the order of the options; one that is there twice counts once."""
+    from realproxy.net.address import split_address
+
+    found: dict[str, list[str]] = {}
+    for text in options:
+        name, _, address = text.partition("=")
+        try:
+            split_address(address)
+        except ValueError:
+            name = ""
+        if not name:
+            raise BadInput("--backend", text, "expected NAME=HOST:PORT such as web=127.0.0.1:9001")
+        known = found.setdefault(name, [])
+        if address not in known:
+            known.append(address)
+    return found
+
+
+def _check_listen(text: str) -> None:
+    from policies.settings import parse_settings
+
     try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput("--output", str(output), f"cannot be written: {error.strerror}") from None
+        parse_settings({"listen": text, "route": [{"respond": 404}]})
+    except BadInput as mistake:
+        raise BadInput("--listen", "", mistake.problem) from None
