@@ -11,8 +11,8 @@ class PeekedZTest:
 
     The pooled two-proportion z-test is right about one look at a time that was fixed before. With looks every
     hundred answers, a canary as good as the others is rolled back in three cases of ten within 60,000 answers
-    (P. Armitage, C. McPherson, B. Rowe, "Repeated significance tests on accumulating data", Journal of the Royal
-    Statistical Society A 132, 1969).
+    (P. Armitage, C. McPherson, B. Rowe, "Repeated significance tests on accumulating data", Journal of the
+    Royal Statistical Society A 132, 1969).
 
     Parameters
     ----------
