@@ -10,9 +10,9 @@ class PeekedZTest:
     """Compares the error rates of two arms every so many answers, as if each look were the only one.
 
     The pooled two-proportion z-test is right about one look at a time that was fixed before. With looks every
-    hundred answers, one canary of three that are as good as the others is rolled back within 60,000 requests.
-    P. Armitage, C. McPherson, B. Rowe, "Repeated significance tests on accumulating data", Journal of the
-    Royal Statistical Society A 132, 1969.
+    hundred answers, a canary as good as the others is rolled back in three cases of ten within 60,000 answers
+    (P. Armitage, C. McPherson, B. Rowe, "Repeated significance tests on accumulating data", Journal of the
+    Royal Statistical Society A 132, 1969).
 
     Parameters
     ----------

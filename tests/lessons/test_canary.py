@@ -6,6 +6,7 @@ import io
 import itertools
 from collections.abc import Callable
 from math import isinf, isnan
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
@@ -151,6 +152,13 @@ def test_peeking_breaks_a_promise_that_a_single_look_keeps() -> None:
     assert often[-1] > 0.2 > exact.ALPHA and (np.diff(often) >= 0).all()
     once = false_alarms_of_peeking(20_000, 0.05, 0.5, requests=20_000)
     assert once[0] == pytest.approx(0.025, abs=0.02)
+
+
+def test_the_documents_say_how_often_a_z_test_that_peeks_is_wrong() -> None:
+    """1,000 runs: the share is known within six points, four standard errors."""
+    assert false_alarms_of_peeking(100, 0.01, 0.05, requests=60_000)[-1] == pytest.approx(0.3, abs=0.06)
+    said = (Path(__file__).parents[2] / "docs" / "canary.md").read_text(encoding="utf-8")
+    assert "rolls a good canary back in three cases of ten within 60,000 answers" in " ".join(said.split())
 
 
 def test_users_who_stay_must_be_counted_once() -> None:
