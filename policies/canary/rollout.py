@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from policies.canary.watch import CanaryWatch, Change, Trial
@@ -38,10 +39,16 @@ class RequestJudge:
 
     def ended(self, failed: bool | None, elapsed: float, now: float) -> Change | None:
         """Take note of the end of an attempt; as `Rollout.judge`."""
-        if self._judged or not self._rollout.says_something(failed, elapsed):
+        rollout = self._rollout
+        canary, watch = rollout.route.canary, rollout.watch
+        if self._judged or canary is None or watch is None or (failed is None and elapsed <= rollout.slow):
             return None
-        self._judged = True
-        return self._rollout.judge(self._choice, self._trial, failed, elapsed, now)
+        self._judged, choice = True, self._choice
+        is_canary = choice.arm == canary.watch
+        change = watch.answered(self._trial, is_canary, failed is True, elapsed, now, choice.user)
+        if change is not None:
+            rollout.decided(change)
+        return change
 
 
 class Rollout:
@@ -62,6 +69,8 @@ class Rollout:
         Requests so far, by arm.
     changes : list of Change
         The last decisions, with those of a person.
+    slow : float
+        Seconds after which an answer says something even if its outcome is not known.
     """
 
     def __init__(self, route: Route, rng: random.Random) -> None:
@@ -73,6 +82,8 @@ class Rollout:
         self.requests = dict.fromkeys(route.to, 0)
         self.changes: list[Change] = []
         self.watch = self._new_watch()
+        slow = route.canary.slow if route.canary is not None else None
+        self.slow = inf if slow is None else slow
 
     def _new_watch(self) -> CanaryWatch | None:
         canary = self.route.canary
@@ -93,16 +104,10 @@ class Rollout:
         watch = self.watch
         return choice, watch.trial if watch is not None and choice.counts else None
 
-    def says_something(self, failed: bool | None, elapsed: float) -> bool:
-        """Whether the end of an attempt says something: its outcome is known, or it was slow."""
-        canary = self.route.canary
-        slow = canary.slow if canary is not None else None
-        return failed is not None or (slow is not None and elapsed > slow)
-
     def judge(
         self, choice: Choice, trial: Trial, failed: bool | None, elapsed: float, now: float
     ) -> Change | None:
-        """Take note of the end of an attempt at an arm; returns the decision that follows, if any.
+        """Take note of the end of a request's only attempt; returns the decision that follows, if any.
 
         Parameters
         ----------
@@ -113,15 +118,13 @@ class Rollout:
         elapsed, now : float
             Seconds that the arm took, and the caller's clock.
         """
-        canary, watch = self.route.canary, self.watch
-        if canary is None or watch is None or not self.says_something(failed, elapsed):
-            return None
-        is_canary = choice.arm == canary.watch
-        change = watch.answered(trial, is_canary, failed is True, elapsed, now, choice.user)
-        if change is not None:
-            self.changes = [*self.changes[1 - MOST_CHANGES :], change]
-            self.split = self.split.with_share(canary.watch, change.weight)
-        return change
+        return RequestJudge(self, choice, trial).ended(failed, elapsed, now)
+
+    def decided(self, change: Change) -> None:
+        """Obey a decision of the watch."""
+        self.changes = [*self.changes[1 - MOST_CHANGES :], change]
+        if self.route.canary is not None:
+            self.split = self.split.with_share(self.route.canary.watch, change.weight)
 
     def set_weights(self, weights: Mapping[str, float], now: float) -> None:
         """Give arms other weights, and let a new watch begin.

@@ -179,23 +179,24 @@ def _takes_all_of(one: Match, other: Match) -> bool:
     """Whether `one` holds for every request for which `other` holds; ``False`` if that is not certain."""
     if one.path == "/*" and other.path is None and one.model_copy(update={"path": None}) == Match():
         return True  # but for "OPTIONS *"
-    if not all(_covers(getattr(one, key), getattr(other, key), ignore_case=True) for key in ("host", "sni")):
-        return False
-    if not (_covers_path(one.path, other) and _covers_prefix(one.prefix, other)):
-        return False
-    if not all(
-        name in other.query and _covers(pattern, other.query[name], ignore_case=False)
-        for name, pattern in one.query.items()
-    ):
+    names = all(_covers(getattr(one, key), getattr(other, key), ignore_case=True) for key in ("host", "sni"))
+    if not (names and _covers_path(one.path, other) and _covers_prefix(one.prefix, other)):
         return False
     if one.method is not None and not (other.method and _parts(one.method) >= _parts(other.method)):
         return False
     if one.client is not None and not (other.client and _contains(one.client, other.client)):
         return False
-    given = {name.lower(): pattern for name, pattern in other.header.items()}
+    return _covers_values(_lower(one.header), _lower(other.header)) and _covers_values(one.query, other.query)
+
+
+def _lower(header: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): pattern for name, pattern in header.items()}
+
+
+def _covers_values(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether the patterns of `one` match all values that those of `other` match, name by name."""
     return all(
-        name.lower() in given and _covers(pattern, given[name.lower()], ignore_case=False)
-        for name, pattern in one.header.items()
+        name in other and _covers(pattern, other[name], ignore_case=False) for name, pattern in one.items()
     )
 
 

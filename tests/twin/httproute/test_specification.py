@@ -1,4 +1,4 @@
-"""What Gateway API's definition of HTTPRoute demands, rule by rule; the names of the tests are the demands."""
+"""What Gateway API's definition of HTTPRoute demands, rule by rule."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def test_a_rule_of_a_wilder_host_takes_what_none_of_the_host_itself_does(door) -
     ("target", "by"),
     [
         ("/abc", "v1"), ("/abc/", "v2"), ("/Abc", "v2"), ("/abcd", "v2"), ("/%61bc", "v1"), ("/abc%0A", "v2"),
-        ("/re", "v3"), ("/RE/x9", "v3"), ("/re/x9/", "v2"), ("/re%0a", "v2"), ("//abc", "v2"), ("/x/../abc", "v1"),
+        ("/re", "v3"), ("/RE/x9", "v3"), ("/re/x9/", "v2"), ("/re%0a", "v2"), ("//abc", "v2"),
+        ("/x/../abc", "v1"),
     ],
 )  # fmt: skip
 def test_paths_are_matched_to_their_last_character(door, target: str, by: str) -> None:
