@@ -57,7 +57,7 @@ def test_a_backend_that_no_route_leads_to_is_told(run: Run, routes: Path) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["web", "web=", "=127.0.0.1:1", "web=127.0.0.1", "web=127.0.0.1:0", "web=::1:80", "web=http://a:80", 
+    ["web", "web=", "=127.0.0.1:1", "web=127.0.0.1", "web=127.0.0.1:0", "web=::1:80", "web=http://a:80",
      "web=a b:1",     "web=127.0.0.1:٣", "web=:80", "web=127.0.0.1:99999"],
 )  # fmt: skip
 def test_a_wrong_backend_is_one_line(one_line: OneLine, run: Run, routes: Path, text: str) -> None:
