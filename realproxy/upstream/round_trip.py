@@ -63,7 +63,7 @@ class RoundTrip:
         self._pool, self._sink, self._target, self._offers = pool, sink, target, offers
         self._until: float | None = None
         if limits.request_timeout is not None:
-            self._until = record.arrived + limits.request_timeout
+            self._until = target.until = record.arrived + limits.request_timeout
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)

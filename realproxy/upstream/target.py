@@ -19,19 +19,21 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 class UpstreamTarget:
     """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
+    `until` is when the request must be over, on the monotonic clock, if there is a limit.
     `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is
     for `delay` seconds later. `check` takes the head of the response, and raises `UpstreamError` if the head
     must not be passed on. `wait` is how to wait for the response if not on one connection alone; it may call
     `hedge`, and then `swap` or `drop`.
     """
 
-    __slots__ = ("_place", "check", "delay", "wait")
+    __slots__ = ("_place", "check", "delay", "until", "wait")
 
     def __init__(
         self, endpoint: Endpoint, request: bytes, check: Callable[[ResponseHead], None] | None = None
     ) -> None:
         self._place = endpoint, request
         self.check, self.delay = check, 0.0
+        self.until: float | None = None
         self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
@@ -77,7 +79,7 @@ class ServiceTarget(UpstreamTarget):
         self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
         waits: BlockedThreads, ends: Ends | None = None,
     ) -> None:  # fmt: skip
-        self.check, self.delay, self.wait = None, 0.0, service.wait
+        self.check, self.delay, self.until, self.wait = None, 0.0, None, service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = None if service.settings.retry is None else service.attempts()
@@ -92,7 +94,7 @@ class ServiceTarget(UpstreamTarget):
         if self._service.admission is not None:
             if not may_block:
                 raise WouldBlock
-            self._entered = self._service.admission.enter(self._waits)
+            self._entered = self._service.admission.enter(self._waits, self.until)
         return self._pick_next()
 
     def _pick_next(self) -> Place:

@@ -161,6 +161,31 @@ def test_a_mirror_that_is_down_or_hangs_costs_no_stop(door, origin, wire, until,
     until(lambda: not [one for one in threading.enumerate() if one.name == "proxy-mirror"])
 
 
+@pytest.mark.parametrize("how", ["queue", "collapsed"])
+def test_the_time_of_a_request_runs_while_it_waits_for_others(door, origin, wire, until, how):
+    """In the queue of its service, or for another request's fetch."""
+    stuck = threading.Event()
+    server = origin(lambda _: GOOD if stuck.wait(20) else None)
+    slow = {"upstreams": [server.address], "queue": {"in_flight": 1, "wait": "15s"}}
+    cache = {"coalesce": True, "wait": "15s"} if how == "collapsed" else False
+    proxy, _ = door(
+        {"when": {"header": {"X-Limit": "1"}}, "timeout": "100ms", "to": "slow", "cache": cache},
+        {"to": "slow", "cache": cache},
+        services={"slow": slow if how == "queue" else {"upstreams": [server.address]}},
+    )
+    first = wire(proxy).send(b"GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+    try:
+        until(lambda: len(server.asked) == 1)
+        begin = time.monotonic()
+        assert wire(proxy).ask("/", "GET", "X-Limit: 1").status == 504
+        assert time.monotonic() - begin < 10.0
+        assert len(server.asked) == 1
+    finally:
+        stuck.set()
+    assert first.answer().status == 200
+    until(lambda: not any(one["waiting"] for one in proxy.stats()["services"].values()))
+
+
 def test_each_follower_of_a_shared_fetch_gets_its_own_cookie_and_origin(door, wire, until):
     opened = threading.Event()
     body = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 4\r\n\r\ngood"
