@@ -53,4 +53,6 @@ def _add(one: Any, other: Any) -> Any:
 
 def _name(table: Counts) -> tuple[tuple[str, Any], ...]:
     """What tells a table of a list from the others: its texts, and the number of its route."""
-    return tuple(sorted((key, value) for key, value in table.items() if isinstance(value, str) or key == "route"))
+    return tuple(
+        sorted((key, value) for key, value in table.items() if isinstance(value, str) or key == "route")
+    )
