@@ -256,7 +256,10 @@ class Records:
         )
 
     def _rollback(self) -> float | None:
-        return rollback_time(self.sent, np.isin(self.upstream, self.canary))
+        is_canary = np.isin(self.upstream, self.canary)
+        if not is_canary.any():  # it has never answered: the proxy's own errors stand for it
+            is_canary = (self.upstream == NO_UPSTREAM) & (self.status >= 500)
+        return rollback_time(self.sent, is_canary)
 
     def _cache_share(self, rows: NDArray[np.bool_]) -> dict[str, float]:
         if self.proxies == 1 or not self.caching:

@@ -87,6 +87,16 @@ def test_the_average_of_runs_says_how_many_were_rolled_back() -> None:
     assert (mean.rollback_ratio, mean.rollback_s) == (0.25, pytest.approx(0.95))
 
 
+def test_a_canary_that_never_answers_is_seen_by_the_errors_of_the_proxy() -> None:
+    window = (0.0, 10.0)
+    dead = [row(n, -1, 502) if n < 100 and n % 5 == 0 else row(n, 0) for n in range(1000)]
+    assert records(dead).summary(window).rollback_s == pytest.approx(0.95)
+    kept = [row(n, -1, 502) if n % 5 == 0 else row(n, 0) for n in range(1000)]
+    assert records(kept).summary(window).rollback_ratio == 0.0
+    both = [row(n, -1, 502) if n < 100 and n % 5 == 0 else row(n, n % 7 == 0) for n in range(1000)]
+    assert records(both).summary(window).rollback_ratio == 0.0, "it still answers"
+
+
 def test_the_figures_are_plain_data_and_survive_a_file(tmp_path: Path) -> None:
     made = records(KEPT)
     plain = made.summary((0.0, 10.0)).as_dict()

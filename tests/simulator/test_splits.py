@@ -39,7 +39,11 @@ def split_scenario(
         "warmup": "0s",
         "workload": {"rate": "400/s", "objects": 10, **(workload or {})},
         "backend": backend,
-        "proxy": {"route": [{"to": WEIGHTS, **(route or {})}], "service": service},
+        "proxy": {
+            "route": [{"to": WEIGHTS, **(route or {})}],
+            "service": service,
+            "limits": more.get("limits", {}),
+        },
     }
     return parse_scenario(data).scenario
 
@@ -231,6 +235,19 @@ def test_a_retried_service_is_watched_like_a_plain_one() -> None:
     long = run(split_scenario(route, new={"errors": 0.2}, service={"retry": {"attempts": 1}}))
     assert np.array_equal(plain.upstream, long.upstream)
     assert np.array_equal(plain.status, long.status)
+
+
+@pytest.mark.parametrize(
+    ("canary", "limits"),
+    [({"fail": {"0": "0s..10s"}}, {}), ({"service_time": "400ms"}, {"answer_timeout": "100ms"})],
+)
+def test_a_canary_that_never_answers_is_rolled_back(canary: dict[str, Any], limits: dict[str, Any]) -> None:
+    scenario = split_scenario({"canary": {"watch": "new"}}, duration="5s", new=canary, limits=limits)
+    records = run(scenario)
+    summary = records.summary((0.0, 5.0))
+    assert summary.rollback_ratio == 1.0
+    assert summary.rollback_s is not None and summary.rollback_s < 2.0
+    assert (records.status[records.sent > summary.rollback_s] == 200).all()
 
 
 def test_other_link_times_leave_the_arms_and_the_errors_as_they_are() -> None:
