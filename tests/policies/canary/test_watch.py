@@ -261,6 +261,6 @@ def false_rollbacks(test: str, rollouts: int, requests: int) -> int:
 
 
 def test_a_z_test_that_is_looked_at_every_hundred_answers_rolls_good_canaries_back() -> None:
-    """Over 6,000 requests, more often than 5 % of 200 rollouts by chance; the valid test does not."""
+    """Over 6,000 requests, more often than 5 % of 200 rollouts could by chance; the valid test does not."""
     most = most_by_chance(200, 0.05, FALSE_ALARM)
     assert false_rollbacks("z_test", 200, 6_000) > most >= false_rollbacks("always_valid", 200, 6_000)
