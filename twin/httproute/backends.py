@@ -46,17 +46,21 @@ class Backends:
         As in our file, by name.
     unused : set of str
         Names in `addresses` that no backendRef has led to yet.
+    missing : dict of str to None
+        A line for each backendRef that leads to no address, in order: the file, the key and the name.
     """
 
     def __init__(self, addresses: Mapping[str, list[str]]) -> None:
         self._addresses = addresses
         self.services: dict[str, dict[str, Any]] = {}
         self.unused = set(addresses)
+        self.missing: dict[str, None] = {}
 
     def service(self, node: Node, document: Document, options: Mapping[str, Any]) -> str:
         """The service of a reference; `MISSING` if no address is known for it."""
         name = self._named(node, document)
         if name is None:
+            self.missing[str(node.wrong(f"no --backend for {node.value['name']!r}"))] = None
             return MISSING
         wanted = {"upstreams": self._addresses[name], **options}
         base = name.rpartition("/")[2]

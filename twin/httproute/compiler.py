@@ -32,10 +32,13 @@ class Compiled(NamedTuple):
         Those of a proxy, as in our file.
     unused : list of str
         Backends with addresses to which no route leads.
+    missing : list of str
+        A line for each backendRef that leads to no address.
     """
 
     settings: dict[str, Any]
     unused: list[str]
+    missing: list[str]
 
 
 class _Ranked(NamedTuple):
@@ -75,7 +78,7 @@ def compile_routes(files: Sequence[Path], addresses: Mapping[str, list[str]], li
         "service": backends.services,
     }
     parse_settings(settings, ", ".join(map(str, files)))
-    return Compiled(settings, sorted(backends.unused))
+    return Compiled(settings, sorted(backends.unused), list(backends.missing))
 
 
 def _routes(document: Document, backends: Backends, port: int) -> Iterable[_Ranked]:

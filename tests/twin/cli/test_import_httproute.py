@@ -50,9 +50,24 @@ def test_a_backend_that_no_route_leads_to_is_told(run: Run, routes: Path) -> Non
     code, out, err = run("import-httproute", routes, *backends, *LISTEN)
     assert code == 0
     assert "respond = 500" in out
-    assert err.splitlines() == [
+    assert err.splitlines()[1:] == [
         f"proxytwin: warning: --backend: {name}: no route leads to it" for name in ("a/web", "wep")
     ]
+
+
+def test_a_backend_without_an_address_is_told_once(run: Run, routes: Path) -> None:
+    copied = "{ type: RequestMirror, requestMirror: { backendRef: { name: shadow, port: 80 } } }"
+    routes.write_text(f"{ROUTE}  - filters: [{copied}]\n    backendRefs: [{{ name: web, port: 80 }}]\n")
+    code, _, err = run("import-httproute", routes, *LISTEN)
+    assert code == 0
+    assert err.splitlines() == [
+        f"proxytwin: warning: {routes}: shop.spec.rules.{key}: no --backend for '{name}'; "
+        "it answers 500 for its share, or gets no copy"
+        for key, name in (
+            ("0.backendRefs.0", "web"), ("2.backendRefs.0", "web"),
+            ("2.filters.0.requestMirror.backendRef", "shadow"),
+        )
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -86,3 +101,15 @@ def test_files_that_cannot_be_read_or_written_are_one_line(
         code, out, err = run("import-httproute", *arguments)
         assert (code, out) == (2, "")
         assert one_line(err) == said
+
+
+@pytest.mark.parametrize(
+    "content", ["kind: Service\nmetadata: { name: a }\n", "not: [closed", "", "- 1\n", "\x00", "just text\n"]
+)
+def test_a_file_without_an_httproute_is_one_line(
+    one_line: OneLine, run: Run, routes: Path, content: str
+) -> None:
+    routes.write_text(content)
+    code, out, err = run("import-httproute", routes, *LISTEN)
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith(str(routes))

@@ -43,6 +43,8 @@ def import_httproute(
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise BadInput("--output", str(output), f"cannot be written: {error.strerror}") from None
+    for line in compiled.missing:
+        print(f"proxytwin: warning: {line}; it answers 500 for its share, or gets no copy", file=sys.stderr)
     for name in compiled.unused:
         print(f"proxytwin: warning: --backend: {name}: no route leads to it", file=sys.stderr)
 
