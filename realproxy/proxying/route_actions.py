@@ -136,8 +136,8 @@ def asked_origin(head: RequestHead) -> tuple[str, str, int]:
     """
     scheme = head.proto or head.scheme.decode()
     text = head.origin or (head.fields.get(b"host") or b"").decode("latin-1")
-    digits = text.rpartition(":")[2]
-    port = int(digits) if digits.isdigit() else 0
+    _, colon, digits = text.rpartition(":")
+    port = int(digits) if colon and digits.isdecimal() else 0
     host = head.host.decode()
     if head.origin is not None:
         host = head.origin.removesuffix(f":{digits}") if port else head.origin

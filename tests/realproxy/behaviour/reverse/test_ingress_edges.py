@@ -96,6 +96,7 @@ def test_the_limit_of_a_body_counts_the_body_alone(door, wire):
     ("redirect", "fields", "location"),
     [
         ({"path": "/x"}, "Host: a.test", "http://a.test:PORT/x"),
+        ({"path": "/x"}, "Host: 123", "http://123:PORT/x"),
         ({"path": "/x"}, "Host: a.test:9", "http://a.test:9/x"),
         ({"path": "/x"}, "Host: a.test\r\nX-Forwarded-Proto: https", "https://a.test/x"),
         ({"path": "/x"}, "Host: a\r\nX-Forwarded-Host: b.test:8443\r\nX-Forwarded-Proto: https",
