@@ -1,4 +1,7 @@
-"""Random extra work of a server: the same draws in simulator and real run, in the order of its requests."""
+"""Random extra work and random errors of a server, drawn in the order of its requests.
+
+The draws are the same in the simulator and in a real run.
+"""
 
 from __future__ import annotations
 
@@ -44,3 +47,25 @@ def own_work(
                 yield float(longer) + (lasts if chance.random() < share else 0.0)
 
     return draws().__next__
+
+
+def own_errors(share: float, seed: int, replica: str) -> Callable[[], bool] | None:
+    """A function that says of each response of a server whether it is an error; ``None`` if none is.
+
+    Parameters
+    ----------
+    share : float
+        Probability of an error.
+    seed : int
+        The scenario's.
+    replica : str
+        Name of the server, such as ``web/0``.
+
+    Notes
+    -----
+    Not locked: one caller at a time, in the order in which the work ends.
+    """
+    if not share:
+        return None
+    chance = random.Random(f"{seed}/{replica}/errors")
+    return lambda: chance.random() < share

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.fetches import Fetches
+from scenarios.rollback import rollback_time
+from scenarios.shares import ServiceFigures, figures_by_service
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +61,14 @@ class Summary:
     cache_share : dict of str to float
         In a chain of proxies, the share of the requests that each proxy's cache answered, such as
         ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
+    rollback_s : float or None
+        Seconds until the canary got its last request, see `scenarios.rollback`; ``None`` without a
+        canary, or if it was not rolled back.
+    rollback_ratio : float or None
+        1 if the canary was rolled back, else 0; the share of the runs in an average of several. ``None``
+        without a watched canary.
+    services : dict of str to ServiceFigures
+        Share and errors of each service, such as the arms of a split route; empty for a single service.
     """
 
     throughput_rps: float
@@ -72,12 +83,18 @@ class Summary:
     fetch_rps: float | None = None
     fetches_per_expiry: float | None = None
     cache_share: dict[str, float] = field(default_factory=dict)
+    rollback_s: float | None = None
+    rollback_ratio: float | None = None
+    services: dict[str, ServiceFigures] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, float | dict[str, float] | None]:
-        """Plain data for JSON; without `cache_share` for a single proxy."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the last four figures where they do not exist."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        if not self.cache_share:
-            del known["cache_share"]
+        for name in ("cache_share", "rollback_s", "rollback_ratio", "services"):
+            if known[name] in (None, {}):
+                del known[name]
+        if self.services:
+            known["services"] = {name: figures._asdict() for name, figures in self.services.items()}
         return known
 
 
@@ -114,6 +131,10 @@ class Records:
         Number of proxies in the chain.
     fanout : int
         Number of consecutive rows of one user that form one request of a client; see `whole`.
+    canary : tuple of int
+        Which of `upstreams` are those of a watched canary; empty without one.
+    services : mapping of str to tuple of int
+        Which of `upstreams` are those of each service; empty for a single service.
     """
 
     user: NDArray[np.int32]
@@ -132,6 +153,8 @@ class Records:
     fetches: Fetches | None = None
     proxies: int = 1
     fanout: int = 1
+    canary: tuple[int, ...] = ()
+    services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_rows(
@@ -213,6 +236,7 @@ class Records:
         p50, p95, p99 = np.percentile(ms, [50, 95, 99]).tolist() if len(ms) else [float("nan")] * 3
         failed = (self.status >= 500) | (self.status == 0)
         fetches = self.fetches
+        rollback = self._rollback() if self.canary else None
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -226,7 +250,16 @@ class Records:
             fetch_rps=None if fetches is None else len(fetches.within(window)) / (window[1] - window[0]),
             fetches_per_expiry=None if fetches is None else fetches.per_expiry(window),
             cache_share=self._cache_share(inside),
+            rollback_s=rollback,
+            rollback_ratio=float(rollback is not None) if self.canary else None,
+            services=figures_by_service(self.upstream[inside], failed[inside], self.services),
         )
+
+    def _rollback(self) -> float | None:
+        is_canary = np.isin(self.upstream, self.canary)
+        if not is_canary.any():  # it has never answered: the proxy's own errors stand for it
+            is_canary = (self.upstream == NO_UPSTREAM) & (self.status >= 500)
+        return rollback_time(self.sent, is_canary)
 
     def _cache_share(self, rows: NDArray[np.bool_]) -> dict[str, float]:
         if self.proxies == 1 or not self.caching:
@@ -256,6 +289,8 @@ class Records:
             **arrays,
             upstreams=np.array(self.upstreams, dtype=np.str_),
             about=[self.closed, self.caching, self.proxies, self.fanout],
+            canary=np.array(self.canary, dtype=np.int64),
+            services=np.array(json.dumps(dict(self.services))),
         )
 
     @classmethod
@@ -265,7 +300,8 @@ class Records:
             closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
-            upstreams = file["upstreams"].tolist()
+            upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
+            services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -274,6 +310,8 @@ class Records:
             fetches=fetches,
             proxies=proxies,
             fanout=fanout,
+            canary=canary,
+            services=services,
         )
 
 

@@ -20,7 +20,7 @@ from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
-from scenarios.chance import own_work
+from scenarios.chance import own_errors, own_work
 from scenarios.distributions import (
     DurationDistribution,
     ObjectPopularity,
@@ -28,7 +28,9 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
+from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
+from scenarios.shares import servers_by_service
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
@@ -72,9 +74,6 @@ ONLY_MODELLED = (
     "backend.*.discipline",
 )
 """Keys that real runs do not obey, see `policies.settings.unsupported`."""
-
-NOT_MODELLED = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
-"""Keys of a proxy that are below HTTP: the simulator does not model them."""
 
 
 class WorkloadSettings(_Table):
@@ -203,6 +202,8 @@ class BackendSettings(_Table):
         request, whichever server gets it.
     hiccup : Hiccup, optional
         Pauses, also drawn by the server.
+    errors : float
+        Share of the responses that are errors (500), drawn by the server when the work ends.
     cache_control : str, optional
         The Cache-Control field of its responses.
     """
@@ -216,6 +217,7 @@ class BackendSettings(_Table):
     fail: dict[int, Spell] = Field(default_factory=dict)
     jitter: DurationDistribution | None = None
     hiccup: Hiccup | None = None
+    errors: Annotated[float, Field(ge=0, le=1)] = 0.0
     cache_control: str | None = None
 
     @model_validator(mode="after")
@@ -234,6 +236,10 @@ class BackendSettings(_Table):
         """Returns the extra seconds of work of each request, see `scenarios.chance.own_work`."""
         hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
         return own_work(self.jitter, hiccup, seed, replica)
+
+    def own_errors(self, seed: int, replica: str) -> Callable[[], bool] | None:
+        """Says of each response whether it is an error, see `scenarios.chance.own_errors`."""
+        return own_errors(self.errors, seed, replica)
 
     def slowness(self, replica: int) -> float:
         """Factor on the service time of one replica."""
@@ -324,8 +330,6 @@ class Scenario(_Table):
     def _check_proxy(self, number: int) -> None:
         """Check that a proxy of the chain leads to backends and to the next proxy."""
         proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
-        if proxy.cache.disk is not None:
-            raise ValueError(f"{key}.cache.disk: not modelled; only the real proxy obeys it")
         known = [*self.backend, *following]
         leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
         for name, service in proxy.service.items():
@@ -333,8 +337,8 @@ class Scenario(_Table):
                 if upstream.address not in known:
                     hint = nearest(upstream.address, known)
                     raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
-        for finding in check_obeyed(proxy, key, NOT_MODELLED):
-            raise ValueError(f"{key}.{finding.key}: lies below HTTP, which the simulator does not model")
+        for name, problem in not_modelled(proxy, key):
+            raise ValueError(f"{key}.{name}: {problem}")
         if not proxy.route and not (number == 0 and following):
             raise ValueError(f"{key}.route: expected at least one route for the workload to take")
         if proxy.route and following and following[0] not in leads:
@@ -372,6 +376,17 @@ class Scenario(_Table):
             update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
             proxy = proxy.model_copy(update=update)
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
+
+    @property
+    def services(self) -> dict[str, tuple[int, ...]]:
+        """The numbers in `replicas` of the servers of each service, see `servers_by_service`."""
+        return servers_by_service(self.chain[0], self.replicas)
+
+    @property
+    def canary(self) -> tuple[int, ...]:
+        """The numbers in `replicas` of the servers of the watched canary of the first proxy."""
+        watched = {route.canary.watch for route in self.chain[0].route if route.canary is not None}
+        return tuple(number for name, those in self.services.items() if name in watched for number in those)
 
     @property
     def window(self) -> tuple[float, float]:

@@ -6,7 +6,8 @@ Read in the order of a request's way:
 - `replication`: builds one model, runs it, and records it; `result` and `series` hold what it returns.
 - `clients`: users and arrivals; `chain`: the proxies one behind the other.
 - `proxy`: threads, one core, `store` (the cache) and `routes`; `workers`: several processes of a proxy.
-- `service`: balancing, retries and health checks; `backend`: a replica; `slots`: the queue of any of these.
+- `service`: balancing, retries and health checks (`outcomes`); `backend`: a replica; `slots`: their queues.
+- `splits`: the arms of a split route, and copies for a mirror.
 - `processes`: how a request waits in simulated time; `costs` and `faults`: what adds to that time.
 
 Every decision is a call of the class in `policies` that the real proxy uses; the model adds only

@@ -33,6 +33,8 @@ class Replica(Slots):
         Fires when the replica goes down.
     own_work : callable or None
         Returns the extra seconds of the next request's work.
+    own_error : callable or None
+        Says whether the next response is an error.
     """
 
     def __init__(self, env: Environment, concurrency: int) -> None:
@@ -41,6 +43,7 @@ class Replica(Slots):
         self.inside = StepSeries()
         self.up, self.life, self.broken = True, 0, env.event()
         self.own_work: Callable[[], float] | None = None
+        self.own_error: Callable[[], bool] | None = None
         self._count = 0
 
     def begin(self, demand: float, now: float) -> Event:
@@ -137,6 +140,7 @@ def build_replica(
     replica = kind(env, settings.concurrency)
     replica.extra = service_extra
     replica.own_work = settings.own_work(seed, f"{backend}/{number}")
+    replica.own_error = settings.own_errors(seed, f"{backend}/{number}")
     if number in settings.slow_during:
         Life(_slow_spell(env, replica, settings.slowness(number), settings.slow_during[number]))
     else:

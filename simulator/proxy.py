@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 
 from simpy import Environment, Event
 
+from policies.canary import RequestJudge, Trial
 from policies.http_cache.collapsing import (
     Decision,
     Flight,
@@ -20,14 +21,18 @@ from policies.http_cache.collapsing import (
     shareable,
 )
 from policies.http_cache.reuse import REFRESHES_AT_ONCE, Use
+from policies.reverse.arms import Choice
+from policies.settings.routes import is_status
+from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.costs import Costs, link_sampler
 from simulator.faults import inject
 from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Service, UpstreamSide
+from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
+from simulator.splits import MirroredTo, SplitRoute
 from simulator.store import Store, TurnedOut
 
 
@@ -72,6 +77,7 @@ class Proxy:
         self._threads = Slots(env, scenario.proxy.limits.threads)
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = PlansByClient(scenario)
+        self.splits = self._plans.splits
         self._fault_rng = random.Random(f"{scenario.seed}/faults")
         rng = random.Random(f"{scenario.seed}/cache")
         self._store = Store(scenario.proxy.worker_cache, rng)
@@ -97,7 +103,10 @@ class Proxy:
             yield grant
             now = self._env.now
         plan = self._plans[request.client][request.object]
-        reply = plan.own_reply
+        reply, judge, choice = plan.own_reply, None, None
+        if plan.split is not None:
+            choice, trial = plan.split.choose(request.client)
+            plan, reply, judge = self._with_arm(plan, plan.split, choice, trial)
         injected = None
         if plan.faults:
             injected = yield from inject(self._env, plan.faults, self._fault_rng)
@@ -105,11 +114,7 @@ class Proxy:
         if injected is not None:
             reply = injected
         elif plan.lookup:
-            use, copy = self._store.lookup(request.object, now)
-            if use is not Use.ASK:
-                reply = self._hit(copy.reply, copy.born)
-                if use is Use.STALE_WHILE_REVALIDATE and self._store.lock_revalidation(request.object):
-                    Life(self._revalidate(request, plan))
+            reply = self._look_up(request, plan, now)
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -119,14 +124,64 @@ class Proxy:
             if plan.wait:
                 reply = yield from self._fetch_once(request, plan, now)
             else:
-                reply = yield from self._fetch(request, plan, now)
+                reply = yield from self._fetch(request, plan, now, judge)
                 self._threads.leave()
         self._inside.note(-self._env.now)
         if link is not None:
             yield self._env.timeout(link())
+        if plan.split is not None and choice is not None:
+            plan.split.answered(request.client, choice)
         return reply
 
-    def _fetch(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+    def _look_up(self, request: Request, plan: Plan, now: float) -> Reply | None:
+        """The stored response; None if the origin must be asked."""
+        use, copy = self._store.lookup(request.object, now)
+        if use is Use.ASK:
+            return None
+        if use is Use.STALE_WHILE_REVALIDATE and self._store.lock_revalidation(request.object):
+            Life(self._revalidate(request, plan))
+        return self._hit(copy.reply, copy.born)
+
+    def _with_arm(
+        self, plan: Plan, split: SplitRoute, choice: Choice, trial: Trial | None
+    ) -> tuple[Plan, Reply | None, Judge | None]:
+        """The plan for one arm, the proxy's own reply if the arm is a status, and who judges the answer."""
+        if is_status(choice.arm):
+            return plan._replace(faults=()), Reply(int(choice.arm)), None
+        plan = plan._replace(service=choice.arm)
+        if trial is None:
+            return plan, None, None
+
+        judged = RequestJudge(split.rollout, choice, trial)
+
+        def judge(failed: bool, began: float) -> None:
+            now = self._env.now
+            judged.ended(failed, now - began, now)
+
+        return plan, None, judge
+
+    def _mirror(self, request: Request, plan: Plan, reply: Reply) -> None:
+        """Begin the copies of a request, if it was forwarded."""
+        if reply.upstream == NO_UPSTREAM and not reply.cache:
+            return
+        for mirror in plan.mirrors:
+            if mirror.begins():
+                Life(self._copy(request, mirror))
+
+    def _copy(self, request: Request, mirror: MirroredTo) -> Iterator[Event]:
+        """Send a copy of a request, which costs the core as much as a miss; nobody waits for its answer."""
+        service = self._services[mirror.settings.to]
+        yield from self._work(self._miss_cpu)
+        if service.resilience is not None:
+            yield from service.resilience.ask(request, self._env.now)
+        else:
+            yield from service.ask_remote(request, self._env.now)
+        yield from self._work(self._miss_cpu)
+        mirror.ended()
+
+    def _fetch(
+        self, request: Request, plan: Plan, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Reply]:
         env, core, cpu = self._env, self._core, self._miss_cpu
         service = self._services[plan.service]
         if cpu:
@@ -134,24 +189,26 @@ class Proxy:
             core.leave()
             now = env.now
         if service.resilience is not None:
-            reply, _ = yield from service.resilience.ask(request, now)
+            reply, _ = yield from service.resilience.ask(request, now, judge)
         elif not service.is_local:
-            reply = yield from service.ask_remote(request, now)
+            reply = yield from service.ask_remote(request, now, judge)
         else:
-            index = service.dispatch.start(request.client, now)
+            index = service.dispatch.start(service.key(request), now)
             replica = service.replicas[index]
             yield replica.begin(request.demand[service.backends[index]], now)
             done = env.now
             if done >= now + service.limit:
                 raise AnswerTooLate
             replica.end(done)
+            reply = service.reply_of(index)
             if self._fetches is not None:
                 self._fetches.note(request.object, now, done)
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
                 done = env.now
-            service.dispatch.finish(index, done - now, done)
-            reply = service.replies[index]
+            service.finished(index, reply, now, done, judge)
+        if plan.mirrors:
+            self._mirror(request, plan, reply)
         if cpu:
             yield core.hold(cpu)
             core.leave()
@@ -177,7 +234,7 @@ class Proxy:
         grant = self._revalidations.enter()
         if grant is not None:
             yield grant
-        yield from self._fetch(request, plan, self._env.now)
+        yield from self._fetch(request, plan._replace(mirrors=()), self._env.now)
         self._revalidations.leave()
         self._store.unlock_revalidation(request.object)
 

@@ -46,6 +46,7 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
         proxies=len(scenario.chain),
         fanout=workload.fanout,
     )
+    records = replace(records, canary=scenario.canary, services=scenario.services)
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
     steps = {name: inside.steps for name, inside in chain.inside.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import NamedTuple
 
 from policies.http_cache.directives import Header
@@ -11,6 +12,7 @@ from policies.settings import Fault, Route, RouteCache
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import client_address
+from simulator.splits import MirroredTo, SplitRoute
 
 NO_BACKEND = -1
 
@@ -56,6 +58,10 @@ class Plan(NamedTuple):
         For each backend whose responses may be stored, how they may be used.
     faults : tuple of Fault
         Faults that the request may get.
+    split : SplitRoute or None
+        Chooses the service of each request, if there are several.
+    mirrors : tuple of Mirror
+        Copies of requests for other services.
     """
 
     service: str
@@ -64,6 +70,8 @@ class Plan(NamedTuple):
     wait: float
     answers: dict[int, Answer]
     faults: tuple[Fault, ...] = ()
+    split: SplitRoute | None = None
+    mirrors: tuple[MirroredTo, ...] = ()
 
 
 class Plans(dict[int, Plan]):
@@ -74,13 +82,26 @@ class Plans(dict[int, Plan]):
     scenario : Scenario
     client : str
         The client's address.
+    splits : dict of int to SplitRoute
+        The splits of the routes, which all clients share.
+    mirrors : dict of int to tuple of MirroredTo
+        The mirrors of the routes.
     """
 
-    def __init__(self, scenario: Scenario, client: str) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        client: str,
+        splits: dict[int, SplitRoute],
+        mirrors: dict[int, tuple[MirroredTo, ...]],
+    ) -> None:
         super().__init__()
         self._client = client
         self._routes = Routes(scenario.proxy.route)
-        plans = [_plan(route, scenario) for route in scenario.proxy.route]
+        plans = [
+            _plan(route, scenario)._replace(split=splits.get(number), mirrors=mirrors.get(number, ()))
+            for number, route in enumerate(scenario.proxy.route)
+        ]
         nobody = Plan("", Reply(404), False, 0.0, {})
         self._by_route: dict[int | None, Plan] = {None: nobody, **dict(enumerate(plans))}
 
@@ -98,15 +119,33 @@ class PlansByClient(dict[str, Plans]):
         super().__init__()
         self._scenario = scenario
         told_apart = any(route.when.client is not None for route in scenario.proxy.route)
-        self._common = None if told_apart else Plans(scenario, client_address(0))
+        self.splits = {
+            number: SplitRoute(route, random.Random(f"{scenario.seed}/split {number}"))
+            for number, route in enumerate(scenario.proxy.route)
+            if route.arms
+        }
+        self.mirrors = {
+            number: tuple(
+                MirroredTo(mirror, random.Random(f"{scenario.seed}/mirror {number} {mirror.to}"))
+                for mirror in route.mirror
+            )
+            for number, route in enumerate(scenario.proxy.route)
+            if route.mirror
+        }
+        self._common = None if told_apart else self._plans(client_address(0))
 
     def __missing__(self, client: str) -> Plans:
-        plans = self[client] = self._common if self._common is not None else Plans(self._scenario, client)
+        plans = self[client] = self._common if self._common is not None else self._plans(client)
         return plans
+
+    def _plans(self, client: str) -> Plans:
+        return Plans(self._scenario, client, self.splits, self.mirrors)
 
 
 def _plan(route: Route, scenario: Scenario) -> Plan:
     if route.to is None:
+        if route.redirect is not None:  # answered before a fault may strike, as the real proxy does
+            return Plan("", Reply(route.redirect.status), False, 0.0, {})
         return Plan("", Reply(route.respond or 404), False, 0.0, {}, route.fault)
     answers = {}
     if route.cache is not None:
@@ -115,7 +154,8 @@ def _plan(route: Route, scenario: Scenario) -> Plan:
             if answer.reason is None:
                 answers[place] = answer
     wait = route.cache.wait if route.cache is not None and route.cache.coalesce else 0.0
-    return Plan(route.to, None, route.cache is not None, wait, answers, route.fault)
+    service = route.to if isinstance(route.to, str) else ""
+    return Plan(service, None, route.cache is not None, wait, answers, route.fault)
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:

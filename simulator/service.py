@@ -6,26 +6,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+import random
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NamedTuple
 
 from simpy import Environment, Event
 
 from policies.balancing import Dispatch, dispatch_rng
-from policies.resilience import Attempts, Precautions, is_failure
+from policies.resilience import Attempts, Precautions, backoff_delay, is_failure
 from policies.settings import Health
 from scenarios.fetches import FetchLog
 from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
 from simulator.backend import Replica
+from simulator.outcomes import Ended, HedgedAttempt, Outcome, has_failed, refusal
 from simulator.processes import Handle, Life, first
 from simulator.routes import NO_BACKEND, Reply
 
-Outcome = tuple[Reply, int]
-"""A reply, and the index of the upstream that gave it."""
-Ended = tuple[Outcome, bool]
-"""The outcome of an attempt, and whether all upstreams that it asked refused at once."""
+Judge = Callable[[bool, float], None]
+"""Is told of the end of each attempt: whether it failed, and when it began."""
 
 
 class UpstreamSide(NamedTuple):
@@ -94,6 +94,8 @@ class Service:
         in most scenarios.
     limit : float
         Seconds; a direct request that takes as long raises `AnswerTooLate`.
+    key_of : callable or None
+        Gives what hashing balancers hash of a request; ``None`` if that is its client.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Service:
         rng = dispatch_rng(scenario.seed, name)
         self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
+        self.key_of = _path_of if settings.hash_on == "path" else None
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
         self.limit = timeout if timeout < scenario.duration else math.inf
@@ -142,16 +145,36 @@ class Service:
         self.backends.append(reply.backend)
         weights.append(weight)
 
-    def ask_remote(self, request: Request, now: float) -> Generator[Event, None, Reply]:
+    def key(self, request: Request) -> str:
+        """What hashing balancers hash."""
+        return request.client if self.key_of is None else self.key_of(request)
+
+    def reply_of(self, index: int) -> Reply:
+        """The response of upstream `index`, whose work has ended."""
+        replica, reply = self.replicas[index], self.replies[index]
+        if isinstance(replica, Replica) and replica.own_error is not None and replica.own_error():
+            return reply._replace(status=500)
+        return reply
+
+    def ask_remote(
+        self, request: Request, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Reply]:
         """The response of an upstream that is another proxy or behind a link."""
-        index = self.dispatch.start(request.client, now)
+        index = self.dispatch.start(self.key(request), now)
         reply = yield from self.reach(index, request)
         if self._env.now >= now + self.limit:
             raise AnswerTooLate
         if self._link:
             yield self._env.timeout(self._link)
-        self.dispatch.finish(index, self._env.now - now, self._env.now)
+        self.finished(index, reply, now, self._env.now, judge)
         return reply
+
+    def finished(self, index: int, reply: Reply, began: float, done: float, judge: Judge | None) -> None:
+        """Take note of the end of a request at upstream `index`."""
+        failed = is_failure(reply.status)
+        self.dispatch.finish(index, done - began, done, failed)
+        if judge is not None:
+            judge(failed, began)
 
     def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
         """The response of a remote upstream; 502 if it is down or goes down."""
@@ -168,7 +191,7 @@ class Service:
                 replica.end(env.now)
                 if self._fetches is not None:
                     self._fetches.note(request.object, began, env.now)
-                reply = self.replies[index]
+                reply = self.reply_of(index)
         if latency is not None:
             yield env.timeout(latency())
         return reply
@@ -204,75 +227,88 @@ class Resilience:
         self._fetches = fetches
         self._limit = scenario.proxy.limits.answer_timeout
         self._decisions = Precautions(settings, service.dispatch.upstreams)
+        self._backoff_rng = random.Random(f"{scenario.seed}/{name}/backoff")
         if settings.health is not None:
             for index in range(len(service.replicas)):
                 Life(self._probe(index, settings.health, scenario.duration))
 
-    def ask(self, request: Request, now: float) -> Generator[Event, None, Outcome]:
+    def ask(
+        self, request: Request, now: float, judge: Judge | None = None
+    ) -> Generator[Event, None, Outcome]:
         """The service's response, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
         rate, queue = self._decisions.rate, self._decisions.queue
         if rate is not None and not rate.allows(now):
-            return _refusal(429)
+            return refusal(429)
         if queue is None:
-            return (yield from self._through_breaker(request))
+            return (yield from self._through_breaker(request, judge))
         grant = self._env.event()
         if not queue.enter(grant):
             if not queue.wait:
-                return _refusal(503)
+                return refusal(503)
             yield first(self._env, grant, self._env.timeout(queue.wait))
             if queue.give_up(grant):
-                return _refusal(503)
-        outcome = yield from self._through_breaker(request)
+                return refusal(503)
+        outcome = yield from self._through_breaker(request, judge)
         following = queue.leave()
         if isinstance(following, Event):
             following.succeed()
         return outcome
 
-    def _through_breaker(self, request: Request) -> Generator[Event, None, Outcome]:
+    def _through_breaker(self, request: Request, judge: Judge | None) -> Generator[Event, None, Outcome]:
         breaker = self._decisions.breaker
         if breaker is None:
-            return (yield from self._attempts(request))
+            return (yield from self._attempts(request, judge))
         began = self._env.now
         if not breaker.allows(began):
-            return _refusal(503)
-        outcome = yield from self._attempts(request)
-        breaker.ended(_failed(outcome), began, self._env.now)
+            return refusal(503)
+        outcome = yield from self._attempts(request, judge)
+        breaker.ended(has_failed(outcome), began, self._env.now)
         return outcome
 
-    def _attempts(self, request: Request) -> Generator[Event, None, Outcome]:
+    def _attempts(self, request: Request, judge: Judge | None) -> Generator[Event, None, Outcome]:
         """Attempts until one succeeds, or no more are allowed."""
         attempts = self._decisions.attempts()
         attempt = self._attempt if self._decisions.hedge_after is None else self._hedged_attempt
         while True:
-            outcome, refused = yield from attempt(request, attempts)
-            if not _failed(outcome) or not self._decisions.again(attempts, refused=refused, repeatable=True):
+            outcome, refused = yield from attempt(request, attempts, judge)
+            if not has_failed(outcome):
                 return outcome
+            made, status = attempts.retries, outcome[0].status
+            if not self._decisions.again(attempts, refused=refused, repeatable=True, status=status):
+                return outcome
+            if self._decisions.backoff and attempts.retries > made:
+                delay = backoff_delay(self._decisions.backoff, attempts.retries, self._backoff_rng)
+                yield self._env.timeout(delay)
 
-    def _attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+    def _attempt(
+        self, request: Request, attempts: Attempts, judge: Judge | None
+    ) -> Generator[Event, None, Ended]:
         """One attempt at one upstream."""
         index = self._pick(request, attempts.failed)
-        outcome, refused = yield from self._try_one(request, index)
-        if _failed(outcome):
+        outcome, refused = yield from self._try_one(request, index, judge=judge)
+        if has_failed(outcome):
             attempts.failed.append(index)
             yield self._env.timeout(0.0)  # let other failures of the same moment happen first
         return outcome, refused
 
-    def _hedged_attempt(self, request: Request, attempts: Attempts) -> Generator[Event, None, Ended]:
+    def _hedged_attempt(
+        self, request: Request, attempts: Attempts, judge: Judge | None
+    ) -> Generator[Event, None, Ended]:
         """One attempt, with a second request beside it if the first is slow; the first response counts."""
-        env, hedged = self._env, _HedgedAttempt(self._env, attempts)
-        self._begin_try(request, hedged)
+        env, hedged = self._env, HedgedAttempt(self._env, attempts)
+        self._begin_try(request, hedged, judge)
         yield first(env, hedged.done, env.timeout(self._decisions.hedge_after))
         if not hedged.done.triggered:
-            self._begin_try(request, hedged)
+            self._begin_try(request, hedged, judge)
             yield first(env, hedged.done)
         return hedged.outcome, hedged.refused
 
-    def _begin_try(self, request: Request, hedged: _HedgedAttempt) -> None:
+    def _begin_try(self, request: Request, hedged: HedgedAttempt, judge: Judge | None) -> None:
         index = self._pick(request, (*hedged.attempts.failed, *hedged.tries))
         hedged.tries.append(index)
 
         def one_try() -> Iterator[Event]:
-            outcome, refused = yield from self._try_one(request, index, hedged.done)
+            outcome, refused = yield from self._try_one(request, index, hedged.done, judge)
             if not hedged.done.triggered:
                 hedged.ended(index, outcome, refused)
 
@@ -281,15 +317,15 @@ class Resilience:
     def _pick(self, request: Request, avoided: Sequence[int]) -> int:
         now = self._env.now
         self._decisions.refresh(now)
-        return self._service.dispatch.start(request.client, now, avoided)
+        return self._service.dispatch.start(self._service.key(request), now, avoided)
 
     def _try_one(
-        self, request: Request, index: int, given_up: Event | None = None
+        self, request: Request, index: int, given_up: Event | None = None, judge: Judge | None = None
     ) -> Generator[Event, None, Ended]:
         """Ask upstream `index`, until it answers or fails, or `given_up` fires."""
         env, service = self._env, self._service
         began, replica = env.now, service.replicas[index]
-        outcome, refused = _refusal(502), not replica.up
+        outcome, refused = refusal(502), not replica.up
         stop = () if given_up is None else (given_up,)
         if not service.is_local:
             outcome = yield from self._ask_remote(request, index, stop)
@@ -298,10 +334,12 @@ class Resilience:
         if self._link and not (stop and stop[0].triggered):
             yield first(env, env.timeout(self._link), *stop)
         now, cancelled = env.now, bool(stop) and stop[0].triggered
-        failed = _failed(outcome) and not cancelled
+        failed = has_failed(outcome) and not cancelled
         service.dispatch.finish(index, now - began, now, failed)
         if not cancelled:
             self._decisions.ended(index, failed, now)
+            if judge is not None:
+                judge(failed, began)
         return outcome, refused
 
     def _ask_local(
@@ -313,8 +351,8 @@ class Resilience:
         broken = replica.broken
         yield first(env, work, broken, env.timeout(self._limit), *stop)
         if broken.triggered:
-            return _refusal(502)
-        return (service.replies[index], index) if work.processed else _refusal(504)
+            return refusal(502)
+        return (service.reply_of(index), index) if work.processed else refusal(504)
 
     def _ask_remote(
         self, request: Request, index: int, stop: Sequence[Event]
@@ -327,7 +365,7 @@ class Resilience:
 
         Life(fetch())
         yield first(self._env, answered, self._env.timeout(self._limit), *stop)
-        return (answered.value, index) if answered.triggered else _refusal(504)
+        return (answered.value, index) if answered.triggered else refusal(504)
 
     def _begin(self, replica: Replica, request: Request, backend: int, now: float) -> Event:
         """Begin work that continues to its end even if no request waits for it any more."""
@@ -352,37 +390,5 @@ class Resilience:
             self._decisions.probed(index, replica.up, env.now)
 
 
-class _HedgedAttempt:
-    """One attempt with one or two requests, and its outcome.
-
-    Attributes
-    ----------
-    tries : list of int
-        The upstreams that were asked.
-    done : simpy.Event
-        Fires with the first response, or when every try has failed.
-    """
-
-    def __init__(self, env: Environment, attempts: Attempts) -> None:
-        self.attempts = attempts
-        self.tries: list[int] = []
-        self.done = env.event()
-        self.outcome, self.refused = _refusal(502), True
-        self._over = 0
-
-    def ended(self, index: int, outcome: Outcome, refused: bool) -> None:
-        """A try has ended; another one that is under way may still succeed."""
-        self._over += 1
-        self.outcome, self.refused = outcome, self.refused and refused
-        if _failed(outcome):
-            self.attempts.failed.append(index)
-        if not _failed(outcome) or self._over == len(self.tries):
-            self.done.succeed()
-
-
-def _refusal(status: int) -> Outcome:
-    return Reply(status), 0
-
-
-def _failed(outcome: Outcome) -> bool:
-    return is_failure(outcome[0].status)
+def _path_of(request: Request) -> str:
+    return f"/objects/{request.object}"

@@ -24,10 +24,19 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
-    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps"}, {"cli"}),
+    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps", "httproute"}, {"cli"}),
     "lessons": (
         {"kit"},
-        {"predict_then_confirm", "balancing", "trust", "forward", "not_only_http", "caching"},
+        {
+            "predict_then_confirm",
+            "balancing",
+            "trust",
+            "forward",
+            "not_only_http",
+            "caching",
+            "ingress",
+            "canary",
+        },
     ),
 }
 """Folders and files inside a package, from the ground up: each imports only from below, not from beside."""

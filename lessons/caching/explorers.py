@@ -6,7 +6,6 @@ The widgets have no logic. They call functions that are tested over the whole ra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -24,9 +23,7 @@ from lessons.caching.expiry_figures import (
     figure_of_pages,
     figure_of_stampede,
 )
-from lessons.kit.explorer import Drawn, Explorer
-
-_WIDE: dict[str, Any] = {"style": {"description_width": "13em"}, "layout": widgets.Layout(width="34em")}
+from lessons.kit.explorer import Drawn, Explorer, slider, wide
 
 
 class CacheExplorer(Explorer):
@@ -53,20 +50,10 @@ class CacheExplorer(Explorer):
         return Drawn(self._figure(*values), self._words(*values))
 
 
-def _slider(value: float, span: tuple[float, float, float], description: str) -> widgets.Widget:
-    whole = all(isinstance(number, int) for number in span)
-    kind, form = (widgets.IntSlider, "d") if whole else (widgets.FloatSlider, ".1f")
-    low, high, step = span
-    return kind(
-        value, min=low, max=high, step=step, description=description, readout_format=form,
-        continuous_update=False, **_WIDE,
-    )  # fmt: skip
-
-
 def explore_capacity(percent: int = 20, policies: Sequence[str] = POLICIES) -> CacheExplorer:
     """Controls for capacity and eviction policy; a figure of hit ratios."""
     first = "lru" if "lru" in policies else policies[0]
-    chosen = widgets.Dropdown(options=tuple(policies), value=first, description="look at", **_WIDE)
+    chosen = widgets.Dropdown(options=tuple(policies), value=first, description="look at", **wide())
 
     def words(place: int, _name: str) -> str:
         hits = hits_by_policy(place, policies).items()
@@ -75,7 +62,7 @@ def explore_capacity(percent: int = 20, policies: Sequence[str] = POLICIES) -> C
     return CacheExplorer(
         lambda place, name: figure_of_capacity(place, name, policies),
         words,
-        [_slider(percent, PERCENT, "capacity, % of the objects"), chosen],
+        [slider(percent, PERCENT, "capacity, % of the objects"), chosen],
     )
 
 
@@ -87,8 +74,8 @@ def explore_lifetimes(fresh_s: int = 4, rate: int = 20) -> CacheExplorer:
         return f"Hits: {found.hit_ratio:.0%} of the requests; fetches per second: {found.fetch_rps:.1f}"
 
     controls = [
-        _slider(fresh_s, LIFETIMES_S, "max-age, s"),
-        _slider(rate, LIFETIME_RATES, "requests per second"),
+        slider(fresh_s, LIFETIMES_S, "max-age, s"),
+        slider(rate, LIFETIME_RATES, "requests per second"),
     ]
     return CacheExplorer(figure_of_lifetimes, words, controls)
 
@@ -102,8 +89,8 @@ def explore_stampede(rate: int = 200, fetch_ms: int = 200) -> CacheExplorer:
         return f"Fetches per expiry: {alone:.3g} alone, {together:.3g} coalesced"
 
     controls = [
-        _slider(rate, STAMPEDE_RATES, "requests per second"),
-        _slider(fetch_ms, FETCHES_MS, "fetch time, ms"),
+        slider(rate, STAMPEDE_RATES, "requests per second"),
+        slider(fetch_ms, FETCHES_MS, "fetch time, ms"),
     ]
     return CacheExplorer(lambda asked, fetch: figure_of_stampede(asked, fetch / 1e3), words, controls)
 
@@ -116,7 +103,7 @@ def explore_windows(window_s: int = 1, rate: float = 1.0) -> CacheExplorer:
         return f"Requests that wait for a fetch: {plain:.0%} without a window, {graceful:.0%} with it"
 
     controls = [
-        _slider(window_s, WINDOWS_S, "stale-while-revalidate, s"),
-        _slider(rate, PAGE_RATES, "requests/s per page"),
+        slider(window_s, WINDOWS_S, "stale-while-revalidate, s"),
+        slider(rate, PAGE_RATES, "requests/s per page"),
     ]
     return CacheExplorer(lambda window, asked: figure_of_pages(asked, window), words, controls)

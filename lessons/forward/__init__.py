@@ -2,7 +2,6 @@
 
 - `shared_cache`: the hit ratio of a shared cache, simulated and by a formula; `explorer` has the sliders.
 - `shared_cache_measured`: the same on a real proxy.
-- `origin_server`: a web server that records each request; the next three modules use it.
 - `anonymity`: what an origin learns at each level; `blocking`: which requests a block list refuses.
 - `leaks`: whether a proxy can replace a VPN.
 - `exercise`: the hit ratio of a cache behind another cache.

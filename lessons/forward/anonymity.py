@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 from collections.abc import Mapping
 
-from lessons.forward.origin_server import Seen, SmallWeb
 from lessons.kit.display import table
+from lessons.kit.origin_server import Seen, SmallWeb
 from policies.forward.anonymity import LEVELS, TABLE
 from realproxy import Forward, Limits, Proxy
 from twin.plots.style import MEASURED, NEUTRAL

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lessons.forward.anonymity import quickly
-from lessons.forward.origin_server import SmallWeb
 from lessons.kit.display import table
+from lessons.kit.origin_server import SmallWeb
 from realproxy import Forward, Log, Proxy
 from twin.plots.style import MEASURED
 

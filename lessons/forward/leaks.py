@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lessons.forward.anonymity import BROWSER, CLIENT, fetch, quickly
-from lessons.forward.origin_server import SmallWeb
 from lessons.kit.display import table
+from lessons.kit.origin_server import SmallWeb
 from realproxy import Forward, Log, Proxy
 from realproxy.socks import ClientHandshake, wrap_datagram
 from twin.plots.style import MEASURED

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from IPython.display import HTML, display
 
-from lessons.forward.origin_server import SmallWeb
 from lessons.forward.shared_cache import EACH, asked_by, figure_of_sharing, in_words, share, web_of_many
 from lessons.kit.difference import difference
 from lessons.kit.display import Picture, table
+from lessons.kit.origin_server import SmallWeb
 from lessons.kit.progress_bars import NotebookBars
 from realproxy import Cache, Forward, Limits, Proxy
 from twin.plots.style import MEASURED, PREDICTED

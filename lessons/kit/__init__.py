@@ -6,6 +6,7 @@
 - `difference`: how far two numbers are apart, with one sign; `order`: which variants can be told apart.
 - `simulation`: simulates without the costs of proxy and network; `comparison`: a table of two columns.
 - `confirmation`: a real run in half a minute, with a table and a figure; `progress_bars` show its progress.
+- `origin_server`: a small real web server that records each request.
 - `explorer`: sliders above a figure that a saved notebook keeps.
 - `display`: figures, boxes and tables in a notebook; most of the other modules use it.
 

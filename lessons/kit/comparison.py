@@ -12,13 +12,13 @@ from twin.plots.style import MEASURED, NEUTRAL, PREDICTED
 class side_by_side:  # noqa: N801 - reads as a function in a lesson
     """A table that compares two numbers in each row: ``{"what": (formula, simulated, unit)}``.
 
-    `columns` are the headings of the two numbers. The difference has the sign of
-    `lessons.kit.difference`: the first number minus the second.
+    A number that is not known is None. `columns` are the headings of the two numbers. The difference has
+    the sign of `lessons.kit.difference`: the first number minus the second.
     """
 
     def __init__(
         self,
-        rows: Mapping[str, tuple[float, float, str]],
+        rows: Mapping[str, tuple[float | None, float | None, str]],
         columns: tuple[str, str] = ("formula", "simulated"),
     ) -> None:
         self._rows = dict(rows)
@@ -26,7 +26,7 @@ class side_by_side:  # noqa: N801 - reads as a function in a lesson
 
     def _cells(self) -> list[list[str]]:
         return [
-            [what, f"{formula:.4g} {unit}", f"{seen:.4g} {unit}", difference(formula, seen, unit)]
+            [what, _written(formula, unit), _written(seen, unit), _apart(formula, seen, unit)]
             for what, (formula, seen, unit) in self._rows.items()
         ]
 
@@ -36,3 +36,11 @@ class side_by_side:  # noqa: N801 - reads as a function in a lesson
 
     def __repr__(self) -> str:
         return "\n".join(" | ".join(cells) for cells in self._cells())
+
+
+def _written(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.4g} {unit}"
+
+
+def _apart(formula: float | None, seen: float | None, unit: str) -> str:
+    return "–" if formula is None or seen is None else difference(formula, seen, unit)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import ipywidgets as widgets
@@ -125,6 +125,35 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         display(bundle, metadata=metadata, raw=True, display_id=self._display_id, update=update)
 
 
+def slider(
+    value: float, span: tuple[float, float, float], description: str, name_em: float = 15.0
+) -> widgets.Widget:
+    """A slider for an explorer; for whole numbers if all of `span` are.
+
+    Parameters
+    ----------
+    value : float
+        Its first position.
+    span : tuple of float
+        Minimum, maximum, step.
+    description : str
+        Its name, in a space of `name_em` widths of a letter.
+    """
+    whole = all(isinstance(number, int) for number in span)
+    kind, form = (widgets.IntSlider, "d") if whole else (widgets.FloatSlider, ".1f")
+    low, high, step = span
+    return kind(
+        value, min=low, max=high, step=step, description=description, readout_format=form,
+        continuous_update=False, **wide(name_em),
+    )  # fmt: skip
+
+
+def wide(name_em: float = 15.0) -> dict[str, Any]:
+    """Style and layout of a control whose name has a space of `name_em` widths of a letter."""
+    layout = widgets.Layout(width=f"{name_em + 21:g}em")
+    return {"style": {"description_width": f"{name_em:g}em"}, "layout": layout}
+
+
 def _written(control: widgets.Widget) -> str:
-    value = control.value
+    value = getattr(control, "label", control.value)  # a list has labels for its values
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)

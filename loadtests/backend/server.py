@@ -112,6 +112,15 @@ def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | N
     return chance.own_work(settings["seed"], replica)
 
 
+def _own_error(settings: dict[str, Any], replica: str) -> Callable[[], bool] | None:
+    """A function that says whether the next response is an error; None without ``errors``."""
+    if not settings.get("errors"):
+        return None
+    from scenarios.chance import own_errors
+
+    return own_errors(settings["errors"], settings["seed"], replica)
+
+
 def _latency(settings: dict[str, Any], replica: str) -> Callable[[], float] | None:
     """A function that draws the latency of the link between proxy and server; None without ``latency``."""
     if not settings.get("latency"):
@@ -143,7 +152,7 @@ class Replica:
         Its number among the backend's replicas.
     settings : dict
         All optional: ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
-        ``cache_control``; with a ``seed`` also ``jitter`` and ``hiccup``, as in a scenario, and
+        ``cache_control``; with a ``seed`` also ``jitter``, ``hiccup`` and ``errors``, as in a scenario, and
         ``latency``, the scenario's ``link.backend``.
     """
 
@@ -158,10 +167,10 @@ class Replica:
         self.fetched = FetchedObjects()
         self._chance = threading.Lock()
         self._own_work, self._latency = _own_work(settings, self.name), _latency(settings, self.name)
-        fields = [f"Proxytwin-Upstream: {self.name}", "Content-Type: text/plain"]
-        if settings.get("cache_control"):
-            fields.append(f"Cache-Control: {settings['cache_control']}")
-        self._fields = "\r\n".join(fields)
+        self._own_error = _own_error(settings, self.name)
+        self._fields = f"Proxytwin-Upstream: {self.name}\r\nContent-Type: text/plain"
+        self._good = [f"Cache-Control: {settings['cache_control']}"] if settings.get("cache_control") else []
+        """What only good responses have: no error is to be stored."""
         self._accepting = Port(self.name, self._serve)
         self.port = self._accepting.number
 
@@ -214,11 +223,15 @@ class Replica:
             with self._chance:
                 demand += self._own_work()
         self.slots.work(demand)
+        status = 200
+        if self._own_error is not None:
+            with self._chance:
+                status = 500 if self._own_error() else 200
         self.fetched.end(fetch, time.monotonic())
         self._be_under_way()
         _send(
             connection,
-            self._head(200, size, keep_alive=head.keep_alive),
+            self._head(status, size, keep_alive=head.keep_alive),
             0 if head.method == "HEAD" else size,
         )
 
@@ -234,6 +247,7 @@ class Replica:
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
             self._fields,
+            *(self._good if status == 200 else ()),
             *more,
             f"Content-Length: {size}",
         ]

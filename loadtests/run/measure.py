@@ -21,6 +21,7 @@ from loadtests.run.proxies import READY_S, Proxies
 from loadtests.run.run_folder import RunFolder
 from loadtests.run.validity import reasons_void
 from policies.http_cache.directives import parse_cache_control
+from policies.settings.routes import is_status
 from realproxy.runtime.system import check_system
 from scenarios.fetches import Fetches
 from scenarios.records import Records
@@ -167,6 +168,8 @@ class Stage:
             refetching=_refetches(scenario),
             failing=_fails(scenario),
             cutting=bool(_injected(scenario) & {"reset", "half"}),
+            mirrored=_mirrored(scenario),
+            sharing=_shares_errors(scenario),
             load=load,
         )
         if ending:
@@ -212,11 +215,12 @@ class Stage:
         by_chance = False
         for name, backend in scenario.backend.items():
             latency = scenario.link.backend
-            if backend.jitter or backend.hiccup or latency:
+            if backend.jitter or backend.hiccup or backend.errors or latency:
                 by_chance = True
                 settings[name] |= {
                     "jitter": backend.jitter and str(backend.jitter),
                     "hiccup": backend.hiccup and backend.hiccup.model_dump(),
+                    "errors": backend.errors,
                     "latency": latency and str(latency),
                     "seed": scenario.seed,
                 }
@@ -333,7 +337,34 @@ def _fails(scenario: Scenario) -> bool:
         or any(getattr(service, key) is not None for service in services for key in guards)
         or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
         or bool(_injected(scenario))
+        or any(status >= 400 for status in _own_answers(scenario))
     )
+
+
+def _shares_errors(scenario: Scenario) -> bool:
+    """Whether clients that wait for one fetch may all get its error."""
+    caches = [route.cache for proxy in scenario.chain for route in proxy.route]
+    coalesces = any(cache is not None and cache.coalesce for cache in caches)
+    return coalesces and any(backend.errors for backend in scenario.backend.values())
+
+
+def _own_answers(scenario: Scenario) -> list[int]:
+    """The statuses that routes or their arms answer by themselves."""
+    routes = [route for proxy in scenario.chain for route in proxy.route]
+    arms = [int(arm) for route in routes for arm in route.arms if is_status(arm)]
+    return [*arms, *(route.respond for route in routes if route.respond is not None)]
+
+
+def _mirrored(scenario: Scenario) -> frozenset[str]:
+    """The replicas that get copies of requests."""
+    backends = {
+        upstream.address
+        for proxy in scenario.chain
+        for route in proxy.route
+        for mirror in route.mirror
+        for upstream in proxy.service[mirror.to].upstreams
+    }
+    return frozenset(name for name in scenario.replicas if name.rpartition("/")[0] in backends)
 
 
 def _injected(scenario: Scenario) -> set[str]:

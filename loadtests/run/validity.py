@@ -31,6 +31,8 @@ def reasons_void(
     refetching: bool = False,
     failing: bool = False,
     cutting: bool = False,
+    mirrored: frozenset[str] = frozenset(),
+    sharing: bool = False,
     load: MachineLoad | None = None,
 ) -> list[str]:
     """The reasons why a run is void; empty if it is valid.
@@ -53,6 +55,10 @@ def reasons_void(
         results, and backends may work on more requests than clients see, but never on fewer.
     cutting : bool
         The scenario also truncates responses, or resets connections instead of sending a response.
+    mirrored : frozenset of str
+        Replicas that get copies of requests, so they work on more than clients see.
+    sharing : bool
+        Clients that wait for one fetch may all get its error, so they may see more errors than there were.
     load : MachineLoad, optional
         How busy the machine was during the run; where something was late, the sentence says it.
     """
@@ -61,7 +67,7 @@ def reasons_void(
         *_generator_too_busy(generator),
         *_sent_late(generator, meanwhile),
         *_sent_other_than_planned(records, workload, duration, generator),
-        *_backends_disagree(records, replicas, refetching, failing),
+        *_backends_disagree(records, replicas, refetching, failing, mirrored, sharing),
         *_backends_late(replicas, meanwhile),
         *_errors(records, failing, cutting),
     ]
@@ -119,18 +125,31 @@ def _users_with_time(workload: Workload, duration: float) -> int:
 
 
 def _backends_disagree(
-    records: Records, replicas: Mapping[str, Mapping[str, float]], refetching: bool, failing: bool
+    records: Records,
+    replicas: Mapping[str, Mapping[str, float]],
+    refetching: bool,
+    failing: bool,
+    mirrored: frozenset[str],
+    sharing: bool,
 ) -> Iterator[str]:
     reached = records.upstream[records.upstream != NO_UPSTREAM]
     answered = np.bincount(reached, minlength=len(records.upstreams))
-    for name, seen in zip(records.upstreams, answered.tolist(), strict=True):
+    errors = records.upstream[(records.upstream != NO_UPSTREAM) & (records.status >= 500)]
+    shared = np.bincount(errors, minlength=len(records.upstreams)) * sharing
+    for place, (name, seen) in enumerate(zip(records.upstreams, answered.tolist(), strict=True)):
         worked = replicas[name]["requests"]
-        if worked < seen or (worked > seen and not (refetching or failing)):
+        if worked < seen - shared[place] or (
+            worked > seen and not (refetching or failing or name in mirrored)
+        ):
             yield (
                 f"{name} worked on {worked:.0f} requests, but clients saw {seen} responses from it: "
                 "requests were repeated, lost, or answered by another server"
             )
-    unseen = sum(done["requests"] for done in replicas.values()) - len(reached)
+    unseen = sum(
+        replicas[name]["requests"] - seen
+        for name, seen in zip(records.upstreams, answered.tolist(), strict=True)
+        if name not in mirrored
+    )
     from_store = int(np.count_nonzero(records.hit))
     if refetching and not failing and unseen > from_store:
         yield (

@@ -29,8 +29,8 @@ class Exchange(NamedTuple):
         HTTP status; 0 if there was no complete response.
     size : int
         Received bytes of the body.
-    cache_status, upstream : str
-        The fields Cache-Status and Proxytwin-Upstream; empty if the response does not have them.
+    cache_status, upstream, cookie : str
+        The fields Cache-Status, Proxytwin-Upstream and Set-Cookie; empty if the response does not have them.
     refusal : str
         The field Proxytwin-Refusal: why a backend does not work on this scenario's requests.
     problem : Exception or None
@@ -44,6 +44,7 @@ class Exchange(NamedTuple):
     cache_status: str = ""
     upstream: str = ""
     refusal: str = ""
+    cookie: str = ""
     problem: Exception | None = None
 
 
@@ -131,6 +132,7 @@ class Connection:
             answer.text("cache-status"),
             answer.text("proxytwin-upstream"),
             answer.text("proxytwin-refusal"),
+            answer.text("set-cookie"),
         )
 
     def abandon(self) -> None:

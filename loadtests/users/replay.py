@@ -16,6 +16,7 @@ import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 import gevent
 import numpy as np
@@ -89,6 +90,7 @@ class Replay:
         self._active: set[gevent.Greenlet] = set()
         self._connections: list[Connection] = []
         self._idle: defaultdict[str, list[Connection]] = defaultdict(list)
+        self._cookies: dict[str, str] = {}  # the line to send, by client
         most = self._workload.connections
         self._turns = DummySemaphore() if most is None else Semaphore(most)
         self._later: list[gevent.Greenlet] = []
@@ -130,7 +132,7 @@ class Replay:
 
     def records(self) -> Records:
         """All requests with a result so far, in the order in which they were sent."""
-        return Records.from_rows(
+        records = Records.from_rows(
             sorted(self._rows, key=lambda row: row[4]),
             list(self._upstreams),
             closed=self._workload.closed,
@@ -138,6 +140,7 @@ class Replay:
             proxies=len(self._scenario.chain),
             fanout=self._workload.fanout,
         )
+        return replace(records, canary=self._scenario.canary, services=self._scenario.services)
 
     def health(self) -> dict[str, float]:
         """How punctual the load generator was.
@@ -235,6 +238,8 @@ class Replay:
     ) -> float:
         """Send one request and record it; returns the time of its response."""
         exchange = self._fetch(connection, text)
+        if exchange.cookie:
+            self._cookies[client] = f"Cookie: {exchange.cookie.partition(';')[0]}\r\n"
         cache = self._cache_status.place(who[2], client, exchange.cache_status)
         upstream = NO_UPSTREAM if cache else self._upstreams.get(exchange.upstream, NO_UPSTREAM)
         # rounded, so that what is due at the end of the warm-up is on the same side of it in both twins
@@ -260,6 +265,7 @@ class Replay:
         )
         return (
             f"GET {self._origin}/objects/{request.object} HTTP/1.1\r\nHost: {self._authority}\r\n"
+            f"{self._cookies.get(request.client, '')}"
             f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
         ).encode("ascii")
 

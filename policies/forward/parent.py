@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from policies.forward.basic_auth import check_password, check_user
+from policies.basic_auth import check_password, check_user
 
 Scheme = Literal["http", "https", "socks5"]
 DEFAULT_PORT: dict[Scheme, int] = {"http": 80, "https": 443, "socks5": 1080}

@@ -1,12 +1,13 @@
 """Resilience: what a proxy does about upstreams that are slow, failing or overloaded.
 
 Start with `precautions`: all decisions for one service, in the order in which a request meets them:
-`rate` (a token bucket), `queueing` (requests in flight), `breaker`, then `attempts` and `budget`
-(retries). `health` and `ejection` judge the upstreams; `membership` combines both judgements and tells
-the balancer. Each service owns one `Precautions` and calls it under its own lock.
+`rate` (a token bucket), `queueing` (requests in flight), `breaker`, then `attempts`, `budget`
+and `backoff` (retries). `health` and `ejection` judge the upstreams; `membership` combines both judgements
+and tells the balancer. Each service owns one `Precautions` and calls it under its own lock.
 """
 
 from policies.resilience.attempts import Attempts
+from policies.resilience.backoff import backoff_delay
 from policies.resilience.breaker import CircuitBreaker
 from policies.resilience.budget import RetryBudget
 from policies.resilience.ejection import PassiveEjection
@@ -18,5 +19,5 @@ from policies.resilience.rate import TokenBucket
 
 __all__ = [
     "REASONS", "Attempts", "BoundedQueue", "CircuitBreaker", "HealthChecks", "Membership", "PassiveEjection",
-    "Precautions", "RetryBudget", "TokenBucket", "is_failure",
+    "Precautions", "RetryBudget", "TokenBucket", "backoff_delay", "is_failure",
 ]  # fmt: skip

@@ -22,22 +22,29 @@ class Attempts:
         Pays for every attempt after the first.
     failover : bool
         Whether a refused connection costs no attempt while other upstreams are left.
+    codes : collection of int, optional
+        The statuses that may be repeated; all by default.
 
     Attributes
     ----------
     failed : list of int
         Upstreams that failed this request, in order.
+    retries : int
+        Attempts that were allowed after a failure and cost one.
     """
 
-    __slots__ = ("_budget", "_failover", "_left", "failed")
+    __slots__ = ("_budget", "_codes", "_failover", "_left", "failed", "retries")
 
-    def __init__(self, most: int, budget: RetryBudget | None, failover: bool) -> None:
-        self._left, self._budget, self._failover = most, budget, failover
+    def __init__(
+        self, most: int, budget: RetryBudget | None, failover: bool, codes: Collection[int] | None = None
+    ) -> None:
+        self._left, self._budget, self._failover, self._codes = most, budget, failover, codes
+        self.retries = 0
         self.failed: list[int] = []
         if budget is not None:
             budget.requested()
 
-    def again(self, *, refused: bool, repeatable: bool, available: Collection[int]) -> bool:
+    def again(self, *, refused: bool, repeatable: bool, available: Collection[int], status: int = 0) -> bool:
         """Whether to ask another upstream after a failure.
 
         Parameters
@@ -49,10 +56,17 @@ class Attempts:
             9110, 9.2.2) and its body can be sent once more.
         available : collection of int
             Upstreams that may be picked.
+        status : int
+            Of the response, or of the error that stands for it; 0 if it is not known.
         """
         if refused and self._failover and any(index not in self.failed for index in available):
             return True
         self._left -= 1
         if self._left <= 0 or not repeatable:
             return False
-        return self._budget is None or self._budget.spend()
+        if self._codes is not None and status and not refused and status not in self._codes:
+            return False
+        if self._budget is not None and not self._budget.spend():
+            return False
+        self.retries += 1
+        return True

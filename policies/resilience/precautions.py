@@ -37,6 +37,8 @@ class Precautions:
     checks : HealthChecks or None
     hedge_after : float or None
         Seconds.
+    backoff : float
+        Seconds before the first retry, see `policies.resilience.backoff_delay`.
 
     Notes
     -----
@@ -60,14 +62,18 @@ class Precautions:
         self._most = 1 if retry is None else retry.attempts
         self._budget = None if retry is None or retry.budget is None else RetryBudget(retry.budget)
         self._failover = settings.failover
+        self._codes = None if retry is None or retry.codes is None else frozenset(retry.codes)
+        self.backoff = 0.0 if retry is None else retry.backoff
 
     def attempts(self) -> Attempts:
         """The attempts of a new request."""
-        return Attempts(self._most, self._budget, self._failover)
+        return Attempts(self._most, self._budget, self._failover, self._codes)
 
-    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
+    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int = 0) -> bool:
         """Whether a request goes on to another upstream, see `Attempts.again`."""
-        return attempts.again(refused=refused, repeatable=repeatable, available=self._upstreams.available)
+        return attempts.again(
+            refused=refused, repeatable=repeatable, available=self._upstreams.available, status=status
+        )
 
     def refresh(self, now: float) -> None:
         """Readmit upstreams whose ejection is over; called before a pick."""

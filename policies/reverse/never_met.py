@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from policies.host_names import ascii_pattern, host_problem
 from policies.patterns import compile_pattern
+from policies.reverse.rewrite import has_prefix
 from policies.settings.routes import Match, Route
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
@@ -32,9 +33,16 @@ def problems(when: Match, *, tls: bool) -> Iterator[tuple[str, str]]:
         yield "host", problem
     if when.path is not None and (problem := _path_problem(when.path)):
         yield "path", problem
+    if when.prefix is not None and (problem := _prefix_problem(when.prefix)):
+        yield "prefix", problem
+    if when.path is not None and when.prefix is not None and not _may_meet(when.path, when.prefix):
+        yield "prefix", f"no path can be {when.path!r} and begin with it"
     if when.method is not None and (problem := _method_problem(when.method)):
         yield "method", problem
     yield from _header_problems(when.header)
+    for name, pattern in when.query.items():
+        if problem := _query_problem(name, pattern):
+            yield f"query.{name}", problem
     if when.sni is not None and (problem := _sni_problem(when.sni, tls=tls)):
         yield "sni", problem
     if when.client is not None and (problem := network_problem(when.client)):
@@ -69,6 +77,40 @@ def _path_problem(pattern: str) -> str | None:
         ),
     )
     return next((problem for is_so, problem in tests if is_so), None)
+
+
+def _prefix_problem(prefix: str) -> str | None:
+    bare = re.sub(r"/?\*+$", "", prefix) or "/"
+    tests = (
+        (prefix != bare and prefix.endswith("*"), f"a prefix is no pattern: write {bare!r}"),
+        ("?" in prefix, f"a path is compared without its query: write {prefix.partition('?')[0]!r}"),
+        ("#" in prefix, f"no request has a fragment: write {prefix.partition('#')[0]!r}"),
+        (
+            re.search("%[0-9A-Fa-f]{2}", prefix),
+            f"a path is decoded before it is compared: write {unquote(prefix)!r}",
+        ),
+        (
+            re.search(r"/\.{1,2}(?:/|$)", prefix),
+            "the segments '.' and '..' of a path are resolved before it is compared",
+        ),
+    )
+    return next((problem for is_so, problem in tests if is_so), None)
+
+
+def _may_meet(path: str, prefix: str) -> bool:
+    """Whether a path can match a pattern and have a prefix, as far as their texts show it."""
+    start = "" if path.startswith("~") else path[: _mark_in(path)]
+    if start == path:
+        return has_prefix(path, prefix)
+    prefix = prefix.rstrip("/")
+    return path.startswith("~") or start.startswith(prefix) or prefix.startswith(start)
+
+
+def _query_problem(name: str, pattern: str) -> str | None:
+    for text in (name, "" if pattern.startswith("~") else pattern):
+        if re.search("%[0-9A-Fa-f]{2}", text):
+            return f"a query is decoded before it is compared: write {unquote(text)!r}"
+    return None if name else "a name is missing"
 
 
 def _method_problem(text: str) -> str | None:
@@ -137,20 +179,46 @@ def _takes_all_of(one: Match, other: Match) -> bool:
     """Whether `one` holds for every request for which `other` holds; ``False`` if that is not certain."""
     if one.path == "/*" and other.path is None and one.model_copy(update={"path": None}) == Match():
         return True  # but for "OPTIONS *"
-    if not all(
-        _covers(getattr(one, key), getattr(other, key), ignore_case=key != "path")
-        for key in ("host", "path", "sni")
-    ):
+    names = all(_covers(getattr(one, key), getattr(other, key), ignore_case=True) for key in ("host", "sni"))
+    if not (names and _covers_path(one.path, other) and _covers_prefix(one.prefix, other)):
         return False
     if one.method is not None and not (other.method and _parts(one.method) >= _parts(other.method)):
         return False
     if one.client is not None and not (other.client and _contains(one.client, other.client)):
         return False
-    given = {name.lower(): pattern for name, pattern in other.header.items()}
+    return _covers_values(_lower(one.header), _lower(other.header)) and _covers_values(one.query, other.query)
+
+
+def _lower(header: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): pattern for name, pattern in header.items()}
+
+
+def _covers_values(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Whether the patterns of `one` match all values that those of `other` match, name by name."""
     return all(
-        name.lower() in given and _covers(pattern, given[name.lower()], ignore_case=False)
-        for name, pattern in one.header.items()
+        name in other and _covers(pattern, other[name], ignore_case=False) for name, pattern in one.items()
     )
+
+
+def _covers_path(pattern: str | None, other: Match) -> bool:
+    """Whether a pattern matches every path that `other` takes."""
+    if _covers(pattern, other.path, ignore_case=False):
+        return True
+    start, star, rest = (pattern or "").partition("*")
+    simple = star and not rest and not _MARKS.search(start) and not start.startswith("~")
+    return bool(simple and other.prefix is not None and (other.prefix.rstrip("/") or "/").startswith(start))
+
+
+def _covers_prefix(prefix: str | None, other: Match) -> bool:
+    """Whether every path that `other` takes has a prefix."""
+    if prefix is None or not prefix.rstrip("/"):
+        return True  # but for "OPTIONS *"
+    if other.prefix is not None and has_prefix(other.prefix, prefix):
+        return True
+    if other.path is None or other.path.startswith("~"):
+        return False
+    start = other.path[: _mark_in(other.path)]
+    return has_prefix(start, prefix) if start == other.path else start.startswith(prefix.rstrip("/") + "/")
 
 
 def _parts(method: str) -> frozenset[str]:

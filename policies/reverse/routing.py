@@ -7,10 +7,11 @@ import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from policies.host_names import ascii_pattern
 from policies.patterns import compile_pattern
+from policies.reverse.rewrite import has_prefix
 from policies.settings import Match, Route
 
 
@@ -32,6 +33,8 @@ class RequestAttributes:
         Gives the value of a field by its name in lower case, or None.
     sni : str
         The server name that a TLS client sent, in lower case; empty if none.
+    target : str
+        The request target as sent, for its query.
     """
 
     host: str
@@ -40,6 +43,7 @@ class RequestAttributes:
     client: str
     header: Callable[[str], str | None]
     sni: str = ""
+    target: str = ""
 
 
 Test = Callable[[RequestAttributes], bool]
@@ -94,7 +98,11 @@ def _conditions(when: Match) -> list[tuple[str, Test]]:
     if when.path is not None:
         path = compile_pattern(when.path)
         found.append((f"path {when.path}", lambda request: path(request.path)))
+    if when.prefix is not None:
+        prefix = when.prefix
+        found.append((f"prefix {prefix}", lambda request: has_prefix(request.path, prefix)))
     found += [_header_condition(name, pattern) for name, pattern in when.header.items()]
+    found += [_query_condition(name, pattern) for name, pattern in when.query.items()]
     if when.sni is not None:
         sni = compile_pattern(ascii_pattern(when.sni), ignore_case=True)
         found.append((f"sni {when.sni}", lambda request: sni(request.sni)))
@@ -112,6 +120,25 @@ def _header_condition(name: str, pattern: str) -> tuple[str, Test]:
         return value is not None and covers(value)
 
     return f"header {name}: {pattern}", test
+
+
+def _query_condition(name: str, pattern: str) -> tuple[str, Test]:
+    covers = compile_pattern(pattern)
+
+    def test(request: RequestAttributes) -> bool:
+        value = _query(request.target.partition("?")[2]).get(name)
+        return value is not None and covers(value)
+
+    return f"query {name}: {pattern}", test
+
+
+@lru_cache(maxsize=256)
+def _query(query: str) -> dict[str, str]:
+    """The first value of each name in a query."""
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, value)
+    return values
 
 
 class Routes:

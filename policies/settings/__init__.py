@@ -10,8 +10,10 @@ change: a reload reads new ones.
 """
 
 from policies.settings.base import Listen, Pattern, Settings
+from policies.settings.canary import Canary, Mirror, Override
 from policies.settings.faults import Fault
 from policies.settings.forward import Forward
+from policies.settings.ingress import Cors, HeaderChanges, Redirect, Rewrite
 from policies.settings.operation import Limits, Log
 from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
@@ -23,22 +25,29 @@ __all__ = [
     "STALE",
     "Breaker",
     "Cache",
+    "Canary",
     "Certificate",
+    "Cors",
     "Disk",
     "Eject",
     "Fault",
     "Forward",
+    "HeaderChanges",
     "Health",
     "Hedge",
     "Limits",
     "Listen",
     "Log",
     "Match",
+    "Mirror",
+    "Override",
     "Pattern",
     "ProxyProtocol",
     "ProxySettings",
     "Queue",
+    "Redirect",
     "Retry",
+    "Rewrite",
     "Route",
     "RouteCache",
     "Service",

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from policies.basic_auth import check_password, check_user
 from policies.forward.anonymity import Level
-from policies.forward.basic_auth import check_password, check_user
 from policies.forward.blocking import check_rule
 from policies.forward.parent import Parent, parse_parent
 from policies.settings.base import Settings

@@ -52,6 +52,8 @@ class Limits(Settings):
     request_timeout : duration, optional
         From a complete request head to the end of the response; then 504, or the response is cut
         off. No limit by default.
+    body : size, optional
+        The largest body of a request; a larger one gets 413. No limit by default.
     min_rate : byte rate, optional
         Least average rate at which clients must send a body and receive a response, after some
         seconds of grace; only time spent waiting for the client counts. No limit by default.
@@ -69,5 +71,6 @@ class Limits(Settings):
     answer_timeout: Annotated[Duration, Field(gt=0)] = 60.0
     upstream_idle: Duration = 30.0
     request_timeout: Annotated[Duration, Field(gt=0)] | None = None
+    body: Size | None = None
     min_rate: Annotated[ByteRate, Field(gt=0)] | None = None
     drain: Duration = 10.0

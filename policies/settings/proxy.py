@@ -14,7 +14,7 @@ from policies.registry import nearest
 from policies.settings.base import Listen, Settings
 from policies.settings.forward import Forward
 from policies.settings.operation import Limits, Log
-from policies.settings.routes import Route
+from policies.settings.routes import ErrorStatus, Route, is_status
 from policies.settings.services import Service
 from policies.settings.store import Cache
 from policies.settings.transport import Certificate, ProxyProtocol, Tcp
@@ -45,6 +45,9 @@ class ProxySettings(Settings):
     trusted_hops : int
         Number of proxies in front of the reverse side that may name the client, by X-Forwarded-For or
         Forwarded; none by default.
+    errors : dict of str to str
+        Files with the pages for the proxy's own error statuses, such as ``{ "404" = "lost.html" }`` or
+        ``{ "5xx" = "sorry.html" }``; those of a route come first.
     trace : bool
         Whether requests of the reverse side carry a traceparent: the client's, or else a new one.
     forward : Forward, optional
@@ -68,6 +71,7 @@ class ProxySettings(Settings):
     proxy_protocol: ProxyProtocol | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_hops: Annotated[int, Field(ge=0, le=32)] = 0
+    errors: dict[ErrorStatus, str] = Field(default_factory=dict)
     trace: bool = True
     forward: Forward | None = None
     route: tuple[Route, ...] = ()
@@ -85,7 +89,14 @@ class ProxySettings(Settings):
 
     @model_validator(mode="after")
     def _routes_lead_somewhere(self) -> ProxySettings:
-        led = [(f"route.{number}.to", route.to) for number, route in enumerate(self.route) if route.to]
+        led = [
+            (f"route.{number}.to", name) for number, route in enumerate(self.route) for name in route.services
+        ]
+        led += [
+            (f"route.{number}.mirror.to", copy.to)
+            for number, route in enumerate(self.route)
+            for copy in route.mirror
+        ]
         led += [(f"tcp.{number}.to", tcp.to) for number, tcp in enumerate(self.tcp)]
         for key, name in led:
             if name not in self.service:
@@ -93,12 +104,24 @@ class ProxySettings(Settings):
                     nearest(name, list(self.service)) if self.service else "; there is no [service.…] table"
                 )
                 raise ValueError(f"{key}: unknown service {name!r}{hint}")
-        for number, tcp in enumerate(self.tcp):
-            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate"):
-                if getattr(self.service[tcp.to], key) is not None:
-                    raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has {key}, which only routes obey")
         if not self.route and not self.tcp and self.forward is None:
             raise ValueError("expected at least one [[route]] or a [forward] table, or a [[tcp]] listener")
+        return self
+
+    @model_validator(mode="after")
+    def _services_can_do_it(self) -> ProxySettings:
+        for number, tcp in enumerate(self.tcp):
+            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate", "request", "response"):
+                if getattr(self.service[tcp.to], key) is not None:
+                    raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has {key}, which only routes obey")
+        for name in self.service:
+            if is_status(name):
+                raise ValueError(f"service.{name}: expected a name that is no status")
+        for number, route in enumerate(self.route):
+            if route.canary is not None and self.workers > 1:
+                raise ValueError(
+                    f"route.{number}.canary: expected workers = 1: one watch must see all answers"
+                )
         return self
 
     @property

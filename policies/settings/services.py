@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from policies.balancing import balancing_policies
+from policies.request_key import check_key
 from policies.settings.base import Settings
+from policies.settings.ingress import HeaderChanges, RequestChanges
 from policies.settings.transport import UpstreamTls
 from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
@@ -87,10 +89,17 @@ class Retry(Settings):
         In all, including the first one.
     budget : float, optional
         Retries per request, see `policies.resilience.RetryBudget`; unlimited by default.
+    codes : list of int, optional
+        Only these statuses are failures to repeat, 500 to 599; a response that did not come in time is a
+        504, a broken one a 502. All by default.
+    backoff : duration
+        Before the first retry, and twice as long before each further one, see `policies.resilience.backoff`.
     """
 
     attempts: Annotated[int, Field(ge=1, le=100)] = 2
     budget: Annotated[float, Field(ge=0)] | None = None
+    codes: tuple[Annotated[int, Field(ge=500, le=599)], ...] | None = None
+    backoff: Duration = 0.0
 
 
 class Hedge(Settings):
@@ -151,6 +160,9 @@ class Service(Settings):
         ``host:port`` texts, URLs or `Upstream` tables, at least one.
     balance : str
         Name of a balancing policy.
+    hash_on : str
+        What hashing balancers hash: ``client``, ``path``, ``header:NAME`` or ``cookie:NAME``. A request
+        without the field or cookie is hashed by its client.
     load_snapshot : duration
         How often balancers learn the upstreams' loads; with 0, they always know them.
     failover : bool
@@ -164,12 +176,16 @@ class Service(Settings):
         a connection belongs to one client and is not reused for others.
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off by default.
+    request, response : HeaderChanges, optional
+        Changes of the fields that its upstreams get, or that clients get of its answers, before those of the
+        route.
     rate : rate, optional
         Most requests per second; further requests get 429.
     """
 
     upstreams: Annotated[tuple[Upstream, ...], BeforeValidator(_read_upstreams), Field(min_length=1)]
     balance: Annotated[str, AfterValidator(balancing_policies.check)] = "round_robin"
+    hash_on: Annotated[str, AfterValidator(check_key)] = "client"
     load_snapshot: Duration = 0.0
     failover: bool = True
     tls: Annotated[UpstreamTls | None, BeforeValidator(_read_tls)] = None
@@ -180,6 +196,8 @@ class Service(Settings):
     hedge: Hedge | None = None
     breaker: Breaker | None = None
     queue: Queue | None = None
+    request: RequestChanges | None = None
+    response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
 
     @model_validator(mode="before")

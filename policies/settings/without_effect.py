@@ -14,15 +14,24 @@ from policies.eviction import charged_size
 from policies.forward.blocking import as_network
 from policies.host_names import host_problem
 from policies.reverse.never_met import network_problem, problems, unreached
+from policies.reverse.redirect_loops import endless_redirects
 from policies.settings.base import Settings
 from policies.settings.faults import Error, Reset
 from policies.settings.forward import Forward
 from policies.settings.proxy import ProxySettings
 from policies.settings.routes import Match, Route, RouteCache
 from policies.settings.services import Service
+from policies.settings.without_effect_ingress import changes_nothing, ingress_problems
 from policies.units import format_size
 
 Problem = tuple[str, str]
+_HASH_NOTHING = frozenset(
+    {
+        "join_idle_queue", "least_requests", "p2c", "peak_ewma", "prequal", "random", "round_robin",
+        "weighted_random", "weighted_round_robin",
+    }
+)  # fmt: skip
+"""Balancers of ours that pick without a key."""
 
 
 def warnings(settings: ProxySettings, where: str) -> list[BadInput]:
@@ -86,6 +95,8 @@ def _routes(settings: ProxySettings) -> Iterator[Problem]:
         for condition, problem in problems(route.when, tls=bool(settings.tls)):
             yield f"{key}.when.{condition}", problem
         yield from ((f"{key}.{part}", problem) for part, problem in _route(route))
+    for number in endless_redirects(settings):
+        yield f"route.{number}.redirect", "leads back to this route, so that a browser never arrives"
     for later, earlier in unreached(settings.route):
         when = settings.route[earlier].when
         taken = "everything" if when == Match() else "every request that it could take"
@@ -93,10 +104,12 @@ def _routes(settings: ProxySettings) -> Iterator[Problem]:
 
 
 def _route(route: Route) -> Iterator[Problem]:
+    yield from ingress_problems(route)
     if route.cache is not None:
         methods = {part.strip() for part in (route.when.method or "GET").split("|")}
-        if route.respond is not None:
-            yield "cache", "'respond' answers without the cache"
+        if route.to is None:
+            answers = "respond" if route.redirect is None else "redirect"
+            yield "cache", f"{answers!r} answers without the cache"
         elif methods.isdisjoint({"GET", "HEAD"}):
             yield "cache", "only responses to GET and HEAD are stored"
         if problem := _waiting(route.cache):
@@ -118,7 +131,8 @@ def _waiting(table: RouteCache | Forward) -> str | None:
 
 
 def _services(settings: ProxySettings) -> Iterator[Problem]:
-    led = {route.to for route in settings.route} | {tcp.to for tcp in settings.tcp}
+    led = {name for route in settings.route for name in route.services} | {tcp.to for tcp in settings.tcp}
+    led |= {mirror.to for route in settings.route for mirror in route.mirror}
     for name, service in settings.service.items():
         key = f"service.{name}"
         if name not in led:
@@ -130,8 +144,14 @@ def _service(service: Service, settings: ProxySettings) -> Iterator[Problem]:
     if len(service.upstreams) == 1:
         for _ in _given(service.upstreams[0], "weight"):
             yield "upstreams.0.weight", "there is no other upstream to share with"
-        for part in _given(service, "balance", "load_snapshot", "failover"):
+        for part in _given(service, "balance", "hash_on", "load_snapshot", "failover"):
             yield part, "there is only one upstream"
+    elif service.balance in _HASH_NOTHING:
+        for part in _given(service, "hash_on"):
+            yield part, f"{service.balance!r} hashes nothing"
+    for part in ("request", "response"):
+        if problem := changes_nothing(getattr(service, part)):
+            yield part, problem
     if service.tls is not None and not service.tls.verify and service.tls.ca is not None:
         yield "tls.ca", "'verify' is off, so that no certificate is checked"
     yield from _resilience(service, settings)

@@ -136,7 +136,8 @@ class Fanout:
             record.cache += "; collapsed"
             reader.keep = reader.keep and not reader.client.leaving
             added = status_field(record.cache) + connection_field(reader.head, reader.keep)
-            reader.pending = [memoryview(b"%bAge: %d\r\n%b\r\n" % (entry.head, entry.age(now), added))]
+            head = b"%bAge: %d\r\n%b\r\n" % (entry.head, entry.age(now), added)
+            reader.pending = [memoryview(reader.request.edit(head))]
             shared.set_offset(reader, 0)
             reader.collapser.collapsed += 1
             self._push(reader)

@@ -26,6 +26,9 @@ class Parked(Suspended, Protocol):
     head: RequestHead
     keep: bool
 
+    def edit(self, head: bytes) -> bytes:
+        """The head of a response with the changes of the request's route."""
+
 
 class WaitingRequest(Protocol):
     """The `Reader` of a request that waits for another request's fetch."""

@@ -18,6 +18,7 @@ from realproxy.net.certificates import check_certificates
 from realproxy.net.listener import ALL, host_of
 from realproxy.net.resolver import Resolver, look_up
 from realproxy.net.tls import client_context
+from realproxy.proxying.error_pages import ErrorPages
 
 _EVERYWHERE = frozenset({ALL, "0.0.0.0", "::"})
 
@@ -51,6 +52,7 @@ def check(path: str | Path) -> Findings:
         *_check_disk(settings, where),
         *check_certificates(settings.tls, where),
         *_check_forward(settings, where),
+        *_check_pages(settings, where),
     ]
     several = (
         BadInput(where, key, f"{hosts[key]!r} has several addresses: only {_first(addresses[key])} is used")
@@ -122,7 +124,17 @@ def _check_forward(settings: ProxySettings, where: str) -> Iterator[BadInput]:
     try:
         build_rules(settings, Resolver(0.0))
     except BadInput as problem:
-        yield BadInput(where, problem.where, problem.problem)
+        key = problem.key if problem.where == "settings" else problem.where
+        yield BadInput(where, key, problem.problem)
+
+
+def _check_pages(settings: ProxySettings, where: str) -> Iterator[BadInput]:
+    """Read the error pages of the routes; `_check_forward` reads those for all routes."""
+    for number, route in enumerate(settings.route):
+        try:
+            ErrorPages(route.errors, f"route.{number}.errors")
+        except BadInput as problem:
+            yield BadInput(where, problem.key, problem.problem)
 
 
 def check_addresses(settings: ProxySettings, where: str) -> Iterator[BadInput]:

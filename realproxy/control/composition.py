@@ -18,10 +18,15 @@ from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
 from realproxy.net.resolver import Resolver
+from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.faults import inject
 from realproxy.proxying.forward_access import ForwardAccess
+from realproxy.proxying.mirror import Mirror
+from realproxy.proxying.pipeline import run
+from realproxy.proxying.route_actions import RouteActions
 from realproxy.proxying.rules import RequestRules
-from realproxy.proxying.snapshot import ConfigSnapshot, forward_cache_scope, route_cache_scope
+from realproxy.proxying.snapshot import ConfigSnapshot, forward_cache_scope, route_cache_scopes
+from realproxy.proxying.split_control import SplitControl
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.hedging import hedged_wait
 from realproxy.upstream.parent_proxy import ParentProxy
@@ -29,11 +34,14 @@ from realproxy.upstream.pool import ConnectionPool
 from realproxy.upstream.service import Service
 from realproxy.upstream.transport import UpstreamTransport
 
+_PLAIN = {"when", "to", "respond", "cache", "fault"}
+"""What a route may have without `RouteActions`."""
+
 
 def build_snapshot(
-    settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None
+    settings: ProxySettings, seed: int | None = None, before: ConfigSnapshot | None = None, listens: int = 0
 ) -> ConfigSnapshot:
-    """The parts that requests need under these settings.
+    """The parts that requests need under these settings; `listens` is the port of this proxy.
 
     Services and the store live on from `before` if their settings are the same: services with all they know
     about their upstreams, the store with all its responses. With a `seed`, random numbers come from
@@ -54,12 +62,16 @@ def build_snapshot(
             raise BadInput("settings", "cache", "cannot change while the proxy runs, for it has a disk tier")
         store = _store(settings.cache, _rng(seed, "cache"))
         collapser = Collapser(store, settings.limits.idle_timeout, waits)
+    splits, mirrors, actions = _route_actions(settings, seed, before, listens)
     has_faults = any(route.fault for route in settings.route)
     return ConfigSnapshot(
         settings=settings,
         limits=settings.limits,
         rules=rules,
-        cache_scopes=[route_cache_scope(route, settings.trusted_hops) for route in settings.route],
+        cache_scopes=[route_cache_scopes(route, settings.trusted_hops) for route in settings.route],
+        route_actions=actions,
+        splits=splits,
+        mirrors=mirrors,
         forward_cache_scope=forward_cache_scope(settings.forward),
         services=services,
         store=store,
@@ -69,6 +81,36 @@ def build_snapshot(
         waits=waits,
         inject_faults=partial(inject, waits, _rng(seed, "faults")) if has_faults else None,
     )
+
+
+def _route_actions(
+    settings: ProxySettings, seed: int | None, before: ConfigSnapshot | None, listens: int
+) -> tuple[list[SplitControl], list[Mirror], list[RouteActions | None]]:
+    """The splits, mirrors and actions of the routes.
+
+    A split lives on from `before` if its route is the same.
+    """
+    splits: list[SplitControl] = []
+    mirrors: list[Mirror] = []
+    actions: list[RouteActions | None] = []
+    former = {split.number: split for split in before.splits} if before is not None else {}
+    for number, route in enumerate(settings.route):
+        served = [settings.service[name] for name in route.services]
+        changes = any(service.request or service.response for service in served)
+        if not (route.arms or changes or route.model_dump(exclude=_PLAIN, exclude_defaults=True)):
+            actions.append(None)
+            continue
+        split = None
+        if route.arms:
+            split = former.get(number)
+            if split is None or split.route != route:
+                split = SplitControl(number, route, _rng(seed, f"split {number}"))
+            splits.append(split)
+        own = [Mirror(mirror, _rng(seed, f"mirror {number} {mirror.to}"), run) for mirror in route.mirror]
+        mirrors += own
+        pages = ErrorPages(route.errors, f"route.{number}.errors")
+        actions.append(RouteActions(number, settings, listens, split, own, pages))
+    return splits, mirrors, actions
 
 
 def collapser_of(snapshot: ConfigSnapshot) -> Collapser:

@@ -22,6 +22,7 @@ from realproxy.cache.cache_rules import heard
 from realproxy.cache.store import cache_key
 from realproxy.control.answer_file import read_answer_file
 from realproxy.control.composition import build_rules
+from realproxy.control.explain_actions import arm_of, explain_actions
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request
@@ -31,7 +32,7 @@ from realproxy.proxying.context import Generation, RequestContext
 from realproxy.proxying.forward import check_permitted, check_tunnels
 from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.rules import RequestRules, request_attributes
-from realproxy.proxying.snapshot import CacheScope, forward_cache_scope, route_cache_scope
+from realproxy.proxying.snapshot import CacheScope, forward_cache_scope, route_cache_scopes
 from realproxy.proxying.worker import ThreadState
 
 
@@ -172,15 +173,20 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
         return Explanation(head, "refused", "404, no route takes it", verdicts=verdicts)
     number = verdicts[-1].number
     route = settings.route[number]
+    notes = explain_actions(settings, route, head)
     if route.to is None:
-        answer = f"answers {route.respond}"
-        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts)
-    service, cache = settings.service[route.to], "off"
+        answer = f"answers {route.respond}" if route.redirect is None else f"answers {route.redirect.status}"
+        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
+    name, cache = arm_of(route, head, request.record.client), "off"
+    if name not in settings.service:
+        answer = f"split: {name}"
+        return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
+    service = settings.service[name]
     names = ", ".join(upstream.address for upstream in service.upstreams)
     if route.cache is not None:
         cache = _cache(head, route.cache.ttl)
-    answer = f"service {route.to}, {service.balance} over {names}"
-    return Explanation(head, "reverse", answer, cache, number, verdicts)
+    answer = f"service {name}, {service.balance} over {names}"
+    return Explanation(head, "reverse", answer, cache, number, verdicts, notes)
 
 
 def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:
@@ -261,7 +267,8 @@ def _scope(settings: ProxySettings, taken: Explanation) -> CacheScope | None:
         return forward_cache_scope(settings.forward)
     if taken.side != "reverse" or taken.route is None:
         return None
-    return route_cache_scope(settings.route[taken.route], settings.trusted_hops)
+    scopes = route_cache_scopes(settings.route[taken.route], settings.trusted_hops)
+    return next(iter(scopes.values())) if scopes else None
 
 
 def _not_cached(taken: Explanation) -> str:

@@ -14,7 +14,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policies.bad_input import BadInput
@@ -239,6 +239,12 @@ class Fleet:
             if worker not in reloaded:  # it started meanwhile, with the former settings
                 with contextlib.suppress(WorkerUnavailable):
                     worker.call("reload", settings=self._share(settings), where=where)
+
+    def set_weights(self, route: int, weights: Mapping[str, float]) -> None:
+        """As `realproxy.Proxy.set_weights`, in all workers."""
+        for _, problem in self._call_all("weights", route=route, weights=dict(weights)):
+            if problem:
+                raise BadInput("weights", f"route.{route}", problem)
 
     def purge(self, **what: str | None) -> int:
         """As `realproxy.Proxy.purge`; the sum over all workers, each of which has its own store."""

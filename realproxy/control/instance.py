@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -132,7 +132,7 @@ class Instance:
         self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, factory)
         undo.callback(self._loop.end)
         self._loop.entrance.balance = sockets.balance
-        self._fast_path = FastPath(self._loop, self._workers, server, limits.answer_timeout)
+        self._fast_path = FastPath(self._loop, self._workers, server)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
         undo.callback(self._relay.loop.stop)
@@ -170,7 +170,8 @@ class Instance:
     def _generation(self, settings: ProxySettings, where: str, before: Generation | None) -> Generation:
         """The parts for `settings`; takes over those of `before` that are the same. Raises `BadInput`."""
         try:
-            snapshot = build_snapshot(settings, self._seed, before.snapshot if before is not None else None)
+            former = before.snapshot if before is not None else None
+            snapshot = build_snapshot(settings, self._seed, former, self.address[1])
         except PolicyFault:
             raise
         except BadInput as mistake:  # it knows the key, but not the file
@@ -232,7 +233,6 @@ class Instance:
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
         self._workers.slots.adopt(settings.limits.threads)
         self._workers.most_queued = settings.limits.queue
-        self._fast_path.patience = settings.limits.answer_timeout
         self._now, self._workers.serve, self._fast_path.server = now, now.server.serve, now.server
         self._loop.wake()  # the limits may allow more now
         before.server.retired = True
@@ -249,6 +249,17 @@ class Instance:
         collapser_of(snapshot).purged(purge)
         return count
 
+    def set_weights(self, route: int, weights: Mapping[str, float]) -> None:
+        """As `realproxy.Proxy.set_weights`."""
+        found = next((split for split in self._now.snapshot.splits if split.number == route), None)
+        if found is None:
+            raise BadInput("weights", f"route.{route}", "expected a route with several services in 'to'")
+        try:
+            with found.lock:
+                found.rollout.set_weights(weights, time.time())
+        except ValueError as error:
+            raise BadInput("weights", f"route.{route}", str(error)) from None
+
     def reopen_log(self) -> None:
         """As `realproxy.Proxy.reopen_log`."""
         if self._now.log is not None:
@@ -263,6 +274,8 @@ class Instance:
             if not (self._workers.busy_with(server.serve) or server.under_way):
                 break
         former.revalidation.retire()
+        for mirror in former.snapshot.mirrors:
+            mirror.retire()
         if former.log is not None and close_log:
             former.log.close()
             self._dropped_before += former.log.dropped
@@ -287,6 +300,8 @@ class Instance:
         self._fanout.stop()
         self._stopping.set()
         now.revalidation.stop()
+        for mirror in now.snapshot.mirrors:
+            mirror.stop(now.snapshot.pool.abort)
         for thread in self._retiring:
             thread.join(ABORT_PATIENCE)
         self._loop.end()
@@ -321,6 +336,8 @@ class Instance:
             "disk_bytes": cache["disk_bytes"],
             "upstreams": {name: service.counts() for name, service in snapshot.services.items()},
             "services": {name: service.state() for name, service in snapshot.services.items()},
+            "splits": [split.state() for split in snapshot.splits],
+            "mirrors": [mirror.counts() for mirror in snapshot.mirrors],
             "connections": self._loop.connections,
             "accepted": self._loop.entrance.accepted,
             "tunnels": len(self._relay.tunnels),

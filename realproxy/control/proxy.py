@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,13 @@ class Proxy:
         or it is not an absolute URL.
         """
         return self._started.purge(url=url, prefix=prefix, tag=tag)
+
+    def set_weights(self, route: int, weights: Mapping[str, float]) -> None:
+        """Give arms of the split route with this number other weights; a new watch of its canary begins.
+
+        Raises `BadInput` if the route is not split, a name is no arm, or the weights cannot be used.
+        """
+        self._started.set_weights(route, weights)
 
     def __enter__(self) -> Proxy:
         self.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from policies.bad_input import BadInput
@@ -37,13 +38,30 @@ class WorkerProcess:
         instance = self.instance
         if instance is None:
             return None
-        if command == "reload":
-            return instance.reload(parse_settings(message["settings"], message["where"]), message["where"])
-        if command == "reopen":
-            return instance.reopen_log()
-        if command == "purge":
-            return instance.purge(**message["what"])
-        return instance.stats() if command == "stats" else instance.recent()
+        return _COMMANDS[command](instance, message)
+
+
+def _reload(instance: Instance, message: Message) -> None:
+    instance.reload(parse_settings(message["settings"], message["where"]), message["where"])
+
+
+def _weights(instance: Instance, message: Message) -> str:
+    """Set weights; returns what is wrong with them."""
+    try:
+        instance.set_weights(message["route"], message["weights"])
+    except BadInput as mistake:
+        return mistake.problem
+    return ""
+
+
+_COMMANDS: dict[str, Callable[[Instance, Message], Any]] = {
+    "reload": _reload,
+    "reopen": lambda instance, _: instance.reopen_log(),
+    "weights": _weights,
+    "purge": lambda instance, message: instance.purge(**message["what"]),
+    "stats": lambda instance, _: instance.stats(),
+    "recent": lambda instance, _: instance.recent(),
+}
 
 
 def _serve(message: Message) -> Instance:

@@ -119,6 +119,8 @@ class DownstreamConnection:
     scheme = b"http"
     sni = ""
     """The name that a TLS client asked for; empty if none."""
+    names: frozenset[str] | None = None
+    """Those of the certificate that was chosen by `sni`."""
 
     def __init__(self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events

@@ -24,12 +24,13 @@ class RequestRecord:
 
     `user` is set after authentication, `trace` is the trace-id (W3C), and `cache` the value of Cache-Status.
     `detail` says why the proxy refused or gave up: the rule, or the failure. `fault` names the injected
-    faults, joined by ``+``. Each text is empty if there is none.
+    faults, joined by ``+``. `decision` is what the answer made a canary's watch decide. Each text is empty if
+    there is none.
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "detail", "end",
-        "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
+        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "decision", "detail",
+        "end", "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
         "status", "trace", "upstream", "user",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class RequestRecord:
         self.side = "reverse"  # or ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5``, ``udp``
         self.route: int | None = None
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
+        self.decision = ""
         self.reused = False  # the upstream connection had been used before
         self.end = _DONE
 

@@ -25,20 +25,28 @@ class Certificates:
 
     def __init__(self, settings: Sequence[Certificate], where: str) -> None:
         self._by_name: dict[str, ssl.SSLContext] = {}
+        self._names: dict[ssl.SSLContext, frozenset[str]] = {}
         contexts = [_load(settings, number, where) for number in range(len(settings))]
         for certificate, context in zip(settings, contexts, strict=True):
-            for name in certificate.names or names_in(Path(certificate.cert).read_text(encoding="latin-1")):
-                self._by_name.setdefault(name.lower(), context)
+            names = certificate.names or names_in(Path(certificate.cert).read_text(encoding="latin-1"))
+            self._names[context] = frozenset(name.lower() for name in names)
+            for name in self._names[context]:
+                self._by_name.setdefault(name, context)
         self.context = contexts[0]
         self.context.sni_callback = self._choose
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         if name is not None:
             wanted = name.lower().removesuffix(".")
-            wildcard = self._by_name.get("*." + wanted.partition(".")[2])  # RFC 9525, 6.3
-            connection.context = self._by_name.get(wanted) or wildcard or self.context
+            wildcard = self._by_name.get(wildcard_of(wanted))
+            connection.context = context = self._by_name.get(wanted) or wildcard or self.context
             if isinstance(connection, ServerTls):
-                connection.sni = wanted
+                connection.sni, connection.names = wanted, self._names[context]
+
+
+def wildcard_of(name: str) -> str:
+    """The wildcard that covers a name. RFC 9525, 6.3"""
+    return "*." + name.partition(".")[2]
 
 
 def check_certificates(settings: Sequence[Certificate], where: str) -> Iterator[BadInput]:

@@ -28,9 +28,14 @@ class Truncated(ConnectionError):
 
 
 class ServerTls(ssl.SSLObject):
-    """The server's side of a connection; `sni` is the server name from the client (RFC 6066, 3)."""
+    """The server's side of a connection.
+
+    `sni` is the server name from the client (RFC 6066, 3), and `names` are those of the certificate that was
+    chosen by it; None if the client sent no server name.
+    """
 
     sni = ""
+    names: frozenset[str] | None = None
 
 
 class TlsSocket(socket.socket):
@@ -51,6 +56,11 @@ class TlsSocket(socket.socket):
         self._unsent = memoryview(b"")  # encrypted, not sent yet
         self._taken = 0  # bytes of plaintext in it; the caller does not know yet that they are accepted
         self._secured = self._ended = self._notified = self.abrupt = False
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The names of the certificate that was chosen for the client; see `ServerTls`."""
+        return self._tls.names if isinstance(self._tls, ServerTls) else None
 
     @property
     def sni(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any, Protocol
 
@@ -42,6 +43,9 @@ class StatsSource(Protocol):
     def purge(self, **what: str | None) -> int:
         """As `realproxy.Proxy.purge`."""
 
+    def set_weights(self, route: int, weights: Mapping[str, float]) -> None:
+        """As `realproxy.Proxy.set_weights`."""
+
 
 def admin_pages(source: StatsSource) -> Pages:
     """The pages that every proxy has."""
@@ -57,6 +61,7 @@ def admin_pages(source: StatsSource) -> Pages:
         ("GET", "/stats"): lambda _: _json(source.stats()),
         ("GET", "/recent"): lambda _: _json(source.recent()),
         ("POST", "/purge"): lambda request: _purge(source, request),
+        ("POST", "/weights"): lambda request: _weights(source, request),
         ("GET", "/proxy.pac"): lambda request: _pac(source, request),
         ("GET", "/config"): lambda _: _json(masked(source.settings.model_dump(mode="json", by_alias=True))),
     }
@@ -75,6 +80,17 @@ def _purge(source: StatsSource, request: PageRequest) -> Page:
         return _json({"purged": source.purge(**request.parameters)})
     except BadInput as error:
         return error_page(400, str(error))
+
+
+def _weights(source: StatsSource, request: PageRequest) -> Page:
+    """Give the arms of a split route other weights: ``route=0&api=90&api_canary=10``."""
+    weights = dict(request.parameters)
+    try:
+        route = int(weights.pop("route", "0"))
+        source.set_weights(route, {name: float(weight) for name, weight in weights.items()})
+    except (ValueError, BadInput) as error:
+        return error_page(400, str(error))
+    return _json({"route": route, "splits": source.stats()["splits"]})
 
 
 def _live_page() -> Page:

@@ -30,6 +30,7 @@ def format_json(record: RequestRecord, wall: float) -> str:
         request, target = write(head.method, head.authority), _json(head.target.decode("latin-1"))
         value = head.fields.get
         origin = f'"referer": {_field(value(b"referer"))}, "user_agent": {_field(value(b"user-agent"))}'
+    decision = f', "decision": {_json(record.decision)}' if record.decision else ""
     short = len(record.upstream) + len(record.detail) < SHORT
     outcome = (_outcome_part if short else _outcome_part.__wrapped__)(
         record.route, record.service, record.upstream, record.attempts, record.fault,
@@ -42,7 +43,8 @@ def format_json(record: RequestRecord, wall: float) -> str:
         f'"queue_ms": {_ms(record.picked - arrived) if arrived and record.picked else "null"}, '
         f'"connect_ms": {_ms(record.connecting) if started else "null"}, '
         f'"first_byte_ms": {_ms(record.answered - started) if started and record.answered else "null"}, '
-        f'"total_ms": {_ms(record.ended - arrived) if arrived and record.ended else "null"}, {origin}}}\n'
+        f'"total_ms": {_ms(record.ended - arrived) if arrived and record.ended else "null"}, {origin}'
+        f"{decision}}}\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
@@ -39,6 +40,8 @@ _COUNTERS = {
     "cpu_seconds": "Processor time used.",
 }
 
+_COPIES = ("sent", "failed", "skipped")
+
 
 def to_prometheus(stats: dict[str, Any]) -> bytes:
     """`Proxy.stats` in Prometheus' text format."""
@@ -61,6 +64,8 @@ class _Snapshot(Collector):
             ends.add_metric([end], count)
         yield ends
         yield from _upstreams(stats)
+        yield from _splits(stats.get("splits", []))
+        yield from _mirrors(stats.get("mirrors", []))
         yield from _traffic(stats.get("traffic", []))
 
 
@@ -73,6 +78,43 @@ def _upstreams(stats: dict[str, Any]) -> Iterator[Metric]:
             requests.add_metric([service, upstream["address"]], upstream["requests"])
             outstanding.add_metric([service, upstream["address"]], upstream["outstanding"])
     yield from (requests, outstanding)
+
+
+def _splits(splits: list[dict[str, Any]]) -> Iterator[Metric]:
+    labels = ["route", "arm"]
+    requests = CounterMetricFamily("proxytwin_arm_requests", "Requests for an arm of a split.", labels=labels)
+    share = GaugeMetricFamily("proxytwin_arm_share", "Share of an arm by its weight.", labels=labels)
+    evidence = GaugeMetricFamily("proxytwin_canary_evidence", "Evidence that it is worse.", labels=labels)
+    limit = GaugeMetricFamily("proxytwin_canary_evidence_limit", "It is rolled back here.", labels=labels)
+    state = GaugeMetricFamily("proxytwin_canary_state", "1 for its state.", labels=[*labels, "state"])
+    for split in splits:
+        route, canary = str(split["route"]), split.get("canary")
+        for arm, figures in split["arms"].items():
+            requests.add_metric([route, arm], figures["requests"])
+            share.add_metric([route, arm], figures["share"])
+        if canary is not None:
+            values = [route, canary["watch"]]
+            evidence.add_metric(values, canary["evidence"])
+            limit.add_metric(values, 1.0 / canary["alpha"])
+            state.add_metric([*values, canary["state"]], 1.0)
+    yield from (requests, share, evidence, limit, state) if splits else ()
+
+
+def _mirrors(mirrors: list[dict[str, Any]]) -> Iterator[Metric]:
+    """Several routes may have a mirror to one service; they are added up."""
+    sums = Counter[tuple[str, str]]()
+    for mirror in mirrors:
+        sums.update({(mirror["to"], name): mirror[name] for name in (*_COPIES, "in_flight")})
+    copies = CounterMetricFamily(
+        "proxytwin_mirror_copies", "Copies sent, of which failed, and skipped.", labels=["to", "outcome"]
+    )
+    under_way = GaugeMetricFamily("proxytwin_mirror_in_flight", "Copies under way.", labels=["to"])
+    for (to, name), count in sums.items():
+        if name in _COPIES:
+            copies.add_metric([to, name], count)
+        else:
+            under_way.add_metric([to], count)
+    yield from (copies, under_way) if mirrors else ()
 
 
 def _traffic(rows: list[dict[str, Any]]) -> Iterator[Metric]:

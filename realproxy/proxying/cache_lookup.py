@@ -55,7 +55,7 @@ def _miss(request: RequestContext, scope: CacheScope, lookup: Lookup) -> Outcome
     record.cache = f"fwd={lookup.why}"
     request.writer = writer = _writer(request, scope, lookup)
     if scope.wait and request.head.method == "GET" and question.forward is None:
-        found = _join(request, lookup, writer, scope.wait)
+        found = _join(request, lookup, writer, _patience(request, scope))
         if isinstance(found, Lookup):
             assert found.entry is not None
             return _send_hit(request, scope, found, found.entry)
@@ -63,6 +63,14 @@ def _miss(request: RequestContext, scope: CacheScope, lookup: Lookup) -> Outcome
             return found
     store.count_miss()
     return None
+
+
+def _patience(request: RequestContext, scope: CacheScope) -> float:
+    """Seconds that a request may wait for another request's fetch: no longer than it has itself."""
+    limits = request.snapshot.limits if request.visit is None else request.visit.limits
+    if limits.request_timeout is None:
+        return scope.wait
+    return min(scope.wait, max(0.0, request.record.arrived + limits.request_timeout - time.monotonic()))
 
 
 def _writer(request: RequestContext, scope: CacheScope, lookup: Lookup) -> CacheWriter:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from policies.http_cache.collapsing import FlightResult
-from policies.settings import Route
+from policies.settings import Limits, Route
 from realproxy.cache.shared_fetch import SharedFetch, WaitingRequest
 from realproxy.cache.writer import CacheWriter
 from realproxy.downstream.connection import DownstreamConnection
@@ -59,6 +59,42 @@ class Generation(Protocol):
         """Have a stale response fetched again, for the store alone. RFC 5861, 3"""
 
 
+class RouteVisit(Protocol):
+    """What one request keeps of its route's actions, see `realproxy.proxying.route_actions`."""
+
+    trial: Any
+    """Not None if the attempts at the upstream are to be judged."""
+    limits: Limits
+    """Those of the route."""
+    changes: bool
+    """Whether `upstream_head` or `edit_request` changes anything."""
+    edits: bool
+    """Whether `edit` changes anything."""
+    mirrors: bool
+    """Whether `answered` does anything."""
+
+    def upstream_head(self, head: RequestHead) -> RequestHead:
+        """The head with the path and host that the upstream gets."""
+
+    def edit_request(self, head: bytes) -> bytes:
+        """The head for the upstream with the route's changes of fields."""
+
+    def edit(self, head: bytes) -> bytes:
+        """The head of a response with the route's changes for the client."""
+
+    def page(self, status: int) -> tuple[bytes, bytes] | None:
+        """The media type and the body of the page for an error of the proxy itself, or None."""
+
+    def judge(self, failed: bool | None, started: float) -> None:
+        """An attempt has ended that began at `started`, on the monotonic clock."""
+
+    def again(self, record: RequestRecord) -> RouteVisit:
+        """The visit of another request by the same route and to the same arm, which no client waits for."""
+
+    def answered(self, request: RequestContext) -> None:
+        """The upstream has answered."""
+
+
 class RequestContext:
     """What the phases of one request hand to each other, under the configuration that it began with.
 
@@ -68,7 +104,7 @@ class RequestContext:
     __slots__ = (
         "access", "client", "generation", "has_slot", "head", "keep", "lead", "may_block", "offers",
         "outcome", "phase", "reader", "record", "response", "round_trip", "route", "snapshot", "thread",
-        "until", "whole", "writer",
+        "until", "visit", "whole", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +119,7 @@ class RequestContext:
         self.whole = False  # the whole response is fetched, even if the client wants only a part
         self.until = 0.0  # when the time of an awaited upstream is over, on the monotonic clock
         self.route: Route | None = None  # on the reverse side
+        self.visit: RouteVisit | None = None  # if the route does more than to name a service
         self.access: ForwardAccess | None = None  # on the forward side
         self.offers: list[bytes] = []  # the protocols that an upgrade may choose from
         self.writer: CacheWriter | None = None
@@ -103,6 +140,11 @@ class RequestContext:
         """Conditions that replace the client's; None keeps the client's."""
         found = self.writer.validators if self.writer is not None else None
         return () if found is None and self.whole else found
+
+    def edit(self, head: bytes) -> bytes:
+        """The head of a response with the changes of the request's route."""
+        visit = self.visit
+        return head if visit is None or not visit.edits else visit.edit(head)
 
     def cut_references(self) -> None:
         """Drop what refers back to this request, so that no cycle is left to the garbage collector."""
@@ -127,8 +169,10 @@ class RequestContext:
     def end_upstream(self) -> None:
         """End the round trip and the writer, unless they have ended."""
         trip, writer = self.round_trip, self.writer
-        if trip is not None and not trip.over:
-            self.keep = self.keep and trip.all_read
-            trip.finish(reusable=False)
-        if writer is not None and not writer.over:
-            writer.abort()
+        try:
+            if trip is not None and not trip.over:
+                self.keep = self.keep and trip.all_read
+                trip.finish(reusable=False)
+        finally:
+            if writer is not None and not writer.over:
+                writer.abort()

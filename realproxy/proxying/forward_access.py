@@ -13,8 +13,8 @@ from typing import Protocol
 
 from policies.addresses import is_local_name, is_private
 from policies.bad_input import BadInput
+from policies.basic_auth import CHALLENGE, is_known, read_basic
 from policies.forward.anonymity import header_rules
-from policies.forward.basic_auth import CHALLENGE, is_known, read_basic
 from policies.forward.blocking import Blocklist
 from policies.host_names import normal_host
 from policies.settings import Forward, Limits

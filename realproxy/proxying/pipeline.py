@@ -109,9 +109,11 @@ def await_response(request: RequestContext) -> Outcome | None:
     response = trip.wait_for_head() if request.may_block else trip.try_receive_head()
     if response is None:
         return _AWAITED
-    if trip.failed and trip.fail_over():
+    if trip.failed and trip.fail_over(response.status):
         return _retry(request)
     request.response, request.record.answered = response, time.monotonic()
+    if request.visit is not None and request.visit.mirrors:
+        request.visit.answered(request)
     return None
 
 

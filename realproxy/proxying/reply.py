@@ -28,6 +28,8 @@ def send_cached(request: RequestContext, entry: CacheEntry) -> Outcome:
         _send_file(request, entry, added)
         return ending
     record.status, pieces = entry.respond(head, added, time.monotonic())
+    if request.visit is not None and request.visit.edits:
+        pieces[0] = request.visit.edit(pieces[0])
     request.client.send(pieces)
     record.sent = len(pieces[1]) if len(pieces) > 1 else 0
     return ending
@@ -38,6 +40,8 @@ def _send_file(request: RequestContext, entry: CacheEntry, added: bytes) -> None
     record, client = request.record, request.client
     try:
         record.status, start, body = entry.respond_from_file(request.head, added, time.monotonic())
+        if request.visit is not None and request.visit.edits:
+            start = request.visit.edit(start)
         client.send([start])
         while body is not None and record.sent < len(body):
             record.sent += client.send([body.read(record.sent)])
@@ -52,8 +56,14 @@ def send_local_reply(request: RequestContext, status: int, detail: str, fields: 
     record = request.record
     ending = drain_body(request)
     record.status = status
-    added = status_field(record.cache) if record.cache else b""
-    request.client.send([local_reply(request.head, status, detail, ending is _NEXT, added + fields)])
+    added = (status_field(record.cache) if record.cache else b"") + fields
+    visit, pages = request.visit, request.snapshot.rules.error_pages
+    page = (visit.page(status) if visit is not None else None) or (pages.find(status) if pages else None)
+    reply = local_reply(request.head, status, detail, ending is _NEXT, added, page)
+    if visit is not None and visit.edits:
+        head, end, body = reply.partition(b"\r\n\r\n")
+        reply = visit.edit(head + end) + body
+    request.client.send([reply])
     return ending
 
 

@@ -56,6 +56,8 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
     record.cache = writer.outcome
     added = status_field(record.cache) + connection_field(head, request.keep)
     record.status, pieces = entry.respond(head, added, time.monotonic())
+    if request.visit is not None and request.visit.edits:
+        pieces[0] = request.visit.edit(pieces[0])
     (request.lead or request.client).send(pieces)
     record.sent = sum(map(len, pieces[1:]))
     return _ending(request)
@@ -85,7 +87,7 @@ def _switch_protocols(request: RequestContext, response: ResponseHead, trip: Rou
     client, record = request.client, request.record
     record.status = 101
     chosen = upgrade_fields(response.fields.elements(b"upgrade"))
-    client.send([client_response(response, UNTIL_CLOSE, chosen)])
+    client.send([request.edit(client_response(response, UNTIL_CLOSE, chosen))])
     connection, done = trip.detach()
     client.state = State.TUNNEL
     request.generation.relay.add(client, connection.sock, record, connection.buffer, done)
@@ -124,7 +126,10 @@ class ResponseForwarder:
         if response.status >= 500:
             added += relayed(response.status)
         record.status = response.status
-        out: Pieces = [client_response(response, framing, added)]
+        start = client_response(response, framing, added)
+        if request.visit is not None and request.visit.edits:
+            start = request.visit.edit(start)
+        out: Pieces = [start]
         if framing is not None:
             out += encode(framing, pieces, self._reader)
         self._sink.send(out)

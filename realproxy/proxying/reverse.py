@@ -5,7 +5,7 @@ from __future__ import annotations
 from policies.reverse.trace_context import follow
 from realproxy.errors import LocalReply, Termination
 from realproxy.messages.headers import upstream_request
-from realproxy.proxying.context import RequestContext
+from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.rules import request_attributes
 from realproxy.proxying.snapshot import CacheScope
 from realproxy.upstream.round_trip import RoundTrip
@@ -13,17 +13,23 @@ from realproxy.upstream.target import ServiceTarget
 from realproxy.upstream.upgrade import offering, wanted_protocols
 
 
-def route(request: RequestContext) -> None:
+def route(request: RequestContext) -> Outcome | None:
     """Find the first route that takes a request of the reverse side; raises `LocalReply` 404."""
     rules, record = request.snapshot.rules, request.record
     if record.side != "reverse":
-        return
+        return None
+    names, host = request.client.names, request.head.hostname
+    if names is not None and host not in names and "*." + host.partition(".")[2] not in names:
+        problem = "the certificate of this connection does not cover this host"
+        raise LocalReply(421, Termination.REFUSED, problem)  # RFC 9110, 15.5.20
     number = record.route = rules.routes.match(
         request_attributes(request.head, record.client, request.client.sni)
     )
     if number is None:
         raise LocalReply(404, Termination.NO_ROUTE, "no route takes this request")
     request.route = rules.settings.route[number]
+    actions = request.snapshot.route_actions[number]
+    return actions.begin(request) if actions is not None else None
 
 
 def follow_trace(request: RequestContext) -> None:
@@ -39,12 +45,14 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
     assert record.route is not None
     if route.to is None:
         return route.respond or 500
-    record.service = route.to
+    if isinstance(route.to, str):  # else the arm was chosen in `route`
+        record.service = route.to
     if b"upgrade" in head.fields.names:
         request.offers = wanted_protocols(head)
         if request.offers:
             return None
-    return request.snapshot.cache_scopes[record.route]
+    scopes = request.snapshot.cache_scopes[record.route]
+    return scopes[record.service] if scopes is not None else None
 
 
 def round_trip(request: RequestContext) -> RoundTrip:
@@ -53,12 +61,25 @@ def round_trip(request: RequestContext) -> RoundTrip:
     if snapshot.rules.traces and not record.trace:
         follow_trace(request)
     address, whole, offers, validators = client.address, request.whole, request.offers, request.validators
+    visit, limits, changed = request.visit, snapshot.limits, head
+    if visit is not None:
+        limits = visit.limits
+        if visit.changes:
+            changed = visit.upstream_head(head)
 
     def head_for(upstream: str) -> bytes:  # does not name the request, which would be a cycle
-        host = head.authority if head.host else upstream.encode()
-        sent = upstream_request(head, host, address, validators, whole=whole)
+        host = changed.authority if changed.host else upstream.encode()
+        sent = upstream_request(changed, host, address, validators, whole=whole)
+        if visit is not None and visit.changes:
+            sent = visit.edit_request(sent)
         return offering(sent, offers) if offers else sent
 
     service, sink = snapshot.services[record.service], request.lead or client
-    target = ServiceTarget(service, record.client, record, head_for, snapshot.waits, client.ends)
-    return RoundTrip(snapshot.pool, snapshot.limits, client, sink, record, head, target, offers)
+    key = record.client if service.key_of is None else service.key_of(head, record.client)
+    target = ServiceTarget(service, key, record, head_for, snapshot.waits, client.ends)
+    if visit is not None and visit.trial is not None:
+        target.judge = visit.judge
+    trip = RoundTrip(snapshot.pool, limits, client, sink, record, head, target, offers)
+    if visit is not None and request.route is not None:
+        trip.try_timeout = request.route.try_timeout
+    return trip

@@ -10,6 +10,7 @@ import random
 from policies.reverse.routing import RequestAttributes, Routes, normal_path
 from policies.settings import Forward, ProxySettings
 from realproxy.http1 import Malformed, RequestHead
+from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.forward_access import ForwardAccess
 
 
@@ -24,6 +25,7 @@ class RequestRules:
     def __init__(self, settings: ProxySettings, forward: ForwardAccess | None) -> None:
         self.settings, self.forward = settings, forward
         self.routes = Routes(settings.route)
+        self.error_pages = ErrorPages(settings.errors, "errors") if settings.errors else None
         self.trusted_hops, self.traces = settings.trusted_hops, settings.trace
         self.logs_traces = settings.trace and settings.log is not None
         self.trace_rng = random.Random()
@@ -31,10 +33,10 @@ class RequestRules:
 
 def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
     """The attributes of a request that routes match against."""
-    host, path = head.hostname, normal_path(head.path.decode("latin-1"))
+    target, host = head.path.decode("latin-1"), head.hostname
     if host.endswith("."):  # the dot of the root: the same name. RFC 3986, 3.2.2
         host = host[:-1]
-    return RequestAttributes(host, path, head.method, client, head.fields.text, sni)
+    return RequestAttributes(host, normal_path(target), head.method, client, head.fields.text, sni, target)
 
 
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:

@@ -32,15 +32,13 @@ _PARKED, _SENDING = Outcome.PARKED, Outcome.SENDING
 class FastPath:
     """Runs requests in the thread of `loop`, and leaves those that have to wait to `workers`.
 
-    `server` takes new requests; `patience` is the number of seconds that an upstream has to respond. Both may
-    be replaced at any time. `awaited` holds the requests that await an upstream without a thread.
+    `server` takes new requests; it may be replaced at any time. `awaited` holds the requests that await an
+    upstream without a thread.
     """
 
-    def __init__(
-        self, loop: ConnectionLoop, workers: WorkerPool, server: HttpServer, patience: float
-    ) -> None:
+    def __init__(self, loop: ConnectionLoop, workers: WorkerPool, server: HttpServer) -> None:
         self._loop = loop
-        self.server, self.patience = server, patience
+        self.server = server
         self._slots = workers.slots
         self._thread = ThreadState(self._slots)
         self.awaited: dict[int, RequestContext] = {}
@@ -147,7 +145,7 @@ class FastPath:
         connection = trip.connection
         self.awaited[connection.sock.fileno()] = request
         request.generation.under_way.add(request)
-        request.until = request.until or time.monotonic() + self.patience
+        request.until = request.until or time.monotonic() + trip.limits.answer_timeout
         if not connection.watched:
             self._loop.watch(connection)
 

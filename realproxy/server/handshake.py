@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
-from policies.forward.basic_auth import is_known
+from policies.basic_auth import is_known
 from policies.settings import Forward, ProxySettings
 from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
 from realproxy.errors import Aborted
@@ -43,7 +43,7 @@ class HandshakingConnection(DownstreamConnection):
     `begin_socks` is None if SOCKS is off.
     """
 
-    __slots__ = ("_begin_socks", "_header", "_peer", "inline", "opening", "scheme", "sni")
+    __slots__ = ("_begin_socks", "_header", "_peer", "inline", "names", "opening", "scheme", "sni")
 
     def __init__(
         self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, *,
@@ -58,6 +58,7 @@ class HandshakingConnection(DownstreamConnection):
             self.opening = Opening.PROXY_HEADER
         self.inline = self.opening is None
         self.scheme, self.sni = b"https" if secure else b"http", ""
+        self.names: frozenset[str] | None = None
 
     def read(self) -> ReadResult:
         """Read once without waiting. HEAD if a worker continues, as with bytes of a TLS handshake."""
@@ -91,7 +92,7 @@ class HandshakingConnection(DownstreamConnection):
                 return ReadResult.PART
         except OSError:
             return ReadResult.END
-        self.opening, self.sni = None, self.sock.sni
+        self.opening, self.sni, self.names = None, self.sock.sni, self.sock.names
         return super().read()
 
     def _begin(self, data: bytes) -> ReadResult:

@@ -23,11 +23,12 @@ class AdmissionControl:
     def __init__(self, name: str, decisions: Precautions, lock: threading.Lock) -> None:
         self._name, self._decisions, self._lock = name, decisions, lock
 
-    def enter(self, waits: BlockedThreads) -> float:
+    def enter(self, waits: BlockedThreads, until: float | None = None) -> float:
         """Let a request in, perhaps after a wait in the queue; `leave` must follow, with the time returned.
 
-        Raises `LocalReply`: 429 above the rate, 503 if the queue is full or the breaker open, each with
-        Retry-After (RFC 9110, 10.2.3).
+        `until` is when the request must be over, on the monotonic clock. Raises `LocalReply`: 429 above the
+        rate, 503 if the queue is full or the breaker open, each with Retry-After (RFC 9110, 10.2.3); 504 if
+        the request's time is over before.
         """
         rate, queue, breaker = self._decisions.rate, self._decisions.queue, self._decisions.breaker
         now = time.monotonic()
@@ -37,7 +38,7 @@ class AdmissionControl:
             if not allowed:
                 raise self._refusal(429, Termination.RATE_LIMITED, "too many requests", wait)
         if queue is not None:
-            self._enter_queue(queue, waits)
+            self._enter_queue(queue, waits, until)
         if breaker is not None:
             now = time.monotonic()
             with self._lock:
@@ -56,20 +57,25 @@ class AdmissionControl:
                 breaker.ended(failed, entered, time.monotonic())
         self._admit_next()
 
-    def _enter_queue(self, queue: BoundedQueue[Any], waits: BlockedThreads) -> None:
+    def _enter_queue(self, queue: BoundedQueue[Any], waits: BlockedThreads, until: float | None) -> None:
         ticket = threading.Lock()
         ticket.acquire()
         with self._lock:
             if queue.enter(ticket):
                 return
+        left = math.inf if until is None else max(0.0, until - time.monotonic())
         if queue.wait:
             with waits.blocking():
-                admitted = ticket.acquire(timeout=queue.wait)
+                admitted = ticket.acquire(timeout=min(queue.wait, left))
             if admitted:
                 return
             with self._lock:
                 if not queue.give_up(ticket):
                     return  # admitted in the last moment
+        if left < queue.wait:
+            raise LocalReply(
+                504, Termination.UPSTREAM_SLOW, f"service {self._name}: the time for the request is over"
+            )
         raise self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
 
     def _admit_next(self) -> None:

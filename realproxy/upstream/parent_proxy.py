@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from policies.bad_input import BadInput
-from policies.forward.basic_auth import basic
+from policies.basic_auth import basic
 from policies.forward.parent import Parent
 from policies.settings import Limits
 from realproxy.errors import Termination, UpstreamError

@@ -112,7 +112,7 @@ class ConnectionPool:
         self._in_use.discard(connection)
         if connection.deadline is not None:
             connection.deadline = None
-            set_time_limits(connection.sock, connection.timeout, connection.timeout)
+            set_time_limits(connection.sock, self._limits.answer_timeout, self._limits.answer_timeout)
         if self._closed or len(idle) >= MOST_IDLE:
             connection.sock.close()
         else:

@@ -51,7 +51,7 @@ class RequestBody:
         self._given_up = False
         self._until, self._pace = until, client.pace.fresh() if client.pace is not None else None
         self._kept: Pieces | None = []
-        self._kept_size = 0
+        self._size = 0  # bytes of the body that have arrived, without the frames of chunks
 
     @property
     def done(self) -> bool:
@@ -70,13 +70,20 @@ class RequestBody:
         return self._reader.done
 
     def _read(self, data: bytes) -> Pieces:
-        pieces = encode(self._framing, self._reader.feed(data), self._reader)
+        found = self._reader.feed(data)
+        pieces = encode(self._framing, found, self._reader)
         if self._reader.done:
             self._client.buffer = self._reader.rest
+        self._size += sum(map(len, found))
+        if self._limits.body is not None and self._size > self._limits.body:
+            raise LocalReply(413, Termination.REFUSED, f"the body is larger than {self._limits.body} bytes")
         if self._kept is not None:
-            self._kept_size += len(data)
-            self._kept = [*self._kept, *pieces] if self._kept_size <= KEEP else None
+            self._kept = [*self._kept, *pieces] if self._size <= KEEP else None
         return pieces
+
+    def kept(self) -> Pieces | None:
+        """All that was sent; None if it was too much to keep."""
+        return self._kept
 
     def again(self) -> Pieces | None:
         """What to send first to another upstream; None if too much of the body was not kept."""

@@ -8,6 +8,7 @@ have changed.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -51,7 +52,7 @@ class RoundTrip:
 
     __slots__ = (
         "_awaiting", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target", "_until",
-        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record",
+        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record", "try_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +63,7 @@ class RoundTrip:
         self._pool, self._sink, self._target, self._offers = pool, sink, target, offers
         self._until: float | None = None
         if limits.request_timeout is not None:
-            self._until = record.arrived + limits.request_timeout
+            self._until = target.until = record.arrived + limits.request_timeout
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
@@ -74,6 +75,7 @@ class RoundTrip:
         self._first: Pieces | None = None
         self._sent = self._fresh = self._awaiting = False
         self.is_late = False  # the upstream's time is over; `wait_for_head` raises `UpstreamError`
+        self.try_timeout: float | None = None  # seconds for one attempt, if that is less than for a pause
         self.over = False  # `finish` or `detach` was called
         self.failed: bool | None = None  # the upstream has failed the request; None if that is not known
 
@@ -86,11 +88,14 @@ class RoundTrip:
 
     def open(self, may_block: bool) -> None:
         """Pick an upstream and connect to it; raises `LocalReply` if one of them fails."""
-        if not may_block and (self.body is not None or self._until is not None or self._offers):
+        target = self._target
+        if not may_block and (
+            self.body is not None or self._until is not None or self._offers or target.delay
+        ):
             raise WouldBlock
         place = self._place
         if place is None:
-            place = self._place = self._target.begin(may_block)
+            place = self._place = target.begin(may_block)
         if not may_block:
             self.connection = None if self._fresh else self._pool.acquire_idle(place[0])
             if self.connection is None:
@@ -98,12 +103,20 @@ class RoundTrip:
             return
         if self.body is not None and self._first is None:
             self._first = self.body.first()
-        self._check_time()
+        left = self._check_time()
+        if target.delay:
+            with self._pool.waits.blocking():
+                time.sleep(min(target.delay, left))
+            target.delay = 0.0
+            self._check_time()
         start = time.monotonic()
         connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh)
         self.record.connecting += time.monotonic() - start
-        if self._until is not None:
-            connection.deadline, connection.timeout = self._until, self.limits.answer_timeout
+        until = self._until
+        if self.try_timeout is not None:
+            until = min(until or math.inf, start + self.try_timeout)
+        if until is not None:
+            connection.deadline, connection.timeout = until, self.limits.answer_timeout
 
     def send(self, may_block: bool) -> None:
         """Send the head, and what has arrived of the body; raises `UpstreamError`."""
@@ -231,16 +244,16 @@ class RoundTrip:
         if self._until is not None and time.monotonic() >= self._until:
             return False
         unreachable = isinstance(trouble, LocalReply) and trouble.end is Termination.UPSTREAM_UNREACHABLE
-        return self.fail_over(refused=unreachable)
+        return self.fail_over(trouble.status, refused=unreachable)
 
-    def fail_over(self, *, refused: bool = False) -> bool:
+    def fail_over(self, status: int, *, refused: bool = False) -> bool:
         """Whether the request goes to another upstream: there is one, and the body can be sent again."""
         body: Pieces | None = []
         repeatable = not self._sent or self.head.method in IDEMPOTENT
         if repeatable and self.body is not None:
             body = self.body.again() if self._sent else self._first
         place = self._target.next(
-            refused=refused and not self._sent, repeatable=repeatable and body is not None
+            refused=refused and not self._sent, repeatable=repeatable and body is not None, status=status
         )
         if place is None:
             return False

@@ -14,8 +14,10 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from policies.balancing import Dispatch
-from policies.resilience import REASONS, Attempts, Precautions
+from policies.request_key import key_reader
+from policies.resilience import REASONS, Attempts, Precautions, backoff_delay
 from policies.settings import Service as ServiceSettings
+from realproxy.http1 import RequestHead
 from realproxy.net.address import Address, split_address
 from realproxy.net.tls import TlsSocket
 from realproxy.runtime.isolation import tolerate
@@ -82,7 +84,8 @@ class Service:
     `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
     never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
     new connections. `wait` is how a request waits for a response if not on one connection alone.
-    `admission` is None without a rate limit, queue or breaker.
+    `admission` is None without a rate limit, queue or breaker. `key_of` reads the key of a request for
+    hashing balancers; None if that is the client.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Service:
         self.addresses = [split_address(address) for address in self.names]
         self._endpoints = [Endpoint([address]) for address in self.addresses]
         weight = [upstream.weight for upstream in settings.upstreams]
+        self._rng = rng
         self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
         self._requests = [0] * len(self.names)
         self._failures = [0] * len(self.names)
@@ -103,6 +107,7 @@ class Service:
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
+        self.key_of = None if settings.hash_on == "client" else _key_reader(settings.hash_on)
 
     def endpoint(self, index: int, ends: Ends | None) -> Endpoint:
         """Where to send a request for an upstream; see `Transport.endpoint` for `ends`."""
@@ -143,10 +148,15 @@ class Service:
         with self._lock:
             return self.decisions.attempts()
 
-    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool) -> bool:
-        """Whether a failed request may go to another upstream; see `Attempts.again`."""
+    def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int) -> float | None:
+        """Seconds after which a failed request may go to another upstream, or None; see `Attempts.again`."""
         with self._lock:
-            return self.decisions.again(attempts, refused=refused, repeatable=repeatable)
+            made, base = attempts.retries, self.decisions.backoff
+            if not self.decisions.again(attempts, refused=refused, repeatable=repeatable, status=status):
+                return None
+            return (
+                backoff_delay(base, attempts.retries, self._rng) if base and attempts.retries > made else 0.0
+            )
 
     def probed(self, index: int, good: bool) -> None:
         """Take note of the result of a health check."""
@@ -176,3 +186,14 @@ class Service:
                 "waiting": 0 if queue is None else queue.waiting,
                 "breaker_open": int(breaker is not None and breaker.state(now) != "closed"),
             }
+
+
+def _key_reader(hash_on: str) -> Callable[[RequestHead, str], str]:
+    """A function that reads the key from a request's head and its client."""
+    read = key_reader(hash_on)
+
+    def key(head: RequestHead, client: str) -> str:
+        path = head.path.decode("latin-1").partition("?")[0]
+        return read(client, path, head.fields.text) or client
+
+    return key

@@ -19,26 +19,28 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 class UpstreamTarget:
     """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
-    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt. `check`
-    takes the head of the response, and raises `UpstreamError` if the head must not be passed on. `wait` is
-    how to wait for the response if not on one connection alone; it may call `hedge`, and then `swap` or
-    `drop`.
+    `until` is when the request must be over, on the monotonic clock, if there is a limit.
+    `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is
+    for `delay` seconds later. `check` takes the head of the response, and raises `UpstreamError` if the head
+    must not be passed on. `wait` is how to wait for the response if not on one connection alone; it may call
+    `hedge`, and then `swap` or `drop`.
     """
 
-    __slots__ = ("_place", "check", "wait")
+    __slots__ = ("_place", "check", "delay", "until", "wait")
 
     def __init__(
         self, endpoint: Endpoint, request: bytes, check: Callable[[ResponseHead], None] | None = None
     ) -> None:
         self._place = endpoint, request
-        self.check = check
+        self.check, self.delay = check, 0.0
+        self.until: float | None = None
         self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
         """The first place; raises `LocalReply` if the request may not go on."""
         return self._place
 
-    def next(self, *, refused: bool, repeatable: bool) -> Place | None:
+    def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """The place after a failed attempt, or None; see `policies.resilience.Attempts.again`."""
         return None
 
@@ -64,19 +66,20 @@ class ServiceTarget(UpstreamTarget):
 
     `key` is what balancers with affinity hash by. `record` takes the name of the upstream and the number of
     attempts. `head_for` makes the head to send from the upstream's name. `ends` are the addresses of the
-    client's connection, for upstreams that are told of them.
+    client's connection, for upstreams that are told of them. `judge` is told of the end of every attempt, and
+    when it began.
     """
 
     __slots__ = (
         "_attempts", "_ends", "_entered", "_head_for", "_hedge", "_key", "_pick", "_record", "_service",
-        "_waits",
+        "_waits", "judge",
     )  # fmt: skip
 
     def __init__(
         self, service: Service, key: str, record: RequestRecord, head_for: Callable[[str], bytes],
         waits: BlockedThreads, ends: Ends | None = None,
     ) -> None:  # fmt: skip
-        self.check, self.wait = None, service.wait
+        self.check, self.delay, self.until, self.wait = None, 0.0, None, service.wait
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts = None if service.settings.retry is None else service.attempts()
@@ -84,13 +87,14 @@ class ServiceTarget(UpstreamTarget):
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
+        self.judge: Callable[[bool | None, float], None] | None = None
 
     def begin(self, may_block: bool) -> Place:
         """Pass the admission control of the service, and pick an upstream."""
         if self._service.admission is not None:
             if not may_block:
                 raise WouldBlock
-            self._entered = self._service.admission.enter(self._waits)
+            self._entered = self._service.admission.enter(self._waits, self.until)
         return self._pick_next()
 
     def _pick_next(self) -> Place:
@@ -100,12 +104,15 @@ class ServiceTarget(UpstreamTarget):
         self._record.attempts += 1
         return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
-    def next(self, *, refused: bool, repeatable: bool) -> Place | None:
+    def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """Another upstream, if the service allows one more attempt."""
         assert self._pick is not None
         self._end(self._pick, True)
-        if not self._service.again(self._made_attempts(), refused=refused, repeatable=repeatable):
+        attempts = self._made_attempts()
+        delay = self._service.again(attempts, refused=refused, repeatable=repeatable, status=status)
+        if delay is None:
             return None
+        self.delay = delay
         return self._pick_next()
 
     def _made_attempts(self) -> Attempts:
@@ -115,12 +122,17 @@ class ServiceTarget(UpstreamTarget):
 
     def finished(self, failed: bool | None) -> None:
         """End the attempt, and leave the admission control."""
-        if self._pick is not None:
-            self._pick.finish(failed)
-        if self._hedge is not None:
-            self._hedge.finish(None)
-        if self._entered is not None:
-            self.settled(failed)
+        pick = self._pick
+        try:
+            if self.judge is not None and pick is not None and not pick.done:
+                self.judge(failed, pick.started)
+        finally:  # whatever the judge does, nothing is kept
+            if pick is not None:
+                pick.finish(failed)
+            if self._hedge is not None:
+                self._hedge.finish(None)
+            if self._entered is not None:
+                self.settled(failed)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""
@@ -152,4 +164,8 @@ class ServiceTarget(UpstreamTarget):
     def _end(self, pick: PickedUpstream, failed: bool | None) -> None:
         if failed:
             self._made_attempts().failed.append(pick.index)
-        pick.finish(failed)
+        try:
+            if self.judge is not None:
+                self.judge(failed, pick.started)
+        finally:
+            pick.finish(failed)

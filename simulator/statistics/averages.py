@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from scenarios.records import Summary
+from scenarios.shares import mean_by_service
 
-_OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
+_OPTIONAL = ("hit_ratio", "fetch_rps", "fetches_per_expiry", "rollback_s", "rollback_ratio")
 
 
 def mean_summary(summaries: list[Summary]) -> Summary:
@@ -17,10 +18,11 @@ def mean_summary(summaries: list[Summary]) -> Summary:
     }
     return Summary(
         **figures,
-        **{name: _mean_of_known(summaries, name) for name in _OF_CACHES},
+        **{name: _mean_of_known(summaries, name) for name in _OPTIONAL},
         upstream_share=_mean_shares([summary.upstream_share for summary in summaries]),
         requests=sum(summary.requests for summary in summaries),
         cache_share=_mean_shares([summary.cache_share for summary in summaries]),
+        services=mean_by_service([summary.services for summary in summaries]),
     )
 
 

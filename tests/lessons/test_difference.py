@@ -61,6 +61,12 @@ def test_every_table_of_the_lessons_has_this_sign() -> None:
     assert mine.closeness("it") == "10 % too high"
 
 
+@pytest.mark.parametrize("row", [(None, 1.5, "s"), (1.5, None, "s"), (None, None, "s")])
+def test_a_number_that_is_not_known_has_no_difference(row: tuple[float | None, float | None, str]) -> None:
+    shown = repr(side_by_side({"rolled back after": row}))
+    assert shown.endswith("| –") and shown.count("–") == 1 + row.count(None)
+
+
 @given(st.floats(1, 1e6), st.floats(1, 1e6))
 def test_the_sign_and_the_size_are_those_of_a_confirmation(predicted: float, measured: float) -> None:
     relative = compare._apart(predicted, measured, "mean_ms")

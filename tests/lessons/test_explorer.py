@@ -10,7 +10,9 @@ import pytest
 
 from lessons.balancing import explore_pool
 from lessons.caching import explore_capacity, explore_lifetimes, explore_stampede, explore_windows
+from lessons.canary import explore_peeking, explore_rollback
 from lessons.forward import explore_sharing
+from lessons.ingress import explore_door
 from lessons.kit import explorer as module
 from lessons.kit.explorer import Explorer
 from lessons.not_only_http import explore_ways
@@ -21,7 +23,7 @@ EXPLORERS = {
     make.__name__: make
     for make in (
         explore_balancers, explore_pool, explore_runs, explore_sharing, explore_ways, explore_capacity,
-        explore_lifetimes, explore_stampede, explore_windows,
+        explore_lifetimes, explore_stampede, explore_windows, explore_door, explore_rollback, explore_peeking,
     )
 }  # fmt: skip
 WIDGET = "application/vnd.jupyter.widget-view+json"

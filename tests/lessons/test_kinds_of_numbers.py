@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from lessons.balancing import exercise as lesson_2
 from lessons.caching import exercise as lesson_6
+from lessons.canary import exercise as lesson_8
 from lessons.forward import exercise as lesson_4
+from lessons.ingress import exercise as lesson_7
 from lessons.kit import Exercise, Predictions
 from lessons.kit.number import finite_number, shown
 from lessons.not_only_http import exercise as lesson_5
@@ -56,6 +58,8 @@ SOLVED: dict[str, tuple[Exercise, Callable[..., float], Any]] = {
     "4": (lesson_4.ratio_behind, lesson_4._ratio_behind, NUMBERS),
     "5": (lesson_5.enough_requests, lesson_5._enough, WHOLE),
     "6": (lesson_6.lifetime_needed, lesson_6._needed, NUMBERS),
+    "7": (lesson_7.door_limit, lesson_7._most, NUMBERS),
+    "8": (lesson_8.drifted_users, lesson_8._drifted, NUMBERS),
 }
 
 

@@ -24,8 +24,13 @@ from lessons.caching import (
 )
 from lessons.caching.cache_size import figure_of_capacity
 from lessons.caching.expiry_figures import figure_of_lifetimes, figure_of_pages, figure_of_stampede
+from lessons.canary import explore_peeking, explore_rollback
+from lessons.canary.figures import figure_of_peeking, figure_of_rollback
 from lessons.forward import explore_sharing, share
 from lessons.forward.shared_cache import figure_of_sharing
+from lessons.ingress import explore_door, explore_rules
+from lessons.ingress.rules import figure_of_rules
+from lessons.ingress.shared_door import figure_of_door
 from lessons.kit import simulated
 from lessons.kit.progress_bars import NotebookBars
 from lessons.not_only_http import all_ways, explore_ways
@@ -80,11 +85,18 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "lifetimes": lambda: figure_of_lifetimes(20, 50),
     "stampede": lambda: figure_of_stampede(400, 0.5),
     "pages": lambda: figure_of_pages(0.2, 10),
+    "rules": lambda: figure_of_rules(["pictures"], 1),
+    "door": lambda: figure_of_door(60, 350),
+    "door, quick": lambda: figure_of_door(5, 100),
+    "rollback": lambda: figure_of_rollback(0.01, 0.002, 1.5, 50),
+    "rollback, a disaster": lambda: figure_of_rollback(0.5, 0.05, 10, 1000),
+    "peeking": lambda: figure_of_peeking(100, 0.05, 0.5),
 }
 EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "1": explore_balancers, "2": explore_pool, "3": explore_runs, "4": explore_sharing, "5": explore_ways,
     "6, capacity": explore_capacity, "6, lifetimes": explore_lifetimes, "6, stampede": explore_stampede,
-    "6, windows": explore_windows,
+    "6, windows": explore_windows, "7, rules": explore_rules, "7, door": explore_door,
+    "8, rollback": explore_rollback, "8, peeking": explore_peeking,
 }  # fmt: skip
 
 

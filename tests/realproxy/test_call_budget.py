@@ -24,6 +24,8 @@ PASS_THROUGH_CALLS = 95
 """A small response of an upstream to which a connection is kept."""
 STORED_MISS_CALLS = 150
 """A small response that is also stored."""
+SPLIT_CALLS = 10
+"""More than a plain request that is passed through: one through a split route whose canary is watched."""
 FOLLOWER_WORKERS = 0
 """Workers that a request visits which is collapsed into another's fetch."""
 
@@ -145,6 +147,28 @@ def test_a_warm_request_makes_no_more_calls_than_its_budget(
     usual = typical(runs[2:])
     made = len(usual)
     assert made <= budget, f"{made} calls, {budget} are allowed:\n{listing(usual)}"
+
+
+def calls_of(calls, settled, client) -> list[Call]:
+    """The calls of a typical request of a client."""
+    runs = []
+    for _ in range(REPEATS + 4):
+        settled()
+        calls.clear()
+        assert client.ask("/", "GET", "Cookie: arm=0123456789abcdef").body == b"hello"
+        settled()
+        runs.append(calls.copy())
+    return typical(runs[4:])
+
+
+@pytest.mark.parametrize("sticky", [None, "client", "cookie:arm"])
+def test_a_request_through_a_watched_split_makes_few_more_calls(calls, settled, origin, serve, wire, sticky):
+    service = {name: {"upstreams": [origin().address]} for name in ("web", "new")}
+    split = {"to": {"web": 95, "new": 5}, "sticky": sticky, "canary": {"watch": "new"}}
+    plain = calls_of(calls, settled, wire(serve(route=[{"to": "web"}], service=service)))
+    watched = calls_of(calls, settled, wire(serve(route=[split], service=service)))
+    budget = len(plain) + SPLIT_CALLS
+    assert len(watched) <= budget, f"{len(watched)} calls, {budget} are allowed:\n{listing(watched)}"
 
 
 class Fetch:

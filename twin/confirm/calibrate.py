@@ -113,15 +113,20 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     )
 
 
-_EVEN: dict[str, Any] = {"slow": {}, "slow_during": {}, "fail": {}, "jitter": None, "hiccup": None}
+_EVEN: dict[str, Any] = {
+    "slow": {}, "slow_during": {}, "fail": {}, "jitter": None, "hiccup": None, "errors": 0.0,
+}  # fmt: skip
 """Settings of a backend whose replicas are all equally fast, at all times."""
 
 
 def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     """A proxy that stores every response, or none."""
     cache = RouteCache(ttl=3600.0) if stores else None
-    plain = {"cache": cache, "fault": ()}
-    route = tuple(rule.model_copy(update=plain) if rule.to else rule for rule in proxy.route)
+    plain = {"cache": cache, "fault": (), "sticky": None, "override": None, "canary": None, "mirror": ()}
+    route = tuple(
+        rule.model_copy(update={**plain, "to": rule.services[0]}) if rule.services else rule
+        for rule in proxy.route
+    )
     forward = proxy.forward and proxy.forward.model_copy(update={"cache": stores and not proxy.route})
     update: dict[str, Any] = {"route": route, "forward": forward}
     update["workers"] = 1  # the CPU time of one process can be measured

@@ -15,6 +15,10 @@ one is beyond its tolerance and beyond the noise floor; else ``inconclusive``: t
 larger than the noise, or there was nothing to judge. If nothing was run twice, the noise is unknown,
 and a difference beyond the tolerance is enough for ``refuted``. The verdict is ``void`` if a run of the
 variant or the calibration broke a rule for valid runs (`loadtests.run.validity`): then nothing is judged.
+
+*Services*, such as the arms of a split route, have a metric each: ``service_share.canary`` and
+``service_errors.canary``. Both twins draw the arms and the backends' errors from the same seeds, so even
+the time of a rollback is judged, and a rollback in one twin that is none in the other refutes.
 """
 
 from __future__ import annotations
@@ -33,8 +37,14 @@ Verdict = Literal["confirmed", "refuted", "inconclusive", "void"]
 TOLERANCE = {
     "throughput_rps": 0.02, "mean_ms": 0.05, "p50_ms": 0.10, "p95_ms": 0.08,
     "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
+    "service_share": 0.01, "service_errors": 0.02, "rollback_ratio": 0.5, "rollback_s": 0.1,
 }  # fmt: skip
 """The judged metrics, and the tolerance of each."""
+EXACT_ROLLBACK_S = 0.25
+"""The time of a rollback may always differ by this much: it is seen as the canary's last request, and the
+next one would have come a moment later."""
+EXACT_ANSWERS = 2
+"""The errors of a service may always differ by so many of its answers: until a rollback it has few."""
 EXACT_MS = 0.5
 """A judged time may always differ by this much: timers and thread switches of the real system are not more
 exact. It matters only where most requests are hits and take less than a few milliseconds."""
@@ -47,7 +57,12 @@ NEVER_JUDGED = {"p99_ms": "only 1 % of the requests are beyond it, so it varies 
 OF_CACHES = ("hit_ratio", "fetch_rps", "fetches_per_expiry")
 """Metrics that only exist with a cache."""
 COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", *OF_CACHES, "error_ratio")
-ABSOLUTE = frozenset({"hit_ratio", "error_ratio"})
+"""The metrics of every scenario."""
+OF_SERVICES = ("service_share", "service_errors")
+"""Metrics that each service has, if there are several; their full names are such as ``service_share.api``."""
+OF_CANARIES = ("rollback_ratio", "rollback_s")
+"""Metrics that only exist with a watched canary."""
+ABSOLUTE = frozenset({"hit_ratio", "error_ratio", "rollback_ratio", *OF_SERVICES})
 """Metrics whose differences are absolute; the differences of all others are relative."""
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
@@ -58,20 +73,38 @@ _TIMES = ("mean_ms", "p50_ms", "p95_ms")
 Differences = dict[str, float | None]
 
 
+def kind(name: str) -> str:
+    """The metric without the name of its service."""
+    return name.partition(".")[0]
+
+
+def figures(summary: Summary) -> dict[str, float | None]:
+    """All metrics of a summary that are compared, by their full names."""
+    found: dict[str, float | None] = {name: getattr(summary, name) for name in COMPARED}
+    for service, those in summary.services.items():
+        found[f"service_share.{service}"] = those.share
+        found[f"service_errors.{service}"] = those.error_ratio
+    if summary.rollback_ratio is not None:
+        found |= {name: getattr(summary, name) for name in OF_CANARIES}
+    return found
+
+
 def difference(predicted: Summary, measured: Summary) -> Differences:
     """The difference of each metric; ``None`` if one twin does not have the metric."""
-    return {name: _apart(getattr(predicted, name), getattr(measured, name), name) for name in COMPARED}
+    said, seen = figures(predicted), figures(measured)
+    return {name: _apart(said.get(name), seen.get(name), name) for name in {**said, **seen}}
 
 
 def difference_text(apart: float | None, name: str, *, sign: str = "+", space: str = "") -> str:
     """A difference in per cent or percentage points, or a dash if it is unknown."""
-    return "–" if apart is None else f"{apart * 100:{sign}.1f}{space}{'pp' if name in ABSOLUTE else '%'}"
+    unit = "pp" if kind(name) in ABSOLUTE else "%"
+    return "–" if apart is None else f"{apart * 100:{sign}.1f}{space}{unit}"
 
 
 def _apart(one: float | None, other: float | None, name: str) -> float | None:
     if one is None or other is None or math.isnan(one) or math.isnan(other):
         return None
-    if name in ABSOLUTE:
+    if kind(name) in ABSOLUTE:
         return one - other
     return (one - other) / other if other else None
 
@@ -89,10 +122,11 @@ def noise_floor(repeats: Sequence[Sequence[Summary]]) -> Differences:
     dict
         Root mean square over all pairs; ``None`` if nothing was run twice.
     """
-    pairs = [pair for runs in repeats for pair in itertools.combinations(runs, 2)]
+    of_runs = [[figures(run) for run in runs] for runs in repeats]
+    pairs = [pair for runs in of_runs for pair in itertools.combinations(runs, 2)]
     floor: Differences = {}
-    for name in COMPARED:
-        apart = [_spread(getattr(a, name), getattr(b, name), name) for a, b in pairs]
+    for name in dict.fromkeys([*COMPARED, *(name for runs in of_runs for run in runs for name in run)]):
+        apart = [_spread(a.get(name), b.get(name), name) for a, b in pairs]
         known = [value for value in apart if value is not None]
         floor[name] = math.sqrt(sum(value**2 for value in known) / len(known)) if known else None
     return floor
@@ -102,7 +136,7 @@ def _spread(one: float | None, other: float | None, name: str) -> float | None:
     """Like `_apart`, but relative to the mean of the two runs."""
     if one is None or other is None or math.isnan(one) or math.isnan(other):
         return None
-    if name in ABSOLUTE:
+    if kind(name) in ABSOLUTE:
         return one - other
     return 2 * (one - other) / (one + other) if one + other else None
 
@@ -119,11 +153,17 @@ def unjudged(predicted: Summary, measured: Summary) -> dict[str, str]:
 
 def tolerances(predicted: Summary, measured: Summary) -> dict[str, float]:
     """How much each judged metric of a variant may differ, in the unit of `difference`."""
-    allowed = dict(TOLERANCE)
+    allowed = {name: TOLERANCE[kind(name)] for name in figures(measured) if kind(name) in TOLERANCE}
     for name in _TIMES:
         time = getattr(measured, name)
         if time > 0:
             allowed[name] = max(allowed[name], EXACT_MS / time)
+    for service, those in measured.services.items():
+        if those.answers:
+            name = f"service_errors.{service}"
+            allowed[name] = max(allowed[name], EXACT_ANSWERS / those.answers)
+    if measured.rollback_s:
+        allowed["rollback_s"] = max(allowed["rollback_s"], EXACT_ROLLBACK_S / measured.rollback_s)
     for name in unjudged(predicted, measured):
         allowed.pop(name, None)
     return allowed

@@ -5,7 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 
-from twin.confirm.compare import ABSOLUTE, EXACT_MS, HIGHER_IS_BETTER, TOLERANCE
+from twin.confirm.compare import (
+    ABSOLUTE,
+    EXACT_ANSWERS,
+    EXACT_MS,
+    EXACT_ROLLBACK_S,
+    HIGHER_IS_BETTER,
+    TOLERANCE,
+    kind,
+)
 from twin.confirm.outcome import Confirmation
 from twin.plots.style import TITLES, VERDICT
 
@@ -56,6 +64,7 @@ def how_judged(found: Confirmation) -> list[str]:
         f"Confirmed means within these tolerances: {', '.join(limits)}; "
         f"for response times also within {EXACT_MS:g} ms."
     ]
+    lines += _how_services_are_judged(found)
     judged = [outcome for outcome in found.variants if outcome.verdict != "void"]
     unjudged: dict[tuple[str, str], list[str]] = {}
     for outcome in judged:
@@ -68,6 +77,22 @@ def how_judged(found: Confirmation) -> list[str]:
         lines.append(
             "Void: a run or the calibration broke a rule for valid runs, so no figure of the variant "
             "is judged."
+        )
+    return lines
+
+
+def _how_services_are_judged(found: Confirmation) -> list[str]:
+    """The tolerances of services and canaries, if there are any."""
+    kinds, lines = {kind(name) for name in found.service_metrics}, []
+    if "service_share" in kinds:
+        share, errors = (TOLERANCE[name] * 100 for name in ("service_share", "service_errors"))
+        lines.append(
+            f"For each service: share {share:g} pp, errors {errors:g} pp or {EXACT_ANSWERS} of its answers."
+        )
+    if "rollback_s" in kinds:
+        lines.append(
+            f"Time of rollback: {TOLERANCE['rollback_s'] * 100:g} %, or {EXACT_ROLLBACK_S:g} s; "
+            "a rollback in one twin that is none in the other refutes."
         )
     return lines
 

@@ -90,28 +90,30 @@ class VariantOutcome:
     def unjudged(self) -> dict[str, str]:
         """The metrics that are shown but not judged, and why."""
         if self.verdict == "void":
-            return dict.fromkeys(compare.COMPARED, "the verdict is void")
+            return dict.fromkeys(self.difference, "the verdict is void")
         return compare.unjudged(self.simulated, self.measured)
 
     def beyond(self, metric: str) -> bool:
         """Whether the difference is judged, and beyond its tolerance."""
-        apart = self.difference[metric]
+        apart = self.difference.get(metric)
         return apart is not None and abs(apart) > self.tolerances.get(metric, math.inf)
 
     def difference_text(self, metric: str, space: str = "") -> str:
         """The difference with its unit, in parentheses if it alone is not judged.
 
         It is in per cent or percentage points. If it is within the tolerance only because it is less than
-        `twin.confirm.compare.EXACT_MS`, it is in milliseconds.
+        `twin.confirm.compare.EXACT_MS` or `EXACT_ROLLBACK_S`, it is in milliseconds or seconds.
         """
-        apart = self.difference[metric]
+        apart = self.difference.get(metric)
         text = compare.difference_text(apart, metric, space=space)
         if apart is None or self.verdict == "void":
             return text
         if metric in self.unjudged:
             return f"({text})"
-        if compare.TOLERANCE[metric] < abs(apart) <= self.tolerances[metric]:
-            return f"{apart * getattr(self.measured, metric):+.1f}{space}ms"
+        small = compare.TOLERANCE[compare.kind(metric)] < abs(apart) <= self.tolerances[metric]
+        if small and compare.kind(metric) not in compare.ABSOLUTE:
+            form, unit = ("+.2f", "s") if metric == "rollback_s" else ("+.1f", "ms")
+            return f"{apart * getattr(self.measured, metric):{form}}{space}{unit}"
         return text
 
 
@@ -156,6 +158,15 @@ class Confirmation:
             name
             for name in compare.COMPARED
             if (failing or name != "error_ratio") and (caching or name not in compare.OF_CACHES)
+        ]
+
+    @property
+    def service_metrics(self) -> list[str]:
+        """The metrics of the services, if there are several, and of a watched canary."""
+        return [
+            name
+            for name in self.noise | self.variants[0].difference
+            if compare.kind(name) in (*compare.OF_SERVICES, *compare.OF_CANARIES)
         ]
 
     @property

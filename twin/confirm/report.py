@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from policies.units import format_duration
 from scenarios.records import Summary
-from twin.confirm.compare import difference_text
+from twin.confirm.compare import OF_CANARIES, OF_SERVICES, difference_text, kind
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
+from twin.output.services import CAPTION, TITLE, service_cells, service_heads
 from twin.plots import comparison
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
 
@@ -33,6 +34,7 @@ def confirmation_page(found: Confirmation) -> str:
         "<h2>Prediction beside measurement</h2>",
         comparison_table(found),
         _reading(found),
+        _services(found),
         _caches(found),
         *_pictures(found),
         "<h2>Calibration</h2>",
@@ -112,6 +114,35 @@ def _reading(found: Confirmation) -> str:
         "A prediction is <em>refuted</em> if a judged figure is beyond its tolerance and also beyond the "
         "noise floor, the difference between two real runs of the same requests. If it is beyond its "
         "tolerance but not beyond the noise floor, the prediction is <em>inconclusive</em>.</p>"
+    )
+
+
+def _services(found: Confirmation) -> str:
+    """A table of the services with their shares, errors and rollbacks, if there are several."""
+    names = found.service_metrics
+    if not names:
+        return ""
+    services = [name.partition(".")[2] for name in names if kind(name) == "service_share"]
+    watched = "rollback_s" in names
+    columns = [f"{what}.{name}" for name in services for what in OF_SERVICES]
+    columns += OF_CANARIES if watched else ()
+    head = "".join(f"<th>{html.escape(head)}</th>" for head in service_heads(services, watched=watched))
+    rows = ""
+    for outcome in found.variants:
+        for side, summary in (("predicted", outcome.simulated), ("measured", outcome.measured)):
+            label = html.escape(outcome.variant.label) if side == "predicted" else ""
+            cells = "".join(f"<td>{cell}</td>" for cell in service_cells(summary, services, watched=watched))
+            rows += f'<tr class="{side}"><td>{label}</td><td class="word">{side}</td>{cells}</tr>'
+        apart = "".join(_difference_cell(outcome, name) for name in columns)
+        rows += f'<tr class="difference"><td></td><td class="word">difference</td>{apart}</tr>'
+    floors = "".join(
+        f"<td>{difference_text(found.noise.get(name), name, sign='', space=' ')}</td>" for name in columns
+    )
+    return (
+        f"<h2>{TITLE}</h2>"
+        f'<div class="scroll"><table><thead><tr><th>variant</th><th></th>{head}</tr></thead><tbody>{rows}'
+        f'<tr class="difference"><td>all variants</td><td class="word">noise floor</td>{floors}</tr></tbody>'
+        f"</table></div>" + (f'<p class="small">{CAPTION}</p>' if watched else "")
     )
 
 

@@ -95,13 +95,15 @@ def simulate_cell(added: Classes, key: str, scenario: Scenario, costs: Costs) ->
 
 def figures(summary: Summary) -> dict[str, float | None]:
     """All metrics of a summary, flat: a part has a name such as ``upstream_share.web/0``."""
-    flat: dict[str, float | None] = {}
-    for name, value in summary.as_dict().items():
+    return dict(_flat(summary.as_dict()))
+
+
+def _flat(parts: dict[str, Any], before: str = "") -> Iterator[tuple[str, float | None]]:
+    for name, value in parts.items():
         if isinstance(value, dict):
-            flat.update({f"{name}.{part}": share for part, share in value.items()})
+            yield from _flat(value, f"{before}{name}.")
         else:
-            flat[name] = None if isinstance(value, float) and math.isnan(value) else value
-    return flat
+            yield before + name, None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _added() -> Classes:

@@ -20,7 +20,9 @@ import pytest
 
 from lessons.balancing import least_moved
 from lessons.caching import lifetime_needed
+from lessons.canary import drifted_users
 from lessons.forward import ratio_behind
+from lessons.ingress import door_limit
 from lessons.kit import Exercise
 from lessons.kit.confirmation import PROBES_S
 from lessons.not_only_http import enough_requests
@@ -30,7 +32,8 @@ from scenarios.loading import LoadedScenario
 
 ROOT = Path(__file__).parents[3]
 EXERCISES: tuple[Exercise, ...] = (
-    fair_share, least_moved, enough_runs, ratio_behind, enough_requests, lifetime_needed,
+    fair_share, least_moved, enough_runs, ratio_behind, enough_requests, lifetime_needed, door_limit,
+    drifted_users,
 )  # fmt: skip
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,

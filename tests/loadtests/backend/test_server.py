@@ -13,6 +13,7 @@ import pytest
 from loadtests.backend.server import HEALTH_CHECK
 from loadtests.run.processes import Child
 from realproxy.upstream.health_check import USER_AGENT
+from scenarios.chance import own_errors
 
 Takes = Callable[[float, float, Callable[[], object]], None]
 SPEC = {
@@ -271,3 +272,19 @@ def test_a_health_check_takes_no_slot_and_counts_for_nothing(web: http.client.HT
     before = json.loads(get(web, "/-/stats")[1])
     assert get(web, "/health", User_Agent=HEALTH_CHECK)[0].status == 200
     assert json.loads(get(web, "/-/stats")[1])["requests"] == before["requests"]
+
+
+def test_errors_are_those_of_the_model_and_may_not_be_stored() -> None:
+    """A health check never fails, and uses up no chance."""
+    spec = {"bad": {"errors": 0.3, "seed": 7, "cache_control": "max-age=60"}}
+    command = [sys.executable, "-m", "loadtests.backend.server", json.dumps(spec), "--until-eof"]
+    expected = own_errors(0.3, 7, "bad/0")
+    assert expected is not None
+    with Child("the backends", command) as backends:
+        port = backends.expect(60.0)["ports"]["bad/0"]
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30.0)) as connection:
+            for _ in range(100):
+                assert get(connection, User_Agent=USER_AGENT)[0].status == 200
+                answer, body = get(connection)
+                assert (answer.status, len(body)) == ((500 if expected() else 200), 1024)
+                assert answer.getheader("Cache-Control") == (None if answer.status == 500 else "max-age=60")

@@ -318,3 +318,15 @@ def test_an_own_class_that_errs_ends_the_run_with_its_name_and_method(own_class)
         f"the proxy: {file}:3: Mine.pick: returned None (is 'return' missing?); "
         "expected the index of an available upstream as an int: one of 0, 1, 2, 3"
     )
+
+
+def test_copies_for_a_mirror_and_answers_of_arms_void_no_run(stage: Stage, by_rule: Reasons) -> None:
+    """Both are asked for: a backend works on requests that no client sees, and the proxy answers 503."""
+    mirror = scenario("mirror", "compare={}", "backend.shadow.service_time=constant(1ms)", seconds=1.0)
+    assert by_rule(stage.measure(mirror)) == []
+    arms = scenario(
+        "canary-errors", "compare={}", 'proxy.route.0={to = {stable = 1, "503" = 1}}', seconds=1.0
+    )
+    run = stage.measure(arms)
+    assert by_rule(run) == []
+    assert set(run.records.status.tolist()) >= {200, 503}

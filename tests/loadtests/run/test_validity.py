@@ -206,3 +206,32 @@ def test_where_failures_are_the_question_they_are_an_answer() -> None:
     assert judged(changed(0, status=0, upstream=NO_UPSTREAM), 19) == [
         "1 of 30 requests got no complete response"
     ]
+
+
+def test_waiting_clients_may_share_an_error_and_nothing_else() -> None:
+    health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(ROWS)}
+    replicas = {
+        name: {"requests": count, "late_seconds": 0.0} for name, count in (("web/0", 20), ("web/1", 9))
+    }
+    for status, sharing, reasons in ((500, True, 0), (200, True, 1), (500, False, 1)):
+        seen = changed(next(n for n, row in enumerate(ROWS) if row[8] == 1), status=status)
+        assert len(reasons_void(seen, CLOSED, DURATION, health, replicas, sharing=sharing)) == reasons
+
+
+def test_a_mirrored_replica_may_work_on_more_than_clients_see_and_never_on_less() -> None:
+    health = {"cpu_share": 0.1, "lag_p99_ms": 0.3, "planned": len(ROWS)}
+
+    def reasons(requests: int, *mirrored: str, **more: bool) -> list[str]:
+        replicas = {
+            "web/0": {"requests": 20, "late_seconds": 0.0},
+            "web/1": {"requests": requests, "late_seconds": 0.0},
+        }
+        return reasons_void(
+            records(), CLOSED, DURATION, health, replicas, mirrored=frozenset(mirrored), **more
+        )
+
+    assert reasons(10) == []
+    assert len(reasons(25)) == 1
+    assert reasons(25, "web/1") == []
+    assert reasons(25, "web/1", refetching=True) == []
+    assert len(reasons(9, "web/1")) == 1

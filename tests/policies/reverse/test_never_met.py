@@ -159,18 +159,23 @@ CONDITIONS = st.fixed_dictionaries(
     optional={
         "host": st.sampled_from(["*", "a.test", "A.test", "*.test", "b.a.test", "a*", "~a", "*.a.test"]),
         "path": st.sampled_from(["*", "/*", "/a", "/a/*", "/a*", "/a/b", "*.php", "/a/?", "~^/a", "/[ab]*"]),
+        "prefix": st.sampled_from(["/", "/a", "/a/", "/a/b", "/ab"]),
+        "query": st.sampled_from([{"q": "1"}, {"q": "*"}, {"Q": "1"}, {"q": "1", "r": "?"}]),
         "method": st.sampled_from(["GET", "POST", "GET|POST"]),
         "client": st.sampled_from(["192.0.2.0/24", "192.0.0.0/8", "192.0.2.1", "::1"]),
         "header": st.sampled_from([{"X": "1"}, {"x": "*"}, {"X": "1", "Y": "*"}]),
     },
 ).map(lambda when: Route(when=Match(**when), respond=200))
 REQUESTS = st.builds(
-    lambda host, path, method, client, header: RequestAttributes(host, path, method, client, header.get),
+    lambda host, path, method, client, header, query: RequestAttributes(
+        host, path, method, client, header.get, "", path + query
+    ),
     st.sampled_from(["a.test", "b.a.test", "test", "x.test", "ab"]),
     st.sampled_from(["/", "/a", "/a/", "/a/b", "/a/x.php", "/b", "/ab"]),
     st.sampled_from(["GET", "POST", "PUT"]),
     st.sampled_from(["192.0.2.1", "192.0.2.9", "192.9.9.9", "::1"]),
     st.sampled_from([{}, {"x": "1"}, {"x": "2"}, {"x": "1", "y": "3"}]),
+    st.sampled_from(["", "?q=1", "?q=2", "?Q=1", "?q=1&r=2", "?q"]),
 )
 
 
@@ -200,6 +205,19 @@ def test_a_route_of_which_that_is_said_is_never_reached(routes: list[Route], req
         ({"header": {"X": "1"}}, {"header": {"X": "2"}}, False),
         ({"path": "~^/a"}, {"path": "~^/a", "method": "GET"}, True),
         ({"path": "~^/a"}, {"path": "/a"}, False),
+        ({"prefix": "/a"}, {}, False),
+        ({"prefix": "/"}, {}, True),
+        ({"prefix": "/a"}, {"prefix": "/a/b"}, True),
+        ({"prefix": "/a/b"}, {"prefix": "/a"}, False),
+        ({"prefix": "/a"}, {"prefix": "/ab"}, False),
+        ({"prefix": "/a"}, {"path": "/a/*"}, True),
+        ({"prefix": "/a"}, {"path": "/a*"}, False),
+        ({"prefix": "/a"}, {"path": "/a/b"}, True),
+        ({"path": "/a*"}, {"prefix": "/a"}, True),
+        ({"path": "/a/*"}, {"prefix": "/a"}, False),
+        ({"query": {"q": "1"}}, {}, False),
+        ({"query": {"q": "*"}}, {"query": {"q": "1", "r": "2"}}, True),
+        ({"query": {"q": "1"}}, {"query": {"Q": "1"}}, False),
     ],
 )
 def test_a_route_behind_one_that_takes_all_of_its_requests_is_found(

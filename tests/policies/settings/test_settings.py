@@ -162,7 +162,7 @@ WRONG = [
     (SMALL + "[forward]\nprotocol = ['http']", "forward.protocol: unknown key (did you mean 'protocols'?)"),
     (SMALL + "[log]\nfiel = '-'", "log.fiel: unknown key (did you mean 'file'?)"),
     (SMALL + "[limits]\nthread = 1", "limits.thread: unknown key (did you mean 'threads'?)"),
-    (SMALL + "[limits]\nqqq = 1", "limits.qqq: unknown key; known: answer_timeout, connect_timeout, "),
+    (SMALL + "[limits]\nqqq = 1", "limits.qqq: unknown key; known: answer_timeout, body, connect_timeout, "),
     (
         "[service.upstreams]\nupstreams = 'a:1'\nbalence = 1",
         "service.upstreams.balence: unknown key (did you mean 'b",
@@ -221,10 +221,10 @@ WRONG = [
     ("route = [{ to = 'web', cache = 5 }]", "route.0.cache: expected a table, not 5"),
     # routes and services
     ("workers = 1", "expected at least one [[route]] or a [forward] table"),
-    ("route = [{}]", "route.0: expected either 'to' (a service) or 'respond' (a status)"),
+    ("route = [{}]", "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'"),
     (
         "route = [{ to = 'web', respond = 403 }]",
-        "route.0: expected either 'to' (a service) or 'respond' (a status)",
+        "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'",
     ),
     ("route = [{ respond = 99 }]", "route.0.respond: input should be greater than or equal to 200, not 99"),
     ("route = [{ to = 'web' }]", "route.0.to: unknown service 'web'; there is no [service.…] table"),
@@ -325,7 +325,10 @@ def test_a_wrong_file_gets_one_line_with_the_file_the_key_and_what_was_expected(
 
 def test_the_table_of_wrong_files_only_says_what_a_line_says(complaint) -> None:
     """Whole lines here, so that nothing odd follows the beginnings above."""
-    assert complaint("route = [{}]") == "route.0: expected either 'to' (a service) or 'respond' (a status)"
+    assert (
+        complaint("route = [{}]")
+        == "route.0: expected one of 'to' (a service), 'respond' (a status) and 'redirect'"
+    )
     assert complaint(SMALL + "[log]\nfiel = '-'") == "log.fiel: unknown key (did you mean 'file'?)"
     assert complaint("[route]\nto = 'web'") == "route: expected a list"
 

@@ -25,6 +25,11 @@ def route(when: str) -> str:
     return f"route = [{{ when = {{ {when} }}, respond = 200 }}]"
 
 
+def canary(keys: str, to: str = "web = 1, new = 1") -> str:
+    services = "".join(f"[service.{name}]\nupstreams = '127.0.0.1:1'\n" for name in ("web", "new"))
+    return f"route = [{{ to = {{ {to} }}, canary = {{ {keys} }} }}]\n{services}"
+
+
 ANY = route("")
 CACHING = TWO.replace("'web' }", "'web', cache = true }")
 WARNED = {  # what stands in the file: the key that is warned of, and a part of what is said
@@ -61,6 +66,37 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     route("header = { 'X Y' = '1' }"): ("route.0.when.header.X Y", "no name of a field"),
     route("sni = 'a.test'"): ("route.0.when.sni", "there is no 'tls'"),
     route("client = '10.0.0.1/8'"): ("route.0.when.client", "means '10.0.0.0/8'"),
+    route("prefix = '/api/*'"): ("route.0.when.prefix", "write '/api'"),
+    route("query = { 'a%20b' = '1' }"): ("route.0.when.query.a%20b", "write 'a b'"),
+    "route = [{ when = { host = '*.a.b' }, redirect = { host = 'www.a.b' } }]": (
+        "route.0.redirect", "a browser never arrives",
+    ),
+    "route = [{ redirect = { host = 'a.b' }, cache = true }]": ("route.0.cache", "'redirect' answers"),
+    "route = [{ when = { prefix = '/x' }, redirect = { path = '/x/y' } }]": (
+        "route.0.redirect", "leads back to this route",
+    ),
+    "route = [{ when = { prefix = '/x' }, redirect = { strip = '/y', host = 'a.b' } }]": (
+        "route.0.redirect.strip", "each begins with '/x'",
+    ),
+    TWO.replace("'web' }", "'web', when = { prefix = '/x' }, rewrite = { strip = '/y' } }"): (
+        "route.0.rewrite.strip", "each begins with '/x'",
+    ),
+    ANY.replace("200", "200, allow = ['10.0.0.1/8']"): ("route.0.allow.0", "means '10.0.0.0/8'"),
+    ANY.replace("200", "200, response = {}"): ("route.0.response", "changes nothing"),
+    ANY.replace("200", "200, cors = {}"): ("route.0.cors.origins", "no page"),
+    ANY.replace("200", "200, cors = { origins = ['*'], credentials = true, expose = ['*'] }"): (
+        "route.0.cors.expose", "write the names",
+    ),
+    TWO.replace("'web' }", "'web', request = {} }"): ("route.0.request", "changes nothing"),
+    TWO + "request = {}": ("service.web.request", "changes nothing"),
+    TWO + "response = {}": ("service.web.response", "changes nothing"),
+    TWO + "hash_on = 'path'": ("service.web.hash_on", "hashes nothing"),
+    ONE + "hash_on = 'path'": ("service.web.hash_on", "only one upstream"),
+    canary("steps = [0.5, 1.0], watch = 'new'"): ("route.0.canary.steps.0", "begins with 50.00%"),
+    canary("beta = 0.1, watch = 'new'"): ("route.0.canary.beta", "only 'steps'"),
+    canary("acceptable = 0.1, watch = 'new'"): ("route.0.canary.acceptable", "only 'steps'"),
+    canary("users = 10, watch = 'new'"): ("route.0.canary.users", "only where 'sticky'"),
+    canary("watch = 'new'", "web = 1, new = 0"): ("route.0.canary.watch", "gets 0% of the requests"),
     "route = [{ respond = 200 }, { respond = 404 }]": ("route.1", "route.0 takes everything"),
     "route = [{ respond = 200, cache = true }]": ("route.0.cache", "'respond' answers without the cache"),
     TWO.replace("'web' }", "'web', cache = true, when = { method = 'POST' } }"): (
@@ -136,6 +172,18 @@ SILENT = [
     + route("sni = '*.a.test'"),
     "trusted_hops = 1\ntrace = false\nproxy_protocol = { from = ['10.0.0.0/8', '10.0.0.1'] }\n" + route(""),
     "route = [{ respond = 200, fault = [{ kind = 'error', probability = 0.5 }, { kind = 'reset' }] }]",
+    canary("watch = 'new', steps = [0.6, 1.0], beta = 0.1, acceptable = 0.01"),
+    canary("watch = 'new', users = 10").replace("canary =", "sticky = 'client', canary ="),
+    TWO + "balance = 'maglev'\nhash_on = 'path'\nrequest.set = { A = 'b' }\nresponse.remove = ['C']",
+    "route = [{ redirect = { scheme = 'https' } }]",
+    "listen = ':80'\nroute = [{ redirect = { scheme = 'https', status = 308 } }]",
+    "route = [{ when = { path = '/y' }, respond = 200 }, { redirect = { path = '/y' } }]",
+    "route = [{ when = { prefix = '/x/y' }, redirect = { strip = '/x/y', prefix = '/z' } }]",
+    "route = [{ redirect = { host = 'elsewhere.test' } }]",
+    "route = [{ when = { prefix = '/a b' }, respond = 200, allow = ['10.0.0.0/8'] }]",
+    "route = [{ when = { prefix = '/a' }, respond = 200 }, { respond = 404 }]",
+    "route = [{ when = { query = { a = '1' } }, respond = 200 }, { respond = 404 }]",
+    ANY.replace("200", "200, cors = { origins = ['*'], credentials = true, expose = ['X-A'] }"),
 ]  # fmt: skip
 REFUSED = {  # what stands in the file: the key that is refused
     FORWARD + "protocols = []": "forward.protocols",
@@ -162,6 +210,19 @@ ALWAYS = {
     "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",
     "limits.connect_timeout", "limits.upstream_idle", "limits.request_timeout", "limits.min_rate",
     "limits.drain",
+    "errors", "limits.body",
+    "route.redirect.scheme", "route.redirect.host", "route.redirect.port", "route.redirect.prefix",
+    "route.redirect.path", "route.redirect.status", "route.rewrite.prefix", "route.rewrite.path",
+    "route.rewrite.host", "route.request.set", "route.request.add", "route.request.remove",
+    "route.response.set", "route.response.add", "route.response.remove", "route.cors.methods",
+    "route.cors.headers", "route.cors.credentials", "route.cors.max_age", "route.timeout",
+    "route.try_timeout",
+    "route.body", "route.auth", "route.errors", "route.sticky", "route.override.header",
+    "route.override.cookie", "route.mirror.to", "route.mirror.share", "route.mirror.in_flight",
+    "route.mirror.body", "route.canary.alpha", "route.canary.test", "route.canary.every",
+    "route.canary.latency", "route.canary.slow", "route.canary.warm_up", "service.retry.codes",
+    "service.retry.backoff", "service.request.set", "service.request.add", "service.request.remove",
+    "service.response.set", "service.response.add", "service.response.remove",
     "route.to", "route.respond", "route.cache.ttl", "route.cache.stale", "route.cache.coalesce",
     "route.fault.kind", "route.fault.delay", "route.fault.law", "route.fault.status", "route.fault.rate",
     "route.fault.share",
@@ -222,7 +283,7 @@ def models_in(annotation: object) -> typing.Iterator[type[BaseModel]]:
 def plain(key: str) -> str:
     """A key of a warning without names and numbers of items."""
     without_numbers = re.sub(r"\.[0-9]+(?=\.|$)", "", key)
-    return re.sub(r"^service\.web", "service", re.sub(r"\.header\..*", ".header", without_numbers))
+    return re.sub(r"^service\.web", "service", re.sub(r"\.(header|query)\..*", r".\1", without_numbers))
 
 
 def test_every_key_is_in_a_list() -> None:

@@ -247,3 +247,35 @@ def test_the_ready_line_names_the_admin_port(child):
     proxy = child('admin = "127.0.0.1:0"\nroute = [{ respond = 204 }]')
     with urllib.request.urlopen(proxy.ready["admin"] + "/stats", timeout=30) as answer:
         assert json.load(answer)["requests"] == 0
+
+
+def test_metrics_tell_of_splits_canaries_and_mirrors(origin, serve, wire, until):
+    good, bad, copy = (
+        origin(lambda _, status=status: b"HTTP/1.1 %d Oh\r\nContent-Length: 0\r\n\r\n" % status)
+        for status in (200, 500, 200)
+    )
+    addresses = {"api": good.address, "new": bad.address, "copy": copy.address}
+    service = {name: {"upstreams": [address]} for name, address in addresses.items()}
+    mirror = {"to": "copy"}
+    split = {"to": {"api": 3, "new": 1}, "canary": {"watch": "new"}, "mirror": mirror}
+    route = [split, {"to": "api", "mirror": mirror, "when": {"path": "/never"}}]
+    proxy = serve(route=route, service=service, admin=ADMIN, seed=1)
+    client = wire(proxy)
+    for _ in range(60):
+        client.ask()
+    until(lambda: sum(mirror["sent"] for mirror in proxy.stats()["mirrors"]) == 60)
+    found, (state, *_) = samples(proxy), proxy.stats()["splits"]
+    assert found["proxytwin_arm_requests_total", "api", "0"] == 60 - len(bad.asked)
+    assert found["proxytwin_arm_requests_total", "new", "0"] == len(bad.asked)
+    assert (found["proxytwin_arm_share", "api", "0"], found["proxytwin_arm_share", "new", "0"]) == (1, 0)
+    assert found["proxytwin_canary_evidence", "new", "0"] == state["canary"]["evidence"] >= 20
+    assert found["proxytwin_canary_evidence_limit", "new", "0"] == 20
+    assert found["proxytwin_canary_state", "new", "0", "rolled back"] == 1
+    assert found["proxytwin_mirror_copies_total", "sent", "copy"] == 60
+    assert found["proxytwin_mirror_copies_total", "skipped", "copy"] == 0
+    assert found["proxytwin_mirror_in_flight", "copy"] == 0
+
+
+def test_without_splits_and_mirrors_there_are_no_metrics_of_them(shop):
+    names = " ".join(key[0] for key in samples(shop[0]))
+    assert not any(word in names for word in ("_arm_", "_canary_", "_mirror_"))

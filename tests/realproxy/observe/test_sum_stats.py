@@ -41,3 +41,24 @@ def test_every_row_counts_once_whatever_the_order(parts):
     assert len({(row["side"], row["status"]) for row in total}) == len(total)
     backwards = sum_stats({"traffic": table} for table in reversed(tables)).get("traffic", [])
     assert sorted(map(str, total)) == sorted(map(str, backwards))
+
+
+def split(number: int, arm: str, requests: int) -> dict[str, object]:
+    arms = {arm: {"weight": 9.0, "share": 0.9, "requests": requests}}
+    return {"route": number, "arms": arms}
+
+
+def test_splits_and_mirrors_of_several_processes_keep_apart_by_route() -> None:
+    def part(requests: int) -> dict[str, object]:
+        mirrors = [
+            {"to": "copy", "sent": requests, "failed": 0, "skipped": 1, "in_flight": 0},
+            {"to": "copy", "sent": 10 * requests, "failed": 0, "skipped": 0, "in_flight": 0},
+        ]
+        return {"splits": [split(0, "api", requests), split(3, "web", 2 * requests)], "mirrors": mirrors}
+
+    total = sum_stats([part(1), part(2), part(3)])
+    assert total["splits"] == [split(0, "api", 6), split(3, "web", 12)]
+    assert [(one["to"], one["sent"], one["skipped"]) for one in total["mirrors"]] == [
+        ("copy", 6, 3),
+        ("copy", 60, 0),
+    ]

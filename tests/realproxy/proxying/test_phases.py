@@ -209,11 +209,12 @@ def scenario(*scripts: Callable, **keywords: Any) -> Callable[[Scenario], Scenar
             service = dict(keywords)
             route = [Route(to="web", cache=service.pop("caching", None))]
             route = service.pop("routes", []) + route
+            more = service.pop("services", {})
             forward, limits = service.pop("forward", None), service.pop("limits", {})
             return {
                 "route": route,
                 "forward": forward,
-                "service": {"web": Service(upstreams=addresses, **service)},
+                "service": {"web": Service(upstreams=addresses, **service), **more},
                 "limits": Limits(drain="2s", **limits),
             }
 
@@ -467,6 +468,57 @@ def its_own_replies(stage: Stage) -> None:
     stage.ask(client, "GET /1", f"Via: {', '.join(['1.1 x'] * 40)}")
     stage.ask(client, "GET https://a/1")
     stage.ended(client)
+
+
+IN = {"set": {"X-In": "1"}, "add": {"X-List": "b"}, "remove": ["X-Gone"]}
+OUT = {"set": {"X-Out": "1"}, "remove": ["Via"]}
+DOOR = [
+    Route(
+        when={"prefix": "/door"},
+        rewrite={"strip": "/door", "prefix": "/v2", "host": "inner.test"},
+        request=IN,
+        response=OUT,
+        cors={"origins": ["https://a.test"], "credentials": True},
+        cache=COLLAPSE,
+        body="8B",
+        to={"web": 3, "503": 1},
+        sticky="cookie:arm",
+        override={"header": "X-Arm"},
+        mirror={"to": "copy", "share": 0.5},
+    ),
+    Route(when={"prefix": "/old"}, redirect={"scheme": "https", "strip": "/old"}, response=OUT),
+    Route(when={"prefix": "/secret"}, auth={"me": "secret"}, to="web"),
+]
+"""What an ingress does, all at once. Nobody listens where the copies go."""
+
+
+COPIES = {"copy": Service(upstreams=["127.0.0.1:1"])}
+PAGE = "Origin: https://a.test"
+
+
+@scenario(routes=DOOR, services=COPIES)
+def a_door(stage: Stage) -> None:
+    client = stage.connect()
+    stage.ask(client, "GET /door/1", PAGE, "Cookie: arm=4", "X-List: a", "X-Gone: x")
+    stage.ask(client, "GET /door/1", "Cookie: arm=4")
+    stage.ask(client, "GET /door/%2e%2e/door/2", PAGE)
+    stage.ask(client, "POST /door/echo", "X-Arm: web", "Content-Length: 5", body=b"hello")
+    stage.ask(client, "GET /door/chunked", PAGE, "X-Arm: web")
+    stage.ask(client, "GET /door/3", "X-Arm: 503")
+    stage.until(lambda: stage.proxy.stats()["mirrors"][0]["in_flight"] == 0)
+    stage.seen.append(stage.proxy.stats()["mirrors"])
+
+
+@scenario(routes=DOOR, services=COPIES)
+def what_a_door_answers_itself(stage: Stage) -> None:
+    client = stage.connect()
+    stage.ask(client, "OPTIONS /door/1", PAGE, "Access-Control-Request-Method: GET")
+    stage.ask(client, "GET /old/1?q")
+    stage.ask(client, "GET /secret")
+    stage.ask(client, "GET /secret", "Authorization: Basic bWU6c2VjcmV0")
+    stage.ask(client, "OPTIONS /door/1", PAGE, "X-Arm: web")
+    stage.ask(client, "POST /door/1", "Content-Length: 9", body=b"too large")
+    stage.until(lambda: stage.proxy.stats()["mirrors"][0]["in_flight"] == 0)
 
 
 ENDED = ("retries_after_an_end", "upstreams_that_end", "stale_if_error")

@@ -306,7 +306,7 @@ def test_a_stop_waits_only_so_long_for_a_refresh(origin, serve, wire, until, lat
         return ["127.0.0.1"]
 
     monkeypatch.setattr("realproxy.net.resolver.look_up", look_up)
-    monkeypatch.setattr("realproxy.proxying.revalidation.END_PATIENCE", 0.1)
+    monkeypatch.setattr("realproxy.runtime.background_jobs.END_PATIENCE", 0.1)
     fields = b"Cache-Control: max-age=10, stale-while-revalidate=100\r\nConnection: close\r\n"
     server = origin(lambda _: whole(b"ok", fields))
     proxy = serve(

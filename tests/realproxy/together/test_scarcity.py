@@ -10,7 +10,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +24,7 @@ from realproxy.net import resolver as resolver_module
 from realproxy.net.dial import start_connect
 from realproxy.net.resolver import Resolver
 from realproxy.observe import access_log
-from realproxy.proxying.revalidation import BackgroundRevalidation
+from realproxy.runtime.background_jobs import BackgroundJobs
 from realproxy.server import handshake
 
 
@@ -89,14 +88,13 @@ def test_a_name_is_looked_up_once_a_thread_can_be_started(monkeypatch, scarce):
     resolver.stop()
 
 
-def test_a_revalidation_waits_for_a_thread_and_the_stop_for_none(scarce):
-    pool = SimpleNamespace(close_all=lambda: None, abort=lambda: None)
-    revalidation = BackgroundRevalidation(store=None, pool=pool)
+def test_a_job_in_the_background_waits_for_a_thread_and_the_stop_for_none(scarce):
+    jobs = BackgroundJobs("proxy-refresh", 4)
     refused, done = scarce("proxy-refresh"), threading.Semaphore(0)
     for _ in range(2):
-        assert revalidation._enqueue(done.release)
+        assert jobs.submit(done.release)
     assert refused and done.acquire(timeout=30) and done.acquire(timeout=30)
-    revalidation.stop()
+    jobs.stop()
 
 
 def test_the_admin_port_answers_the_next_client(serve, scarce):

@@ -107,7 +107,7 @@ class Target(UpstreamTarget):
         self.begun += 1
         return self.places.pop(0)
 
-    def next(self, *, refused: bool, repeatable: bool):
+    def next(self, *, refused: bool, repeatable: bool, status: int):
         self.asked.append((refused, repeatable))
         return self.places.pop(0) if self.places and (refused or repeatable) else None
 
@@ -169,7 +169,7 @@ class Trip:
                 if trip.recover(trouble):
                     continue
                 return trouble
-            if not (trip.failed and trip.fail_over()):
+            if not (trip.failed and trip.fail_over(503)):
                 return head.status
 
     def close(self) -> None:

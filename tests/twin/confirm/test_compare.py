@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios import Summary
+from scenarios.shares import ServiceFigures
 from twin.confirm.compare import (
     COMPARED,
     EXACT_MS,
@@ -18,6 +19,7 @@ from twin.confirm.compare import (
     Differences,
     Interval,
     difference,
+    difference_text,
     intervals,
     noise_floor,
     ranking,
@@ -225,6 +227,68 @@ def test_every_metric_is_judged_or_has_a_reason_not_to_be(
     for name, limit in allowed.items():
         assert limit >= TOLERANCE[name]
         assert limit == TOLERANCE[name] or limit * figures[name] == pytest.approx(EXACT_MS)
+
+
+# -- services and rollbacks ----------------------------------------------------------------------
+
+
+def canary(summary: Make, ratio: float, seconds: float | None, share: float = 0.1, errors: float | None = 0.2,
+           answers: float = 1000.0) -> Summary:  # fmt: skip
+    services = {
+        "api": ServiceFigures(1 - share, 0.0, 10_000.0), "new": ServiceFigures(share, errors, answers),
+    }  # fmt: skip
+    return summary(rollback_ratio=ratio, rollback_s=seconds, services=services)
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "expected"),
+    [
+        ((1.0, 10.0), (1.0, 10.9), "confirmed"),
+        ((1.0, 10.0), (1.0, 12.0), "refuted"),
+        ((1.0, 0.5), (1.0, 0.7), "confirmed"),  # a quarter of a second
+        ((1.0, 0.5), (1.0, 0.8), "refuted"),
+        ((0.0, None), (0.0, None), "confirmed"),
+        ((1.0, 3.0), (0.0, None), "refuted"),
+        ((0.0, None), (1.0, 3.0), "refuted"),
+        ((0.4, 3.0), (0.5, 3.0), "confirmed"),
+        ((1.0, 3.0), (0.5, 3.0), "confirmed"),
+        ((0.3, 3.0), (1.0, 3.0), "refuted"),
+        ((1.0, 3.0, 0.1), (1.0, 3.0, 0.115), "refuted"),
+        ((1.0, 3.0, 0.1, 0.20), (1.0, 3.0, 0.1, 0.215), "confirmed"),
+        ((1.0, 3.0, 0.1, 0.20), (1.0, 3.0, 0.1, 0.25), "refuted"),
+        ((1.0, 3.0, 0.1, 0.20, 20), (1.0, 3.0, 0.1, 0.30, 20), "confirmed"),  # two of twenty
+        ((1.0, 3.0, 0.1, 0.20, 20), (1.0, 3.0, 0.1, 0.35, 20), "refuted"),
+        ((1.0, 3.0, 0.1, None, 0), (1.0, 3.0, 0.1, 0.3, 20), "confirmed"),  # nothing to compare
+    ],
+)
+def test_rollbacks_shares_and_errors_are_judged(
+    summary: Make, said: tuple[float, ...], seen: tuple[float, ...], expected: str
+) -> None:
+    assert judged(canary(summary, *said), canary(summary, *seen)) == expected
+
+
+def test_the_noise_of_a_rollback_is_that_of_two_runs(summary: Make) -> None:
+    floor = noise_floor([[canary(summary, 1.0, 9.0, 0.10), canary(summary, 1.0, 11.0, 0.12)]])
+    assert floor["rollback_s"] == pytest.approx(0.2)
+    assert floor["service_share.new"] == pytest.approx(0.02)
+    assert floor["rollback_ratio"] == 0.0
+    said, seen = canary(summary, 1.0, 10.0), canary(summary, 1.0, 12.0)
+    assert verdict(difference(said, seen), floor, tolerances(said, seen)) == "inconclusive"
+
+
+def test_what_happened_in_one_run_only_has_no_time_to_compare(summary: Make) -> None:
+    floor = noise_floor([[canary(summary, 1.0, 9.0), canary(summary, 0.0, None)]])
+    assert (floor["rollback_s"], floor["rollback_ratio"]) == (None, 1.0)
+
+
+def test_a_scenario_without_services_has_no_metrics_of_them(summary: Make) -> None:
+    assert set(difference(summary(), summary())) == set(COMPARED) == set(noise_floor([[summary()]]))
+
+
+def test_differences_of_services_are_in_percentage_points() -> None:
+    assert difference_text(0.012, "service_share.new") == "+1.2pp"
+    assert difference_text(-0.5, "rollback_ratio") == "-50.0pp"
+    assert difference_text(0.012, "rollback_s") == "+1.2%"
 
 
 # -- intervals -----------------------------------------------------------------------------------

@@ -28,7 +28,10 @@ from lessons.balancing.figures import figure_of_age, figure_of_pool
 from lessons.balancing.server_pool import ServerPool, simulate_pool
 from lessons.caching.cache_size import figure_of_capacity
 from lessons.caching.expiry_figures import figure_of_lifetimes, figure_of_pages, figure_of_stampede
+from lessons.canary.figures import figure_of_peeking, figure_of_rollback
 from lessons.forward.shared_cache import figure_of_sharing, share
+from lessons.ingress.rules import figure_of_rules
+from lessons.ingress.shared_door import figure_of_door
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
@@ -137,6 +140,10 @@ def of_lessons() -> dict[str, Figure]:
         "6: lifetimes": figure_of_lifetimes(4, 20),
         "6: stampede": figure_of_stampede(200, 0.2),
         "6: windows": figure_of_pages(1.0, 1),
+        "7: rules": figure_of_rules(["moved"], 2),
+        "7: door": figure_of_door(60, 300),
+        "8: rollback": figure_of_rollback(0.05, 0.01, 3.0, 300),
+        "8: peeking": figure_of_peeking(100, 0.01, 0.05),
     }
 
 

@@ -14,6 +14,7 @@ from policies.bad_input import BadInput
 from policies.eviction import eviction_policies, eviction_policy
 from policies.eviction.lru import Lru
 from scenarios import Summary, load_scenario
+from scenarios.shares import ServiceFigures
 from simulator import Costs, simulate
 from twin.sweeps import runners
 from twin.sweeps.sweeping import sweep
@@ -35,11 +36,19 @@ def test_each_row_is_what_simulate_says_of_that_setting_and_seed(scenario: Path)
 
 def test_a_table_is_tidy_with_every_figure(scenario: Path) -> None:
     table = sweep(scenario, VARY, replications=2, jobs=1)
-    figures = [name for name in Summary.__dataclass_fields__ if not name.endswith("_share")]
-    assert set(figures) < set(table.columns)
+    figures = {name for name in Summary.__dataclass_fields__ if not name.endswith("_share")}
+    assert figures - {"services", "rollback_s", "rollback_ratio"} < set(table.columns)
     assert list(table.columns[:4]) == [CAPACITY, POLICY, "replication", "seed"]
     assert {"upstream_share.web/0", "upstream_share.web/1"} < set(table.columns)
     assert table[POLICY].tolist() == [name for name in VARY[POLICY] for _ in range(2)] * 2
+
+
+def test_a_table_tells_of_services_and_rollbacks() -> None:
+    changes = {"duration": "3s", "backend.canary.errors": 0.5}
+    table = sweep("canary-errors", {"seed": [1, 2]}, overrides=changes, jobs=1)
+    assert (table["rollback_ratio"] == 1.0).all()
+    assert (table["rollback_s"] < 3.0).all()
+    assert {f"services.canary.{figure}" for figure in ServiceFigures._fields} < set(table.columns)
 
 
 def test_all_cells_see_the_same_requests(scenario: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from twin.cli.commands.experiments import confirm, loadtest, simulate
+from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
 from twin.cli.commands.proxy import check, explain, serve
 from twin.cli.commands.tables import curve, sweep
@@ -16,5 +17,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain, lab):
+for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute, lab):
     app.command()(command)

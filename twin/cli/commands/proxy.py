@@ -108,12 +108,14 @@ def explain(
     """Explain what the proxy does with a request.
 
     Prints which rule takes the request, and why each earlier rule does not. With --answer it also
-    prints what the cache stores, and why.
+    prints what the cache stores, and why. If the proxy runs and has an `admin` address, it also prints
+    what the watch of a canary has decided, and why.
     """
     _check_file(proxy_file, method, url)
     from policies.settings import load_settings
     from policies.units import parse_duration
     from realproxy.control.explain import explain as explanation_of
+    from realproxy.control.running_split import running_split
 
     check_needs(after is not None, "--after", answer is not None, "--answer")
     check_needs(received is not None, "--received", answer is not None, "--answer")
@@ -129,7 +131,7 @@ def explain(
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
     fields = _read_fields(header or ())
     explanation = explanation_of(settings, method, url, fields, client)
-    lines = explanation.lines()
+    lines = [*explanation.lines(), *running_split(settings, explanation.route)]
     if answer is not None:
         from realproxy.control.explain import explain_stored
 

@@ -71,6 +71,43 @@ def test_it_shows_what_flows_at_any_width(busy, browser, until):
 
 
 @pytest.mark.needs("chromium")
+def test_it_shows_splits_the_canary_and_mirrors(origin, serve, wire, browser, until):
+    good, bad, copy = (
+        origin(lambda _, status=status: b"HTTP/1.1 %d Oh\r\nContent-Length: 0\r\n\r\n" % status)
+        for status in (200, 500, 200)
+    )
+    addresses = {"api": good.address, "new": bad.address, "copy": copy.address}
+    service = {name: {"upstreams": [address]} for name, address in addresses.items()}
+    route = [{"to": {"api": 3, "new": 1}, "canary": {"watch": "new"}, "mirror": {"to": "copy"}}]
+    proxy = serve(route=route, service=service, admin="127.0.0.1:0", seed=1)
+    browser.open(proxy.admin_url, 1100)
+    shown = "document.getElementById('splits').innerText"
+    browser.until(f"{shown}.includes('new: watching')")
+    assert "25 %" in browser.value(shown)
+    client = wire(proxy)
+    for _ in range(60):
+        client.ask()
+    until(lambda: proxy.stats()["mirrors"][0]["sent"] == 60)
+    browser.until(f"{shown}.includes('new: rolled back') && {shown}.includes('60 sent')")
+    text = browser.value(shown)
+    assert "rolled back at 0 %, because" in text
+    assert re.search(r"evidence against it: [\d.]+ of 20;", text)
+    assert "60 sent, 0 failed, 0 skipped" in text
+    browser.open(proxy.admin_url, 360)
+    browser.until("past.length >= 1 && innerWidth === 360")
+    assert browser.value("document.documentElement.scrollWidth") <= 360
+    assert browser.trouble == []
+
+
+@pytest.mark.needs("chromium")
+def test_without_splits_and_mirrors_it_shows_none(busy, browser):
+    proxy, _ = busy
+    browser.open(proxy.admin_url, 1100)
+    browser.until("past.length >= 1")
+    assert browser.value("document.getElementById('splits').hidden") is True
+
+
+@pytest.mark.needs("chromium")
 def test_it_says_when_the_proxy_is_gone(origin, browser):
     from realproxy import Proxy, Route
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from policies.addresses import is_private
-from policies.forward.basic_auth import basic
+from policies.basic_auth import basic
 from realproxy import BadInput, Forward, Limits, Log, Proxy, Service, Tcp
 from realproxy.net import resolver as resolving
 from realproxy.net.address import is_own

@@ -350,3 +350,24 @@ def test_a_client_that_leaves_in_mid_upload_ends_the_request_upstream(origin, se
     client.close()
     until(lambda: seen == [3])
     until(lambda: ends(proxy, Termination.CLIENT_GONE) == 1)
+
+
+def test_only_some_statuses_are_repeated_and_later_each_time(origin, serve, wire):
+    times = []
+
+    def script(asked):
+        times.append(time.monotonic())
+        status = int(asked.target[1:])
+        return b"HTTP/1.1 %d Oh\r\nContent-Length: 0\r\n\r\n" % status
+
+    server = origin(script)
+    retry = {"attempts": 3, "codes": [503], "backoff": "40ms"}
+    proxy = serve(route=[{"to": "web"}], service={"web": {"upstreams": [server.address], "retry": retry}})
+    client = wire(proxy)
+    assert client.ask("/500").status == 500
+    assert len(times) == 1
+    times.clear()
+    assert client.ask("/503").status == 503
+    first, second, third = times
+    assert second - first >= 0.04
+    assert third - second >= 0.08

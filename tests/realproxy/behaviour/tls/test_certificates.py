@@ -16,7 +16,7 @@ def test_the_certificate_follows_the_name_that_is_asked_for(origin, serve, secur
     certificates = [certified("shop.test"), certified("*.books.test", "books.test"), certified("other.test")]
     proxy = serve(origin(), tls=certificates)
     for name in ("shop.test", "books.test", "www.books.test", "OTHER.test"):
-        assert secure(proxy, name).ask().body == b"hello"
+        assert secure(proxy, name).ask(host=name).body == b"hello"
     for name in ("elsewhere.test", "a.b.books.test"):  # no certificate has it: the first is shown
         with pytest.raises(ssl.SSLCertVerificationError):
             secure(proxy, name)
@@ -46,19 +46,36 @@ def test_routes_look_at_the_name_of_the_handshake(origin, serve, secure, certifi
     assert secure(proxy, "b.test").ask(host="a.test").status == 418
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("shop.test", 200), ("SHOP.test:8443", 200), ("www.books.test", 421), ("a.shop.test", 200),
+        ("a.b.shop.test", 421), ("127.0.0.1", 421),
+    ],
+)  # fmt: skip
+def test_a_host_that_the_certificate_does_not_cover_is_misdirected(
+    origin, serve, secure, certified, host, status
+):
+    certificates = [certified("shop.test", "*.shop.test"), certified("*.books.test")]
+    proxy = serve(origin(), tls=certificates)
+    client = secure(proxy, "shop.test")
+    assert client.ask(host=host).status == status
+    assert client.ask(host="shop.test").status == 200  # the connection goes on
+
+
 def test_changed_files_are_picked_up_and_bad_ones_leave_the_old(origin, serve, secure, certified, tmp_path):
     old = certified("old.test", folder=tmp_path)
     proxy = serve(origin(), tls=old)
     kept = secure(proxy, "old.test")
     certified("new.test", folder=tmp_path)
-    assert secure(proxy, "old.test").ask().status == 200
+    assert secure(proxy, "old.test").ask(host="old.test").status == 200
     proxy.reload(proxy.settings)
-    assert secure(proxy, "new.test").ask().status == 200
-    assert kept.ask().status == 200  # open connections stay
+    assert secure(proxy, "new.test").ask(host="new.test").status == 200
+    assert kept.ask(host="old.test").status == 200  # open connections stay
     Path(old.cert).write_text("nonsense", encoding="utf-8")
     with pytest.raises(BadInput, match=r"tls\.cert: '.*cert.pem' holds no certificate in PEM form"):
         proxy.reload(proxy.settings)
-    assert secure(proxy, "new.test").ask().status == 200
+    assert secure(proxy, "new.test").ask(host="new.test").status == 200
 
 
 def test_wrong_files_get_one_line_each(certified, tmp_path):

@@ -70,7 +70,7 @@ def test_curl_speaks_either_version_and_http_1_1(origin, serve, shop, authority,
 
 def test_pipelined_requests_in_one_record_are_all_answered(origin, serve, secure, shop):
     client = secure(serve(origin(), tls=shop))
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 40)
+    client.send("GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n" * 40)
     assert [client.answer().body for _ in range(40)] == [b"hello"] * 40
 
 
@@ -105,7 +105,7 @@ def sent_and_read(sock: ssl.SSLSocket, data: bytes) -> bytes:
 def test_a_request_that_comes_in_many_records_is_put_together(origin, serve, secure, shop):
     server = origin()
     client = secure(serve(server, tls=shop))
-    for piece in ("PO", "ST / HTTP/1.1\r\nHost: a\r\nContent-Le", "ngth: 300000\r\n\r", "\n"):
+    for piece in ("PO", "ST / HTTP/1.1\r\nHost: shop.test\r\nContent-Le", "ngth: 300000\r\n\r", "\n"):
         client.send(piece)
     for _ in range(30):
         client.send(b"x" * 10_000)
@@ -161,7 +161,7 @@ def test_a_cut_body_that_ends_with_the_connection_is_no_proper_end(origin, serve
         asked.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 
     client = secure(serve(origin(half), tls=shop))
-    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    client.send("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         client.answer()
 

@@ -1,4 +1,4 @@
-"""Basic credentials of the forward side (RFC 7617), compared in constant time."""
+"""Basic credentials (RFC 7617), compared in constant time."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.forward.basic_auth import basic, check_password, check_user, is_known, read_basic
+from policies.basic_auth import basic, check_password, check_user, is_known, read_basic
 
 text = st.text(st.characters(codec="utf-8", exclude_characters=":"), max_size=30)
 
