@@ -8,7 +8,7 @@ from scenarios.records import Summary
 from twin.output.sheet import Sheet
 
 TITLE = "Services: share of the requests, and errors"
-ROLLBACK_HEADS = {"rollback_ratio": "rolled back", "rollback_s": "after"}
+ROLLBACK_HEADS = {"rollback_ratio": "rolled back", "rollback_s": "after, s"}
 """The figures of a watched canary as headings."""
 CAPTION = "rolled back: share of the runs, and seconds until the canary got its last request"
 

@@ -41,7 +41,7 @@ def test_both_twins_stand_below_each_other(summary: Make) -> None:
     sides = {"predicted": [canary(summary, 1.0, 3.21)], "measured": [canary(summary, 0.5, None)]}
     above, below, said, seen = cells(shown(services_table(["a"], sides)))
     heads = [f"{one} {other}".strip() for one, other in zip(above, below, strict=True)]
-    assert heads[2:] == ["api share", "api errors", "new share", "new errors", "rolled back", "after"]
+    assert heads[2:] == ["api share", "api errors", "new share", "new errors", "rolled back", "after, s"]
     assert said == ["a", "predicted", "90.0%", "1.0%", "10.0%", "–", "100%", "3.21"]
     assert seen == ["", "measured", "90.0%", "1.0%", "10.0%", "–", "50%", "–"]
 
