@@ -20,8 +20,9 @@ from lessons.caching.expiry import (
     simulated_pages,
     simulated_stampede,
 )
+from lessons.kit.panels import FIXED_STYLE, two_panels
 from twin.plots.comparison import tail
-from twin.plots.style import FAINT, NEUTRAL, PREDICTED, STYLE
+from twin.plots.style import FAINT, NEUTRAL, PREDICTED
 
 LIFETIMES_S = (1, 20, 1)
 LIFETIME_RATES = (5, 50, 5)
@@ -33,24 +34,13 @@ PAGE_RATES = (0.2, 5.0, 0.2)
 _BURST_S = 4.0
 
 
-def _two_panels() -> tuple[Figure, Axes, Axes]:
-    figure = Figure(figsize=(10.0, 3.3))
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.15, wspace=0.25)
-    left, right = figure.subplots(1, 2)
-    return figure, left, right
-
-
-def _fixed() -> dict[str, object]:
-    return STYLE | {"figure.constrained_layout.use": False}  # fixed margins draw faster
-
-
 def figure_of_lifetimes(fresh_s: float, rate: float) -> Figure:
     """Hit ratio and fetches per second by lifetime: the formula, and one simulated point."""
     scenario, found = lifetimes(fresh_s, rate).scenario, simulated_lifetime(fresh_s, rate)
     places = np.linspace(0.5, LIFETIMES_S[1], 60)
     hits = np.array([mixed_hit_ratio(scenario, place) for place in places])
-    with mpl.rc_context(_fixed()):
-        figure, ratio, load = _two_panels()
+    with mpl.rc_context(FIXED_STYLE):
+        figure, ratio, load = two_panels()
         ratio.plot(places, 100 * hits, color=NEUTRAL, lw=1.5, ls="--", label="formula")
         ratio.plot([fresh_s], [100 * (found.hit_ratio or 0.0)], "o", color=PREDICTED, ms=8, label="simulated")
         ratio.set(title="hits", xlabel="max-age, s", ylabel="hit ratio, %", ylim=(0, 100))
@@ -71,8 +61,8 @@ def figure_of_lifetimes(fresh_s: float, rate: float) -> Figure:
 def figure_of_stampede(rate: float, fetch_s: float) -> Figure:
     """Requests that the origin works on over time, and fetches per expiry, with and without coalescing."""
     found = simulated_stampede(rate, fetch_s)
-    with mpl.rc_context(_fixed()):
-        figure, over_time, bars = _two_panels()
+    with mpl.rc_context(FIXED_STYLE):
+        figure, over_time, bars = two_panels()
         _draw_bursts(over_time, found)
         _draw_fetches(bars, found, fetches_per_expiry(rate, fetch_s))
     return figure
@@ -113,8 +103,8 @@ def _draw_fetches(panel: Axes, found: dict[bool, Stampede], expected: float) -> 
 def figure_of_pages(rate: float, window_s: int) -> Figure:
     """The share of requests that wait, by the length of the window, and tails with and without a window."""
     plain, graceful = simulated_pages(rate, 0), simulated_pages(rate, window_s)
-    with mpl.rc_context(_fixed()):
-        figure, share, times = _two_panels()
+    with mpl.rc_context(FIXED_STYLE):
+        figure, share, times = two_panels()
         _draw_waits(share, rate, window_s, graceful)
         for label, found, style in (
             ("without a window", plain, {"lw": 1.2, "ls": "--"}),

@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter
 
 from lessons.canary.exact import ALPHA, Rollback, first_guess
 from lessons.canary.rollouts import ROLLOUTS, false_alarms_of_peeking, simulated_rollbacks
-from twin.plots.style import NEUTRAL, PREDICTED, STYLE
+from lessons.kit.panels import FIXED_STYLE, two_panels
+from twin.plots.style import NEUTRAL, PREDICTED
 
 WEIGHTS_PERCENT = (1, 50, 1)
 STABLE_PERCENT = (0.2, 5.0, 0.2)
@@ -21,17 +22,6 @@ LOOKS = (100, 5000, 100)
 PEEKED_REQUESTS = 60_000
 _REQUESTS = (50.0, 100_000.0)
 _SECONDS = (0.1, 2_000.0)
-
-
-def _two_panels() -> tuple[Figure, Axes, Axes]:
-    figure = Figure(figsize=(10.0, 3.3))
-    figure.subplots_adjust(left=0.075, right=0.985, top=0.91, bottom=0.15, wspace=0.25)
-    left, right = figure.subplots(1, 2)
-    return figure, left, right
-
-
-def _fixed() -> dict[str, object]:
-    return STYLE | {"figure.constrained_layout.use": False}  # fixed margins draw faster
 
 
 def figure_of_rollback(weight: float, stable: float, ratio: float, traffic_rps: float) -> Figure:
@@ -46,8 +36,8 @@ def figure_of_rollback(weight: float, stable: float, ratio: float, traffic_rps: 
     traffic_rps : float
         Requests per second.
     """
-    with mpl.rc_context(_fixed()):
-        figure, caught, by_weight = _two_panels()
+    with mpl.rc_context(FIXED_STYLE):
+        figure, caught, by_weight = two_panels()
         _draw_caught(caught, Rollback(weight, stable, ratio), traffic_rps)
         _draw_by_weight(by_weight, weight, stable, ratio)
     return figure
@@ -101,7 +91,7 @@ def figure_of_peeking(every: int, rate: float, weight: float) -> Figure:
     alarms = 100 * false_alarms_of_peeking(every, rate, weight, PEEKED_REQUESTS)
     requests = np.linspace(500, PEEKED_REQUESTS, 60).astype(np.int64)
     exact = 100 * Rollback(weight, rate, 1.0).within(requests)
-    with mpl.rc_context(_fixed()):
+    with mpl.rc_context(FIXED_STYLE):
         figure = Figure(figsize=(8.0, 3.3))
         figure.subplots_adjust(left=0.09, right=0.95, top=0.91, bottom=0.15)
         panel = figure.subplots()
