@@ -254,7 +254,7 @@ def serve() -> Iterator[Callable]:
                 keywords.setdefault("route", [Route(to="web", cache=caching)])
                 upstreams = [server.address for server in origins]
                 keywords["service"] = {"web": Service(upstreams=upstreams, balance=balance)}
-            keywords.setdefault("limits", Limits(drain="1s"))
+            keywords.setdefault("limits", Limits(drain="1s", idle_timeout="1h"))  # `later` ends no connection
             return stack.enter_context(Proxy(**keywords))
 
         yield start
