@@ -24,7 +24,7 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
-    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps", "httproute"}, {"cli"}),
+    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps", "httproute", "exposure"}, {"cli"}),
     "lessons": (
         {"kit"},
         {

@@ -12,14 +12,13 @@ from twin.exposure.search import PAGE_BYTES, Secrets
 from twin.exposure.servers import HTTP_PORT
 from twin.exposure.serving import SECONDS, read_message
 from twin.exposure.topology import Internet
-from twin.exposure.visits import Surroundings
 from twin.exposure.vocabulary import Observer
 
 _DATAGRAM = 1200
 _DISCARD_PORT = 9
 
 
-def send_control(wanted: Secrets, internet: Internet, here: Surroundings) -> None:
+def send_control(wanted: Secrets, internet: Internet) -> None:
     """Send all secrets over every wire, and to the program of the site."""
     everything = everything_about(wanted)
     at = internet.addresses

@@ -42,7 +42,9 @@ _FAILURES = (OSError, ValueError, NamespaceError)
 Recording = dict[Observer, list[bytes]]
 
 
-def measure(visits: Sequence[Visit], reporter: Reporter | None = None) -> tuple[dict[Visit, Finding], Finding]:
+def measure(
+    visits: Sequence[Visit], reporter: Reporter | None = None
+) -> tuple[dict[Visit, Finding], Finding]:
     """Make visits, and find out who saw what.
 
     Returns the findings, in the order of `visits`, and those of the control: packets with all secrets in
@@ -71,7 +73,9 @@ class Laboratory:
 
     def __enter__(self) -> Laboratory:
         with ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proxytwin-exposure-")))
+            self._folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="proxytwin-exposure-"))
+            )
             self.internet = stack.enter_context(Internet())
             self._zone = f"{random_label()}.test"
             self._start(stack)
@@ -139,7 +143,7 @@ class Laboratory:
         """Send all secrets in the clear past every observer."""
         wanted = self._secrets(Visit(Way.DIRECT))
         self._recorded([])
-        send_control(wanted, self.internet, self._here)
+        send_control(wanted, self.internet)
         recording = self._recorded([])
         return Finding(True, self._cells(wanted, recording, recording), measured=True)
 
@@ -208,7 +212,9 @@ class Laboratory:
         recording[Observer.SITE] = self._site.take()
         return recording
 
-    def _cells(self, wanted: Secrets, recording: Recording, other: Recording) -> dict[tuple[Observer, Item], Cell]:
+    def _cells(
+        self, wanted: Secrets, recording: Recording, other: Recording
+    ) -> dict[tuple[Observer, Item], Cell]:
         destination = set(wanted.destination)
         leads = bool(destination & set(self._names.addresses_of(wanted.host)))
         cells = {}

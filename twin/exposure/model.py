@@ -62,28 +62,29 @@ def _proxied(visit: Visit) -> tuple[list[_Flow], frozenset[Item]]:
     asks = _look_up((_EXIT, _NAMES))
     sends = _Flow((_EXIT, _NETWORK), shown | {Item.DESTINATION})
     to_provider = _Flow((_LOCAL, _ENTRY), shown | {Item.CLIENT, Item.HOST})
+    program: frozenset[Item] = frozenset()
+    flows = [to_provider, asks, sends]
     match visit.way:
         case Way.DIRECT:
-            ends = {Item.CLIENT, Item.DESTINATION}
-            page = _Flow((_LOCAL, _NETWORK), shown | ends)
-            return [_look_up((_LOCAL, _NAMES), Item.CLIENT), page], frozenset()
+            page = _Flow((_LOCAL, _NETWORK), shown | {Item.CLIENT, Item.DESTINATION})
+            flows = [_look_up((_LOCAL, _NAMES), Item.CLIENT), page]
         case Way.HTTP:  # this kind of proxy gets no https:// URL
             page = _Flow((_EXIT, _NETWORK), _ALL | {Item.DESTINATION})
-            return [replace(to_provider, clear=_ALL | {Item.CLIENT}), asks, page], frozenset()
+            flows = [replace(to_provider, clear=_ALL | {Item.CLIENT}), asks, page]
         case Way.TLS_PROXY:
             hidden = frozenset({Item.CLIENT}) if visit.encrypted else to_provider.clear
-            return [replace(to_provider, clear=hidden), asks, sends], shown | {Item.HOST}
+            flows, program = [replace(to_provider, clear=hidden), asks, sends], shown | {Item.HOST}
         case Way.SOCKS5:
             named = replace(to_provider, clear=to_provider.clear | {Item.DESTINATION})
-            return [_look_up((_LOCAL, _NAMES), Item.CLIENT), named, sends], frozenset()
+            flows = [_look_up((_LOCAL, _NAMES), Item.CLIENT), named, sends]
         case Way.INTERCEPT:
-            return [to_provider, asks, sends], _ALL
+            program = _ALL
         case Way.REVERSE:
             query = _Flow((_LOCAL, _NAMES), frozenset({Item.CLIENT, Item.QUERY, Item.HOST}), visit=False)
-            told = {Item.CLIENT, *_ALL} if not visit.encrypted else set()
-            return [query, to_provider, replace(sends, clear=frozenset({Item.DESTINATION, *told}))], _ALL
-        case _:
-            return [to_provider, asks, sends], frozenset()
+            told = set() if visit.encrypted else {Item.CLIENT, *_ALL}  # the address in X-Forwarded-For
+            flows = [query, to_provider, replace(sends, clear=frozenset({Item.DESTINATION, *told}))]
+            program = _ALL
+    return flows, program
 
 
 def _dead(way: Way) -> list[_Flow]:
@@ -167,7 +168,9 @@ def _finding(
         volume.add(Observer.SITE)
     cells: dict[tuple[Observer, Item], Cell] = {}
     for observer in Observer:
-        found = derive(seen[observer], enough_bytes=observer in volume, name_leads_there=way is not Way.REVERSE)
+        found = derive(
+            seen[observer], enough_bytes=observer in volume, name_leads_there=way is not Way.REVERSE
+        )
         cells |= {(observer, item): found[item] for item in Item}
     return Finding(answered, cells)
 

@@ -117,7 +117,9 @@ class Interceptor:
     and sends it to the site over TLS of its own. `_lock` guards what it has read.
     """
 
-    def __init__(self, internet: Internet, towards_client: ssl.SSLContext, towards_site: ssl.SSLContext) -> None:
+    def __init__(
+        self, internet: Internet, towards_client: ssl.SSLContext, towards_site: ssl.SSLContext
+    ) -> None:
         self._names = internet.addresses[Observer.NAMES].v4
         self._provider = internet.provider
         self._tls = {"client": towards_client, "site": towards_site}

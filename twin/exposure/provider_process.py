@@ -61,7 +61,8 @@ class _Listening:
             self._keep(bytes(data))
             return ssl.SSLObject.write(tls, data)
 
-        ServerTls.read, ServerTls.write = read, write
+        ServerTls.read = read
+        ServerTls.write = write
 
     def _keep(self, data: bytes) -> None:
         with self._lock:

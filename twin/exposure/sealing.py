@@ -92,5 +92,3 @@ class ReplayWindow:
 
 def _nonce(head: bytes) -> bytes:
     return bytes(4) + head
-
-

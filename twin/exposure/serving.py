@@ -10,11 +10,29 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from typing import Protocol
 
 from twin.exposure.namespaces import Namespace
 
 SECONDS = 5.0
 """Time limit of every wait on a connection."""
+
+
+class Stream(Protocol):
+    """What a message is read from and sent on: a connection, with or without TLS."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Some data, empty at the end."""
+        ...
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all data."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
 
 Serve = Callable[[socket.socket], None]
 
@@ -63,7 +81,7 @@ class Listener:
             thread.join(2 * SECONDS)
 
 
-def read_head(sock: socket.socket) -> tuple[bytes, bytes]:
+def read_head(sock: Stream) -> tuple[bytes, bytes]:
     """The head of an HTTP message with its blank line, and what came after it; raises `ValueError`."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -75,7 +93,7 @@ def read_head(sock: socket.socket) -> tuple[bytes, bytes]:
     return head + b"\r\n\r\n", rest
 
 
-def read_message(sock: socket.socket) -> bytes:
+def read_message(sock: Stream) -> bytes:
     """A whole HTTP message that states its length; raises `ValueError` if it ends too early."""
     head, body = read_head(sock)
     length = 0

@@ -11,7 +11,6 @@ Each end has one thread, which owns the device and the socket. `close` wakes it 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import select
@@ -140,6 +139,8 @@ def set_addresses(internet: Internet, device: str, *, ipv6: bool) -> None:
 
 def _open_device() -> int:
     """A new TUN device in the namespace of the calling thread."""
+    import fcntl  # Windows has none, and imports this module all the same
+
     try:
         device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -10,23 +10,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from twin.exposure.provider import FORWARD_PORT, FORWARD_TLS_PORT, INTERCEPT_PORT
 from twin.exposure.search import Secrets
 from twin.exposure.servers import HTTP_PORT, HTTPS_PORT, look_up
-from twin.exposure.serving import SECONDS, read_head, read_message
+from twin.exposure.serving import SECONDS, Stream, read_head, read_message
 from twin.exposure.vocabulary import VPNS, Way
-
-
-class _Stream(Protocol):
-    """What a request is sent on."""
-
-    def recv(self, size: int, /) -> bytes: ...
-
-    def sendall(self, data: bytes, /) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ def fetch(way: Way, wanted: Secrets, here: Surroundings, *, encrypted: bool, ipv
     direct = way in (Way.DIRECT, Way.REVERSE, *VPNS)
     port = HTTPS_PORT if encrypted else HTTP_PORT
     if direct:
-        stream: _Stream = _dial(look_up(here.names, wanted.host, ipv6=ipv6), port)
+        stream: Stream = _dial(look_up(here.names, wanted.host, ipv6=ipv6), port)
     else:
         stream = _through_proxy(way, wanted, here, port, encrypted=encrypted, ipv6=ipv6)
     try:
@@ -65,7 +54,7 @@ def fetch(way: Way, wanted: Secrets, here: Surroundings, *, encrypted: bool, ipv
             stream = _secured(stream, here.trust, wanted.host)
         target = f"http://{wanted.host}{wanted.path}" if way is Way.HTTP else wanted.path
         stream.sendall(_request(target, wanted.host, wanted.request_label.encode()))
-        answer = read_message(stream)  # type: ignore[arg-type]
+        answer = read_message(stream)
         if not answer.startswith(b"HTTP/1.1 200") or wanted.page_label.encode() not in answer:
             raise ValueError(f"not the page: {answer[:60]!r}")
     finally:
@@ -75,18 +64,20 @@ def fetch(way: Way, wanted: Secrets, here: Surroundings, *, encrypted: bool, ipv
 def fetch_other(wanted: Secrets, here: Surroundings, *, encrypted: bool) -> None:
     """The second program, which knows of no proxy, visits its own site."""
     port = HTTPS_PORT if encrypted else HTTP_PORT
-    stream: _Stream = _dial(look_up(here.names, wanted.other_host, ipv6=False), port)
+    stream: Stream = _dial(look_up(here.names, wanted.other_host, ipv6=False), port)
     try:
         if encrypted:
             stream = _secured(stream, here.trust, wanted.other_host)
         stream.sendall(_request("/", wanted.other_host, b"other"))
-        read_message(stream)  # type: ignore[arg-type]
+        read_message(stream)
     finally:
         stream.close()
 
 
 def _request(target: str, host: str, body: bytes) -> bytes:
-    head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -96,7 +87,7 @@ def _dial(address: str, port: int) -> socket.socket:
 
 def _through_proxy(
     way: Way, wanted: Secrets, here: Surroundings, port: int, *, encrypted: bool, ipv6: bool
-) -> _Stream:
+) -> Stream:
     """A connection to the proxy on which the request can be sent."""
     if way is Way.SOCKS5:
         address = look_up(here.names, wanted.host, ipv6=ipv6)
@@ -114,7 +105,7 @@ def _through_proxy(
     return _begun(_dial(here.provider, own), lambda s: _connect(s, wanted.host, port))
 
 
-def _begun(stream: _Stream, begin: Callable[[_Stream], None]) -> _Stream:
+def _begun(stream: Stream, begin: Callable[[Stream], None]) -> Stream:
     try:
         begin(stream)
     except BaseException:
@@ -129,7 +120,7 @@ def _packed(address: str) -> bytes:
     return (b"\x01" if ip.version == 4 else b"\x04") + ip.packed
 
 
-def _socks5(stream: _Stream, asked: bytes, port: int) -> None:
+def _socks5(stream: Stream, asked: bytes, port: int) -> None:
     stream.sendall(b"\x05\x01\x00")
     if _exactly(stream, 2) != b"\x05\x00":
         raise ValueError("the SOCKS proxy asks for a password")
@@ -140,7 +131,7 @@ def _socks5(stream: _Stream, asked: bytes, port: int) -> None:
         raise ValueError(f"the SOCKS proxy answers {status}")
 
 
-def _exactly(stream: _Stream, size: int) -> bytes:
+def _exactly(stream: Stream, size: int) -> bytes:
     data = b""
     while len(data) < size:
         piece = stream.recv(size - len(data))
@@ -150,14 +141,14 @@ def _exactly(stream: _Stream, size: int) -> bytes:
     return data
 
 
-def _connect(stream: _Stream, host: str, port: int) -> None:
+def _connect(stream: Stream, host: str, port: int) -> None:
     stream.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-    head, _ = read_head(stream)  # type: ignore[arg-type]
+    head, _ = read_head(stream)
     if b" 200 " not in head.split(b"\r\n")[0]:
         raise ValueError(f"the proxy answers {head[:60]!r}")
 
 
-def _secured(stream: _Stream, trust: ssl.SSLContext, name: str) -> _Stream:
+def _secured(stream: Stream, trust: ssl.SSLContext, name: str) -> Stream:
     """TLS on a connection, which may itself be TLS."""
     try:
         if isinstance(stream, socket.socket) and not isinstance(stream, ssl.SSLSocket):
@@ -171,7 +162,7 @@ def _secured(stream: _Stream, trust: ssl.SSLContext, name: str) -> _Stream:
 class _TlsInside:
     """TLS inside another TLS, which `ssl.SSLContext.wrap_socket` cannot do."""
 
-    def __init__(self, stream: _Stream, trust: ssl.SSLContext, name: str) -> None:
+    def __init__(self, stream: Stream, trust: ssl.SSLContext, name: str) -> None:
         self._stream = stream
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = trust.wrap_bio(self._incoming, self._outgoing, server_hostname=name)

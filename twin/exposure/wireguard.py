@@ -60,13 +60,11 @@ class WireGuard:
             for name, program in zip(self._names, self._programs, strict=True):
                 _wait_for_socket(name, program)
             entry = internet.addresses[Observer.ENTRY].v4
-            provider = f"[Peer]\nPublicKey = {keys[1][1]}\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = {entry}:{_PORT}\n"
-            client = (
-                f"[Peer]\nPublicKey = {keys[0][1]}\nAllowedIPs = {internet.pool.v4}/32, {internet.pool.v6}/128\n"
-            )
-            _configure(spaces[0], self._names[0], f"[Interface]\nPrivateKey = {keys[0][0]}\n{provider}")
-            of_provider = f"[Interface]\nPrivateKey = {keys[1][0]}\nListenPort = {_PORT}\n{client}"
-            _configure(spaces[1], self._names[1], of_provider)
+            provider = _peer(keys[1][1], "0.0.0.0/0, ::/0") + f"Endpoint = {entry}:{_PORT}\n"
+            client = _peer(keys[0][1], f"{internet.pool.v4}/32, {internet.pool.v6}/128")
+            own = [f"[Interface]\nPrivateKey = {private}\n" for private, _ in keys]
+            _configure(spaces[0], self._names[0], own[0] + provider)
+            _configure(spaces[1], self._names[1], f"{own[1]}ListenPort = {_PORT}\n{client}")
             for space, name in zip(spaces, self._names, strict=True):
                 space.ip([f"link set {name} name wg"])
             set_addresses(internet, "wg", ipv6=ipv6)
@@ -86,6 +84,10 @@ class WireGuard:
                 program.wait(_SECONDS)
         for name in self._names:
             (_SOCKETS / f"{name}.sock").unlink(missing_ok=True)
+
+
+def _peer(public: str, allowed: str) -> str:
+    return f"[Peer]\nPublicKey = {public}\nAllowedIPs = {allowed}\n"
 
 
 def _key_pair() -> tuple[str, str]:

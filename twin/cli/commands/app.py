@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from twin.cli.commands.experiments import confirm, loadtest, simulate
+from twin.cli.commands.exposure import exposure
 from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
 from twin.cli.commands.proxy import check, explain, serve
@@ -17,5 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute, lab):
+COMMANDS = (
+    confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute, exposure, lab,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
