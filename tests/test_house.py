@@ -36,6 +36,7 @@ FLOORS = {
             "caching",
             "ingress",
             "canary",
+            "proxy_or_vpn",
         },
     ),
 }

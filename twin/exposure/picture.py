@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from twin.exposure.exposure import Exposure
-from twin.exposure.vocabulary import TITLES, Cell, Item, Observer, Way
+from twin.exposure.vocabulary import TITLES, Cell, Cells, Item, Observer, Way
 from twin.plots.style import INK, MEASURED, NEUTRAL, PREDICTED, STYLE
 
 _SIZE = {Cell.SEEN: 9.0, Cell.DERIVABLE: 7.0, Cell.UNSEEN: 2.5}
 _ACROSS = 5
+LEGEND = "what the observer learns"
 
 
 def figure_of_exposure(table: Exposure) -> Figure:
@@ -38,13 +39,20 @@ def figure_of_exposure(table: Exposure) -> Figure:
         for column in range(columns):
             lowest = (len(ways) - 1 - column) // columns
             panels[lowest, column].tick_params(axis="x", labelbottom=True)
-        figure.legend(handles=_legend(table, ways), loc="outside upper center", ncols=4, fontsize=9)
+        figure.legend(
+            handles=_legend(table, ways), loc="outside upper center", ncols=4, fontsize=9, title=LEGEND
+        )
     return figure
 
 
 def _draw(axes: Axes, table: Exposure, way: Way) -> None:
-    measured, cells = table.measured(way), table.cells(way)
-    colour = MEASURED if measured else PREDICTED
+    measured = table.measured(way)
+    title = TITLES[way] if measured else f"{TITLES[way]}\n(modelled)"
+    draw_cells(axes, table.cells(way), title, MEASURED if measured else PREDICTED)
+
+
+def draw_cells(axes: Axes, cells: Cells, title: str, colour: str) -> None:
+    """Items against observers in one panel."""
     for cell in Cell:
         places = [
             (column, row)
@@ -52,8 +60,7 @@ def _draw(axes: Axes, table: Exposure, way: Way) -> None:
             for row, item in enumerate(Item)
             if cells[observer, item] is cell
         ]
-        axes.plot([x for x, _ in places], [y for _, y in places], **_look(cell, colour))
-    title = TITLES[way] if measured else f"{TITLES[way]}\n(modelled)"
+        axes.plot([x for x, _ in places], [y for _, y in places], **look(cell, colour))
     axes.set_title(title, fontsize=9)
     axes.set_xticks(range(len(Observer)), list(Observer), rotation=90, fontsize=8)
     axes.set_yticks(range(len(Item)), list(Item), fontsize=8)
@@ -62,7 +69,8 @@ def _draw(axes: Axes, table: Exposure, way: Way) -> None:
     axes.tick_params(length=0)
 
 
-def _look(cell: Cell, colour: str) -> dict[str, Any]:
+def look(cell: Cell, colour: str) -> dict[str, Any]:
+    """The mark of a cell, for ``Axes.plot``."""
     return {
         "ls": "",
         "marker": {Cell.SEEN: "s", Cell.DERIVABLE: "o", Cell.UNSEEN: "."}[cell],
@@ -73,8 +81,13 @@ def _look(cell: Cell, colour: str) -> dict[str, Any]:
     }
 
 
+def cell_legend() -> list[Line2D]:
+    """One entry of a legend for each mark."""
+    return [Line2D([], [], label=str(cell), **look(cell, INK)) for cell in Cell]
+
+
 def _legend(table: Exposure, ways: Sequence[Way]) -> list[Line2D]:
-    handles = [Line2D([], [], label=str(cell), **_look(cell, INK)) for cell in Cell]
+    handles = cell_legend()
     if any(not table.measured(way) for way in ways):
         handles.append(Line2D([], [], ls="-", lw=3, color=PREDICTED, label="modelled, not measured"))
     return handles
