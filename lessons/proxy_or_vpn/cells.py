@@ -138,8 +138,8 @@ class CellPredictions(Explorer):
         if not self.guesses:
             return "No predictions yet: click the cells above the picture."
         if self._found is None:
-            return f"{len(self.guesses)} predictions so far; the measurement comes in step 4."
-        return f"{self.right} of your {len(self.guesses)} predictions are right."
+            return f"Predicted cells so far: {len(self.guesses)}. The measurement comes in step 4."
+        return f"Predicted cells: {len(self.guesses)}, right: {self.right}."
 
     def __repr__(self) -> str:
         return self._note_text()

@@ -31,7 +31,6 @@ def _mistake(given: float, wires: int, vpn_end: int, tls_end: int) -> str:
         (wires - vpn_end, "TLS hides the content, too, as far as it goes."),
         (wires - tls_end, "The VPN hides the content, too, as far as it goes."),
         (wires - vpn_end - tls_end, "Both begin at the client, so they cover the same wires first."),
-        (wires - min(vpn_end, tls_end), "One encryption is enough to hide the content on a wire."),
         (0, "No encryption reaches that far."),
     ]
     for value, text in known:

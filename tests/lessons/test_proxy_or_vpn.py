@@ -1,4 +1,4 @@
-"""Lesson 11: cells to click, the model in every position of the lists, the measurement's tables, the exercise."""
+"""Lesson 11: cells to click, every position of the lists, the measurement's tables, and the exercise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lessons.proxy_or_vpn import (
     states_of,
 )
 from lessons.proxy_or_vpn.cells import WAYS
-from lessons.proxy_or_vpn.exercise import _CASES, _clear, _examine, _mistake
+from lessons.proxy_or_vpn.exercise import _CASES, _clear, _examine
 from lessons.proxy_or_vpn.measured import measure_in_notebook, summary_html
 from twin.exposure import Cell, Exposure, Item, Observer, State, Way
 from twin.exposure.model import modelled
@@ -54,7 +54,7 @@ def test_each_observer_has_cells_of_its_own_that_are_kept() -> None:
     assert mine.buttons[Item.HOST, Way.CONNECT].description == "?"
     mine.observer.value = Observer.LOCAL
     assert mine.buttons[Item.HOST, Way.CONNECT].description == "●"
-    assert "1 predictions so far" in repr(mine) and mine.unmeasured == list(map(str, WAYS))
+    assert "so far: 1." in repr(mine) and mine.unmeasured == list(map(str, WAYS))
 
 
 def test_the_results_stand_beside_the_guesses_wrong_ones_first() -> None:
@@ -64,7 +64,7 @@ def test_the_results_stand_beside_the_guesses_wrong_ones_first() -> None:
     shown = mine.measured(table())
     assert [row[-1] for row in shown.rows] == ["wrong", "right", ""]
     assert shown.rows[0] == ["local network, host name, vpn", "seen in the bytes", "not seen", "wrong"]
-    assert mine.right == 1 and repr(mine) == "1 of your 2 predictions are right." == shown.rows[-1][0]
+    assert mine.right == 1 and repr(mine) == "Predicted cells: 2, right: 1." == shown.rows[-1][0]
     assert mine.unmeasured == []
     assert "measured, seen in the bytes: connect: client address" in mine.picture.alt
     assert "<table>" in shown._repr_html_() and "measured" in shown.head
@@ -143,23 +143,18 @@ def test_the_content_is_hidden_as_far_as_the_longer_encryption_goes(case: tuple[
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda wires, vpn, tls: wires - vpn, "TLS hides"),
-        (lambda wires, vpn, tls: wires - tls, "The VPN hides"),
+        (lambda _, vpn, tls: max(vpn, tls), "These are the wires on which"),
+        (lambda wires, vpn, _: wires - vpn, "TLS hides the content, too"),
+        (lambda wires, _, tls: wires - tls, "The VPN hides the content, too"),
         (lambda wires, vpn, tls: wires - vpn - tls, "the same wires first"),
-        (
-            lambda wires, vpn, tls: max(vpn, tls) + (wires == 4 and tls == 0) * 0,
-            "on which the content is hidden",
-        ),
-        (lambda wires, vpn, tls: wires - min(vpn, tls), "The VPN hides"),
-        (lambda wires, vpn, tls: -1, "There are 4 wires"),
-        (lambda wires, vpn, tls: 3, "Count the wires"),
+        (lambda *_: -1, "There are 4 wires"),
+        (lambda *_: 3, "Count the wires that neither"),
     ],
 )
-def test_a_known_mistake_is_called_by_its_name(answer: Callable[[int, int, int], int], said: str) -> None:
-    exercise = Exercise(_examine, ["a hint"], "why")
-    feedback = exercise.check(answer)
+def test_a_known_mistake_is_called_by_its_name(answer: Callable[..., int], said: str) -> None:
+    feedback = Exercise(_examine, ["a hint"], "why").check(answer)
     assert feedback.right is False
-    assert said in feedback.text or said in {_mistake(answer(*case), *case) for case in _CASES}
+    assert said in feedback.text
 
 
 def test_the_solution_is_right() -> None:
