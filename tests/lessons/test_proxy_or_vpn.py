@@ -16,7 +16,9 @@ from lessons.proxy_or_vpn import (
     measured,
     predict_cells,
     proof_of,
+    readers,
     states_of,
+    ways_that_show_others,
 )
 from lessons.proxy_or_vpn.cells import WAYS
 from lessons.proxy_or_vpn.exercise import _CASES, _clear, _examine
@@ -160,3 +162,11 @@ def test_a_known_mistake_is_called_by_its_name(answer: Callable[..., int], said:
 def test_the_solution_is_right() -> None:
     assert Exercise(_examine, ["a hint"], "why").check(lambda wires, vpn, tls: wires - max(vpn, tls)).right
     assert clear_wires.check(None).right is None
+
+
+def test_the_numbers_of_the_predictions_are_those_of_model_and_measurement() -> None:
+    for found in (None, table()):
+        assert readers("host name", "vpn", found) == 5
+        assert readers("path", "vpn", found) == 1
+        assert ways_that_show_others(found) == len(WAYS) - 1
+    assert readers("path", "vpn", table(wrong=(Observer.LOCAL, Item.PATH))) == 2

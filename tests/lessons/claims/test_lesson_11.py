@@ -117,6 +117,8 @@ def wireguard_like_vpn() -> bool:
 
 CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     "Five ways lead there": lambda: [len(WAYS)],
+    "how many of the seven observers read the host name": lambda: [len(Observer)],
+    "on how many of the five ways does the local network see": lambda: [len(WAYS)],
     "So path and content are in the clear only at both ends, and wherever somebody *ends* it earlier": (
         only_the_ends_read_the_page
     ),
@@ -141,7 +143,10 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
 }
 
 OTHERS: dict[str, tuple[str, ...]] = {
-    "counted in this very text": ("**Two things hide.**", "Two encryptions do not add up"),
+    "counted in this very text": (
+        "**Two things hide.**", "And three numbers.", "compare the model with your three numbers",
+        "Two encryptions do not add up",
+    ),
     "held by the tests of the notebook": ("This takes less than half a minute.",),
     "a definition": (
         "Stop 0 is the client, stop 1 is after the first wire", "; 0 means that there is none",
