@@ -8,8 +8,8 @@ from twin.exposure.model import modelled
 from twin.exposure.vocabulary import Cells, Visit
 
 
-def readers(item: str, way: str, found: Exposure | None = None) -> int:
-    """How many observers see an item in the bytes.
+def readers(item: str, way: str, found: Exposure | None = None) -> int | None:
+    """How many observers see an item in the bytes; None if this was not measured.
 
     Parameters
     ----------
@@ -18,12 +18,19 @@ def readers(item: str, way: str, found: Exposure | None = None) -> int:
     found : Exposure, optional
         A measurement; by default the model.
     """
+    if found is not None and not found.measured(Way(way)):
+        return None
     cells = _cells(Way(way), found)
     return sum(cells[who, Item(item)] is Cell.SEEN for who in Observer)
 
 
-def ways_that_show_others(found: Exposure | None = None) -> int:
-    """On how many of the lesson's ways the local network sees the program that knows of no proxy."""
+def ways_that_show_others(found: Exposure | None = None) -> int | None:
+    """On how many of the lesson's ways the local network sees the program that knows of no proxy.
+
+    None if not all of them were measured.
+    """
+    if found is not None and not all(map(found.measured, WAYS)):
+        return None
     return sum(_cells(way, found)[Observer.LOCAL, Item.OTHER] is Cell.SEEN for way in WAYS)
 
 

@@ -15,7 +15,7 @@ from twin.exposure.model import modelled
 from twin.exposure.obstacles import obstacles
 from twin.exposure.picture import described, figure_of_exposure
 from twin.exposure.proof import Proof
-from twin.exposure.vocabulary import TITLES, Visit
+from twin.exposure.vocabulary import TITLES, VPNS, Visit
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
 
 WAYS = tuple(way for way in Way if way is not Way.WIREGUARD)
@@ -77,7 +77,7 @@ def states_of(found: Exposure) -> Rows:
     rows = []
     for way in found.ways:
         for state, what in found.states(way).items():
-            if way is not Way.DIRECT and state is not State.CONNECTED:
+            if way in VPNS or state is State.DEAD:
                 leaks = "; ".join(f"{who}: {', '.join(items)}" for who, items in what.leaks.items())
                 rows.append([f"{TITLES[way]}, {state}", str(what.verdict), leaks or "–"])
     kind = "measured" if all(map(found.measured, found.ways)) else "modelled"

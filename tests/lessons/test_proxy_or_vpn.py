@@ -170,3 +170,8 @@ def test_the_numbers_of_the_predictions_are_those_of_model_and_measurement() -> 
         assert readers("path", "vpn", found) == 1
         assert ways_that_show_others(found) == len(WAYS) - 1
     assert readers("path", "vpn", table(wrong=(Observer.LOCAL, Item.PATH))) == 2
+
+
+def test_a_number_of_the_model_is_never_put_among_the_measured_ones() -> None:
+    assert readers("path", "vpn", table(is_measured=False)) is None
+    assert ways_that_show_others(table(is_measured=False)) is None

@@ -19,17 +19,16 @@ from twin.exposure.vocabulary import TITLES, Cell, Cells, Item, Observer, Way
 from twin.plots.style import INK, MEASURED, NEUTRAL, PREDICTED, STYLE
 
 _SIZE = {Cell.SEEN: 9.0, Cell.DERIVABLE: 7.0, Cell.UNSEEN: 2.5}
-_ACROSS = 5
 LEGEND = "what the observer learns"
 
 
 def figure_of_exposure(table: Exposure) -> Figure:
-    """All ways of a table, five panels in a row."""
+    """All ways of a table, up to five panels in a row."""
     ways = table.ways
-    rows = -(-len(ways) // _ACROSS)
-    columns = min(len(ways), _ACROSS)
+    columns = _columns(len(ways))
+    rows = -(-len(ways) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.4 + 1.75 * columns, 1.9 + 2.35 * rows))
+        figure = Figure(figsize=(2.4 + 1.75 * columns, 2.1 + 2.35 * rows))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for number, axes in enumerate(panels.flat):
             if number < len(ways):
@@ -40,9 +39,18 @@ def figure_of_exposure(table: Exposure) -> Figure:
             lowest = (len(ways) - 1 - column) // columns
             panels[lowest, column].tick_params(axis="x", labelbottom=True)
         figure.legend(
-            handles=_legend(table, ways), loc="outside upper center", ncols=4, fontsize=9, title=LEGEND
+            handles=_legend(table, ways),
+            loc="outside upper center",
+            ncols=min(4, 2 * columns),
+            fontsize=9,
+            title=LEGEND,
         )
     return figure
+
+
+def _columns(panels: int) -> int:
+    """How many panels stand in a row, so that few places stay empty."""
+    return panels if panels <= 5 else min((5, 4, 3), key=lambda columns: -panels % columns)
 
 
 def _draw(axes: Axes, table: Exposure, way: Way) -> None:

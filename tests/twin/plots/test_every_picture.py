@@ -119,9 +119,8 @@ def of_sweeps() -> dict[str, Figure]:
     }  # fmt: skip
 
 
-def exposed(*, measured: bool) -> Exposure:
+def exposed(*, measured: bool, ways: tuple[Way, ...] = tuple(Way)) -> Exposure:
     """The whole table of who sees what, by the model."""
-    ways = tuple(Way)
     found = {visit: replace(modelled(visit), measured=measured) for visit in visits_of(ways)}
     return Exposure(ways, True, found, {})
 
@@ -160,6 +159,8 @@ def of_lessons() -> dict[str, Figure]:
         "11: exposure": explore_exposure().draw().figure,
         "exposure, modelled": figure_of_exposure(exposed(measured=False)),
         "exposure, measured": figure_of_exposure(exposed(measured=True)),
+        "exposure, two ways": figure_of_exposure(exposed(measured=False, ways=(Way.CONNECT, Way.VPN))),
+        "exposure, one way": figure_of_exposure(exposed(measured=False, ways=(Way.VPN,))),
     }
 
 
