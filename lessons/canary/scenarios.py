@@ -17,7 +17,7 @@ USERS, REQUESTS = 60, 10
 ROLLED_BACK, BY_HASH, BY_COOKIE = "a bad canary", "sticky by hash", "sticky by the canary's cookie"
 _ROLLBACK_S, _STICKY_S = 3.0, 2.5
 _WORK = {f"backend.{arm}.service_time": "exponential(20ms)" for arm in ("stable", "canary")}
-"""So long that a few tenths of a millisecond of the machine's are no difference between prediction and run."""
+"""So long that some tenths of a millisecond of the machine's own make no difference."""
 _SEED = 4
 """With it, the rollback comes neither early nor late: its time is between the quartiles of all rollouts."""
 
@@ -31,7 +31,8 @@ def canary_runs() -> LoadedScenario:
     """
     (bad,) = _loaded("canary-errors", {
         "workload.rate": f"{RATE_RPS}/s", "duration": f"{_ROLLBACK_S}s",
-        "seed": _SEED, "backend.stable.errors": STABLE, "backend.canary.errors": CANARY, "compare": {}, **_WORK,
+        "seed": _SEED, "backend.stable.errors": STABLE, "backend.canary.errors": CANARY, "compare": {},
+        **_WORK,
     })  # fmt: skip
     by_hash, by_cookie = _loaded("canary-sticky", {
         "workload.users": USERS, "workload.think": "exponential(180ms)", "duration": f"{_STICKY_S}s",
