@@ -33,7 +33,7 @@ from twin.exposure.vocabulary import (
     Way,
 )
 from twin.exposure.wireguard import WireGuard
-from twin.exposure.wires import Tap, wait_for_quiet
+from twin.exposure.wires import BETWEEN_S, QUIET_S, Tap, wait_for_quiet
 from twin.progress import Quiet, Reporter
 
 _FAILURES = (OSError, ValueError, NamespaceError)
@@ -125,7 +125,7 @@ class Laboratory:
         """Make one visit, and search what was recorded."""
         wanted = self._secrets(visit)
         with self._in_state(visit) as inside:
-            self._recorded(inside)  # what the preparation has caused
+            self._recorded(inside, BETWEEN_S)  # what is left, and what the preparation has caused
             answered = True
             try:
                 with self.internet.client.entered():
@@ -142,7 +142,7 @@ class Laboratory:
     def control(self) -> Finding:
         """Send all secrets in the clear past every observer."""
         wanted = self._secrets(Visit(Way.DIRECT))
-        self._recorded([])
+        self._recorded([], BETWEEN_S)
         send_control(wanted, self.internet)
         recording = self._recorded([])
         return Finding(True, self._cells(wanted, recording, recording), measured=True)
@@ -201,9 +201,9 @@ class Laboratory:
 
     # --- recordings -------------------------------------------------------------------------------
 
-    def _recorded(self, inside: list[Tap]) -> Recording:
+    def _recorded(self, inside: list[Tap], quiet_s: float = QUIET_S) -> Recording:
         """What every observer has recorded since the last call."""
-        packets = wait_for_quiet([*self._taps.values(), *inside])
+        packets = wait_for_quiet([*self._taps.values(), *inside], quiet_s)
         recording: Recording = {wire: packets[tap] for wire, tap in self._taps.items()}
         program = [packet for tap in inside for packet in packets[tap]]
         if self._alive:

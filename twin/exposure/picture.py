@@ -38,13 +38,8 @@ def figure_of_exposure(table: Exposure) -> Figure:
         for column in range(columns):
             lowest = (len(ways) - 1 - column) // columns
             panels[lowest, column].tick_params(axis="x", labelbottom=True)
-        figure.legend(
-            handles=_legend(table, ways),
-            loc="outside upper center",
-            ncols=min(4, 2 * columns),
-            fontsize=9,
-            title=LEGEND,
-        )
+        handles, across = _legend(table, ways), 4 if columns > 2 else 2
+        figure.legend(handles=handles, loc="outside upper center", ncols=across, fontsize=9, title=LEGEND)
     return figure
 
 

@@ -81,8 +81,9 @@ class RealProxies:
 
     def _read(self) -> str:
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], _START_S)
-        return self._process.stdout.readline().strip() if ready else ""
+        poller = select.poll()
+        poller.register(self._process.stdout, select.POLLIN)
+        return self._process.stdout.readline().strip() if poller.poll(1e3 * _START_S) else ""
 
     def close(self) -> None:
         """End the process at once, as if it had crashed; there is nothing that it must finish."""

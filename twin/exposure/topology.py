@@ -12,6 +12,7 @@ run, so that an address can be searched for like any other secret.
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -47,7 +48,12 @@ class _Plan:
         host = secrets.SystemRandom().randrange(20, 250)
         tail = ":".join(f"{secrets.randbelow(0xEFFF) + 0x1000:x}" for _ in range(4))
         v4, v6 = f"10.{self._second}.{third}", f"{self._net6}:{third:x}"
-        return Ends(f"{v4}.1", f"{v6}::1"), Ends(f"{v4}.{host}", f"{v6}:{tail}")
+        return Ends(f"{v4}.1", _usual(f"{v6}::1")), Ends(f"{v4}.{host}", _usual(f"{v6}:{tail}"))
+
+
+def _usual(address: str) -> str:
+    """An address in the one form in which programs write it (RFC 5952)."""
+    return str(ipaddress.ip_address(address))
 
 
 WIRES = {

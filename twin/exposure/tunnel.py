@@ -53,8 +53,11 @@ class _End:
         self._thread.start()
 
     def _run(self) -> None:
+        poller = select.poll()
+        for file in (self._device, self._socket.fileno(), self._wake):
+            poller.register(file, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self._device, self._socket, self._wake], [], [])
+            ready = {file for file, _ in poller.poll()}
             if self._wake in ready:
                 return
             with contextlib.suppress(OSError, Refused):  # such a packet is lost, as on any network
@@ -63,7 +66,7 @@ class _End:
                     if self._peer is not None:
                         self._socket.sendto(self._sealer.seal(packet), self._peer)
             with contextlib.suppress(OSError, Refused):
-                if self._socket in ready:
+                if self._socket.fileno() in ready:
                     data, sender = self._socket.recvfrom(_LARGEST)
                     packet = self._opener.open(data)
                     self._peer = sender

@@ -20,6 +20,8 @@ _ROOM = 32 * 2**20
 _LARGEST = 2**17
 QUIET_S = 0.05
 """After so long without a packet on any wire a visit has ended; delayed acknowledgements take 40 ms."""
+BETWEEN_S = 0.1
+"""The same before a visit: what is left of the one before it must not be taken for its own."""
 _LONGEST_S = 5.0
 
 
@@ -39,7 +41,7 @@ class Tap:
             raise
 
     def fileno(self) -> int:
-        """The descriptor, for `select`."""
+        """The descriptor, for a poller."""
         return self._socket.fileno()
 
     def take(self) -> list[bytes]:
@@ -62,12 +64,18 @@ class Tap:
         self._socket.close()
 
 
-def wait_for_quiet(taps: list[Tap]) -> dict[Tap, list[bytes]]:
-    """Read all observers until no packet has come for `QUIET_S`; the packets of each."""
+def wait_for_quiet(taps: list[Tap], quiet_s: float = QUIET_S) -> dict[Tap, list[bytes]]:
+    """Read all observers until no packet has come for `quiet_s`; the packets of each.
+
+    Raises `NamespaceError` if the wires do not become quiet.
+    """
     packets: dict[Tap, list[bytes]] = {tap: [] for tap in taps}
+    poller = select.poll()
+    for tap in taps:
+        poller.register(tap, select.POLLIN)
     until = time.monotonic() + _LONGEST_S
     while time.monotonic() < until:
-        ready, _, _ = select.select(taps, [], [], QUIET_S)
+        ready = poller.poll(1e3 * quiet_s)
         for tap in taps:
             packets[tap] += tap.take()
         if not ready:

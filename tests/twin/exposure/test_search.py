@@ -13,6 +13,7 @@ from twin.exposure.control import everything_about
 from twin.exposure.dns_messages import encode_name
 from twin.exposure.rules import derive
 from twin.exposure.search import HEADERS, Secrets, find_items, has_address, has_other
+from twin.exposure.topology import _Plan
 from twin.exposure.verdicts import Verdict, change
 from twin.exposure.vocabulary import Cell, Finding, Item, Observer
 
@@ -97,3 +98,10 @@ def test_open_means_that_somebody_but_the_provider_learns_more() -> None:
     assert change(quiet, leaky).verdict is Verdict.SAME
     told = Finding(True, none | {(Observer.PROVIDER, Item.HOST): Cell.SEEN})
     assert change(told, quiet).verdict is Verdict.SAME
+
+
+def test_all_addresses_of_the_small_internet_have_the_form_in_which_programs_write_them() -> None:
+    plans = [_Plan() for _ in range(200)]
+    ends = [end for plan in plans for _ in range(7) for end in plan.network()]
+    assert all(str(ipaddress.ip_address(text)) == text for end in ends for text in (end.v4, end.v6))
+    assert len({end.v4 for end in ends[:14]}) == 14
