@@ -17,6 +17,10 @@ ONLY_REAL = (
 """Keys that change what clients get."""
 
 
+SIDES = ("forward.listen", "forward.services")
+"""Keys of a sidecar, which a scenario describes in another way."""
+
+
 def not_modelled(proxy: ProxySettings, where: str) -> Iterator[tuple[str, str]]:
     """What of a proxy the simulator does not model: the dotted key of each setting, and why.
 
@@ -26,6 +30,8 @@ def not_modelled(proxy: ProxySettings, where: str) -> Iterator[tuple[str, str]]:
         yield finding.key, "lies below HTTP, which the simulator does not model"
     for finding in check_obeyed(proxy, where, ONLY_REAL):
         yield finding.key, _NOT_YET
+    for finding in check_obeyed(proxy, where, SIDES):
+        yield finding.key, "not modelled in a proxy's table; only the real proxy obeys it"
     for name, service in proxy.service.items():
         if service.hash_on.startswith(("header:", "cookie:")):
             yield f"service.{name}.hash_on", "not modelled: expected 'client' or 'path' in a scenario"

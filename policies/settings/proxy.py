@@ -31,6 +31,7 @@ class ProxySettings(Settings):
     ----------
     listen : str
         ``host:port``; port 0 is any free one. ``*`` and an empty host are all addresses, IPv4 and IPv6.
+        For both sides, unless the forward side has a listener of its own (`Forward.listen`).
     admin : str, optional
         ``host:port`` for metrics, counts, settings and the live page; off by default. Everyone that can
         reach it can read them, so use a loopback address.
@@ -122,6 +123,18 @@ class ProxySettings(Settings):
                 raise ValueError(
                     f"route.{number}.canary: expected workers = 1: one watch must see all answers"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _services_can_be_hosts(self) -> ProxySettings:
+        if self.forward is not None and self.forward.services:
+            hosts: dict[str, str] = {}
+            for name in self.service:
+                other = hosts.setdefault(name.lower(), name)
+                if other != name:
+                    raise ValueError(f"forward.services: {other!r} and {name!r} are one host: rename one")
+            if not hosts:
+                raise ValueError("forward.services: there is no [service.…] table")
         return self
 
     @property

@@ -75,6 +75,8 @@ def _listen_hosts(settings: ProxySettings) -> dict[str, str]:
 
 def _listeners(settings: ProxySettings) -> list[tuple[str, str]]:
     found = [("listen", settings.listen)]
+    if settings.forward is not None and settings.forward.listen is not None:
+        found.append(("forward.listen", settings.forward.listen))
     found += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
     return found + ([("admin", settings.admin)] if settings.admin is not None else [])
 

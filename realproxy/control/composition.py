@@ -10,7 +10,7 @@ import random
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import Cache, ProxySettings
+from policies.settings import Cache, ProxySettings, Route
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
@@ -79,6 +79,7 @@ def build_snapshot(
         collapser=collapser,
         pool=pool,
         waits=waits,
+        named_services=_named_services(settings, listens),
         inject_faults=partial(inject, waits, _rng(seed, "faults")) if has_faults else None,
     )
 
@@ -113,6 +114,23 @@ def _route_actions(
     return splits, mirrors, actions
 
 
+def _named_services(settings: ProxySettings, listens: int) -> dict[str, tuple[Route, RouteActions | None]]:
+    """A route to each service, for the forward side where their names are hosts."""
+    found: dict[str, tuple[Route, RouteActions | None]] = {}
+    for name, service in settings.service.items() if _hosts(settings) else ():
+        route, actions = Route(to=name), None
+        if service.request or service.response:
+            alone = settings.model_copy(update={"route": (route,)})
+            actions = RouteActions(0, alone, listens, None, [], ErrorPages({}, ""))
+        found[name] = route, actions
+    return found
+
+
+def _hosts(settings: ProxySettings) -> tuple[str, ...]:
+    """The services that are hosts of the forward side."""
+    return tuple(settings.service) if settings.forward is not None and settings.forward.services else ()
+
+
 def collapser_of(snapshot: ConfigSnapshot) -> Collapser:
     """What the snapshot collapses requests with, more than the core knows of it."""
     assert isinstance(snapshot.collapser, Collapser)
@@ -127,7 +145,7 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
     parent = None
     if forward.next_proxy is not None:
         parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
-    return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent))
+    return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent, _hosts(settings)))
 
 
 def _store(settings: Cache, rng: random.Random) -> CacheStore:

@@ -50,6 +50,14 @@ class ReadResult(Enum):
     END = "the connection ended"
 
 
+class Door(Enum):
+    """Which sides of the proxy the listener serves that a client has connected to."""
+
+    BOTH = "the reverse and the forward side"
+    REVERSE = "the reverse side, because the forward side has a listener of its own"
+    FORWARD = "the forward side"
+
+
 class Suspended(Protocol):
     """A request that one thread has begun, and another thread goes on with."""
 
@@ -105,8 +113,8 @@ class DownstreamConnection:
     """A client's connection. Times are on the monotonic clock."""
 
     __slots__ = (
-        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
-        "fd", "head_end", "may_block", "pace", "send_filters", "sock", "state", "suspended",
+        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "door",
+        "ending", "fd", "head_end", "may_block", "pace", "send_filters", "sock", "state", "suspended",
         "trouble", "unread", "unsent", "watched",
     )  # fmt: skip
 
@@ -122,8 +130,11 @@ class DownstreamConnection:
     names: frozenset[str] | None = None
     """Those of the certificate that was chosen by `sni`."""
 
-    def __init__(self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads) -> None:
+    def __init__(
+        self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads, door: Door = Door.BOTH
+    ) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
+        self.door = door
         self.fd = sock.fileno()
         self.state = State.WAITING
         self.buffer = b""  # what has arrived and is not used yet

@@ -42,7 +42,6 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
     """Where the store keeps responses of the route; None if nowhere, or the status that the route answers."""
     route, record, head = request.route, request.record, request.head
     assert route is not None
-    assert record.route is not None
     if route.to is None:
         return route.respond or 500
     if isinstance(route.to, str):  # else the arm was chosen in `route`
@@ -51,6 +50,8 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
         request.offers = wanted_protocols(head)
         if request.offers:
             return None
+    if record.route is None:  # a service that the forward side knows
+        return None
     scopes = request.snapshot.cache_scopes[record.route]
     return scopes[record.service] if scopes is not None else None
 

@@ -39,6 +39,14 @@ def request_attributes(head: RequestHead, client: str, sni: str = "") -> Request
     return RequestAttributes(host, normal_path(target), head.method, client, head.fields.text, sni, target)
 
 
+def expected_form(access: ForwardAccess) -> Malformed:
+    """The refusal of an origin-form target on the listener of the forward side. RFC 9112, 3.2.2"""
+    problem = "this listener serves the forward side: expected a target such as http://host/path"
+    if access.settings.services and not access.settings.auth:
+        problem += f", or in Host one of {access.known}"
+    return Malformed(400, problem)
+
+
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:
     """Whether a request in absolute-form is for the forward side.
 

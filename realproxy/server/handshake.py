@@ -15,7 +15,7 @@ from functools import partial
 
 from policies.basic_auth import is_known
 from policies.settings import Forward, ProxySettings
-from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
+from realproxy.downstream.connection import READ, Door, DownstreamConnection, ReadResult
 from realproxy.errors import Aborted
 from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
@@ -46,10 +46,10 @@ class HandshakingConnection(DownstreamConnection):
     __slots__ = ("_begin_socks", "_header", "_peer", "inline", "names", "opening", "scheme", "sni")
 
     def __init__(
-        self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, *,
+        self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, door: Door, *,
         proxy_header: bool, begin_socks: BeginSocks | None,
     ) -> None:  # fmt: skip
-        super().__init__(sock, address, max_head, waits)
+        super().__init__(sock, address, max_head, waits, door)
         secure = isinstance(sock, TlsSocket)
         self._begin_socks, self._header = begin_socks, b""
         self._peer: Address | None = None
@@ -145,16 +145,20 @@ class HandshakingConnection(DownstreamConnection):
 
 
 class ConnectionFactory:
-    """Makes the `DownstreamConnection` of an accepted socket.
+    """Makes the `DownstreamConnection` of a socket that one listener, the `door`, has accepted.
 
     Raises `BadInput`, with `where` as the source of the settings, if a certificate cannot be used.
     """
 
-    def __init__(self, settings: ProxySettings, where: str, begin_socks: BeginSocks) -> None:
-        self._max_head = settings.limits.head
-        self._begin_socks = begin_socks if settings.forward and socks_versions(settings.forward) else None
-        self._trusted = TrustedPeers(settings.proxy_protocol)
-        self._certificates = Certificates(settings.tls, where) if settings.tls else None
+    def __init__(
+        self, settings: ProxySettings, where: str, begin_socks: BeginSocks, door: Door = Door.BOTH
+    ) -> None:
+        self._max_head, self._door = settings.limits.head, door
+        socks = door is not Door.REVERSE and settings.forward and socks_versions(settings.forward)
+        self._begin_socks = begin_socks if socks else None
+        inside = door is Door.FORWARD  # `tls` and `proxy_protocol` are for `listen`
+        self._trusted = TrustedPeers(None if inside else settings.proxy_protocol)
+        self._certificates = Certificates(settings.tls, where) if settings.tls and not inside else None
 
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The connection of a socket that was accepted from `address`."""
@@ -162,10 +166,17 @@ class ConnectionFactory:
         if self._certificates is not None:
             sock, begin_socks = TlsSocket(sock, self._certificates.context), None
         elif not proxy_header and begin_socks is None:
-            return DownstreamConnection(sock, address, self._max_head, waits)
+            return DownstreamConnection(sock, address, self._max_head, waits, self._door)
         return HandshakingConnection(
-            sock, address, self._max_head, waits, proxy_header=proxy_header, begin_socks=begin_socks
-        )
+            sock, address, self._max_head, waits, self._door,
+            proxy_header=proxy_header, begin_socks=begin_socks,
+        )  # fmt: skip
+
+
+def doors_of(settings: ProxySettings) -> tuple[Door, ...]:
+    """What the HTTP listeners serve: one both sides, or each side its own, the reverse side first."""
+    own = settings.forward is not None and settings.forward.listen is not None
+    return (Door.REVERSE, Door.FORWARD) if own else (Door.BOTH,)
 
 
 def socks_versions(forward: Forward) -> frozenset[int]:

@@ -142,6 +142,10 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     FORWARD + "block = ['ads.test:80']": ("forward.block.0", "without its port"),
     FORWARD + "block = ['10.0.0.1/8']": ("forward.block.0", "means '10.0.0.0/8'"),
     FORWARD + "parent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
+    FORWARD + "listen = ':1'\nservices = 'only'\nprivate_targets = true\n[service.web]\nupstreams = 'a:1'": (
+        "forward.private_targets", "no other host can be reached",
+    ),
+    "listen = ':2'\n" + FORWARD + "listen = ':1'": ("listen", "'forward.listen' has its own"),
     FORWARD + "parent = 'http://a:1'\nparent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
     # the cache
     route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
@@ -231,7 +235,7 @@ ALWAYS = {
     "service.health.path", "service.health.every", "service.health.rise", "service.health.fall",
     "service.eject.errors", "service.eject.for", "service.breaker.failures", "service.breaker.open",
     "service.queue.wait", "service.rate",
-    "forward.block_files", "forward.private_targets", "forward.parent",
+    "forward.block_files", "forward.parent", "forward.listen", "forward.services",
 }  # fmt: skip
 """Keys whose every value that is accepted has an effect, wherever the key may stand."""
 ONLY_SIMULATED = {"cache.hit_lock"}

@@ -47,7 +47,9 @@ def serve(proxy_file: ProxyFile) -> None:
     with Signals() as signals, Proxy.load(proxy_file) as proxy:
         _warn(proxy.warnings())
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
-        print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
+        own = proxy.forward_url not in ("", proxy.url)
+        forward = f", forward side on {proxy.forward_url}" if own else ""
+        print(f"proxytwin serves on {proxy.url}{forward}{admin}", flush=True)
         serve_until_stopped(proxy, proxy_file, signals)
 
 
