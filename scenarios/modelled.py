@@ -8,7 +8,10 @@ from policies.settings import ProxySettings
 from policies.settings.unsupported import check_obeyed
 
 _NOT_YET = "not modelled; only the real proxy obeys it"
-BELOW_HTTP = ("tls", "proxy_protocol", "tcp", "service.*.tls", "service.*.proxy_protocol")
+BELOW_HTTP = (
+    "tls", "identity", "proxy_protocol", "tcp", "service.*.tls", "service.*.mutual",
+    "service.*.proxy_protocol", "route.*.when.caller",
+)  # fmt: skip
 """Keys that are below HTTP."""
 ONLY_REAL = (
     "cache.disk", "errors", "limits.body", "route.*.allow", "route.*.auth", "route.*.body",

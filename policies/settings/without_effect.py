@@ -36,7 +36,7 @@ _HASH_NOTHING = frozenset(
 
 def warnings(settings: ProxySettings, where: str) -> list[BadInput]:
     """What has no effect in these settings, with the key of each; `where` is their source, for messages."""
-    rules = (_sides, _listener, _limits, _routes, _forward, _services, _cache)
+    rules = (_sides, _listener, _identity, _limits, _routes, _forward, _services, _cache)
     return [BadInput(where, key, problem) for rule in rules for key, problem in rule(settings)]
 
 
@@ -60,6 +60,12 @@ def _sides(settings: ProxySettings) -> Iterator[Problem]:
     if not settings.route and not (named and settings.trace):
         for key in _given(settings, "trusted_hops", "trace"):
             yield key, "only the reverse side obeys it, and there is no [[route]]"
+
+
+def _identity(settings: ProxySettings) -> Iterator[Problem]:
+    shown = settings.knows_callers or any(service.mutual for service in settings.service.values())
+    if settings.identity is not None and not shown:
+        yield "identity.demand", "nothing shows the certificate: 'demand' is off, and no service is 'mutual'"
 
 
 def _listener(settings: ProxySettings) -> Iterator[Problem]:
@@ -100,7 +106,7 @@ def _limits(settings: ProxySettings) -> Iterator[Problem]:
 def _routes(settings: ProxySettings) -> Iterator[Problem]:
     for number, route in enumerate(settings.route):
         key = f"route.{number}"
-        for condition, problem in problems(route.when, tls=bool(settings.tls)):
+        for condition, problem in problems(route.when, tls=settings.secured, callers=settings.knows_callers):
             yield f"{key}.when.{condition}", problem
         yield from ((f"{key}.{part}", problem) for part, problem in _route(route))
     for number in endless_redirects(settings):
@@ -188,7 +194,7 @@ def _resilience(service: Service, settings: ProxySettings) -> Iterator[Problem]:
 def _forward(settings: ProxySettings) -> Iterator[Problem]:
     forward = settings.forward
     if forward is not None:
-        tls = bool(settings.tls) and forward.listen is None
+        tls = settings.secured and forward.listen is None
         rules = (_access, _parent, _beside_services)
         found = (*_protocols(forward, tls=tls), *(problem for rule in rules for problem in rule(forward)))
         yield from ((f"forward.{key}", problem) for key, problem in found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import ssl
 from functools import partial
 
 from policies.bad_input import BadInput
@@ -17,6 +18,7 @@ from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
+from realproxy.net.identity import calling_context
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.faults import inject
@@ -51,8 +53,12 @@ def build_snapshot(
     """
     waits = before.waits if before is not None else BlockedThreads()
     pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
+    mutual = any(service.mutual for service in settings.service.values())
+    identity = settings.identity if mutual else None
+    proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
+        name: _service(name, service, _rng(seed, name), before, proven)
+        for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
@@ -160,11 +166,15 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None
-) -> Service:
+    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None,
+    proven: ssl.SSLContext | None,
+) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
-    has_transport = settings.tls is not None or settings.proxy_protocol is not None
-    transport = UpstreamTransport(settings) if has_transport else None
+    mutual = None
+    if proven is not None and settings.mutual:
+        mutual = proven, name if settings.mutual is True else settings.mutual
+    has_transport = mutual or settings.tls is not None or settings.proxy_protocol is not None
+    transport = UpstreamTransport(settings, mutual) if has_transport else None
     if before is not None and before.settings.service.get(name) == settings:
         service = before.services[name]
         service.transport = transport

@@ -65,13 +65,14 @@ class Explanation:
 
 def explain(
     settings: ProxySettings, method: str, url: str, headers: Mapping[str, str] | None = None,
-    client: str = "127.0.0.1",
+    client: str = "127.0.0.1", caller: str = "",
 ) -> Explanation:  # fmt: skip
     """Which rule takes a request, and why each earlier rule does not.
 
     The methods ``SOCKS4`` and ``SOCKS5`` stand for a CONNECT command of these protocols; their URL, like
     that of CONNECT, is ``host:port``. Other URLs are ``/path`` or ``http://host/path``. If the proxy has a
-    forward side, the second form asks that side, unless `headers` have a ``Host``.
+    forward side, the second form asks that side, unless `headers` have a ``Host``. `caller` is the name that
+    the client proves by its certificate.
 
     Raises `BadInput` if this is no request.
     """
@@ -83,10 +84,10 @@ def explain(
         head = _request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
         raise BadInput("request", f"{method} {url}", str(problem)) from None
-    head.scheme = b"https" if settings.tls else b"http"
+    head.scheme = b"https" if settings.secured else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        request = _dry_request(build_rules(settings, resolver), head, client)
+        request = _dry_request(build_rules(settings, resolver), head, client, caller)
         if socks:
             request.record.side, request.access = socks, request.snapshot.rules.forward
         else:
@@ -99,12 +100,13 @@ def explain(
         resolver.stop()
 
 
-def _dry_request(rules: RequestRules, head: RequestHead, client: str) -> RequestContext:
+def _dry_request(rules: RequestRules, head: RequestHead, client: str, caller: str) -> RequestContext:
     """A request for the decisions of the first phases, with stand-ins for what they do not use."""
     generation = cast(Generation, SimpleNamespace(snapshot=SimpleNamespace(rules=rules)))
-    sni = head.host.decode() if rules.settings.tls else ""
+    sni = head.host.decode() if rules.settings.secured else ""
     door = doors_of(rules.settings)[-1 if head.form in (TargetForm.ABSOLUTE, TargetForm.AUTHORITY) else 0]
-    connection = cast(DownstreamConnection, SimpleNamespace(address=client, sni=sni, door=door))
+    told = SimpleNamespace(address=client, sni=sni, door=door, caller=caller)
+    connection = cast(DownstreamConnection, told)
     record = RequestRecord(client, 0.0, 0.0)
     return RequestContext(generation, connection, ThreadState(), record, head, keep=False, may_block=True)
 
@@ -173,7 +175,7 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
 
 def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     head = request.head
-    attributes = request_attributes(head, request.record.client, request.client.sni)
+    attributes = request_attributes(head, request.record.client, request.client)
     found = request.snapshot.rules.routes.explain(attributes)
     verdicts = [_with_problem(settings, verdict) for verdict in found]
     if not verdicts or not verdicts[-1].taken:
@@ -201,7 +203,13 @@ def _service(settings: ProxySettings, name: str) -> str:
 
 def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:
     """A verdict that also says if no request at all could meet the conditions."""
-    found = [] if verdict.taken else problems(settings.route[verdict.number].when, tls=bool(settings.tls))
+    found = (
+        []
+        if verdict.taken
+        else problems(
+            settings.route[verdict.number].when, tls=settings.secured, callers=settings.knows_callers
+        )
+    )
     reasons = [verdict.reason, *(problem for _, problem in found)]
     return replace(verdict, reason="; ".join(reasons))
 

@@ -143,7 +143,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """URL of the HTTP listener, such as ``http://127.0.0.1:8080``."""
-        return url_of(self.address, "https" if self.settings.tls else "http")
+        return url_of(self.address, "https" if self.settings.secured else "http")
 
     @property
     def forward_port(self) -> int:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from policies.addresses import unmapped
 from realproxy.downstream.min_rate import MinRate
-from realproxy.errors import Aborted, Termination
+from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
@@ -127,6 +127,10 @@ class DownstreamConnection:
     scheme = b"http"
     sni = ""
     """The name that a TLS client asked for; empty if none."""
+    caller = ""
+    """The name that the client has proven by its certificate; empty if none."""
+    failure: LocalReply | None = None
+    """Why the `opening` has failed, if that is to be logged; it is sent if it has a status."""
     names: frozenset[str] | None = None
     """Those of the certificate that was chosen by `sni`."""
 
@@ -219,6 +223,10 @@ class DownstreamConnection:
     def handshake(self) -> ReadResult:
         """Go on with the `opening`, in a worker."""
         raise NotImplementedError
+
+    def send_early(self, data: bytes) -> None:
+        """Send bytes to a client whose `opening` has failed, if it takes them at once."""
+        self.try_send_all(data)
 
     def peer(self) -> tuple[str, int]:
         """The client's IP address and port; raises `OSError` if the client is gone."""

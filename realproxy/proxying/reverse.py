@@ -23,7 +23,7 @@ def route(request: RequestContext) -> Outcome | None:
         problem = "the certificate of this connection does not cover this host"
         raise LocalReply(421, Termination.REFUSED, problem)  # RFC 9110, 15.5.20
     number = record.route = rules.routes.match(
-        request_attributes(request.head, record.client, request.client.sni)
+        request_attributes(request.head, record.client, request.client)
     )
     if number is None:
         raise LocalReply(404, Termination.NO_ROUTE, "no route takes this request")
@@ -33,9 +33,12 @@ def route(request: RequestContext) -> Outcome | None:
 
 
 def follow_trace(request: RequestContext) -> None:
-    """Find out the trace of a request, or begin one. W3C Trace Context"""
-    head = request.head
-    request.record.trace, head.traceparent = follow(head.fields.text, request.snapshot.rules.trace_rng)
+    """Find out the trace of a request, or begin one, and be a span of it. W3C Trace Context"""
+    head, record = request.head, request.record
+    record.trace, record.span, record.parent, head.traceparent = follow(
+        head.fields.text, request.snapshot.rules.trace_rng
+    )
+    head.begins_trace = not record.parent
 
 
 def cache_scope(request: RequestContext) -> CacheScope | int | None:

@@ -9,6 +9,7 @@ import random
 
 from policies.reverse.routing import RequestAttributes, Routes, normal_path
 from policies.settings import Forward, ProxySettings
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.http1 import Malformed, RequestHead
 from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.forward_access import ForwardAccess
@@ -31,12 +32,15 @@ class RequestRules:
         self.trace_rng = random.Random()
 
 
-def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
-    """The attributes of a request that routes match against."""
+def request_attributes(head: RequestHead, client: str, connection: DownstreamConnection) -> RequestAttributes:
+    """The attributes of a request that routes match against; `client` is an IP address."""
     target, host = head.path.decode("latin-1"), head.hostname
     if host.endswith("."):  # the dot of the root: the same name. RFC 3986, 3.2.2
         host = host[:-1]
-    return RequestAttributes(host, normal_path(target), head.method, client, head.fields.text, sni, target)
+    return RequestAttributes(
+        host, normal_path(target), head.method, client, head.fields.text, connection.sni, target,
+        connection.caller,
+    )  # fmt: skip
 
 
 def expected_form(access: ForwardAccess) -> Malformed:

@@ -65,6 +65,10 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     route("method = 'get'"): ("route.0.when.method", "write 'GET'"),
     route("header = { 'X Y' = '1' }"): ("route.0.when.header.X Y", "no name of a field"),
     route("sni = 'a.test'"): ("route.0.when.sni", "there is no 'tls'"),
+    route("caller = 'front'"): ("route.0.when.caller", "there is no 'identity'"),
+    "identity = { folder = 'a', name = 'b', demand = false }\n" + ANY: (
+        "identity.demand", "nothing shows the certificate",
+    ),
     route("client = '10.0.0.1/8'"): ("route.0.when.client", "means '10.0.0.0/8'"),
     route("prefix = '/api/*'"): ("route.0.when.prefix", "write '/api'"),
     route("query = { 'a%20b' = '1' }"): ("route.0.when.query.a%20b", "write 'a b'"),
@@ -231,6 +235,7 @@ ALWAYS = {
     "route.fault.kind", "route.fault.delay", "route.fault.law", "route.fault.status", "route.fault.rate",
     "route.fault.share",
     "tcp.listen", "tcp.to", "tcp.idle_timeout",
+    "identity.folder", "identity.name", "service.mutual",
     "service.upstreams.address", "service.tls.name", "service.tls.verify", "service.proxy_protocol",
     "service.health.path", "service.health.every", "service.health.rise", "service.health.fall",
     "service.eject.errors", "service.eject.for", "service.breaker.failures", "service.breaker.open",

@@ -88,6 +88,9 @@ def explain(
         list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A header field.")
     ] = None,
     client: Annotated[str, typer.Option(metavar="ADDRESS", help="The client's IP address.")] = "127.0.0.1",
+    caller: Annotated[
+        str, typer.Option(metavar="NAME", help="The name that the client's certificate proves, if any.")
+    ] = "",
     answer: Annotated[
         Path | None,
         typer.Option(
@@ -132,7 +135,7 @@ def explain(
     except ValueError:
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
     fields = _read_fields(header or ())
-    explanation = explanation_of(settings, method, url, fields, client)
+    explanation = explanation_of(settings, method, url, fields, client, caller)
     lines = [*explanation.lines(), *running_split(settings, explanation.route)]
     if answer is not None:
         from realproxy.control.explain import explain_stored
