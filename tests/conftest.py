@@ -79,6 +79,8 @@ CACHING: dict[str, Any] = {
     "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
 }
 
+LESSONS = sorted(path.name for path in (Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
 skipped_tests: list[str] = []
 
 # Busy machines; no files left; all tests end within minutes, and find the same however often they run.
@@ -118,9 +120,18 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The lessons first: they take longest, mostly in waits that other tests can fill."""
+    """A process runs whole files; the lessons come first, for they take longest, mostly in waits.
+
+    Two processes share the lessons, so that the third always has tests that can fill the waits.
+    """
     items.sort(key=lambda item: "notebooks" not in item.path.parts)  # stable: else the order stays
+    for item in items:
+        group = str(item.path.relative_to(item.config.rootpath))
+        if "lesson" in getattr(item, "fixturenames", ()) and "notebooks" in item.path.parts:
+            group = f"lessons {LESSONS.index(item.callspec.params['lesson'].name) % 2}"  # type: ignore[attr-defined]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
