@@ -85,8 +85,11 @@ def read_logs(files: Sequence[Path]) -> Logs:
     Raises
     ------
     BadInput
-        If a file cannot be read, is no JSON access log, or if none has a span.
+        If a file is given twice, cannot be read or is no JSON access log, or if none has a span.
     """
+    for place, file in enumerate(files):
+        if file.resolve() in {other.resolve() for other in files[:place]}:
+            raise BadInput(str(file), "", "is given twice")
     spans: list[Span] = []
     oddities: list[str] = []
     for file, name in zip(files, names_of(files), strict=True):

@@ -74,12 +74,10 @@ def request_by_id(requests: Iterable[Request], prefix: str) -> Request:
 
 def _request(trace: str, spans: list[Span]) -> Request:
     by_id: dict[str, Node] = {}
-    notes = []
     for span in spans:
-        if span.span in by_id:
-            notes.append(f"{span.proxy}: the span {span.span} is logged twice; is a log given twice?")
-        else:
-            by_id[span.span] = Node(span)
+        by_id.setdefault(span.span, Node(span))
+    twice = len(spans) - len(by_id)
+    notes = [f"{twice} lines name a span that another line has: is a log here twice?"] if twice else []
     roots = []
     for node in by_id.values():
         parent = by_id.get(node.span.parent)

@@ -126,7 +126,7 @@ def test_broken_logs_still_end() -> None:
     circle = tree(span(1, 2), span(2, 1), span(3, 3))
     assert sorted(proxy for _, proxy in shape(circle)) == ["p1", "p2", "p3"]
     twice = tree(span(1), span(1))
-    assert len(twice.nodes) == 1 and "logged twice" in twice.notes[0]
+    assert len(twice.nodes) == 1 and "is a log here twice?" in twice.notes[0]
 
 
 def test_the_slowest_request_is_the_first_and_an_id_chooses_another() -> None:
@@ -222,6 +222,12 @@ def test_one_log_of_several_without_a_trace_is_only_told(tmp_path: Path) -> None
     found = read_logs([tmp_path / "front.log", tmp_path / "cart.log"])
     assert len(found.spans) == 1
     assert [oddity.partition(": ")[0] for oddity in found.oddities] == [str(tmp_path / "cart.log")]
+
+
+def test_a_log_that_is_given_twice_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "front.log").write_text(line(1))
+    with pytest.raises(BadInput, match="is given twice"):
+        read_logs([tmp_path / "front.log", tmp_path / ".." / tmp_path.name / "front.log"])
 
 
 def test_what_clients_send_does_not_steer_the_terminal(tmp_path: Path) -> None:
