@@ -40,7 +40,7 @@ demo: $(CORE)  ## predict, then confirm: two scenarios, with HTML reports in rep
 	done; exit $$status
 
 test: $(DEV)  ## the tests
-	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV)  ## ruff, the format, the types, and that notebooks carry no output
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,7 @@ import copy
 import gc
 import itertools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -79,8 +80,6 @@ CACHING: dict[str, Any] = {
     "compare": {"proxy.cache.policy": ["fifo", "lru", "sieve"]},
 }
 
-LESSONS = sorted(path.name for path in (Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-
 skipped_tests: list[str] = []
 
 # Busy machines; no files left; all tests end within minutes, and find the same however often they run.
@@ -120,18 +119,22 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A process runs whole files; the lessons come first, for they take longest, mostly in waits.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A process runs whole files; two processes share the lessons, so that the third can fill their waits."""
+    from xdist.scheduler import LoadFileScheduling
 
-    Two processes share the lessons, so that the third always has tests that can fill the waits.
-    """
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            lesson = re.search(r"\[(\d+)_", test) if "notebooks/" in file else None
+            return file if lesson is None else f"{file} {int(lesson[1]) % 2}"
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The lessons first: they take longest, mostly in waits that other tests can fill."""
     items.sort(key=lambda item: "notebooks" not in item.path.parts)  # stable: else the order stays
-    for item in items:
-        group = str(item.path.relative_to(item.config.rootpath))
-        if "lesson" in getattr(item, "fixturenames", ()) and "notebooks" in item.path.parts:
-            group = f"lessons {LESSONS.index(item.callspec.params['lesson'].name) % 2}"  # type: ignore[attr-defined]
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
