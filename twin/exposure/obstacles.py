@@ -29,7 +29,7 @@ def _general() -> str:
     if shutil.which("ip") is None:
         return "the command ip is not there (Debian: iproute2)"
     if importlib.util.find_spec("cryptography") is None:
-        return "the package cryptography is not installed (proxytwin's extra 'exposure')"
+        return "the package cryptography is not installed"
     from twin.exposure.namespaces import Namespace, NamespaceError
 
     try:

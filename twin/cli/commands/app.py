@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from twin.cli.commands.certificates import certificates
 from twin.cli.commands.experiments import confirm, loadtest, simulate
 from twin.cli.commands.exposure import exposure
 from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
 from twin.cli.commands.proxy import check, explain, serve
 from twin.cli.commands.tables import curve, sweep
+from twin.cli.commands.trace import trace
 
 app = typer.Typer(
     help="Predict a proxy's caching and load balancing in simulation, then confirm it on real sockets.",
@@ -18,8 +20,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-COMMANDS = (
-    confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute, exposure, lab,
-)  # fmt: skip
-for command in COMMANDS:
+for command in (
+    confirm,
+    simulate,
+    loadtest,
+    sweep,
+    curve,
+    serve,
+    check,
+    explain,
+    certificates,
+    trace,
+    import_httproute,
+    exposure,
+    lab,
+):
     app.command()(command)
