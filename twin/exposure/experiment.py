@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from twin.exposure.certificates import Authority, client_side, server_side
+from twin.exposure.certificates import client_side, server_side, sign
 from twin.exposure.control import send_control
 from twin.exposure.namespaces import NamespaceError
 from twin.exposure.provider import Interceptor, RealProxies
@@ -92,20 +92,15 @@ class Laboratory:
     def _start(self, stack: ExitStack) -> None:
         """Start all servers; the provider's process first, because it takes longest."""
         net = self.internet
-        web, company = Authority("web of the experiment"), Authority("company")
-        names = [f"*.{self._zone}"]
-        certificate = web.issue(names, self._folder, "site")
-        authority = self._folder / "authority.pem"
-        authority.write_text(web.pem)
-        self._proxies = RealProxies(net, self._folder, certificate, str(authority), f"origin.{self._zone}")
+        web, company = (sign(self._folder / name, self._zone) for name in ("web", "company"))
+        self._proxies = RealProxies(net, self._folder, web, f"origin.{self._zone}")
         self._proxied = ExitStack()  # what a dead provider no longer has
         stack.enter_context(self._proxied)
         self._proxied.callback(self._proxies.close)
-        forged = server_side(company.issue(names, self._folder, "interceptor"))
-        self._interceptor = Interceptor(net, forged, client_side(web))
+        self._interceptor = Interceptor(net, server_side(company), client_side(web))
         self._proxied.callback(self._interceptor.close)
         self._alive = True
-        site, tls = net.addresses[Observer.NETWORK], server_side(certificate)
+        site, tls = net.addresses[Observer.NETWORK], server_side(web)
         self._site = Site(net.site, (site.v4, site.v6), tls)
         stack.callback(self._site.close)
         elsewhere = Site(net.internet, (net.elsewhere.v4, net.elsewhere.v6), tls)
@@ -217,7 +212,7 @@ class Laboratory:
     ) -> dict[tuple[Observer, Item], Cell]:
         destination = set(wanted.destination)
         leads = bool(destination & set(self._names.addresses_of(wanted.host)))
-        cells = {}
+        cells: dict[tuple[Observer, Item], Cell] = {}
         for observer in Observer:
             seen = set(find_items(wanted, recording[observer]))
             if has_other(wanted, other[observer]):

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from twin.exposure.certificates import Signed
 from twin.exposure.namespaces import NamespaceError
 from twin.exposure.servers import HTTP_PORT, HTTPS_PORT, look_up
 from twin.exposure.serving import SECONDS, Listener, read_head, read_message
@@ -31,24 +32,20 @@ class RealProxies:
     internet : Internet
     folder : Path
         For its files; the caller removes it.
-    certificate : tuple of str
-        Files of a certificate for the site and for the proxy, and of its key.
-    authority : str
-        File of the authority that signs the site's certificate.
+    signed : Signed
+        A certificate for the site and for the proxy, and the authority that signs the site's.
     origin_name : str
         The server name by which the reverse proxy knows the site.
     """
 
-    def __init__(
-        self, internet: Internet, folder: Path, certificate: tuple[str, str], authority: str, origin_name: str
-    ) -> None:
+    def __init__(self, internet: Internet, folder: Path, signed: Signed, origin_name: str) -> None:
         files = {
             "/etc/resolv.conf": f"nameserver {internet.addresses[Observer.NAMES].v4}\noptions timeout:2\n",
             "/etc/hosts": "",
             "/etc/nsswitch.conf": "hosts: files dns\n",
         }
         site = internet.addresses[Observer.NETWORK].v4
-        proxies = _settings(certificate, authority, site, origin_name)
+        proxies = _settings(signed, site, origin_name)
         task = {"files": files, "folder": str(folder), "proxies": proxies}
         with internet.provider.entered():
             self._process = subprocess.Popen(
@@ -94,13 +91,11 @@ class RealProxies:
                 stream.close()
 
 
-def _settings(
-    certificate: tuple[str, str], authority: str, site: str, origin_name: str
-) -> list[dict[str, Any]]:
+def _settings(signed: Signed, site: str, origin_name: str) -> list[dict[str, Any]]:
     """The settings of four proxies: forward, forward over TLS, reverse with TLS, reverse without."""
-    tls = {"cert": certificate[0], "key": certificate[1]}
+    tls = {"cert": signed.certificate, "key": signed.key}
     forward = {"connect_ports": [HTTP_PORT, HTTPS_PORT], "private_targets": True}
-    secure = {"upstreams": [f"{site}:{HTTPS_PORT}"], "tls": {"ca": authority, "name": origin_name}}
+    secure = {"upstreams": [f"{site}:{HTTPS_PORT}"], "tls": {"ca": signed.authority, "name": origin_name}}
     plain = {"upstreams": [f"{site}:{HTTP_PORT}"]}
     route = [{"to": "site"}]
     return [
