@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
-from scenarios.chance import own_errors, own_work
+from scenarios.backends import BackendSettings
+from scenarios.call_graph import check_calls, with_sidecars
 from scenarios.distributions import (
     DurationDistribution,
     ObjectPopularity,
@@ -31,6 +22,8 @@ from scenarios.distributions import (
 from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
 from scenarios.shares import servers_by_service
+from scenarios.sidecars import SidecarSettings, check_sidecars, sidecar_of
+from scenarios.table import Table
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
@@ -47,28 +40,6 @@ Metric = Literal[
 ]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _read_spell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    start, dots, end = value.partition("..")
-    if not dots:
-        raise ValueError(f"expected a time from and to such as '10s..20s', not {value!r}")
-    return start.strip(), end.strip()
-
-
-def _check_spell(spell: tuple[float, float]) -> tuple[float, float]:
-    if spell[0] >= spell[1]:
-        raise ValueError("expected a time that begins before it ends")
-    return spell
-
-
-Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), AfterValidator(_check_spell)]
-"""Start and end in seconds since the start of a run; in the file, such as ``"10s..20s"``."""
-
 ONLY_MODELLED = (
     "link.proxy",
     "backend.*.discipline",
@@ -76,7 +47,7 @@ ONLY_MODELLED = (
 """Keys that real runs do not obey, see `policies.settings.unsupported`."""
 
 
-class WorkloadSettings(_Table):
+class WorkloadSettings(Table):
     """The clients; exactly one of `users`, `rate` and `trace` decides how requests arrive.
 
     Parameters
@@ -161,92 +132,7 @@ class WorkloadSettings(_Table):
         return read_trace(self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad)
 
 
-class Hiccup(_Table):
-    """Pauses of a server: garbage collection, a busy disk, a noisy neighbour.
-
-    Parameters
-    ----------
-    share : float
-        Share of the requests with a pause; drawn when their work begins, so that another attempt is
-        drawn again.
-    lasts : duration
-        Length of the pause.
-    """
-
-    share: Annotated[float, Field(ge=0, le=1)]
-    lasts: Duration
-
-
-class BackendSettings(_Table):
-    """A group of equal servers.
-
-    Parameters
-    ----------
-    replicas : int
-        Number of servers.
-    concurrency : int
-        Requests in service at once at one replica; more wait there, first come, first served.
-    service_time : distribution of durations
-        Work of a request.
-    discipline : str
-        ``fifo``: `concurrency` requests are in service, more wait, first come, first served.
-        ``ps``: all requests share `concurrency` processors evenly; none uses more than one.
-    slow : dict of int to float
-        Replicas with a factor on the duration of all work.
-    slow_during : dict of int to spell
-        When `slow` holds for a replica, such as ``"10s..20s"``; always by default.
-    fail : dict of int to spell
-        When a replica is down: it loses the work in progress and refuses connections.
-    jitter : distribution of durations, optional
-        Extra work, drawn by the server for every request that it gets; `service_time` is drawn for the
-        request, whichever server gets it.
-    hiccup : Hiccup, optional
-        Pauses, also drawn by the server.
-    errors : float
-        Share of the responses that are errors (500), drawn by the server when the work ends.
-    cache_control : str, optional
-        The Cache-Control field of its responses.
-    """
-
-    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
-    service_time: DurationDistribution = parse_distribution("exponential(10ms)")
-    discipline: Literal["fifo", "ps"] = "fifo"
-    slow: dict[int, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
-    slow_during: dict[int, Spell] = Field(default_factory=dict)
-    fail: dict[int, Spell] = Field(default_factory=dict)
-    jitter: DurationDistribution | None = None
-    hiccup: Hiccup | None = None
-    errors: Annotated[float, Field(ge=0, le=1)] = 0.0
-    cache_control: str | None = None
-
-    @model_validator(mode="after")
-    def _slow_replicas_exist(self) -> BackendSettings:
-        for key in ("slow", "slow_during", "fail"):
-            for replica in getattr(self, key):
-                if not 0 <= replica < self.replicas:
-                    last = self.replicas - 1
-                    raise ValueError(f"{key}.{replica}: there is no such replica; expected 0 to {last}")
-        for replica in self.slow_during:
-            if replica not in self.slow:
-                raise ValueError(f"slow_during.{replica}: expected slow.{replica} to say how slow")
-        return self
-
-    def own_work(self, seed: int, replica: str) -> Callable[[], float] | None:
-        """Returns the extra seconds of work of each request, see `scenarios.chance.own_work`."""
-        hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
-        return own_work(self.jitter, hiccup, seed, replica)
-
-    def own_errors(self, seed: int, replica: str) -> Callable[[], bool] | None:
-        """Says of each response whether it is an error, see `scenarios.chance.own_errors`."""
-        return own_errors(self.errors, seed, replica)
-
-    def slowness(self, replica: int) -> float:
-        """Factor on the service time of one replica."""
-        return self.slow.get(replica, 1.0)
-
-
-class LinkSettings(_Table):
+class LinkSettings(Table):
     """Latency of a message in one direction; a response has the same latency on its way back.
 
     It is added to what calibration measures on loopback, and drawn for every message.
@@ -279,7 +165,7 @@ def check_real(scenario: Scenario, where: str) -> None:
         raise found[0]
 
 
-class Scenario(_Table):
+class Scenario(Table):
     """One experiment.
 
     Parameters
@@ -300,6 +186,8 @@ class Scenario(_Table):
         A proxy's settings, whose upstreams are names of backends. Or a chain of proxies, the one that
         clients ask first: the upstream ``proxy.1`` is the second of them, and so on. The first may be a
         forward proxy, with ``[forward]`` and no routes: the clients ask it for the second.
+    sidecar : SidecarSettings, optional
+        The sidecars of all replicas whose backends call or are called.
     link : LinkSettings
         Network latency.
     compare : dict of str to list
@@ -315,17 +203,26 @@ class Scenario(_Table):
     workload: WorkloadSettings
     backend: Annotated[dict[str, BackendSettings], Field(min_length=1)]
     proxy: ProxyOrChain
+    sidecar: SidecarSettings | None = None
     link: LinkSettings = LinkSettings()
     compare: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     rank_by: Metric = "p99_ms"
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Scenario:
+        check_calls(self.backend)
+        check_sidecars(self.sidecar, self.backend)
+        self._check_sidecars_are_modelled()
         for number in range(len(self.chain)):
             self._check_proxy(number)
         if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
         return self
+
+    def _check_sidecars_are_modelled(self) -> None:
+        for name in with_sidecars(self.backend):
+            for key, problem in not_modelled(sidecar_of(self.sidecar, self.backend, name, 0), "sidecar"):
+                raise ValueError(f"sidecar.{key}: {problem}")
 
     def _check_proxy(self, number: int) -> None:
         """Check that a proxy of the chain leads to backends and to the next proxy."""
@@ -376,6 +273,15 @@ class Scenario(_Table):
             update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
             proxy = proxy.model_copy(update=update)
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
+
+    @property
+    def sidecars(self) -> dict[str, ProxySettings]:
+        """The sidecar of each replica that has one, by the replica's name; see `sidecar_of`."""
+        return {
+            f"{name}/{number}": sidecar_of(self.sidecar, self.backend, name, number)
+            for name in with_sidecars(self.backend)
+            for number in range(self.backend[name].replicas)
+        }
 
     @property
     def services(self) -> dict[str, tuple[int, ...]]:

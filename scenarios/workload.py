@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.random  # early: NumPy would import it at the first draw, and lose a Ctrl-C during the import
 
+from scenarios.call_tree import CallTrees, PlannedCall, Steps
 from scenarios.schema import Scenario, WorkloadSettings
 from scenarios.timeline import timeline
 from scenarios.traces import Trace
@@ -55,6 +56,9 @@ class Request(NamedTuple):
         Seconds of work at each backend, in the order of the scenario's file.
     client : str
         Source address.
+    calls : tuple of Steps
+        What each backend asks others if it gets the request, in the order of the scenario's file; empty
+        if no backend has calls.
     """
 
     pause: float
@@ -62,6 +66,13 @@ class Request(NamedTuple):
     size: int
     demand: tuple[float, ...]
     client: str
+    calls: tuple[Steps, ...] = ()
+
+    def to(self, call: PlannedCall) -> Request:
+        """The request that makes a call: for the same object, with the call's work at its backend."""
+        demand, calls = [0.0] * len(self.demand), [()] * len(self.demand)
+        demand[call.backend], calls[call.backend] = call.demand, call.calls
+        return self._replace(demand=tuple(demand), calls=tuple(calls))
 
 
 def random_streams(seed: int, number: int, count: int) -> list[np.random.Generator]:
@@ -113,6 +124,7 @@ class Workload:
     def __init__(self, scenario: Scenario) -> None:
         self._settings = scenario.workload
         self._seed = scenario.seed
+        self._backends = scenario.backend
         self._service = [backend.service_time for backend in scenario.backend.values()]
         self.closed = self._settings.users is not None
         self.endless = self._settings.trace is None
@@ -148,7 +160,7 @@ class Workload:
 
     def _drawn(self, number: int) -> Iterator[Request]:
         gaps, objects, *demands = random_streams(self._seed, number, 2 + len(self._service))
-        sizes, clients = self.sizes, self._clients(number)
+        sizes, clients, trees = self.sizes, self._clients(number), self._trees(number)
         waits = pauses(self._settings, self._seed, gaps)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
@@ -162,7 +174,14 @@ class Workload:
                 sizes[asked].tolist(),
                 zip(*works, strict=True),
                 clients,
+                trees,
             )
+
+    def _trees(self, number: int) -> Iterator[tuple[Steps, ...]]:
+        """The calls of each request of a stream; none without a call graph."""
+        if not any(backend.calls for backend in self._backends.values()):
+            return repeat(())
+        return CallTrees(self._backends, self._seed, number).trees()
 
     def _clients(self, number: int) -> Iterator[str]:
         count = self._settings.clients
@@ -174,7 +193,7 @@ class Workload:
 
     def _replayed(self, trace: Trace) -> Iterator[Request]:
         demands = random_streams(self._seed, 0, 2 + len(self._service))[2:]
-        last, clients, fanout = 0.0, self._clients(0), self.fanout
+        last, clients, trees, fanout = 0.0, self._clients(0), self._trees(0), self.fanout
         count = int(np.searchsorted(trace.times[::fanout], self._duration)) * fanout
         for start in range(0, min(count, len(trace.times)), _BLOCK):
             rows = slice(start, min(start + _BLOCK, count))
@@ -190,4 +209,4 @@ class Workload:
             ):
                 pause = 0.0 if row % fanout else time - last
                 last += pause  # as those who wait will add up
-                yield Request(pause, number, int(self.sizes[number]), demand, next(clients))
+                yield Request(pause, number, int(self.sizes[number]), demand, next(clients), next(trees))

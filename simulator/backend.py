@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from simpy import Environment, Event
 
-from scenarios.schema import BackendSettings
+from scenarios.backends import BackendSettings
 from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
 

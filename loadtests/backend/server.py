@@ -106,7 +106,7 @@ def _own_work(settings: dict[str, Any], replica: str) -> Callable[[], float] | N
     """A function that draws the random extra work of a server; None without ``jitter`` and ``hiccup``."""
     if not settings.get("jitter") and not settings.get("hiccup"):
         return None
-    from scenarios.schema import BackendSettings
+    from scenarios.backends import BackendSettings
 
     chance = BackendSettings(jitter=settings.get("jitter"), hiccup=settings.get("hiccup"))
     return chance.own_work(settings["seed"], replica)

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import repeat
 
 import gevent
 import numpy as np
@@ -28,6 +29,7 @@ from loadtests.users.cache_status import CacheStatusReader
 from loadtests.users.connection import Connection, Exchange
 from loadtests.users.host import Host
 from loadtests.users.timer import Timer
+from scenarios.call_tree import written
 from scenarios.latency import latency_draws
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
@@ -260,8 +262,11 @@ class Replay:
         return exchange._replace(sent=exchange.sent - there, done=arrival)
 
     def _encode(self, request: Request) -> bytes:
+        names = self._backends
+        trees = request.calls or repeat(())
         work = ";".join(
-            f"{name}={seconds:.6f}" for name, seconds in zip(self._backends, request.demand, strict=True)
+            written(names, number, seconds, calls)
+            for number, (seconds, calls) in enumerate(zip(request.demand, trees, strict=False))
         )
         return (
             f"GET {self._origin}/objects/{request.object} HTTP/1.1\r\nHost: {self._authority}\r\n"
