@@ -7,9 +7,11 @@ which the thread that frees a slot releases.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -22,7 +24,8 @@ class Totals:
     requests : int
         Number of served requests.
     busy_seconds : float
-        Time that slots were held, by the clocks of the slots (see `Slots`), summed over slots.
+        Time that slots were held, by the clocks of the slots (see `Slots`), summed over slots; with calls,
+        until they have been answered.
     demand_seconds : float
         Demanded work, before the replica's slow factor.
     late_seconds : float
@@ -82,17 +85,44 @@ class Slots:
         self.slow = slow
         self._totals = Totals()
 
-    def work(self, demand: float) -> None:
+    def work(self, demand: float, deadline: float = math.inf, then: Callable[[], None] | None = None) -> bool:
         """Wait for a slot, hold it for `demand` seconds times the slow factor, and free it.
 
         The wait is bounded by the work of the requests in front.
+
+        Parameters
+        ----------
+        demand : float
+            Seconds of work.
+        deadline : float
+            When the work must be done, on the monotonic clock.
+        then : callable, optional
+            Called after the work; the slot is held until it returns.
+
+        Returns
+        -------
+        bool
+            Whether the work was done. A request that cannot meet its deadline does not begin: neither at
+            its arrival nor when its turn comes.
         """
-        start = self._enter(time.monotonic())
+        arrival = time.monotonic()
+        if arrival + demand * self.slow > deadline:
+            return False
+        start = self._enter(arrival)
         end = start + demand * self.slow
+        if end > deadline:
+            self._leave(start, start, 0.0)
+            return False
+        late = 0.0
         try:
             _sleep_until(end)
+            late = time.monotonic() - end
+            if then is not None:
+                then()
+                end = time.monotonic()
         finally:
-            self._leave(start, end, demand)
+            self._leave(start, end, demand, late)
+        return True
 
     def totals(self) -> Totals:
         """A copy of the totals."""
@@ -112,12 +142,12 @@ class Slots:
         turn.given.acquire()
         return max(arrival, turn.since)
 
-    def _leave(self, start: float, end: float, demand: float) -> None:
+    def _leave(self, start: float, end: float, demand: float, late: float = 0.0) -> None:
         with self._lock:
             self._totals.requests += 1
             self._totals.busy_seconds += end - start
             self._totals.demand_seconds += demand
-            self._totals.late_seconds += time.monotonic() - end
+            self._totals.late_seconds += late
             if not self._waiting:
                 self._free += 1
                 return

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loadtests.backend.server import HEALTH_CHECK
+from loadtests.backend.replica import HEALTH_CHECK
 from loadtests.run.processes import Child
 from realproxy.upstream.health_check import USER_AGENT
 from scenarios.chance import own_errors
