@@ -242,15 +242,14 @@ class Resilience:
         if queue is None:
             return (yield from self._through_breaker(request, judge))
         grant = self._env.event()
-        if not queue.enter(grant):
+        if not queue.enter(grant, now):
             if not queue.wait:
                 return refusal(503)
             yield first(self._env, grant, self._env.timeout(queue.wait))
             if queue.give_up(grant):
                 return refusal(503)
         outcome = yield from self._through_breaker(request, judge)
-        following = queue.leave()
-        if isinstance(following, Event):
+        for following in queue.leave(self._env.now):
             following.succeed()
         return outcome
 
