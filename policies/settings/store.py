@@ -53,6 +53,8 @@ class Cache(Settings):
         How long a hit holds the store's one lock, as a hit that moves list entries does; other hits
         wait meanwhile. Z. Qiu, J. Yang, M. Harchol-Balter, "Can increasing the hit ratio hurt cache
         throughput?", 2024.
+    name : str
+        Name of this cache in Cache-Status, so that the caches of a hierarchy can be told apart. RFC 9211, 2
     explain : bool
         Whether Cache-Status and the log also show the key and the remaining freshness. RFC 9211, 2.4
         and 2.7
@@ -65,4 +67,5 @@ class Cache(Settings):
     admission: Annotated[str, AfterValidator(check_admission)] | None = None
     disk: Disk | None = None
     hit_lock: Duration = 0.0
+    name: Annotated[str, Field(pattern=r"^[A-Za-z*][A-Za-z0-9_!#$%&'*+.^`|~:/-]*$", max_length=64)] = "proxytwin"
     explain: bool = False

@@ -13,7 +13,7 @@ from policies.reverse.forwarded import forwarded_element as forwarded_by
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
-"""The name of this proxy in Via and Cache-Status."""
+"""The name of this proxy in Via and Proxy-Status."""
 SHORT = 300
 """Longer lines, in characters, are not cached for further requests."""
 MOST_PASSAGES = 10
