@@ -112,7 +112,7 @@ def check_proxies(
     topology = topology_of(chain, names, doors)
     for number, name in enumerate(names):
         if not chain[number].route:
-            _check_forward(number, chain, names, topology)
+            _check_forward(number, names, topology)
         if topology.tiers[number] < 0:
             raise ValueError(
                 f"{name}: no client reaches it; expected it in 'upstreams' of a proxy, or in workload.doors"
@@ -135,9 +135,7 @@ def _check_upstreams(
         raise ValueError(f"{key}.{name}: {problem}")
 
 
-def _check_forward(
-    number: int, chain: Sequence[ProxySettings], names: Sequence[str], topology: Topology
-) -> None:
+def _check_forward(number: int, names: Sequence[str], topology: Topology) -> None:
     """A proxy without routes is for clients, who name the proxy behind it."""
     asked = any(number in led for led in topology.leads)
     if number not in topology.doors or asked or not topology.leads[number]:

@@ -48,7 +48,7 @@ class Costs:
 
     def hop(self, tier: int, *, door: bool = False) -> Costs:
         """The costs of a proxy so many hops behind a door; only a door is linked to clients."""
-        if tier == 0:
+        if tier <= 0:
             return self
         own = self.behind[tier - 1] if tier <= len(self.behind) else self
         link = self if door else Costs.zero()

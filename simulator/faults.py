@@ -34,7 +34,7 @@ def inject(
 
 
 def check_faults(scenario: Scenario) -> None:
-    """Raise `BadInput` for faults that are not modelled; only a proxy that only clients ask may have faults."""
+    """Raise `BadInput` for faults that are not modelled, and those of proxies behind other proxies."""
     topology = scenario.topology
     behind = {number for led in topology.leads for number in led}
     for position, (name, proxy) in enumerate(zip(scenario.proxies, scenario.chain, strict=True)):

@@ -95,9 +95,7 @@ class Proxy:
         """What its store did not keep."""
         return self._store.turned_out
 
-    def handle(
-        self, request: Request, now: float, from_client: bool = True
-    ) -> Generator[Event, None, Reply]:
+    def handle(self, request: Request, now: float, from_client: bool = True) -> Generator[Event, None, Reply]:
         """Answer one request that is sent at `now`; returns when the client has the reply.
 
         The link to the proxies in front of this one is theirs, so only a client's reply takes time on it.

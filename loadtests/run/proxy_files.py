@@ -51,7 +51,7 @@ def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySe
 
 
 def named(settings: ProxySettings, name: str) -> ProxySettings:
-    """The settings of a proxy that says its name in Cache-Status, so that clients see which cache answered."""
+    """The settings of a proxy that says its name in Cache-Status, so that clients see whose hit it was."""
     return settings.model_copy(update={"cache": settings.cache.model_copy(update={"name": name})})
 
 

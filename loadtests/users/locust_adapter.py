@@ -20,7 +20,7 @@ from locust.exception import StopUser
 from locust.runners import LocalRunner
 
 from loadtests.users.connection import Exchange
-from loadtests.users.doors import Door, door_at
+from loadtests.users.doors import Door, doors_at
 from loadtests.users.host import parse_host
 from loadtests.users.options import Given, read_options
 from loadtests.users.page import prepare_page
@@ -106,8 +106,7 @@ class LoadTest:
                 continue
             self.job = job
             scenario = pickle.loads(Path(job["scenario"]).read_bytes())
-            doors = [door_at(parse_host(url), target) for url, target in job["doors"]]
-            replay = self._set_up(scenario, doors, job["grace"])
+            replay = self._set_up(scenario, doors_at(job["doors"]), job["grace"])
             self.environment.runner.start(replay.users, spawn_rate=replay.users)
 
     def _prepare(self, **_: Any) -> None:
@@ -120,7 +119,7 @@ class LoadTest:
                 _log.warning("%s", remark)
             if len(scenario.topology.doors) > 1:
                 _log.warning("workload.doors: all clients ask --host; only confirm asks every door")
-            self._set_up(scenario, [door_at(parse_host(self.environment.host or ""))], _GRACE_S)
+            self._set_up(scenario, doors_at([(self.environment.host or "", "")]), _GRACE_S)
         except BadInput as problem:
             _log.error("%s", problem)
             self.replay = None

@@ -27,6 +27,10 @@ class Disk(Settings):
     capacity: Size = 2**30
 
 
+_TOKEN = r"^[A-Za-z*][A-Za-z0-9_!#$%&'*+.^`|~:/-]*$"
+"""A token of structured fields. RFC 9651, section 3.3.4"""
+
+
 class Cache(Settings):
     """The store, shared by all caching routes and the forward side.
 
@@ -67,5 +71,5 @@ class Cache(Settings):
     admission: Annotated[str, AfterValidator(check_admission)] | None = None
     disk: Disk | None = None
     hit_lock: Duration = 0.0
-    name: Annotated[str, Field(pattern=r"^[A-Za-z*][A-Za-z0-9_!#$%&'*+.^`|~:/-]*$", max_length=64)] = "proxytwin"
+    name: Annotated[str, Field(pattern=_TOKEN, max_length=64)] = "proxytwin"
     explain: bool = False

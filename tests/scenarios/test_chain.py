@@ -11,6 +11,7 @@ from policies.bad_input import BadInput
 from scenarios import Scenario, parse_scenario
 from scenarios.schema import check_real
 
+LOST = "no client reaches it; expected it in 'upstreams' of a proxy, or in workload.doors"
 WEB: dict[str, Any] = {"route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}}
 EDGE: dict[str, Any] = {"route": [{"to": "next"}], "service": {"next": {"upstreams": "proxy.1"}}}
 FORWARD: dict[str, Any] = {"forward": {}}

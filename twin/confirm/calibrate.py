@@ -53,8 +53,8 @@ def calibrate(
     reporter : Reporter
         Shows a progress bar.
     probes_s : tuple of float
-        Seconds of the probe for the backend and of the probe for each cache on the way. They must be well above the
-        half second of warm-up; the shorter they are, the less exact are the costs.
+        Seconds of the probe for the backend and of the probe for each cache on the way. They must be
+        well above the half second of warm-up; the shorter they are, the less exact are the costs.
     tries : int
         How often a void probe is tried before its result is used and reported as void.
     """

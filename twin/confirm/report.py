@@ -243,9 +243,7 @@ def _calibration(found: Confirmation) -> str:
     scenario = found.variants[0].variant.scenario
     tiers = scenario.topology.tiers
     for tier, behind in enumerate(costs.behind, 1):
-        those = ", ".join(
-            name for name, own in zip(scenario.proxies, tiers, strict=True) if own == tier
-        )
+        those = ", ".join(name for name, own in zip(scenario.proxies, tiers, strict=True) if own == tier)
         of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
         known += [(f"{those}: {meaning[name]}", getattr(behind, name)) for name in of_hop if those]
     rows = "".join(

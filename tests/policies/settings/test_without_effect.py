@@ -206,6 +206,7 @@ REFUSED = {  # what stands in the file: the key that is refused
 ALWAYS = {
     "cache.objects", "cache.overhead",
     "admin", "workers", "log.file", "log.format", "cache.policy", "cache.explain",
+    "cache.name",
     "cache.disk.folder", "tls.cert", "tls.key",
     "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",
     "limits.connect_timeout", "limits.upstream_idle", "limits.request_timeout", "limits.min_rate",
