@@ -19,7 +19,7 @@ from policies.settings.proxy import ProxySettings, load_settings, parse_settings
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
 from policies.settings.store import Cache, Disk
-from policies.settings.transport import Certificate, ProxyProtocol, Tcp, UpstreamTls
+from policies.settings.transport import Certificate, Identity, ProxyProtocol, Tcp, UpstreamTls
 
 __all__ = [
     "STALE",
@@ -35,6 +35,7 @@ __all__ = [
     "HeaderChanges",
     "Health",
     "Hedge",
+    "Identity",
     "Limits",
     "Listen",
     "Log",
