@@ -7,6 +7,7 @@ returns ``PROXY host:port``, ``SOCKS5 host:port`` or ``DIRECT``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from policies.settings import Forward
 
@@ -20,7 +21,7 @@ _LOCAL = """\
 """
 
 
-def pac_text(forward: Forward, address: str) -> str:
+def pac_text(forward: Forward, address: str, services: Sequence[str] = ()) -> str:
     """The PAC file for the settings of the forward side.
 
     The browser connects directly to private targets that the proxy would refuse. It sends blocked
@@ -31,7 +32,10 @@ def pac_text(forward: Forward, address: str) -> str:
     forward : Forward
     address : str
         ``host:port`` at which the browser reaches the proxy.
+    services : sequence of str
+        Names of services that are hosts for this proxy.
     """
+    hosts = [name.lower() for name in services]
     http, connect = "http" in forward.protocols, "connect" in forward.protocols
     socks = ""
     if "socks5" in forward.protocols:
@@ -41,8 +45,10 @@ def pac_text(forward: Forward, address: str) -> str:
     other = socks or "DIRECT"
     plain = f"PROXY {address}" if http else other
     secure = f"PROXY {address}" if connect else other
+    via = json.dumps(plain)
     lines = [
         "function FindProxyForURL(url, host) {",
+        *([f"  if ({json.dumps(hosts)}.indexOf(host.toLowerCase()) >= 0) return {via};"] if hosts else []),
         *([] if forward.private_targets else [_LOCAL.rstrip("\n")]),
         "  var scheme = url.substring(0, url.indexOf(':')).toLowerCase();",
         f'  if (scheme == "http") return {json.dumps(plain)};',

@@ -14,6 +14,7 @@ from policies.settings import (
     Certificate,
     Disk,
     Forward,
+    Identity,
     Limits,
     Log,
     Match,
@@ -29,6 +30,7 @@ from policies.settings import (
 from realproxy.control.proxy import Proxy
 
 __all__ = [
-    "BadInput", "Cache", "Certificate", "Disk", "Forward", "Limits", "Log", "Match", "Proxy", "ProxyProtocol",
+    "BadInput", "Cache", "Certificate", "Disk", "Forward", "Identity", "Limits", "Log", "Match", "Proxy",
+    "ProxyProtocol",
     "ProxySettings", "Route", "RouteCache", "Service", "Tcp", "Upstream", "UpstreamTls",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
     """Serve until SIGTERM or SIGINT; SIGHUP reads the file again, SIGUSR1 reopens the log.
 
     When the proxy serves, it writes one line of JSON: ``{"url": …, "port": …, "pid": …}``, with ``admin``,
-    the URL of the admin port, if there is one.
+    the URL of the admin port, and ``forward``, that of the forward side's own listener, if there is one.
 
     Returns 0 after a clean stop; 2 for bad input, with one line on standard error.
     """
@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None, worker_command: Sequence[str] = COM
             proxy.start()
             try:
                 ready = {"url": proxy.url, "port": proxy.port, "pid": os.getpid()}
+                if proxy.forward_url not in ("", proxy.url):
+                    ready["forward"] = proxy.forward_url
                 if proxy.admin_url:
                     ready["admin"] = proxy.admin_url
                 os.write(options.ready_fd, (json.dumps(ready) + "\n").encode())

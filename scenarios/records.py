@@ -59,7 +59,7 @@ class Summary:
     requests : int
         Number of requests.
     cache_share : dict of str to float
-        In a chain of proxies, the share of the requests that each proxy's cache answered, such as
+        With several proxies, the share of the requests that each proxy's cache answered, such as
         ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
     rollback_s : float or None
         Seconds until the canary got its last request, see `scenarios.rollback`; ``None`` without a
@@ -114,8 +114,8 @@ class Records:
     status : ndarray of int
         HTTP status; 0 without a response.
     cache : ndarray of int
-        Which cache answered: 1 for that of the first proxy, 2 for that of the second, and so on; 0 for
-        none.
+        Which cache answered: 1 for that of the first proxy in the file, 2 for that of the second, and so
+        on; 0 for none.
     upstream : ndarray of int
         Which of `upstreams` answered, or `NO_UPSTREAM`.
     upstreams : list of str
@@ -128,7 +128,7 @@ class Records:
     fetches : Fetches or None
         What reached the backends, if there was a cache; including background fetches.
     proxies : int
-        Number of proxies in the chain.
+        Number of proxies.
     fanout : int
         Number of consecutive rows of one user that form one request of a client; see `whole`.
     canary : tuple of int

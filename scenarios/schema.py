@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
@@ -19,11 +18,11 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
-from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
 from scenarios.shares import servers_by_service
 from scenarios.sidecars import SidecarSettings, check_sidecars, sidecar_of
 from scenarios.table import Table
+from scenarios.topology import Topology, asked_by_forward, check_proxies, topology_of
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
@@ -79,6 +78,9 @@ class WorkloadSettings(Table):
         Which columns of a CSV trace hold what, such as ``"object=lbn,size=3,time=ts:ms"``.
     skip_bad : bool
         Whether broken lines of the trace are skipped and counted.
+    doors : list of str
+        The proxies that clients ask, such as ``["proxy.0", "proxy.1"]``: client n asks the one at n
+        modulo their number. By default, all clients ask the first proxy.
     fanout : int
         Number of requests, all sent at once, that form one request of a client; it ends with the
         slowest of them.
@@ -100,6 +102,7 @@ class WorkloadSettings(Table):
     format: TraceFormat | None = None
     columns: TraceColumns | None = None
     skip_bad: bool = False
+    doors: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -117,6 +120,8 @@ class WorkloadSettings(Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
+        if (count := len(self.doors or ())) > (asking := self.users or self.clients):
+            raise ValueError(f"doors: expected at least {count} clients, one for each, not {asking}")
         check_trace_keys(self.model_fields_set, self.format)
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
@@ -140,7 +145,7 @@ class LinkSettings(Table):
     Parameters
     ----------
     client, proxy, backend : distribution of durations, optional
-        Between client and first proxy, between two proxies, and between proxy and backend.
+        Between client and door, between two proxies, and between proxy and backend.
     """
 
     client: DurationDistribution | None = None
@@ -148,7 +153,7 @@ class LinkSettings(Table):
     backend: DurationDistribution | None = None
 
 
-_Chain = Annotated[tuple[ProxySettings, ...], Field(min_length=1)]
+_Chain = Annotated[tuple[ProxySettings, ...], Field(min_length=1, max_length=100)]
 ProxyOrChain = Annotated[
     Annotated[ProxySettings, Tag("proxy[one]")] | Annotated[_Chain, Tag("proxy[chain]")],
     Discriminator(lambda value: "proxy[chain]" if isinstance(value, (list, tuple)) else "proxy[one]"),
@@ -183,9 +188,9 @@ class Scenario(Table):
     backend : dict of str to BackendSettings
         The servers.
     proxy : ProxySettings or tuple of ProxySettings
-        A proxy's settings, whose upstreams are names of backends. Or a chain of proxies, the one that
-        clients ask first: the upstream ``proxy.1`` is the second of them, and so on. The first may be a
-        forward proxy, with ``[forward]`` and no routes: the clients ask it for the second.
+        A proxy's settings, whose upstreams are names of backends. Or several proxies: the upstream
+        ``proxy.1`` is the second of them, and so on. Clients ask the first one, or `workload.doors`. A
+        door may be a forward proxy, with ``[forward]`` and no routes: its clients name the next proxy.
     sidecar : SidecarSettings, optional
         The sidecars of all replicas whose backends call or are called.
     link : LinkSettings
@@ -212,34 +217,10 @@ class Scenario(Table):
     def _parts_fit(self) -> Scenario:
         check_calls(self.backend)
         check_sidecars(self.sidecar, self.backend)
-        self._check_sidecars_are_modelled()
-        for number in range(len(self.chain)):
-            self._check_proxy(number)
+        check_proxies(self.chain, self.proxies, list(self.backend), self.workload.doors or ())
         if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
         return self
-
-    def _check_sidecars_are_modelled(self) -> None:
-        for name in with_sidecars(self.backend):
-            for key, problem in not_modelled(sidecar_of(self.sidecar, self.backend, name, 0), "sidecar"):
-                raise ValueError(f"sidecar.{key}: {problem}")
-
-    def _check_proxy(self, number: int) -> None:
-        """Check that a proxy of the chain leads to backends and to the next proxy."""
-        proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
-        known = [*self.backend, *following]
-        leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
-        for name, service in proxy.service.items():
-            for upstream in service.upstreams:
-                if upstream.address not in known:
-                    hint = nearest(upstream.address, known)
-                    raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
-        for name, problem in not_modelled(proxy, key):
-            raise ValueError(f"{key}.{name}: {problem}")
-        if not proxy.route and not (number == 0 and following):
-            raise ValueError(f"{key}.route: expected at least one route for the workload to take")
-        if proxy.route and following and following[0] not in leads:
-            raise ValueError(f"{key}.service: expected an upstream {following[0]!r}, the next proxy")
 
     @property
     def follows_trace(self) -> bool:
@@ -248,7 +229,7 @@ class Scenario(Table):
 
     @property
     def chain(self) -> tuple[ProxySettings, ...]:
-        """The proxies, the one that clients ask first."""
+        """The proxies, in the order of the file."""
         return self.proxy if isinstance(self.proxy, tuple) else (self.proxy,)
 
     @property
@@ -261,15 +242,20 @@ class Scenario(Table):
         """Whether any proxy caches."""
         return any(proxy.caching for proxy in self.chain)
 
+    @property
+    def topology(self) -> Topology:
+        """Which proxies clients ask, and which proxies those ask."""
+        return topology_of(self.chain, self.proxies, self.workload.doors or ())
+
     def hop(self, number: int) -> Scenario:
         """The scenario for one proxy of the chain: only this proxy, with a separate seed.
 
         A forward proxy gets the route that its clients use: all requests go to the next proxy.
         """
         proxy = self.chain[number]
-        if not proxy.route:
+        if (asked := asked_by_forward(number, self.chain)) is not None and not proxy.route:
             cache = RouteCache() if proxy.forward is not None and proxy.forward.cache else None
-            following = Service(upstreams=(Upstream(address=self.proxies[number + 1]),))
+            following = Service(upstreams=(Upstream(address=self.proxies[asked]),))
             update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
             proxy = proxy.model_copy(update=update)
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
@@ -284,14 +270,23 @@ class Scenario(Table):
         }
 
     @property
+    def _doors(self) -> list[ProxySettings]:
+        return [self.chain[number] for number in self.topology.doors]
+
+    @property
     def services(self) -> dict[str, tuple[int, ...]]:
-        """The numbers in `replicas` of the servers of each service, see `servers_by_service`."""
-        return servers_by_service(self.chain[0], self.replicas)
+        """The numbers in `replicas` of the servers of each service of the doors, see `servers_by_service`.
+
+        Empty if the doors do not agree.
+        """
+        found = [servers_by_service(door, self.replicas) for door in self._doors]
+        return found[0] if all(one == found[0] for one in found) else {}
 
     @property
     def canary(self) -> tuple[int, ...]:
-        """The numbers in `replicas` of the servers of the watched canary of the first proxy."""
-        watched = {route.canary.watch for route in self.chain[0].route if route.canary is not None}
+        """The numbers in `replicas` of the servers of the watched canaries of the doors."""
+        routes = [route for door in self._doors for route in door.route]
+        watched = {route.canary.watch for route in routes if route.canary is not None}
         return tuple(number for name, those in self.services.items() if name in watched for number in those)
 
     @property

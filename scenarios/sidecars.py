@@ -11,6 +11,7 @@ from policies.registry import nearest
 from policies.settings import Limits, ProxySettings, Route, Service, Upstream
 from scenarios.backends import BackendSettings
 from scenarios.call_graph import called, with_sidecars
+from scenarios.modelled import not_modelled
 from scenarios.table import Table
 
 INBOUND = "inbound"
@@ -67,6 +68,9 @@ def check_sidecars(settings: SidecarSettings | None, backends: Mapping[str, Back
     for name in settings.service:
         if name not in known:
             raise ValueError(f"sidecar.service.{name}: no backend calls {name!r}{nearest(name, known)}")
+    for name in beside:
+        for key, problem in not_modelled(sidecar_of(settings, backends, name, 0), "sidecar"):
+            raise ValueError(f"sidecar.{key}: {problem}")
 
 
 def sidecar_of(

@@ -108,6 +108,8 @@ class Workload:
         Whether a stream goes on after the scenario's duration. A replay of a trace ends before it.
     streams : int
         Independent streams of requests: one per closed user, one for an open load.
+    clients : int
+        Number of clients, each with its own address.
     connections : int or None
         Most requests of an open load in progress at once; ``None`` for no limit.
     fanout : int
@@ -129,6 +131,7 @@ class Workload:
         self.closed = self._settings.users is not None
         self.endless = self._settings.trace is None
         self.streams = self._settings.users or 1
+        self.clients = self._settings.users or self._settings.clients
         self.connections = self._settings.connections
         self.fanout = self._settings.fanout
         self._trace = None if self._settings.trace is None else timeline(self._settings).trace
@@ -160,7 +163,7 @@ class Workload:
 
     def _drawn(self, number: int) -> Iterator[Request]:
         gaps, objects, *demands = random_streams(self._seed, number, 2 + len(self._service))
-        sizes, clients, trees = self.sizes, self._clients(number), self._trees(number)
+        sizes, clients, trees = self.sizes, self._addresses(number), self._trees(number)
         waits = pauses(self._settings, self._seed, gaps)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
@@ -183,7 +186,7 @@ class Workload:
             return repeat(())
         return CallTrees(self._backends, self._seed, number).trees()
 
-    def _clients(self, number: int) -> Iterator[str]:
+    def _addresses(self, number: int) -> Iterator[str]:
         count = self._settings.clients
         if self.closed or count == 1:
             return repeat(client_address(number))
@@ -193,7 +196,7 @@ class Workload:
 
     def _replayed(self, trace: Trace) -> Iterator[Request]:
         demands = random_streams(self._seed, 0, 2 + len(self._service))[2:]
-        last, clients, trees, fanout = 0.0, self._clients(0), self._trees(0), self.fanout
+        last, clients, trees, fanout = 0.0, self._addresses(0), self._trees(0), self.fanout
         count = int(np.searchsorted(trace.times[::fanout], self._duration)) * fanout
         for start in range(0, min(count, len(trace.times)), _BLOCK):
             rows = slice(start, min(start + _BLOCK, count))

@@ -28,8 +28,9 @@ class Costs:
         Evenly spaced quantiles of the deviation of `client_link` from its mean, for a response from the
         cache and for one from a backend; empty for none.
     behind : tuple of Costs
-        The costs of the second proxy of a chain, the third, and so on; their `upstream_link` is the
-        link to what is behind that proxy. Further proxies have the costs of the first.
+        The costs of the proxies that are one hop behind a door, two hops, and so on, see
+        `scenarios.topology.Topology.tiers`; their `upstream_link` is the link to what is behind them.
+        Further proxies have the costs of the doors.
 
     Notes
     -----
@@ -45,12 +46,19 @@ class Costs:
     miss_spread: tuple[float, ...] = ()
     behind: tuple[Costs, ...] = ()
 
-    def hop(self, number: int) -> Costs:
-        """The costs of one proxy of a chain; only the first is linked to clients."""
-        if number == 0:
+    def hop(self, tier: int, *, door: bool = False) -> Costs:
+        """The costs of a proxy so many hops behind a door; only a door is linked to clients."""
+        if tier <= 0:
             return self
-        own = self.behind[number - 1] if number <= len(self.behind) else self
-        return replace(own, client_link=0.0, hit_spread=(), miss_spread=(), behind=())
+        own = self.behind[tier - 1] if tier <= len(self.behind) else self
+        link = self if door else Costs.zero()
+        return replace(
+            own,
+            client_link=link.client_link,
+            hit_spread=link.hit_spread,
+            miss_spread=link.miss_spread,
+            behind=(),
+        )
 
     @classmethod
     def zero(cls) -> Costs:

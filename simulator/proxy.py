@@ -37,7 +37,7 @@ from simulator.store import Store, TurnedOut
 
 
 class Proxy:
-    """Answers requests from its cache or through a service: one worker of one proxy of a chain.
+    """Answers requests from its cache or through a service: one worker of one proxy.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Proxy:
     inside : StepSeries
         Counts the requests in the proxy.
     number : int
-        Position in the chain, from 0.
+        Position in the scenario's file, from 0.
     luck : int
         Another number draws other link times, and nothing else.
     """
@@ -95,8 +95,11 @@ class Proxy:
         """What its store did not keep."""
         return self._store.turned_out
 
-    def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
-        """Answer one request that is sent at `now`; returns when the client has the reply."""
+    def handle(self, request: Request, now: float, from_client: bool = True) -> Generator[Event, None, Reply]:
+        """Answer one request that is sent at `now`; returns when the client has the reply.
+
+        The link to the proxies in front of this one is theirs, so only a client's reply takes time on it.
+        """
         self._inside.note(now)
         grant = self._threads.enter()
         if grant is not None:
@@ -127,7 +130,7 @@ class Proxy:
                 reply = yield from self._fetch(request, plan, now, judge)
                 self._threads.leave()
         self._inside.note(-self._env.now)
-        if link is not None:
+        if link is not None and from_client:
             yield self._env.timeout(link())
         if plan.split is not None and choice is not None:
             plan.split.answered(request.client, choice)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from simpy import Environment, Event
@@ -37,8 +38,8 @@ class UpstreamSide(NamedTuple):
         All replicas, in the order of `Scenario.replicas`.
     latency : Latency or None
         Of messages to and from them.
-    following : Handle or None
-        Sends requests to the next proxy of the chain.
+    following : mapping of str to Handle
+        Send requests to the proxies behind this one, by their names.
     fetches : FetchLog or None
         Records the work of the replicas.
     watched : bool
@@ -48,7 +49,7 @@ class UpstreamSide(NamedTuple):
 
     replicas: list[Replica]
     latency: Latency | None = None
-    following: Handle | None = None
+    following: Mapping[str, Handle] = MappingProxyType({})
     fetches: FetchLog | None = None
     watched: bool = True
 
@@ -58,7 +59,7 @@ class AnswerTooLate(Exception):
 
 
 class Next:
-    """The next proxy of the chain in the role of a replica; it is always up.
+    """A proxy behind this one in the role of a replica; it is always up.
 
     Parameters
     ----------
@@ -117,8 +118,8 @@ class Service:
         weight: list[float] = []
         for upstream in settings.upstreams:
             if upstream.address not in scenario.backend:
-                assert upstream_side.following is not None
-                self._add(Next(upstream_side.following), Reply(200), weight, upstream.weight)
+                following = Next(upstream_side.following[upstream.address])
+                self._add(following, Reply(200), weight, upstream.weight)
                 continue
             backend = backends.index(upstream.address)
             for copy in range(scenario.backend[upstream.address].replicas):

@@ -24,7 +24,12 @@ MAY_IMPORT = {
 }
 FLOORS = {
     "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
-    "twin": ({"progress", "output"}, {"plots"}, {"confirm", "sweeps", "httproute"}, {"cli"}),
+    "twin": (
+        {"progress", "output", "certificates"},
+        {"plots"},
+        {"confirm", "sweeps", "httproute"},
+        {"cli"},
+    ),
     "lessons": (
         {"kit"},
         {
@@ -53,7 +58,7 @@ CORE = (
 OPTIONS = {
     "fast path": {"server.fast_path"},
     "raw TCP": {"server.tcp_proxy"},
-    "TLS from clients": {"server.handshake", "net.certificates"},
+    "TLS from clients": {"server.handshake", "net.certificates", "net.identity"},
     "PROXY protocol": {"net.proxy_protocol"},
     "SOCKS": {"proxying.socks", "socks"},
     "UDP": {"tunnel.udp_associate"},

@@ -53,14 +53,14 @@ class Measurement:
         ``planned`` and ``sent`` requests; their delays ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
         ``lag_max_ms``; ``cpu_seconds``, and ``cpu_share`` of one core.
     proxy : dict
-        ``cpu_seconds`` of its process during the run, and the ``requests`` of the clients. In a chain, this
-        is the first proxy.
+        ``cpu_seconds`` of its process during the run, and the ``requests`` of the clients. Of several
+        proxies, this is the first in the file.
     backends : dict
         Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and ``late_seconds`` (see
         `loadtests.backend.slots.Totals`); ``cpu_seconds`` of their process; in ``replicas`` the same
         numbers of each replica, by name.
     behind_cpu_seconds : list of float
-        CPU seconds of the second proxy of a chain, of the third, and so on.
+        CPU seconds of the second proxy in the file, of the third, and so on.
     """
 
     records: Records
@@ -238,8 +238,8 @@ class Stage:
         plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
         plan.write_bytes(pickle.dumps(scenario))
         records.unlink(missing_ok=True)
-        where = {"host": proxies.url, "target": proxies.target}
-        generator.send({"scenario": str(plan), "records": str(records), "grace": _GRACE_S, **where})
+        job = {"scenario": str(plan), "records": str(records), "grace": _GRACE_S}
+        generator.send({**job, "doors": [list(door) for door in proxies.doors]})
         return records
 
     def _order_backends(self, start: float | None) -> None:
@@ -356,15 +356,20 @@ def _own_answers(scenario: Scenario) -> list[int]:
 
 
 def _mirrored(scenario: Scenario) -> frozenset[str]:
-    """The replicas that get copies of requests."""
-    backends = {
+    """The replicas that get copies of requests, some of them through other proxies."""
+    topology, names = scenario.topology, scenario.proxies
+    led = {
         upstream.address
         for proxy in scenario.chain
         for route in proxy.route
         for mirror in route.mirror
         for upstream in proxy.service[mirror.to].upstreams
     }
-    return frozenset(name for name in scenario.replicas if name.rpartition("/")[0] in backends)
+    through = [number for name in led & set(names) for number in topology.behind(names.index(name))]
+    for number in through:
+        services = scenario.chain[number].service.values()
+        led |= {upstream.address for service in services for upstream in service.upstreams}
+    return frozenset(name for name in scenario.replicas if name.rpartition("/")[0] in led)
 
 
 def _injected(scenario: Scenario) -> set[str]:

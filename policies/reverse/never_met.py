@@ -19,7 +19,7 @@ _SIMPLE = re.compile(r"\^[A-Za-z0-9_][^|]*")
 """A regular expression that begins with a letter or a digit, unless a mark behind it makes that optional."""
 
 
-def problems(when: Match, *, tls: bool) -> Iterator[tuple[str, str]]:
+def problems(when: Match, *, tls: bool, callers: bool = False) -> Iterator[tuple[str, str]]:
     """Each condition that no request meets: its key below ``when``, and what is wrong.
 
     Parameters
@@ -28,6 +28,8 @@ def problems(when: Match, *, tls: bool) -> Iterator[tuple[str, str]]:
         The conditions of one route.
     tls : bool
         Whether `listen` speaks TLS.
+    callers : bool
+        Whether the clients of `listen` prove their names.
     """
     if when.host and (problem := host_problem(when.host)):
         yield "host", problem
@@ -43,8 +45,14 @@ def problems(when: Match, *, tls: bool) -> Iterator[tuple[str, str]]:
     for name, pattern in when.query.items():
         if problem := _query_problem(name, pattern):
             yield f"query.{name}", problem
+    yield from _connection_problems(when, tls=tls, callers=callers)
+
+
+def _connection_problems(when: Match, *, tls: bool, callers: bool) -> Iterator[tuple[str, str]]:
     if when.sni is not None and (problem := _sni_problem(when.sni, tls=tls)):
         yield "sni", problem
+    if when.caller is not None and not callers:
+        yield "caller", "no client proves its name: there is no 'identity' for 'listen'"
     if when.client is not None and (problem := network_problem(when.client)):
         yield "client", problem
 
@@ -183,6 +191,8 @@ def _takes_all_of(one: Match, other: Match) -> bool:
     if not (names and _covers_path(one.path, other) and _covers_prefix(one.prefix, other)):
         return False
     if one.method is not None and not (other.method and _parts(one.method) >= _parts(other.method)):
+        return False
+    if one.caller is not None and not (other.caller and _covers(one.caller, other.caller, ignore_case=True)):
         return False
     if one.client is not None and not (other.client and _contains(one.client, other.client)):
         return False

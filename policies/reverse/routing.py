@@ -35,6 +35,8 @@ class RequestAttributes:
         The server name that a TLS client sent, in lower case; empty if none.
     target : str
         The request target as sent, for its query.
+    caller : str
+        The name in the certificate that the client has proven; empty if none.
     """
 
     host: str
@@ -44,6 +46,7 @@ class RequestAttributes:
     header: Callable[[str], str | None]
     sni: str = ""
     target: str = ""
+    caller: str = ""
 
 
 Test = Callable[[RequestAttributes], bool]
@@ -106,6 +109,11 @@ def _conditions(when: Match) -> list[tuple[str, Test]]:
     if when.sni is not None:
         sni = compile_pattern(ascii_pattern(when.sni), ignore_case=True)
         found.append((f"sni {when.sni}", lambda request: sni(request.sni)))
+    if when.caller is not None:
+        called = compile_pattern(ascii_pattern(when.caller), ignore_case=True)
+        found.append(
+            (f"caller {when.caller}", lambda request: request.caller != "" and called(request.caller))
+        )
     if when.client is not None:
         network = ipaddress.ip_network(when.client, strict=False)
         found.append((f"client {when.client}", lambda request: _address(request.client) in network))

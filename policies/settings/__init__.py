@@ -20,7 +20,7 @@ from policies.settings.resilience import Breaker, Eject, Health, Hedge, Limit, Q
 from policies.settings.routes import STALE, Match, Route, RouteCache
 from policies.settings.services import Service, Upstream
 from policies.settings.store import Cache, Disk
-from policies.settings.transport import Certificate, ProxyProtocol, Tcp, UpstreamTls
+from policies.settings.transport import Certificate, Identity, ProxyProtocol, Tcp, UpstreamTls
 
 __all__ = [
     "STALE",
@@ -36,6 +36,7 @@ __all__ = [
     "HeaderChanges",
     "Health",
     "Hedge",
+    "Identity",
     "Limit",
     "Limits",
     "Listen",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from policies.basic_auth import check_password, check_user
 from policies.forward.anonymity import Level
 from policies.forward.blocking import check_rule
 from policies.forward.parent import Parent, parse_parent
-from policies.settings.base import Settings
+from policies.settings.base import Listen, Settings
 from policies.units import Duration
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -21,11 +21,23 @@ def _check_parent(text: str) -> str:
     return text
 
 
+def _read_services(value: object) -> object:
+    if not isinstance(value, bool) and value != "only":
+        raise ValueError(f"expected true, false or 'only', not {value!r}")
+    return value
+
+
 class Forward(Settings):
     """The forward side: what clients may do that are configured to use this proxy.
 
     Parameters
     ----------
+    listen : str, optional
+        As `ProxySettings.listen`: a listener of its own for this side. Then `ProxySettings.listen` serves
+        the reverse side alone. By default, both sides answer there. This one never speaks TLS.
+    services : bool or str
+        Whether the names of the services are hosts: a request for ``http://cart/`` goes to the service
+        ``cart``, whatever the port and the rules below say. With ``only``, no other host can be reached.
     protocols : list of str
         ``http`` (absolute-form), ``connect`` (tunnels), ``socks4`` (also 4a) and ``socks5`` (also
         UDP), all on one port.
@@ -56,6 +68,8 @@ class Forward(Settings):
         As in a route's `RouteCache`.
     """
 
+    listen: Listen | None = None
+    services: Annotated[bool | Literal["only"], BeforeValidator(_read_services)] = False
     protocols: Annotated[tuple[Literal["http", "connect", "socks4", "socks5"], ...], Field(min_length=1)] = (
         "http", "connect", "socks4", "socks5",
     )  # fmt: skip
@@ -73,6 +87,16 @@ class Forward(Settings):
     cache: bool = False
     coalesce: bool = False
     wait: Annotated[Duration, Field(gt=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _services_are_asked_on_their_own_listener(self) -> Forward:
+        if self.services:
+            if self.listen is None:
+                example = "'127.0.0.1:15001'"
+                raise ValueError(f"services: expected 'listen' too, a listener for them such as {example}")
+            if "http" not in self.protocols:
+                raise ValueError("services: expected 'http' among the protocols")
+        return self
 
     @property
     def next_proxy(self) -> Parent | None:

@@ -17,7 +17,7 @@ from policies.settings.operation import Limits, Log
 from policies.settings.routes import ErrorStatus, Route, is_status
 from policies.settings.services import Service
 from policies.settings.store import Cache
-from policies.settings.transport import Certificate, ProxyProtocol, Tcp
+from policies.settings.transport import Certificate, Identity, ProxyProtocol, Tcp
 
 
 def _read_certificates(value: object) -> object:
@@ -31,12 +31,15 @@ class ProxySettings(Settings):
     ----------
     listen : str
         ``host:port``; port 0 is any free one. ``*`` and an empty host are all addresses, IPv4 and IPv6.
+        For both sides, unless the forward side has a listener of its own (`Forward.listen`).
     admin : str, optional
         ``host:port`` for metrics, counts, settings and the live page; off by default. Everyone that can
         reach it can read them, so use a loopback address.
     tls : Certificate or list of Certificate
         Certificates for `listen`, chosen by the client's server name (SNI); the first if none fits.
         By default, `listen` does not speak TLS.
+    identity : Identity, optional
+        The name that this proxy proves to others, and that its clients on `listen` must prove: mutual TLS.
     proxy_protocol : ProxyProtocol, optional
         The proxies in front of `listen` that name their clients.
     workers : int
@@ -49,7 +52,8 @@ class ProxySettings(Settings):
         Files with the pages for the proxy's own error statuses, such as ``{ "404" = "lost.html" }`` or
         ``{ "5xx" = "sorry.html" }``; those of a route come first.
     trace : bool
-        Whether requests of the reverse side carry a traceparent: the client's, or else a new one.
+        Whether requests to services carry a traceparent, in the client's trace or a new one. This proxy is a
+        span of its own: the parent of what the service asks.
     forward : Forward, optional
         The forward side; off by default.
     route : list of Route
@@ -68,6 +72,7 @@ class ProxySettings(Settings):
     listen: Listen = "127.0.0.1:0"
     admin: Listen | None = None
     tls: Annotated[tuple[Certificate, ...], BeforeValidator(_read_certificates)] = ()
+    identity: Identity | None = None
     proxy_protocol: ProxyProtocol | None = None
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     trusted_hops: Annotated[int, Field(ge=0, le=32)] = 0
@@ -111,8 +116,8 @@ class ProxySettings(Settings):
     @model_validator(mode="after")
     def _services_can_do_it(self) -> ProxySettings:
         for number, tcp in enumerate(self.tcp):
-            for key in ("tls", "retry", "hedge", "breaker", "queue", "rate", "request", "response"):
-                if getattr(self.service[tcp.to], key) is not None:
+            for key in ("tls", "mutual", "retry", "hedge", "breaker", "queue", "rate", "request", "response"):
+                if getattr(self.service[tcp.to], key) not in (None, False):
                     raise ValueError(f"tcp.{number}.to: service {tcp.to!r} has {key}, which only routes obey")
         for name in self.service:
             if is_status(name):
@@ -123,6 +128,38 @@ class ProxySettings(Settings):
                     f"route.{number}.canary: expected workers = 1: one watch must see all answers"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _services_can_be_hosts(self) -> ProxySettings:
+        if self.forward is not None and self.forward.services:
+            hosts: dict[str, str] = {}
+            for name in self.service:
+                other = hosts.setdefault(name.lower(), name)
+                if other != name:
+                    raise ValueError(f"forward.services: {other!r} and {name!r} are one host: rename one")
+            if not hosts:
+                raise ValueError("forward.services: there is no [service.…] table")
+        return self
+
+    @model_validator(mode="after")
+    def _names_can_be_proven(self) -> ProxySettings:
+        for name, service in self.service.items():
+            if service.mutual and self.identity is None:
+                example = "identity = { folder = 'certs', name = 'front' }"
+                raise ValueError(f"service.{name}.mutual: expected an identity to show such as {example}")
+        if self.tls and self.identity is not None and self.identity.demand:
+            raise ValueError("tls: expected identity.demand = false beside it, or no 'tls'")
+        return self
+
+    @property
+    def secured(self) -> bool:
+        """Whether `listen` speaks TLS."""
+        return bool(self.tls) or self.knows_callers
+
+    @property
+    def knows_callers(self) -> bool:
+        """Whether the clients of `listen` prove their names."""
+        return self.identity is not None and self.identity.demand
 
     @property
     def caching(self) -> bool:

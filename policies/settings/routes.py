@@ -56,6 +56,9 @@ class Match(Settings):
         Names in the query, each with a glob or regular expression for the first value, which is decoded.
     sni : str, optional
         Like `host`, for the server name in the TLS handshake.
+    caller : str, optional
+        Like `host`, for the name in the certificate that the client has proven (see `Identity`). A client
+        without a certificate has none.
     client : str, optional
         Network of the client's address, such as ``203.0.113.0/24``.
     """
@@ -67,6 +70,7 @@ class Match(Settings):
     header: dict[str, Pattern] = Field(default_factory=dict)
     query: dict[str, Pattern] = Field(default_factory=dict)
     sni: HostPattern | None = None
+    caller: HostPattern | None = None
     client: Network | None = None
 
 

@@ -43,6 +43,12 @@ def _read_tls(value: object) -> object:
     return UpstreamTls() if value is True else None if value is False else value
 
 
+def _read_mutual(value: object) -> object:
+    if not isinstance(value, bool) and not (isinstance(value, str) and value):
+        raise ValueError(f"expected true, false or the name in the upstreams' certificates, not {value!r}")
+    return value
+
+
 class Service(Settings):
     """A set of servers that do the same work.
 
@@ -63,6 +69,9 @@ class Service(Settings):
     tls : UpstreamTls or bool, optional
         ``true`` or a table: requests go to the upstreams over TLS. This is also on if every upstream
         begins with ``https://``.
+    mutual : bool or str
+        ``true``: requests go to the upstreams over TLS, where this proxy shows the certificate of its
+        `Identity`, and the upstream's certificate must have the name of the service. Or that name itself.
     proxy_protocol : str, optional
         ``v1`` or ``v2``: connections to the upstreams begin with a header that names the client. Such
         a connection belongs to one client and is not reused for others.
@@ -94,6 +103,7 @@ class Service(Settings):
     load_snapshot: Duration = 0.0
     failover: bool = True
     tls: Annotated[UpstreamTls | None, BeforeValidator(_read_tls)] = None
+    mutual: Annotated[bool | str, BeforeValidator(_read_mutual)] = False
     proxy_protocol: Literal["v1", "v2"] | None = None
     health: Health | None = None
     eject: Eject | None = None
@@ -108,6 +118,12 @@ class Service(Settings):
     request: RequestChanges | None = None
     response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind_of_tls(self) -> Service:
+        if self.mutual and self.tls is not None:
+            raise ValueError("mutual: expected no 'tls' beside it: 'identity' says whom to trust")
+        return self
 
     @model_validator(mode="before")
     @classmethod

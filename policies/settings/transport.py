@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -44,6 +45,41 @@ class Certificate(Settings):
     cert: str
     key: str
     names: tuple[str, ...] = ()
+
+
+class Identity(Settings):
+    """Who this proxy is among proxies that prove their names to each other: mutual TLS.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of PEM files: ``ca.pem`` (the authorities that sign the certificates of all),
+        ``NAME.pem`` (this proxy's certificate, then its chain) and ``NAME.key`` (its key, without password).
+    name : str
+        Name of this proxy, which its certificate must have.
+    demand : bool
+        Whether `ProxySettings.listen` speaks TLS with this certificate, and demands one of every client.
+        Turn it off at a front door, whose clients have none.
+    """
+
+    folder: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+    demand: bool = True
+
+    @property
+    def authorities(self) -> str:
+        """Path of ``ca.pem``."""
+        return str(Path(self.folder) / "ca.pem")
+
+    @property
+    def certificate(self) -> str:
+        """Path of ``NAME.pem``."""
+        return str(Path(self.folder) / f"{self.name}.pem")
+
+    @property
+    def key(self) -> str:
+        """Path of ``NAME.key``."""
+        return str(Path(self.folder) / f"{self.name}.key")
 
 
 class UpstreamTls(Settings):

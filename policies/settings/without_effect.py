@@ -37,7 +37,7 @@ _HASH_NOTHING = frozenset(
 
 def warnings(settings: ProxySettings, where: str) -> list[BadInput]:
     """What has no effect in these settings, with the key of each; `where` is their source, for messages."""
-    rules = (_sides, _listener, _limits, _routes, _forward, _services, _cache)
+    rules = (_sides, _listener, _identity, _limits, _routes, _forward, _services, _cache)
     return [BadInput(where, key, problem) for rule in rules for key, problem in rule(settings)]
 
 
@@ -50,9 +50,23 @@ def _sides(settings: ProxySettings) -> Iterator[Problem]:
     if not settings.route and settings.forward is None:
         for key in _given(settings, "listen", "tls", "proxy_protocol"):
             yield key, "without a [[route]] or [forward], every request to 'listen' is refused"
-    if not settings.route:
+    own = settings.forward is not None and settings.forward.listen is not None
+    if not settings.route and own:
+        for key in _given(settings, "listen", "tls", "proxy_protocol"):
+            yield (
+                key,
+                "without a [[route]], every request is refused, for 'forward.listen' has its own",
+            )
+    named = settings.forward is not None and bool(settings.forward.services)
+    if not settings.route and not (named and settings.trace):
         for key in _given(settings, "trusted_hops", "trace"):
             yield key, "only the reverse side obeys it, and there is no [[route]]"
+
+
+def _identity(settings: ProxySettings) -> Iterator[Problem]:
+    shown = settings.knows_callers or any(service.mutual for service in settings.service.values())
+    if settings.identity is not None and not shown:
+        yield "identity.demand", "nothing shows the certificate: 'demand' is off, and no service is 'mutual'"
 
 
 def _listener(settings: ProxySettings) -> Iterator[Problem]:
@@ -93,7 +107,7 @@ def _limits(settings: ProxySettings) -> Iterator[Problem]:
 def _routes(settings: ProxySettings) -> Iterator[Problem]:
     for number, route in enumerate(settings.route):
         key = f"route.{number}"
-        for condition, problem in problems(route.when, tls=bool(settings.tls)):
+        for condition, problem in problems(route.when, tls=settings.secured, callers=settings.knows_callers):
             yield f"{key}.when.{condition}", problem
         yield from ((f"{key}.{part}", problem) for part, problem in _route(route))
     for number in endless_redirects(settings):
@@ -134,6 +148,8 @@ def _waiting(table: RouteCache | Forward) -> str | None:
 def _services(settings: ProxySettings) -> Iterator[Problem]:
     led = {name for route in settings.route for name in route.services} | {tcp.to for tcp in settings.tcp}
     led |= {mirror.to for route in settings.route for mirror in route.mirror}
+    if settings.forward is not None and settings.forward.services:
+        led |= set(settings.service)
     for name, service in settings.service.items():
         key = f"service.{name}"
         if name not in led:
@@ -164,7 +180,9 @@ def _service(service: Service, settings: ProxySettings) -> Iterator[Problem]:
 def _forward(settings: ProxySettings) -> Iterator[Problem]:
     forward = settings.forward
     if forward is not None:
-        found = (*_protocols(forward, tls=bool(settings.tls)), *_access(forward), *_parent(forward))
+        tls = settings.secured and forward.listen is None
+        rules = (_access, _parent, _beside_services)
+        found = (*_protocols(forward, tls=tls), *(problem for rule in rules for problem in rule(forward)))
         yield from ((f"forward.{key}", problem) for key, problem in found)
 
 
@@ -190,6 +208,15 @@ def _protocols(forward: Forward, *, tls: bool) -> Iterator[Problem]:
         yield "coalesce", "only with 'cache'"
     if problem := _waiting(forward):
         yield "wait", problem
+
+
+def _beside_services(forward: Forward) -> Iterator[Problem]:
+    if forward.services == "only":
+        for key in _given(
+            forward, "block", "block_files", "connect_ports", "socks_ports", "private_targets", "parent",
+            "anonymity", "cache",
+        ):  # fmt: skip
+            yield key, "'services' is 'only', so that no other host can be reached"
 
 
 def _access(forward: Forward) -> Iterator[Problem]:

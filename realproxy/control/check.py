@@ -15,6 +15,7 @@ from policies.settings.without_effect import warnings
 from realproxy.control.composition import build_rules
 from realproxy.net.address import split_address
 from realproxy.net.certificates import check_certificates
+from realproxy.net.identity import check_identity
 from realproxy.net.listener import ALL, host_of
 from realproxy.net.resolver import Resolver, look_up
 from realproxy.net.tls import client_context
@@ -51,6 +52,7 @@ def check(path: str | Path) -> Findings:
         *_check_log(settings, where),
         *_check_disk(settings, where),
         *check_certificates(settings.tls, where),
+        *check_identity(settings.identity, where),
         *_check_forward(settings, where),
         *_check_pages(settings, where),
     ]
@@ -75,6 +77,8 @@ def _listen_hosts(settings: ProxySettings) -> dict[str, str]:
 
 def _listeners(settings: ProxySettings) -> list[tuple[str, str]]:
     found = [("listen", settings.listen)]
+    if settings.forward is not None and settings.forward.listen is not None:
+        found.append(("forward.listen", settings.forward.listen))
     found += [(f"tcp.{number}.listen", tcp.listen) for number, tcp in enumerate(settings.tcp)]
     return found + ([("admin", settings.admin)] if settings.admin is not None else [])
 

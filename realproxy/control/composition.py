@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import random
+import ssl
 from functools import partial
 
 from policies.bad_input import BadInput
-from policies.settings import Cache, ProxySettings
+from policies.settings import Cache, ProxySettings, Route
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
 from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
+from realproxy.net.identity import calling_context
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.faults import inject
@@ -51,8 +53,12 @@ def build_snapshot(
     """
     waits = before.waits if before is not None else BlockedThreads()
     pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
+    mutual = any(service.mutual for service in settings.service.values())
+    identity = settings.identity if mutual else None
+    proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
+        name: _service(name, service, _rng(seed, name), before, proven)
+        for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
@@ -79,6 +85,7 @@ def build_snapshot(
         collapser=collapser,
         pool=pool,
         waits=waits,
+        named_services=_named_services(settings, listens),
         inject_faults=partial(inject, waits, _rng(seed, "faults")) if has_faults else None,
     )
 
@@ -113,6 +120,23 @@ def _route_actions(
     return splits, mirrors, actions
 
 
+def _named_services(settings: ProxySettings, listens: int) -> dict[str, tuple[Route, RouteActions | None]]:
+    """A route to each service, for the forward side where their names are hosts."""
+    found: dict[str, tuple[Route, RouteActions | None]] = {}
+    for name, service in settings.service.items() if _hosts(settings) else ():
+        route, actions = Route(to=name), None
+        if service.request or service.response:
+            alone = settings.model_copy(update={"route": (route,)})
+            actions = RouteActions(0, alone, listens, None, [], ErrorPages({}, ""))
+        found[name] = route, actions
+    return found
+
+
+def _hosts(settings: ProxySettings) -> tuple[str, ...]:
+    """The services that are hosts of the forward side."""
+    return tuple(settings.service) if settings.forward is not None and settings.forward.services else ()
+
+
 def collapser_of(snapshot: ConfigSnapshot) -> Collapser:
     """What the snapshot collapses requests with, more than the core knows of it."""
     assert isinstance(snapshot.collapser, Collapser)
@@ -127,7 +151,7 @@ def build_rules(settings: ProxySettings, resolver: Resolver) -> RequestRules:
     parent = None
     if forward.next_proxy is not None:
         parent = ParentProxy(forward.next_proxy, forward.parent_ca, resolver, limits)
-    return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent))
+    return RequestRules(settings, ForwardAccess(forward, resolver, limits, parent, _hosts(settings)))
 
 
 def _store(settings: Cache, rng: random.Random) -> CacheStore:
@@ -142,11 +166,15 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None
-) -> Service:
+    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None,
+    proven: ssl.SSLContext | None,
+) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
-    has_transport = settings.tls is not None or settings.proxy_protocol is not None
-    transport = UpstreamTransport(settings) if has_transport else None
+    mutual = None
+    if proven is not None and settings.mutual:
+        mutual = proven, name if settings.mutual is True else settings.mutual
+    has_transport = mutual or settings.tls is not None or settings.proxy_protocol is not None
+    transport = UpstreamTransport(settings, mutual) if has_transport else None
     if before is not None and before.settings.service.get(name) == settings:
         service = before.services[name]
         service.transport = transport

@@ -25,7 +25,7 @@ from realproxy.control.composition import build_rules
 from realproxy.control.explain_actions import arm_of, explain_actions
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
-from realproxy.http1 import Malformed, RequestHead, ResponseHead, parse_request
+from realproxy.http1 import Malformed, RequestHead, ResponseHead, TargetForm, parse_request
 from realproxy.messages.record import RequestRecord
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.context import Generation, RequestContext
@@ -34,6 +34,7 @@ from realproxy.proxying.pipeline import choose_side
 from realproxy.proxying.rules import RequestRules, request_attributes
 from realproxy.proxying.snapshot import CacheScope, forward_cache_scope, route_cache_scopes
 from realproxy.proxying.worker import ThreadState
+from realproxy.server.handshake import doors_of
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ class Explanation:
 
 def explain(
     settings: ProxySettings, method: str, url: str, headers: Mapping[str, str] | None = None,
-    client: str = "127.0.0.1",
+    client: str = "127.0.0.1", caller: str = "",
 ) -> Explanation:  # fmt: skip
     """Which rule takes a request, and why each earlier rule does not.
 
     The methods ``SOCKS4`` and ``SOCKS5`` stand for a CONNECT command of these protocols; their URL, like
     that of CONNECT, is ``host:port``. Other URLs are ``/path`` or ``http://host/path``. If the proxy has a
-    forward side, the second form asks that side, unless `headers` have a ``Host``.
+    forward side, the second form asks that side, unless `headers` have a ``Host``. `caller` is the name that
+    the client proves by its certificate.
 
     Raises `BadInput` if this is no request.
     """
@@ -82,26 +84,29 @@ def explain(
         head = _request_of(settings, "CONNECT" if socks else method, url, dict(headers or {}))
     except (Malformed, UnicodeError) as problem:
         raise BadInput("request", f"{method} {url}", str(problem)) from None
-    head.scheme = b"https" if settings.tls else b"http"
+    head.scheme = b"https" if settings.secured else b"http"
     resolver = Resolver(settings.limits.connect_timeout)
     try:
-        request = _dry_request(build_rules(settings, resolver), head, client)
+        request = _dry_request(build_rules(settings, resolver), head, client, caller)
         if socks:
             request.record.side, request.access = socks, request.snapshot.rules.forward
         else:
             choose_side(request)
-        return _reverse(settings, request) if request.record.side == "reverse" else _forward(request)
+        explained = _reverse if request.record.side == "reverse" else _forward
+        return explained(settings, request)
     except Malformed as problem:
         raise BadInput("request", f"{method} {url}", str(problem)) from None
     finally:
         resolver.stop()
 
 
-def _dry_request(rules: RequestRules, head: RequestHead, client: str) -> RequestContext:
+def _dry_request(rules: RequestRules, head: RequestHead, client: str, caller: str) -> RequestContext:
     """A request for the decisions of the first phases, with stand-ins for what they do not use."""
     generation = cast(Generation, SimpleNamespace(snapshot=SimpleNamespace(rules=rules)))
-    sni = head.host.decode() if rules.settings.tls else ""
-    connection = cast(DownstreamConnection, SimpleNamespace(address=client, sni=sni))
+    sni = head.host.decode() if rules.settings.secured else ""
+    door = doors_of(rules.settings)[-1 if head.form in (TargetForm.ABSOLUTE, TargetForm.AUTHORITY) else 0]
+    told = SimpleNamespace(address=client, sni=sni, door=door, caller=caller)
+    connection = cast(DownstreamConnection, told)
     record = RequestRecord(client, 0.0, 0.0)
     return RequestContext(generation, connection, ThreadState(), record, head, keep=False, may_block=True)
 
@@ -121,7 +126,7 @@ def _request_of(settings: ProxySettings, method: str, url: str, headers: dict[st
     return parse_request(f"{method} {url} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
 
 
-def _forward(request: RequestContext) -> Explanation:
+def _forward(settings: ProxySettings, request: RequestContext) -> Explanation:
     """Whether the forward side takes a request, and where it goes."""
     head, side, access = request.head, request.record.side, request.access
     if side.startswith("socks"):
@@ -134,9 +139,13 @@ def _forward(request: RequestContext) -> Explanation:
             problem = f"{refusal.status}, tunnels are off: no [forward] with 'connect'"
             return Explanation(head, "refused", problem)
     assert access is not None
-    host, target, settings = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
-    cache = _cache(head, None) if side == "forward" and settings.cache else "off"
-    notes = _notes(settings, head, side)
+    service = access.service_of(head.hostname) if side == "forward" else None
+    if service is not None:
+        answer = f"{_service(settings, service)}, because forward.services makes its name a host"
+        return Explanation(head, side, answer, "off")
+    host, target, forward = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
+    cache = _cache(head, None) if side == "forward" and forward.cache else "off"
+    notes = _notes(forward, head, side)
     try:
         if side.startswith("socks"):
             access.check_socks_port(head.port)
@@ -145,7 +154,7 @@ def _forward(request: RequestContext) -> Explanation:
     except LocalReply as refusal:
         cache = cache if cache == "off" else "not asked"
         return Explanation(head, "refused", f"{refusal.status}, {refusal.detail}", cache, notes=notes)
-    parent = settings.next_proxy
+    parent = forward.next_proxy
     answer = f"{target} at {address}" if parent is None else f"{target} by the parent {parent.name}"
     return Explanation(head, side, answer, cache, notes=notes)
 
@@ -166,7 +175,7 @@ def _notes(forward: Forward, head: RequestHead, side: str) -> list[str]:
 
 def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     head = request.head
-    attributes = request_attributes(head, request.record.client, request.client.sni)
+    attributes = request_attributes(head, request.record.client, request.client)
     found = request.snapshot.rules.routes.explain(attributes)
     verdicts = [_with_problem(settings, verdict) for verdict in found]
     if not verdicts or not verdicts[-1].taken:
@@ -181,17 +190,26 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
     if name not in settings.service:
         answer = f"split: {name}"
         return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
-    service = settings.service[name]
-    names = ", ".join(upstream.address for upstream in service.upstreams)
     if route.cache is not None:
         cache = _cache(head, route.cache.ttl)
-    answer = f"service {name}, {service.balance} over {names}"
-    return Explanation(head, "reverse", answer, cache, number, verdicts, notes)
+    return Explanation(head, "reverse", _service(settings, name), cache, number, verdicts, notes)
+
+
+def _service(settings: ProxySettings, name: str) -> str:
+    service = settings.service[name]
+    names = ", ".join(upstream.address for upstream in service.upstreams)
+    return f"service {name}, {service.balance} over {names}"
 
 
 def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:
     """A verdict that also says if no request at all could meet the conditions."""
-    found = [] if verdict.taken else problems(settings.route[verdict.number].when, tls=bool(settings.tls))
+    found = (
+        []
+        if verdict.taken
+        else problems(
+            settings.route[verdict.number].when, tls=settings.secured, callers=settings.knows_callers
+        )
+    )
     reasons = [verdict.reason, *(problem for _, problem in found)]
     return replace(verdict, reason="; ".join(reasons))
 

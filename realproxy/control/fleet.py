@@ -80,6 +80,7 @@ class Fleet:
         self._thread = threading.Thread(target=self._watch, name="proxy-fleet", daemon=True)
         self._listeners = listeners = bind_listeners(settings, where)
         self.address: Address = listeners.proxy.getsockname()[:2]
+        self.forward_address: Address = listeners.forward_address
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in listeners.tcp]
         try:
             self._start()

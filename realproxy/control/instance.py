@@ -34,7 +34,7 @@ from realproxy.proxying.socks import answer_socks
 from realproxy.proxying.worker import ThreadState
 from realproxy.server.connection_loop import ConnectionLoop
 from realproxy.server.fast_path import FastPath
-from realproxy.server.handshake import ConnectionFactory, socks_handshake
+from realproxy.server.handshake import ConnectionFactory, doors_of, socks_handshake
 from realproxy.server.http_server import HttpServer
 from realproxy.server.tcp_proxy import TcpProxy
 from realproxy.server.worker_pool import WorkerPool
@@ -47,7 +47,7 @@ SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread lets another one run: the event loop must not wait 5 ms for a worker."""
 ABORT_PATIENCE = 2.0
 """Seconds that workers have to notice that their connections were broken off."""
-FIXED = ("listen", "admin", "tcp", "workers")
+FIXED = ("listen", "forward.listen", "admin", "tcp", "workers")
 """Settings that cannot change while the proxy runs, because sockets were bound by them."""
 RETIRE_EVERY = 0.1
 """Seconds between two checks whether a request still runs under a former configuration."""
@@ -119,7 +119,8 @@ class Instance:
         self._admin_address = sockets.admin_address
         self.tcp_addresses: list[Address] = [sock.getsockname()[:2] for sock in sockets.tcp]
         self.address: Address = sockets.proxy.getsockname()[:2]
-        factory = ConnectionFactory(settings, where, self._begin_socks)
+        self.forward_address: Address = sockets.forward_address
+        factories = self._factories(settings, where)
         self._now = now = self._generation(settings, where, None)
         undo.callback(now.close)
         limits, waits, pool = settings.limits, now.snapshot.waits, now.snapshot.pool
@@ -129,9 +130,10 @@ class Instance:
         )
         undo.callback(self._workers.stop, ABORT_PATIENCE)
         submit, adjust = self._workers.submit, self._workers.adjust
-        self._loop = ConnectionLoop(sockets.proxy, limits, waits, submit, [pool.reap], adjust, factory)
+        self._loop = ConnectionLoop(sockets.http, limits, waits, submit, [pool.reap], adjust, factories)
         undo.callback(self._loop.end)
-        self._loop.entrance.balance = sockets.balance
+        for entrance in self._loop.entrances:
+            entrance.balance = sockets.balance
         self._fast_path = FastPath(self._loop, self._workers, server)
         self._loop.fast_path, pool.unwatch = self._fast_path, self._loop.unwatch
         self._relay = TunnelRelay(limits.idle_timeout, self._loop.close, self._report)
@@ -143,7 +145,7 @@ class Instance:
         ]
         self._fanout = Fanout(self._loop, submit, self._report, limits.idle_timeout)
         undo.callback(self._fanout.stop)
-        self._associations = UdpAssociations(self.address, self._relay, names)
+        self._associations = UdpAssociations(self.forward_address, self._relay, names)
         self._answer_socks = partial(answer_socks, self._associations)
         server.attach(self._loop, self._relay, self._answer_socks)
         collapser_of(now.snapshot).fanout = self._fanout
@@ -179,7 +181,7 @@ class Instance:
             raise BadInput(where, key, mistake.problem) from None
         access = snapshot.rules.forward
         if access is not None:
-            access.admin, access.tcp = self._admin_address, self.tcp_addresses
+            access.admin, access.others = self._admin_address, [self.address, *self.tcp_addresses]
         if before is not None and before.snapshot.settings.log == settings.log:
             log = before.log
         else:
@@ -198,8 +200,12 @@ class Instance:
             reports.append(self._metrics.record)
         if log is not None:
             reports.append(log.write)
-        server = HttpServer(snapshot, self.address, reports, revalidation.submit)
+        server = HttpServer(snapshot, self.forward_address, reports, revalidation.submit)
         return Generation(snapshot, server, revalidation, log)
+
+    def _factories(self, settings: ProxySettings, where: str) -> list[ConnectionFactory]:
+        """What makes the connections of each HTTP listener."""
+        return [ConnectionFactory(settings, where, self._begin_socks, door) for door in doors_of(settings)]
 
     def _begin_socks(self) -> ServerHandshake | None:
         return socks_handshake(self.settings.forward)
@@ -217,14 +223,15 @@ class Instance:
         """As `realproxy.Proxy.reload`."""
         before = self._now
         check_fixed(before.snapshot.settings, settings, where)
-        make_connection = ConnectionFactory(settings, where, self._begin_socks)
+        factories = self._factories(settings, where)
         now = self._generation(settings, where, before)
         now.server.attach(self._loop, self._relay, self._answer_socks)
         snapshot = now.snapshot
         collapser_of(snapshot).fanout = self._fanout
         snapshot.pool.adopt(settings.limits)
         self._loop.adopt(settings.limits)
-        self._loop.entrance.make_connection = make_connection
+        for entrance, factory in zip(self._loop.entrances, factories, strict=True):
+            entrance.make_connection = factory
         for listener in self._tcp:
             listener.service = snapshot.services[listener.settings.to]
         self._health.stop()
@@ -306,8 +313,10 @@ class Instance:
             thread.join(ABORT_PATIENCE)
         self._loop.end()
         self._workers.let_go()  # requests that the event loop has submitted meanwhile
-        entrance = self._loop.entrance
-        balance, entrance.balance = entrance.balance, None
+        entrances = self._loop.entrances
+        balance = entrances[0].balance
+        for entrance in entrances:
+            entrance.balance = None
         if balance is not None:
             balance.close()
         if self.admin is not None:
@@ -339,7 +348,8 @@ class Instance:
             "splits": [split.state() for split in snapshot.splits],
             "mirrors": [mirror.counts() for mirror in snapshot.mirrors],
             "connections": self._loop.connections,
-            "accepted": self._loop.entrance.accepted,
+            "accepted": sum(entrance.accepted for entrance in self._loop.entrances),
+            "accepted_forward": self._loop.entrances[-1].accepted if len(self._loop.entrances) > 1 else 0,
             "tunnels": len(self._relay.tunnels),
             "associations": len(self._associations.running),
             "tcp": [listener.counts() for listener in self._tcp],
@@ -362,8 +372,14 @@ class Instance:
 def check_fixed(before: ProxySettings, settings: ProxySettings, where: str) -> None:
     """Raise `BadInput` if new settings change one of the `FIXED` ones."""
     for key in FIXED:
-        if getattr(settings, key) != getattr(before, key):
+        if _value(settings, key) != _value(before, key):
             raise BadInput(where, key, "cannot change while the proxy runs: stop and start it")
+
+
+def _value(settings: object, key: str) -> object:
+    table, _, inner = key.partition(".")
+    value = getattr(settings, table, None)
+    return _value(value, inner) if inner else value
 
 
 def gc_freeze() -> None:

@@ -85,8 +85,8 @@ class Proxy:
         """Serve by other settings from now on, without losing a request.
 
         A request that has begun ends by the former settings. Services and the cache are kept if their
-        tables are equal. ``listen``, ``admin``, ``tcp`` and ``workers`` cannot change. If this raises
-        `BadInput`, the former settings stay in force.
+        tables are equal. ``listen``, ``forward.listen``, ``admin``, ``tcp`` and ``workers`` cannot change. If
+        this raises `BadInput`, the former settings stay in force.
         """
         if problems := [*check_obeyed(settings, self._where), *check_addresses(settings, self._where)]:
             raise problems[0]
@@ -143,7 +143,20 @@ class Proxy:
     @property
     def url(self) -> str:
         """URL of the HTTP listener, such as ``http://127.0.0.1:8080``."""
-        return url_of(self.address, "https" if self.settings.tls else "http")
+        return url_of(self.address, "https" if self.settings.secured else "http")
+
+    @property
+    def forward_port(self) -> int:
+        """Port at which the forward side answers: that of ``forward.listen``, or else `port`."""
+        return self._started.forward_address[1]
+
+    @property
+    def forward_url(self) -> str:
+        """URL to configure clients with, such as ``http://127.0.0.1:15001``; empty without a forward side."""
+        forward = self.settings.forward
+        if forward is None:
+            return ""
+        return url_of(self._started.forward_address) if forward.listen is not None else self.url
 
     @property
     def admin_url(self) -> str:
@@ -169,8 +182,9 @@ class Proxy:
             ``cache_bytes``, ``disk_objects``, ``disk_bytes``.
             Upstreams: ``upstreams`` (by service: address, requests, failures, outstanding, ejected,
             unhealthy), ``services`` (waiting, breaker_open), ``upstream_idle`` (connections).
-            Clients: ``accepted``; ``connections``, ``tunnels`` and ``associations`` (UDP) that are open
-            now; ``tcp`` (by listener: connections, and bytes in both directions).
+            Clients: ``accepted``, ``accepted_forward`` (of these, by ``forward.listen``); ``connections``,
+            ``tunnels`` and ``associations`` (UDP) that are open now; ``tcp`` (by listener: connections, and
+            bytes in both directions).
             Work: ``threads`` (workers), ``queued`` (requests that wait for a worker), ``at_once``
             (requests that needed no worker), ``awaiting`` (requests that wait for an upstream without
             a worker), ``cpu_seconds`` (of this process), ``log_dropped`` (lines).

@@ -42,7 +42,7 @@ class WorkerHandle:
         self._control, control_of_worker = socket.socketpair()
         assert listeners.balance is not None
         self.balance_fd = listeners.balance.fd
-        self.listener_fds = [sock.fileno() for sock in (listeners.proxy, *listeners.tcp)]
+        self.listener_fds = [sock.fileno() for sock in listeners.clients]
         path = os.pathsep.join(entry for entry in sys.path if entry)
         with contextlib.ExitStack() as undo, control_of_worker:
             undo.callback(self._control.close)

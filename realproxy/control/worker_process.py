@@ -68,8 +68,9 @@ def _serve(message: Message) -> Instance:
     where = message["where"]
     settings = parse_settings(message["settings"], where)
     admin = tuple(message["admin"]) if message["admin"] is not None else None
-    proxy, *tcp = (socket.socket(fileno=fd) for fd in message["listeners"])
-    listeners = Listeners(proxy, tcp, None, AcceptBalance(*message["balance"]), admin)
+    proxy, *others = (socket.socket(fileno=fd) for fd in message["listeners"])
+    forward = others.pop(0) if settings.forward is not None and settings.forward.listen else None
+    listeners = Listeners(proxy, others, None, AcceptBalance(*message["balance"]), admin, forward)
     return Instance(settings, message["seed"], where, listeners)
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from policies.addresses import unmapped
 from realproxy.downstream.min_rate import MinRate
-from realproxy.errors import Aborted, Termination
+from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.http1 import Malformed
 from realproxy.http1.request import check_partial, too_long
 from realproxy.runtime.blocking import BlockedThreads
@@ -48,6 +48,14 @@ class ReadResult(Enum):
     PART = "not enough yet"
     OTHER = "a whole request of another protocol, see `DownstreamConnection.opening`"
     END = "the connection ended"
+
+
+class Door(Enum):
+    """Which sides of the proxy the listener serves that a client has connected to."""
+
+    BOTH = "the reverse and the forward side"
+    REVERSE = "the reverse side, because the forward side has a listener of its own"
+    FORWARD = "the forward side"
 
 
 class Suspended(Protocol):
@@ -105,8 +113,8 @@ class DownstreamConnection:
     """A client's connection. Times are on the monotonic clock."""
 
     __slots__ = (
-        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "ending",
-        "fd", "head_end", "may_block", "pace", "send_filters", "sock", "state", "suspended",
+        "_limit", "_scanned", "_skipped", "_waits", "address", "arrived", "buffer", "deadline", "door",
+        "ending", "fd", "head_end", "may_block", "pace", "send_filters", "sock", "state", "suspended",
         "trouble", "unread", "unsent", "watched",
     )  # fmt: skip
 
@@ -119,11 +127,18 @@ class DownstreamConnection:
     scheme = b"http"
     sni = ""
     """The name that a TLS client asked for; empty if none."""
+    caller = ""
+    """The name that the client has proven by its certificate; empty if none."""
+    failure: LocalReply | None = None
+    """Why the `opening` has failed, if that is to be logged; it is sent if it has a status."""
     names: frozenset[str] | None = None
     """Those of the certificate that was chosen by `sni`."""
 
-    def __init__(self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads) -> None:
+    def __init__(
+        self, sock: socket.socket, address: str, limit: int, waits: BlockedThreads, door: Door = Door.BOTH
+    ) -> None:
         self.sock, self.address, self._limit, self._waits = sock, address, limit, waits.events
+        self.door = door
         self.fd = sock.fileno()
         self.state = State.WAITING
         self.buffer = b""  # what has arrived and is not used yet
@@ -208,6 +223,10 @@ class DownstreamConnection:
     def handshake(self) -> ReadResult:
         """Go on with the `opening`, in a worker."""
         raise NotImplementedError
+
+    def send_early(self, data: bytes) -> None:
+        """Send bytes to a client whose `opening` has failed, if it takes them at once."""
+        self.try_send_all(data)
 
     def peer(self) -> tuple[str, int]:
         """The client's IP address and port; raises `OSError` if the client is gone."""

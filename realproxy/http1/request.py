@@ -86,8 +86,8 @@ class RequestHead:
     """
 
     __slots__ = (
-        "authority", "fields", "form", "framing", "host", "hostname", "keeps_alive", "method", "minor",
-        "origin", "path", "port", "proto", "scheme", "target", "traceparent",
+        "authority", "begins_trace", "fields", "form", "framing", "host", "hostname", "keeps_alive", "method",
+        "minor", "origin", "path", "port", "proto", "scheme", "target", "traceparent",
     )  # fmt: skip
 
     def __init__(self, method: str, target: bytes, minor: int, block: FieldBlock) -> None:
@@ -99,6 +99,7 @@ class RequestHead:
         self.proto: str | None = None  # the scheme, as a trusted proxy in front reports it
         self.origin: str | None = None  # the host, as a trusted proxy in front reports it
         self.traceparent: str | None = None  # replaces the request's own; None keeps that
+        self.begins_trace = False  # its tracestate is dropped
         self.path = target
         if method in _WITH_RULES or _PLAIN_PATH.fullmatch(target) is None:
             self._check_target()

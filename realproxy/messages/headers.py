@@ -13,7 +13,7 @@ from policies.reverse.forwarded import forwarded_element as forwarded_by
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
-"""The name of this proxy in Via and Cache-Status."""
+"""The name of this proxy in Via and Proxy-Status."""
 SHORT = 300
 """Longer lines, in characters, are not cached for further requests."""
 MOST_PASSAGES = 10
@@ -30,12 +30,13 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 UNHEARD = (HOP_BY_HOP | {b"host"}) - {b"upgrade"}
 """Request fields that no upstream gets from the client, or that are in the key of a stored response."""
-REPLACED = frozenset({b"x-forwarded-host", b"x-forwarded-proto"})
-"""Request fields that a service gets from the proxy in place of the client's."""
+REPLACED = frozenset({b"x-forwarded-client-cert", b"x-forwarded-host", b"x-forwarded-proto"})
+"""Request fields that a service gets from the proxy in place of the client's, or not at all."""
 _HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
 _REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
 _REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
-_REVERSE_UNTRACED = _REVERSE_DROPS | {b"traceparent", b"tracestate"}
+_REVERSE_TRACED = _REVERSE_DROPS | {b"traceparent"}
+_REVERSE_UNTRACED = _REVERSE_TRACED | {b"tracestate"}
 # The cache sends its own conditions in their place. RFC 9111, 4.3.1
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since"})
 _PARTLY = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
@@ -64,7 +65,7 @@ def upstream_request(
         client, host, head.scheme, head.minor, head.origin, head.proto, custom, standard
     )
     if head.traceparent is not None:
-        drops = _REVERSE_UNTRACED
+        drops = _REVERSE_UNTRACED if head.begins_trace else _REVERSE_TRACED
         added += b"traceparent: %b\r\n" % head.traceparent.encode()
     return _request(head, head.path, host, drops, added, validators, whole)
 

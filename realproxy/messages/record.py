@@ -22,16 +22,17 @@ class RequestRecord:
     `answered`, and with the last byte the request `ended`. `connecting` are the seconds until there was a
     connection to the upstream. `client` is the IP address as trusted proxies in front report it.
 
-    `user` is set after authentication, `trace` is the trace-id (W3C), and `cache` the value of Cache-Status.
-    `detail` says why the proxy refused or gave up: the rule, or the failure. `fault` names the injected
-    faults, joined by ``+``. `decision` is what the answer made a canary's watch decide. Each text is empty if
-    there is none.
+    `caller` is the name that the client has proven by its certificate. `user` is set after authentication,
+    `trace` is the trace-id (W3C), `span` this proxy's own parent-id in it, `parent` that which came with the
+    request, and `cache` the value of Cache-Status. `detail` says why the proxy refused or gave up: the rule,
+    or the failure. `fault` names the injected faults, joined by ``+``. `decision` is what the answer made a
+    canary's watch decide. Each text is empty if there is none.
     """
 
     __slots__ = (
-        "answered", "arrived", "asked", "attempts", "cache", "client", "connecting", "decision", "detail",
-        "end", "ended", "fault", "head", "picked", "received", "reused", "route", "sent", "service", "side",
-        "status", "trace", "upstream", "user",
+        "answered", "arrived", "asked", "attempts", "cache", "caller", "client", "connecting", "decision",
+        "detail", "end", "ended", "fault", "head", "parent", "picked", "received", "reused", "route", "sent",
+        "service", "side", "span", "status", "trace", "upstream", "user",
     )  # fmt: skip
 
     def __init__(self, client: str, arrived: float, picked: float) -> None:
@@ -43,7 +44,7 @@ class RequestRecord:
         self.side = "reverse"  # or ``forward``, ``tunnel``, ``tcp``, ``socks4``, ``socks5``, ``udp``
         self.route: int | None = None
         self.service = self.upstream = self.fault = self.cache = self.detail = self.user = self.trace = ""
-        self.decision = ""
+        self.decision = self.caller = self.span = self.parent = ""
         self.reused = False  # the upstream connection had been used before
         self.end = _DONE
 

@@ -60,26 +60,30 @@ def check_certificates(settings: Sequence[Certificate], where: str) -> Iterator[
 
 def _load(settings: Sequence[Certificate], number: int, where: str) -> ssl.SSLContext:
     certificate, key = settings[number], "tls" if len(settings) == 1 else f"tls.{number}"
-
-    def encrypted() -> str:
-        problem = f"{certificate.key!r} is encrypted; expected a key without password"
-        raise BadInput(where, f"{key}.key", problem)
-
-    _check_file(certificate.cert, "CERTIFICATE", where, f"{key}.cert")
-    _check_file(certificate.key, "PRIVATE KEY", where, f"{key}.key")
     context = server_context()
-    try:
-        context.load_cert_chain(certificate.cert, certificate.key, encrypted)
-    except ssl.SSLError as error:
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        if "mismatch" in reason:
-            problem = f"{certificate.key!r} is not the key of {certificate.cert!r}"
-            raise BadInput(where, f"{key}.key", problem) from None
-        raise BadInput(where, f"{key}.cert", f"{certificate.cert!r} cannot be used: {reason}") from None
+    load_chain(context, certificate.cert, certificate.key, where, (f"{key}.cert", f"{key}.key"))
     return context
 
 
-def _check_file(path: str, kind: str, where: str, key: str) -> None:
+def load_chain(context: ssl.SSLContext, cert: str, key: str, where: str, keys: tuple[str, str]) -> None:
+    """Have a context show a certificate; raises `BadInput`, where `keys` are the settings of both files."""
+
+    def encrypted() -> str:
+        raise BadInput(where, keys[1], f"{key!r} is encrypted; expected a key without password")
+
+    check_file(cert, "CERTIFICATE", where, keys[0])
+    check_file(key, "PRIVATE KEY", where, keys[1])
+    try:
+        context.load_cert_chain(cert, key, encrypted)
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        if "mismatch" in reason:
+            raise BadInput(where, keys[1], f"{key!r} is not the key of {cert!r}") from None
+        raise BadInput(where, keys[0], f"{cert!r} cannot be used: {reason}") from None
+
+
+def check_file(path: str, kind: str, where: str, key: str) -> None:
+    """Raise `BadInput` unless a PEM file can be read and holds something of a kind."""
     try:
         text = Path(path).read_text(encoding="latin-1")
     except OSError as error:

@@ -27,6 +27,22 @@ class Truncated(ConnectionError):
     """The connection ended without a close_notify: data may be missing (RFC 8446, 6.1)."""
 
 
+def reason_of(error: OSError) -> str:
+    """Why TLS has failed, in words."""
+    text = getattr(error, "verify_message", "") or getattr(error, "reason", "") or "handshake failed"
+    _, alert, told = text.partition("ALERT_")
+    words = (told if alert else text).rstrip(".").replace("_", " ")
+    words = words.lower() if words.isupper() else words[:1].lower() + words[1:]
+    return f"the other side says {words!r}" if alert else words
+
+
+def fault_of(error: OSError) -> str:
+    """The error type of Proxy-Status for a failure of TLS. RFC 9209, 2.3"""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "tls_certificate_error"
+    return "tls_alert_received" if "ALERT_" in (getattr(error, "reason", "") or "") else "tls_protocol_error"
+
+
 class ServerTls(ssl.SSLObject):
     """The server's side of a connection.
 
@@ -55,12 +71,18 @@ class TlsSocket(socket.socket):
         self._text = b""  # decrypted, not read yet
         self._unsent = memoryview(b"")  # encrypted, not sent yet
         self._taken = 0  # bytes of plaintext in it; the caller does not know yet that they are accepted
+        self._failure: ssl.SSLError | None = None  # what a read has met
         self._secured = self._ended = self._notified = self.abrupt = False
 
     @property
     def names(self) -> frozenset[str] | None:
         """The names of the certificate that was chosen for the client; see `ServerTls`."""
         return self._tls.names if isinstance(self._tls, ServerTls) else None
+
+    @property
+    def peer_certificate(self) -> dict[str, Any]:
+        """What the other side has proven, as `ssl.SSLObject.getpeercert` returns it; empty without one."""
+        return self._tls.getpeercert() or {}
 
     @property
     def sni(self) -> str:
@@ -91,6 +113,11 @@ class TlsSocket(socket.socket):
     def feed(self, data: bytes) -> None:
         """Add data that was read from the network before this socket existed."""
         self._incoming.write(data)
+
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes without encryption, if the network takes them at once."""
+        with contextlib.suppress(OSError):
+            super().send(data, socket.MSG_DONTWAIT)
 
     def recv_raw(self, size: int, flags: int = 0) -> bytes:
         """Data from the network without decryption."""
@@ -146,7 +173,8 @@ class TlsSocket(socket.socket):
             pass
         except ssl.SSLZeroReturnError:
             self._ended = True
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self._failure = error
             if not pieces:  # otherwise the next read raises it again
                 raise
         if self._outgoing.pending:  # such as the reply to a key update
@@ -158,6 +186,18 @@ class TlsSocket(socket.socket):
         if not data:
             raise Truncated("the connection ended without a close_notify")
         self._incoming.write(data)
+
+    def failure(self) -> ssl.SSLError | None:
+        """The alert with which the other side has ended the connection, if it has sent one.
+
+        A client of TLS 1.3 ends its handshake before the server has seen its certificate: a refusal comes
+        where the answer is awaited (RFC 8446, 4.4.4). Does not wait.
+        """
+        with contextlib.suppress(OSError):
+            while self._failure is None and not self._ended:
+                self._fill(socket.MSG_DONTWAIT)
+                self._text = self._take()
+        return self._failure
 
     # --- writing --------------------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ class StatsSource(Protocol):
         """The settings in force."""
 
     @property
-    def address(self) -> Address:
-        """Where the proxy listens."""
+    def forward_address(self) -> Address:
+        """Where the forward side answers."""
 
     def stats(self) -> dict[str, Any]:
         """As `realproxy.Proxy.stats`."""
@@ -103,12 +103,13 @@ def _pac(source: StatsSource, request: PageRequest) -> Page:
     forward = source.settings.forward
     if forward is None:
         return Page(b"there is no [forward] table, so there is no proxy to configure\n", status=404)
-    host, port = source.address
+    host, port = source.forward_address
     if host in ("0.0.0.0", "::"):
         host = request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host
     elif ":" in host:
         host = f"[{host}]"
-    return Page(pac_text(forward, f"{host}:{port}").encode(), CONTENT_TYPE)
+    services = tuple(source.settings.service) if forward.services else ()
+    return Page(pac_text(forward, f"{host}:{port}", services).encode(), CONTENT_TYPE)
 
 
 def masked(data: Any, *, hidden: bool = False) -> Any:

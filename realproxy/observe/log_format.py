@@ -37,9 +37,11 @@ def format_json(record: RequestRecord, wall: float) -> str:
         record.reused, record.cache, record.end, record.detail, record.user,
     )  # fmt: skip
     return (
-        f'{{"time": "{_iso_time(wall)}", "client": {_json(record.client)}, "side": {_json(record.side)}, '
+        f'{{"time": "{_iso_time(wall)}", "client": {_json(record.client)}, '
+        f'"caller": {_word(record.caller)}, "side": {_json(record.side)}, '
         f'{request}, "target": {target}, "status": {record.status or "null"}, "bytes": {record.sent}, '
         f'"received": {record.received}, {outcome}, "trace": {_word(record.trace)}, '
+        f'"span": {_word(record.span)}, "parent": {_word(record.parent)}, '
         f'"queue_ms": {_ms(record.picked - arrived) if arrived and record.picked else "null"}, '
         f'"connect_ms": {_ms(record.connecting) if started else "null"}, '
         f'"first_byte_ms": {_ms(record.answered - started) if started and record.answered else "null"}, '
@@ -114,9 +116,9 @@ def format_combined(record: RequestRecord, wall: float) -> str:
         line = f"{head.method} {_quoted(head.target)} HTTP/1.{head.minor}"
         value = head.fields.get
         origin = f'"{_quoted(value(b"referer"))}" "{_quoted(value(b"user-agent"))}"'
-    user = _quoted(record.user.encode()) if record.user else "-"
+    user, caller = (_quoted(name.encode()) if name else "-" for name in (record.user, record.caller))
     return (
-        f'{record.client} - {user} [{_second(_APACHE, int(wall))}] "{line}" {record.status or "-"} '
+        f'{record.client} {caller} {user} [{_second(_APACHE, int(wall))}] "{line}" {record.status or "-"} '
         f"{record.sent} {origin}\n"
     )
 

@@ -33,6 +33,7 @@ _GAUGES = {
 }
 _COUNTERS = {
     "accepted": "Client connections accepted.",
+    "accepted_forward": "Client connections accepted by the forward side's own listener.",
     "at_once": "Requests that needed no worker.",
     "hits": "Requests answered from the store.",
     "misses": "Requests that the store could not answer.",

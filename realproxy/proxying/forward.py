@@ -25,7 +25,21 @@ def authorise(request: RequestContext) -> None:
     if request.record.side != "reverse":
         check_tunnels(request)
         request.record.user = _access(request).authorise(request.head)
-        check_permitted(request)
+        if not go_to_service(request):
+            check_permitted(request)
+
+
+def go_to_service(request: RequestContext) -> bool:
+    """Hand a request for a service to the reverse side, as a route to it would; returns whether it is one."""
+    record, head = request.record, request.head
+    service = _access(request).service_of(head.hostname) if record.side == "forward" else None
+    if service is None:
+        return False
+    request.access, record.service = None, service
+    request.route, actions = request.snapshot.named_services[service]
+    if actions is not None:
+        actions.begin(request)
+    return True
 
 
 def check_tunnels(request: RequestContext) -> None:

@@ -1,7 +1,7 @@
 """What the forward side allows: which users, which ports and names, and which addresses may be dialled.
 
 Threads. Any thread may use a `ForwardAccess`. It does not change, except that `Instance` sets `admin` and
-`tcp` before other threads see it.
+`others` before other threads see it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from realproxy.net.address import Address, is_own
 from realproxy.net.dial import connect
 from realproxy.net.resolver import Resolver, is_literal, parse_ip
 from realproxy.upstream.endpoint import Endpoint
+
+MOST_NAMED = 20
+"""Services that a message names."""
 
 
 def read_blocklist(settings: Forward) -> Blocklist:
@@ -73,18 +76,20 @@ def _forbidden(detail: str) -> LocalReply:
 class ForwardAccess:
     """The access rules of the forward side. Every refusal is a `LocalReply` that names the rule.
 
-    `parent` is the next proxy of a chain, or None. The proxy opens no connection to its own admin port and
-    raw TCP listeners (`admin`, `tcp`), because that connection would seem to be local. Raises `BadInput` if a
-    hosts file cannot be read.
+    `parent` is the next proxy of a chain, or None. `services` are the names of the services that are hosts
+    on this side. The proxy opens no connection to its own admin port and other listeners (`admin`, `others`),
+    because that connection would seem to be local. Raises `BadInput` if a hosts file cannot be read.
     """
 
     def __init__(
-        self, settings: Forward, resolver: Resolver, limits: Limits, parent: NextProxy | None = None
-    ) -> None:
+        self, settings: Forward, resolver: Resolver, limits: Limits, parent: NextProxy | None = None,
+        services: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.settings, self.parent = settings, parent
         self._resolver, self._limits = resolver, limits
         self.admin: Address | None = None
-        self.tcp: Sequence[Address] = ()
+        self.others: Sequence[Address] = ()
+        self._services = {name.lower(): name for name in services}
         self._blocked = read_blocklist(settings)
         self._rules = header_rules(settings.anonymity)
         self._tunnel_ports = frozenset(settings.connect_ports)
@@ -129,8 +134,25 @@ class ForwardAccess:
         if ports is not None and port not in ports:
             raise _forbidden(f"forward.socks_ports: {port} is not among them")
 
+    def service_of(self, host: str) -> str | None:
+        """The service that a host stands for, or None. RFC 3986, 3.2.2: the dot of the root does not count"""
+        return self._services.get(host.removesuffix(".").lower()) if self._services else None
+
+    @property
+    def known(self) -> str:
+        """The hosts that stand for services, in words."""
+        names = sorted(self._services.values())
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return ", ".join(names[:MOST_NAMED]) + more
+
     def check_name(self, host: str) -> None:
-        """Refuse a host that the blocklist names."""
+        """Refuse a service (no tunnel leads there), a host beside services, and what the blocklist names."""
+        if self.service_of(host) is not None:
+            raise _forbidden(
+                f"forward.services: {host} is a service: ask for http://{host}/, not for a tunnel"
+            )
+        if self.settings.services == "only":
+            raise _forbidden(f"forward.services: {host} is none of {self.known}")
         rule = self._blocked.rule_for_name(host)
         if rule is not None:
             raise _forbidden(f"{rule} blocks {host}")
@@ -175,7 +197,7 @@ class ForwardAccess:
 
     def check_addresses(self, host: str, found: Sequence[Address], own: Address) -> list[Address]:
         """Return those of the addresses `found` that may be dialled; raises `LocalReply` 403 if none may."""
-        own_addresses = (own, *self.tcp)
+        own_addresses = (own, *self.others)
         others = [address for address in found if not any(is_own(address, one) for one in own_addresses)]
         if not others:
             raise LocalReply(403, Termination.LOOP, f"the target {host}:{found[0][1]} is this proxy itself")

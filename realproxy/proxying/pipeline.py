@@ -14,6 +14,7 @@ from collections.abc import Callable
 from policies.contract import blamed
 from policies.http_cache.collapsing import FlightResult
 from policies.reverse.forwarded import client_of, told_host, told_proto
+from realproxy.downstream.connection import Door
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import Malformed, TargetForm
 from realproxy.messages.headers import MOST_PASSAGES, via_count
@@ -26,12 +27,12 @@ from realproxy.proxying.forward import authorise
 from realproxy.proxying.reply import reply_as_last_recipient, send_local_reply, send_unreadable
 from realproxy.proxying.response import respond, send_stored
 from realproxy.proxying.reverse import route
-from realproxy.proxying.rules import is_forward_request
+from realproxy.proxying.rules import expected_form, is_forward_request
 from realproxy.runtime.isolation import say
 
 # To name a member by its class is slow before Python 3.12.
 _WORKER, _AWAITED, _PARKED, _RETRY = Outcome.WORKER, Outcome.AWAITED, Outcome.PARKED, Outcome.RETRY
-_ORIGIN = TargetForm.ORIGIN
+_ORIGIN, _FORWARD = TargetForm.ORIGIN, Door.FORWARD
 
 
 def identify(request: RequestContext) -> Outcome | None:
@@ -39,7 +40,7 @@ def identify(request: RequestContext) -> Outcome | None:
     head, record, fields = request.head, request.record, request.head.fields
     if b"via" in fields.names and via_count(fields) >= MOST_PASSAGES:  # RFC 9110, 7.6.3
         raise LocalReply(508, Termination.LOOP, f"this request came through here {MOST_PASSAGES} times")
-    if head.form is not _ORIGIN:
+    if head.form is not _ORIGIN or request.client.door is _FORWARD:
         choose_side(request)
     if b"max-forwards" in fields.names and record.side != "tunnel" and not decrement(head):
         return reply_as_last_recipient(request)
@@ -55,8 +56,14 @@ def identify(request: RequestContext) -> Outcome | None:
 
 
 def choose_side(request: RequestContext) -> None:
-    """The forward side takes CONNECT, and absolute-form unless it is off. RFC 9112, 3.2"""
+    """The forward side takes CONNECT, and absolute-form unless it is off. RFC 9112, 3.2
+
+    A listener of its own serves it alone; there, services may also be named in Host.
+    """
     head, record, access = request.head, request.record, request.snapshot.rules.forward
+    door = request.client.door
+    if door is Door.REVERSE:
+        access = None
     if head.form is TargetForm.AUTHORITY:
         record.side, request.access = "tunnel", access
     elif head.form is TargetForm.ABSOLUTE:
@@ -66,6 +73,11 @@ def choose_side(request: RequestContext) -> None:
             # "A proxy server MUST NOT maintain a persistent connection with an HTTP/1.0 client"; the
             # reverse side is a gateway, which counts as an origin server. RFC 9112, 9.3; RFC 9110, 3.7
             request.keep = request.keep and head.minor == 1
+    if door is _FORWARD and record.side == "reverse":
+        assert access is not None  # `forward.listen` never changes
+        record.side, request.access = "forward", access
+        if access.service_of(head.hostname) is None:
+            raise expected_form(access)
 
 
 def inject_faults(request: RequestContext) -> Outcome | None:

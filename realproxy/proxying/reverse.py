@@ -23,7 +23,7 @@ def route(request: RequestContext) -> Outcome | None:
         problem = "the certificate of this connection does not cover this host"
         raise LocalReply(421, Termination.REFUSED, problem)  # RFC 9110, 15.5.20
     number = record.route = rules.routes.match(
-        request_attributes(request.head, record.client, request.client.sni)
+        request_attributes(request.head, record.client, request.client)
     )
     if number is None:
         raise LocalReply(404, Termination.NO_ROUTE, "no route takes this request")
@@ -33,16 +33,18 @@ def route(request: RequestContext) -> Outcome | None:
 
 
 def follow_trace(request: RequestContext) -> None:
-    """Find out the trace of a request, or begin one. W3C Trace Context"""
-    head = request.head
-    request.record.trace, head.traceparent = follow(head.fields.text, request.snapshot.rules.trace_rng)
+    """Find out the trace of a request, or begin one, and be a span of it. W3C Trace Context"""
+    head, record = request.head, request.record
+    record.trace, record.span, record.parent, head.traceparent = follow(
+        head.fields.text, request.snapshot.rules.trace_rng
+    )
+    head.begins_trace = not record.parent
 
 
 def cache_scope(request: RequestContext) -> CacheScope | int | None:
     """Where the store keeps responses of the route; None if nowhere, or the status that the route answers."""
     route, record, head = request.route, request.record, request.head
     assert route is not None
-    assert record.route is not None
     if route.to is None:
         return route.respond or 500
     if isinstance(route.to, str):  # else the arm was chosen in `route`
@@ -51,6 +53,8 @@ def cache_scope(request: RequestContext) -> CacheScope | int | None:
         request.offers = wanted_protocols(head)
         if request.offers:
             return None
+    if record.route is None:  # a service that the forward side knows
+        return None
     scopes = request.snapshot.cache_scopes[record.route]
     return scopes[record.service] if scopes is not None else None
 

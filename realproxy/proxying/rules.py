@@ -9,6 +9,7 @@ import random
 
 from policies.reverse.routing import RequestAttributes, Routes, normal_path
 from policies.settings import Forward, ProxySettings
+from realproxy.downstream.connection import DownstreamConnection
 from realproxy.http1 import Malformed, RequestHead
 from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.forward_access import ForwardAccess
@@ -31,12 +32,23 @@ class RequestRules:
         self.trace_rng = random.Random()
 
 
-def request_attributes(head: RequestHead, client: str, sni: str = "") -> RequestAttributes:
-    """The attributes of a request that routes match against."""
+def request_attributes(head: RequestHead, client: str, connection: DownstreamConnection) -> RequestAttributes:
+    """The attributes of a request that routes match against; `client` is an IP address."""
     target, host = head.path.decode("latin-1"), head.hostname
     if host.endswith("."):  # the dot of the root: the same name. RFC 3986, 3.2.2
         host = host[:-1]
-    return RequestAttributes(host, normal_path(target), head.method, client, head.fields.text, sni, target)
+    return RequestAttributes(
+        host, normal_path(target), head.method, client, head.fields.text, connection.sni, target,
+        connection.caller,
+    )  # fmt: skip
+
+
+def expected_form(access: ForwardAccess) -> Malformed:
+    """The refusal of an origin-form target on the listener of the forward side. RFC 9112, 3.2.2"""
+    problem = "this listener serves the forward side: expected a target such as http://host/path"
+    if access.settings.services and not access.settings.auth:
+        problem += f", or in Host one of {access.known}"
+    return Malformed(400, problem)
 
 
 def is_forward_request(head: RequestHead, forward: Forward | None, scheme: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
@@ -63,6 +63,7 @@ class ConfigSnapshot(NamedTuple):
     collapser: Collapsing
     pool: ConnectionPool
     waits: BlockedThreads
+    named_services: Mapping[str, tuple[Route, Actions | None]]  # hosts of the forward side, as routes to them
     inject_faults: InjectFaults | None  # None if no route has faults
 
 

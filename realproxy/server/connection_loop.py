@@ -18,7 +18,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from policies.settings import Limits
@@ -69,23 +69,27 @@ class InlineHandler(Protocol):
 class ConnectionLoop:
     """Has clients accepted, and waits for their heads.
 
-    The loop closes `listener`. `submit` gives the workers a client whose head is whole, or must be refused.
-    `chores` are called with the time at every sweep, and `hurry` after every wake-up: it returns the seconds
-    until it wants to be called again, or None. `welcome` makes the connection of a new socket and its
-    address. Set `fast_path` before the start.
+    The loop closes the `listeners`. `submit` gives the workers a client whose head is whole, or must be
+    refused. `chores` are called with the time at every sweep, and `hurry` after every wake-up: it returns the
+    seconds until it wants to be called again, or None. Each of `welcomes` makes the connection of a new
+    socket and its address, of the listener in its place. Set `fast_path` before the start.
     """
 
     def __init__(
-        self, listener: socket.socket, limits: Limits, waits: BlockedThreads,
+        self, listeners: Sequence[socket.socket], limits: Limits, waits: BlockedThreads,
         submit: Callable[[DownstreamConnection], None], chores: list[Callable[[float], None]],
         hurry: Callable[[float], float | None],
-        welcome: Callable[[socket.socket, str, BlockedThreads], DownstreamConnection],
+        welcomes: Sequence[Callable[[socket.socket, str, BlockedThreads], DownstreamConnection]],
     ) -> None:  # fmt: skip
         self._limits, self._submit, self._chores, self._hurry = limits, submit, chores, hurry
         self._clients: dict[int, DownstreamConnection] = {}
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.entrance = Acceptor(listener, self._epoll, limits, waits, self._clients, welcome)
+        self.entrances = [
+            Acceptor(listener, self._epoll, limits, waits, self._clients, welcome)
+            for listener, welcome in zip(listeners, welcomes, strict=True)
+        ]
+        self._doors = {entrance.fd: entrance for entrance in self.entrances}  # those that accept
         self._handing = threading.Lock()
         self._tick = _tick(limits)
         self._next_sweep = 0.0
@@ -105,13 +109,15 @@ class ConnectionLoop:
     def start(self) -> None:
         """Begin to accept."""
         self._epoll.register(self._wake, select.EPOLLIN)
-        self.entrance.open()
+        for entrance in self.entrances:
+            entrance.open()
         self.thread.start()
 
     def adopt(self, limits: Limits) -> None:
         """Take other limits; a head keeps the limit that it began with."""
         self._limits, self._tick = limits, _tick(limits)
-        self.entrance.adopt(limits)
+        for entrance in self.entrances:
+            entrance.adopt(limits)
 
     def drain(self) -> None:
         """Accept no more, soon close idle connections; `empty` is set when the last one is gone."""
@@ -211,7 +217,8 @@ class ConnectionLoop:
         """Close a connection; the one place that does."""
         self._clients.pop(client.fd, None)
         client.sock.close()
-        self.entrance.connection_closed()
+        for entrance in self.entrances:
+            entrance.connection_closed()
         if self.draining:
             self.wake()
 
@@ -240,14 +247,15 @@ class ConnectionLoop:
     # --- the loop's thread -----------------------------------------------------------------------
 
     def _run(self) -> None:
-        poll, monotonic, entrance = self._epoll.poll, time.monotonic, self.entrance
+        poll, monotonic, doors = self._epoll.poll, time.monotonic, self._doors
         wait: float | None = None
         while not self._ended:
             now = monotonic()
-            until_sweep = max(0.0, self._next_sweep - now) if not entrance.yielding else YIELD
+            yielding = [entrance for entrance in self.entrances if entrance.yielding]
+            until_sweep = max(0.0, self._next_sweep - now) if not yielding else YIELD
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
-            if entrance.yielding:
+            for entrance in yielding:
                 entrance.resume()
             for fd, happened in events:
                 client = self._clients.get(fd)
@@ -255,8 +263,8 @@ class ConnectionLoop:
                     if happened & select.EPOLLRDHUP:
                         client.unread = True  # its end is told once, and lies behind what it has sent
                     self._read(client, now)
-                elif fd == entrance.fd:
-                    entrance.accept(now)
+                elif fd in doors:
+                    doors[fd].accept(now)
                 elif fd == self._wake:
                     self._drained()
                 elif self.fast_path is not None:
@@ -313,7 +321,8 @@ class ConnectionLoop:
 
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
-        self.entrance.retry()
+        for entrance in self.entrances:
+            entrance.retry()
         for client in list(self._clients.values()):
             if client.deadline <= now and self._disarm(client):
                 self._expire(client, now)
@@ -328,7 +337,9 @@ class ConnectionLoop:
         if not self.draining:
             return
         now = time.monotonic()
-        self.entrance.close(now)
+        self._doors.clear()  # before a descriptor of theirs is a connection's
+        for entrance in self.entrances:
+            entrance.close(now)
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
         for client in list(self._clients.values()):

@@ -8,25 +8,32 @@ handshake, and no step waits. A client that does not finish its handshake holds 
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
 from policies.basic_auth import is_known
 from policies.settings import Forward, ProxySettings
-from realproxy.downstream.connection import READ, DownstreamConnection, ReadResult
-from realproxy.errors import Aborted
+from realproxy.downstream.connection import READ, Door, DownstreamConnection, ReadResult
+from realproxy.errors import Aborted, LocalReply, Termination
 from realproxy.net.address import Address
 from realproxy.net.certificates import Certificates
+from realproxy.net.identity import accepting_context, name_in
 from realproxy.net.proxy_protocol import BadHeader, TrustedPeers, read_header
-from realproxy.net.tls import TlsSocket
+from realproxy.net.tls import TlsSocket, reason_of
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT
 from realproxy.socks import ServerHandshake
 
 BeginSocks = Callable[[], ServerHandshake | None]
 """Returns a new handshake for a SOCKS client; None if SOCKS is off."""
+
+
+PLAIN = "this listener speaks TLS, and demands a certificate of its clients"
+"""For a client that speaks HTTP without TLS where a certificate is demanded."""
 
 
 class Opening(Enum):
@@ -39,19 +46,24 @@ class Opening(Enum):
 class HandshakingConnection(DownstreamConnection):
     """A client's connection with a handshake before the first HTTP request, or with SOCKS instead of HTTP.
 
-    `sock` is a `TlsSocket` if there is TLS. `proxy_header` tells whether a PROXY protocol header comes first.
-    `begin_socks` is None if SOCKS is off.
+    `sock` is a `TlsSocket` if there is TLS; with `mutual`, its client must prove a name. `proxy_header` tells
+    whether a PROXY protocol header comes first. `begin_socks` is None if SOCKS is off.
     """
 
-    __slots__ = ("_begin_socks", "_header", "_peer", "inline", "names", "opening", "scheme", "sni")
+    __slots__ = (
+        "_begin_socks", "_header", "_mutual", "_peer", "caller", "failure", "inline", "names", "opening",
+        "scheme", "sni",
+    )  # fmt: skip
 
     def __init__(
-        self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, *,
-        proxy_header: bool, begin_socks: BeginSocks | None,
+        self, sock: socket.socket, address: str, max_head: int, waits: BlockedThreads, door: Door, *,
+        proxy_header: bool, begin_socks: BeginSocks | None, mutual: bool,
     ) -> None:  # fmt: skip
-        super().__init__(sock, address, max_head, waits)
+        super().__init__(sock, address, max_head, waits, door)
         secure = isinstance(sock, TlsSocket)
         self._begin_socks, self._header = begin_socks, b""
+        self._mutual, self.caller = mutual, ""
+        self.failure: LocalReply | None = None
         self._peer: Address | None = None
         self.opening: object | None = Opening.TLS if secure else None
         if proxy_header:
@@ -86,14 +98,36 @@ class HandshakingConnection(DownstreamConnection):
         """Continue the handshake without waiting; when it is complete, read."""
         if isinstance(self.opening, ServerHandshake):
             return ReadResult.OTHER
-        assert isinstance(self.sock, TlsSocket)
-        try:
-            if not self.sock.handshake():
-                return ReadResult.PART
-        except OSError:
+        sock = self.sock
+        assert isinstance(sock, TlsSocket)
+        if self._mutual and self._speaks_plainly(sock):
+            self.failure = LocalReply(400, Termination.CLIENT_BAD, PLAIN)
             return ReadResult.END
-        self.opening, self.sni, self.names = None, self.sock.sni, self.sock.names
+        try:
+            if not sock.handshake():
+                return ReadResult.PART
+        except OSError as error:
+            if self._mutual and isinstance(error, ssl.SSLError):
+                self.failure = LocalReply(0, Termination.UNAUTHENTICATED, f"TLS: {reason_of(error)}")
+            return ReadResult.END
+        if self._mutual:
+            self.caller = name_in(sock.peer_certificate)
+        self.opening, self.sni, self.names = None, sock.sni, sock.names
         return super().read()
+
+    def _speaks_plainly(self, sock: TlsSocket) -> bool:
+        """Whether what comes is a method, and not the handshake of a TLS client (RFC 8446, 5.1: type 22)."""
+        try:
+            return sock.recv_raw(1, DONTWAIT | socket.MSG_PEEK).isalpha()
+        except OSError:
+            return False
+
+    def send_early(self, data: bytes) -> None:
+        """As `DownstreamConnection.send_early`; never encrypted."""
+        if isinstance(self.sock, TlsSocket):
+            with contextlib.suppress(OSError):  # what is left unread would reset the connection
+                self.sock.recv_raw(READ, DONTWAIT)
+            self.sock.send_raw(data)
 
     def _begin(self, data: bytes) -> ReadResult:
         """Tell SOCKS from HTTP by the first byte: no HTTP begins with the version of SOCKS."""
@@ -145,27 +179,43 @@ class HandshakingConnection(DownstreamConnection):
 
 
 class ConnectionFactory:
-    """Makes the `DownstreamConnection` of an accepted socket.
+    """Makes the `DownstreamConnection` of a socket that one listener, the `door`, has accepted.
 
     Raises `BadInput`, with `where` as the source of the settings, if a certificate cannot be used.
     """
 
-    def __init__(self, settings: ProxySettings, where: str, begin_socks: BeginSocks) -> None:
-        self._max_head = settings.limits.head
-        self._begin_socks = begin_socks if settings.forward and socks_versions(settings.forward) else None
-        self._trusted = TrustedPeers(settings.proxy_protocol)
-        self._certificates = Certificates(settings.tls, where) if settings.tls else None
+    def __init__(
+        self, settings: ProxySettings, where: str, begin_socks: BeginSocks, door: Door = Door.BOTH
+    ) -> None:
+        self._max_head, self._door = settings.limits.head, door
+        socks = door is not Door.REVERSE and settings.forward and socks_versions(settings.forward)
+        self._begin_socks = begin_socks if socks else None
+        inside = door is Door.FORWARD  # `tls` and `proxy_protocol` are for `listen`
+        self._trusted = TrustedPeers(None if inside else settings.proxy_protocol)
+        self._context: ssl.SSLContext | None = None
+        self._mutual = settings.knows_callers and not inside
+        if settings.identity is not None and self._mutual:
+            self._context = accepting_context(settings.identity, where)
+        elif settings.tls and not inside:
+            self._context = Certificates(settings.tls, where).context
 
     def __call__(self, sock: socket.socket, address: str, waits: BlockedThreads) -> DownstreamConnection:
         """The connection of a socket that was accepted from `address`."""
         proxy_header, begin_socks = address in self._trusted, self._begin_socks
-        if self._certificates is not None:
-            sock, begin_socks = TlsSocket(sock, self._certificates.context), None
+        if self._context is not None:
+            sock, begin_socks = TlsSocket(sock, self._context), None
         elif not proxy_header and begin_socks is None:
-            return DownstreamConnection(sock, address, self._max_head, waits)
+            return DownstreamConnection(sock, address, self._max_head, waits, self._door)
         return HandshakingConnection(
-            sock, address, self._max_head, waits, proxy_header=proxy_header, begin_socks=begin_socks
-        )
+            sock, address, self._max_head, waits, self._door,
+            proxy_header=proxy_header, begin_socks=begin_socks, mutual=self._mutual,
+        )  # fmt: skip
+
+
+def doors_of(settings: ProxySettings) -> tuple[Door, ...]:
+    """What the HTTP listeners serve: one both sides, or each side its own, the reverse side first."""
+    own = settings.forward is not None and settings.forward.listen is not None
+    return (Door.REVERSE, Door.FORWARD) if own else (Door.BOTH,)
 
 
 def socks_versions(forward: Forward) -> frozenset[int]:

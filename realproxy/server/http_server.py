@@ -132,6 +132,8 @@ class HttpServer:
             return True
         if result is ReadResult.OTHER:
             self._serve_other(client, thread)
+        elif result is ReadResult.END and client.failure is not None:
+            self._refuse_opening(client, thread, client.failure)
         elif result is ReadResult.END or (client.opening is not None and loop.draining):
             loop.close(client)
         elif client.opening is not None:
@@ -139,6 +141,18 @@ class HttpServer:
         else:
             loop.keep_alive(client)
         return False
+
+    def _refuse_opening(self, client: DownstreamConnection, thread: ThreadState, refusal: LocalReply) -> None:
+        """Log why a client was not let in, and tell it if it can understand."""
+        record = RequestRecord(client.address, client.arrived, time.monotonic())
+        thread.tally.requests += 1
+        record.finish(refusal.end, refusal.detail)
+        record.status = refusal.status
+        if refusal.status:
+            added = proxy_status(refusal)
+            client.send_early(local_reply(None, refusal.status, refusal.detail, keep=False, added=added))
+        self._count(record, thread, ended=True)
+        self._part(client, Outcome.LINGER if refusal.status else Outcome.CLOSE)
 
     def _serve_other(self, client: DownstreamConnection, thread: ThreadState) -> None:
         record = RequestRecord(client.address, client.arrived, time.monotonic())
@@ -155,6 +169,7 @@ class HttpServer:
     ) -> RequestContext:
         """The request whose head has arrived; raises `Malformed`."""
         record = RequestRecord(client.address, client.arrived, time.monotonic())
+        record.caller = client.caller
         head = record.head = parse_request(client.take_head())
         thread.tally.requests += 1
         head.scheme = client.scheme

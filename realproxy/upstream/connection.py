@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from realproxy.errors import Termination, UpstreamError
 from realproxy.http1 import Malformed, head_end
-from realproxy.net.tls import TlsSocket
+from realproxy.net.tls import TlsSocket, fault_of, reason_of
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.runtime.sockets import DONTWAIT, send_pieces, set_time_limits
 from realproxy.upstream.endpoint import Endpoint
@@ -133,6 +133,10 @@ class UpstreamConnection:
             raise _slow("the upstream's head took too long")
 
     def _broken(self) -> UpstreamError:
+        refusal = self.sock.failure() if isinstance(self.sock, TlsSocket) else None
+        if refusal is not None:
+            problem = f"TLS with the upstream: {reason_of(refusal)}"
+            return UpstreamError(502, Termination.UPSTREAM_BAD, problem, fault=fault_of(refusal))
         detail = "the upstream closed the connection instead of answering"
         retry_safe = self.reused and not self.buffer
         return UpstreamError(502, Termination.UPSTREAM_BROKEN, detail, retry_safe=retry_safe)

@@ -17,7 +17,7 @@ from realproxy.net.address import Address
 from realproxy.net.dial import connect
 from realproxy.net.proxy_protocol import LOCAL, WRITERS
 from realproxy.net.resolver import Resolver
-from realproxy.net.tls import TlsSocket, client_context, shake_hands
+from realproxy.net.tls import TlsSocket, client_context, fault_of, reason_of, shake_hands
 from realproxy.upstream.endpoint import Endpoint, Ends
 
 _numbers = itertools.count()
@@ -27,13 +27,18 @@ _numbers = itertools.count()
 class UpstreamTransport:
     """How connections to the upstreams of one service start.
 
-    Raises `OSError` if the service's file of authorities cannot be used.
+    `mutual` is the context of this proxy's identity, and the name that the upstreams must prove. Raises
+    `OSError` if the service's file of authorities cannot be used.
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        self._tls, self._version = settings.tls, settings.proxy_protocol
-        tls = settings.tls
-        self._context = None if tls is None else client_context(tls.ca, verify=tls.verify)
+    def __init__(self, settings: ServiceSettings, mutual: tuple[ssl.SSLContext, str] | None = None) -> None:
+        self._version, tls = settings.proxy_protocol, settings.tls
+        self._context: ssl.SSLContext | None = None
+        self._name, self._mutual = "", mutual is not None
+        if mutual is not None:
+            self._context, self._name = mutual
+        if tls is not None:
+            self._context, self._name = client_context(tls.ca, verify=tls.verify), tls.name or ""
         self._mark = f"secured-{next(_numbers)}"
 
     def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
@@ -58,9 +63,7 @@ class UpstreamTransport:
 
     def wrap(self, sock: socket.socket, host: str) -> TlsSocket | None:
         """The socket before its TLS handshake; None if the service does not use TLS."""
-        if self._context is None or self._tls is None:
-            return None
-        return TlsSocket(sock, self._context, self._tls.name or host)
+        return None if self._context is None else TlsSocket(sock, self._context, self._name or host)
 
     def _start(self, sock: socket.socket, host: str, header: bytes, timeout: float) -> socket.socket:
         try:
@@ -76,9 +79,9 @@ class UpstreamTransport:
             raise UpstreamError(504, Termination.UPSTREAM_SLOW, problem) from None
         except ssl.SSLError as error:
             sock.close()
-            reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
-            problem = f"TLS with {host}: {reason.lower().replace('_', ' ')}"
-            raise UpstreamError(502, Termination.UPSTREAM_BAD, problem) from None
+            peer = f"{self._name} at {host}" if self._mutual else host
+            problem = f"TLS with {peer}: {reason_of(error)}"
+            raise UpstreamError(502, Termination.UPSTREAM_BAD, problem, fault=fault_of(error)) from None
         except OSError as error:
             sock.close()
             problem = f"{host}: {(error.strerror or str(error)).lower()}"

@@ -135,7 +135,7 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
 
 
 def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Sheet | None:
-    """The share of each cache in a chain of proxies; None for a single proxy.
+    """The share of each cache of several proxies; None for a single proxy.
 
     The parameters are those of `fetches_table`.
     """

@@ -147,7 +147,7 @@ def _services(found: Confirmation) -> str:
 
 
 def _caches(found: Confirmation) -> str:
-    """A table with the share of each cache in a chain of proxies."""
+    """A table with the share of each cache of several proxies."""
     proxies = list(found.variants[0].measured.cache_share)
     if not proxies:
         return ""
@@ -240,9 +240,12 @@ def _calibration(found: Confirmation) -> str:
         "service_extra": "slot of a backend, beyond the demanded work",
     }
     known = [(text, getattr(costs, name)) for name, text in meaning.items()]
-    for place, behind in enumerate(costs.behind, 1):
+    scenario = found.variants[0].variant.scenario
+    tiers = scenario.topology.tiers
+    for tier, behind in enumerate(costs.behind, 1):
+        those = ", ".join(name for name, own in zip(scenario.proxies, tiers, strict=True) if own == tier)
         of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
-        known += [(f"proxy.{place}: {meaning[name]}", getattr(behind, name)) for name in of_hop]
+        known += [(f"{those}: {meaning[name]}", getattr(behind, name)) for name in of_hop if those]
     rows = "".join(
         f"<tr><td>{text}</td><td>{format_duration(round(seconds, 7))}</td></tr>" for text, seconds in known
     )

@@ -65,6 +65,10 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     route("method = 'get'"): ("route.0.when.method", "write 'GET'"),
     route("header = { 'X Y' = '1' }"): ("route.0.when.header.X Y", "no name of a field"),
     route("sni = 'a.test'"): ("route.0.when.sni", "there is no 'tls'"),
+    route("caller = 'front'"): ("route.0.when.caller", "there is no 'identity'"),
+    "identity = { folder = 'a', name = 'b', demand = false }\n" + ANY: (
+        "identity.demand", "nothing shows the certificate",
+    ),
     route("client = '10.0.0.1/8'"): ("route.0.when.client", "means '10.0.0.0/8'"),
     route("prefix = '/api/*'"): ("route.0.when.prefix", "write '/api'"),
     route("query = { 'a%20b' = '1' }"): ("route.0.when.query.a%20b", "write 'a b'"),
@@ -160,6 +164,10 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     FORWARD + "block = ['ads.test:80']": ("forward.block.0", "without its port"),
     FORWARD + "block = ['10.0.0.1/8']": ("forward.block.0", "means '10.0.0.0/8'"),
     FORWARD + "parent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
+    FORWARD + "listen = ':1'\nservices = 'only'\nprivate_targets = true\n[service.web]\nupstreams = 'a:1'": (
+        "forward.private_targets", "no other host can be reached",
+    ),
+    "listen = ':2'\n" + FORWARD + "listen = ':1'": ("listen", "'forward.listen' has its own"),
     FORWARD + "parent = 'http://a:1'\nparent_ca = 'a.pem'": ("forward.parent_ca", "begins with 'https://'"),
     # the cache
     route("") + "\ncache.policy = 'lru'": ("cache", "no route and no [forward] has 'cache'"),
@@ -241,6 +249,7 @@ REFUSED = {  # what stands in the file: the key that is refused
 ALWAYS = {
     "cache.objects", "cache.overhead",
     "admin", "workers", "log.file", "log.format", "cache.policy", "cache.explain",
+    "cache.name",
     "cache.disk.folder", "tls.cert", "tls.key",
     "limits.threads", "limits.head", "limits.queue", "limits.header_timeout", "limits.idle_timeout",
     "limits.connect_timeout", "limits.upstream_idle", "limits.request_timeout", "limits.min_rate",
@@ -262,12 +271,13 @@ ALWAYS = {
     "route.fault.kind", "route.fault.delay", "route.fault.law", "route.fault.status", "route.fault.rate",
     "route.fault.share",
     "tcp.listen", "tcp.to", "tcp.idle_timeout",
+    "identity.folder", "identity.name", "service.mutual",
     "service.upstreams.address", "service.tls.name", "service.tls.verify", "service.proxy_protocol",
     "service.health.path", "service.health.every", "service.health.rise", "service.health.fall",
     "service.eject.errors", "service.eject.for", "service.breaker.failures", "service.breaker.open",
     "service.queue.wait", "service.rate", "service.deadline", "service.eject.grow", "service.limit.policy",
     "service.eject.success_rate.requests",
-    "forward.block_files", "forward.private_targets", "forward.parent",
+    "forward.block_files", "forward.parent", "forward.listen", "forward.services",
 }  # fmt: skip
 """Keys whose every value that is accepted has an effect, wherever the key may stand."""
 ONLY_SIMULATED = {"cache.hit_lock"}

@@ -59,6 +59,7 @@ def plain_json(record: RequestRecord, wall: float) -> str:
     fields = {
         "time": datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds"),
         "client": record.client,
+        "caller": record.caller or None,
         "side": record.side,
         "method": head.method if head else None,
         "host": text(head.authority) if head else None,
@@ -77,6 +78,8 @@ def plain_json(record: RequestRecord, wall: float) -> str:
         "detail": record.detail or None,
         "user": record.user or None,
         "trace": record.trace or None,
+        "span": record.span or None,
+        "parent": record.parent or None,
         "queue_ms": ms(record.arrived, record.picked),
         "connect_ms": round(record.connecting * 1000, 3) if record.asked else None,
         "first_byte_ms": ms(record.asked, record.answered),
@@ -101,9 +104,9 @@ def plain_combined(record: RequestRecord, wall: float) -> str:
     line = f"{head.method} {quoted(head.target)} HTTP/1.{head.minor}" if head else "-"
     referer = quoted(head.fields.get(b"referer") if head else None)
     agent = quoted(head.fields.get(b"user-agent") if head else None)
-    user = quoted(record.user.encode())
+    user, caller = quoted(record.user.encode()), quoted(record.caller.encode())
     return (
-        f'{record.client} - {user} [{when}] "{line}" {record.status or "-"} {record.sent} '
+        f'{record.client} {caller} {user} [{when}] "{line}" {record.status or "-"} {record.sent} '
         f'"{referer}" "{agent}"\n'
     )
 

@@ -238,7 +238,7 @@ def test_an_upstream_whose_descriptor_was_the_listeners_is_heard_while_the_proxy
         one = wire(proxy).send(GET.format("/a") + GET.format("/c"))
         other = wire(proxy).send(GET.format("/b") + GET.format("/d"))
         until(lambda: len(server.asked) == 2)
-        entrance = inside(proxy)._loop.entrance
+        entrance = inside(proxy)._loop.entrances[0]
         number = entrance._listener.fileno()
         while stack.enter_context(Path("/dev/null").open()).fileno() < number:
             pass  # no smaller number is free
@@ -421,7 +421,7 @@ def test_a_tunnel_that_comes_too_late_is_closed():
 
 def test_a_reload_at_the_moment_of_a_full_house_does_not_shut_it_for_good(origin, serve, wire, inside):
     proxy = serve(origin(), limits=Limits(connections=1, drain="0s"))
-    entrance = inside(proxy)._loop.entrance
+    entrance = inside(proxy)._loop.entrances[0]
     paused = threading.Event()
 
     class Reloading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from twin.cli.commands.certificates import certificates
 from twin.cli.commands.experiments import confirm, loadtest, simulate
 from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
@@ -17,5 +18,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (confirm, simulate, loadtest, sweep, curve, serve, check, explain, import_httproute, lab):
+for command in (
+    confirm,
+    simulate,
+    loadtest,
+    sweep,
+    curve,
+    serve,
+    check,
+    explain,
+    certificates,
+    import_httproute,
+    lab,
+):
     app.command()(command)

@@ -47,7 +47,9 @@ def serve(proxy_file: ProxyFile) -> None:
     with Signals() as signals, Proxy.load(proxy_file) as proxy:
         _warn(proxy.warnings())
         admin = f"; live page at {proxy.admin_url}" if proxy.admin_url else ""
-        print(f"proxytwin serves on {proxy.url}{admin}", flush=True)
+        own = proxy.forward_url not in ("", proxy.url)
+        forward = f", forward side on {proxy.forward_url}" if own else ""
+        print(f"proxytwin serves on {proxy.url}{forward}{admin}", flush=True)
         serve_until_stopped(proxy, proxy_file, signals)
 
 
@@ -86,6 +88,9 @@ def explain(
         list[str] | None, typer.Option("-H", metavar="'NAME: VALUE'", help="A header field.")
     ] = None,
     client: Annotated[str, typer.Option(metavar="ADDRESS", help="The client's IP address.")] = "127.0.0.1",
+    caller: Annotated[
+        str, typer.Option(metavar="NAME", help="The name that the client's certificate proves, if any.")
+    ] = "",
     answer: Annotated[
         Path | None,
         typer.Option(
@@ -130,7 +135,7 @@ def explain(
     except ValueError:
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
     fields = _read_fields(header or ())
-    explanation = explanation_of(settings, method, url, fields, client)
+    explanation = explanation_of(settings, method, url, fields, client, caller)
     lines = [*explanation.lines(), *running_split(settings, explanation.route)]
     if answer is not None:
         from realproxy.control.explain import explain_stored

@@ -117,10 +117,15 @@ def test_a_trace_is_passed_on_or_begun_and_logged(origin, serve, wire, tmp_path,
     passed = server.asked[0].all("traceparent")
     until(file.read_text)
     assert len(passed) == 1
-    assert json.loads(file.read_text())["trace"] == passed[0].split("-")[1]
+    line = json.loads(file.read_text())
+    _, trace, span, _ = passed[0].split("-")
+    assert (line["trace"], line["span"]) == (trace, span)
     if sent == TRACEPARENT:
-        assert (passed, server.asked[0]["tracestate"]) == ([TRACEPARENT], "a=b")
+        _, came, parent, _ = TRACEPARENT.split("-")
+        assert (trace, line["parent"], server.asked[0]["tracestate"]) == (came, parent, "a=b")
+        assert span != parent
     else:
+        assert line["parent"] is None
         assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-00", passed[0])
         assert server.asked[0]["tracestate"] is None
 
