@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from simpy import Environment, Event
 
 from scenarios.schema import BackendSettings
 from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
+
+
+class Watcher(Protocol):
+    """Waits for work of a replica that may go down."""
+
+    def broken(self) -> None:
+        """The replica has gone down."""
 
 
 class Replica(Slots):
@@ -31,6 +39,10 @@ class Replica(Slots):
         How often the replica has gone down; work that began in an earlier life is lost.
     broken : simpy.Event
         Fires when the replica goes down.
+    may_fail : bool
+        Whether it will ever go down.
+    watching : dict of Watcher to None
+        Who is told when it goes down, in order.
     own_work : callable or None
         Returns the extra seconds of the next request's work.
     own_error : callable or None
@@ -42,6 +54,7 @@ class Replica(Slots):
         self.concurrency = concurrency
         self.inside = StepSeries()
         self.up, self.life, self.broken = True, 0, env.event()
+        self.may_fail, self.watching = False, dict[Watcher, None]()
         self.own_work: Callable[[], float] | None = None
         self.own_error: Callable[[], bool] | None = None
         self._count = 0
@@ -67,8 +80,14 @@ class Replica(Slots):
         self._count = 0
         self._forget()
         self.up, self.life = False, self.life + 1
-        self.broken.succeed()
-        self.broken = self._env.event()
+        broken, self.broken = self.broken, self._env.event()
+        broken.callbacks.append(self._tell)
+        broken.succeed()
+
+    def _tell(self, _event: Event) -> None:
+        watching, self.watching = self.watching, {}
+        for watcher in watching:
+            watcher.broken()
 
     def _forget(self) -> None:
         self._waiting.clear()
@@ -146,6 +165,7 @@ def build_replica(
     else:
         replica.slowness = settings.slowness(number)
     if number in settings.fail:
+        replica.may_fail = True
         Life(_failure(env, replica, settings.fail[number]))
     return replica
 

@@ -26,11 +26,12 @@ from policies.settings.routes import is_status
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
+from simulator.attempt import Judge
 from simulator.costs import Costs, link_sampler
 from simulator.faults import inject
 from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
+from simulator.service import AnswerTooLate, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
 from simulator.splits import MirroredTo, SplitRoute
 from simulator.store import Store, TurnedOut
@@ -189,7 +190,7 @@ class Proxy:
             core.leave()
             now = env.now
         if service.resilience is not None:
-            reply, _ = yield from service.resilience.ask(request, now, judge)
+            reply = yield from service.resilience.ask(request, now, judge)
         elif not service.is_local:
             reply = yield from service.ask_remote(request, now, judge)
         else:
