@@ -6,6 +6,7 @@ of requests of another user, does not change anything else (common random number
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from ipaddress import IPv4Address
@@ -55,6 +56,9 @@ class Request(NamedTuple):
         Seconds of work at each backend, in the order of the scenario's file.
     client : str
         Source address.
+    left : float
+        Seconds that are left for the response when the request arrives; infinity without a deadline, as
+        clients send it.
     """
 
     pause: float
@@ -62,6 +66,7 @@ class Request(NamedTuple):
     size: int
     demand: tuple[float, ...]
     client: str
+    left: float = math.inf
 
 
 def random_streams(seed: int, number: int, count: int) -> list[np.random.Generator]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from simpy import Event
 
 from policies.resilience import is_failure
 from scenarios.workload import Request
-from simulator.backend import Replica
+from simulator.backend import PAST_DUE, Replica
 from simulator.processes import Life, Signal
 from simulator.routes import Reply
 
@@ -19,6 +20,26 @@ if TYPE_CHECKING:
 Judge = Callable[[bool, float], None]
 """Is told of the end of each attempt: whether it failed, and when it began."""
 BAD_GATEWAY, UNAVAILABLE, TOO_LATE, TOO_MANY = Reply(502), Reply(503), Reply(504), Reply(429)
+
+
+class Limits(NamedTuple):
+    """What holds for all attempts of a request.
+
+    Attributes
+    ----------
+    judge : Judge or None
+    due : float
+        When the whole request is due, in seconds; infinity without a deadline.
+    each : float
+        Seconds for each attempt; infinity without such a limit.
+    """
+
+    judge: Judge | None = None
+    due: float = math.inf
+    each: float = math.inf
+
+
+NO_LIMITS = Limits()
 
 
 class Attempt(Signal):
@@ -31,7 +52,7 @@ class Attempt(Signal):
     request : Request
     index : int
         The upstream.
-    judge : Judge or None
+    limits : Limits
 
     Attributes
     ----------
@@ -49,35 +70,40 @@ class Attempt(Signal):
     An upstream goes on with its work when nobody waits for it any more.
     """
 
-    def __init__(self, watch: Resilience, request: Request, index: int, judge: Judge | None) -> None:
+    def __init__(self, watch: Resilience, request: Request, index: int, limits: Limits) -> None:
         self.callbacks = []
-        self._watch, self._request, self.index, self._judge = watch, request, index, judge
+        self._watch, self._request, self.index, self._limits = watch, request, index, limits
         self.reply, self.refused, self.heard, self.over = BAD_GATEWAY, False, False, False
 
     def begin(self, now: float) -> None:
         """Send the request."""
-        watch, self._began = self._watch, now
-        service = watch.service
+        watch, self._began, limits = self._watch, now, self._limits
+        service, ends = watch.service, min(now + watch.limit, now + limits.each, limits.due)
+        due = min(limits.due, now + limits.each) if service.tells_deadlines else math.inf
         replica = self._replica = service.replicas[self.index]
         self.refused = not replica.up
         if not service.is_local:
-            watch.alarms.set(now + watch.limit, self)
-            Life(self._reach())
+            watch.alarms.set(ends, self)
+            Life(self._reach(due))
         elif self.refused or not isinstance(replica, Replica):
             self._hear(BAD_GATEWAY)
         else:
             self._life = replica.life
-            work = replica.begin(self._request.demand[service.backends[self.index]], now)
+            work = replica.begin(self._request.demand[service.backends[self.index]], now, due)
             assert work.callbacks is not None
             work.callbacks.append(self._worked)
             if replica.may_fail:
                 replica.watching[self] = None
-            watch.alarms.set(now + watch.limit, self)
+            watch.alarms.set(ends, self)
 
-    def _worked(self, _event: Event) -> None:
-        """A local replica has done the work, unless it has gone down in the meantime."""
+    def _worked(self, work: Event) -> None:
+        """A local replica has done the work, unless it has gone down in the meantime or refused it."""
         replica, service = self._replica, self._watch.service
         if not isinstance(replica, Replica) or replica.life != self._life:
+            return
+        if work.value is PAST_DUE:
+            if not self.heard:
+                self._hear(TOO_LATE)
             return
         now = self._watch.env.now
         replica.end(now)
@@ -86,8 +112,8 @@ class Attempt(Signal):
         if not self.heard:
             self._hear(service.reply_of(self.index))
 
-    def _reach(self) -> Iterator[Event]:
-        reply = yield from self._watch.service.reach(self.index, self._request)
+    def _reach(self, due: float) -> Iterator[Event]:
+        reply = yield from self._watch.service.reach(self.index, self._request, due)
         if not self.heard:
             self._hear(reply)
 
@@ -128,6 +154,6 @@ class Attempt(Signal):
         now, failed = watch.env.now, is_failure(self.reply.status)
         watch.service.dispatch.finish(index, now - self._began, now, failed)
         watch.decisions.ended(index, failed, now)
-        if self._judge is not None:
-            self._judge(failed, self._began)
+        if self._limits.judge is not None:
+            self._limits.judge(failed, self._began)
         self.fire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -11,6 +12,9 @@ from simpy import Environment, Event
 from scenarios.schema import BackendSettings
 from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
+
+PAST_DUE = "past due"
+"""Value of the event of work that was refused because its deadline was past when its turn came."""
 
 
 class Watcher(Protocol):
@@ -58,20 +62,41 @@ class Replica(Slots):
         self.own_work: Callable[[], float] | None = None
         self.own_error: Callable[[], bool] | None = None
         self._count = 0
+        self._due: dict[Event, float] = {}
 
-    def begin(self, demand: float, now: float) -> Event:
-        """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow."""
+    def begin(self, demand: float, now: float, due: float = math.inf) -> Event:
+        """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow.
+
+        Work whose turn comes when it is past `due` is refused: its event fires with the value `PAST_DUE`,
+        and `end` must not follow.
+        """
         self._count += 1
         self.inside.note(now)
         if self.own_work is not None:
             demand += self.own_work()
-        return self.hold(demand)
+        done = self.hold(demand)
+        if due < math.inf and self._waiting and self._waiting[-1][0] is done:
+            self._due[done] = due
+        return done
 
     def end(self, now: float) -> None:
         """Work has ended, so the next may begin."""
         self._count -= 1
         self.inside.note(-now)
+        if self._due:
+            self._refuse_late(now)
         self.leave()
+
+    def _refuse_late(self, now: float) -> None:
+        """Refuse the next in the queue while they are past their deadline."""
+        while self._waiting:
+            turn = self._waiting[0][0]
+            if now < self._due.pop(turn, math.inf):
+                return
+            self._waiting.popleft()
+            self._count -= 1
+            self.inside.note(-now)
+            turn.succeed(PAST_DUE)
 
     def go_down(self, now: float) -> None:
         """Lose all work, and refuse connections."""
@@ -91,6 +116,7 @@ class Replica(Slots):
 
     def _forget(self) -> None:
         self._waiting.clear()
+        self._due.clear()
         self.free = self.concurrency
 
 

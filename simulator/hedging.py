@@ -8,7 +8,7 @@ from simpy import Event
 
 from policies.resilience import Attempts, is_failure
 from scenarios.workload import Request
-from simulator.attempt import BAD_GATEWAY, Attempt, Judge
+from simulator.attempt import BAD_GATEWAY, Attempt, Limits
 from simulator.processes import Signal
 from simulator.routes import Reply
 
@@ -25,7 +25,7 @@ class HedgedAttempt(Signal):
     request : Request
     attempts : Attempts
         Of the request; learns which upstreams have failed.
-    judge : Judge or None
+    limits : Limits
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class HedgedAttempt(Signal):
         As in `Attempt`; `heard` is also true once the second request is sent.
     """
 
-    def __init__(self, watch: Resilience, request: Request, attempts: Attempts, judge: Judge | None) -> None:
+    def __init__(self, watch: Resilience, request: Request, attempts: Attempts, limits: Limits) -> None:
         self.callbacks = []
-        self._watch, self._request, self._attempts, self._judge = watch, request, attempts, judge
+        self._watch, self._request, self._attempts, self._limits = watch, request, attempts, limits
         self._tries: list[Attempt] = []
         self._ended = 0
         self.reply: Reply = BAD_GATEWAY
@@ -59,7 +59,7 @@ class HedgedAttempt(Signal):
     def _send(self, now: float) -> None:
         avoided = (*self._attempts.failed, *(one.index for one in self._tries))
         attempt = Attempt(
-            self._watch, self._request, self._watch.pick(self._request, now, avoided), self._judge
+            self._watch, self._request, self._watch.pick(self._request, now, avoided), self._limits
         )
         self._tries.append(attempt)
         attempt.callbacks.append(self._one_ended)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from simpy import Environment, Event
 
+from policies.concurrency import limit_rng
 from policies.resilience import Attempts, BoundedQueue, Precautions, backoff_delay, is_failure
+from policies.resilience.deadline import patience
 from policies.settings import Health
 from scenarios.schema import Scenario
 from scenarios.workload import Request
 from simulator.alarms import Alarms
-from simulator.attempt import TOO_MANY, UNAVAILABLE, Attempt, Judge
+from simulator.attempt import NO_LIMITS, TOO_LATE, TOO_MANY, UNAVAILABLE, Attempt, Limits
 from simulator.hedging import HedgedAttempt
 from simulator.processes import Life
 from simulator.routes import Reply
@@ -88,7 +90,7 @@ class Resilience:
     ) -> None:
         settings = scenario.proxy.service[name]
         self.env, self.service, self.link = env, service, upstream_link
-        self.decisions = Precautions(settings, service.dispatch.upstreams)
+        self.decisions = Precautions(settings, service.dispatch.upstreams, limit_rng(scenario.seed, name))
         self.alarms = Alarms(env)
         self.limit = scenario.proxy.limits.answer_timeout
         self.hedge_after = self.decisions.hedge_after or 0.0
@@ -98,37 +100,42 @@ class Resilience:
             for index in range(len(service.replicas)):
                 Life(self._probe(index, settings.health, scenario.duration))
 
-    def ask(self, request: Request, now: float, judge: Judge | None = None) -> Generator[Event, None, Reply]:
-        """The service's response, or the proxy's refusal: 429 by rate, 503 by breaker or queue."""
+    def ask(self, request: Request, now: float, limits: Limits = NO_LIMITS) -> Generator[Event, None, Reply]:
+        """The service's response, or the proxy's: 429 by rate, 503 by breaker or queue, 504 if it is due."""
         rate, queue, breaker = self.decisions.rate, self.decisions.queue, self.decisions.breaker
         if rate is not None and not rate.allows(now):
             return TOO_MANY
         if queue is not None:
             place = Place(self.env, queue)
-            if not queue.enter(place):
+            if not queue.enter(place, now):
                 if not queue.wait:
                     return UNAVAILABLE
-                self.alarms.set(now + queue.wait, place)
+                wait, status = patience(queue.wait, limits.due, now)
+                self.alarms.set(now + wait, place)
                 yield place
                 if place.given_up:
-                    return UNAVAILABLE
+                    return UNAVAILABLE if status == UNAVAILABLE.status else TOO_LATE
                 now = self.env.now
-        if breaker is None:
-            reply = yield from self._attempts(request, now, judge)
-        elif breaker.allows(now):
-            reply = yield from self._attempts(request, now, judge)
-            breaker.ended(is_failure(reply.status), now, self.env.now)
+        failed = None
+        if breaker is None or breaker.allows(now):
+            reply = yield from self._attempts(request, now, limits)
+            failed = is_failure(reply.status)
+            if breaker is not None:
+                breaker.ended(failed, now, self.env.now)
         else:
             reply = UNAVAILABLE
-        if queue is not None and (following := queue.leave()) is not None:
-            following.grant()
+        if queue is not None:
+            for following in queue.leave(self.env.now, now, failed):
+                following.grant()
         return reply
 
-    def _attempts(self, request: Request, now: float, judge: Judge | None) -> Generator[Event, None, Reply]:
+    def _attempts(self, request: Request, now: float, limits: Limits) -> Generator[Event, None, Reply]:
         """Attempts until one succeeds, or no more are allowed."""
         attempts = self.decisions.attempts()
+        if now >= limits.due:
+            return TOO_LATE
         while True:
-            attempt = self._attempt(request, now, attempts, judge)
+            attempt = self._attempt(request, now, attempts, limits)
             attempt.begin(now)
             if not attempt.over:
                 yield attempt
@@ -138,18 +145,18 @@ class Resilience:
                 attempts.failed.append(attempt.index)
                 yield self.env.timeout(0.0)  # let other failures of the same moment happen first
             delay = self._again(attempts, attempt)
-            if delay is None:
+            if delay is None or self.env.now + delay >= limits.due:
                 return attempt.reply
             if delay:
                 yield self.env.timeout(delay)
             now = self.env.now
 
     def _attempt(
-        self, request: Request, now: float, attempts: Attempts, judge: Judge | None
+        self, request: Request, now: float, attempts: Attempts, limits: Limits
     ) -> Attempt | HedgedAttempt:
         if self._hedged:
-            return HedgedAttempt(self, request, attempts, judge)
-        return Attempt(self, request, self.pick(request, now, attempts.failed), judge)
+            return HedgedAttempt(self, request, attempts, limits)
+        return Attempt(self, request, self.pick(request, now, attempts.failed), limits)
 
     def _again(self, attempts: Attempts, attempt: Attempt | HedgedAttempt) -> float | None:
         """Seconds until the next attempt; None if there is none."""

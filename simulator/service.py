@@ -14,8 +14,8 @@ from scenarios.fetches import FetchLog
 from scenarios.latency import Latency
 from scenarios.schema import Scenario
 from scenarios.workload import Request, client_address
-from simulator.attempt import Judge
-from simulator.backend import Replica
+from simulator.attempt import TOO_LATE, Judge
+from simulator.backend import PAST_DUE, Replica
 from simulator.processes import Handle, first
 from simulator.resilience import Resilience
 from simulator.routes import NO_BACKEND, Reply
@@ -34,6 +34,8 @@ class UpstreamSide(NamedTuple):
         Sends requests to the next proxy of the chain.
     fetches : FetchLog or None
         Records the work of the replicas.
+    deadlines : bool
+        Whether any proxy of the chain gives requests a deadline.
     watched : bool
         Whether the time limit of responses is modelled. Without it, `AnswerTooLate` is raised if a
         response exceeds the limit.
@@ -43,6 +45,7 @@ class UpstreamSide(NamedTuple):
     latency: Latency | None = None
     following: Handle | None = None
     fetches: FetchLog | None = None
+    deadlines: bool = False
     watched: bool = True
 
 
@@ -89,6 +92,8 @@ class Service:
         in most scenarios.
     limit : float
         Seconds; a direct request that takes as long raises `AnswerTooLate`.
+    tells_deadlines : bool
+        Whether the upstreams are told how much time is left.
     key_of : callable or None
         Gives what hashing balancers hash of a request; ``None`` if that is its client.
     """
@@ -123,15 +128,19 @@ class Service:
                 )
         self.is_local = upstream_side.latency is None and NO_BACKEND not in self.backends
         rng = dispatch_rng(scenario.seed, name)
-        self.dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
-        keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "rate")
+        self.dispatch = Dispatch(
+            settings.balance, weight, rng, slow_start=settings.slow_start, snapshot=settings.load_snapshot
+        )
+        self.tells_deadlines = settings.deadline
+        keys = ("health", "eject", "retry", "hedge", "breaker", "queue", "limit", "rate")
+        timed = upstream_side.deadlines or any(route.try_timeout for route in scenario.proxy.route)
         self.key_of = _path_of if settings.hash_on == "path" else None
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
         self.limit = timeout if timeout < scenario.duration else math.inf
         late = upstream_side.watched and self.limit < math.inf
         self.resilience: Resilience | None = None
-        if failing or late or any(getattr(settings, key) is not None for key in keys):
+        if failing or late or timed or any(getattr(settings, key) is not None for key in keys):
             self.resilience = Resilience(env, name, scenario, self, upstream_link)
 
     def _add(self, replica: Replica | Next, reply: Reply, weights: list[float], weight: float) -> None:
@@ -171,18 +180,23 @@ class Service:
         if judge is not None:
             judge(failed, began)
 
-    def reach(self, index: int, request: Request) -> Generator[Event, None, Reply]:
-        """The response of a remote upstream; 502 if it is down or goes down."""
+    def reach(self, index: int, request: Request, due: float = math.inf) -> Generator[Event, None, Reply]:
+        """The response of a remote upstream, which is told `due`; 502 if it is down or goes down."""
         env, replica, latency = self._env, self.replicas[index], self._latency
         if isinstance(replica, Next):
-            return (yield from replica.ask(request._replace(client=client_address(0)), env.now))
+            passed_on = request._replace(client=client_address(0), left=due - env.now)
+            return (yield from replica.ask(passed_on, env.now))
+        left = due - env.now
         if latency is not None:
             yield env.timeout(latency())
         reply = Reply(502)
         if replica.up:
             began, life, broken = env.now, replica.life, replica.broken
-            yield first(env, replica.begin(request.demand[self.backends[index]], began), broken)
-            if replica.life == life:
+            work = replica.begin(request.demand[self.backends[index]], began, began + left)
+            yield first(env, work, broken)
+            if work.triggered and work.value is PAST_DUE:
+                reply = TOO_LATE
+            elif replica.life == life:
                 replica.end(env.now)
                 if self.fetches is not None:
                     self.fetches.note(request.object, began, env.now)

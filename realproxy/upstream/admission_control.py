@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from policies.resilience import BoundedQueue, Precautions
+from policies.resilience import BoundedQueue, Precautions, deadline
 from realproxy.errors import LocalReply, Termination
 from realproxy.runtime.blocking import BlockedThreads
 
@@ -27,7 +27,7 @@ class AdmissionControl:
         """Let a request in, perhaps after a wait in the queue; `leave` must follow, with the time returned.
 
         `until` is when the request must be over, on the monotonic clock. Raises `LocalReply`: 429 above the
-        rate, 503 if the queue is full or the breaker open, each with Retry-After (RFC 9110, 10.2.3); 504 if
+        rate, 503 above the limit or if the breaker is open, each with Retry-After (RFC 9110, 10.2.3); 504 if
         the request's time is over before.
         """
         rate, queue, breaker = self._decisions.rate, self._decisions.queue, self._decisions.breaker
@@ -37,14 +37,13 @@ class AdmissionControl:
                 allowed, wait = rate.allows(now), rate.retry_after(now)
             if not allowed:
                 raise self._refusal(429, Termination.RATE_LIMITED, "too many requests", wait)
-        if queue is not None:
-            self._enter_queue(queue, waits, until)
-        if breaker is not None:
+        if queue is not None and self._enter_queue(queue, waits, now, until):
             now = time.monotonic()
+        if breaker is not None:
             with self._lock:
                 allowed, wait = breaker.allows(now), breaker.retry_after(now)
             if not allowed:
-                self._admit_next()
+                self._admit_next(now, None)
                 reason = "failing, and left alone for a while"
                 raise self._refusal(503, Termination.BREAKER_OPEN, reason, wait)
         return now
@@ -55,35 +54,39 @@ class AdmissionControl:
         if breaker is not None:
             with self._lock:
                 breaker.ended(failed, entered, time.monotonic())
-        self._admit_next()
+        self._admit_next(entered, failed)
 
-    def _enter_queue(self, queue: BoundedQueue[Any], waits: BlockedThreads, until: float | None) -> None:
+    def _enter_queue(
+        self, queue: BoundedQueue[Any], waits: BlockedThreads, now: float, until: float | None
+    ) -> bool:
+        """Let a request in; returns whether it had to wait."""
         ticket = threading.Lock()
-        ticket.acquire()
         with self._lock:
-            if queue.enter(ticket):
-                return
-        left = math.inf if until is None else max(0.0, until - time.monotonic())
+            if queue.enter(ticket, now):
+                return False
+            if queue.wait:
+                ticket.acquire()
+        seconds, status = deadline.patience(queue.wait, until, now)
         if queue.wait:
             with waits.blocking():
-                admitted = ticket.acquire(timeout=min(queue.wait, left))
+                admitted = ticket.acquire(timeout=seconds)
             if admitted:
-                return
+                return True
             with self._lock:
                 if not queue.give_up(ticket):
-                    return  # admitted in the last moment
-        if left < queue.wait:
+                    return True  # admitted in the last moment
+        if status == 504:
             raise LocalReply(
                 504, Termination.UPSTREAM_SLOW, f"service {self._name}: the time for the request is over"
             )
         raise self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
 
-    def _admit_next(self) -> None:
+    def _admit_next(self, entered: float, failed: bool | None) -> None:
         queue = self._decisions.queue
         if queue is not None:
             with self._lock:
-                ticket = queue.leave()
-            if ticket is not None:
+                tickets = queue.leave(time.monotonic(), entered, failed)
+            for ticket in tickets:
                 ticket.release()
 
     def _refusal(self, status: int, end: Termination, why: str, wait: float) -> LocalReply:
