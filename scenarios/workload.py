@@ -6,6 +6,7 @@ of requests of another user, does not change anything else (common random number
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from ipaddress import IPv4Address
@@ -59,6 +60,9 @@ class Request(NamedTuple):
     calls : tuple of Steps
         What each backend asks others if it gets the request, in the order of the scenario's file; empty
         if no backend has calls.
+    left : float
+        Seconds that are left for the response when the request arrives; infinity without a deadline, as
+        clients send it.
     """
 
     pause: float
@@ -67,6 +71,7 @@ class Request(NamedTuple):
     demand: tuple[float, ...]
     client: str
     calls: tuple[Steps, ...] = ()
+    left: float = math.inf
 
     def to(self, call: PlannedCall) -> Request:
         """The request that makes a call: for the same object, with the call's work at its backend."""

@@ -58,7 +58,13 @@ class Chain:
         self._client_latency = latency_draws(link.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
         latency = latency_draws(link.backend, scenario.seed, "backend")
-        self._upstream_side = UpstreamSide(replicas, latency, fetches=self.fetches, watched=watched)
+        self._upstream_side = UpstreamSide(
+            replicas,
+            latency,
+            fetches=self.fetches,
+            deadlines=any(route.timeout for proxy in scenario.chain for route in proxy.route),
+            watched=watched,
+        )
         self._accept_balances = [
             AcceptBalance(proxy.workers, random.Random(f"{scenario.seed}/{name}/connections"))
             for name, proxy in zip(scenario.proxies, scenario.chain, strict=True)

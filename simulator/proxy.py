@@ -5,6 +5,7 @@ The classes in `policies` take all decisions, as in the real proxy; this file ad
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Generator, Iterator
 
@@ -26,11 +27,12 @@ from policies.settings.routes import is_status
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
+from simulator.attempt import NO_LIMITS, TOO_LATE, Judge, Limits
 from simulator.costs import Costs, link_sampler
 from simulator.faults import inject
 from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
+from simulator.service import AnswerTooLate, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
 from simulator.splits import MirroredTo, SplitRoute
 from simulator.store import Store, TurnedOut
@@ -101,7 +103,7 @@ class Proxy:
         The link to the proxies in front of this one is theirs, so only a client's reply takes time on it.
         """
         self._inside.note(now)
-        grant = self._threads.enter()
+        arrived, grant = now, self._threads.enter()
         if grant is not None:
             yield grant
             now = self._env.now
@@ -110,14 +112,15 @@ class Proxy:
         if plan.split is not None:
             choice, trial = plan.split.choose(request.client)
             plan, reply, judge = self._with_arm(plan, plan.split, choice, trial)
+        limits = _limits(request, plan, arrived, judge)
         injected = None
         if plan.faults:
             injected = yield from inject(self._env, plan.faults, self._fault_rng)
             now = self._env.now
         if injected is not None:
             reply = injected
-        elif plan.lookup:
-            reply = self._look_up(request, plan, now)
+        elif plan.timed or plan.lookup or request.left < math.inf:
+            reply = self._before_asking(request, plan, now, limits) or reply
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -125,9 +128,9 @@ class Proxy:
         else:
             link = self._miss_link
             if plan.wait:
-                reply = yield from self._fetch_once(request, plan, now)
+                reply = yield from self._fetch_once(request, plan, now, limits)
             else:
-                reply = yield from self._fetch(request, plan, now, judge)
+                reply = yield from self._fetch(request, plan, now, limits)
                 self._threads.leave()
         self._inside.note(-self._env.now)
         if link is not None and from_client:
@@ -136,8 +139,12 @@ class Proxy:
             plan.split.answered(request.client, choice)
         return reply
 
-    def _look_up(self, request: Request, plan: Plan, now: float) -> Reply | None:
-        """The stored response; None if the origin must be asked."""
+    def _before_asking(self, request: Request, plan: Plan, now: float, limits: Limits) -> Reply | None:
+        """504 if the request is due, or the stored response; None if the origin must be asked."""
+        if now >= limits.due:
+            return TOO_LATE
+        if not plan.lookup:
+            return None
         use, copy = self._store.lookup(request.object, now)
         if use is Use.ASK:
             return None
@@ -183,7 +190,7 @@ class Proxy:
         mirror.ended()
 
     def _fetch(
-        self, request: Request, plan: Plan, now: float, judge: Judge | None = None
+        self, request: Request, plan: Plan, now: float, limits: Limits = NO_LIMITS
     ) -> Generator[Event, None, Reply]:
         env, core, cpu = self._env, self._core, self._miss_cpu
         service = self._services[plan.service]
@@ -192,9 +199,9 @@ class Proxy:
             core.leave()
             now = env.now
         if service.resilience is not None:
-            reply, _ = yield from service.resilience.ask(request, now, judge)
+            reply = yield from service.resilience.ask(request, now, limits)
         elif not service.is_local:
-            reply = yield from service.ask_remote(request, now, judge)
+            reply = yield from service.ask_remote(request, now, limits.judge)
         else:
             index = service.dispatch.start(service.key(request), now)
             replica = service.replicas[index]
@@ -209,7 +216,7 @@ class Proxy:
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
                 done = env.now
-            service.finished(index, reply, now, done, judge)
+            service.finished(index, reply, now, done, limits.judge)
         if plan.mirrors:
             self._mirror(request, plan, reply)
         if cpu:
@@ -241,18 +248,20 @@ class Proxy:
         self._revalidations.leave()
         self._store.unlock_revalidation(request.object)
 
-    def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+    def _fetch_once(
+        self, request: Request, plan: Plan, now: float, limits: Limits
+    ) -> Generator[Event, None, Reply]:
         """Fetch, or wait for another fetch, as `policies.http_cache.collapsing` decides.
 
         A waiting request holds no thread. `realproxy.cache.collapse` follows the same policy in the real
         proxy; only the waiting is implemented twice.
         """
-        env, failures, patience = self._env, 0, now + plan.wait
+        env, failures, patience = self._env, 0, min(now + plan.wait, limits.due)
         while True:
             ended = env.event()
             decision, flight = self._flights.ask(request.object, ended, env.now)
             if flight is not None and decision is Decision.FETCH:
-                return (yield from self._fetch_for_all(request, plan, flight))
+                return (yield from self._fetch_for_all(request, plan, flight, limits))
             waits = flight is not None and env.now < patience
             if waits:
                 yield from self._work(self._hit_cpu / 2)
@@ -272,14 +281,14 @@ class Proxy:
             if waits and (grant := self._threads.enter()) is not None:
                 yield grant
             if decision is Decision.ALONE:
-                reply = yield from self._fetch(request, plan, env.now)
+                reply = yield from self._fetch(request, plan, env.now, limits)
                 self._threads.leave()
                 return reply
 
     def _fetch_for_all(
-        self, request: Request, plan: Plan, flight: Flight[Event]
+        self, request: Request, plan: Plan, flight: Flight[Event], limits: Limits
     ) -> Generator[Event, None, Reply]:
-        reply = yield from self._fetch(request, plan, self._env.now)
+        reply = yield from self._fetch(request, plan, self._env.now, limits)
         now, answer, shared = self._env.now, plan.answers.get(reply.backend), reply
         how = flight_result(reply.status, reply.status == 200 and answer is not None and shareable(answer))
         if how is FlightResult.SHARED:
@@ -300,3 +309,10 @@ class Proxy:
         if seconds:
             yield self._core.hold(seconds)
             self._core.leave()
+
+
+def _limits(request: Request, plan: Plan, arrived: float, judge: Judge | None) -> Limits:
+    """What holds for the attempts of a request that arrived at this proxy at `arrived`."""
+    if judge is None and not plan.timed and request.left == math.inf:
+        return NO_LIMITS
+    return Limits(judge, arrived + min(plan.timeout, request.left), plan.try_timeout)
