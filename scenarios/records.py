@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.call_records import CallFigures, CallRecords
 from scenarios.fetches import Fetches
 from scenarios.rollback import rollback_time
 from scenarios.shares import ServiceFigures, figures_by_service
@@ -69,6 +70,8 @@ class Summary:
         without a watched canary.
     services : dict of str to ServiceFigures
         Share and errors of each service, such as the arms of a split route; empty for a single service.
+    calls : dict of str to CallFigures
+        The calls between backends, by service and depth, such as ``store@2``; empty if there are none.
     """
 
     throughput_rps: float
@@ -86,15 +89,17 @@ class Summary:
     rollback_s: float | None = None
     rollback_ratio: float | None = None
     services: dict[str, ServiceFigures] = field(default_factory=dict)
+    calls: dict[str, CallFigures] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the last four figures where they do not exist."""
+        """Plain data for JSON, without the last five figures where they do not exist."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("cache_share", "rollback_s", "rollback_ratio", "services"):
+        for name in ("cache_share", "rollback_s", "rollback_ratio", "services", "calls"):
             if known[name] in (None, {}):
                 del known[name]
-        if self.services:
-            known["services"] = {name: figures._asdict() for name, figures in self.services.items()}
+        for name in ("services", "calls"):
+            if name in known:
+                known[name] = {each: figures._asdict() for each, figures in known[name].items()}
         return known
 
 
@@ -135,6 +140,8 @@ class Records:
         Which of `upstreams` are those of a watched canary; empty without one.
     services : mapping of str to tuple of int
         Which of `upstreams` are those of each service; empty for a single service.
+    calls : CallRecords or None
+        The calls between backends, if there are any.
     """
 
     user: NDArray[np.int32]
@@ -155,6 +162,7 @@ class Records:
     fanout: int = 1
     canary: tuple[int, ...] = ()
     services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    calls: CallRecords | None = None
 
     @classmethod
     def from_rows(
@@ -253,6 +261,7 @@ class Records:
             rollback_s=rollback,
             rollback_ratio=float(rollback is not None) if self.canary else None,
             services=figures_by_service(self.upstream[inside], failed[inside], self.services),
+            calls={} if self.calls is None else self.calls.figures(window),
         )
 
     def _rollback(self) -> float | None:

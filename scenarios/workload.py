@@ -60,6 +60,8 @@ class Request(NamedTuple):
     calls : tuple of Steps
         What each backend asks others if it gets the request, in the order of the scenario's file; empty
         if no backend has calls.
+    depth : int
+        How many calls led to it; 0 for a request of a client.
     left : float
         Seconds that are left for the response when the request arrives; infinity without a deadline, as
         clients send it.
@@ -71,13 +73,14 @@ class Request(NamedTuple):
     demand: tuple[float, ...]
     client: str
     calls: tuple[Steps, ...] = ()
+    depth: int = 0
     left: float = math.inf
 
     def to(self, call: PlannedCall) -> Request:
         """The request that makes a call: for the same object, with the call's work at its backend."""
         demand, calls = [0.0] * len(self.demand), [()] * len(self.demand)
         demand[call.backend], calls[call.backend] = call.demand, call.calls
-        return self._replace(demand=tuple(demand), calls=tuple(calls))
+        return self._replace(demand=tuple(demand), calls=tuple(calls), depth=self.depth + 1)
 
 
 def random_streams(seed: int, number: int, count: int) -> list[np.random.Generator]:

@@ -18,6 +18,7 @@ from simulator.costs import Costs
 from simulator.processes import Handle, over_link
 from simulator.proxy import Proxy
 from simulator.service import UpstreamSide
+from simulator.sidecars import Sidecars
 from simulator.slots import StepSeries
 from simulator.store import TurnedOut
 from simulator.workers import AcceptBalance, connect
@@ -43,6 +44,8 @@ class Chain:
         Requests in every proxy and replica, by name.
     fetches : FetchLog or None
         The work of the replicas, if there is a cache.
+    calls : CallLog or None
+        The calls between backends, if there are any.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Chain:
         self._client_latency = latency_draws(link.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
         latency = latency_draws(link.backend, scenario.seed, "backend")
-        self._upstream_side = UpstreamSide(
+        upstream_side = UpstreamSide(
             replicas,
             latency,
             fetches=self.fetches,
@@ -71,6 +74,10 @@ class Chain:
         ]
         inside = (replica.inside for replica in replicas)
         self.inside = dict(zip(scenario.replicas, inside, strict=True))
+        sidecars = Sidecars(env, scenario, costs.beside, upstream_side, luck)
+        self.calls = sidecars.log if sidecars.ingress else None
+        self.inside |= sidecars.inside
+        self._upstream_side = upstream_side._replace(beside=sidecars.ingress)
         self._topology = scenario.topology
         self._workers: dict[int, list[Proxy]] = {}
         for number in self._topology.backwards:

@@ -56,6 +56,8 @@ class Proxy:
         Position in the scenario's file, from 0.
     luck : int
         Another number draws other link times, and nothing else.
+    process : Proxy, optional
+        Another side of the same process, whose core and threads this one shares.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Proxy:
         inside: StepSeries,
         number: int = 0,
         luck: int = 0,
+        process: Proxy | None = None,
     ) -> None:
         self._env = env
         self._cache_number = number + 1
@@ -75,8 +78,9 @@ class Proxy:
         rng = random.Random(f"{scenario.seed}/links/{luck}")
         self._hit_link = link_sampler(costs.client_link, costs.hit_spread, rng)
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
-        self._core = Slots(env, 1)
-        self._threads = Slots(env, scenario.proxy.limits.threads)
+        self._core = Slots(env, 1) if process is None else process._core
+        threads = scenario.proxy.limits.threads
+        self._threads = Slots(env, threads) if process is None else process._threads
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = PlansByClient(scenario)
         self.splits = self._plans.splits

@@ -49,5 +49,7 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
     records = replace(records, canary=scenario.canary, services=scenario.services)
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
+    if chain.calls is not None:
+        records = replace(records, calls=chain.calls.records())
     steps = {name: inside.steps for name, inside in chain.inside.items()}
     return Run(records, records.summary(scenario.window), Queues(steps), chain.turned_out)

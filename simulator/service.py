@@ -33,6 +33,8 @@ class UpstreamSide(NamedTuple):
         Of messages to and from them.
     following : mapping of str to Handle
         Send requests to the proxies behind this one, by their names.
+    beside : mapping of str to Next
+        What stands for a replica with a sidecar, by the replica's name.
     fetches : FetchLog or None
         Records the work of the replicas.
     deadlines : bool
@@ -45,6 +47,7 @@ class UpstreamSide(NamedTuple):
     replicas: list[Replica]
     latency: Latency | None = None
     following: Mapping[str, Handle] = MappingProxyType({})
+    beside: Mapping[str, Next] = MappingProxyType({})
     fetches: FetchLog | None = None
     deadlines: bool = False
     watched: bool = True
@@ -117,16 +120,19 @@ class Service:
         self.backends: list[int] = []
         weight: list[float] = []
         for upstream in settings.upstreams:
-            if upstream.address not in scenario.backend:
+            for copy in range(_copies(scenario, upstream.address)):
+                server = f"{upstream.address}/{copy}"
+                if server in upstream_side.beside:
+                    self._add(upstream_side.beside[server], Reply(200), weight, upstream.weight)
+                    continue
+                number, backend = names.index(server), backends.index(upstream.address)
+                replica = upstream_side.replicas[number]
+                self._add(replica, Reply(200, 0, number, backend), weight, upstream.weight)
+            if upstream.address in upstream_side.beside:
+                self._add(upstream_side.beside[upstream.address], Reply(200), weight, upstream.weight)
+            elif upstream.address not in scenario.backend:
                 following = Next(upstream_side.following[upstream.address])
                 self._add(following, Reply(200), weight, upstream.weight)
-                continue
-            backend = backends.index(upstream.address)
-            for copy in range(scenario.backend[upstream.address].replicas):
-                number = names.index(f"{upstream.address}/{copy}")
-                self._add(
-                    upstream_side.replicas[number], Reply(200, 0, number, backend), weight, upstream.weight
-                )
         self.is_local = upstream_side.latency is None and NO_BACKEND not in self.backends
         rng = dispatch_rng(scenario.seed, name)
         self.dispatch = Dispatch(
@@ -205,6 +211,11 @@ class Service:
         if latency is not None:
             yield env.timeout(latency())
         return reply
+
+
+def _copies(scenario: Scenario, address: str) -> int:
+    """Number of replicas of an upstream; 0 if it is no backend."""
+    return scenario.backend[address].replicas if address in scenario.backend else 0
 
 
 def _path_of(request: Request) -> str:
