@@ -293,9 +293,12 @@ class Records:
         arrays = {name: getattr(self, name) for name in _DTYPES}
         if (kept := self.fetches) is not None:
             arrays["fetches"] = np.stack((kept.object, kept.begin, kept.end))
+        if (made := self.calls) is not None:
+            arrays["calls"] = np.stack((made.service, made.depth, made.begin, made.end, made.status))
         np.savez(
             path,
             **arrays,
+            called=np.array(() if self.calls is None else self.calls.services, dtype=np.str_),
             upstreams=np.array(self.upstreams, dtype=np.str_),
             about=[self.closed, self.caching, self.proxies, self.fanout],
             canary=np.array(self.canary, dtype=np.int64),
@@ -309,6 +312,9 @@ class Records:
             closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
+            calls = None
+            if "calls" in file:
+                calls = CallRecords.from_columns(file["calls"].T, file["called"].tolist())
             upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
             services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
         return cls(
@@ -321,6 +327,7 @@ class Records:
             fanout=fanout,
             canary=canary,
             services=services,
+            calls=calls,
         )
 
 
