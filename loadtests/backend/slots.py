@@ -95,24 +95,24 @@ class Slots:
         demand : float
             Seconds of work.
         deadline : float
-            When the work must be done, on the monotonic clock.
+            When the response is due, on the monotonic clock.
         then : callable, optional
             Called after the work; the slot is held until it returns.
 
         Returns
         -------
         bool
-            Whether the work was done. A request that cannot meet its deadline does not begin: neither at
-            its arrival nor when its turn comes.
+            Whether the work was done. A request that is past its deadline does not begin: neither at its
+            arrival nor when its turn comes.
         """
         arrival = time.monotonic()
-        if arrival + demand * self.slow > deadline:
+        if arrival >= deadline:
             return False
         start = self._enter(arrival)
-        end = start + demand * self.slow
-        if end > deadline:
-            self._leave(start, start, 0.0)
+        if start >= deadline:
+            self._pass_on(start)
             return False
+        end = start + demand * self.slow
         late = 0.0
         try:
             _sleep_until(end)
@@ -148,12 +148,21 @@ class Slots:
             self._totals.busy_seconds += end - start
             self._totals.demand_seconds += demand
             self._totals.late_seconds += late
-            if not self._waiting:
-                self._free += 1
-                return
-            turn = self._waiting.popleft()
-            turn.since = end
-            turn.given.release()
+            self._next(end)
+
+    def _pass_on(self, since: float) -> None:
+        """Give back a slot that was not used."""
+        with self._lock:
+            self._next(since)
+
+    def _next(self, since: float) -> None:
+        """Give the slot to the request that has waited longest, if any; called with the lock."""
+        if not self._waiting:
+            self._free += 1
+            return
+        turn = self._waiting.popleft()
+        turn.since = since
+        turn.given.release()
 
 
 def _sleep_until(moment: float) -> None:
