@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.fetches import Fetches
+from scenarios.recovery import recovery_time
 from scenarios.rollback import rollback_time
 from scenarios.shares import ServiceFigures, figures_by_service
 
@@ -33,6 +35,9 @@ _Row = tuple[object, ...]
 
 _ROW = struct.Struct("=iiqdddhbhq")
 """One row as bytes, in the types of `_DTYPES`."""
+
+
+_RARE = ("cache_share", "rollback_s", "rollback_ratio", "services", "recovery_s", "recovery_ratio")
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,12 @@ class Summary:
         without a watched canary.
     services : dict of str to ServiceFigures
         Share and errors of each service, such as the arms of a split route; empty for a single service.
+    recovery_s : float or None
+        Seconds after an outage until clients are served well again, see `scenarios.recovery`; ``None``
+        without an outage, or if they are not until the end.
+    recovery_ratio : float or None
+        1 if they are served well again, else 0; the share of the runs in an average of several. ``None``
+        without an outage.
     """
 
     throughput_rps: float
@@ -86,11 +97,13 @@ class Summary:
     rollback_s: float | None = None
     rollback_ratio: float | None = None
     services: dict[str, ServiceFigures] = field(default_factory=dict)
+    recovery_s: float | None = None
+    recovery_ratio: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the last four figures where they do not exist."""
+        """Plain data for JSON, without the figures that few scenarios have where they do not exist."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("cache_share", "rollback_s", "rollback_ratio", "services"):
+        for name in _RARE:
             if known[name] in (None, {}):
                 del known[name]
         if self.services:
@@ -135,6 +148,8 @@ class Records:
         Which of `upstreams` are those of a watched canary; empty without one.
     services : mapping of str to tuple of int
         Which of `upstreams` are those of each service; empty for a single service.
+    outage_end : float or None
+        When the last outage of a server ended, in seconds.
     """
 
     user: NDArray[np.int32]
@@ -155,6 +170,7 @@ class Records:
     fanout: int = 1
     canary: tuple[int, ...] = ()
     services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outage_end: float | None = None
 
     @classmethod
     def from_rows(
@@ -237,6 +253,7 @@ class Records:
         failed = (self.status >= 500) | (self.status == 0)
         fetches = self.fetches
         rollback = self._rollback() if self.canary else None
+        recovery = self._recovery(whole)
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -253,7 +270,15 @@ class Records:
             rollback_s=rollback,
             rollback_ratio=float(rollback is not None) if self.canary else None,
             services=figures_by_service(self.upstream[inside], failed[inside], self.services),
+            recovery_s=recovery,
+            recovery_ratio=None if self.outage_end is None else float(recovery is not None),
         )
+
+    def _recovery(self, whole: Records) -> float | None:
+        if self.outage_end is None:
+            return None
+        good = (whole.status > 0) & (whole.status < 500) & (whole.status != 429)
+        return recovery_time(whole.due, good, self.outage_end)
 
     def _rollback(self) -> float | None:
         is_canary = np.isin(self.upstream, self.canary)
@@ -291,6 +316,7 @@ class Records:
             about=[self.closed, self.caching, self.proxies, self.fanout],
             canary=np.array(self.canary, dtype=np.int64),
             services=np.array(json.dumps(dict(self.services))),
+            outage_end=np.array(math.nan if self.outage_end is None else self.outage_end),
         )
 
     @classmethod
@@ -302,6 +328,7 @@ class Records:
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
             upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
             services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
+            ended = float(file["outage_end"])
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -312,6 +339,7 @@ class Records:
             fanout=fanout,
             canary=canary,
             services=services,
+            outage_end=None if math.isnan(ended) else ended,
         )
 
 

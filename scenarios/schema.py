@@ -30,21 +30,15 @@ from scenarios.distributions import (
 )
 from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
+from scenarios.recovery import outage_end
 from scenarios.shares import servers_by_service
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
-    "throughput_rps",
-    "mean_ms",
-    "p50_ms",
-    "p95_ms",
-    "p99_ms",
-    "hit_ratio",
-    "fetch_rps",
-    "fetches_per_expiry",
+    "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "fetch_rps", "fetches_per_expiry",
     "error_ratio",
-]
+]  # fmt: skip
 
 
 class _Table(BaseModel):
@@ -387,6 +381,11 @@ class Scenario(_Table):
         """The numbers in `replicas` of the servers of the watched canary of the first proxy."""
         watched = {route.canary.watch for route in self.chain[0].route if route.canary is not None}
         return tuple(number for name, those in self.services.items() if name in watched for number in those)
+
+    @property
+    def outage_end(self) -> float | None:
+        """When the last spell of a slow or failing server ends, see `scenarios.recovery`."""
+        return outage_end(self.backend.values())
 
     @property
     def window(self) -> tuple[float, float]:
