@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WELL = 0.95
 """Share of good answers with which clients are served well."""
+LATEST = 0.8
+"""Share of the time after an outage in which clients must be served well again, or they are not."""
 WINDOW = 20
 """Consecutive requests over which the share is taken."""
 
@@ -39,7 +41,8 @@ def recovery_time(due: NDArray[np.float64], good: NDArray[np.bool_], outage_ende
     -------
     float or None
         Until the last failure among `WINDOW` consecutive requests of which less than `WELL` had good
-        answers; 0 if there are none. None if the last of the run are such requests.
+        answers; 0 if there are none. None if that is in the last fifth of the time, for the end of a run is
+        not typical: no new requests come, and what is left is served well.
     """
     order = np.argsort(due, kind="stable")
     order = order[due[order] >= outage_ended]
@@ -50,7 +53,6 @@ def recovery_time(due: NDArray[np.float64], good: NDArray[np.bool_], outage_ende
     poor = np.flatnonzero(shares > 1 - WELL + 1e-9)
     if not len(poor):
         return 0.0
-    if poor[-1] == len(shares) - 1:
-        return None
     last = poor[-1] + int(np.flatnonzero(failed[poor[-1] : poor[-1] + WINDOW])[-1])
-    return float(due[order[last]]) - outage_ended
+    seconds, whole = (float(due[order[place]]) - outage_ended for place in (last, -1))
+    return seconds if seconds < LATEST * whole else None
