@@ -10,6 +10,7 @@ import random
 from functools import partial
 
 from policies.bad_input import BadInput
+from policies.balancing import dispatch_rng
 from policies.settings import Cache, ProxySettings
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
@@ -51,9 +52,7 @@ def build_snapshot(
     """
     waits = before.waits if before is not None else BlockedThreads()
     pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
-    services = {
-        name: _service(name, service, _rng(seed, name), before) for name, service in settings.service.items()
-    }
+    services = {name: _service(name, service, seed, before) for name, service in settings.service.items()}
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
         store, collapser = before.store, collapser_of(before)
@@ -142,7 +141,7 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None
+    name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None
 ) -> Service:
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
     has_transport = settings.tls is not None or settings.proxy_protocol is not None
@@ -151,8 +150,12 @@ def _service(
         service = before.services[name]
         service.transport = transport
         return service
+    rng = dispatch_rng(seed, name)
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
-    return Service(name, settings, rng, transport, wait)
+    service = Service(name, settings, rng, transport, wait, seed)
+    if before is not None and name in before.services:
+        service.warm_new(before.services[name].names)
+    return service
 
 
 def _rng(seed: int | None, name: str) -> random.Random:
