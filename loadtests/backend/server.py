@@ -6,6 +6,8 @@ with the port of each replica and serves until SIGTERM or Ctrl-C. Fields of a re
 - ``Proxytwin-Demand: web=0.0312;api=0.002``: seconds of work at each backend; none by default. A backend
   that it does not name refuses the request.
 - ``Proxytwin-Size: 2048``: bytes of the response's body; 1024 by default.
+- ``Proxytwin-Timeout-Ms: 125``: how much time is left (`policies.resilience.deadline`). If that is over when
+  the request's turn comes, no work is done, and the response is 504.
 
 ``GET /-/stats`` returns the totals of a replica. ``GET /-/fetches`` returns its fetches since the last such
 request. Neither takes a slot, and a proxy's health check does not take one either.
@@ -45,6 +47,8 @@ from loadtests.descriptors import allow_many_descriptors
 
 HEALTH_CHECK = "proxytwin-health"
 """The User-Agent of the proxy's health checks, repeated here so that backends need not load the proxy."""
+TIMEOUT_FIELD = "proxytwin-timeout-ms"
+"""The field of deadlines in lower case, repeated here for the same reason."""
 REFUSAL = "Proxytwin-Refusal"
 """Field of a response: why this backend does not work on the request."""
 _HEAD_LIMIT = 64 * 1024
@@ -96,6 +100,14 @@ class Head(NamedTuple):
                 f"this backend is called {backend!r}, which the scenario does not know{hint}"
             )
         return max(_number(demands.get(backend, "0")), 0.0)
+
+    def due(self, arrived: float) -> float:
+        """When the response must be there, on the clock of `arrived`; infinity if no number says so."""
+        text = self.fields.get(TIMEOUT_FIELD, "")
+        try:
+            return arrived + float(text) / 1000.0 if text else math.inf
+        except ValueError:
+            return math.inf
 
     def size(self) -> int:
         """Bytes of body that the response should have."""
@@ -217,14 +229,15 @@ class Replica:
             said = str(problem).encode("ascii", "replace").decode()
             connection.sendall(self._head(400, 0, f"{REFUSAL}: {said}", keep_alive=head.keep_alive))
             return
+        arrived = time.monotonic()
         self._be_under_way()
         fetch = self.fetched.begin(object_number(head.target), time.monotonic())
         if self._own_work is not None:
             with self._chance:
                 demand += self._own_work()
-        self.slots.work(demand)
-        status = 200
-        if self._own_error is not None:
+        worked = self.slots.work(demand, head.due(arrived))
+        status = 200 if worked else 504
+        if worked and self._own_error is not None:
             with self._chance:
                 status = 500 if self._own_error() else 200
         self.fetched.end(fetch, time.monotonic())
@@ -246,7 +259,7 @@ class Replica:
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
-            self._fields,
+            "Content-Type: text/plain" if status == HTTPStatus.GATEWAY_TIMEOUT else self._fields,
             *(self._good if status == 200 else ()),
             *more,
             f"Content-Length: {size}",

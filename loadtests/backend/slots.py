@@ -7,6 +7,7 @@ which the thread that frees a slot releases.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -47,9 +48,11 @@ class Totals:
 
 @dataclass
 class _Turn:
-    """A request that waits for a slot; `since` is set before `given` is released."""
+    """A request that waits for a slot; `since` and `refused` are set before `given` is released."""
 
+    due: float = math.inf
     since: float = 0.0
+    refused: bool = False
     given: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -82,35 +85,41 @@ class Slots:
         self.slow = slow
         self._totals = Totals()
 
-    def work(self, demand: float) -> None:
+    def work(self, demand: float, due: float = math.inf) -> bool:
         """Wait for a slot, hold it for `demand` seconds times the slow factor, and free it.
 
-        The wait is bounded by the work of the requests in front.
+        The wait is bounded by the work of the requests in front. Returns False without any work if it is
+        past `due`, on the monotonic clock, now or when the request's turn comes.
         """
-        start = self._enter(time.monotonic())
+        start = self._enter(time.monotonic(), due)
+        if start is None:
+            return False
         end = start + demand * self.slow
         try:
             _sleep_until(end)
         finally:
             self._leave(start, end, demand)
+        return True
 
     def totals(self) -> Totals:
         """A copy of the totals."""
         with self._lock:
             return Totals(**vars(self._totals) | {"queue": len(self._waiting)})
 
-    def _enter(self, arrival: float) -> float:
-        """Take a slot; returns the start time by the slot's clock."""
+    def _enter(self, arrival: float, due: float = math.inf) -> float | None:
+        """Take a slot; returns the start time by the slot's clock, or None if it is past `due`."""
+        if arrival >= due:
+            return None
         with self._lock:
             if self._free:
                 self._free -= 1
                 return arrival
-            turn = _Turn()
+            turn = _Turn(due)
             turn.given.acquire()
             self._waiting.append(turn)
             self._totals.largest_queue = max(self._totals.largest_queue, len(self._waiting))
         turn.given.acquire()
-        return max(arrival, turn.since)
+        return None if turn.refused else max(arrival, turn.since)
 
     def _leave(self, start: float, end: float, demand: float) -> None:
         with self._lock:
@@ -118,12 +127,13 @@ class Slots:
             self._totals.busy_seconds += end - start
             self._totals.demand_seconds += demand
             self._totals.late_seconds += time.monotonic() - end
-            if not self._waiting:
-                self._free += 1
-                return
-            turn = self._waiting.popleft()
-            turn.since = end
-            turn.given.release()
+            while self._waiting:
+                turn = self._waiting.popleft()
+                turn.since, turn.refused = end, end >= turn.due
+                turn.given.release()
+                if not turn.refused:
+                    return
+            self._free += 1
 
 
 def _sleep_until(moment: float) -> None:

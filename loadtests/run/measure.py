@@ -331,11 +331,13 @@ def _refetches(scenario: Scenario) -> bool:
 def _fails(scenario: Scenario) -> bool:
     """Whether the scenario has faults or limits, so that requests may be refused, lost or repeated."""
     services = [service for proxy in scenario.chain for service in proxy.service.values()]
-    guards = ("retry", "hedge", "breaker", "queue", "rate")
+    guards = ("retry", "hedge", "breaker", "queue", "limit", "rate")
+    routes = [route for proxy in scenario.chain for route in proxy.route]
     return (
         any(backend.fail for backend in scenario.backend.values())
         or any(getattr(service, key) is not None for service in services for key in guards)
         or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
+        or any(route.timeout or route.try_timeout for route in routes)
         or bool(_injected(scenario))
         or any(status >= 400 for status in _own_answers(scenario))
     )
