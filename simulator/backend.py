@@ -74,6 +74,10 @@ class Replica(Slots):
         self.inside.note(now)
         if self.own_work is not None:
             demand += self.own_work()
+        if now >= due:
+            self._count -= 1
+            self.inside.note(-now)
+            return self._env.event().succeed(PAST_DUE)
         done = self.hold(demand)
         if due < math.inf and self._waiting and self._waiting[-1][0] is done:
             self._due[done] = due

@@ -34,6 +34,7 @@ class AdmissionControl:
         """
         queue, now = self._decisions.queue, time.monotonic()
         ticket = threading.Lock() if queue is not None else None
+        waiting = False
         with self._lock:
             if queue is not None and waits is None and queue.wait and queue.is_full(now):
                 raise WouldBlock
@@ -41,13 +42,13 @@ class AdmissionControl:
             enters = queue is None or queue.enter(ticket, now)
             if enters:
                 self._check_breaker(now)
-            elif queue is not None and queue.wait:
-                assert ticket is not None
-                ticket.acquire()
+            elif queue is not None and ticket is not None and queue.waits(ticket):
+                waiting = ticket.acquire()
         if enters:
             return now
         assert queue is not None
-        assert ticket is not None
+        if not waiting or ticket is None:
+            raise self._overloaded(queue)
         self._wait(queue, ticket, waits, now, until)
         now = time.monotonic()
         with self._lock:
@@ -82,18 +83,18 @@ class AdmissionControl:
     ) -> None:  # fmt: skip
         """Wait for the ticket; raises `LocalReply` if that is in vain."""
         seconds, status = deadline.patience(queue.wait, until, now)
-        if queue.wait:
-            assert waits is not None
-            with waits.blocking():
-                admitted = ticket.acquire(timeout=seconds)
-            if admitted:
-                return
-            with self._lock:
-                if not queue.give_up(ticket):
-                    return  # admitted in the last moment
-        if status == 504:
-            raise over()
-        raise self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
+        assert waits is not None
+        with waits.blocking():
+            admitted = ticket.acquire(timeout=seconds)
+        if admitted:
+            return
+        with self._lock:
+            if not queue.give_up(ticket):
+                return  # admitted in the last moment
+        raise over() if status == 504 else self._overloaded(queue)
+
+    def _overloaded(self, queue: BoundedQueue[Any]) -> LocalReply:
+        return self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
 
     def _admit_next(self, now: float, entered: float, failed: bool | None) -> None:
         """Wake those who may proceed now; the lock is held."""

@@ -137,8 +137,8 @@ class RoundTrip:
         record = self.record
         record.asked, record.reused = time.monotonic(), connection.reused
         head = place[1]
-        if self._until is not None and self._target.tells:
-            head = told(head, self._until - record.asked)
+        if self.due is not None and self._target.tells:
+            head = told(head, self.due - record.asked)
         if may_block:
             self._sent = True
             connection.send([head, *self._first] if self._first else [head])

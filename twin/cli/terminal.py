@@ -18,6 +18,7 @@ from twin.confirm.compare import difference_text
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
 from twin.output.calls import calls_table
+from twin.output.recovery import recovery_table
 from twin.output.services import services_table
 from twin.output.sheet import HEADS, UNITS, Sheet
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
@@ -178,8 +179,8 @@ def print_summaries(
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
-    """Print the tables about services, calls and caches, if they show more than the first table."""
-    for make in (services_table, calls_table, caches_table, fetches_table):
+    """Print the tables about services, calls, outages and caches, if they show more than the first."""
+    for make in (services_table, calls_table, recovery_table, caches_table, fetches_table):
         table = make(labels, sides)
         if table is not None:
             console.print(table)

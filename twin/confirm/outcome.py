@@ -115,7 +115,7 @@ class VariantOutcome:
             return f"({text})"
         small = compare.TOLERANCE[compare.kind(metric)] < abs(apart) <= self.tolerances[metric]
         if small and compare.kind(metric) not in compare.ABSOLUTE:
-            units = {"rollback_s": ("+.2f", "s"), "call_rps": ("+.2f", "/s")}
+            units = {"rollback_s": ("+.2f", "s"), "recovery_s": ("+.2f", "s"), "call_rps": ("+.2f", "/s")}
             form, unit = units.get(compare.kind(metric), ("+.1f", "ms"))
             seen = compare.figures(self.measured)[metric] or 0.0
             return f"{apart * seen:{form}}{space}{unit}"
