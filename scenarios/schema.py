@@ -211,6 +211,8 @@ class Scenario(Table):
     def _parts_fit(self) -> Scenario:
         check_calls(self.backend)
         check_sidecars(self.sidecar, self.backend)
+        if self.link.proxy is not None and with_sidecars(self.backend):
+            raise ValueError("link.proxy: not modelled in a call graph, where sidecars are proxies, too")
         check_proxies(self.chain, self.proxies, list(self.backend), self.workload.doors or ())
         if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")

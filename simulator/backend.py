@@ -64,6 +64,11 @@ class Replica(Slots):
         self._count = 0
         self._due: dict[Event, float] = {}
 
+    @property
+    def healthy(self) -> bool:
+        """Whether a health check succeeds."""
+        return self.up
+
     def begin(self, demand: float, now: float, due: float = math.inf) -> Event:
         """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow.
 

@@ -64,12 +64,19 @@ class Next:
     ----------
     ask : Handle
         Sends a request to it.
+    behind : Replica, optional
+        Its only replica, which answers its health checks.
     """
 
     up = True
 
-    def __init__(self, ask: Handle) -> None:
-        self.ask = ask
+    def __init__(self, ask: Handle, behind: Replica | None = None) -> None:
+        self.ask, self._behind = ask, behind
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a health check succeeds."""
+        return self._behind is None or self._behind.up
 
 
 class Service:

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from examples.shop.mesh import Mesh
+from loadtests.run.processes import Child
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,9 +94,8 @@ def await_customers(log: Path) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
-def test_one_command_starts_it_and_ctrl_c_ends_everything(ending: signal.Signals) -> None:
-    command = [sys.executable, "-m", "examples.shop", "--users", "2" if ending == signal.SIGINT else "0"]
+def test_one_command_starts_it_and_ctrl_c_ends_everything() -> None:
+    command = [sys.executable, "-m", "examples.shop", "--users", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as shop:
         try:
             assert shop.stdout is not None
@@ -107,20 +107,21 @@ def test_one_command_starts_it_and_ctrl_c_ends_everything(ending: signal.Signals
             children = psutil.Process(shop.pid).children(recursive=True)
             ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", said)]
             folder = Path(re.findall(r"Access logs: (.*)", said)[0])
-            assert len(children) >= 11 and all(map(listening, ports)) and folder.is_dir()
-            if ending == signal.SIGINT:
-                await_customers(folder / "door.log")
-            shop.send_signal(ending)
+            assert len(children) >= 11 and all(map(listening, ports))
+            await_customers(folder / "door.log")
+            shop.send_signal(signal.SIGINT)
             rest = shop.stdout.read()
-            assert shop.wait(30.0) == (0 if ending == signal.SIGINT else -signal.SIGKILL)
+            assert shop.wait(30.0) == 0
         finally:
             shop.kill()
     _, alive = psutil.wait_procs(children, timeout=20.0)
-    assert alive == [] and not any(map(listening, ports))
-    if ending == signal.SIGINT:
-        assert not folder.exists()
-        assert "/pages/[customer]" in rest, "Locust's summary"
-    else:
-        for file in folder.glob("*"):
-            file.unlink()
-        folder.rmdir()
+    assert alive == [] and not any(map(listening, ports)) and not folder.exists()
+    assert "/pages/[customer]" in rest, "Locust's summary"
+
+
+def test_a_service_ends_with_its_parent() -> None:
+    """The kernel closes the pipe to a service when the shop is killed."""
+    with Child("a service", [sys.executable, "-m", "examples.shop.service", "store"]) as service:
+        service.expect(30.0)
+        service.hang_up()
+        assert service.wait(20.0) == 0

@@ -105,6 +105,7 @@ def test_the_settings_of_all_sidecars_hold_for_each(made: Made) -> None:
         ),
         (SHOP, {"sidecar": {"service": {"store": {"tls": True}}}}, "sidecar.service.store.tls", "below HTTP"),
         (SHOP, {"sidecar": {"cache": {}}}, "sidecar.cache", "unknown key"),
+        (SHOP, {"link": {"proxy": "1ms"}}, "link.proxy", "not modelled in a call graph"),
     ],
 )
 def test_a_mistake_is_one_clear_line(

@@ -138,6 +138,16 @@ def test_a_call_is_tried_at_another_replica() -> None:
     assert free(retried).summary.error_ratio == 0
 
 
+def test_a_health_check_reaches_the_replica_behind_its_sidecar() -> None:
+    """The sidecar itself always answers; its 502 takes the dead replica out of the callers' balancers."""
+    backends = {"front": FRONT, "a": {**DEAD, "replicas": 2}, "b": WIDE}
+    health = {"service": {"a": {"health": {"every": "100ms", "fall": 3}}}}
+    result = free(graph(backends, duration="5s", sidecar=health))
+    rows = result.records
+    assert set(rows.status[rows.sent < 0.2].tolist()) == {200, 502}
+    assert set(rows.status[rows.sent > 0.31].tolist()) == {200}
+
+
 def test_a_replica_that_goes_down_while_it_waits_for_its_calls_loses_the_request() -> None:
     front = {**WIDE, "service_time": "1ms", "calls": [{"to": "a"}], "fail": {0: "2s..3s"}}
     result = free(graph({"front": front, "a": {**WIDE, "service_time": "500ms"}}, duration="6s"))
