@@ -61,11 +61,12 @@ class Chain:
         self._client_latency = latency_draws(link.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
         latency = latency_draws(link.backend, scenario.seed, "backend")
+        proxies = [*scenario.chain, *scenario.sidecars.values()]
         upstream_side = UpstreamSide(
             replicas,
             latency,
             fetches=self.fetches,
-            deadlines=any(route.timeout for proxy in scenario.chain for route in proxy.route),
+            deadlines=any(route.timeout for proxy in proxies for route in proxy.route),
             watched=watched,
         )
         self._accept_balances = [

@@ -195,7 +195,8 @@ class Sidecars:
         inside = self.inside[f"sidecar of {name}"] = StepSeries()
 
         def side(service: str, beside: Mapping[str, Next], process: Proxy | None) -> Proxy:
-            only = {"route": (Route(to=service),), "service": {service: settings.service[service]}}
+            route = settings.route if service == INBOUND else (Route(to=service),)
+            only = {"route": route, "service": {service: settings.service[service]}}
             own = self._scenario.model_copy(
                 update={"proxy": settings.model_copy(update=only), "seed": seed, "sidecar": None}
             )

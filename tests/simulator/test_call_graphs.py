@@ -181,6 +181,15 @@ def test_a_deadline_passes_through_the_whole_tree() -> None:
     assert set(calls_of(result).status.tolist()) == {504}
 
 
+def test_a_sidecar_may_limit_the_time_of_its_own_replica() -> None:
+    front = {**WIDE, "service_time": "1ms", "calls": [{"to": "a"}]}
+    sidecar = {"route": [{"to": "inbound", "timeout": "30ms"}]}
+    scenario = graph({"front": front, "a": {**WIDE, "service_time": "50ms"}}, duration="5s", sidecar=sidecar)
+    result = free(scenario)
+    assert set(result.records.status.tolist()) == {504}, "the front has 30 ms, too, 1 of which is its own"
+    assert (calls_of(result).end - calls_of(result).begin) == pytest.approx(0.029)
+
+
 def test_sidecars_cost_what_proxies_cost() -> None:
     """Every request passes the door and a sidecar; every call passes two."""
     front = {**WIDE, "service_time": "10ms", "calls": [{"to": "a"}]}
