@@ -105,11 +105,11 @@ def test_the_settings_of_all_sidecars_hold_for_each(made: Made) -> None:
         ),
         (SHOP, {"sidecar": {"service": {"store": {"tls": True}}}}, "sidecar.service.store.tls", "below HTTP"),
         (SHOP, {"sidecar": {"cache": {}}}, "sidecar.cache", "unknown key"),
-        (SHOP, {"sidecar": {"route": [{"to": "cart"}]}}, "sidecar.route.0.to", "expected 'inbound'"),
+        (SHOP, {"sidecar": {"route": [{"to": "cart"}]}}, "route.0.to", "expected 'inbound'"),
         (
             SHOP,
             {"sidecar": {"route": [{"to": "inbound", "cache": True}]}},
-            "sidecar.route.0.cache",
+            "route.0.cache",
             "expected only",
         ),
         (SHOP, {"link": {"proxy": "1ms"}}, "link.proxy", "not modelled in a call graph"),
