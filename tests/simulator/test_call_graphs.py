@@ -93,12 +93,19 @@ def test_a_request_takes_exactly_its_own_work_and_that_of_its_calls() -> None:
 def test_a_caller_holds_its_slot_while_it_waits() -> None:
     """One slot and a constant 10 + 40 ms: M/D/1 with 50 ms, though the own work is only 10 ms."""
     front = {"concurrency": 1, "service_time": "10ms", "calls": [{"to": "a"}]}
-    scenario = graph({"front": front, "a": {**WIDE, "service_time": "40ms"}}, duration="4000s")
+    scenario = graph({"front": front, "a": {**WIDE, "service_time": "40ms"}}, duration="2000s")
     scenario = scenario.model_copy(update={"workload": scenario.workload.model_copy(update={"rate": 10.0})})
     load, service = 0.5, 0.05
     assert free(scenario).summary.mean_ms == pytest.approx(
         1e3 * service * (1 + load / (2 * (1 - load))), rel=0.03
     )
+
+
+def test_a_waiting_request_takes_no_part_in_processor_sharing() -> None:
+    """Two processors would be shared by hundreds of requests, if those that wait counted."""
+    front = {"concurrency": 2, "discipline": "ps", "service_time": "1ms", "calls": [{"to": "a"}]}
+    result = free(graph({"front": front, "a": {**WIDE, "service_time": "1s"}}, duration="10s"))
+    assert np.median(result.records.response) == pytest.approx(1.001)
 
 
 def test_records_know_service_and_depth() -> None:
@@ -211,6 +218,34 @@ def test_the_limits_of_sidecars_are_obeyed(limit: int) -> None:
     assert free(scenario).summary.calls["a@1"].error_ratio == pytest.approx(
         0.8 if limit == 2 else 0.0, abs=0.2
     )
+
+
+# -- the shipped shop: its headline ---------------------------------------------------------------
+
+
+def an_article_takes_at_most(seconds: np.ndarray) -> np.ndarray:
+    """Distribution of an article's time: 20 ms of the catalogue, and four times of ten 40 ms of the store."""
+    alone = 1 - np.exp(-seconds / 0.02)
+    with_store = 1 - (0.04 * np.exp(-seconds / 0.04) - 0.02 * np.exp(-seconds / 0.02)) / 0.02
+    return 0.6 * alone + 0.4 * with_store
+
+
+def test_goods_at_once_take_as_long_as_the_slowest_of_them() -> None:
+    """Without queues: the sum of all means one after the other; at once, the mean of the largest of three."""
+    wide = {f"backend.{name}.concurrency": 10_000 for name in ("front", "cart", "catalogue", "store")}
+    loaded = load_scenario("shop", {"duration": "120s", "warmup": "0s", **wide})
+    in_a_row, at_once = (free(variant.scenario).records.response for variant in loaded.variants)
+    grid = np.linspace(0.0, 2.0, 200_001)
+    slowest = float(np.trapezoid(1 - an_article_takes_at_most(grid) ** 3, grid))
+    assert_mean(in_a_row, 0.015 + 0.020 + 3 * (0.020 + 0.4 * 0.040))
+    assert_mean(at_once, 0.015 + 0.020 + slowest)
+    assert at_once.mean() < 0.75 * in_a_row.mean()
+
+
+def test_the_shop_as_shipped_has_hardly_any_queue() -> None:
+    loaded = load_scenario("shop", {"duration": "60s", "warmup": "5s"})
+    in_a_row, _ = (free(variant.scenario).summary.mean_ms for variant in loaded.variants)
+    assert in_a_row == pytest.approx(143, rel=0.1)
 
 
 def test_a_graph_is_simulated_the_same_twice() -> None:
