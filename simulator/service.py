@@ -151,7 +151,8 @@ class Service:
         self.key_of = _path_of if settings.hash_on == "path" else None
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
-        self.limit = timeout if timeout < scenario.duration else math.inf
+        in_time = timeout >= scenario.duration and not upstream_side.beside  # calls may wait for each other
+        self.limit = math.inf if in_time else timeout
         late = upstream_side.watched and self.limit < math.inf
         self.resilience: Resilience | None = None
         if failing or late or timed or any(getattr(settings, key) is not None for key in keys):

@@ -220,6 +220,20 @@ def test_the_limits_of_sidecars_are_obeyed(limit: int) -> None:
     )
 
 
+def test_requests_that_hold_all_threads_of_a_sidecar_leave_none_for_their_calls() -> None:
+    """Two threads, two requests inside: their calls wait for a thread until a time limit ends something."""
+    front = {**WIDE, "service_time": "1ms", "calls": [{"to": "a"}]}
+    backends = {"front": front, "a": {**WIDE, "service_time": "50ms"}}
+    limits = {"limits": {"threads": 2, "answer_timeout": "500ms"}}
+    stuck = free(graph(backends, duration="5s", sidecar=limits))
+    assert len(stuck.records) > 200 and stuck.summary.error_ratio > 0.8, "all are answered, most with errors"
+    room = {"limits": {"threads": 2}, "service": {"inbound": {"queue": {"in_flight": 1}}}}
+    kept = free(graph(backends, duration="5s", sidecar=room)).records
+    served = np.count_nonzero(kept.status == 200) / 5
+    assert set(kept.status.tolist()) == {200, 503}
+    assert served > 10, "one after the other, 51 ms each, and lost ones between them"
+
+
 # -- the shipped shop: its headline ---------------------------------------------------------------
 
 
