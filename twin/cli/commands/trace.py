@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 
 
 def trace(
-    logs: Annotated[list[Path], typer.Argument(metavar="LOG…", help="JSON access logs, one of each proxy.")],
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG", help="JSON access logs, one of each proxy.")],
     request: Annotated[
         str | None, typer.Option(metavar="TRACE_ID", help="This request, by the begin of its trace-id.")
     ] = None,
