@@ -17,6 +17,8 @@ from lessons.both_at_once.measured_row import measured_row
 from lessons.both_at_once.networks import (
     BY_PATH,
     BY_TURNS,
+    EDGE_PLACES,
+    PLACES,
     busiest_shield,
     row_run,
     saved_by_hashing,
@@ -29,6 +31,8 @@ from lessons.both_at_once.real_proxies import both_ways, clients_at_the_site, si
 __all__ = [
     "BY_PATH",
     "BY_TURNS",
+    "EDGE_PLACES",
+    "PLACES",
     "RowExplorer",
     "Shares",
     "ShieldsExplorer",

@@ -6,7 +6,7 @@ from typing import Any
 
 from lessons.kit.exercise import Exercise, returned
 
-_CASES = [(1000.0, 0.4, 0.6, 4), (300.0, 0.5, 0.25, 1), (5000.0, 0.0, 0.9, 10), (80.0, 0.8, 0.5, 2)]
+_CASES = [(1000.0, 0.4, 0.7, 4), (300.0, 0.5, 0.25, 1), (5000.0, 0.0, 0.9, 10), (80.0, 0.8, 0.5, 2)]
 """Requests per second, hit ratios of the edges and of a shield, shields; the first case is in the text."""
 
 
@@ -60,8 +60,8 @@ cold_shield = Exercise(
         "reaches the origin.",
     ],
     why=(
-        "With 1,000 requests per second, edges that answer 40 %, and four shields that answer 60 % of what "
-        "they see, the origin gets 240 requests per second, and 330 while one shield is cold. That is 37.5 % "
+        "With 1,000 requests per second, edges that answer 40 %, and four shields that answer 70 % of what "
+        "they see, the origin gets 180 requests per second, and 285 while one shield is cold. That is 58 % "
         "more.\n"
         "By turns, a cold shield would do less harm: the others have copies. Hashing buys room, and pays "
         "with copies."

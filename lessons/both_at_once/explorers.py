@@ -10,7 +10,6 @@ import time
 import ipywidgets as widgets
 
 from lessons.both_at_once.figures import (
-    EDGE_PLACES,
     EDGES,
     FIRST,
     ROOM,
@@ -20,8 +19,10 @@ from lessons.both_at_once.figures import (
     figure_of_shields,
 )
 from lessons.both_at_once.formulas import Shares
-from lessons.both_at_once.networks import PLACES, simulated_shares
+from lessons.both_at_once.networks import EDGE_PLACES, PLACES, simulated_shares
 from lessons.kit.explorer import Drawn, Explorer, slider, wide
+
+_BY_PATH = "by path"
 
 
 class RowExplorer(Explorer):
@@ -38,8 +39,8 @@ class RowExplorer(Explorer):
     """
 
     def __init__(self, first: int, second: int) -> None:
-        self.first = slider(first, FIRST, "objects, users' proxy")
-        self.second = slider(second, SECOND, "objects, site's proxy")
+        self.first = slider(first, FIRST, "objects, forward proxy")
+        self.second = slider(second, SECOND, "objects, reverse proxy")
         super().__init__([self.first, self.second])
 
     def draw(self) -> Drawn:
@@ -47,7 +48,7 @@ class RowExplorer(Explorer):
         started = time.perf_counter()
         figure = figure_of_row(self.first.value, self.second.value)
         found = simulated_shares(self.first.value, self.second.value, forward=True)
-        return Drawn(figure, _in_words(found, "users' proxy", "site's proxy"), _note(started))
+        return Drawn(figure, _in_words(found, "forward proxy", "reverse proxy"), _note(started))
 
 
 class ShieldsExplorer(Explorer):
@@ -64,19 +65,19 @@ class ShieldsExplorer(Explorer):
     """
 
     def __init__(self, edges: int, shields: int, room: int) -> None:
-        ways = {"by turns (round_robin)": False, "by path (rendezvous_hash)": True}
-        self.way = widgets.Dropdown(options=ways, description="an edge chooses its shield", **wide())
+        self.way = widgets.Dropdown(
+            options=["by turns", _BY_PATH], description="an edge chooses its shield", **wide()
+        )
         self.edges = slider(edges, EDGES, "edges")
         self.shields = slider(shields, SHIELDS, "shields")
         self.room = slider(room, ROOM, "objects, each shield")
-        super().__init__([self.way, self.edges, self.shields, self.room])
+        super().__init__([self.edges, self.shields, self.room, self.way])
 
     def draw(self) -> Drawn:
         """Which share each tier answers."""
         started = time.perf_counter()
-        edges, shields, room, way = (
-            control.value for control in (self.edges, self.shields, self.room, self.way)
-        )
+        edges, shields, room = (control.value for control in (self.edges, self.shields, self.room))
+        way = self.way.value == _BY_PATH
         figure = figure_of_shields(edges, shields, room, by_path=way)
         found = simulated_shares(EDGE_PLACES, room, edges, shields, by_path=way)
         return Drawn(figure, _in_words(found, "edges", "shields"), _note(started))

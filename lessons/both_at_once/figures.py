@@ -8,16 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lessons.both_at_once.formulas import Shares, shares_by_formula
-from lessons.both_at_once.networks import simulated_shares
+from lessons.both_at_once.networks import EDGE_PLACES, simulated_shares
 from lessons.kit.panels import FIXED_STYLE, two_panels
 from twin.plots.style import NEUTRAL, PREDICTED
 
 FIRST, SECOND = (20, 400, 20), (20, 800, 20)
 """Minimum, maximum, step of the objects that the caches of a row hold."""
-EDGES, SHIELDS, ROOM = (1, 4, 1), (1, 4, 1), (50, 400, 50)
+EDGES, SHIELDS, ROOM = (1, 4, 1), (1, 4, 1), (50, 250, 50)
 """The same of the number of edges and shields, and of the objects that one shield holds."""
-EDGE_PLACES = 50
-"""Objects that one edge holds."""
 
 
 def figure_of_row(first: int, second: int) -> Figure:
@@ -25,7 +23,7 @@ def figure_of_row(first: int, second: int) -> Figure:
     found = simulated_shares(first, second, forward=True)
     with mpl.rc_context(FIXED_STYLE):
         figure, now, by_size = two_panels()
-        tiers = ["users' proxy", "site's proxy", "origin"]
+        tiers = ["forward", "reverse", "origin"]
         _draw_tiers(now, tiers, found, shares_by_formula(first, second))
         sizes = np.arange(SECOND[0], SECOND[1] + 1, 20)
         curve = [100 * shares_by_formula(first, int(size)).behind for size in sizes]
@@ -33,11 +31,16 @@ def figure_of_row(first: int, second: int) -> Figure:
         by_size.plot([second], [100 * found.behind], "o", color=PREDICTED, ms=8, label="simulated")
         by_size.axvline(first, color=NEUTRAL, lw=1, ls=":")
         by_size.annotate(
-            "as large as the first", (first, 0), (4, 4), textcoords="offset points", fontsize=8, color=NEUTRAL
+            "as large as the first",
+            (first, 50),
+            (4, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color=NEUTRAL,
         )
         by_size.set(title="what the second cache answers", xlabel="objects that the second cache holds")
-        by_size.set(ylabel="share of all requests, %", xlim=(0, SECOND[1] + 20), ylim=(0, 70))
-        by_size.legend(loc="upper left", fontsize=8)
+        by_size.set(ylabel="share of all requests, %", xlim=(0, SECOND[1] + 20), ylim=(0, 80))
+        by_size.legend(loc="upper right", fontsize=8)
     return figure
 
 
@@ -67,7 +70,7 @@ def _draw_tiers(panel: Axes, tiers: list[str], found: Shares, formula: Shares) -
     places = range(len(tiers))
     panel.barh(places, [100 * share for share in found], height=0.5, color=PREDICTED, label="simulated")
     panel.plot(
-        [100 * share for share in formula], places, "D", ms=7, mfc="none", mec=NEUTRAL, mew=1.5,
+        [100 * share for share in formula], places, "D", ms=7, mfc="white", mec=NEUTRAL, mew=1.5,
         ls="none", label="formula",
     )  # fmt: skip
     for place, share in enumerate(found):

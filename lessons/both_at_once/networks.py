@@ -11,13 +11,15 @@ from lessons.both_at_once.formulas import OBJECTS, POPULARITY, Shares
 from lessons.kit.simulation import simulated
 from policies.balancing import Dispatch, dispatch_rng
 from scenarios.distributions import parse_popularity
-from scenarios.loading import LoadedScenario, load_scenario, parse_scenario
+from scenarios.loading import LoadedScenario, parse_scenario
 from scenarios.records import Summary
 
 ITEM = 2560
 """Bytes that one object takes in a cache: its body of 2 KiB, and 512 more."""
 PLACES = 100
-"""Objects that a small cache of the lesson holds."""
+"""Objects that a cache of a row holds, or a shield that is measured."""
+EDGE_PLACES = 50
+"""Objects that one edge holds."""
 BY_TURNS, BY_PATH = "round_robin", "rendezvous_hash"
 
 
@@ -25,14 +27,10 @@ def _storing(objects: int) -> dict[str, Any]:
     return {"policy": "lru", "capacity": objects * ITEM, "overhead": "512B"}
 
 
-def network(
-    front_objects: int, behind_objects: int, fronts: int = 1, shields: int = 1, *,
-    by_path: bool = True, forward: bool = False, duration_s: float = 20.0,
-) -> LoadedScenario:  # fmt: skip
-    """Two tiers of caches before an origin, with 300 requests per second; see `shares_by_formula`.
-
-    With `forward`, the first tier are forward proxies, whose clients name the proxy behind.
-    """
+def _tables(
+    front_objects: int, behind_objects: int, fronts: int, shields: int,
+    by_path: bool, forward: bool, duration_s: float,
+) -> dict[str, Any]:  # fmt: skip
     names = [f"proxy.{fronts + number}" for number in range(shields)]
     balance = BY_PATH if by_path else BY_TURNS
     front: dict[str, Any] = {"cache": _storing(front_objects)}
@@ -46,22 +44,30 @@ def network(
         "service": {"origin": {"upstreams": "origin"}},
         "cache": _storing(behind_objects),
     }
-    doors = [f"proxy.{number}" for number in range(fronts)]
-    tables = {
+    origin = {"concurrency": 16, "service_time": "exponential(20ms)", "cache_control": "max-age=3600"}
+    return {
         "title": "Two tiers of caches", "seed": 7,
         "duration": f"{duration_s:g}s", "warmup": f"{duration_s / 2:g}s",
         "workload": {
-            "rate": "300/s", "clients": 8 * fronts, "doors": doors,
+            "rate": "400/s", "clients": 8 * fronts, "doors": [f"proxy.{number}" for number in range(fronts)],
             "objects": OBJECTS, "popularity": POPULARITY, "size": "2KiB",
         },
-        "backend": {
-            "origin": {
-                "concurrency": 16, "service_time": "exponential(20ms)", "cache_control": "max-age=3600",
-            }
-        },
+        "backend": {"origin": origin},
         "proxy": [front] * fronts + [shield] * shields,
     }  # fmt: skip
-    return parse_scenario(tables)
+
+
+def network(
+    front_objects: int, behind_objects: int, fronts: int = 1, shields: int = 1, *,
+    by_path: bool = True, forward: bool = False, duration_s: float = 16.0,
+) -> LoadedScenario:  # fmt: skip
+    """Two tiers of caches before an origin, with 400 requests per second; see `shares_by_formula`.
+
+    With `forward`, the first tier are forward proxies, whose clients name the proxy behind.
+    """
+    return parse_scenario(
+        _tables(front_objects, behind_objects, fronts, shields, by_path, forward, duration_s)
+    )
 
 
 def shares_of(summary: Summary, fronts: int = 1) -> Shares:
@@ -74,7 +80,7 @@ def shares_of(summary: Summary, fronts: int = 1) -> Shares:
 @functools.lru_cache(maxsize=256)
 def simulated_shares(
     front_objects: int, behind_objects: int, fronts: int = 1, shields: int = 1, *,
-    by_path: bool = True, forward: bool = False, duration_s: float = 20.0,
+    by_path: bool = True, forward: bool = False, duration_s: float = 16.0,
 ) -> Shares:  # fmt: skip
     """Simulate `network`, with proxies that cost nothing."""
     loaded = network(
@@ -84,14 +90,19 @@ def simulated_shares(
     return shares_of(simulated(loaded).summary, fronts)
 
 
-def shield_runs(duration_s: float = 4.0, warmup_s: float = 1.0) -> LoadedScenario:
-    """The shipped scenario ``two-shields``, a few seconds for each variant."""
-    return load_scenario("two-shields", {"duration": f"{duration_s}s", "warmup": f"{warmup_s}s"})
+def shield_runs(duration_s: float = 3.5, warmup_s: float = 1.0) -> LoadedScenario:
+    """An edge before two shields, between which it chooses by turns or by path: two variants."""
+    tables = _tables(EDGE_PLACES, PLACES, 1, 2, True, False, duration_s)
+    tables["workload"]["rate"] = "200/s"
+    compare = {"proxy.0.service.behind.balance": [BY_TURNS, BY_PATH]}
+    return parse_scenario(tables | {"seed": 1, "warmup": f"{warmup_s:g}s", "compare": compare})
 
 
-def row_run(duration_s: float = 6.0) -> LoadedScenario:
+def row_run(duration_s: float = 5.0) -> LoadedScenario:
     """A forward proxy before a reverse one, each with room for a hundred objects."""
-    return network(PLACES, PLACES, forward=True, duration_s=duration_s)
+    tables = _tables(PLACES, PLACES, 1, 1, True, True, duration_s)
+    tables["workload"]["rate"] = "200/s"
+    return parse_scenario(tables | {"warmup": "1s"})
 
 
 def saved_by_hashing(by_turns: Summary, by_path: Summary) -> float:
