@@ -1,6 +1,5 @@
 """Names with several addresses are resolved anew: upstreams come and go, and no request is lost."""
 
-import contextlib
 import socket
 import threading
 
@@ -39,18 +38,15 @@ def everywhere(origin):
         asked.append(request.sock.getsockname()[0])
         return OK
 
-    with contextlib.ExitStack() as stack:
+    def start():
+        server = origin(script)
+        server._listener.shutdown(socket.SHUT_RDWR)
+        server._listener.close()
+        server._listener = socket.create_server(("0.0.0.0", 0), backlog=64)
+        server._spawn(server._accept)
+        return server._listener.getsockname()[1], asked
 
-        def start():
-            listener = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=64))
-            server = origin(script)
-            server._listener.shutdown(socket.SHUT_RDWR)
-            server._listener.close()
-            server._listener = listener
-            server._spawn(server._accept)
-            return listener.getsockname()[1], asked
-
-        yield start
+    return start
 
 
 def addresses(proxy) -> list[str]:
