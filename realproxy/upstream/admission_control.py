@@ -32,22 +32,19 @@ class AdmissionControl:
         rate, 503 above the limit or if the breaker is open, each with Retry-After (RFC 9110, 10.2.3); 504 if
         the request's time is over before.
         """
-        queue, now = self._decisions.queue, time.monotonic()
-        ticket = threading.Lock() if queue is not None else None
+        decisions, now = self._decisions, time.monotonic()
+        queue, ticket = decisions.queue, threading.Lock()
         with self._lock:
-            if queue is not None and waits is None and queue.wait and queue.is_full(now):
+            if waits is None and queue is not None and queue.wait and queue.is_full(now):
                 raise WouldBlock
-            self._check_rate(now)
-            enters = queue is None or queue.enter(ticket, now)
-            if enters:
-                self._check_breaker(now)
-            elif queue is not None and queue.wait:
-                assert ticket is not None
+            if decisions.rate is not None:
+                self._check_rate(now)
+            if queue is None or queue.enter(ticket, now):
+                if decisions.breaker is not None:
+                    self._check_breaker(now)
+                return now
+            if queue.wait:
                 ticket.acquire()
-        if enters:
-            return now
-        assert queue is not None
-        assert ticket is not None
         self._wait(queue, ticket, waits, now, until)
         now = time.monotonic()
         with self._lock:
@@ -61,7 +58,8 @@ class AdmissionControl:
             now = time.monotonic()
             if breaker is not None:
                 breaker.ended(failed, entered, now)
-            self._admit_next(now, entered, failed)
+            if self._decisions.queue is not None:
+                self._admit_next(now, entered, failed)
 
     def _check_rate(self, now: float) -> None:
         rate = self._decisions.rate
