@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from lessons.balancing import least_moved
+from lessons.both_at_once import cold_shield
 from lessons.caching import lifetime_needed
 from lessons.canary import drifted_users
 from lessons.forward import ratio_behind
@@ -34,7 +35,7 @@ from scenarios.loading import LoadedScenario
 ROOT = Path(__file__).parents[3]
 EXERCISES: dict[int, Exercise] = {
     1: fair_share, 2: least_moved, 3: enough_runs, 4: ratio_behind, 5: enough_requests, 6: lifetime_needed,
-    7: door_limit, 8: drifted_users, 11: clear_wires,
+    7: door_limit, 8: drifted_users, 10: cold_shield, 11: clear_wires,
 }  # fmt: skip
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
