@@ -27,7 +27,7 @@ FLOORS = {
     "twin": (
         {"progress", "output", "certificates"},
         {"plots"},
-        {"confirm", "sweeps", "httproute"},
+        {"confirm", "sweeps", "httproute", "tracing"},
         {"cli"},
     ),
     "lessons": (
