@@ -18,6 +18,7 @@ from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
+from realproxy.errors import UpstreamError
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.error_pages import ErrorPages
 from realproxy.proxying.faults import inject
@@ -52,7 +53,10 @@ def build_snapshot(
     """
     waits = before.waits if before is not None else BlockedThreads()
     pool = before.pool if before is not None else ConnectionPool(settings.limits, waits)
-    services = {name: _service(name, service, seed, before) for name, service in settings.service.items()}
+    services = {
+        name: _service(name, service, seed, before, pool.resolver)
+        for name, service in settings.service.items()
+    }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
         store, collapser = before.store, collapser_of(before)
@@ -141,7 +145,7 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None
+    name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None, resolver: Resolver
 ) -> Service:
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
     has_transport = settings.tls is not None or settings.proxy_protocol is not None
@@ -152,9 +156,16 @@ def _service(
         return service
     rng = dispatch_rng(seed, name)
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
-    service = Service(name, settings, rng, transport, wait, seed)
+
+    def look_up(host: str) -> list[str]:
+        try:
+            return [address for address, _ in resolver.resolve((host, 0))]
+        except UpstreamError:
+            return []
+
+    service = Service(name, settings, rng, transport, wait, seed, look_up)
     if before is not None and name in before.services:
-        service.warm_new(before.services[name].names)
+        service.warm_new(before.services[name].roster.names)
     return service
 
 
