@@ -24,6 +24,7 @@ from lessons.kit import Exercise, Predictions
 from lessons.kit.number import finite_number, shown
 from lessons.not_only_http import exercise as lesson_5
 from lessons.predict_then_confirm import exercise as lesson_1
+from lessons.proxy_or_vpn import exercise as lesson_11
 from lessons.trust import exercise as lesson_3
 
 NUMBERS: dict[str, Callable[[float], Any]] = {
@@ -62,6 +63,7 @@ SOLVED: dict[str, tuple[Exercise, Callable[..., float], Any]] = {
     "7": (lesson_7.door_limit, lesson_7._most, NUMBERS),
     "10": (lesson_10.cold_shield, lesson_10._reaching, NUMBERS),
     "8": (lesson_8.drifted_users, lesson_8._drifted, NUMBERS),
+    "11": (lesson_11.clear_wires, lesson_11._clear, WHOLE),
 }
 
 

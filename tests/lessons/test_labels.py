@@ -45,6 +45,7 @@ from lessons.predict_then_confirm import (
     figure_of_throughput,
     simulate_balancers,
 )
+from lessons.proxy_or_vpn import explore_exposure, predict_cells
 from lessons.trust import explore_runs, figure_of_repetition, one_server, repeat
 from lessons.trust import plots as trust_plots
 from simulator.statistics import coordinated_omission
@@ -97,6 +98,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "rollback": lambda: figure_of_rollback(0.01, 0.002, 1.5, 50),
     "rollback, a disaster": lambda: figure_of_rollback(0.5, 0.05, 10, 1000),
     "peeking": lambda: figure_of_peeking(100, 0.05, 0.5),
+    "exposure": lambda: explore_exposure().draw().figure,
+    "cells": lambda: predict_cells().draw().figure,
 }
 EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "1": explore_balancers, "2": explore_pool, "3": explore_runs, "4": explore_sharing, "5": explore_ways,
@@ -104,6 +107,7 @@ EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "6, windows": explore_windows, "10, row": explore_row,
     "10, shields": explore_shields, "7, rules": explore_rules, "7, door": explore_door,
     "8, rollback": explore_rollback, "8, peeking": explore_peeking,
+    "11, cells": predict_cells, "11, exposure": explore_exposure,
 }  # fmt: skip
 
 

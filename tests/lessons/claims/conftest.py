@@ -28,13 +28,14 @@ from lessons.kit import Exercise
 from lessons.kit.confirmation import PROBES_S
 from lessons.not_only_http import enough_requests
 from lessons.predict_then_confirm import fair_share
+from lessons.proxy_or_vpn import clear_wires
 from lessons.trust import enough_runs
 from scenarios.loading import LoadedScenario
 
 ROOT = Path(__file__).parents[3]
 EXERCISES: dict[int, Exercise] = {
     1: fair_share, 2: least_moved, 3: enough_runs, 4: ratio_behind, 5: enough_requests, 6: lifetime_needed,
-    7: door_limit, 8: drifted_users, 10: cold_shield,
+    7: door_limit, 8: drifted_users, 10: cold_shield, 11: clear_wires,
 }  # fmt: skip
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
@@ -60,7 +61,7 @@ _NUMBER = re.compile(
 _COMPARISON = re.compile(rf"\b(?:{'|'.join(COMPARISONS)})\b", re.IGNORECASE)
 _NO_NUMBERS = re.compile(
     r"\$\$.*?\$\$|\$[^$\n]*\$|```.*?```|`[^`\n]*`"  # formulas and code: other tests run them
-    r"|<[^>]*>|\]\([^)\n]*\)|^#+ [^\n]*$|^\d\. |\b[Ll]essons? \d( to \d)?|\b[Ss]teps? \d"
+    r"|<[^>]*>|\]\([^)\n]*\)|^#+ [^\n]*$|^\d\. |\b[Ll]essons? \d+( to \d+)?|\b[Ss]teps? \d"
     r"|For example: [\d.]+|It takes about [34]0 minutes"
     r"|\bp\d\d\b|\w*/[MD]/1|MSER-5|TLS 1\.3|127\.[\d.]+|\bversion \d\w?|[Hh]alf (?=width|now|wanted)"
     r"|, (19|20)\d\d|[( ](19|20)\d\d\)|SOSP 1999|Surveys 10\(3\)|Systems 12\b"

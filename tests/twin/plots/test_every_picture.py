@@ -36,11 +36,16 @@ from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_way
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
 from lessons.predict_then_confirm.closed_loop import figure_of_throughput
+from lessons.proxy_or_vpn import explore_exposure, predict_cells
 from lessons.trust import figure_of_repetition, plots, repeat
 from scenarios import load_scenario
 from simulator import simulate
 from simulator.statistics import mser5_of_records
 from simulator.statistics.omission import Omission
+from twin.exposure import Exposure, Way
+from twin.exposure.model import modelled
+from twin.exposure.picture import figure_of_exposure
+from twin.exposure.vocabulary import visits_of
 from twin.plots import comparison
 from twin.plots.labels import MOST_IN_A_LEGEND
 from twin.plots.style import MEASURED, MEASURED_MARK, PREDICTED, PREDICTED_MARK
@@ -114,6 +119,12 @@ def of_sweeps() -> dict[str, Figure]:
     }  # fmt: skip
 
 
+def exposed(*, measured: bool, ways: tuple[Way, ...] = tuple(Way)) -> Exposure:
+    """The whole table of who sees what, by the model."""
+    found = {visit: replace(modelled(visit), measured=measured) for visit in visits_of(ways)}
+    return Exposure(ways, True, found, {})
+
+
 def of_lessons() -> dict[str, Figure]:
     _, (run, *_) = four_runs()
     late, slow = np.linspace(0.02, 4.0, 500), np.linspace(0.02, 0.03, 500)
@@ -144,6 +155,12 @@ def of_lessons() -> dict[str, Figure]:
         "7: door": figure_of_door(60, 300),
         "8: rollback": figure_of_rollback(0.05, 0.01, 3.0, 300),
         "8: peeking": figure_of_peeking(100, 0.01, 0.05),
+        "11: cells": predict_cells().draw().figure,
+        "11: exposure": explore_exposure().draw().figure,
+        "exposure, modelled": figure_of_exposure(exposed(measured=False)),
+        "exposure, measured": figure_of_exposure(exposed(measured=True)),
+        "exposure, two ways": figure_of_exposure(exposed(measured=False, ways=(Way.CONNECT, Way.VPN))),
+        "exposure, one way": figure_of_exposure(exposed(measured=False, ways=(Way.VPN,))),
     }
 
 
