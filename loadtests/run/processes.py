@@ -141,15 +141,14 @@ class Child:
 
     def last_words(self) -> str:
         """The last lines of its standard error."""
-        size = self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(size - 8192, 0))
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        self._errors.seek(0, os.SEEK_END)
+        file = self._errors.fileno()  # read without a seek: the child writes at the same offset
+        size = os.fstat(file).st_size
+        lines = os.pread(file, 8192, max(size - 8192, 0)).decode("utf-8", "replace").strip().splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
     def line_from(self, beginning: str) -> str:
         """The rest of the first line with this beginning on its standard error; empty if there is none."""
-        file = self._errors.fileno()  # read without a seek: the child writes at the same offset
+        file = self._errors.fileno()
         said = os.pread(file, os.fstat(file).st_size, 0).decode("utf-8", "replace")
         lines = (line for line in said.splitlines() if line.startswith(beginning))
         return next(lines, "").removeprefix(beginning)

@@ -55,14 +55,17 @@ def read_address(data: bytes, at: int) -> tuple[str, int, int] | None:
 
 
 def write_address(host: str, port: int) -> bytes:
-    """ATYP, address and port."""
+    """ATYP, address and port; raises `BadAddress` for a name that does not fit."""
     for kind, family in ((IPV4, socket.AF_INET), (IPV6, socket.AF_INET6)):
         try:
             packed = socket.inet_pton(family, host.partition("%")[0])
         except OSError:
             continue
         return bytes([kind]) + packed + port.to_bytes(2, "big")
-    name = host.encode("idna" if not host.isascii() else "ascii")
+    try:
+        name = host.encode("ascii" if host.isascii() else "idna")
+    except UnicodeError as error:
+        raise BadAddress(f"no name of a host: {error}") from None
     if not 0 < len(name) < 256:
         raise BadAddress("the name is too long")
     return bytes([NAME, len(name)]) + name + port.to_bytes(2, "big")

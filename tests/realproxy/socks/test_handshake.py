@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realproxy.socks import ClientHandshake, Command, Refused, Reply, ServerHandshake, SocksRequest, reply5
-from realproxy.socks.addresses import write_address
+from realproxy.socks.addresses import BadAddress, write_address
 
 USERS = {"alice": "secret"}
 
@@ -199,3 +199,9 @@ def test_a_parent_that_does_not_know_the_user_is_told_in_words():
     assert shake.bad_credentials
     with pytest.raises(Refused, match="wants other credentials"):
         ClientHandshake("a.test", 80, "alice", "secret").feed(b"\x05\xff")
+
+
+@pytest.mark.parametrize("host", ["é..test", "ü" * 64, "x" * 256])
+def test_a_name_that_no_address_can_hold_is_a_bad_address(host):
+    with pytest.raises(BadAddress):
+        write_address(host, 80)
