@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from scenarios.call_records import CallFigures, CallRecords
 from scenarios.fetches import Fetches
+from scenarios.recovery import recovery_time
 from scenarios.rollback import rollback_time
 from scenarios.shares import ServiceFigures, figures_by_service
 
@@ -34,6 +36,17 @@ _Row = tuple[object, ...]
 
 _ROW = struct.Struct("=iiqdddhbhq")
 """One row as bytes, in the types of `_DTYPES`."""
+
+
+_RARE = (
+    "cache_share",
+    "rollback_s",
+    "rollback_ratio",
+    "services",
+    "calls",
+    "recovery_s",
+    "recovery_ratio",
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,12 @@ class Summary:
         Share and errors of each service, such as the arms of a split route; empty for a single service.
     calls : dict of str to CallFigures
         The calls between backends, by service and depth, such as ``store@2``; empty if there are none.
+    recovery_s : float or None
+        Seconds after an outage until clients are served well again, see `scenarios.recovery`; ``None``
+        without an outage, or if they are not until the end.
+    recovery_ratio : float or None
+        1 if they are served well again, else 0; the share of the runs in an average of several. ``None``
+        without an outage.
     """
 
     throughput_rps: float
@@ -90,11 +109,13 @@ class Summary:
     rollback_ratio: float | None = None
     services: dict[str, ServiceFigures] = field(default_factory=dict)
     calls: dict[str, CallFigures] = field(default_factory=dict)
+    recovery_s: float | None = None
+    recovery_ratio: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the last five figures where they do not exist."""
+        """Plain data for JSON, without the figures that few scenarios have where they do not exist."""
         known = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("cache_share", "rollback_s", "rollback_ratio", "services", "calls"):
+        for name in _RARE:
             if known[name] in (None, {}):
                 del known[name]
         for name in ("services", "calls"):
@@ -142,6 +163,8 @@ class Records:
         Which of `upstreams` are those of each service; empty for a single service.
     calls : CallRecords or None
         The calls between backends, if there are any.
+    outage_end : float or None
+        When the last outage of a server ended, in seconds.
     """
 
     user: NDArray[np.int32]
@@ -163,6 +186,7 @@ class Records:
     canary: tuple[int, ...] = ()
     services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     calls: CallRecords | None = None
+    outage_end: float | None = None
 
     @classmethod
     def from_rows(
@@ -245,6 +269,7 @@ class Records:
         failed = (self.status >= 500) | (self.status == 0)
         fetches = self.fetches
         rollback = self._rollback() if self.canary else None
+        recovery = self._recovery(whole)
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -262,7 +287,15 @@ class Records:
             rollback_ratio=float(rollback is not None) if self.canary else None,
             services=figures_by_service(self.upstream[inside], failed[inside], self.services),
             calls={} if self.calls is None else self.calls.figures(window),
+            recovery_s=recovery,
+            recovery_ratio=None if self.outage_end is None else float(recovery is not None),
         )
+
+    def _recovery(self, whole: Records) -> float | None:
+        if self.outage_end is None:
+            return None
+        good = (whole.status > 0) & (whole.status < 500) & (whole.status != 429)
+        return recovery_time(whole.due, good, self.outage_end)
 
     def _rollback(self) -> float | None:
         is_canary = np.isin(self.upstream, self.canary)
@@ -300,6 +333,7 @@ class Records:
             about=[self.closed, self.caching, self.proxies, self.fanout],
             canary=np.array(self.canary, dtype=np.int64),
             services=np.array(json.dumps(dict(self.services))),
+            outage_end=np.array(math.nan if self.outage_end is None else self.outage_end),
         )
 
     @classmethod
@@ -311,6 +345,7 @@ class Records:
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
             upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
             services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
+            ended = float(file["outage_end"])
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -321,6 +356,7 @@ class Records:
             fanout=fanout,
             canary=canary,
             services=services,
+            outage_end=None if math.isnan(ended) else ended,
         )
 
 

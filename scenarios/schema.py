@@ -19,6 +19,7 @@ from scenarios.distributions import (
     parse_popularity,
 )
 from scenarios.profiles import LoadProfile
+from scenarios.recovery import outage_end
 from scenarios.shares import servers_by_service
 from scenarios.sidecars import SidecarSettings, check_sidecars, sidecar_of
 from scenarios.table import Table
@@ -27,16 +28,9 @@ from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_tr
 from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
-    "throughput_rps",
-    "mean_ms",
-    "p50_ms",
-    "p95_ms",
-    "p99_ms",
-    "hit_ratio",
-    "fetch_rps",
-    "fetches_per_expiry",
+    "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "fetch_rps", "fetches_per_expiry",
     "error_ratio",
-]
+]  # fmt: skip
 
 
 ONLY_MODELLED = (
@@ -288,6 +282,11 @@ class Scenario(Table):
         routes = [route for door in self._doors for route in door.route]
         watched = {route.canary.watch for route in routes if route.canary is not None}
         return tuple(number for name, those in self.services.items() if name in watched for number in those)
+
+    @property
+    def outage_end(self) -> float | None:
+        """When the last spell of a slow or failing server ends, see `scenarios.recovery`."""
+        return outage_end(self.backend.values())
 
     @property
     def window(self) -> tuple[float, float]:

@@ -46,7 +46,9 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
         proxies=len(scenario.chain),
         fanout=workload.fanout,
     )
-    records = replace(records, canary=scenario.canary, services=scenario.services)
+    records = replace(
+        records, canary=scenario.canary, services=scenario.services, outage_end=scenario.outage_end
+    )
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
     if chain.calls is not None:

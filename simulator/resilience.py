@@ -108,7 +108,7 @@ class Resilience:
         if queue is not None:
             place = Place(self.env, queue)
             if not queue.enter(place, now):
-                if not queue.wait:
+                if not queue.waits(place):
                     return UNAVAILABLE
                 wait, status = patience(queue.wait, limits.due, now)
                 self.alarms.set(now + wait, place)

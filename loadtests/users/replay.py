@@ -136,7 +136,10 @@ class Replay:
             proxies=len(self._scenario.chain),
             fanout=self._workload.fanout,
         )
-        return replace(records, canary=self._scenario.canary, services=self._scenario.services)
+        scenario = self._scenario
+        return replace(
+            records, canary=scenario.canary, services=scenario.services, outage_end=scenario.outage_end
+        )
 
     def health(self) -> dict[str, float]:
         """How punctual the load generator was.

@@ -51,8 +51,8 @@ class Precautions:
     1. `deadline.left` of the request: 504 if nothing is left.
     2. ``rate.allows(now)``, else 429.
     3. ``queue.enter(ticket, now)``. If that is false, the request waits for its ticket for the seconds of
-       `deadline.patience`; 503 at once if ``queue.wait`` is 0. After them, ``queue.give_up(ticket)``: if that
-       is true, the status of `patience`.
+       `deadline.patience`; 503 at once unless ``queue.waits(ticket)``. After them,
+       ``queue.give_up(ticket)``: if that is true, the status of `patience`.
     4. ``breaker.allows(began)``, else ``queue.leave(began)`` and 503. `began` is when the queue let the
        request proceed; the time of step 2 without a queue.
     5. For every attempt: `refresh`, `Dispatch.start`; then `Dispatch.finish` and `ended`, in this order.
@@ -146,7 +146,7 @@ def _queue(settings: Service, rng: random.Random | None) -> BoundedQueue[Any] | 
     """The queue of `limit` and `queue`: the limit rules, and the queue says who waits for it."""
     queue, limit = settings.queue, settings.limit
     order: Literal["fifo", "lifo"] = "fifo" if queue is None else queue.order
-    wait = 0.0 if queue is None else queue.wait
+    wait, length = (0.0, None) if queue is None else (queue.wait, queue.length)
     if limit is not None:
         learned = concurrency_limits.build(
             limit.policy,
@@ -156,11 +156,11 @@ def _queue(settings: Service, rng: random.Random | None) -> BoundedQueue[Any] | 
             latency=limit.latency,
             rng=rng or random.Random(0),
         )
-        return BoundedQueue(learned, wait, order)
+        return BoundedQueue(learned, wait, order, length)
     if queue is None:
         return None
     assert queue.in_flight is not None
-    return BoundedQueue(queue.in_flight, wait, order)
+    return BoundedQueue(queue.in_flight, wait, order, length)
 
 
 def _ejection(eject: Eject, count: int) -> PassiveEjection:

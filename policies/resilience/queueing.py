@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 from typing import Generic, Literal, TypeVar
 
@@ -22,6 +23,8 @@ class BoundedQueue(Generic[Ticket]):
     order : str
         Who is served first: ``fifo``, the oldest, or ``lifo``, the newest. Under an overload the oldest are
         those that nobody waits for much longer, so that lifo lets most requests be served in time.
+    length : int, optional
+        Requests that may wait at once; no limit by default.
 
     Attributes
     ----------
@@ -36,12 +39,14 @@ class BoundedQueue(Generic[Ticket]):
         in_flight: int | ConcurrencyLimit,
         wait: float = 0.0,
         order: Literal["fifo", "lifo"] = "fifo",
+        length: int | None = None,
     ) -> None:
         self.limit = None if isinstance(in_flight, int) else in_flight
         self._most = in_flight if isinstance(in_flight, int) else 0
         self.in_flight = 0
         self.wait = wait
         self._newest_first = order == "lifo"
+        self._most_waiting = math.inf if length is None else length
         self._waiting: dict[Ticket, None] = {}
 
     @property
@@ -54,13 +59,17 @@ class BoundedQueue(Generic[Ticket]):
         return self._most if self.limit is None else max(1, self.limit.limit(now))
 
     def enter(self, ticket: Ticket, now: float) -> bool:
-        """Whether the request of `ticket` may proceed; if not, it waits until `leave` or `give_up`."""
+        """Whether the request of `ticket` may proceed; if not, see `waits`."""
         if self.in_flight < self.most(now):
             self.in_flight += 1
             return True
-        if self.wait > 0:
+        if self.wait > 0 and len(self._waiting) < self._most_waiting:
             self._waiting[ticket] = None
         return False
+
+    def waits(self, ticket: Ticket) -> bool:
+        """Whether the request of `ticket` waits until `leave` or `give_up`; else there is no room for it."""
+        return ticket in self._waiting
 
     def leave(self, now: float, began: float = 0.0, failed: bool | None = None) -> list[Ticket]:
         """A request in flight has ended; returns the tickets that may proceed now.

@@ -156,12 +156,15 @@ class Queue(Settings):
         At once. Not needed with the service's `limit`, which is then obeyed alone.
     wait : duration
         How long further requests may wait; then 503.
+    length : int, optional
+        How many may wait at once; further ones get 503 at once. No limit by default.
     order : str
         Who proceeds first: ``fifo``, who has waited longest, or ``lifo``, who came last.
     """
 
     in_flight: Annotated[int, Field(ge=1)] | None = None
     wait: Duration = 0.0
+    length: Annotated[int, Field(ge=1)] | None = None
     order: Literal["fifo", "lifo"] = "fifo"
 
 

@@ -58,8 +58,9 @@ def _queue(queue: Queue, limit: Limit | None, threads: int) -> Iterator[Problem]
         yield "queue.in_flight", f"limits.threads allows no more than {threads} requests at once"
     if not queue.wait and limit is not None:
         yield "queue", "without 'wait', nobody waits in it"
-    elif not queue.wait and "order" in queue.model_fields_set:
-        yield "queue.order", "without 'wait', nobody waits in it"
+    elif not queue.wait:
+        for key in {"order", "length"} & queue.model_fields_set:
+            yield f"queue.{key}", "without 'wait', nobody waits in it"
 
 
 def _limit(limit: Limit, threads: int) -> Iterator[Problem]:

@@ -64,10 +64,10 @@ class AdmissionControl:
         with self._lock:
             if queue.enter(ticket, now):
                 return False
-            if queue.wait:
+            if waits_for_ticket := queue.waits(ticket):
                 ticket.acquire()
         seconds, status = deadline.patience(queue.wait, until, now)
-        if queue.wait:
+        if waits_for_ticket:
             with waits.blocking():
                 admitted = ticket.acquire(timeout=seconds)
             if admitted:
@@ -75,7 +75,7 @@ class AdmissionControl:
             with self._lock:
                 if not queue.give_up(ticket):
                     return True  # admitted in the last moment
-        if status == 504:
+        if status == 504 and waits_for_ticket:
             raise LocalReply(
                 504, Termination.UPSTREAM_SLOW, f"service {self._name}: the time for the request is over"
             )

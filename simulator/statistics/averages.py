@@ -8,7 +8,15 @@ from scenarios.call_records import mean_by_call
 from scenarios.records import Summary
 from scenarios.shares import mean_by_service
 
-_OPTIONAL = ("hit_ratio", "fetch_rps", "fetches_per_expiry", "rollback_s", "rollback_ratio")
+_OPTIONAL = (
+    "hit_ratio",
+    "fetch_rps",
+    "fetches_per_expiry",
+    "rollback_s",
+    "rollback_ratio",
+    "recovery_s",
+    "recovery_ratio",
+)
 
 
 def mean_summary(summaries: list[Summary]) -> Summary:

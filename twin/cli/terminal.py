@@ -17,6 +17,7 @@ from twin.cli.cache_notes import room_of_caches
 from twin.confirm.compare import difference_text
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
+from twin.output.recovery import recovery_table
 from twin.output.services import services_table
 from twin.output.sheet import HEADS, UNITS, Sheet
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
@@ -177,8 +178,13 @@ def print_summaries(
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
-    """Print the tables about services and caches, if they show more than the first table."""
-    tables = (services_table(labels, sides), caches_table(labels, sides), fetches_table(labels, sides))
+    """Print the tables about services, outages and caches, if they show more than the first table."""
+    tables = (
+        services_table(labels, sides),
+        recovery_table(labels, sides),
+        caches_table(labels, sides),
+        fetches_table(labels, sides),
+    )
     for table in tables:
         if table is not None:
             console.print(table)

@@ -19,6 +19,8 @@ variant or the calibration broke a rule for valid runs (`loadtests.run.validity`
 *Services*, such as the arms of a split route, have a metric each: ``service_share.canary`` and
 ``service_errors.canary``. Both twins draw the arms and the backends' errors from the same seeds, so even
 the time of a rollback is judged, and a rollback in one twin that is none in the other refutes.
+
+*Outages*: whether and when clients are served well again is judged likewise.
 """
 
 from __future__ import annotations
@@ -38,11 +40,14 @@ TOLERANCE = {
     "throughput_rps": 0.02, "mean_ms": 0.05, "p50_ms": 0.10, "p95_ms": 0.08,
     "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
     "service_share": 0.01, "service_errors": 0.02, "rollback_ratio": 0.5, "rollback_s": 0.1,
+    "recovery_ratio": 0.5, "recovery_s": 0.15,
 }  # fmt: skip
 """The judged metrics, and the tolerance of each."""
 EXACT_ROLLBACK_S = 0.25
 """The time of a rollback may always differ by this much: it is seen as the canary's last request, and the
 next one would have come a moment later."""
+EXACT_RECOVERY_S = 0.3
+"""The time of a recovery may always differ by this much: it is seen as one of the failures before it."""
 EXACT_ANSWERS = 2
 """The errors of a service may always differ by so many of its answers: until a rollback it has few."""
 EXACT_MS = 0.5
@@ -62,7 +67,9 @@ OF_SERVICES = ("service_share", "service_errors")
 """Metrics that each service has, if there are several; their full names are such as ``service_share.api``."""
 OF_CANARIES = ("rollback_ratio", "rollback_s")
 """Metrics that only exist with a watched canary."""
-ABSOLUTE = frozenset({"hit_ratio", "error_ratio", "rollback_ratio", *OF_SERVICES})
+OF_OUTAGES = ("recovery_ratio", "recovery_s")
+"""Metrics that only exist with an outage of a server."""
+ABSOLUTE = frozenset({"hit_ratio", "error_ratio", "rollback_ratio", "recovery_ratio", *OF_SERVICES})
 """Metrics whose differences are absolute; the differences of all others are relative."""
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
@@ -86,6 +93,8 @@ def figures(summary: Summary) -> dict[str, float | None]:
         found[f"service_errors.{service}"] = those.error_ratio
     if summary.rollback_ratio is not None:
         found |= {name: getattr(summary, name) for name in OF_CANARIES}
+    if summary.recovery_ratio is not None:
+        found |= {name: getattr(summary, name) for name in OF_OUTAGES}
     return found
 
 
@@ -164,6 +173,8 @@ def tolerances(predicted: Summary, measured: Summary) -> dict[str, float]:
             allowed[name] = max(allowed[name], EXACT_ANSWERS / those.answers)
     if measured.rollback_s:
         allowed["rollback_s"] = max(allowed["rollback_s"], EXACT_ROLLBACK_S / measured.rollback_s)
+    if measured.recovery_s:
+        allowed["recovery_s"] = max(allowed["recovery_s"], EXACT_RECOVERY_S / measured.recovery_s)
     for name in unjudged(predicted, measured):
         allowed.pop(name, None)
     return allowed

@@ -9,6 +9,7 @@ from twin.confirm.compare import (
     ABSOLUTE,
     EXACT_ANSWERS,
     EXACT_MS,
+    EXACT_RECOVERY_S,
     EXACT_ROLLBACK_S,
     HIGHER_IS_BETTER,
     TOLERANCE,
@@ -64,7 +65,7 @@ def how_judged(found: Confirmation) -> list[str]:
         f"Confirmed means within these tolerances: {', '.join(limits)}; "
         f"for response times also within {EXACT_MS:g} ms."
     ]
-    lines += _how_services_are_judged(found)
+    lines += [*_how_services_are_judged(found), *_how_recoveries_are_judged(found)]
     judged = [outcome for outcome in found.variants if outcome.verdict != "void"]
     unjudged: dict[tuple[str, str], list[str]] = {}
     for outcome in judged:
@@ -95,6 +96,16 @@ def _how_services_are_judged(found: Confirmation) -> list[str]:
             "a rollback in one twin that is none in the other refutes."
         )
     return lines
+
+
+def _how_recoveries_are_judged(found: Confirmation) -> list[str]:
+    """The tolerance of recoveries, if there was an outage."""
+    if all(outcome.measured.recovery_ratio is None for outcome in found.variants):
+        return []
+    return [
+        f"Time of recovery: {TOLERANCE['recovery_s'] * 100:g} %, or {EXACT_RECOVERY_S:g} s; "
+        "a recovery in one twin that is none in the other refutes."
+    ]
 
 
 def _name(metric: str) -> str:

@@ -112,7 +112,7 @@ class VariantOutcome:
             return f"({text})"
         small = compare.TOLERANCE[compare.kind(metric)] < abs(apart) <= self.tolerances[metric]
         if small and compare.kind(metric) not in compare.ABSOLUTE:
-            form, unit = ("+.2f", "s") if metric == "rollback_s" else ("+.1f", "ms")
+            form, unit = ("+.2f", "s") if metric in ("rollback_s", "recovery_s") else ("+.1f", "ms")
             return f"{apart * getattr(self.measured, metric):{form}}{space}{unit}"
         return text
 

@@ -17,6 +17,7 @@ from scenarios.records import Summary
 from twin.confirm.compare import OF_CANARIES, OF_SERVICES, difference_text, kind
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
+from twin.output import recovery
 from twin.output.services import CAPTION, TITLE, service_cells, service_heads
 from twin.plots import comparison
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
@@ -35,6 +36,7 @@ def confirmation_page(found: Confirmation) -> str:
         comparison_table(found),
         _reading(found),
         _services(found),
+        _recoveries(found),
         _caches(found),
         *_pictures(found),
         "<h2>Calibration</h2>",
@@ -143,6 +145,30 @@ def _services(found: Confirmation) -> str:
         f'<div class="scroll"><table><thead><tr><th>variant</th><th></th>{head}</tr></thead><tbody>{rows}'
         f'<tr class="difference"><td>all variants</td><td class="word">noise floor</td>{floors}</tr></tbody>'
         f"</table></div>" + (f'<p class="small">{CAPTION}</p>' if watched else "")
+    )
+
+
+def _recoveries(found: Confirmation) -> str:
+    """A table of what came after the outage, if there was one."""
+    if all(outcome.measured.recovery_ratio is None for outcome in found.variants):
+        return ""
+    head = "".join(
+        f"<th>{name}, {side}</th>" for side in ("predicted", "measured") for name in recovery.HEADS
+    )
+    rows = "".join(
+        f"<tr><td>{html.escape(outcome.variant.label)}</td>"
+        + "".join(
+            f"<td>{cell}</td>"
+            for summary in (outcome.simulated, outcome.measured)
+            for cell in recovery.recovery_cells(summary)
+        )
+        + "</tr>"
+        for outcome in found.variants
+    )
+    return (
+        f"<h2>{recovery.TITLE}</h2>"
+        f'<div class="scroll"><table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        f'</table></div><p class="small">{recovery.CAPTION}</p>'
     )
 
 

@@ -30,6 +30,15 @@ def test_a_limit_that_grew_admits_several_and_one_that_fell_admits_nobody() -> N
     assert queue.most(1.0) == 1
 
 
+def test_no_more_wait_than_there_is_room_for() -> None:
+    queue = BoundedQueue[str](1, 1.0, length=2)
+    assert [queue.enter(ticket, 0.0) for ticket in "abcd"] == [True, False, False, False]
+    assert [queue.waits(ticket) for ticket in "abcd"] == [False, True, True, False]
+    assert queue.leave(1.0) == ["b"]
+    assert not queue.enter("e", 1.0)
+    assert queue.waits("e")
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["enter", "leave", "give_up", "limit"]), st.integers(0, 9)), max_size=100
 )

@@ -140,6 +140,7 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     ),
     TWO + "limit = {}\nqueue = {}": ("service.web.queue", "without 'wait', nobody waits"),
     TWO + "queue = { in_flight = 3, order = 'lifo' }": ("service.web.queue.order", "nobody waits"),
+    TWO + "queue = { in_flight = 3, length = 9 }": ("service.web.queue.length", "nobody waits"),
     TWO + "limit.latency = '1s'": ("service.web.limit.latency", "only 'aimd'"),
     TWO + "limit = { policy = 'fixed', min = 2 }": ("service.web.limit.min", "a fixed limit stays"),
     TWO + "limit = { policy = 'fixed', max = 200 }": ("service.web.limit.max", "a fixed limit stays"),
