@@ -39,14 +39,8 @@ _ROW = struct.Struct("=iiqdddhbhq")
 
 
 _RARE = (
-    "cache_share",
-    "rollback_s",
-    "rollback_ratio",
-    "services",
-    "calls",
-    "recovery_s",
-    "recovery_ratio",
-)
+    "cache_share", "rollback_s", "rollback_ratio", "services", "calls", "recovery_s", "recovery_ratio",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -347,17 +341,10 @@ class Records:
             services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
             ended = float(file["outage_end"])
         return cls(
-            **arrays,
-            upstreams=upstreams,
-            closed=bool(closed),
-            caching=bool(caching),
-            fetches=fetches,
-            proxies=proxies,
-            fanout=fanout,
-            canary=canary,
-            services=services,
+            **arrays, upstreams=upstreams, closed=bool(closed), caching=bool(caching), fetches=fetches,
+            proxies=proxies, fanout=fanout, canary=canary, services=services,
             outage_end=None if math.isnan(ended) else ended,
-        )
+        )  # fmt: skip
 
 
 class Ledger:
