@@ -1,0 +1,36 @@
+"""The runs that lesson 9 confirms: a page of ten calls, and an outage with three kinds of retries."""
+
+from __future__ import annotations
+
+from lessons.microservices.fan_out import pages_scenario
+from lessons.microservices.remedies import REMEDIES
+from lessons.microservices.storm import BEGIN_S, OUTAGE_S, retries, storm_variant
+from scenarios.loading import LoadedScenario, Variant
+from scenarios.records import Records
+
+CALLS, PAGES_RPS = 10, 15.0
+PAGE, FREE, BUDGET, DEADLINE = "ten calls a page", "free retries", "budget 0.2", "deadline"
+_PAGE_S, _STORM_S = 2.4, 3.2
+
+
+def storm_runs() -> LoadedScenario:
+    """Four variants, a few seconds each.
+
+    - `PAGE`: a page asks ten times at once, and has its answer with the last one;
+    - `FREE`, `BUDGET`, `DEADLINE`: the outage with three retries, with a budget, and with one retry whose
+      deadline the server knows.
+    """
+    (page,) = pages_scenario(CALLS, 0.0, _PAGE_S, PAGES_RPS).variants
+    variants = [
+        Variant({"": PAGE}, page.scenario),
+        storm_variant(retries(), duration_s=_STORM_S, label=FREE),
+        storm_variant(REMEDIES[BUDGET], duration_s=_STORM_S, label=BUDGET),
+        storm_variant(REMEDIES[DEADLINE], duration_s=_STORM_S, label=DEADLINE),
+    ]
+    return LoadedScenario("microservices", page.scenario, variants)
+
+
+def good_after(records: Records, seconds: float = 1.5) -> float:
+    """The share of good answers among the requests that were due so long after the outage, and later."""
+    late = records.due >= BEGIN_S + OUTAGE_S + seconds
+    return float((records.status[late] == 200).mean())
