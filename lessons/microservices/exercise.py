@@ -7,12 +7,9 @@ from typing import Any
 from lessons.kit.exercise import Exercise, returned
 
 _CASES = [
-    (70.0, 100.0, 10.0, 60.0),
-    (50.0, 100.0, 5.0, 20.0),
-    (300.0, 500.0, 2.0, 8.0),
-    (65.0, 100.0, 0.6, 2.0),
-]
-"""Load, capacity, outage, and the time that it may take."""  # fmt: skip
+    (70.0, 100.0, 10.0, 60.0), (50.0, 100.0, 5.0, 20.0), (300.0, 500.0, 2.0, 8.0), (65.0, 100.0, 0.6, 2.0),
+]  # fmt: skip
+"""Load, capacity, outage, and the time that it may take."""
 
 
 def _budget(load: float, capacity: float, outage: float, within: float) -> float:

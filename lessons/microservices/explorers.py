@@ -5,6 +5,8 @@ The widgets have no logic. They call functions that are tested over the whole ra
 
 from __future__ import annotations
 
+import math
+
 import ipywidgets as widgets
 
 from lessons.kit.explorer import Drawn, Explorer, slider, wide
@@ -116,7 +118,7 @@ class LimitsExplorer(Explorer):
 
 
 def _ms(value: float) -> str:
-    return "no answers" if value != value else f"mean {float(f'{value:.3g}'):,g} ms"
+    return "no answers" if math.isnan(value) else f"mean {float(f'{value:.3g}'):,g} ms"
 
 
 def explore_pages(calls: int = 10, slow_percent: float = 1.0) -> PagesExplorer:

@@ -66,11 +66,12 @@ class Pages(NamedTuple):
 
 def pages_scenario(calls: int, slow: float, duration_s: float, rate: float = 8.0) -> LoadedScenario:
     """Pages at random moments, each of `calls` calls to one service that has room for all of them."""
+    room = 64 if calls <= 20 else 400
     data: dict[str, Any] = {
         "title": "A page is as slow as the slowest of its calls.",
         "seed": 9, "duration": f"{duration_s:g}s", "warmup": "0s",
         "workload": {"rate": f"{rate:g}/s", "objects": 100, "fanout": calls},
-        "backend": {"web": {"concurrency": 400, "service_time": f"exponential({CALL_MS:g}ms)"}},
+        "backend": {"web": {"concurrency": room, "service_time": f"exponential({CALL_MS:g}ms)"}},
         "proxy": {
             "route": [{"to": "web"}], "service": {"web": {"upstreams": "web"}}, "limits": {"threads": 512},
         },

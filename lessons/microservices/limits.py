@@ -44,7 +44,7 @@ def limited(
     duration_s : float
     seed : int
     """
-    limit = LIMITS[policy] if policy in LIMITS else {"policy": policy, "latency": f"{THRESHOLD_MS}ms"}
+    limit = LIMITS.get(policy, {"policy": policy, "latency": f"{THRESHOLD_MS}ms"})
     backend: dict[str, Any] = {"concurrency": SLOTS, "service_time": f"erlang({WORK_MS}ms, 4)"}
     if slower > 1:
         backend |= {"slow": {"0": slower}, "slow_during": {"0": f"{BEGIN_S:g}s..{duration_s:g}s"}}

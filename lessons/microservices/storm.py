@@ -6,6 +6,7 @@ The system is that of the shipped scenario ``retry-storm``.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +129,7 @@ def _at_the_server(run: Run, edges: NDArray[np.float64]) -> tuple[NDArray[np.flo
     series = run.queues["web/0"]
     came = np.diff(series.values, prepend=0.0)
     arrived = np.histogram(series.times, edges, weights=np.maximum(came, 0.0))[0] / BIN_S
-    inside = [series.mean((begin, end)) for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+    inside = [series.mean((begin, end)) for begin, end in itertools.pairwise(edges)]
     return arrived, np.array(inside)
 
 
