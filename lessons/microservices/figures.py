@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +27,7 @@ RETRIES = (0, 3, 1)
 LOADS = (0.4, 1.6, 0.1)
 SLOWER = (1.0, 4.0, 0.5)
 """Minimum, maximum, step of the sliders; the axes are fixed."""
-_OUTAGE = "#e5e7eb"
+_OUTAGE: dict[str, Any] = {"color": NEUTRAL, "alpha": 0.15, "lw": 0, "zorder": 0}
 _SHORTEST_MS, _LONGEST_MS = 20.0, 10_000.0
 
 
@@ -89,7 +91,7 @@ def figure_of_storm(load: float, budget: float, outage_s: float, most: int, heal
         _draw_queue(queue, storm)
         over = BEGIN_S + outage_s
         for panel in (rates, queue):
-            panel.axvspan(BEGIN_S, over, color=_OUTAGE, lw=0, zorder=0)
+            panel.axvspan(BEGIN_S, over, **_OUTAGE)
             if over + healed_s < SHOWN_S:
                 panel.axvline(over + healed_s, color=NEUTRAL, lw=1.4, ls=(0, (6, 1.5, 1, 1.5)),
                               label="over, by the formula")  # fmt: skip
@@ -108,7 +110,9 @@ def _draw_rates(panel: Axes, storm: Storm) -> None:
 
 def _draw_queue(panel: Axes, storm: Storm) -> None:
     late = CAPACITY_RPS * LIMIT_S
-    panel.plot(storm.times, np.maximum(storm.queue, 0.5), color=PREDICTED, lw=2.4, label="simulated")
+    panel.plot(
+        storm.times, np.maximum(storm.queue, 0.5), color=PREDICTED, lw=2.4, label="requests, simulated"
+    )
     panel.axhline(late, color=NEUTRAL, lw=1.4, ls=":", label=f"above {late:g}: answers come too late")
     panel.set(title="requests at the server", ylabel="requests", yscale="log", ylim=(0.5, 60_000))
     panel.set_yticks([1, 10, 100, 1000, 10_000])
@@ -142,7 +146,7 @@ def figure_of_limits(load: float, slower: float, chosen: str) -> Figure:
         _plain(times)
         for panel in (answers, times):
             if slower > 1:
-                panel.axvspan(SLOWER_FROM_S, LIMITS_SHOWN_S, color=_OUTAGE, alpha=0.5, lw=0, zorder=0)
+                panel.axvspan(SLOWER_FROM_S, LIMITS_SHOWN_S, **_OUTAGE)
             panel.set(xlabel="time, s", xlim=(0, LIMITS_SHOWN_S))
             panel.legend(loc="upper left", title="limit, simulated", alignment="left", fontsize=8, ncols=2)
     return figure

@@ -107,7 +107,7 @@ def figure_of_remedies(names: Sequence[str] = tuple(REMEDIES)) -> Figure:
 
 def _draw(panel: Axes, name: str) -> None:
     storm = remedied(name)
-    panel.axvspan(BEGIN_S, BEGIN_S + OUTAGE_S, color="#e5e7eb", lw=0)
+    panel.axvspan(BEGIN_S, BEGIN_S + OUTAGE_S, color=NEUTRAL, alpha=0.15, lw=0, zorder=0)
     panel.plot(storm.times, storm.good, color=PREDICTED, lw=1.6)
     panel.set(xlim=(0, SHOWN_S), ylim=(0, 130), yticks=(0, 50, 100))
     panel.set_title(name, fontsize=9)

@@ -31,6 +31,9 @@ def storm_runs() -> LoadedScenario:
 
 
 def good_after(records: Records, seconds: float = 1.5) -> float:
-    """The share of good answers among the requests that were due so long after the outage, and later."""
-    late = records.due >= BEGIN_S + OUTAGE_S + seconds
-    return float((records.status[late] == 200).mean())
+    """The share of good answers among the requests that were due so long after the outage, or later.
+
+    NaN if there were none.
+    """
+    status = records.status[records.due >= BEGIN_S + OUTAGE_S + seconds]
+    return float((status == 200).mean()) if len(status) else float("nan")

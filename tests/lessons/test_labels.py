@@ -33,6 +33,10 @@ from lessons.ingress.rules import figure_of_rules
 from lessons.ingress.shared_door import figure_of_door
 from lessons.kit import simulated
 from lessons.kit.progress_bars import NotebookBars
+from lessons.microservices import explore_limits, explore_pages, explore_storm
+from lessons.microservices.figures import figure_of_limits, figure_of_storm
+from lessons.microservices.figures import figure_of_pages as figure_of_calls
+from lessons.microservices.remedies import figure_of_remedies
 from lessons.not_only_http import all_ways, explore_ways
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
@@ -91,12 +95,18 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "rollback": lambda: figure_of_rollback(0.01, 0.002, 1.5, 50),
     "rollback, a disaster": lambda: figure_of_rollback(0.5, 0.05, 10, 1000),
     "peeking": lambda: figure_of_peeking(100, 0.05, 0.5),
+    "calls": lambda: figure_of_calls(100, 0.05),
+    "storm": lambda: figure_of_storm(95, 3.0, 1.5, 3, float("inf")),
+    "storm, over": lambda: figure_of_storm(65, 0.2, 0.6, 3, 0.95),
+    "remedies": figure_of_remedies,
+    "limits": lambda: figure_of_limits(0.6, 3.0, "no limit"),
 }
 EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "1": explore_balancers, "2": explore_pool, "3": explore_runs, "4": explore_sharing, "5": explore_ways,
     "6, capacity": explore_capacity, "6, lifetimes": explore_lifetimes, "6, stampede": explore_stampede,
     "6, windows": explore_windows, "7, rules": explore_rules, "7, door": explore_door,
     "8, rollback": explore_rollback, "8, peeking": explore_peeking,
+    "9, pages": explore_pages, "9, storm": explore_storm, "9, limits": explore_limits,
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from lessons.forward import ratio_behind
 from lessons.ingress import door_limit
 from lessons.kit import Exercise
 from lessons.kit.confirmation import PROBES_S
+from lessons.microservices import healing_budget
 from lessons.not_only_http import enough_requests
 from lessons.predict_then_confirm import fair_share
 from lessons.trust import enough_runs
@@ -33,7 +34,7 @@ from scenarios.loading import LoadedScenario
 ROOT = Path(__file__).parents[3]
 EXERCISES: tuple[Exercise, ...] = (
     fair_share, least_moved, enough_runs, ratio_behind, enough_requests, lifetime_needed, door_limit,
-    drifted_users,
+    drifted_users, healing_budget,
 )  # fmt: skip
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,

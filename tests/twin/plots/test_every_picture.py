@@ -32,6 +32,9 @@ from lessons.canary.figures import figure_of_peeking, figure_of_rollback
 from lessons.forward.shared_cache import figure_of_sharing, share
 from lessons.ingress.rules import figure_of_rules
 from lessons.ingress.shared_door import figure_of_door
+from lessons.microservices.figures import figure_of_limits, figure_of_storm
+from lessons.microservices.figures import figure_of_pages as figure_of_calls
+from lessons.microservices.remedies import figure_of_remedies
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
@@ -144,6 +147,10 @@ def of_lessons() -> dict[str, Figure]:
         "7: door": figure_of_door(60, 300),
         "8: rollback": figure_of_rollback(0.05, 0.01, 3.0, 300),
         "8: peeking": figure_of_peeking(100, 0.01, 0.05),
+        "9: pages": figure_of_calls(10, 0.01),
+        "9: storm": figure_of_storm(65, 0.2, 0.6, 3, 0.95),
+        "9: remedies": figure_of_remedies(),
+        "9: limits": figure_of_limits(0.6, 3.0, "vegas"),
     }
 
 
