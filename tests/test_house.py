@@ -41,6 +41,7 @@ FLOORS = {
             "caching",
             "ingress",
             "canary",
+            "microservices",
         },
     ),
 }
