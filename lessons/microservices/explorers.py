@@ -82,7 +82,7 @@ class StormExplorer(Explorer):
         fits = "<" if heals(load, budget) else "≥"
         rule = f"λ(1+b) = {load * (1 + budget):g} {fits} {CAPACITY_RPS}"
         seen = "not healed" if storm.healed_s is None else f"healed after {storm.healed_s:.2f} s"
-        formula = f"{expected:.2f} s" if heals(load, budget) else "it need not heal"
+        formula = f"{expected:.2f} s" if heals(load, budget) else "never, once it has begun"
         said = f"{rule}. Simulated: {seen}. Formula: {formula}"
         return Drawn(figure_of_storm(load, budget, outage, most, expected), f"A retry storm. {said}.", said)
 

@@ -107,11 +107,11 @@ def fork_join_ms(load: float, work_ms: float = CALL_MS) -> float:
 
 
 @functools.lru_cache(maxsize=8)
-def simulated_fork_join_ms(load: float, work_ms: float = CALL_MS, pages: int = 15_000) -> float:
+def simulated_fork_join_ms(load: float, work_ms: float = CALL_MS, pages: int = 40_000) -> float:
     """The same, simulated: two servers, and the calls of a page go to one each."""
     rate = 1e3 * load / work_ms
     data = {
-        "title": "fork and join", "seed": 9, "duration": f"{pages / rate:g}s", "warmup": "1s",
+        "title": "fork and join", "seed": 1, "duration": f"{pages / rate:g}s", "warmup": "1s",
         "workload": {"rate": f"{rate:g}/s", "objects": 100, "fanout": 2},
         "backend": {"web": {"replicas": 2, "service_time": f"exponential({work_ms:g}ms)"}},
         "proxy": {

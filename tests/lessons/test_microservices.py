@@ -222,7 +222,8 @@ def test_axes_stand_still_and_say_what_they_show(name: str) -> None:
 def test_a_slider_changes_the_picture_and_what_is_said() -> None:
     explorer = explore_storm()
     before = explorer.picture.data
-    assert explorer._note.value == ("λ(1+b) = 260 ≥ 100. Simulated: not healed. Formula: it need not heal")
+    said = explorer._note.value
+    assert said == "λ(1+b) = 260 ≥ 100. Simulated: not healed. Formula: never, once it has begun"
     explorer.budget.value = 20
     assert explorer._note.value.startswith(
         "λ(1+b) = 78 < 100. Simulated: healed after 0.96 s. Formula: 0.95 s"

@@ -189,7 +189,9 @@ OTHERS: dict[str, tuple[str, ...]] = {
         "only a little later", "With three retries the queue", "Give it three again. And let `vegas` run for",
         "80 s before the service that is three times as slow", "deadline, three retries: good answers",
     ),
-    "a row of a table": ("ten calls, 1 % slow", "fork and join, half busy"),
+    "a row of a table": (
+        "ten calls, 1 % slow", "fork and join, half busy", "limit of 20: refused", "limit of 20: mean time",
+    ),
     "a formula in words": (
         "an exact formula only for two calls: **fork and join**, with two servers",
         "With exponential work, ten slots and a limit of $L$", "At 1.5 times the capacity:",
