@@ -86,9 +86,16 @@ class Limited:
     refused: float
 
 
-@functools.lru_cache(maxsize=256)
 def simulated_limit(policy: str, load: float, slower: float = 1.0, duration_s: float = SHOWN_S) -> Limited:
-    """Simulate `limited`, without the costs of proxy and network."""
+    """Simulate `limited`, without the costs of proxy and network.
+
+    Only the results of `LIMITS` are remembered: a limit of one's own may change from cell to cell.
+    """
+    simulate_it = remembered_limit if policy in LIMITS else _simulated
+    return simulate_it(policy, load, slower, duration_s)
+
+
+def _simulated(policy: str, load: float, slower: float, duration_s: float) -> Limited:
     scenario = limited(policy, load, slower, duration_s).variants[0].scenario
     records = simulate(scenario, costs=Costs.zero()).records
     good = records.select(records.status == 200)
@@ -106,6 +113,9 @@ def simulated_limit(policy: str, load: float, slower: float = 1.0, duration_s: f
         1e3 * float(done_late.response.mean()) if len(done_late) else float("nan"),
         float((records.status[late] != 200).mean()),
     )
+
+
+remembered_limit = functools.lru_cache(maxsize=256)(_simulated)
 
 
 def finite_queue(load: float, places: int, slots: int = SLOTS) -> tuple[float, float]:

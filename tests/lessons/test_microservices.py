@@ -76,7 +76,7 @@ CORNERS = [
     for name, (_, spans) in DRAWINGS.items()
     for corner in itertools.product(*(span[:2] for span in spans))
 ]
-REMEMBERED = (fan_out.simulated_pages, storm.simulated_storm, limits.simulated_limit)
+REMEMBERED = (fan_out.simulated_pages, storm.simulated_storm, limits.remembered_limit)
 
 
 @pytest.mark.parametrize(("calls", "times"), [(1, 1.0), (10, 2.929), (100, 5.1874)])
