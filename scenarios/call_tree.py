@@ -6,7 +6,7 @@ give the same work to the same call, whichever replica gets it and however often
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import NamedTuple
 
@@ -50,18 +50,27 @@ class CallTrees:
     ----------
     backends : mapping of str to BackendSettings
         The scenario's backends.
+    asked : collection of str
+        The backends that a request may reach before any call.
     seed, user : int
         The scenario's seed, and the number of the user's stream.
     """
 
-    def __init__(self, backends: Mapping[str, BackendSettings], seed: int, user: int) -> None:
+    def __init__(
+        self, backends: Mapping[str, BackendSettings], asked: Collection[str], seed: int, user: int
+    ) -> None:
+        self._asked = [name in asked for name in backends]
         self._backends = list(backends.values())
         self._numbers = {name: number for number, name in enumerate(backends)}
         self._seed, self._user = seed, user
 
     def trees(self) -> Iterator[tuple[Steps, ...]]:
-        """For each request in turn, what it causes at every backend that may be asked first."""
-        return zip(*(self._steps(number, (number,)) for number in range(len(self._backends))), strict=True)
+        """For each request in turn, what it causes at each backend, if it reaches that one first."""
+        roots = (
+            self._steps(number, (number,)) if asked else repeat(())
+            for number, asked in enumerate(self._asked)
+        )
+        return zip(*roots, strict=True)
 
     def _steps(self, backend: int, path: tuple[int, ...]) -> Iterator[Steps]:
         """For each request in turn, all calls of one backend at one place of the tree."""

@@ -209,8 +209,10 @@ class Scenario(Table):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Scenario:
-        check_calls(self.backend)
+        check_calls(self.backend, self.asked_first)
         check_sidecars(self.sidecar, self.backend)
+        if self.link.proxy is not None and with_sidecars(self.backend):
+            raise ValueError("link.proxy: not modelled in a call graph, where sidecars are proxies, too")
         check_proxies(self.chain, self.proxies, list(self.backend), self.workload.doors or ())
         if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
@@ -253,6 +255,13 @@ class Scenario(Table):
             update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
             proxy = proxy.model_copy(update=update)
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
+
+    @property
+    def asked_first(self) -> list[str]:
+        """The backends that proxies ask; others are only called by backends."""
+        services = (service for proxy in self.chain for service in proxy.service.values())
+        led = {upstream.address for service in services for upstream in service.upstreams}
+        return [name for name in self.backend if name in led]
 
     @property
     def sidecars(self) -> dict[str, ProxySettings]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from policies.registry import nearest
 from policies.settings import Limits, ProxySettings, Route, Service, Upstream
@@ -16,6 +16,7 @@ from scenarios.table import Table
 
 INBOUND = "inbound"
 """The service of a sidecar that leads to its own replica."""
+_ROUTE_KEYS = {"when", "to", "timeout", "try_timeout"}
 
 
 def _without_upstreams(value: object) -> object:
@@ -38,12 +39,25 @@ class SidecarSettings(Table):
     service : dict of str to Service
         By the name of a called backend: how sidecars ask its replicas. ``inbound``: how each sidecar
         asks its own replica. No service has `upstreams`.
+    route : list of Route
+        How requests reach a replica, with `when`, `timeout` and `try_timeout`; each leads to ``inbound``. By
+        default, one without limits.
     limits : Limits
         As in a proxy's file.
     """
 
     service: Annotated[dict[str, Service], BeforeValidator(_without_upstreams)] = Field(default_factory=dict)
+    route: Annotated[tuple[Route, ...], Field(min_length=1)] = (Route(to=INBOUND),)
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _routes_lead_to_the_replica(self) -> SidecarSettings:
+        for place, route in enumerate(self.route):
+            if route.to != INBOUND:
+                raise ValueError(f"route.{place}.to: expected {INBOUND!r}, not {route.to!r}")
+            if more := sorted(route.model_fields_set - _ROUTE_KEYS):
+                raise ValueError(f"route.{place}.{more[0]}: expected only {', '.join(sorted(_ROUTE_KEYS))}")
+        return self
 
 
 def check_sidecars(settings: SidecarSettings | None, backends: Mapping[str, BackendSettings]) -> None:
@@ -89,7 +103,7 @@ def sidecar_of(
         else Service(upstreams=(Upstream(address=address),))
         for name, address in services.items()
     }
-    return ProxySettings(route=(Route(to=INBOUND),), service=filled, limits=settings.limits)
+    return ProxySettings(route=settings.route, service=filled, limits=settings.limits)
 
 
 def sidecar_seed(seed: int, replica: int) -> int:

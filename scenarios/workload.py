@@ -58,8 +58,8 @@ class Request(NamedTuple):
     client : str
         Source address.
     calls : tuple of Steps
-        What each backend asks others if it gets the request, in the order of the scenario's file; empty
-        if no backend has calls.
+        What each backend asks others if it gets the request first, in the order of the scenario's file;
+        empty if none of them has calls.
     depth : int
         How many calls led to it; 0 for a request of a client.
     left : float
@@ -134,7 +134,7 @@ class Workload:
     def __init__(self, scenario: Scenario) -> None:
         self._settings = scenario.workload
         self._seed = scenario.seed
-        self._backends = scenario.backend
+        self._backends, self._asked_first = scenario.backend, scenario.asked_first
         self._service = [backend.service_time for backend in scenario.backend.values()]
         self.closed = self._settings.users is not None
         self.endless = self._settings.trace is None
@@ -190,9 +190,9 @@ class Workload:
 
     def _trees(self, number: int) -> Iterator[tuple[Steps, ...]]:
         """The calls of each request of a stream; none without a call graph."""
-        if not any(backend.calls for backend in self._backends.values()):
+        if not any(self._backends[name].calls for name in self._asked_first):
             return repeat(())
-        return CallTrees(self._backends, self._seed, number).trees()
+        return CallTrees(self._backends, self._asked_first, self._seed, number).trees()
 
     def _addresses(self, number: int) -> Iterator[str]:
         count = self._settings.clients

@@ -64,6 +64,11 @@ class Replica(Slots):
         self._count = 0
         self._due: dict[Event, float] = {}
 
+    @property
+    def healthy(self) -> bool:
+        """Whether a health check succeeds."""
+        return self.up
+
     def begin(self, demand: float, now: float, due: float = math.inf) -> Event:
         """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow.
 
@@ -74,6 +79,10 @@ class Replica(Slots):
         self.inside.note(now)
         if self.own_work is not None:
             demand += self.own_work()
+        if now >= due:
+            self._count -= 1
+            self.inside.note(-now)
+            return self._env.event().succeed(PAST_DUE)
         done = self.hold(demand)
         if due < math.inf and self._waiting and self._waiting[-1][0] is done:
             self._due[done] = due

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
+import numpy as np
 from simpy import Environment
 
 from policies.workers import worker_seed
@@ -61,11 +62,12 @@ class Chain:
         self._client_latency = latency_draws(link.client, scenario.seed, "client")
         self.fetches = FetchLog() if scenario.caching else None
         latency = latency_draws(link.backend, scenario.seed, "backend")
+        proxies = [*scenario.chain, *scenario.sidecars.values()]
         upstream_side = UpstreamSide(
             replicas,
             latency,
             fetches=self.fetches,
-            deadlines=any(route.timeout for proxy in scenario.chain for route in proxy.route),
+            deadlines=any(route.timeout for proxy in proxies for route in proxy.route),
             watched=watched,
         )
         self._accept_balances = [
@@ -97,6 +99,12 @@ class Chain:
         handles = [self.connect(number) for number in range(doors)]
         by_client = {client_address(number): handles[number % doors] for number in range(clients)}
         return lambda request, now: by_client[request.client](request, now)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether requests are left for which nothing will happen any more."""
+        doors = (self.inside[self._scenario.proxies[number]].steps for number in self._topology.doors)
+        return any(2 * np.count_nonzero(np.signbit(steps)) < len(steps) for steps in doors)
 
     @property
     def turned_out(self) -> dict[str, TurnedOut]:

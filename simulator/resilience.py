@@ -177,4 +177,4 @@ class Resilience:
         env, replica = self.env, self.service.replicas[index]
         while env.now + health.every < end:
             yield env.timeout(health.every)
-            self.decisions.probed(index, replica.up, env.now)
+            self.decisions.probed(index, replica.healthy, env.now)

@@ -64,12 +64,19 @@ class Next:
     ----------
     ask : Handle
         Sends a request to it.
+    behind : Replica, optional
+        Its only replica, which answers its health checks.
     """
 
     up = True
 
-    def __init__(self, ask: Handle) -> None:
-        self.ask = ask
+    def __init__(self, ask: Handle, behind: Replica | None = None) -> None:
+        self.ask, self._behind = ask, behind
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a health check succeeds."""
+        return self._behind is None or self._behind.up
 
 
 class Service:
@@ -144,7 +151,8 @@ class Service:
         self.key_of = _path_of if settings.hash_on == "path" else None
         failing = any(scenario.backend[backends[place]].fail for place in self.backends if place >= 0)
         timeout = scenario.proxy.limits.answer_timeout
-        self.limit = timeout if timeout < scenario.duration else math.inf
+        in_time = timeout >= scenario.duration and not upstream_side.beside  # calls may wait for each other
+        self.limit = math.inf if in_time else timeout
         late = upstream_side.watched and self.limit < math.inf
         self.resilience: Resilience | None = None
         if failing or late or timed or any(getattr(settings, key) is not None for key in keys):

@@ -66,7 +66,7 @@ class CallingReplica(Next):
         log: CallLog,
         fetches: FetchLog | None,
     ) -> None:
-        super().__init__(self._answer if latency is None else self._answer_over_link)
+        super().__init__(self._answer if latency is None else self._answer_over_link, replica)
         self._env, self._replica, self._reply = env, replica, reply
         self._egress, self._link, self._latency = egress, link, latency
         self._log, self._fetches = log, fetches
@@ -185,7 +185,8 @@ class Sidecars:
         for backend in callees_first(scenario.backend):
             for number in range(scenario.backend[backend].replicas):
                 if (name := f"{backend}/{number}") in self._settings:
-                    self.ingress[name] = Next(self._build(name, backend))
+                    replica = self._side.replicas[scenario.replicas.index(name)]
+                    self.ingress[name] = Next(self._build(name, backend), replica)
 
     def _build(self, name: str, backend: str) -> Handle:
         """Build the sidecar of one replica, whose callees exist; returns its reverse side."""
@@ -194,7 +195,8 @@ class Sidecars:
         inside = self.inside[f"sidecar of {name}"] = StepSeries()
 
         def side(service: str, beside: Mapping[str, Next], process: Proxy | None) -> Proxy:
-            only = {"route": (Route(to=service),), "service": {service: settings.service[service]}}
+            route = settings.route if service == INBOUND else (Route(to=service),)
+            only = {"route": route, "service": {service: settings.service[service]}}
             own = self._scenario.model_copy(
                 update={"proxy": settings.model_copy(update=only), "seed": seed, "sidecar": None}
             )

@@ -27,7 +27,7 @@ FLOORS = {
     "twin": (
         {"progress", "output", "certificates"},
         {"plots"},
-        {"confirm", "sweeps", "httproute"},
+        {"confirm", "sweeps", "httproute", "tracing"},
         {"cli"},
     ),
     "lessons": (
@@ -47,7 +47,7 @@ FLOORS = {
 }
 """Folders and files inside a package, from the ground up: each imports only from below, not from beside."""
 MOST_LINES = 400
-BESIDE = ("notebooks", "tests", "benchmarks")
+BESIDE = ("notebooks", "tests", "benchmarks", "examples")
 CORE = (
     "realproxy.server.connection_loop",
     "realproxy.server.http_server",

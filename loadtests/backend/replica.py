@@ -30,6 +30,8 @@ HEALTH_CHECK = "proxytwin-health"
 """The User-Agent of the proxy's health checks, repeated here so that backends need not load the proxy."""
 REFUSAL = "Proxytwin-Refusal"
 """Field of a response: why this backend does not work on the request."""
+PAST_DUE = -1
+"""Instead of a status: the deadline was past before the work began; the response is 504."""
 _IDLE_S = 300.0
 
 
@@ -66,7 +68,6 @@ class Replica:
         self._chance = threading.Lock()
         self._own_work, self._latency = own_work(settings, self.name), latency(settings, self.name)
         self._own_error = own_error(settings, self.name)
-        self._fields = f"Proxytwin-Upstream: {self.name}\r\nContent-Type: text/plain"
         self._good = [f"Cache-Control: {settings['cache_control']}"] if settings.get("cache_control") else []
         """What only good responses have: no error is to be stored."""
         self._accepting = Port(self.name, self._serve)
@@ -116,6 +117,9 @@ class Replica:
             connection.sendall(self._head(400, 0, f"{REFUSAL}: {said}", keep_alive=head.keep_alive))
             return
         status = self._status(head, demand)
+        if status == PAST_DUE:
+            connection.sendall(self._head(504, 0, keep_alive=head.keep_alive, worked=False))
+            return
         size = size if status in (200, 500) else 0
         send(
             connection,
@@ -143,8 +147,9 @@ class Replica:
             assert self.egress is not None
             made = self.egress.make(demand.steps, Asked.of(head.target, head.fields, deadline))
 
-        in_time = self.slots.work(seconds, deadline, ask if demand.steps else None)
-        status = 504 if not in_time else 200 if made < 500 else 504 if time.monotonic() >= deadline else 502
+        if not self.slots.work(seconds, deadline, ask if demand.steps else None):
+            return PAST_DUE
+        status = 200 if made < 500 else 504 if time.monotonic() >= deadline else 502
         if status == 200 and self._own_error is not None:
             with self._chance:
                 status = 500 if self._own_error() else 200
@@ -168,11 +173,13 @@ class Replica:
                 seconds = self._latency()
             time.sleep(seconds)
 
-    def _head(self, status: int, size: int, *more: str, keep_alive: bool) -> bytes:
+    def _head(self, status: int, size: int, *more: str, keep_alive: bool, worked: bool = True) -> bytes:
+        """A response's head; it names this replica if that has `worked`."""
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
-            self._fields,
+            *([f"Proxytwin-Upstream: {self.name}"] if worked else ()),
+            "Content-Type: text/plain",
             *(self._good if status == 200 else ()),
             *more,
             f"Content-Length: {size}",

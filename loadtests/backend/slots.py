@@ -50,9 +50,11 @@ class Totals:
 
 @dataclass
 class _Turn:
-    """A request that waits for a slot; `since` is set before `given` is released."""
+    """A request that waits for a slot; `since` and `refused` are set before `given` is released."""
 
+    due: float = math.inf
     since: float = 0.0
+    refused: bool = False
     given: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -85,34 +87,17 @@ class Slots:
         self.slow = slow
         self._totals = Totals()
 
-    def work(self, demand: float, deadline: float = math.inf, then: Callable[[], None] | None = None) -> bool:
+    def work(self, demand: float, due: float = math.inf, then: Callable[[], None] | None = None) -> bool:
         """Wait for a slot, hold it for `demand` seconds times the slow factor, and free it.
 
-        The wait is bounded by the work of the requests in front.
-
-        Parameters
-        ----------
-        demand : float
-            Seconds of work.
-        deadline : float
-            When the work must be done, on the monotonic clock.
-        then : callable, optional
-            Called after the work; the slot is held until it returns.
-
-        Returns
-        -------
-        bool
-            Whether the work was done. A request that cannot meet its deadline does not begin: neither at
-            its arrival nor when its turn comes.
+        The wait is bounded by the work of the requests in front. Returns False without any work if it is
+        past `due`, on the monotonic clock, now or when the request's turn comes. The slot is also held
+        while `then` is called after the work.
         """
-        arrival = time.monotonic()
-        if arrival + demand * self.slow > deadline:
+        start = self._enter(time.monotonic(), due)
+        if start is None:
             return False
-        start = self._enter(arrival)
         end = start + demand * self.slow
-        if end > deadline:
-            self._leave(start, start, 0.0)
-            return False
         late = 0.0
         try:
             _sleep_until(end)
@@ -129,18 +114,20 @@ class Slots:
         with self._lock:
             return Totals(**vars(self._totals) | {"queue": len(self._waiting)})
 
-    def _enter(self, arrival: float) -> float:
-        """Take a slot; returns the start time by the slot's clock."""
+    def _enter(self, arrival: float, due: float = math.inf) -> float | None:
+        """Take a slot; returns the start time by the slot's clock, or None if it is past `due`."""
+        if arrival >= due:
+            return None
         with self._lock:
             if self._free:
                 self._free -= 1
                 return arrival
-            turn = _Turn()
+            turn = _Turn(due)
             turn.given.acquire()
             self._waiting.append(turn)
             self._totals.largest_queue = max(self._totals.largest_queue, len(self._waiting))
         turn.given.acquire()
-        return max(arrival, turn.since)
+        return None if turn.refused else max(arrival, turn.since)
 
     def _leave(self, start: float, end: float, demand: float, late: float = 0.0) -> None:
         with self._lock:
@@ -148,12 +135,13 @@ class Slots:
             self._totals.busy_seconds += end - start
             self._totals.demand_seconds += demand
             self._totals.late_seconds += late
-            if not self._waiting:
-                self._free += 1
-                return
-            turn = self._waiting.popleft()
-            turn.since = end
-            turn.given.release()
+            while self._waiting:
+                turn = self._waiting.popleft()
+                turn.since, turn.refused = end, end >= turn.due
+                turn.given.release()
+                if not turn.refused:
+                    return
+            self._free += 1
 
 
 def _sleep_until(moment: float) -> None:

@@ -11,13 +11,11 @@ from typing import NamedTuple
 
 from loadtests.run.processes import Child
 from loadtests.run.proxy_files import named, with_addresses, write_classes, write_settings
+from loadtests.run.sidecars import READY_S, Sidecars
 from policies.contract import PolicyFault
 from realproxy.runtime.isolation import OWN_POLICY
 from scenarios.schema import Scenario
 from scenarios.topology import asked_by_forward
-
-READY_S = 30.0
-"""How long a process may take to start."""
 
 
 class Door(NamedTuple):
@@ -51,6 +49,8 @@ class Proxies:
     ----------
     doors : list of Door
         What the clients ask, in the order of the scenario's doors.
+    sidecars : Sidecars
+        Of the call graph.
     """
 
     def __init__(
@@ -62,11 +62,14 @@ class Proxies:
         self._urls: dict[int, str] = {}
         self._stack = ExitStack()
         self.doors: list[Door] = []
+        self.sidecars = Sidecars(scenario, ports, folder / "classes.pickle", folder, environment)
 
     def __enter__(self) -> Proxies:
         classes, topology = self._folder / "classes.pickle", self._scenario.topology
         write_classes(classes)
         try:
+            self._stack.enter_context(self.sidecars)
+            self._ports |= self.sidecars.ingress  # who asks such a replica asks its sidecar
             for number in topology.backwards:
                 self._start(number, classes)
         except BaseException:
@@ -103,17 +106,22 @@ class Proxies:
         """In the order of the file."""
         return [self._by_number[number] for number in sorted(self._by_number)]
 
+    @property
+    def _all(self) -> list[Child]:
+        """With the sidecars."""
+        return [*self._children, *self.sidecars.children]
+
     def cpu_seconds(self) -> list[float]:
         """CPU seconds of each proxy, in the order of the file; 0 if it has ended."""
         return [child.cpu_seconds() for child in self._children]
 
     def check_policies(self) -> None:
-        """Raise `PolicyFault` if an own policy has erred in a proxy."""
-        for child in self._children:
+        """Raise `PolicyFault` if an own policy has erred in a proxy or sidecar."""
+        for child in self._all:
             if fault := child.line_from(OWN_POLICY):
                 raise PolicyFault("", "", f"{child.name}: {fault}")
 
     def ended(self) -> str:
-        """The name and the exit of a proxy that ended; empty if all run."""
-        gone = next((child for child in self._children if not child.alive), None)
+        """The name and the exit of a proxy or sidecar that ended; empty if all run."""
+        gone = next((child for child in self._all if not child.alive), None)
         return "" if gone is None else str(gone.failure("ended")).splitlines()[0].rstrip(":")

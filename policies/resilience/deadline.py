@@ -7,8 +7,8 @@ A caller takes these steps, each with its own clock:
 
 1. `due` when the head is complete; then 504 at once if `left` is 0 or less.
 2. In a queue, `patience`.
-3. Before each attempt, 504 if nothing is left. The attempt ends when the request is due, and `field_value`
-   goes on to the upstream.
+3. Before each attempt, 504 if nothing is left. The attempt ends when the request is due, or when its own
+   limit is over, and `field_value` of what is left for it goes on to the upstream.
 4. After a failure, a retry whose backoff is not over before the request is due is not made: the failure is
    the response.
 """

@@ -58,9 +58,13 @@ class BoundedQueue(Generic[Ticket]):
         """Requests that may be in flight at `now`; at least 1."""
         return self._most if self.limit is None else max(1, self.limit.limit(now))
 
+    def is_full(self, now: float) -> bool:
+        """Whether no request may proceed at `now`."""
+        return self.in_flight >= self.most(now)
+
     def enter(self, ticket: Ticket, now: float) -> bool:
         """Whether the request of `ticket` may proceed; if not, see `waits`."""
-        if self.in_flight < self.most(now):
+        if not self.is_full(now):
             self.in_flight += 1
             return True
         if self.wait > 0 and len(self._waiting) < self._most_waiting:

@@ -11,6 +11,7 @@ import ssl
 from functools import partial
 
 from policies.bad_input import BadInput
+from policies.balancing import dispatch_rng
 from policies.settings import Cache, ProxySettings, Route
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
@@ -57,8 +58,7 @@ def build_snapshot(
     identity = settings.identity if mutual else None
     proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, _rng(seed, name), before, proven)
-        for name, service in settings.service.items()
+        name: _service(name, service, seed, before, proven) for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
@@ -166,7 +166,7 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None,
+    name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None,
     proven: ssl.SSLContext | None,
 ) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
@@ -179,8 +179,12 @@ def _service(
         service = before.services[name]
         service.transport = transport
         return service
+    rng = dispatch_rng(seed, name)
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
-    return Service(name, settings, rng, transport, wait)
+    service = Service(name, settings, rng, transport, wait, seed)
+    if before is not None and name in before.services:
+        service.warm_new(before.services[name].names)
+    return service
 
 
 def _rng(seed: int | None, name: str) -> random.Random:

@@ -33,7 +33,7 @@ UNHEARD = (HOP_BY_HOP | {b"host"}) - {b"upgrade"}
 REPLACED = frozenset({b"x-forwarded-client-cert", b"x-forwarded-host", b"x-forwarded-proto"})
 """Request fields that a service gets from the proxy in place of the client's, or not at all."""
 _HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
-_REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
+_REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"proxytwin-timeout-ms"}
 _REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
 _REVERSE_TRACED = _REVERSE_DROPS | {b"traceparent"}
 _REVERSE_UNTRACED = _REVERSE_TRACED | {b"tracestate"}

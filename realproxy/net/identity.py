@@ -19,6 +19,7 @@ def accepting_context(identity: Identity, where: str) -> ssl.SSLContext:
     """A context for a listener that demands a certificate of every client; raises `BadInput`."""
     context = _loaded(server_context(), identity, where)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 0  # a resumed session would let in a certificate that has expired meanwhile
     context.sni_callback = _note_server_name
     return context
 

@@ -51,8 +51,8 @@ class HandshakingConnection(DownstreamConnection):
     """
 
     __slots__ = (
-        "_begin_socks", "_header", "_mutual", "_peer", "caller", "failure", "inline", "names", "opening",
-        "scheme", "sni",
+        "_begin_socks", "_begun", "_first", "_header", "_mutual", "_peer", "caller", "failure", "inline",
+        "names", "opening", "scheme", "sni",
     )  # fmt: skip
 
     def __init__(
@@ -62,7 +62,8 @@ class HandshakingConnection(DownstreamConnection):
         super().__init__(sock, address, max_head, waits, door)
         secure = isinstance(sock, TlsSocket)
         self._begin_socks, self._header = begin_socks, b""
-        self._mutual, self.caller = mutual, ""
+        self._mutual, self.caller, self._first = mutual, "", b""
+        self._begun = False  # bytes of TLS were read
         self.failure: LocalReply | None = None
         self._peer: Address | None = None
         self.opening: object | None = Opening.TLS if secure else None
@@ -100,9 +101,10 @@ class HandshakingConnection(DownstreamConnection):
             return ReadResult.OTHER
         sock = self.sock
         assert isinstance(sock, TlsSocket)
-        if self._mutual and self._speaks_plainly(sock):
+        if self._mutual and not self._begun and self._speaks_plainly(sock):
             self.failure = LocalReply(400, Termination.CLIENT_BAD, PLAIN)
             return ReadResult.END
+        self._begun = True
         try:
             if not sock.handshake():
                 return ReadResult.PART
@@ -118,7 +120,7 @@ class HandshakingConnection(DownstreamConnection):
     def _speaks_plainly(self, sock: TlsSocket) -> bool:
         """Whether what comes is a method, and not the handshake of a TLS client (RFC 8446, 5.1: type 22)."""
         try:
-            return sock.recv_raw(1, DONTWAIT | socket.MSG_PEEK).isalpha()
+            return (self._first or sock.recv_raw(1, DONTWAIT | socket.MSG_PEEK)).isalpha()
         except OSError:
             return False
 
@@ -171,7 +173,7 @@ class HandshakingConnection(DownstreamConnection):
         if header.source is not None:
             self._peer, self.address = header.source, header.source[0]
         if isinstance(self.sock, TlsSocket):
-            self.opening = Opening.TLS
+            self.opening, self._first = Opening.TLS, rest[:1]
             self.sock.feed(rest)
             return ReadResult.HEAD
         self.opening, self.inline = None, True

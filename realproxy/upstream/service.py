@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from policies.balancing import Dispatch
+from policies.concurrency import limit_rng
 from policies.request_key import key_reader
 from policies.resilience import REASONS, Attempts, Precautions, backoff_delay
 from policies.settings import Service as ServiceSettings
@@ -84,13 +85,14 @@ class Service:
     `names` are the upstreams as in the settings. `decisions` must be called under the lock, except for what
     never changes. `transport` is None if connections start with HTTP; it may be replaced at any time, for
     new connections. `wait` is how a request waits for a response if not on one connection alone.
-    `admission` is None without a rate limit, queue or breaker. `key_of` reads the key of a request for
+    `admission` is None without a rate limit, queue, limit or breaker. `seed` is for the random numbers of the
+    limit and of retries. `key_of` reads the key of a request for
     hashing balancers; None if that is the client.
     """
 
     def __init__(
         self, name: str, settings: ServiceSettings, rng: random.Random, transport: Transport | None = None,
-        wait: FirstResponse | None = None,
+        wait: FirstResponse | None = None, seed: int | None = None,
     ) -> None:  # fmt: skip
         self.name, self.settings, self.proxy_protocol = name, settings, settings.proxy_protocol
         self.transport, self.wait = transport, wait
@@ -98,12 +100,16 @@ class Service:
         self.addresses = [split_address(address) for address in self.names]
         self._endpoints = [Endpoint([address]) for address in self.addresses]
         weight = [upstream.weight for upstream in settings.upstreams]
-        self._rng = rng
-        self._dispatch = Dispatch(settings.balance, weight, rng, snapshot=settings.load_snapshot)
+        self._backoff_rng = random.Random(None if seed is None else f"{seed}/{name}/backoff")
+        self._dispatch = Dispatch(
+            settings.balance, weight, rng, settings.slow_start, snapshot=settings.load_snapshot
+        )
         self._requests = [0] * len(self.names)
         self._failures = [0] * len(self.names)
         self._lock = threading.Lock()
-        decisions = self.decisions = Precautions(settings, self._dispatch.upstreams)
+        decisions = self.decisions = Precautions(
+            settings, self._dispatch.upstreams, limit_rng(seed, name) if settings.limit is not None else None
+        )
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
         self._ejects = settings.eject is not None
@@ -141,6 +147,14 @@ class Service:
                 if self._ejects:
                     self.decisions.ended(pick.index, failed, now)
 
+    def warm_new(self, known: Collection[str]) -> None:
+        """Slow start begins for the upstreams that are not `known` from before a reload."""
+        now = time.monotonic()
+        with self._lock:
+            for index, name in enumerate(self.names):
+                if name not in known:
+                    self._dispatch.upstreams.warm(index, now)
+
     def attempts(self) -> Attempts:
         """The attempts of a new request."""
         if self.settings.retry is None:
@@ -154,9 +168,9 @@ class Service:
             made, base = attempts.retries, self.decisions.backoff
             if not self.decisions.again(attempts, refused=refused, repeatable=repeatable, status=status):
                 return None
-            return (
-                backoff_delay(base, attempts.retries, self._rng) if base and attempts.retries > made else 0.0
-            )
+            if not base or attempts.retries == made:
+                return 0.0
+            return backoff_delay(base, attempts.retries, self._backoff_rng)
 
     def probed(self, index: int, good: bool) -> None:
         """Take note of the result of a health check."""
@@ -164,26 +178,39 @@ class Service:
             self.decisions.probed(index, good, time.monotonic())
 
     def counts(self) -> list[dict[str, Any]]:
-        """For each upstream: requests, failures, outstanding requests, and 1 for each reason to avoid it."""
+        """For each upstream: requests, failures, outstanding requests, and 1 for each reason to avoid it.
+
+        Also how often it was ejected, for how many seconds it is by now (0 if it is not), and 1 if it is in
+        slow start.
+        """
+        now = time.monotonic()
         with self._lock:
-            return [
-                {
-                    "address": name,
-                    "requests": self._requests[index],
-                    "failures": self._failures[index],
-                    "outstanding": self._dispatch.outstanding[index],
-                    **{reason: int(reason in self.decisions.reasons(index)) for reason in REASONS},
-                }
-                for index, name in enumerate(self.names)
-            ]
+            self._dispatch.upstreams.advance(now)
+            return [self._counts(index, name, now) for index, name in enumerate(self.names)]
+
+    def _counts(self, index: int, name: str, now: float) -> dict[str, Any]:
+        decisions = self.decisions
+        since = decisions.ejected_since(index)
+        return {
+            "address": name,
+            "requests": self._requests[index],
+            "failures": self._failures[index],
+            "outstanding": self._dispatch.outstanding[index],
+            **{reason: int(reason in decisions.reasons(index)) for reason in REASONS},
+            "ejections": decisions.ejections(index),
+            "ejected_s": 0.0 if since is None else round(now - since, 3),
+            "warming": int(self._dispatch.upstreams.share[index] < 1.0),
+        }
 
     def state(self) -> dict[str, int]:
-        """The requests in the queue, and 1 if the breaker is not closed."""
+        """The requests in the queue and in flight, their limit (0: none), and 1 for an open breaker."""
         now = time.monotonic()
         with self._lock:
             queue, breaker = self.decisions.queue, self.decisions.breaker
             return {
                 "waiting": 0 if queue is None else queue.waiting,
+                "in_flight": sum(self._dispatch.outstanding) if queue is None else queue.in_flight,
+                "limit": 0 if queue is None else queue.most(now),
                 "breaker_open": int(breaker is not None and breaker.state(now) != "closed"),
             }
 

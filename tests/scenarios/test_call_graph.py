@@ -74,7 +74,7 @@ def test_the_settings_of_all_sidecars_hold_for_each(made: Made) -> None:
             {"web": [{"to": "a", "times": 30}], "a": [{"to": "b", "times": 30}], "b": []},
             {},
             "backend.web.calls",
-            "up to 930 calls",
+            "one request may cause 930 calls",
         ),
         (
             {"web": [{"to": "a", "times": 0}], "a": []},
@@ -105,6 +105,14 @@ def test_the_settings_of_all_sidecars_hold_for_each(made: Made) -> None:
         ),
         (SHOP, {"sidecar": {"service": {"store": {"tls": True}}}}, "sidecar.service.store.tls", "below HTTP"),
         (SHOP, {"sidecar": {"cache": {}}}, "sidecar.cache", "unknown key"),
+        (SHOP, {"sidecar": {"route": [{"to": "cart"}]}}, "route.0.to", "expected 'inbound'"),
+        (
+            SHOP,
+            {"sidecar": {"route": [{"to": "inbound", "cache": True}]}},
+            "route.0.cache",
+            "expected only",
+        ),
+        (SHOP, {"link": {"proxy": "1ms"}}, "link.proxy", "not modelled in a call graph"),
     ],
 )
 def test_a_mistake_is_one_clear_line(

@@ -82,6 +82,11 @@ def test_a_change_of_one_call_changes_no_other(taken) -> None:
         assert root(one)[1:] == root(other)[1:]
 
 
+def test_what_no_proxy_asks_first_has_no_tree_of_its_own(taken) -> None:
+    """So that a request does not carry plans that nobody can need."""
+    assert {request.calls[NAMES.index("catalogue")] for request in taken()} == {()}
+
+
 def test_a_call_is_a_request_with_its_own_work_and_its_own_calls(taken) -> None:
     request = next(each for each in taken() if len(root(each)) == 4 and count(root(each)) > 6)
     call = next(call for call in root(request)[1] if call.calls)

@@ -30,6 +30,12 @@ ONLY = "not modelled; only the real proxy obeys it"
         ("route.0.auth", {"ann": "secret"}, ONLY),
         ("service.api.resolve", "30s", ONLY),
         ("route.0.body", "1KiB", ONLY),
+        ("route.0.when.caller", "front", "lies below HTTP, which the simulator does not model"),
+        (
+            "identity",
+            {"folder": "certs", "name": "front"},
+            "lies below HTTP, which the simulator does not model",
+        ),
         ("forward.listen", "127.0.0.1:0", "not modelled in a proxy's table; only the real proxy obeys it"),
         ("limits.body", "1KiB", ONLY),
         ("route.0.cache", True, "not modelled with several services in 'to'"),

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from loadtests import LoadTestError, Measurement, Stage
 from policies.settings import ProxySettings, RouteCache
+from scenarios.backends import CallSettings
 from scenarios.distributions import parse_distribution
 from scenarios.schema import LinkSettings, Scenario
 from simulator import Costs
 from simulator.costs import spread_of
+from twin.confirm.call_costs import calls_per_request, sidecar_costs, slot_extra
 from twin.confirm.measure import TRIES, measure_once
 from twin.confirm.outcome import Calibration
 from twin.progress import Reporter
@@ -103,7 +105,12 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     service_time = parse_distribution(f"{work * 1e3}ms")
     backend = {
         name: group.model_copy(
-            update={"service_time": service_time, "cache_control": "max-age=3600", **_EVEN}
+            update={
+                "service_time": service_time,
+                "cache_control": "max-age=3600",
+                "calls": tuple(map(_once, group.calls)),
+                **_EVEN,
+            }
         )
         for name, group in scenario.backend.items()
     }
@@ -129,6 +136,11 @@ _EVEN: dict[str, Any] = {
     "slow": {}, "slow_during": {}, "fail": {}, "jitter": None, "hiccup": None, "errors": 0.0,
 }  # fmt: skip
 """Settings of a backend whose replicas are all equally fast, at all times."""
+
+
+def _once(call: CallSettings) -> CallSettings:
+    """A call that every request makes, once."""
+    return call.model_copy(update={"times": 1, "parallel": False, "share": 1.0})
 
 
 def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
@@ -180,6 +192,8 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
     With several proxies, a hit of the next proxy takes longer than a hit of this proxy. The difference
     is this proxy's ``miss_cpu + upstream_link`` and the difference of their ``hit_cpu``.
 
+    The costs of sidecars are those of the calls of the first probe, see `twin.confirm.call_costs`.
+
     Raises
     ------
     LoadTestError
@@ -191,8 +205,9 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
     stored = [records.select(records.hit).response for records in kept]
     if not len(answered) or not all(map(len, stored)):
         raise LoadTestError("the calibration got no responses from the idle system")
-    over = answered.response - _WORK
-    extra = max(miss.backends["busy_seconds"] - miss.backends["demand_seconds"], 0.0) / len(miss.records)
+    extra = slot_extra(miss)
+    sidecar = sidecar_costs(miss, extra, _WORK, _CUT)
+    over = answered.response - _WORK - calls_per_request(miss, _CUT)
     until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]
     passed, found = 0.0, []
     for place, (number, hit) in enumerate(zip(way, hits, strict=True)):
@@ -201,7 +216,10 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
         link = max(until[place] - passed - hit_cpu, 0.0)  # from the proxy in front to this one
         passed += link + miss_cpu
         found.append((hit_cpu, miss_cpu, link))
-    links = [*(link for *_, link in found[1:]), max(until[-1] - passed, 0.0)]
+    behind_last = max(until[-1] - passed, 0.0)
+    if sidecar is not None:
+        behind_last = max(behind_last - sidecar.miss_cpu - sidecar.upstream_link, 0.0)
+    links = [*(link for *_, link in found[1:]), behind_last]
     first, *behind = (
         Costs(hit_cpu, miss_cpu, 0.0, link, extra)
         for (hit_cpu, miss_cpu, _), link in zip(found, links, strict=True)
@@ -212,6 +230,7 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
         hit_spread=spread_of(stored[0].tolist()),
         miss_spread=spread_of(over.tolist()),
         behind=tuple(behind),
+        sidecar=sidecar,
     )
     samples = {"miss": len(answered), "hit": len(stored[0])}
     samples |= {f"hit of proxy.{way[n]}": len(times) for n, times in enumerate(stored) if n}

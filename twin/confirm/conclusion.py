@@ -12,6 +12,7 @@ from twin.confirm.compare import (
     EXACT_RECOVERY_S,
     EXACT_ROLLBACK_S,
     HIGHER_IS_BETTER,
+    OF_CALLS,
     TOLERANCE,
     kind,
 )
@@ -89,6 +90,12 @@ def _how_services_are_judged(found: Confirmation) -> list[str]:
         share, errors = (TOLERANCE[name] * 100 for name in ("service_share", "service_errors"))
         lines.append(
             f"For each service: share {share:g} pp, errors {errors:g} pp or {EXACT_ANSWERS} of its answers."
+        )
+    if found.call_metrics:
+        rps, mean, errors = (TOLERANCE[name] * 100 for name in OF_CALLS)
+        lines.append(
+            f"For the calls to each service: calls/s {rps:g} %, mean {mean:g} % or {EXACT_MS:g} ms, "
+            f"errors {errors:g} pp; of few calls, {EXACT_ANSWERS} of them."
         )
     if "rollback_s" in kinds:
         lines.append(

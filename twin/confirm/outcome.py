@@ -39,7 +39,10 @@ class Calibration:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; times in seconds."""
         behind = [_seconds(costs) for costs in self.costs.behind]
-        return {**_seconds(self.costs), **({"behind": behind} if behind else {}), "samples": self.samples}
+        more: dict[str, Any] = {"behind": behind} if behind else {}
+        if self.costs.sidecar is not None:
+            more["sidecar"] = _seconds(self.costs.sidecar)
+        return {**_seconds(self.costs), **more, "samples": self.samples}
 
 
 def _seconds(costs: Costs) -> dict[str, float]:
@@ -112,8 +115,10 @@ class VariantOutcome:
             return f"({text})"
         small = compare.TOLERANCE[compare.kind(metric)] < abs(apart) <= self.tolerances[metric]
         if small and compare.kind(metric) not in compare.ABSOLUTE:
-            form, unit = ("+.2f", "s") if metric in ("rollback_s", "recovery_s") else ("+.1f", "ms")
-            return f"{apart * getattr(self.measured, metric):{form}}{space}{unit}"
+            units = {"rollback_s": ("+.2f", "s"), "recovery_s": ("+.2f", "s"), "call_rps": ("+.2f", "/s")}
+            form, unit = units.get(compare.kind(metric), ("+.1f", "ms"))
+            seen = compare.figures(self.measured)[metric] or 0.0
+            return f"{apart * seen:{form}}{space}{unit}"
         return text
 
 
@@ -167,6 +172,15 @@ class Confirmation:
             name
             for name in self.noise | self.variants[0].difference
             if compare.kind(name) in (*compare.OF_SERVICES, *compare.OF_CANARIES)
+        ]
+
+    @property
+    def call_metrics(self) -> list[str]:
+        """The metrics of the calls between backends, if there are any."""
+        return [
+            name
+            for name in self.noise | self.variants[0].difference
+            if compare.kind(name) in compare.OF_CALLS
         ]
 
     @property

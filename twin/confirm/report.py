@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from policies.units import format_duration
 from scenarios.records import Summary
+from twin.confirm.calls_section import calls_section
 from twin.confirm.compare import OF_CANARIES, OF_SERVICES, difference_text, kind
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
@@ -36,6 +37,7 @@ def confirmation_page(found: Confirmation) -> str:
         comparison_table(found),
         _reading(found),
         _services(found),
+        calls_section(found),
         _recoveries(found),
         _caches(found),
         *_pictures(found),
@@ -272,6 +274,9 @@ def _calibration(found: Confirmation) -> str:
         those = ", ".join(name for name, own in zip(scenario.proxies, tiers, strict=True) if own == tier)
         of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
         known += [(f"{those}: {meaning[name]}", getattr(behind, name)) for name in of_hop if those]
+    if costs.sidecar is not None:
+        of_sidecar = ("upstream_link", "miss_cpu")
+        known += [(f"each sidecar: {meaning[name]}", getattr(costs.sidecar, name)) for name in of_sidecar]
     rows = "".join(
         f"<tr><td>{text}</td><td>{format_duration(round(seconds, 7))}</td></tr>" for text, seconds in known
     )

@@ -136,7 +136,18 @@ def exchanges(draw):
         )
     for name in ("connecting", "asked", "answered", "ended"):
         setattr(record, name, draw(SECONDS))
-    for name in ("service", "upstream", "fault", "cache", "detail", "user", "trace"):
+    for name in (
+        "service",
+        "upstream",
+        "fault",
+        "cache",
+        "detail",
+        "user",
+        "trace",
+        "caller",
+        "span",
+        "parent",
+    ):
         setattr(record, name, draw(WORD))
     for name in ("status", "sent", "received", "attempts"):
         setattr(record, name, draw(COUNT))

@@ -12,6 +12,18 @@ Run = Callable[..., tuple[int, str, str]]
 OneLine = Callable[[str], str]
 
 
+def test_explain_takes_the_name_of_a_caller_where_callers_have_names(
+    run: Run, one_line: OneLine, proxy_file: Path
+) -> None:
+    code, _, err = run("explain", proxy_file, "GET", "/api/1", "--caller", "front")
+    assert code == 2
+    assert "--caller: front: no client proves its name" in one_line(err)
+    text = proxy_file.read_text().replace('/api/*"', '/api/*", caller = "front"')
+    proxy_file.write_text('identity = { folder = "certs", name = "api" }\n' + text)
+    assert "service api" in run("explain", proxy_file, "GET", "/api/1", "--caller", "front")[1]
+    assert "no route takes it" in run("explain", proxy_file, "GET", "/api/1", "--caller", "cart")[1]
+
+
 def test_a_port_that_is_in_use_is_one_line(one_line: OneLine, run: Run, proxy_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

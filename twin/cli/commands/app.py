@@ -10,6 +10,7 @@ from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
 from twin.cli.commands.proxy import check, explain, serve
 from twin.cli.commands.tables import curve, sweep
+from twin.cli.commands.trace import trace
 
 app = typer.Typer(
     help="Predict a proxy's caching and load balancing in simulation, then confirm it on real sockets.",
@@ -28,6 +29,7 @@ for command in (
     check,
     explain,
     certificates,
+    trace,
     import_httproute,
     lab,
 ):

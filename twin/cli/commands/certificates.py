@@ -12,7 +12,7 @@ from policies.bad_input import BadInput
 
 def certificates(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where they are written.")],
-    names: Annotated[list[str], typer.Argument(metavar="NAME…", help="Names of proxies, such as front.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of proxies, such as front.")],
     days: Annotated[float, typer.Option(help="How long they are valid.")] = 365.0,
 ) -> None:
     """Write a certificate for each name, signed by the authority of the folder, for tests and examples.

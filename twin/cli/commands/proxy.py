@@ -134,6 +134,8 @@ def explain(
         ipaddress.ip_address(client)
     except ValueError:
         raise BadInput("--client", client, "expected an IP address such as 203.0.113.9") from None
+    if caller and not settings.knows_callers:
+        raise BadInput("--caller", caller, "no client proves its name: there is no 'identity' for 'listen'")
     fields = _read_fields(header or ())
     explanation = explanation_of(settings, method, url, fields, client, caller)
     lines = [*explanation.lines(), *running_split(settings, explanation.route)]

@@ -223,6 +223,27 @@ def test_the_log_names_the_service(sidecar, wire, tmp_path):
     )  # fmt: skip
 
 
+def test_a_service_as_a_host_may_switch_protocols(origin, serve, wire):
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhi"
+    server = origin(lambda _: switched)
+    proxy = serve(forward=NAMED, service={"cart": Service(upstreams=[server.address])})
+    client = wire(proxy.forward_port)
+    client.send(
+        "GET http://cart/ HTTP/1.1\r\nHost: cart\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    )
+    assert client.head().status == 101
+    assert client.reader.read(2) == b"hi"
+
+
+def test_a_service_as_a_host_gets_the_span_of_the_proxy(origin, serve, wire):
+    server = origin()
+    proxy = serve(forward=NAMED, service={"cart": Service(upstreams=[server.address])})
+    came = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    wire(proxy.forward_port).ask("http://cart/", "GET", f"traceparent: {came}", host="cart")
+    [sent] = server.asked[0].all("traceparent")
+    assert sent[:36] == came[:36] and sent[36:52] != came[36:52]
+
+
 @pytest.mark.needs("curl")
 def test_curl_asks_a_service_through_its_sidecar(sidecar):
     proxy, server = sidecar()

@@ -1,7 +1,9 @@
 """Mutual TLS between proxies: who may call, what log and routes know of the caller, and what fails how."""
 
+import contextlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,10 @@ from policies.settings import parse_settings
 from realproxy import Forward, Identity, Proxy, Route, Service
 from realproxy.control.check import check
 from realproxy.control.explain import explain
+from realproxy.downstream.connection import ReadResult
 from realproxy.net.identity import name_in
+from realproxy.runtime.blocking import BlockedThreads
+from realproxy.server.handshake import ConnectionFactory
 
 ANYWHERE = "127.0.0.1:0"
 SIDECAR = Forward(listen=ANYWHERE, services=True)
@@ -252,6 +257,55 @@ def test_plain_http_gets_one_clear_answer(cart, wire, log, method):
     [line] = log()
     assert (line["status"], line["end"], app.asked) == (400, "client-bad", [])
     assert inside.stats()["answers"] == {"400": 1}
+
+
+HEADER = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n"
+
+
+def test_behind_a_proxy_that_tells_addresses_the_certificate_still_tells_the_caller(cart, certs, wire, log):
+    inside, _ = cart(proxy_protocol={"from": ["127.0.0.0/8"]})
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    context.load_cert_chain(certs / "front.pem", certs / "front.key")
+    client = wire(inside).send(HEADER)
+    client.reader.close()
+    client.sock = context.wrap_socket(client.sock, server_hostname="cart")
+    client.reader = client.sock.makefile("rb")
+    assert client.ask("/").status == 200
+    assert (log()[0]["client"], log()[0]["caller"]) == ("192.0.2.7", "front")
+    plain = wire(inside).send(HEADER + b"GET / HTTP/1.1\r\nHost: cart\r\n\r\n").answer()
+    assert plain.status == 400
+
+
+def test_a_handshake_that_comes_byte_by_byte_is_not_taken_for_plain_http(certs):
+    """Inside a record, any byte may be a letter: only the first of a connection tells."""
+    settings = parse_settings(
+        {"identity": {"folder": str(certs), "name": "cart"}, "route": [{"respond": 204}]}
+    )
+    make = ConnectionFactory(settings, "test", lambda: None)
+    context = ssl.create_default_context(cafile=str(certs / "ca.pem"))
+    context.load_cert_chain(certs / "front.pem", certs / "front.key")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="cart")
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    client = make(far, "127.0.0.1", BlockedThreads())
+    with near, client.sock:
+        for _ in range(2):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+            for byte in outgoing.read():
+                near.sendall(bytes([byte]))
+                assert client.handshake() is ReadResult.PART
+            if client.opening is not None:
+                incoming.write(near.recv(2**16))
+    assert (client.caller, client.failure) == ("front", None)
+
+
+def test_the_listener_of_the_forward_side_demands_nothing(cart, wire, origin):
+    other = origin()
+    inside, _ = cart(forward=Forward(listen=ANYWHERE, private_targets=True))
+    assert wire(inside.forward_port).ask(f"http://{other.address}/", host=other.address).status == 200
+    assert inside.forward_url.startswith("http://") and inside.url.startswith("https://")
 
 
 # --- real clients ----------------------------------------------------------------------------------
