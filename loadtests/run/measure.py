@@ -183,7 +183,9 @@ class Stage:
         )
         if ending:
             void.insert(0, ending)
-        if (records.status == 0).any():
+        if ((records.status == 0) | (records.status == 504)).any() or any(
+            told["queue"] for told in after.values()
+        ):
             self._stop_backends()  # they may still work on abandoned requests
         sums: dict[str, Any] = {key: sum(done[key] for done in replicas.values()) for key in _SUMMED}
         cpu = max((done.pop("cpu_seconds") for done in replicas.values()), default=0.0)

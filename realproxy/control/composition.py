@@ -19,6 +19,7 @@ from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
+from realproxy.errors import UpstreamError
 from realproxy.net.identity import calling_context
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.error_pages import ErrorPages
@@ -58,7 +59,8 @@ def build_snapshot(
     identity = settings.identity if mutual else None
     proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, seed, before, proven) for name, service in settings.service.items()
+        name: _service(name, service, seed, before, pool.resolver, proven)
+        for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
     if before is not None and before.settings.cache == settings.cache:
@@ -167,7 +169,7 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 def _service(
     name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None,
-    proven: ssl.SSLContext | None,
+    resolver: Resolver, proven: ssl.SSLContext | None,
 ) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
     mutual = None
@@ -181,9 +183,16 @@ def _service(
         return service
     rng = dispatch_rng(seed, name)
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
-    service = Service(name, settings, rng, transport, wait, seed)
+
+    def look_up(host: str) -> list[str]:
+        try:
+            return [address for address, _ in resolver.resolve((host, 0))]
+        except UpstreamError:
+            return []
+
+    service = Service(name, settings, rng, transport, wait, seed, look_up)
     if before is not None and name in before.services:
-        service.warm_new(before.services[name].names)
+        service.warm_new(before.services[name].roster.names)
     return service
 
 

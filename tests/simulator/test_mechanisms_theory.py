@@ -115,11 +115,12 @@ def finite(arrivals: float, servers: int, places: int) -> tuple[float, float]:
 def test_a_limit_before_slots_is_a_finite_queue(
     load: float, servers: int, places: int, lost: float, mean: float
 ) -> None:
+    """`queue.in_flight` without a wait is the same limit."""
     assert finite(load * servers, servers, places) == pytest.approx((lost, mean), abs=5e-5, rel=1e-3)
     found = runs(
         {"rate": f"{load * servers / S}/s"},
         {"concurrency": servers},
-        {"queue": {"in_flight": places}},
+        {"limit": places},
         500,
     )
     assert t_score(each(found, refused), finite(load * servers, servers, places)[0]) < T
