@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.loading import LoadedScenario, parse_scenario
+from scenarios.loading import LoadedScenario, load_scenario
 from simulator import Costs, simulate
 
 SLOTS, WORK_MS = 10, 40
@@ -28,10 +28,8 @@ LIMITS: dict[str, Any] = {
 }
 
 
-def limited(
-    policy: str, load: float, slower: float = 1.0, duration_s: float = SHOWN_S, seed: int = 3
-) -> LoadedScenario:
-    """A service with ten slots behind a limit.
+def limited(policy: str, load: float, slower: float = 1.0, duration_s: float = SHOWN_S) -> LoadedScenario:
+    """The service of the shipped scenario ``adaptive-limit``, with ten slots, behind a limit.
 
     Parameters
     ----------
@@ -42,23 +40,21 @@ def limited(
     slower : float
         How many times as slow the service is from `BEGIN_S` on.
     duration_s : float
-    seed : int
     """
     limit = LIMITS.get(policy, {"policy": policy, "latency": f"{THRESHOLD_MS}ms"})
-    backend: dict[str, Any] = {"concurrency": SLOTS, "service_time": f"erlang({WORK_MS}ms, 4)"}
-    if slower > 1:
-        backend |= {"slow": {"0": slower}, "slow_during": {"0": f"{BEGIN_S:g}s..{duration_s:g}s"}}
-    return parse_scenario({
-        "title": "How many requests may be in flight at a service?",
-        "seed": seed, "duration": f"{duration_s:g}s", "warmup": "0s",
-        "workload": {"rate": f"{load * CAPACITY_RPS:g}/s", "objects": 100},
-        "backend": {"web": backend},
-        "proxy": {
-            "route": [{"to": "web"}],
-            "service": {"web": {"upstreams": "web"} | ({} if limit is None else {"limit": limit})},
-            "limits": {"threads": 4096},
+    changes: dict[str, Any] = {
+        "workload.rate": f"{load * CAPACITY_RPS:g}/s",
+        "duration": f"{duration_s:g}s",
+        "warmup": "0s",
+        "proxy.limits.threads": 4096,
+        "compare": {
+            "proxy.service.web": [{"upstreams": "web"} | ({} if limit is None else {"limit": limit})]
         },
-    })  # fmt: skip
+    }
+    if slower > 1:
+        changes["backend.web.slow"] = {"0": slower}
+        changes["backend.web.slow_during"] = {"0": f"{BEGIN_S:g}s..{duration_s:g}s"}
+    return load_scenario("adaptive-limit", changes)
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def test_under_overload_all_slots_are_busy_and_only_without_a_limit_it_takes_lon
 
 
 def test_a_service_that_becomes_slow_lets_aimd_collapse_and_vegas_recover() -> None:
-    aimd, vegas = (simulated_limit(name, 0.6, 3.0, 80.0) for name in ("aimd", "vegas"))
+    aimd, vegas = (simulated_limit(name, 0.6, 3.0, 240.0) for name in ("aimd", "vegas"))
     assert aimd.done[-20:].mean() < 0.12
     assert 0.5 < vegas.done[4:40].mean() < 0.8
     assert vegas.done[-20:].mean() > 0.9
