@@ -33,6 +33,7 @@ def storm_variant(
     load: float = LOAD_RPS,
     outage_s: float = OUTAGE_S,
     duration_s: float = SHOWN_S,
+    warmup_s: float = 0.0,
     label: str = "",
 ) -> Variant:
     """The shipped scenario with another service, load and outage.
@@ -45,6 +46,8 @@ def storm_variant(
         Requests per second.
     outage_s, duration_s : float
         How long the server is ten times as slow, and how long the run lasts.
+    warmup_s : float
+        From then on, requests count in averages.
     label : str
         The variant's name.
     """
@@ -52,7 +55,7 @@ def storm_variant(
     changes = {
         "workload.rate": f"{load:g}/s",
         "duration": f"{duration_s:g}s",
-        "warmup": "0s",
+        "warmup": f"{warmup_s:g}s",
         "backend.web.slow_during": {"0": f"{BEGIN_S:g}s..{BEGIN_S + outage_s:.6g}s"},
         "compare": {"proxy.service.web": [whole]},
     }

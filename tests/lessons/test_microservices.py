@@ -254,7 +254,7 @@ def test_the_runs_of_the_lesson_can_be_measured_and_show_what_it_says() -> None:
     for scenario in runs.values():
         check_real(scenario, "the lesson")
     found = {label: simulate(scenario).runs[0] for label, scenario in runs.items()}
-    assert found[PAGE].summary.mean_ms == pytest.approx(page_ms(10), rel=0.15)
+    assert found[PAGE].summary.mean_ms == pytest.approx(page_ms(5), rel=0.15)
     assert good_after(found[FREE].records) == 0.0 and found[FREE].summary.recovery_s is None
     for label in (BUDGET, DEADLINE):
         assert good_after(found[label].records) == 1.0

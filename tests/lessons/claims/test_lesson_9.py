@@ -90,7 +90,7 @@ def no_storm(outage: float, load: int = LOAD_RPS) -> bool:
 
 
 CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
-    "A page makes ten calls at once,": lambda: [CALLS],
+    "A page makes five calls at once,": lambda: [CALLS],
     "A call takes 20 ms on average (exponential)": lambda: [CALL_MS],
     "A server can do 100 requests per second, and 65 come. For 0.6 s the server is ten times as slow.":
         lambda: [capacity(), LOAD_RPS, outage_s(), shipped().backend["web"].slow[0]],
@@ -114,7 +114,7 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
     "after five failures in a row, refuse everything for 300 ms": lambda: [
         remedy("breaker").breaker.failures, 1e3 * remedy("breaker").breaker.open,
     ],
-    "a page of ten calls": lambda: [CALLS],
+    "a page of five calls": lambda: [CALLS],
     "budget 0.2: served well again after": lambda: [remedy(BUDGET).retry.budget],
     "Some calls take 200 ms longer": lambda: [SLOW_MS],
     "With 100 calls, 63 % slow pages become 1 %.": lambda: [
@@ -161,7 +161,7 @@ CLAIMS: dict[str, Callable[[], Sequence[Any] | bool]] = {
         40, finite_queue(1.5, 40)[1] / finite_queue(1.5, FIXED)[1], finite_queue(1.5, 40)[1],
     ],
     "The backend really is ten times as slow for 0.6 s.": lambda: [SLOWER, outage_s()],
-    "Four short runs: the page of ten calls, free retries, the budget of 0.2, and the deadline.": lambda: [
+    "Four short runs: the page of five calls, free retries, the budget of 0.2, and the deadline.": lambda: [
         len(storm_runs().variants), CALLS, remedy(BUDGET).retry.budget,
     ],
     "have waited for just under 200 ms": lambda: [1e3 * LIMIT_S],
