@@ -8,7 +8,7 @@ from lessons.microservices.storm import BEGIN_S, OUTAGE_S, retries, storm_varian
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records
 
-CALLS, PAGES_RPS = 5, 20.0
+CALLS, PAGES_RPS = 5, 30.0
 PAGE, FREE, BUDGET, DEADLINE = "five calls a page", "free retries", "budget 0.2", "deadline"
 _PAGE_S, _STORM_S, _END_S = 2.4, 3.4, 2.6
 """Seconds of a run; the averages of a storm are of its end, when it is over, or will never be."""
