@@ -6,6 +6,7 @@
 - `limits`: four limits of requests in flight, under overload and before a service that becomes slower.
 - `figures`, `explorers`: sliders for all three.
 - `scenarios`: the variants that the real proxy runs.
+- `measured`: those runs over time, in both twins.
 - `exercise`: the largest budget that heals in time.
 
 The results are cached by their parameters, so that a slider responds at once.
@@ -29,6 +30,7 @@ from lessons.microservices.fan_out import (
     slow_pages,
 )
 from lessons.microservices.limits import finite_queue, limited, simulated_limit
+from lessons.microservices.measured import picture_of_storms
 from lessons.microservices.remedies import REMEDIES, ten_remedies
 from lessons.microservices.scenarios import BUDGET, DEADLINE, FREE, PAGE, good_after, storm_runs
 from lessons.microservices.storm import (
@@ -61,6 +63,7 @@ __all__ = [
     "heals",
     "limited",
     "page_ms",
+    "picture_of_storms",
     "retries",
     "simulated_fork_join_ms",
     "simulated_limit",

@@ -10,6 +10,7 @@ from scenarios.records import Records
 
 CALLS, PAGES_RPS = 5, 30.0
 PAGE, FREE, BUDGET, DEADLINE = "five calls a page", "free retries", "budget 0.2", "deadline"
+STORMS = (FREE, BUDGET, DEADLINE)
 _PAGE_S, _STORM_S, _END_S = 2.4, 3.4, 2.6
 """Seconds of a run; the averages of a storm are of its end, when it is over, or will never be."""
 

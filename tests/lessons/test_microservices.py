@@ -6,6 +6,8 @@ import io
 import itertools
 from collections.abc import Callable
 from math import inf, isinf, isnan
+from types import SimpleNamespace
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -35,7 +37,9 @@ from lessons.microservices import (
     heals,
     limited,
     limits,
+    measured,
     page_ms,
+    picture_of_storms,
     remedies,
     retries,
     simulated_limit,
@@ -308,3 +312,22 @@ def test_the_solution_is_right_and_a_constant_is_not(case: tuple[float, float, f
 def test_retries_without_a_budget_have_none() -> None:
     assert retries() == {"retry": {"attempts": 4}}
     assert retries(0.2, most=1) == {"retry": {"attempts": 2, "budget": 0.2}}
+
+
+def test_the_picture_of_the_storms_shows_both_twins_from_the_start() -> None:
+    outcomes: dict[str, Any] = {}
+    for variant in storm_runs().variants:
+        records = simulate(variant.scenario).records
+        late = records.within(variant.scenario.window)
+        outcomes[variant.label] = SimpleNamespace(
+            variant=variant, from_the_start=(records, records), predicted_records=late, measured_records=late
+        )
+    picture = picture_of_storms(outcomes)
+    assert "free retries: 0% predicted, 0% measured; budget 0.2: 100% predicted" in picture.description
+    figure = measured.figure_of_storms(outcomes)
+    for panel, end in zip(figure.axes, (0, 100, 100), strict=True):
+        for line in panel.lines:
+            seen = np.asarray(line.get_ydata())
+            assert seen[0] == 100 and seen[-1] == end and len(seen) > 12
+    outcomes[FREE].from_the_start = None
+    assert measured.both(outcomes[FREE]) == (outcomes[FREE].predicted_records,) * 2

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ from lessons.ingress.rules import figure_of_rules
 from lessons.ingress.shared_door import figure_of_door
 from lessons.microservices.figures import figure_of_limits, figure_of_storm
 from lessons.microservices.figures import figure_of_pages as figure_of_calls
+from lessons.microservices.measured import figure_of_storms
 from lessons.microservices.remedies import figure_of_remedies
+from lessons.microservices.scenarios import STORMS, storm_runs
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
@@ -117,6 +120,15 @@ def of_sweeps() -> dict[str, Figure]:
     }  # fmt: skip
 
 
+def storms() -> dict[str, Any]:
+    """Outcomes of lesson 9 in which the prediction came true to the last request."""
+    found: dict[str, Any] = {}
+    for variant in storm_runs().variants:
+        records = simulate(variant.scenario).records
+        found[variant.label] = SimpleNamespace(variant=variant, from_the_start=(records, records))
+    return {label: found[label] for label in STORMS}
+
+
 def of_lessons() -> dict[str, Figure]:
     _, (run, *_) = four_runs()
     late, slow = np.linspace(0.02, 4.0, 500), np.linspace(0.02, 0.03, 500)
@@ -150,6 +162,7 @@ def of_lessons() -> dict[str, Figure]:
         "9: pages": figure_of_calls(10, 0.01),
         "9: storm": figure_of_storm(65, 0.2, 0.6, 3, 0.95),
         "9: remedies": figure_of_remedies(),
+        "9: storms": figure_of_storms(storms()),
         "9: limits": figure_of_limits(0.6, 3.0, "vegas"),
     }
 
