@@ -49,7 +49,7 @@ def figure_of_storms(outcomes: Mapping[str, VariantOutcome]) -> Figure:
         for label, panel in zip(STORMS, panels, strict=True):
             _draw(panel, label, outcomes[label])
         panels[0].set_ylabel("good answers, % of the requests")
-        panels[0].legend(loc="center right", fontsize=8)
+        panels[0].legend(loc="center right", title="share", alignment="left", fontsize=8)
     return figure
 
 
