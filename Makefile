@@ -60,7 +60,7 @@ bench: $(CORE)  ## the proxy beside nginx and others, in the same run (needs ngi
 conformance: $(CORE)  ## the public suite of HTTP cache tests (needs node and npm; SUITE=folder runs another edition)
 	@$(VENV)/bin/python -m benchmarks.cache_conformance $(if $(SUITE),--suite '$(SUITE)') $(ARGS)
 
-pictures: $(CORE)  ## the pictures of the README, from real runs on a quiet machine (needs chromium)
+pictures: $(CORE)  ## the pictures of the README, from real runs on a quiet machine (needs chromium and root)
 	@PYTHONPATH=. $(VENV)/bin/python docs/draw_pictures.py $(ARGS)
 
 lab: $(DEV)  ## JupyterLab on your copies of the lessons

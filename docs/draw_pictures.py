@@ -1,10 +1,12 @@
-"""Draw the pictures of the README: docs/pictures/report.png and docs/pictures/live.png (`make pictures`).
+"""Draw the pictures of the README: report.png, live.png and exposure.png in docs/pictures (`make pictures`).
 
-``python docs/draw_pictures.py [report] [live]`` draws both, or those that are named. It needs chromium.
+``python docs/draw_pictures.py [report] [live] [exposure]`` draws all, or those that are named. The first two
+need chromium, the last one root.
 
 - report: the HTML report of ``proxytwin confirm slow-server``. The machine must have no other work: a report
   with a void run or a refuted prediction is not drawn, unless ``--as-it-is`` is given.
 - live: the live page of a real proxy, after half a minute of requests.
+- exposure: who sees what by proxy and by VPN; nothing in it may be modelled.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from loadtests.run.processes import Child
 from loadtests.run.proxy_files import with_addresses
 from realproxy import Proxy
 from scenarios import Scenario, load_scenario
+from twin.exposure import expose
+from twin.exposure.picture import figure_of_exposure
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -101,6 +105,17 @@ def draw_live() -> None:
         write("live.png", shown.picture())
 
 
+def draw_exposure() -> None:
+    """Measure who sees what, and draw the table."""
+    table = expose()
+    if table.obstacles or table.unproven():
+        reasons = [*table.obstacles.values(), *table.unproven()]
+        raise SystemExit(f"not everything is measured and proven: {reasons[0]}")
+    file = io.BytesIO()
+    figure_of_exposure(table).savefig(file, format="png", dpi=130)
+    write("exposure.png", file.getvalue())
+
+
 @contextlib.contextmanager
 def running(scenario: Scenario) -> Iterator[str]:
     """The URL of the live page of a proxy with backends, under the load of Locust."""
@@ -142,12 +157,14 @@ def write(name: str, png: bytes) -> None:
 def main() -> None:
     """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pictures", nargs="*", metavar="report | live", help="default: both")
+    parser.add_argument("pictures", nargs="*", metavar="report | live | exposure", help="default: all")
     parser.add_argument("--as-it-is", action="store_true", help="draw the report whatever its verdicts are")
     given = parser.parse_args()
-    if unknown := set(given.pictures) - {"report", "live"}:
-        parser.error(f"unknown picture {unknown.pop()!r}; expected report or live")
-    wanted = given.pictures or ["live", "report"]
+    if unknown := set(given.pictures) - {"report", "live", "exposure"}:
+        parser.error(f"unknown picture {unknown.pop()!r}; expected report, live or exposure")
+    wanted = given.pictures or ["exposure", "live", "report"]
+    if "exposure" in wanted:
+        draw_exposure()
     if "live" in wanted:
         draw_live()
     if "report" in wanted:

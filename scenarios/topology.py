@@ -31,7 +31,14 @@ class Topology(NamedTuple):
     @property
     def backwards(self) -> list[int]:
         """The proxies, each after all that it leads to; those of a row from the last to the first."""
-        return sorted(range(len(self.tiers)), key=lambda number: (-self.tiers[number], -number))
+        hops: dict[int, int] = {}  # at most, to a proxy that leads to no other
+
+        def note(number: int) -> int:
+            if number not in hops:
+                hops[number] = max((1 + note(one) for one in self.leads[number]), default=0)
+            return hops[number]
+
+        return sorted(range(len(self.leads)), key=lambda number: (note(number), -number))
 
     def longest_way(self) -> list[int]:
         """The proxies of a longest way from a door to a backend: one of each tier."""
@@ -43,7 +50,12 @@ class Topology(NamedTuple):
 
     def behind(self, number: int) -> frozenset[int]:
         """A proxy, and all that its requests may reach."""
-        return frozenset((number,)).union(*(self.behind(one) for one in self.leads[number]))
+        found, ahead = set[int](), [number]
+        while ahead:
+            if (one := ahead.pop()) not in found:
+                found.add(one)
+                ahead += self.leads[one]
+        return frozenset(found)
 
 
 def topology_of(chain: Sequence[ProxySettings], names: Sequence[str], doors: Sequence[str]) -> Topology:

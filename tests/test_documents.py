@@ -117,7 +117,7 @@ def test_pictures_with_an_unknown_name_are_not_drawn() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(script, check=False, capture_output=True, text=True, timeout=60, env=environment)
     assert result.returncode == 2
-    assert "unknown picture 'reports'; expected report or live" in result.stderr
+    assert "unknown picture 'reports'; expected report, live or exposure" in result.stderr
 
 
 def draw_house(*arguments: str, docs: Path = ROOT / "docs") -> tuple[int, str]:

@@ -27,7 +27,7 @@ FLOORS = {
     "twin": (
         {"progress", "output", "certificates"},
         {"plots"},
-        {"confirm", "sweeps", "httproute", "tracing"},
+        {"confirm", "sweeps", "httproute", "tracing", "exposure"},
         {"cli"},
     ),
     "lessons": (
@@ -42,6 +42,8 @@ FLOORS = {
             "ingress",
             "canary",
             "microservices",
+            "proxy_or_vpn",
+            "both_at_once",
         },
     ),
 }

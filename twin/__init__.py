@@ -2,12 +2,13 @@
 
 - `confirm`: the main job. Read `confirm.procedure` first.
 - `sweeps`: grids of simulations, and hit ratio curves.
+- `exposure`: who sees what of a visit by proxy and by VPN, measured on real packets.
 - `plots` and `output`: figures, and the files that commands write.
 - `cli`: the command line, above all of these.
 - `progress`: how a long job reports its progress; the caller decides how to show it.
 
-Each of these imports only from those before it: `progress` and `output`, `plots`, `confirm` and `sweeps`,
-`cli`.
+Each of these imports only from those before it: `progress` and `output`, `plots`, `confirm`, `sweeps` and
+`exposure`, `cli`.
 """
 
 from typing import Any

@@ -67,13 +67,30 @@ def write_certificates(folder: Path, names: Sequence[str], days: float) -> list[
         folder.mkdir(parents=True, exist_ok=True)
         authority, written = _authority(folder)
         for name in names:
-            certificate, key = _issue(authority, name, timedelta(days=days))
-            written += [folder / f"{name}.pem", folder / f"{name}.key"]
-            _write(written[-2], certificate.public_bytes(serialization.Encoding.PEM))
-            _write_key(written[-1], key)
+            written += _write_signed(authority, folder, name, name, days)
     except OSError as error:
         problem = f"cannot be written: {(error.strerror or str(error)).lower()}"
         raise BadInput(str(folder), "", problem) from None
+    return written
+
+
+def write_wildcard(folder: Path, file: str, zone: str, days: float) -> tuple[Path, Path]:
+    """Write ``FILE.pem`` and ``FILE.key`` for all names in a zone, signed by the authority of the folder.
+
+    As `write_certificates`, whose names are those of single proxies. Raises `OSError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    authority, _ = _authority(folder)
+    certificate, key = _write_signed(authority, folder, file, f"*.{zone}", days)
+    return certificate, key
+
+
+def _write_signed(authority: Authority, folder: Path, file: str, name: str, days: float) -> list[Path]:
+    """The files of a new certificate and its key."""
+    certificate, key = _issue(authority, name, timedelta(days=days))
+    written = [folder / f"{file}.pem", folder / f"{file}.key"]
+    _write(written[0], certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(written[1], key)
     return written
 
 

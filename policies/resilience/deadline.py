@@ -58,7 +58,7 @@ def field_value(seconds: float) -> str:
     >>> field_value(-1.0)
     '0.000'
     """
-    micros = max(0, math.floor(seconds * 1e6))
+    micros = int(seconds * 1e6) if seconds > 0 else 0
     return f"{micros // 1000}.{micros % 1000:03}"
 
 

@@ -60,7 +60,8 @@ class BoundedQueue(Generic[Ticket]):
 
     def is_full(self, now: float) -> bool:
         """Whether no request may proceed at `now`."""
-        return self.in_flight >= self.most(now)
+        in_flight = self.in_flight
+        return in_flight > 0 and in_flight >= (self._most if self.limit is None else self.limit.limit(now))
 
     def enter(self, ticket: Ticket, now: float) -> bool:
         """Whether the request of `ticket` may proceed; if not, see `waits`."""

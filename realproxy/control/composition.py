@@ -59,7 +59,7 @@ def build_snapshot(
     identity = settings.identity if mutual else None
     proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, seed, before, pool.resolver, proven)
+        name: _service(name, service, seed, before, proven, pool.resolver)
         for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
@@ -169,7 +169,7 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 def _service(
     name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None,
-    resolver: Resolver, proven: ssl.SSLContext | None,
+    proven: ssl.SSLContext | None, resolver: Resolver,
 ) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
     mutual = None

@@ -12,14 +12,14 @@ from realproxy.http1 import RequestHead
 
 _NAME = deadline.FIELD.lower()
 FIELD = _NAME.encode()
+_BEGIN = deadline.FIELD.encode() + b": "
 
 
 def due(head: RequestHead, limits: Limits, arrived: float) -> float | None:
     """When a request is due on the monotonic clock, by its field and by the limits; None without a limit."""
-    told = deadline.parse_timeout(head.fields.text(_NAME)) if FIELD in head.fields.names else None
-    if told is None and limits.request_timeout is None:
-        return None
-    return deadline.due(arrived, told, limits.request_timeout)
+    if FIELD not in head.fields.names:  # the usual case
+        return None if limits.request_timeout is None else arrived + limits.request_timeout
+    return deadline.due(arrived, deadline.parse_timeout(head.fields.text(_NAME)), limits.request_timeout)
 
 
 def refuse_late(head: RequestHead, arrived: float, now: float) -> None:
@@ -36,6 +36,4 @@ def over() -> LocalReply:
 
 def told(head: bytes, seconds: float) -> bytes:
     """The head of a request with the time that is left."""
-    return b"%b%b: %b\r\n\r\n" % (
-        head[:-2], deadline.FIELD.encode(), deadline.field_value(seconds).encode(),
-    )  # fmt: skip
+    return b"%b%b%b\r\n\r\n" % (head[:-2], _BEGIN, deadline.field_value(seconds).encode())

@@ -36,7 +36,7 @@ class AdmissionControl:
         ticket = threading.Lock() if queue is not None else None
         waiting = False
         with self._lock:
-            if queue is not None and waits is None and queue.wait and queue.is_full(now):
+            if waits is None and queue is not None and queue.wait and queue.is_full(now):
                 raise WouldBlock
             self._check_rate(now)
             enters = queue is None or queue.enter(ticket, now)
@@ -62,7 +62,8 @@ class AdmissionControl:
             now = time.monotonic()
             if breaker is not None:
                 breaker.ended(failed, entered, now)
-            self._admit_next(now, entered, failed)
+            if self._decisions.queue is not None:
+                self._admit_next(now, entered, failed)
 
     def _check_rate(self, now: float) -> None:
         rate = self._decisions.rate

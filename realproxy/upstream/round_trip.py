@@ -94,7 +94,7 @@ class RoundTrip:
         target = self._target
         if not may_block and (self.body is not None or self._offers or target.delay):
             raise WouldBlock
-        if self._until is not None:
+        if may_block and self._until is not None:
             self._check_time()
         place = self._place
         if place is None:
@@ -104,16 +104,25 @@ class RoundTrip:
             if connection is None:
                 raise WouldBlock
             self.connection = connection
-            if self._until is not None or self.try_timeout is not None:
+            if self.try_timeout is not None:
                 self._limit_try(connection, time.monotonic())
+            elif self._until is not None:
+                self.due = connection.deadline = self._until
+                connection.timeout = self.limits.answer_timeout
             return
+        self._connect(place)
+
+    def _connect(self, place: Place) -> None:
+        """Read what has come of the body, wait if this is a retry, and connect in the time that is left."""
+        target = self._target
         if self.body is not None and self._first is None:
             self._first = self.body.first()
         if target.delay:
             self._pool.pause(target.delay)
             target.delay = 0.0
-        left = self._check_time()
+        self._check_time()
         start = time.monotonic()
+        left = math.inf if self._until is None else self._until - start
         connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh, seconds=left)
         self.record.connecting += time.monotonic() - start
         if self._until is not None or self.try_timeout is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lessons.balancing import explore_pool
+from lessons.both_at_once import explore_row, explore_shields
 from lessons.caching import explore_capacity, explore_lifetimes, explore_stampede, explore_windows
 from lessons.canary import explore_peeking, explore_rollback
 from lessons.forward import explore_sharing
@@ -26,6 +27,7 @@ EXPLORERS = {
         explore_balancers, explore_pool, explore_runs, explore_sharing, explore_ways, explore_capacity,
         explore_lifetimes, explore_stampede, explore_windows, explore_door, explore_rollback, explore_peeking,
         explore_pages, explore_storm, explore_limits,
+        explore_row, explore_shields,
     )
 }  # fmt: skip
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -18,6 +18,8 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox
 
 from lessons.balancing import ServerPool, by_age, explore_pool, figure_of_age, figure_of_pool, simulate_pool
+from lessons.both_at_once import explore_row, explore_shields
+from lessons.both_at_once.figures import figure_of_row, figure_of_shields
 from lessons.caching import (
     explore_capacity,
     explore_lifetimes,
@@ -51,6 +53,7 @@ from lessons.predict_then_confirm import (
     figure_of_throughput,
     simulate_balancers,
 )
+from lessons.proxy_or_vpn import explore_exposure, predict_cells
 from lessons.trust import explore_runs, figure_of_repetition, one_server, repeat
 from lessons.trust import plots as trust_plots
 from simulator import simulate
@@ -102,6 +105,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "lifetimes": lambda: figure_of_lifetimes(20, 50),
     "stampede": lambda: figure_of_stampede(400, 0.5),
     "pages": lambda: figure_of_pages(0.2, 10),
+    "a row": lambda: figure_of_row(400, 800),
+    "a row, small": lambda: figure_of_row(20, 20),
+    "shields": lambda: figure_of_shields(4, 4, 250, by_path=True),
+    "shields, small": lambda: figure_of_shields(1, 1, 50, by_path=False),
     "rules": lambda: figure_of_rules(["pictures"], 1),
     "door": lambda: figure_of_door(60, 350),
     "door, quick": lambda: figure_of_door(5, 100),
@@ -114,12 +121,16 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "remedies": figure_of_remedies,
     "storms": storms,
     "limits": lambda: figure_of_limits(0.6, 3.0, "no limit"),
+    "exposure": lambda: explore_exposure().draw().figure,
+    "cells": lambda: predict_cells().draw().figure,
 }
 EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "1": explore_balancers, "2": explore_pool, "3": explore_runs, "4": explore_sharing, "5": explore_ways,
     "6, capacity": explore_capacity, "6, lifetimes": explore_lifetimes, "6, stampede": explore_stampede,
-    "6, windows": explore_windows, "7, rules": explore_rules, "7, door": explore_door,
-    "8, rollback": explore_rollback, "8, peeking": explore_peeking,
+    "6, windows": explore_windows, "10, row": explore_row,
+    "10, shields": explore_shields, "7, rules": explore_rules, "7, door": explore_door,
+    "8, rollback": explore_rollback, "8, peeking": explore_peeking, "11, cells": predict_cells,
+    "11, exposure": explore_exposure,
     "9, pages": explore_pages, "9, storm": explore_storm, "9, limits": explore_limits,
 }  # fmt: skip
 

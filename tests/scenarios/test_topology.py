@@ -127,8 +127,22 @@ def test_every_proxy_leads_to_higher_tiers_only(data: st.DataObject) -> None:
     assert {number for number in range(count) if found.tiers[number] >= 0} == reached
     for number in reached:
         assert all(found.tiers[one] > found.tiers[number] for one in found.leads[number])
-        assert all(found.backwards.index(one) < found.backwards.index(number) for one in found.leads[number])
+    order = found.backwards
+    assert sorted(order) == list(range(count))
+    for number in range(count):
+        assert all(order.index(one) < order.index(number) for one in found.leads[number])
     way = found.longest_way()
     assert way[0] in found.doors
     assert [found.tiers[number] for number in way] == list(range(max(found.tiers) + 1))
     assert all(after in found.leads[before] for before, after in itertools.pairwise(way))
+
+
+def test_a_dense_network_is_no_riddle() -> None:
+    """Each proxy leads to all behind it, the last one first: there are 2^98 ways from the door."""
+    names = [f"proxy.{number}" for number in range(100)]
+    chain = [parse_settings(leading_to("web", *reversed(names[place + 1 :]))) for place in range(100)]
+    found = topology_of(chain, names, [])
+    assert found.tiers == tuple(range(100))
+    assert found.backwards == list(reversed(range(100)))
+    assert found.longest_way() == list(range(100))
+    assert found.behind(0) == frozenset(range(100))

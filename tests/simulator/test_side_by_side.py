@@ -101,7 +101,7 @@ def hits(*proxies: dict[str, Any]) -> float:
         "popularity": "zipf(0.9)",
         "size": "1024",
     }
-    scenario = network(*proxies, backend={"service_time": "0ms"}, workload=load, duration="30s", warmup="5s")
+    scenario = network(*proxies, backend={"service_time": "0ms"}, workload=load, duration="20s", warmup="4s")
     ratio = simulate(scenario, costs=Costs.zero()).summary.hit_ratio
     assert ratio is not None
     return ratio

@@ -17,6 +17,8 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MODELS = "11_proxy_or_vpn"
+"""The lesson that shows its model where nothing can be measured."""
 EVERYWHERE = ("policies", "scenarios", "simulator", "realproxy", "twin", "lessons", "loadtests/run")
 PROGRAMS = {"realproxy.__main__", "twin.__main__"}
 
@@ -209,7 +211,11 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[list
     return json.loads(run_without("windows", RUN_CELLS, folder, json.dumps([*map(str, LESSONS)])))
 
 
-@pytest.mark.parametrize("lesson", [path.stem for path in LESSONS])
+def test_the_lesson_that_models_what_it_cannot_measure_runs_to_its_end(cells: Any) -> None:
+    assert {error for _, error, _, _ in cells[MODELS]} == {"NoneType"}
+
+
+@pytest.mark.parametrize("lesson", [path.stem for path in LESSONS if path.stem != MODELS])
 def test_a_lesson_simulates_and_stops_at_the_real_twin_with_one_line(cells: Any, lesson: str) -> None:
     errors = [error for _, error, _, _ in cells[lesson]]
     first = errors.index("NeedsLinux")

@@ -252,3 +252,60 @@ def test_the_known_costs_of_every_hop_come_back(in_a_row: Scenario) -> None:
     for name in ("hit_cpu", "miss_cpu", "upstream_link"):
         assert getattr(behind, name) == pytest.approx(getattr(BEHIND, name), rel=0.02), name
     assert set(found.samples) == {"miss", "hit", "hit of proxy.1"}
+
+
+# -- proxies side by side ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["in order", "upside down"])
+def hierarchy(request: pytest.FixtureRequest, caching: dict[str, Any]) -> Scenario:
+    """Two edges before two shields; in the file the edges come first, or last."""
+    first = 2 if request.param == "in order" else 0
+    names = [f"proxy.{first}", f"proxy.{first + 1}"]
+    edge: dict[str, Any] = {
+        "route": [{"to": "next"}],
+        "service": {"next": {"upstreams": names, "balance": "round_robin"}},
+    }
+    edges, shields = [edge, edge], [caching["proxy"], caching["proxy"]]
+    doors = ["proxy.0", "proxy.1"] if first else ["proxy.2", "proxy.3"]
+    workload = {**caching["workload"], "doors": doors}
+    proxies = edges + shields if first else shields + edges
+    return parse_scenario({**caching, "compare": {}, "workload": workload, "proxy": proxies}).scenario
+
+
+def test_the_probes_of_a_hierarchy_take_one_way(hierarchy: Scenario) -> None:
+    way = hierarchy.topology.longest_way()
+    assert way in ([0, 2], [2, 0])
+    for probe in (miss_probe(hierarchy), *(hit_probe(hierarchy, place=number) for number in way)):
+        queues = simulate(probe).queues
+        for number, name in enumerate(hierarchy.proxies):
+            assert (queues[name].values.max() > 0) <= (number in way), name
+    for number in way:
+        records = simulate(hit_probe(hierarchy, place=number)).records
+        assert set(records.cache.tolist()) == {0, number + 1}
+
+
+def test_the_known_costs_of_every_tier_come_back(hierarchy: Scenario) -> None:
+    way = hierarchy.topology.longest_way()
+    true = replace(TRUE, behind=(BEHIND,))
+
+    def along(probe: Scenario) -> Measurement:
+        run = measured(probe, true)
+        cpu = dict.fromkeys(range(len(probe.chain)), 0.0)
+        asked = run.records.cache >= 0
+        for tier, number in enumerate(way):
+            answered, costs = asked & (run.records.cache == number + 1), true.hop(tier)
+            asked &= ~answered
+            hits, misses = np.count_nonzero(answered), np.count_nonzero(asked)
+            cpu[number] = hits * costs.hit_cpu + misses * costs.miss_cpu
+        first, *others = cpu.values()
+        return replace(run, proxy={"cpu_seconds": first}, behind_cpu_seconds=others)
+
+    probes = [miss_probe(hierarchy), *(hit_probe(hierarchy, place=number) for number in way)]
+    found = costs_from(*map(along, probes), way=way)
+    (behind,) = found.costs.behind
+    for name in ("hit_cpu", "miss_cpu", "client_link", "upstream_link", "service_extra"):
+        assert getattr(found.costs, name) == pytest.approx(getattr(TRUE, name), rel=0.02), name
+    for name in ("hit_cpu", "miss_cpu", "upstream_link"):
+        assert getattr(behind, name) == pytest.approx(getattr(BEHIND, name), rel=0.02), name
+    assert set(found.samples) == {"miss", "hit", f"hit of proxy.{way[1]}"}

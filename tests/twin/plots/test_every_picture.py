@@ -42,11 +42,16 @@ from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_way
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
 from lessons.predict_then_confirm.closed_loop import figure_of_throughput
+from lessons.proxy_or_vpn import explore_exposure, predict_cells
 from lessons.trust import figure_of_repetition, plots, repeat
 from scenarios import load_scenario
 from simulator import simulate
 from simulator.statistics import mser5_of_records
 from simulator.statistics.omission import Omission
+from twin.exposure import Exposure, Way
+from twin.exposure.model import modelled
+from twin.exposure.picture import figure_of_exposure
+from twin.exposure.vocabulary import visits_of
 from twin.plots import comparison
 from twin.plots.labels import MOST_IN_A_LEGEND
 from twin.plots.style import MEASURED, MEASURED_MARK, PREDICTED, PREDICTED_MARK
@@ -129,6 +134,12 @@ def storms() -> dict[str, Any]:
     return {label: found[label] for label in STORMS}
 
 
+def exposed(*, measured: bool, ways: tuple[Way, ...] = tuple(Way)) -> Exposure:
+    """The whole table of who sees what, by the model."""
+    found = {visit: replace(modelled(visit), measured=measured) for visit in visits_of(ways)}
+    return Exposure(ways, True, found, {})
+
+
 def of_lessons() -> dict[str, Figure]:
     _, (run, *_) = four_runs()
     late, slow = np.linspace(0.02, 4.0, 500), np.linspace(0.02, 0.03, 500)
@@ -164,6 +175,12 @@ def of_lessons() -> dict[str, Figure]:
         "9: remedies": figure_of_remedies(),
         "9: storms": figure_of_storms(storms()),
         "9: limits": figure_of_limits(0.6, 3.0, "vegas"),
+        "11: cells": predict_cells().draw().figure,
+        "11: exposure": explore_exposure().draw().figure,
+        "exposure, modelled": figure_of_exposure(exposed(measured=False)),
+        "exposure, measured": figure_of_exposure(exposed(measured=True)),
+        "exposure, two ways": figure_of_exposure(exposed(measured=False, ways=(Way.CONNECT, Way.VPN))),
+        "exposure, one way": figure_of_exposure(exposed(measured=False, ways=(Way.VPN,))),
     }
 
 

@@ -1,4 +1,4 @@
 """The commands: on a scenario (`experiments`), a grid or a trace (`tables`), a proxy's file (`proxy`).
 
-`lab` opens the lessons.
+`exposure` measures who sees what; `lab` opens the lessons.
 """

@@ -6,6 +6,7 @@ import typer
 
 from twin.cli.commands.certificates import certificates
 from twin.cli.commands.experiments import confirm, loadtest, simulate
+from twin.cli.commands.exposure import exposure
 from twin.cli.commands.import_httproute import import_httproute
 from twin.cli.commands.lab import lab
 from twin.cli.commands.proxy import check, explain, serve
@@ -31,6 +32,7 @@ for command in (
     certificates,
     trace,
     import_httproute,
+    exposure,
     lab,
 ):
     app.command()(command)
