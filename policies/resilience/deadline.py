@@ -58,8 +58,7 @@ def field_value(seconds: float) -> str:
     >>> field_value(-1.0)
     '0.000'
     """
-    micros = int(seconds * 1e6) if seconds > 0 else 0
-    return f"{micros // 1000}.{micros % 1000:03}"
+    return f"{(seconds - 5e-7) * 1e3:.3f}" if seconds > 5e-7 else "0.000"  # rounded down
 
 
 def patience(wait: float, due_at: float | None, now: float) -> tuple[float, int]:

@@ -57,13 +57,14 @@ class AdmissionControl:
 
     def leave(self, failed: bool | None, entered: float) -> None:
         """End a request; `failed` is None if it was cancelled."""
-        breaker = self._decisions.breaker
+        queue, breaker = self._decisions.queue, self._decisions.breaker
         with self._lock:
             now = time.monotonic()
             if breaker is not None:
                 breaker.ended(failed, entered, now)
-            if self._decisions.queue is not None:
-                self._admit_next(now, entered, failed)
+            if queue is not None:
+                for ticket in queue.leave(now, entered, failed):
+                    ticket.release()
 
     def _check_rate(self, now: float) -> None:
         rate = self._decisions.rate
@@ -74,7 +75,8 @@ class AdmissionControl:
         """Refuse a request that the queue has let in."""
         breaker = self._decisions.breaker
         if breaker is not None and not breaker.allows(now):
-            self._admit_next(now, now, None)
+            for ticket in () if self._decisions.queue is None else self._decisions.queue.leave(now):
+                ticket.release()
             reason = "failing, and left alone for a while"
             raise self._refusal(503, Termination.BREAKER_OPEN, reason, breaker.retry_after(now))
 
@@ -96,13 +98,6 @@ class AdmissionControl:
 
     def _overloaded(self, queue: BoundedQueue[Any]) -> LocalReply:
         return self._refusal(503, Termination.OVERLOADED, "too many requests in flight", max(queue.wait, 1.0))
-
-    def _admit_next(self, now: float, entered: float, failed: bool | None) -> None:
-        """Wake those who may proceed now; the lock is held."""
-        queue = self._decisions.queue
-        if queue is not None:
-            for ticket in queue.leave(now, entered, failed):
-                ticket.release()
 
     def _refusal(self, status: int, end: Termination, why: str, wait: float) -> LocalReply:
         fields = b"Retry-After: %d\r\n" % max(1, math.ceil(wait))

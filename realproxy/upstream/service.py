@@ -69,10 +69,10 @@ others; if it raises `UpstreamError`, it closes the first too.
 class PickedUpstream:
     """The upstream that was picked for a request. The request counts as outstanding there until `finish`."""
 
-    __slots__ = ("_service", "address", "done", "index", "name", "started")
+    __slots__ = ("_service", "address", "attempts", "done", "index", "name", "started")
 
-    def __init__(self, service: Service, index: int, started: float) -> None:
-        self._service, self.index, self.started = service, index, started
+    def __init__(self, service: Service, index: int, started: float, attempts: Attempts | None) -> None:
+        self._service, self.index, self.started, self.attempts = service, index, started, attempts
         roster = service.roster
         self.address, self.name = roster.dials[index] or roster.addresses[index], roster.names[index]
         self.done = False
@@ -132,18 +132,21 @@ class Service:
             return roster.endpoints[index]
         return self.transport.endpoint(roster.addresses[index], ends, roster.dials[index])
 
-    def start(self, client: str, failed: Collection[int] = ()) -> PickedUpstream:
+    def start(self, client: str, failed: Collection[int] = (), *, earns: bool = False) -> PickedUpstream:
         """Pick the upstream for a request, which then counts as outstanding there.
 
-        `client` is the key for balancers with affinity. The request has `failed` at these upstreams.
+        `client` is the key for balancers with affinity. The request has `failed` at these upstreams. With
+        `earns`, it is a new one that earns its share of a retry: the pick has its attempts.
         """
-        now = time.monotonic()
+        now, attempts = time.monotonic(), None
         with self._lock:
+            if earns:
+                attempts = self.decisions.attempts()
             if self._ejects:
                 self.decisions.refresh(now)
             index = self._dispatch.start(client, now, failed)
             self._requests[index] += 1
-        return PickedUpstream(self, index, now)
+        return PickedUpstream(self, index, now, attempts)
 
     def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
         """End a request at its upstream; called by `PickedUpstream.finish`."""

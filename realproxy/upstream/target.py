@@ -86,8 +86,8 @@ class ServiceTarget(UpstreamTarget):
         self.tells = service.settings.deadline
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
-        self._attempts = None if service.settings.retry is None else service.attempts()
-        """Made when first needed, unless a retry budget counts every request."""
+        self._attempts: Attempts | None = None
+        """Made with the first pick if a retry budget counts every request, else when first needed."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -100,11 +100,18 @@ class ServiceTarget(UpstreamTarget):
         return self._pick_next()
 
     def _pick_next(self) -> Place:
-        failed = () if self._attempts is None else self._attempts.failed
-        pick = self._pick = self._service.start(self._key, failed)
+        service, attempts = self._service, self._attempts
+        if attempts is not None:
+            pick = service.start(self._key, attempts.failed)
+        elif self._pick is None and service.settings.retry is not None:
+            pick = service.start(self._key, earns=True)
+            self._attempts = pick.attempts
+        else:
+            pick = service.start(self._key)
+        self._pick = pick
         self._record.upstream = pick.name
         self._record.attempts += 1
-        return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
+        return service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """Another upstream, if the service allows one more attempt."""
@@ -133,8 +140,9 @@ class ServiceTarget(UpstreamTarget):
                 pick.finish(failed)
             if self._hedge is not None:
                 self._hedge.finish(None)
-            if self._entered is not None:
-                self.settled(failed)
+            entered, self._entered = self._entered, None
+            if entered is not None and self._service.admission is not None:
+                self._service.admission.leave(failed, entered)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""

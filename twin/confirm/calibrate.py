@@ -33,6 +33,8 @@ from twin.progress import Reporter
 _WORK = 0.005
 PROBES_S = (4.0, 2.5)
 """Seconds of the probe for responses from the backend, and of a probe for responses from a cache."""
+_MOMENT = 1e-6
+"""Freshness of a response, in seconds, that is stored and never used."""
 _CUT = 0.5
 """Warm-up of a probe in seconds: connections are opened, modules imported, and caches filled."""
 
@@ -74,7 +76,11 @@ def calibrate(
 
 
 def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0]) -> Scenario:
-    """The scenario with one slow user on one way, equal work, full-speed replicas and no cache."""
+    """The scenario with one slow user on one way, equal work, full-speed replicas and no hits.
+
+    What the scenario caches is stored, but fresh only for a moment: storing is a part of a miss. (The
+    forward side has no ``ttl``, so there nothing is stored.)
+    """
     return _idle(scenario, seconds, work=_WORK, storing=None)
 
 
@@ -87,6 +93,8 @@ def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1], place: int = 0) 
 
 def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
     """One slow user and equal work; proxy number `storing` stores all responses, the others none.
+
+    If `storing` is None, no response is fresh for longer than a moment.
 
     All requests take the longest way through the proxies.
     """
@@ -103,11 +111,12 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
         }
     )
     service_time = parse_distribution(f"{work * 1e3}ms")
+    said = None if storing is None else "max-age=3600"
     backend = {
         name: group.model_copy(
             update={
                 "service_time": service_time,
-                "cache_control": "max-age=3600",
+                "cache_control": said,
                 "calls": tuple(map(_once, group.calls)),
                 **_EVEN,
             }
@@ -116,7 +125,11 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
     }
     following = {number: scenario.proxies[behind] for number, behind in itertools.pairwise(way)}
     proxies = tuple(
-        _leading_to(following.get(place), _storing(proxy, place == storing), scenario.proxies)
+        _leading_to(
+            following.get(place),
+            _passing(proxy) if storing is None else _storing(proxy, place == storing),
+            scenario.proxies,
+        )
         for place, proxy in enumerate(scenario.chain)
     )
     return scenario.model_copy(
@@ -159,6 +172,16 @@ def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     return proxy.model_copy(update=update)
 
 
+def _passing(proxy: ProxySettings) -> ProxySettings:
+    """A proxy that stores what it does in the scenario, but has to ask again at once."""
+    plain = _storing(proxy, stores=False)
+    caches = [rule.cache and rule.cache.model_copy(update={"ttl": _MOMENT}) for rule in proxy.route]
+    route = tuple(
+        rule.model_copy(update={"cache": cache}) for rule, cache in zip(plain.route, caches, strict=True)
+    )
+    return plain.model_copy(update={"route": route})
+
+
 def _leading_to(following: str | None, proxy: ProxySettings, names: Sequence[str]) -> ProxySettings:
     """A proxy all of whose services that lead to other proxies lead only to the one on the way."""
     services = {
@@ -186,11 +209,12 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
     -----
     A hit takes ``client_link + hit_cpu``; a miss takes ``client_link + upstream_link + miss_cpu +
     demand + service_extra``. The CPU demands are the CPU time of the proxy process per request, without
-    the few misses that fill the cache. ``service_extra`` is the time that the backends' slots were held
-    beyond the demand.
+    the few misses that fill the cache; a miss includes the storing. ``service_extra`` is the time that
+    the backends' slots were held beyond the demand.
 
     With several proxies, a hit of the next proxy takes longer than a hit of this proxy. The difference
-    is this proxy's ``miss_cpu + upstream_link`` and the difference of their ``hit_cpu``.
+    is this proxy's CPU time in the same probe, where it stores nothing, its ``upstream_link``, and the
+    difference of their ``hit_cpu``.
 
     The costs of sidecars are those of the calls of the first probe, see `twin.confirm.call_costs`.
 
@@ -209,17 +233,18 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
     sidecar = sidecar_costs(miss, extra, _WORK, _CUT)
     over = answered.response - _WORK - calls_per_request(miss, _CUT)
     until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]
-    passed, found = 0.0, []
+    passed, found = 0.0, []  # the links so far
     for place, (number, hit) in enumerate(zip(way, hits, strict=True)):
         miss_cpu = min(_cpu_seconds(miss, number) / len(miss.records), until[-1])
         hit_cpu = min(_cpu_of_a_hit(hit, number, miss_cpu), until[place])
-        link = max(until[place] - passed - hit_cpu, 0.0)  # from the proxy in front to this one
-        passed += link + miss_cpu
+        in_front = sum(_cpu_seconds(hit, one) for one in way[:place]) / len(hit.records)
+        link = max(until[place] - passed - in_front - hit_cpu, 0.0)  # from the proxy in front to this one
+        passed += link
         found.append((hit_cpu, miss_cpu, link))
-    behind_last = max(until[-1] - passed, 0.0)
+    passed += sum(cpu for _, cpu, _ in found)
     if sidecar is not None:
-        behind_last = max(behind_last - sidecar.miss_cpu - sidecar.upstream_link, 0.0)
-    links = [*(link for *_, link in found[1:]), behind_last]
+        passed += sidecar.miss_cpu + sidecar.upstream_link
+    links = [*(link for *_, link in found[1:]), max(until[-1] - passed, 0.0)]
     first, *behind = (
         Costs(hit_cpu, miss_cpu, 0.0, link, extra)
         for (hit_cpu, miss_cpu, _), link in zip(found, links, strict=True)

@@ -82,6 +82,22 @@ def test_the_first_probe_asks_the_backends_and_the_second_one_the_cache(
         assert hits.within((0.5, 10.0)).hit.mean() > 0.95
 
 
+def test_a_miss_of_the_first_probe_is_stored_where_the_scenario_stores_it(
+    load: Callable[..., LoadedScenario], balancing: dict[str, Any], caching: dict[str, Any]
+) -> None:
+    """Storing costs the proxy time at each miss, so that it belongs to the costs of a miss."""
+    stored, plain = (miss_probe(load(data).scenario) for data in (caching, balancing))
+    assert stored.proxy.caching and not plain.proxy.caching
+    turned_out = simulate(stored.model_copy(update={"proxy": _tiny(stored.proxy)})).runs[0].turned_out
+    assert turned_out["proxy"].too_large > 100, "each of them came to the store"
+    assert not simulate(stored).records.hit.any()
+
+
+def _tiny(proxy: Any) -> Any:
+    """The proxy with a store that no response fits into."""
+    return proxy.model_copy(update={"cache": proxy.cache.model_copy(update={"capacity": 1})})
+
+
 def test_no_replica_of_a_probe_is_slow_and_all_work_is_equal(load: Callable[..., LoadedScenario]) -> None:
     probe = miss_probe(load().scenario)
     assert probe.backend["web"].slow == {}
