@@ -241,10 +241,10 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
         link = max(until[place] - passed - in_front - hit_cpu, 0.0)  # from the proxy in front to this one
         passed += link
         found.append((hit_cpu, miss_cpu, link))
-    passed += sum(cpu for _, cpu, _ in found)
+    behind_last = until[-1] - passed - sum(cpu for _, cpu, _ in found)
     if sidecar is not None:
-        passed += sidecar.miss_cpu + sidecar.upstream_link
-    links = [*(link for *_, link in found[1:]), max(until[-1] - passed, 0.0)]
+        behind_last -= sidecar.miss_cpu + sidecar.upstream_link
+    links = [*(link for *_, link in found[1:]), max(behind_last, 0.0)]
     first, *behind = (
         Costs(hit_cpu, miss_cpu, 0.0, link, extra)
         for (hit_cpu, miss_cpu, _), link in zip(found, links, strict=True)
