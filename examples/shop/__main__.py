@@ -23,6 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=5, help="customers under Locust; 0 for none (5)")
     parser.add_argument("--seconds", type=float, help="end by itself after so long")
     options = parser.parse_args(arguments)
+    if options.users < 0:
+        parser.error(f"--users: expected 0 or more, not {options.users}")
+    if options.seconds is not None and not options.seconds >= 0:
+        parser.error(f"--seconds: expected 0 or more, not {options.seconds:g}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Mesh() as mesh:

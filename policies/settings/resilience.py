@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -208,8 +209,10 @@ class Limit(Settings):
 
 def read_limit(value: Any) -> object:
     """A number as the table of a fixed limit."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool):
+        raise ValueError(f"expected a whole number of 1 or more, or a table, not {str(value).lower()}")
+    if not isinstance(value, (int, float)):
         return value
-    if value != int(value) or value < 1:
+    if not math.isfinite(value) or value != int(value) or value < 1:
         raise ValueError(f"expected a whole number of 1 or more, not {value:g}")
     return Limit(policy="fixed", initial=int(value))

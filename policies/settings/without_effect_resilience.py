@@ -42,6 +42,8 @@ def _eject(eject: Eject, count: int) -> Iterator[Problem]:
     given, judged = eject.model_fields_set, eject.success_rate
     if "most_for" in given and eject.grow is False:
         yield "eject.most_for", "only with 'grow'"
+    elif "most_for" in given and eject.most_for <= eject.for_:
+        yield "eject.most_for", "no ejection is shorter than 'for': none grows"
     if "every" in given and eject.grow is False and judged is None:
         yield "eject.every", "only with 'grow' or 'success_rate'"
     if judged is not None and judged.hosts > count:

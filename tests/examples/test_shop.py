@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from examples.shop.__main__ import main
 from examples.shop.mesh import Mesh
 from loadtests.run.processes import Child
 
@@ -125,3 +126,13 @@ def test_a_service_ends_with_its_parent() -> None:
         service.expect(30.0)
         service.hang_up()
         assert service.wait(20.0) == 0
+
+
+@pytest.mark.parametrize(("option", "value"), [("--users", "-5"), ("--seconds", "-1"), ("--seconds", "nan")])
+def test_a_number_that_means_nothing_is_one_line(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([option, value])
+    assert end.value.code == 2
+    assert f"{option}: expected 0 or more, not {value}" in capsys.readouterr().err

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from policies.bad_input import BadInput
 
 _ID = re.compile(r"[0-9a-f]+")
+_LONGEST_MS = 1e11  # three years; Python's JSON also reads NaN, Infinity and whole numbers of any size
 NO_JSON = "no line is one of a JSON access log: expected the log of a proxy with log.format = 'json'"
 NO_TRACE = "no line has a trace, a span and its times: 'trace' was off, or no request went to a service"
 
@@ -156,7 +157,7 @@ def _entry(line: str) -> dict[str, Any] | None:
 def _span(entry: dict[str, Any], name: str) -> Span | None:
     """The span of a line; None if it belongs to no trace, or lacks a time."""
     trace, span, total = entry.get("trace"), entry.get("span"), entry.get("total_ms")
-    if not _is_id(trace) or not _is_id(span) or not isinstance(total, (int, float)):
+    if not _is_id(trace) or not _is_id(span) or not _is_duration(total):
         return None
     try:
         ended = datetime.fromisoformat(str(entry["time"])).timestamp()
@@ -172,6 +173,10 @@ def _span(entry: dict[str, Any], name: str) -> Span | None:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and 0 <= value <= _LONGEST_MS  # type: ignore[operator]
 
 
 def _text(value: object) -> str:

@@ -77,7 +77,8 @@ def _request(trace: str, spans: list[Span]) -> Request:
     for span in spans:
         by_id.setdefault(span.span, Node(span))
     twice = len(spans) - len(by_id)
-    notes = [f"{twice} lines name a span that another line has: is a log here twice?"] if twice else []
+    lines = "1 line names" if twice == 1 else f"{twice} lines name"
+    notes = [f"{lines} a span that another line has: is a log here twice?"] if twice else []
     roots = []
     for node in by_id.values():
         parent = by_id.get(node.span.parent)

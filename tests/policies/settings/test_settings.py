@@ -181,6 +181,26 @@ WRONG = [
     (SMALL + "[cache]\npolicy = 'lur'", "cache.policy: unknown eviction policy 'lur' (did you mean 'lru'?)"),
     (SMALL + "[cache]\npolicy = 5", "cache.policy: input should be a valid string, not 5"),
     # counts, durations, sizes
+    (
+        SMALL + "limit = inf",
+        "service.web.limit: expected a whole number of 1 or more, not inf",
+    ),
+    (
+        SMALL + "limit = nan",
+        "service.web.limit: expected a whole number of 1 or more, not nan",
+    ),
+    (
+        SMALL + "limit = -inf",
+        "service.web.limit: expected a whole number of 1 or more, not -inf",
+    ),
+    (
+        SMALL + "limit = 1.5",
+        "service.web.limit: expected a whole number of 1 or more, not 1.5",
+    ),
+    (
+        SMALL + "limit = true",
+        "service.web.limit: expected a whole number of 1 or more, or a table, not true",
+    ),
     (SMALL + "[limits]\nthreads = 0", "limits.threads: input should be greater than or equal to 1, not 0"),
     (SMALL + "[limits]\nthreads = -3", "limits.threads: input should be greater than or equal to 1, not -3"),
     (SMALL + "[limits]\nconnections = 'many'", "limits.connections: input should be a valid integer, "),

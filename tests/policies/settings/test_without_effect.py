@@ -130,6 +130,10 @@ WARNED = {  # what stands in the file: the key that is warned of, and a part of 
     TWO + "hedge.after = '60s'": ("service.web.hedge.after", "limits.answer_timeout is over before"),
     TWO + "queue.in_flight = 256": ("service.web.queue.in_flight", "limits.threads allows no more than 256"),
     TWO + "eject.most_for = '60s'": ("service.web.eject.most_for", "only with 'grow'"),
+    TWO + "eject = { grow = true, for = '30s', most_for = '5s' }": (
+        "service.web.eject.most_for",
+        "no ejection is shorter than 'for'",
+    ),
     TWO + "eject.every = '5s'": ("service.web.eject.every", "only with 'grow' or 'success_rate'"),
     TWO + "eject.success_rate = true": ("service.web.eject.success_rate.hosts", "there are only 2 upstreams"),
     TWO + "eject.success_rate = { hosts = 2 }": (

@@ -216,6 +216,18 @@ def test_a_log_without_what_is_needed_is_one_line(tmp_path: Path, content: str |
     assert str(refusal.value).startswith(f"{log}: ") and said in str(refusal.value)
 
 
+@pytest.mark.parametrize("total", [float("nan"), float("inf"), -1.0, 10**400, 1e308, True, "2"])
+def test_a_line_whose_duration_is_none_is_no_span(tmp_path: Path, total: Any) -> None:
+    (tmp_path / "front.log").write_text(line(1, total_ms=total) + line(2))
+    assert [span.span for span in read_logs([tmp_path / "front.log"]).spans] == [f"{2:016x}"]
+
+
+@pytest.mark.parametrize(("times", "said"), [(2, "1 line names a span"), (3, "2 lines name a span")])
+def test_a_span_that_is_there_twice_is_told_of(times: int, said: str) -> None:
+    [note] = tree(*[span(1)] * times).notes
+    assert note.startswith(said)
+
+
 def test_one_log_of_several_without_a_trace_is_only_told(tmp_path: Path) -> None:
     for name, content in (("front", line(1)), ("cart", line(2, trace=None))):
         (tmp_path / f"{name}.log").write_text(content)

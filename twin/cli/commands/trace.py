@@ -14,7 +14,7 @@ from policies.bad_input import BadInput
 def trace(
     logs: Annotated[list[Path], typer.Argument(metavar="LOG", help="JSON access logs, one of each proxy.")],
     request: Annotated[
-        str | None, typer.Option(metavar="TRACE_ID", help="This request, by the begin of its trace-id.")
+        str | None, typer.Option(metavar="TRACE_ID", help="This request, by the beginning of its trace-id.")
     ] = None,
     slowest: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only list the N slowest requests.")
