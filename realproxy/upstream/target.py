@@ -87,7 +87,7 @@ class ServiceTarget(UpstreamTarget):
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts: Attempts | None = None
-        """Made with the first pick if a retry budget counts every request, else when first needed."""
+        """Made when first needed: most requests do not fail."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -103,11 +103,8 @@ class ServiceTarget(UpstreamTarget):
         service, attempts = self._service, self._attempts
         if attempts is not None:
             pick = service.start(self._key, attempts.failed)
-        elif self._pick is None and service.settings.retry is not None:
-            pick = service.start(self._key, earns=True)
-            self._attempts = pick.attempts
         else:
-            pick = service.start(self._key)
+            pick = service.start(self._key, earns=True)
         self._pick = pick
         self._record.upstream = pick.name
         self._record.attempts += 1
