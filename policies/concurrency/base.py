@@ -88,8 +88,7 @@ class ConcurrencyLimit(ABC):
         if not self._samples:
             self._window_ends = now + WINDOW
         self._samples += 1
-        if inflight > self._inflight:
-            self._inflight = inflight
+        self._inflight = max(self._inflight, inflight)
         if failed:
             self._dropped = True
         else:

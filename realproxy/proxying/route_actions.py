@@ -1,7 +1,8 @@
 """What a route does with its requests beyond sending them to one service: the ingress.
 
 `RouteActions` belongs to a route and never changes. A `Visit` belongs to one request, and to the thread that
-runs it; where nothing in it differs, all share one, which nobody changes. The core knows both as `realproxy.proxying.context.Actions` and `RouteVisit` only.
+runs it; where nothing in it differs, all requests share one, which nobody changes. The core knows both as
+`realproxy.proxying.context.Actions` and `RouteVisit` only.
 """
 
 from __future__ import annotations
