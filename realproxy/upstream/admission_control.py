@@ -1,8 +1,8 @@
 """Admission to a service, before an upstream is picked: rate limit, queue, breaker.
 
-Threads. Workers call `enter` and `leave`. Both decide under the service's lock, which is never held while a
-request waits. A request in the queue waits for its ticket, a lock that the worker of a leaving request
-releases.
+Threads. Workers call `enter`, and `leave` or `release`. All decide under the service's lock, which is never
+held while a request waits. A request in the queue waits for its ticket, a lock that the worker of a leaving
+request releases.
 """
 
 from __future__ import annotations
@@ -62,12 +62,15 @@ class AdmissionControl:
     def leave(self, failed: bool | None, entered: float) -> None:
         """End a request; `failed` is None if it was cancelled."""
         with self._lock:
-            now = time.monotonic()
-            if self._breaker is not None:
-                self._breaker.ended(failed, entered, now)
-            if self._queue is not None:
-                for ticket in self._queue.leave(now, entered, failed):
-                    ticket.release()
+            self.release(failed, entered, time.monotonic())
+
+    def release(self, failed: bool | None, entered: float, now: float) -> None:
+        """As `leave`, for a caller that holds the service's lock."""
+        if self._breaker is not None:
+            self._breaker.ended(failed, entered, now)
+        if self._queue is not None:
+            for ticket in self._queue.leave(now, entered, failed):
+                ticket.release()
 
     def _left_alone(self, breaker: CircuitBreaker, now: float) -> LocalReply:
         """Refuse a request that the queue has let in; called under the lock."""

@@ -77,11 +77,16 @@ class PickedUpstream:
         self.address, self.name = roster.dials[index] or roster.addresses[index], roster.names[index]
         self.done = False
 
-    def finish(self, failed: bool | None = False) -> None:
-        """End the request there, with None if the outcome is not known; only the first call counts."""
+    def finish(self, failed: bool | None = False, entered: float | None = None) -> None:
+        """End the request there, with None if the outcome is not known; only the first call counts.
+
+        With `entered`, the request leaves the admission control too.
+        """
         if not self.done:
             self.done = True
-            self._service.finish(self, failed)
+            self._service.finish(self, failed, entered)
+        elif entered is not None and self._service.admission is not None:
+            self._service.admission.leave(failed, entered)
 
 
 class Service:
@@ -148,8 +153,8 @@ class Service:
             self._requests[index] += 1
         return PickedUpstream(self, index, now)
 
-    def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
-        """End a request at its upstream; called by `PickedUpstream.finish`."""
+    def finish(self, pick: PickedUpstream, failed: bool | None, entered: float | None = None) -> None:
+        """End a request at its upstream; called by `PickedUpstream.finish`, see there."""
         now = time.monotonic()
         with self._lock:
             try:
@@ -160,6 +165,8 @@ class Service:
                 self._failures[pick.index] += failed
                 if self._ejects:
                     self.decisions.ended(pick.index, failed, now)
+            if entered is not None and self.admission is not None:
+                self.admission.release(failed, entered, now)
 
     def warm_new(self, known: Collection[str]) -> None:
         """Slow start begins for the upstreams that are not `known` from before a reload."""

@@ -133,13 +133,13 @@ class ServiceTarget(UpstreamTarget):
             if self.judge is not None and pick is not None and not pick.done:
                 self.judge(failed, pick.started)
         finally:  # whatever the judge does, nothing is kept
-            if pick is not None:
-                pick.finish(failed)
             if self._hedge is not None:
                 self._hedge.finish(None)
-            entered, self._entered = self._entered, None
-            if entered is not None and self._service.admission is not None:
-                self._service.admission.leave(failed, entered)
+            if pick is None:
+                self.settled(failed)
+            else:
+                entered, self._entered = self._entered, None
+                pick.finish(failed, entered)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""

@@ -159,7 +159,10 @@ def test_each_kind_of_request_is_explained(method, url, headers, side, route, an
     ("keys", "route", "notes"),
     [
         ({}, {}, []),
-        ({"deadline": False}, {"try_timeout": "1s"}, ["try_timeout: 1 s", "deadline: not told to the upstream"]),
+        (
+            {"deadline": False}, {"try_timeout": "1s"},
+            ["try_timeout: 1 s", "deadline: not told to the upstream"],
+        ),
         ({"rate": "5/s", "limit": 3}, {}, [
             "rate: 5 requests a second, 429 above", "limit: 3 in flight",
             "queue: none, 503 at once above the limit",
@@ -175,7 +178,8 @@ def test_each_kind_of_request_is_explained(method, url, headers, side, route, an
             [
                 "timeout: 2 s",
                 "limit: vegas, 30 in flight at first, learned between 1 and 200",
-                "queue: lifo, the newest goes first; above the limit up to 0.5 s, 50 requests at most, then 503",
+                "queue: lifo, the newest goes first; above the limit up to 0.5 s, 50 requests at most, "
+                "then 503",
                 "breaker: 503 for 5 s after 5 failures in a row",
                 "eject: after 5 failures in a row, or by its success rate beside the others', for 10 s, "
                 "longer each time",
