@@ -41,6 +41,7 @@ FLOORS = {
             "caching",
             "ingress",
             "canary",
+            "microservices",
             "proxy_or_vpn",
             "both_at_once",
         },

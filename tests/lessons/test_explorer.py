@@ -16,6 +16,7 @@ from lessons.forward import explore_sharing
 from lessons.ingress import explore_door
 from lessons.kit import explorer as module
 from lessons.kit.explorer import Explorer
+from lessons.microservices import explore_limits, explore_pages, explore_storm
 from lessons.not_only_http import explore_ways
 from lessons.predict_then_confirm import explore_balancers
 from lessons.trust import explore_runs
@@ -25,6 +26,7 @@ EXPLORERS = {
     for make in (
         explore_balancers, explore_pool, explore_runs, explore_sharing, explore_ways, explore_capacity,
         explore_lifetimes, explore_stampede, explore_windows, explore_door, explore_rollback, explore_peeking,
+        explore_pages, explore_storm, explore_limits,
         explore_row, explore_shields,
     )
 }  # fmt: skip

@@ -71,6 +71,8 @@ class VariantOutcome:
         What the simulated caches did not keep for another reason than their policy.
     void : list of str
         Why its runs or the calibration prove nothing; empty if its verdict is not ``void``.
+    from_the_start : tuple of Records, optional
+        All requests, predicted and measured, those of the warm-up too.
     """
 
     variant: Variant
@@ -83,6 +85,7 @@ class VariantOutcome:
     unsettled: str = ""
     cache_notes: tuple[str, ...] = ()
     void: list[str] = field(default_factory=list)
+    from_the_start: tuple[Records, Records] | None = None
 
     @property
     def tolerances(self) -> dict[str, float]:
