@@ -27,7 +27,7 @@ STORED_MISS_CALLS = 150
 SPLIT_CALLS = 10
 """More than a plain request that is passed through: one through a split route whose canary is watched."""
 RESILIENCE_CALLS = 14
-"""More than a plain request: by the second route, p2c, deadline, limit, breaker, and retries with a budget."""
+"""More than a plain request: second route, p2c, deadline, limit, breaker, and retries with a budget."""
 FOLLOWER_WORKERS = 0
 """Workers that a request visits which is collapsed into another's fetch."""
 
