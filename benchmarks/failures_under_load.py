@@ -24,13 +24,23 @@ from loadtests.free_port import free_port
 from realproxy import Limits, Proxy, Route, Service
 
 BACKEND = """
-import sys, time
+import itertools, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+failing, one_by_one = threading.Event(), threading.Event()
+numbers, slot = itertools.count(), threading.Lock()
+signal.signal(signal.SIGUSR1, lambda *_: failing.set())
+signal.signal(signal.SIGUSR2, lambda *_: one_by_one.set())
+def work():
+    time.sleep(float(sys.argv[2]))
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        time.sleep(float(sys.argv[2]) if self.path != "/health" else 0)
-        self.send_response(200)
+        if one_by_one.is_set():
+            with slot:
+                work()
+        elif self.path != "/health":
+            work()
+        self.send_response(500 if failing.is_set() and next(numbers) % 2 else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
     def log_message(self, *_):
@@ -86,6 +96,14 @@ class Backend:
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+    def fail_half(self) -> None:
+        """From now on every second answer is a 500."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def work_one_by_one(self) -> None:
+        """From now on it works on one request at a time; others wait there."""
+        self.process.send_signal(signal.SIGUSR2)
 
 
 class Answer(NamedTuple):
@@ -196,6 +214,19 @@ def ejection() -> Iterator[Row]:
         yield Row("eject", "restarted", "s until asked again (2 × 0.4)", 0.2, back, 0.8 + SLACK)
 
 
+def success_rate() -> Iterator[Row]:
+    """Half of one process's answers fail, never many in a row: it is ejected, and the others are not."""
+    judged = {"hosts": 3, "requests": 5, "deviations": 1}
+    rules = {"errors": 1000, "for": "10s", "every": "300ms", "success_rate": judged}
+    with scene(eject=rules) as at:
+        at.backends[0].fail_half()
+        took = at.seconds_until(lambda: at.upstream(0)["ejected"])
+        yield Row("success rate", "half fails", "s until ejected (2 × 0.3)", 0.0, took, 0.6 + SLACK)
+        yield Row("success rate", "half fails", "answers that fail", 0, bad(at.during(0.2)), 0)
+        others = sum(at.upstream(index)["ejections"] for index in (1, 2))
+        yield Row("success rate", "half fails", "ejections of the others", 0, others, 0)
+
+
 def health() -> Iterator[Row]:
     """Frozen: three probes of 100 ms fail; two good ones bring it back."""
     probes = {"every": "100ms", "fall": 3, "rise": 2}
@@ -219,10 +250,9 @@ def breaker() -> Iterator[Row]:
         answers = at.during(0.2)
         more = sum(at.upstream(index)["requests"] for index in range(3)) - asked
         yield Row("breaker", "all killed", "attempts per answer", 0, more / len(answers), 0.5)
-        for backend in at.backends:
-            backend.start(WORK)
+        at.backends[0].start(WORK)  # returns when the port answers; the next trial may then be 0.3 s away
         back = at.seconds_until(lambda: not at.service()["breaker_open"])
-        yield Row("breaker", "restarted", "s until closed (0.3)", 0.0, back, 0.3 + SLACK)
+        yield Row("breaker", "one answers", "s until closed (0.3)", 0.0, back, 0.3 + SLACK)
 
 
 def try_timeout_and_retry() -> Iterator[Row]:
@@ -260,6 +290,22 @@ def limits() -> Iterator[Row]:
         yield Row("limit", "thawed", "s until answered", 0.0, back, SLACK)
 
 
+def vegas() -> Iterator[Row]:
+    """Each process works on one request at a time: requests queue there, until the limit has learned of it.
+
+    A limit L lets about L - 3 requests queue, and falls while that is above 6 lg L: to 9 or 10.
+    """
+    with scene(limit={"policy": "vegas", "initial": 24}, clients=24, balance="least_requests") as at:
+        at.during(0.5)  # the shortest latency is learned
+        yield Row("vegas", "healthy", "limit", 13, at.service()["limit"], 1000)
+        for backend in at.backends:
+            backend.work_one_by_one()
+        took = at.seconds_until(lambda: at.service()["limit"] <= 12)
+        yield Row("vegas", "one by one", "s until the limit is 12 or less", 0.3, took, 3 + SLACK)
+        at.during(0.3)
+        yield Row("vegas", "one by one", "limit after that", 3, at.service()["limit"], 14)
+
+
 def deadlines() -> Iterator[Row]:
     """Slowed twenty times: who has a deadline of 100 ms is told 504 at its end, and not after the work."""
     with scene(timeouts={"timeout": "100ms"}, clients=4) as at:
@@ -272,7 +318,7 @@ def deadlines() -> Iterator[Row]:
         yield Row("timeout", "slowed 20 ×", "s of the median answer", 0.1, took, 0.18)
 
 
-CASES = (ejection, health, breaker, try_timeout_and_retry, limits, deadlines)
+CASES = (ejection, success_rate, health, breaker, try_timeout_and_retry, limits, vegas, deadlines)
 
 
 def main() -> None:

@@ -36,6 +36,9 @@ def compile_pattern(text: str, *, ignore_case: bool = False) -> Callable[[str], 
         except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"{text!r} is not a valid regular expression: {error}") from None
         return lambda value: found(value) is not None
+    if text.endswith("*") and not ignore_case and not any(mark in text[:-1] for mark in "*?["):
+        beginning = text[:-1]
+        return lambda value: value.startswith(beginning)
     if any(mark in text for mark in "*?["):
         covers = re.compile(fnmatch.translate(text), flags).match
         return lambda value: covers(value) is not None

@@ -24,6 +24,9 @@ class Attempts:
         Whether a refused connection costs no attempt while other upstreams are left.
     codes : collection of int, optional
         The statuses that may be repeated; all by default.
+    earned : bool
+        Whether the request has earned its share of a retry already, by a call of `RetryBudget.requested`:
+        a caller that makes the attempts of a request only after its first failure sees to that itself.
 
     Attributes
     ----------
@@ -36,12 +39,13 @@ class Attempts:
     __slots__ = ("_budget", "_codes", "_failover", "_left", "failed", "retries")
 
     def __init__(
-        self, most: int, budget: RetryBudget | None, failover: bool, codes: Collection[int] | None = None
-    ) -> None:
+        self, most: int, budget: RetryBudget | None, failover: bool, codes: Collection[int] | None = None,
+        *, earned: bool = False,
+    ) -> None:  # fmt: skip
         self._left, self._budget, self._failover, self._codes = most, budget, failover, codes
         self.retries = 0
         self.failed: list[int] = []
-        if budget is not None:
+        if budget is not None and not earned:
             budget.requested()
 
     def again(self, *, refused: bool, repeatable: bool, available: Collection[int], status: int = 0) -> bool:

@@ -20,7 +20,8 @@ class RetryBudget:
 
     def requested(self) -> None:
         """A new request earns its share of a retry."""
-        self._saved = min(self._saved + self._share, self._most)
+        if self._saved < self._most:
+            self._saved = min(self._saved + self._share, self._most)
 
     def spend(self) -> bool:
         """Take one retry; ``False`` if none is left."""

@@ -41,6 +41,8 @@ class Precautions:
     checks : HealthChecks or None
     hedge_after : float or None
         Seconds.
+    budget : RetryBudget or None
+        Of retries.
     backoff : float
         Seconds before the first retry, see `policies.resilience.backoff_delay`.
 
@@ -77,14 +79,14 @@ class Precautions:
         self.hedge_after = None if settings.hedge is None else settings.hedge.after
         self._eject = None if settings.eject is None else _ejection(settings.eject, count)
         self._most = 1 if retry is None else retry.attempts
-        self._budget = None if retry is None or retry.budget is None else RetryBudget(retry.budget)
+        self.budget = None if retry is None or retry.budget is None else RetryBudget(retry.budget)
         self._failover = settings.failover
         self._codes = None if retry is None or retry.codes is None else frozenset(retry.codes)
         self.backoff = 0.0 if retry is None else retry.backoff
 
-    def attempts(self) -> Attempts:
-        """The attempts of a new request."""
-        return Attempts(self._most, self._budget, self._failover, self._codes)
+    def attempts(self, *, earned: bool = False) -> Attempts:
+        """The attempts of a request; see `Attempts` for `earned`."""
+        return Attempts(self._most, self.budget, self._failover, self._codes, earned=earned)
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int = 0) -> bool:
         """Whether a request goes on to another upstream, see `Attempts.again`."""

@@ -65,11 +65,24 @@ class BoundedQueue(Generic[Ticket]):
 
     def enter(self, ticket: Ticket, now: float) -> bool:
         """Whether the request of `ticket` may proceed; if not, see `waits`."""
-        if not self.is_full(now):
-            self.in_flight += 1
+        if self.proceed(now):
             return True
+        self.line_up(ticket)
+        return False
+
+    def proceed(self, now: float) -> bool:
+        """The first half of `enter`, which needs no ticket: whether a request may proceed at `now`."""
+        in_flight = self.in_flight  # as `is_full`, without a call
+        if in_flight > 0 and in_flight >= (self._most if self.limit is None else self.limit.limit(now)):
+            return False
+        self.in_flight = in_flight + 1
+        return True
+
+    def line_up(self, ticket: Ticket) -> bool:
+        """The second half of `enter`: whether the request of `ticket`, which may not proceed, waits."""
         if self.wait > 0 and len(self._waiting) < self._most_waiting:
             self._waiting[ticket] = None
+            return True
         return False
 
     def waits(self, ticket: Ticket) -> bool:

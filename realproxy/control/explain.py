@@ -14,6 +14,7 @@ from policies.forward.anonymity import changes
 from policies.http_cache.dates import parse_http_date
 from policies.http_cache.explain import RULES, Case, explain_answer
 from policies.http_cache.freshness import Forwarded, NotStored, length_obstacle, read_request
+from policies.resilience.deadline import FIELD, parse_timeout
 from policies.reverse.never_met import problems
 from policies.reverse.routing import Verdict
 from policies.settings import Forward, ProxySettings
@@ -23,6 +24,7 @@ from realproxy.cache.store import cache_key
 from realproxy.control.answer_file import read_answer_file
 from realproxy.control.composition import build_rules
 from realproxy.control.explain_actions import arm_of, explain_actions
+from realproxy.control.explain_service import explain_service
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply
 from realproxy.http1 import Malformed, RequestHead, ResponseHead, TargetForm, parse_request
@@ -142,7 +144,7 @@ def _forward(settings: ProxySettings, request: RequestContext) -> Explanation:
     service = access.service_of(head.hostname) if side == "forward" else None
     if service is not None:
         answer = f"{_service(settings, service)}, because forward.services makes its name a host"
-        return Explanation(head, side, answer, "off")
+        return Explanation(head, side, answer, "off", notes=_resilience(settings, service, head))
     host, target, forward = head.hostname, f"{head.host.decode()}:{head.port}", access.settings
     cache = _cache(head, None) if side == "forward" and forward.cache else "off"
     notes = _notes(forward, head, side)
@@ -192,6 +194,7 @@ def _reverse(settings: ProxySettings, request: RequestContext) -> Explanation:
         return Explanation(head, "reverse", answer, route=number, verdicts=verdicts, notes=notes)
     if route.cache is not None:
         cache = _cache(head, route.cache.ttl)
+    notes += _resilience(settings, name, head, route.timeout, route.try_timeout)
     return Explanation(head, "reverse", _service(settings, name), cache, number, verdicts, notes)
 
 
@@ -199,6 +202,13 @@ def _service(settings: ProxySettings, name: str) -> str:
     service = settings.service[name]
     names = ", ".join(upstream.address for upstream in service.upstreams)
     return f"service {name}, {service.balance} over {names}"
+
+
+def _resilience(settings: ProxySettings, name: str, head: RequestHead, *limits: float | None) -> list[str]:
+    """What the service does about trouble; `limits` are the route's times for a request and an attempt."""
+    told = parse_timeout(head.fields.text(FIELD.lower()))
+    times = (told, settings.limits.request_timeout, *limits)
+    return explain_service(settings.service[name], timed=any(each is not None for each in times))
 
 
 def _with_problem(settings: ProxySettings, verdict: Verdict) -> Verdict:

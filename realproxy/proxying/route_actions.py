@@ -1,7 +1,8 @@
 """What a route does with its requests beyond sending them to one service: the ingress.
 
 `RouteActions` belongs to a route and never changes. A `Visit` belongs to one request, and to the thread that
-runs it. The core knows both as `realproxy.proxying.context.Actions` and `RouteVisit` only.
+runs it; where nothing in it differs, all requests share one, which nobody changes. The core knows both as
+`realproxy.proxying.context.Actions` and `RouteVisit` only.
 """
 
 from __future__ import annotations
@@ -58,9 +59,15 @@ class RouteActions:
         self.guarded = bool(
             route.allow or route.auth or route.cors or route.redirect or route.body is not None
         )
+        own = self.guarded or self.changes or self.edits or split is not None or bool(mirrors)
+        self._shared = None if own else Visit(self, RequestRecord("", 0.0, 0.0))
+        """The visit of all requests, if nothing in it differs between them, as with a timeout alone."""
 
     def begin(self, request: RequestContext) -> Outcome | None:
         """Let the request in or answer it, and choose its arm; raises `LocalReply`."""
+        if self._shared is not None:
+            request.visit = self._shared
+            return None
         visit = request.visit = Visit(self, request.record)
         if self.guarded:
             outcome = self._guard(request, visit)
@@ -163,7 +170,10 @@ def _lines(fields: list[tuple[str, str]]) -> list[Line]:
 
 
 class Visit:
-    """What one request keeps of its route's actions. `record` is that of the request."""
+    """What one request keeps of its route's actions. `record` is that of the request.
+
+    Only edits and trials change it or read its record: without them, requests share one.
+    """
 
     __slots__ = (
         "_actions", "_record", "added", "changes", "edits", "limits", "mirrors", "trial",

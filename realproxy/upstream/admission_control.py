@@ -1,8 +1,8 @@
 """Admission to a service, before an upstream is picked: rate limit, queue, breaker.
 
-Threads. Workers call `enter` and `leave`. Both decide under the service's lock, which is never held while a
-request waits. A request in the queue waits for its ticket, a lock that the worker of a leaving request
-releases.
+Threads. Workers call `enter`, and `leave` or `release`. All decide under the service's lock, which is never
+held while a request waits. A request in the queue waits for its ticket, a lock that the worker of a leaving
+request releases.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from policies.resilience import BoundedQueue, Precautions, deadline
+from policies.resilience import BoundedQueue, CircuitBreaker, Precautions, deadline
 from realproxy.errors import LocalReply, Termination, WouldBlock
 from realproxy.messages.deadline import over
 from realproxy.runtime.blocking import BlockedThreads
@@ -22,7 +22,8 @@ class AdmissionControl:
     """The admission of one service; `decisions` and `lock` are the service's."""
 
     def __init__(self, name: str, decisions: Precautions, lock: threading.Lock) -> None:
-        self._name, self._decisions, self._lock = name, decisions, lock
+        self._name, self._lock = name, lock
+        self._rate, self._queue, self._breaker = decisions.rate, decisions.queue, decisions.breaker
 
     def enter(self, waits: BlockedThreads | None, until: float | None = None) -> float:
         """Let a request in, perhaps after a wait in the queue; `leave` must follow, with the time returned.
@@ -32,53 +33,51 @@ class AdmissionControl:
         rate, 503 above the limit or if the breaker is open, each with Retry-After (RFC 9110, 10.2.3); 504 if
         the request's time is over before.
         """
-        queue, now = self._decisions.queue, time.monotonic()
-        ticket = threading.Lock() if queue is not None else None
-        waiting = False
+        queue, rate, breaker = self._queue, self._rate, self._breaker
+        now, ticket = time.monotonic(), None
         with self._lock:
             if waits is None and queue is not None and queue.wait and queue.is_full(now):
                 raise WouldBlock
-            self._check_rate(now)
-            enters = queue is None or queue.enter(ticket, now)
-            if enters:
-                self._check_breaker(now)
-            elif queue is not None and ticket is not None and queue.waits(ticket):
-                waiting = ticket.acquire()
-        if enters:
-            return now
-        assert queue is not None
-        if not waiting or ticket is None:
+            if rate is not None and not rate.allows(now):
+                reason = "too many requests"
+                raise self._refusal(429, Termination.RATE_LIMITED, reason, rate.retry_after(now))
+            if queue is None or queue.proceed(now):
+                if breaker is not None and not breaker.allows(now):
+                    raise self._left_alone(breaker, now)
+                return now
+            if queue.wait:
+                ticket = threading.Lock()
+                ticket.acquire()
+                if not queue.line_up(ticket):
+                    ticket = None
+        if ticket is None:
             raise self._overloaded(queue)
         self._wait(queue, ticket, waits, now, until)
         now = time.monotonic()
         with self._lock:
-            self._check_breaker(now)
+            if breaker is not None and not breaker.allows(now):
+                raise self._left_alone(breaker, now)
         return now
 
     def leave(self, failed: bool | None, entered: float) -> None:
         """End a request; `failed` is None if it was cancelled."""
-        queue, breaker = self._decisions.queue, self._decisions.breaker
         with self._lock:
-            now = time.monotonic()
-            if breaker is not None:
-                breaker.ended(failed, entered, now)
-            if queue is not None:
-                for ticket in queue.leave(now, entered, failed):
-                    ticket.release()
+            self.release(failed, entered, time.monotonic())
 
-    def _check_rate(self, now: float) -> None:
-        rate = self._decisions.rate
-        if rate is not None and not rate.allows(now):
-            raise self._refusal(429, Termination.RATE_LIMITED, "too many requests", rate.retry_after(now))
-
-    def _check_breaker(self, now: float) -> None:
-        """Refuse a request that the queue has let in."""
-        breaker = self._decisions.breaker
-        if breaker is not None and not breaker.allows(now):
-            for ticket in () if self._decisions.queue is None else self._decisions.queue.leave(now):
+    def release(self, failed: bool | None, entered: float, now: float) -> None:
+        """As `leave`, for a caller that holds the service's lock."""
+        if self._breaker is not None:
+            self._breaker.ended(failed, entered, now)
+        if self._queue is not None:
+            for ticket in self._queue.leave(now, entered, failed):
                 ticket.release()
-            reason = "failing, and left alone for a while"
-            raise self._refusal(503, Termination.BREAKER_OPEN, reason, breaker.retry_after(now))
+
+    def _left_alone(self, breaker: CircuitBreaker, now: float) -> LocalReply:
+        """Refuse a request that the queue has let in; called under the lock."""
+        for ticket in () if self._queue is None else self._queue.leave(now):
+            ticket.release()
+        reason = "failing, and left alone for a while"
+        return self._refusal(503, Termination.BREAKER_OPEN, reason, breaker.retry_after(now))
 
     def _wait(
         self, queue: BoundedQueue[Any], ticket: threading.Lock, waits: BlockedThreads | None, now: float,

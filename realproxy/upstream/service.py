@@ -69,19 +69,24 @@ others; if it raises `UpstreamError`, it closes the first too.
 class PickedUpstream:
     """The upstream that was picked for a request. The request counts as outstanding there until `finish`."""
 
-    __slots__ = ("_service", "address", "attempts", "done", "index", "name", "started")
+    __slots__ = ("_service", "address", "done", "index", "name", "started")
 
-    def __init__(self, service: Service, index: int, started: float, attempts: Attempts | None) -> None:
-        self._service, self.index, self.started, self.attempts = service, index, started, attempts
+    def __init__(self, service: Service, index: int, started: float) -> None:
+        self._service, self.index, self.started = service, index, started
         roster = service.roster
         self.address, self.name = roster.dials[index] or roster.addresses[index], roster.names[index]
         self.done = False
 
-    def finish(self, failed: bool | None = False) -> None:
-        """End the request there, with None if the outcome is not known; only the first call counts."""
+    def finish(self, failed: bool | None = False, entered: float | None = None) -> None:
+        """End the request there, with None if the outcome is not known; only the first call counts.
+
+        With `entered`, the request leaves the admission control too.
+        """
         if not self.done:
             self.done = True
-            self._service.finish(self, failed)
+            self._service.finish(self, failed, entered)
+        elif entered is not None and self._service.admission is not None:
+            self._service.admission.leave(failed, entered)
 
 
 class Service:
@@ -117,7 +122,7 @@ class Service:
             decisions.change((), roster.absent, time.monotonic())
         gated = decisions.rate or decisions.queue or decisions.breaker
         self.admission = AdmissionControl(name, decisions, self._lock) if gated else None
-        self._ejects = settings.eject is not None
+        self._ejects, self._budget = settings.eject is not None, decisions.budget
         self.key_of = None if settings.hash_on == "client" else _key_reader(settings.hash_on)
 
     @property
@@ -136,20 +141,20 @@ class Service:
         """Pick the upstream for a request, which then counts as outstanding there.
 
         `client` is the key for balancers with affinity. The request has `failed` at these upstreams. With
-        `earns`, it is a new one that earns its share of a retry: the pick has its attempts.
+        `earns`, it is a new one that earns its share of a retry, if there is a budget.
         """
-        now, attempts = time.monotonic(), None
+        now = time.monotonic()
         with self._lock:
-            if earns:
-                attempts = self.decisions.attempts()
+            if earns and self._budget is not None:
+                self._budget.requested()
             if self._ejects:
                 self.decisions.refresh(now)
             index = self._dispatch.start(client, now, failed)
             self._requests[index] += 1
-        return PickedUpstream(self, index, now, attempts)
+        return PickedUpstream(self, index, now)
 
-    def finish(self, pick: PickedUpstream, failed: bool | None) -> None:
-        """End a request at its upstream; called by `PickedUpstream.finish`."""
+    def finish(self, pick: PickedUpstream, failed: bool | None, entered: float | None = None) -> None:
+        """End a request at its upstream; called by `PickedUpstream.finish`, see there."""
         now = time.monotonic()
         with self._lock:
             try:
@@ -160,6 +165,8 @@ class Service:
                 self._failures[pick.index] += failed
                 if self._ejects:
                     self.decisions.ended(pick.index, failed, now)
+            if entered is not None and self.admission is not None:
+                self.admission.release(failed, entered, now)
 
     def warm_new(self, known: Collection[str]) -> None:
         """Slow start begins for the upstreams that are not `known` from before a reload."""
@@ -180,11 +187,8 @@ class Service:
                 self.decisions.change(come, gone, now)
 
     def attempts(self) -> Attempts:
-        """The attempts of a new request."""
-        if self.settings.retry is None:
-            return self.decisions.attempts()  # shares nothing
-        with self._lock:
-            return self.decisions.attempts()
+        """The attempts of a request that has earned its share of a retry, see `start`."""
+        return self.decisions.attempts(earned=True)  # changes nothing that others share
 
     def again(self, attempts: Attempts, *, refused: bool, repeatable: bool, status: int) -> float | None:
         """Seconds after which a failed request may go to another upstream, or None; see `Attempts.again`."""

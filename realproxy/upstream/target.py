@@ -87,7 +87,7 @@ class ServiceTarget(UpstreamTarget):
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
         self._attempts: Attempts | None = None
-        """Made with the first pick if a retry budget counts every request, else when first needed."""
+        """Made when first needed: most requests do not fail."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -103,11 +103,8 @@ class ServiceTarget(UpstreamTarget):
         service, attempts = self._service, self._attempts
         if attempts is not None:
             pick = service.start(self._key, attempts.failed)
-        elif self._pick is None and service.settings.retry is not None:
-            pick = service.start(self._key, earns=True)
-            self._attempts = pick.attempts
         else:
-            pick = service.start(self._key)
+            pick = service.start(self._key, earns=True)
         self._pick = pick
         self._record.upstream = pick.name
         self._record.attempts += 1
@@ -136,13 +133,13 @@ class ServiceTarget(UpstreamTarget):
             if self.judge is not None and pick is not None and not pick.done:
                 self.judge(failed, pick.started)
         finally:  # whatever the judge does, nothing is kept
-            if pick is not None:
-                pick.finish(failed)
             if self._hedge is not None:
                 self._hedge.finish(None)
-            entered, self._entered = self._entered, None
-            if entered is not None and self._service.admission is not None:
-                self._service.admission.leave(failed, entered)
+            if pick is None:
+                self.settled(failed)
+            else:
+                entered, self._entered = self._entered, None
+                pick.finish(failed, entered)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""

@@ -26,6 +26,8 @@ STORED_MISS_CALLS = 150
 """A small response that is also stored."""
 SPLIT_CALLS = 10
 """More than a plain request that is passed through: one through a split route whose canary is watched."""
+RESILIENCE_CALLS = 14
+"""More than a plain request: second route, p2c, deadline, limit, breaker, and retries with a budget."""
 FOLLOWER_WORKERS = 0
 """Workers that a request visits which is collapsed into another's fetch."""
 
@@ -169,6 +171,21 @@ def test_a_request_through_a_watched_split_makes_few_more_calls(calls, settled, 
     watched = calls_of(calls, settled, wire(serve(route=[split], service=service)))
     budget = len(plain) + SPLIT_CALLS
     assert len(watched) <= budget, f"{len(watched)} calls, {budget} are allowed:\n{listing(watched)}"
+
+
+def test_a_request_under_all_resilience_makes_few_more_calls(calls, settled, origin, serve, wire):
+    address = origin().address
+    cautious = {
+        "upstreams": [address] * 4, "balance": "p2c", "limit": {"policy": "vegas", "initial": 100, "min": 64},
+        "breaker": {}, "retry": {"budget": 0.2},
+    }  # fmt: skip
+    routes = [{"when": {"path": "/old/*"}, "respond": 404}, {"to": "web", "timeout": "10s"}]
+    plain = calls_of(
+        calls, settled, wire(serve(route=[{"to": "web"}], service={"web": {"upstreams": [address]}}))
+    )
+    every = calls_of(calls, settled, wire(serve(route=routes, service={"web": cautious})))
+    budget = len(plain) + RESILIENCE_CALLS
+    assert len(every) <= budget, f"{len(every)} calls, {budget} are allowed:\n{listing(every)}"
 
 
 class Fetch:

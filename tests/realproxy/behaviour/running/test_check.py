@@ -155,6 +155,53 @@ def test_each_kind_of_request_is_explained(method, url, headers, side, route, an
     assert cache in found.cache
 
 
+@pytest.mark.parametrize(
+    ("keys", "route", "notes"),
+    [
+        ({}, {}, []),
+        (
+            {"deadline": False}, {"try_timeout": "1s"},
+            ["try_timeout: 1 s", "deadline: not told to the upstream"],
+        ),
+        ({"rate": "5/s", "limit": 3}, {}, [
+            "rate: 5 requests a second, 429 above", "limit: 3 in flight",
+            "queue: none, 503 at once above the limit",
+        ]),
+        ({"queue": {"in_flight": 4}}, {}, ["queue: none, 503 at once above 4 in flight"]),
+        (
+            {
+                "limit": {"policy": "vegas", "initial": 30, "max": 200}, "slow_start": "10s", "breaker": {},
+                "queue": {"wait": "500ms", "order": "lifo", "length": 50}, "retry": {"budget": 0.2},
+                "eject": {"success_rate": True, "grow": True}, "hedge": {"after": "50ms"},
+            },
+            {"timeout": "2s"},
+            [
+                "timeout: 2 s",
+                "limit: vegas, 30 in flight at first, learned between 1 and 200",
+                "queue: lifo, the newest goes first; above the limit up to 0.5 s, 50 requests at most, "
+                "then 503",
+                "breaker: 503 for 5 s after 5 failures in a row",
+                "eject: after 5 failures in a row, or by its success rate beside the others', for 10 s, "
+                "longer each time",
+                "slow_start: who comes back has its full share after 10 s",
+                "deadline: the upstream is told the time that is left",
+                "hedge: a second upstream is asked after 0.05 s",
+                "retry: 2 attempts in all, with a budget of 0.2 retries per request",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_service_does_about_trouble_is_one_line_each(keys, route, notes):
+    service = Service(upstreams=["127.0.0.1:9001", "127.0.0.1:9002"], **keys)
+    settings = Proxy(route=[Route(to="web", **route)], service={"web": service}).settings
+    assert explain(settings, "GET", "/").notes == notes
+
+
+def test_a_deadline_of_the_client_is_explained_too():
+    found = explain(SETTINGS, "GET", "/", {"Proxytwin-Timeout-Ms": "100"})
+    assert found.notes == ["deadline: the upstream is told the time that is left"]
+
+
 def test_private_targets_and_missing_sides_are_explained():
     strict = Proxy(forward=Forward()).settings
     assert "forward.private_targets" in explain(strict, "GET", "http://127.0.0.1/").answer
