@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loadtests.peers.registry import OURS
 from loadtests.run.machine_load import LoadMeter
 from loadtests.run.processes import Child, LoadTestError
 from loadtests.run.proxies import READY_S, Proxies
@@ -77,14 +78,20 @@ class Stage:
     Locust runs from one run to the next. So do the backends, as long as the scenarios have the same
     backends. Every run has new proxies.
 
+    Parameters
+    ----------
+    real : str
+        Which proxy stands in for the model: ours, or the name of one of `loadtests.peers.registry.PEERS`.
+
     Examples
     --------
     >>> with Stage() as stage:  # doctest: +SKIP
     ...     stage.measure(load_scenario("slow-server").scenario).records.summary((2.0, 12.0))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, real: str = OURS) -> None:
         check_system()
+        self.real = real
         self._run_folder = RunFolder()
         self._folder = self._run_folder.path
         self._environment = _environment()
@@ -137,7 +144,7 @@ class Stage:
     def _measure(self, scenario: Scenario, workload: Workload, progress: Progress) -> Measurement:
         generator = self._start_generator()
         ports = self._ports_of(scenario)
-        with Proxies(scenario, ports, self._folder, self._environment) as proxies:
+        with Proxies(scenario, ports, self._folder, self._environment, self.real) as proxies:
             if not self._generator_ready:
                 generator.expect(READY_S)
                 self._generator_ready = True

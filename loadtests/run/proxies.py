@@ -6,8 +6,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
+from loadtests.free_port import free_port
+from loadtests.peers.base import Order
+from loadtests.peers.installed import program_of
+from loadtests.peers.registry import OURS, PEERS, check_obeyed, sizes_of
 from loadtests.run.processes import Child
 from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
 from policies.contract import PolicyFault
@@ -30,6 +35,8 @@ class Proxies:
         For their files.
     environment : mapping
         Their environment variables.
+    real : str
+        The name of a peer that takes the place of our proxy.
 
     Attributes
     ----------
@@ -40,18 +47,26 @@ class Proxies:
     """
 
     def __init__(
-        self, scenario: Scenario, ports: Mapping[str, int], folder: Path, environment: Mapping[str, str]
+        self,
+        scenario: Scenario,
+        ports: Mapping[str, int],
+        folder: Path,
+        environment: Mapping[str, str],
+        real: str = OURS,
     ) -> None:
         self._scenario, self._folder, self._environment = scenario, folder, environment
-        self._ports = dict(ports)
+        self._ports, self._real = dict(ports), real
         self._children: list[Child] = []
         self._stack = ExitStack()
         self.url = self.target = ""
 
     def __enter__(self) -> Proxies:
         classes = self._folder / "classes.pickle"
-        write_classes(classes)
         try:
+            if self._real != OURS:
+                self._start_peer()
+                return self
+            write_classes(classes)
             for number in reversed(range(len(self._scenario.chain))):
                 self._start(number, classes)
         except BaseException:
@@ -78,6 +93,22 @@ class Proxies:
         self.url, self._ports[name] = ready["url"], ready["port"]
         if number == 0 and not settings.route:
             self.target = f"127.0.0.1:{self._ports[self._scenario.proxies[1]]}"
+
+    def _start_peer(self) -> None:
+        """Start a peer in the place of the only proxy."""
+        peer, port = PEERS[self._real], free_port()
+        check_obeyed(peer, self._scenario, "scenario")
+        settings = with_addresses(self._scenario.chain[0], self._ports)
+        sizes = sizes_of(self._scenario)() if settings.caching else ()
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix=f"{peer.name}-", dir=self._folder)))
+        order = Order(settings, sizes, folder, port)
+        for name, text in peer.files(order).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "loadtests.run.peer_child", str(port)]
+        command += peer.command(program_of(peer), order)
+        child = self._stack.enter_context(Child(peer.title, command, self._environment, folder))
+        self._children.append(child)
+        self.url = child.expect(READY_S)["url"]
 
     def cpu_seconds(self) -> list[float]:
         """CPU seconds of each proxy, from the clients' side; 0 if it has ended."""

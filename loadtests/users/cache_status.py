@@ -9,8 +9,8 @@ from policies.settings import Route
 from scenarios.schema import Scenario
 from scenarios.workload import client_address
 
-_HIT = re.compile(r"\s*proxytwin\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b")
-"""A hit, or a response that another request was fetching."""
+_HIT = re.compile(r"\s*(?:[\w.:-]+\s*;\s*(?:hit|fwd=[a-z-]+;\s*collapsed)\b|HIT\b)")
+"""A hit at a cache of any name, or a response that another request was fetching; and X-Cache of Squid."""
 
 
 class CacheStatusReader:

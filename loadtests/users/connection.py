@@ -31,6 +31,7 @@ class Exchange(NamedTuple):
         Received bytes of the body.
     cache_status, upstream, cookie : str
         The fields Cache-Status, Proxytwin-Upstream and Set-Cookie; empty if the response does not have them.
+        X-Cache stands for a Cache-Status that is missing.
     refusal : str
         The field Proxytwin-Refusal: why a backend does not work on this scenario's requests.
     problem : Exception or None
@@ -129,7 +130,7 @@ class Connection:
             done,
             answer.get_code(),
             answer.size,
-            answer.text("cache-status"),
+            answer.text("cache-status") or answer.text("x-cache"),
             answer.text("proxytwin-upstream"),
             answer.text("proxytwin-refusal"),
             answer.text("set-cookie"),

@@ -131,7 +131,9 @@ def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     update: dict[str, Any] = {"route": route, "forward": forward}
     update["workers"] = 1  # the CPU time of one process can be measured
     if stores:
-        update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28})
+        # where the scenario stores nothing, nobody chose the default policy, which few other proxies have
+        policy = proxy.cache.policy if proxy.caching else "lru"
+        update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28, "policy": policy})
     return proxy.model_copy(update=update)
 
 
