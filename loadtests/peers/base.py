@@ -136,14 +136,18 @@ class Peer(ABC):
         shared = list(self._problems_of_one(scenario))
         yield from ((f"proxy.{key}", f"{self.title} cannot obey it: {why}") for key, why in shared)
         if not shared:
-            yield from ((key, f"{self.title} cannot obey it: {why}") for key, why in self.refused(scenario, sizes))
+            yield from (
+                (key, f"{self.title} cannot obey it: {why}") for key, why in self.refused(scenario, sizes)
+            )
 
     def notes(self, scenario: Scenario) -> list[str]:
         """How it differs from what the names in a scenario say, one sentence each."""
         settings = scenario.chain[0]
         named = [service.balance for service in settings.service.values()]
         named += [settings.cache.policy] if settings.caching else []
-        said = [f"{name}: {self.approximate[name]}" for name in dict.fromkeys(named) if name in self.approximate]
+        said = [
+            f"{name}: {self.approximate[name]}" for name in dict.fromkeys(named) if name in self.approximate
+        ]
         return [f"{self.title}: {line}" for line in [*said, *self.remarks(scenario)]]
 
     def _problems_of_one(self, scenario: Scenario) -> Iterator[Problem]:

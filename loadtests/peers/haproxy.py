@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from loadtests.peers.base import Order, Peer, Problem, field_of, milliseconds, refreshing, stale_is_plain
 from loadtests.peers.room import HEAD, in_blocks, room_for
@@ -32,11 +33,11 @@ class Haproxy(Peer):
     obeyed = (
         "service.*.retry.attempts", "service.*.retry", "service.*.health", "service.*.health.*",
     )  # fmt: skip
-    balances = {
+    balances: ClassVar[Mapping[str, str]] = {
         "round_robin": "roundrobin", "weighted_round_robin": "roundrobin", "random": "random(1)",
         "p2c": "random(2)", "least_requests": "leastconn", "source_hash": "", "ring_hash": "",
     }  # fmt: skip
-    approximate = {
+    approximate: ClassVar[Mapping[str, str]] = {
         "least_requests": "leastconn: of servers with equally few requests, it takes the next in turn, not "
         "one at random",
         "p2c": "random(2) may draw the same server twice",
@@ -68,7 +69,9 @@ class Haproxy(Peer):
     def files(self, order: Order) -> dict[str, str]:
         limits = order.settings.limits
         retry = order.service.retry
-        more = (retry.attempts - 1) if retry is not None else len(order.servers) if order.service.failover else 0
+        more = (
+            (retry.attempts - 1) if retry is not None else len(order.servers) if order.service.failover else 0
+        )
         again = "conn-failure empty-response response-timeout 500 502 503 504" if retry else "conn-failure"
         lines = [
             "global", f"    nbthread {order.settings.workers}",
@@ -93,7 +96,9 @@ class Haproxy(Peer):
         if order.service.balance not in _HASHES:
             return self.balances[order.service.balance]
         kind, name = field_of(order.service.hash_on)
-        return {"client": "source", "path": "hash path", "header": f"hdr({name})"}.get(kind, f"hash req.cook({name})")
+        return {"client": "source", "path": "hash path", "header": f"hdr({name})"}.get(
+            kind, f"hash req.cook({name})"
+        )
 
 
 def _hash_type(balance: str) -> list[str]:
@@ -119,7 +124,9 @@ def _use_of_cache(cache: RouteCache | None) -> list[str]:
     lines = ["    http-request cache-use stored"]
     if cache.ttl:
         none = "unless { res.hdr(Cache-Control) -m found }"
-        lines.append(f'    http-response set-header Cache-Control "max-age={max(1, round(cache.ttl))}" {none}')
+        lines.append(
+            f'    http-response set-header Cache-Control "max-age={max(1, round(cache.ttl))}" {none}'
+        )
     return [
         *lines,
         "    http-response cache-store stored",
@@ -133,7 +140,8 @@ def _check(health: Health | None) -> list[str]:
         return []
     return [
         "    option httpchk",
-        f"    http-check send meth GET uri {health.path} ver HTTP/1.1 hdr Host proxytwin hdr User-Agent {_HEALTH_CHECK}",
+        f"    http-check send meth GET uri {health.path} ver HTTP/1.1 hdr Host proxytwin "
+        f"hdr User-Agent {_HEALTH_CHECK}",
     ]
 
 

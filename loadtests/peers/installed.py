@@ -29,8 +29,6 @@ def program_of(peer: Peer) -> str:
     version = version_in(told.stdout + told.stderr)
     if version < peer.least:
         least, seen = (".".join(map(str, numbers)) for numbers in (peer.least, version))
-        raise BadInput(
-            "--real", peer.name,
-            f"{found} is version {seen or 'unknown'}; expected {least} or newer (Debian's package {peer.package})",
-        )  # fmt: skip
+        expected = f"expected {least} or newer, Debian's package {peer.package}"
+        raise BadInput("--real", peer.name, f"{found} is version {seen or 'unknown'}; {expected}")
     return found

@@ -8,7 +8,8 @@ order of the last use. So a capacity is written as the size of this zone, in pag
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from loadtests.peers.base import Order, Peer, Problem, field_of, milliseconds, stale_is_plain
 from loadtests.peers.room import objects_in
@@ -45,13 +46,13 @@ class Nginx(Peer):
         "service.*.retry.attempts", "service.*.retry", "service.*.eject", "service.*.eject.errors",
         "service.*.eject.for", "log.file", "log.format",
     )  # fmt: skip
-    balances = {
+    balances: ClassVar[Mapping[str, str]] = {
         "round_robin": "", "weighted_round_robin": "", "random": "random;",
         "p2c": "random two least_conn;", "least_requests": "least_conn;", "source_hash": "hash {key};",
         "ring_hash": "hash {key} consistent;",
     }  # fmt: skip
-    approximate = {
-        "least_requests": "of upstreams with equally few requests, it takes the next in turn, not one at random",
+    approximate: ClassVar[Mapping[str, str]] = {
+        "least_requests": "of equally idle upstreams, it takes the next in turn, not one at random",
         "source_hash": "another hash function, so other clients meet",
         "ring_hash": "another hash function, so other clients meet",
     }
@@ -64,7 +65,7 @@ class Nginx(Peer):
         if cache.stale and not stale_is_plain(cache):
             yield (
                 "proxy.route.0.cache.stale",
-                "it knows whether a stale response may be used, not for how long; expected '0s' or no such key",
+                "it knows whether a stale response may be used, not how long; expected '0s' or no such key",
             )
         least = nodes(LEAST_PAGES)
         if (held := objects_in(settings.cache, sizes())) < least:
@@ -82,14 +83,15 @@ class Nginx(Peer):
         user = "user root;\n" if os.geteuid() == 0 else ""  # so that its workers may write in the folder
         log = "off"
         if settings.log is not None:
-            log = f'"{order.folder / settings.log.file}" {"json" if settings.log.format == "json" else "combined"}'
+            log = f'"{order.folder / settings.log.file}" {settings.log.format}'
+        inside = [*self._location(order), *self._caching(order.cache)]
         return {
             "nginx.conf": (
                 f"{user}daemon off;\nworker_processes {settings.workers};\nerror_log stderr error;\n"
                 f'pid "{order.folder}/nginx.pid";\nworker_rlimit_nofile 65536;\n'
                 "events { worker_connections 20000; }\nhttp {\n"
-                "    log_format json escape=json '{\"uri\":\"$request_uri\",\"status\":$status,"
-                "\"bytes\":$body_bytes_sent,\"seconds\":$request_time,\"upstream\":\"$upstream_addr\"}';\n"
+                '    log_format json escape=json \'{"uri":"$request_uri","status":$status,'
+                '"bytes":$body_bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr"}\';\n'
                 f"    access_log {log};\n"
                 + "".join(
                     f'    {kind}_temp_path "{order.folder}/{kind}";\n'
@@ -104,7 +106,7 @@ class Nginx(Peer):
                 f"        keepalive_timeout {milliseconds(limits.idle_timeout)};\n"
                 "        keepalive_requests 1000000000;\n        tcp_nodelay on;\n"
                 "        location / {\n"
-                + "".join(f"            {line};\n" for line in [*self._location(order), *self._caching(order.cache)])
+                + "".join(f"            {line};\n" for line in inside)
                 + "        }\n    }\n}\n"
             )
         }
@@ -116,10 +118,17 @@ class Nginx(Peer):
         kind, name = field_of(order.service.hash_on)
         key = _KEYS.get(kind, f"${'http' if kind == 'header' else 'cookie'}_{name.lower().replace('-', '_')}")
         eject = order.service.eject
-        fails = "max_fails=0" if eject is None else f"max_fails={eject.errors} fail_timeout={_seconds(eject.for_)}"
+        fails = (
+            "max_fails=0"
+            if eject is None
+            else f"max_fails={eject.errors} fail_timeout={_seconds(eject.for_)}"
+        )
         lines = [self.balances[order.service.balance].format(key=key)]
         lines += [f"server {address} weight={weight} {fails};" for address, weight in order.servers]
-        lines += ["keepalive 1024;", f"keepalive_timeout {milliseconds(order.settings.limits.upstream_idle)};"]
+        lines += [
+            "keepalive 1024;",
+            f"keepalive_timeout {milliseconds(order.settings.limits.upstream_idle)};",
+        ]
         lines += ["keepalive_requests 1000000000;"]
         return "    upstream service {\n" + "".join(f"        {line}\n" for line in lines if line) + "    }\n"
 
@@ -155,7 +164,11 @@ class Nginx(Peer):
     def _caching(self, cache: RouteCache | None) -> list[str]:
         if cache is None:
             return []
-        lines = ["proxy_cache stored", "add_header Cache-Status $cache_entry always", "proxy_cache_revalidate on"]
+        lines = [
+            "proxy_cache stored",
+            "add_header Cache-Status $cache_entry always",
+            "proxy_cache_revalidate on",
+        ]
         lines += ["proxy_cache_key $request_uri", "proxy_cache_background_update on"]
         if cache.ttl:
             lines.append(f"proxy_cache_valid 200 {_seconds(cache.ttl)}")
@@ -163,7 +176,11 @@ class Nginx(Peer):
             lines.append("proxy_cache_use_stale error timeout http_500 http_502 http_503 http_504")
         if cache.coalesce:
             wait = milliseconds(cache.wait)
-            lines += ["proxy_cache_lock on", f"proxy_cache_lock_timeout {wait}", f"proxy_cache_lock_age {wait}"]
+            lines += [
+                "proxy_cache_lock on",
+                f"proxy_cache_lock_timeout {wait}",
+                f"proxy_cache_lock_age {wait}",
+            ]
         return lines
 
 

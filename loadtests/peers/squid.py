@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from loadtests.peers.base import Order, Peer, Problem, field_of, refreshing, stale_is_plain
-from loadtests.peers.room import HEAD, in_blocks, room_for
+from loadtests.peers.room import HEAD, in_blocks, objects_in, room_for
 from scenarios.schema import Scenario
 
 PAGE = 4096
 """Its memory cache is made of pages of this size."""
+_SPARE = 3
+"""So many times the room that the objects need: one takes several pages."""
 
 
 def cost(size: int) -> int:
@@ -22,12 +25,9 @@ class Squid(Peer):
 
     name, title, program, package, least = "squid", "Squid", "squid", "squid", (5, 0)
     obeyed = ("service.*.retry.attempts", "service.*.retry", "log.file", "log.format")
-    balances = {"round_robin": "round-robin", "source_hash": "sourcehash"}
-    evictions = {"lru": "heap LRU", "gdsf": "heap GDSF"}
-    approximate = {
-        "source_hash": "another hash function, so other clients meet",
-        "gdsf": "its counts of requests do not age as ours",
-    }
+    balances: ClassVar[Mapping[str, str]] = {"round_robin": "round-robin", "source_hash": "sourcehash"}
+    evictions: ClassVar[Mapping[str, str]] = {"lru": "lru"}
+    approximate: ClassVar[Mapping[str, str]] = {"source_hash": "another hash function, so other clients meet"}
 
     def refused(self, scenario: Scenario, sizes: Callable[[], Sequence[int]]) -> Iterator[Problem]:
         settings = scenario.chain[0]
@@ -46,15 +46,23 @@ class Squid(Peer):
             yield "proxy.route.0.cache.stale", "it has other rules for stale responses; expected no such key"
         if cache.ttl is not None and cache.ttl % 60:
             yield "proxy.route.0.cache.ttl", "it counts whole minutes; expected such as '60s'"
+        everything = sizes()
+        if (held := objects_in(settings.cache, everything)) < len(everything):
+            yield (
+                "proxy.cache.capacity",
+                "while its memory is full it admits nothing new, so it does not evict as ours; expected room "
+                f"for all {len(everything)} objects, not for {held}",
+            )
         for key in refreshing(scenario):
             yield key, "it does not know stale-while-revalidate"
 
-    def remarks(self, scenario: Scenario) -> Iterator[str]:
-        if scenario.caching:
-            yield "the room of its cache is counted in pages of 4 KiB"
-
     def files(self, order: Order) -> dict[str, str]:
-        settings, limits, cache, retry = order.settings, order.settings.limits, order.cache, order.service.retry
+        settings, limits, cache, retry = (
+            order.settings,
+            order.settings.limits,
+            order.cache,
+            order.service.retry,
+        )
         log = "none" if settings.log is None else f"stdio:{order.folder / settings.log.file} combined"
         minutes = 0 if cache is None or cache.ttl is None else int(cache.ttl // 60)
         lines = [
@@ -65,7 +73,8 @@ class Squid(Peer):
             "icp_port 0", "htcp_port 0", "max_filedescriptors 65536", "workers 1", "via off",
             "memory_cache_shared off", "memory_cache_mode always", "negative_ttl 0 seconds",
             "client_persistent_connections on", "server_persistent_connections on",
-            f"connect_timeout {_whole(limits.connect_timeout)}", f"read_timeout {_whole(limits.answer_timeout)}",
+            f"connect_timeout {_whole(limits.connect_timeout)}",
+            f"read_timeout {_whole(limits.answer_timeout)}",
             f"request_start_timeout {_whole(limits.idle_timeout)}",
             f"request_timeout {_whole(limits.header_timeout)}",
             f"client_idle_pconn_timeout {_whole(limits.idle_timeout)}",
@@ -78,7 +87,7 @@ class Squid(Peer):
         if cache is None:
             lines += ["cache deny all", "cache_mem 8 MB"]
         else:
-            room = room_for(settings.cache, order.sizes, cost)
+            room = _SPARE * room_for(settings.cache, order.sizes, cost)
             lines += [
                 f"cache_mem {-(-room // 1024)} KB",
                 f"maximum_object_size_in_memory {-(-(max(order.sizes) + PAGE) // 1024)} KB",
@@ -93,8 +102,8 @@ class Squid(Peer):
     def _peers(self, order: Order) -> list[str]:
         word = self.balances[order.service.balance]
         return [
-            f"cache_peer {address.rpartition(':')[0]} parent {address.rpartition(':')[2]} 0 no-query no-digest "
-            f"no-netdb-exchange originserver name=server{number} {word} weight={weight}"
+            f"cache_peer {address.rpartition(':')[0]} parent {address.rpartition(':')[2]} 0 no-query "
+            f"no-digest no-netdb-exchange originserver name=server{number} {word} weight={weight}"
             for number, (address, weight) in enumerate(order.servers)
         ]
 

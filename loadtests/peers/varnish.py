@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from loadtests.peers.base import Order, Peer, Problem, field_of, milliseconds, stale_is_plain
 from loadtests.peers.room import room_for
@@ -28,8 +29,10 @@ class Varnish(Peer):
     obeyed = (
         "service.*.retry.attempts", "service.*.retry", "service.*.health", "service.*.health.*",
     )  # fmt: skip
-    balances = {"round_robin": "round_robin", "random": "random", "source_hash": "hash", "ring_hash": "shard"}
-    approximate = {
+    balances: ClassVar[Mapping[str, str]] = {
+        "round_robin": "round_robin", "random": "random", "source_hash": "hash", "ring_hash": "shard",
+    }  # fmt: skip
+    approximate: ClassVar[Mapping[str, str]] = {
         "source_hash": "another hash function, so other clients meet",
         "ring_hash": "another hash function, so other clients meet",
     }
@@ -65,12 +68,13 @@ class Varnish(Peer):
 
     def files(self, order: Order) -> dict[str, str]:
         cache, retry, limits = order.cache, order.service.retry, order.settings.limits
+        probe = _probe(order.service.health)
         backends = "".join(
             f'backend server{number} {{\n    .host = "{address.rpartition(":")[0]}"; '
             f'.port = "{address.rpartition(":")[2]}";\n'
             f"    .connect_timeout = {milliseconds(limits.connect_timeout)}; "
             f".first_byte_timeout = {milliseconds(limits.answer_timeout)};\n"
-            f"    .between_bytes_timeout = {milliseconds(limits.answer_timeout)};\n{_probe(order.service.health)}}}\n"
+            f"    .between_bytes_timeout = {milliseconds(limits.answer_timeout)};\n{probe}}}\n"
             for number, (address, _) in enumerate(order.servers)
         )
         hint, ways = self._director(order)
@@ -140,7 +144,9 @@ def _probe(health: Health | None) -> str:
     if health is None:
         return ""
     window = health.rise + health.fall - 1
-    fields = f'"GET {health.path} HTTP/1.1" "Host: proxytwin" "User-Agent: {_HEALTH_CHECK}" "Connection: close"'
+    fields = (
+        f'"GET {health.path} HTTP/1.1" "Host: proxytwin" "User-Agent: {_HEALTH_CHECK}" "Connection: close"'
+    )
     return (
         f"    .probe = {{ .request = {fields}; .interval = {milliseconds(health.every)}; "
         f".window = {window}; .threshold = {health.rise}; .initial = {window}; }}\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests import Stage
+from loadtests.peers.registry import OURS
 from scenarios.due import check_sent
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records, Summary, pool
@@ -34,6 +35,7 @@ def confirm(
     reporter: Reporter | None = None,
     probes_s: tuple[float, float] = PROBES_S,
     tries: int = TRIES,
+    real: str = OURS,
 ) -> Confirmation:
     """Predict every variant, measure every variant on real sockets, and compare.
 
@@ -53,6 +55,8 @@ def confirm(
         Seconds of the calibration's two probes; see `twin.confirm.calibrate.calibrate`.
     tries : int
         How often a run is tried before its result counts as void.
+    real : str
+        Which proxy is measured: ours or a peer, see `loadtests.peers.registry`.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def confirm(
     reporter = reporter or Quiet()
     for variant in loaded.variants:
         check_real(variant.scenario, loaded.name)
-    with Stage() as stage:
+    with Stage() if real == OURS else Stage(real) as stage:
         calibration = (
             Calibration.given(costs)
             if costs
