@@ -154,9 +154,11 @@ class Replica:
         All optional: ``concurrency``, ``slow`` (factors by replica number), ``slow_during``, ``fail``,
         ``cache_control``; with a ``seed`` also ``jitter``, ``hiccup`` and ``errors``, as in a scenario, and
         ``latency``, the scenario's ``link.backend``.
+    port : int
+        Where it listens; at any free port by default.
     """
 
-    def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
+    def __init__(self, backend: str, number: int, settings: dict[str, Any], port: int = 0) -> None:
         self.backend, self.number = backend, number
         self.name = f"{backend}/{number}"
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
@@ -171,7 +173,7 @@ class Replica:
         self._fields = f"Proxytwin-Upstream: {self.name}\r\nContent-Type: text/plain"
         self._good = [f"Cache-Control: {settings['cache_control']}"] if settings.get("cache_control") else []
         """What only good responses have: no error is to be stored."""
-        self._accepting = Port(self.name, self._serve)
+        self._accepting = Port(self.name, self._serve, port)
         self.port = self._accepting.number
 
     def come_up(self) -> None:
@@ -331,19 +333,19 @@ def _skip(reader: Any, size: int) -> None:
         size -= len(block)
 
 
-def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
-    """Start all replicas of `spec`, which contains settings by backend name."""
+def start_replicas(spec: dict[str, dict[str, Any]], first_port: int = 0) -> list[Replica]:
+    """Start all replicas of `spec`, settings by backend name, at any ports or one after the other."""
+    named = [(name, number) for name in spec for number in range(int(spec[name].get("replicas", 1)))]
     replicas = [
-        Replica(backend, number, settings)
-        for backend, settings in spec.items()
-        for number in range(int(settings.get("replicas", 1)))
+        Replica(name, number, spec[name], first_port and first_port + place)
+        for place, (name, number) in enumerate(named)
     ]
     for replica in replicas:
         replica.come_up()
     return replicas
 
 
-def _sharpen_timers() -> None:
+def sharpen_timers() -> None:
     """Set the timer slack to 1 ns, so that sleeps end on time, and let threads switch every 0.5 ms."""
     sys.setswitchinterval(0.0005)
     with contextlib.suppress(OSError):
@@ -359,7 +361,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _sharpen_timers()
+    sharpen_timers()
     allow_many_descriptors()
     with contextlib.suppress(KeyboardInterrupt):
         replicas = start_replicas(options.spec)

@@ -28,7 +28,7 @@ from twin.progress import Reporter
 _WORK = 0.005
 PROBES_S = (4.0, 2.5)
 """Seconds of the probe for responses from the backend, and of a probe for responses from a cache."""
-_CUT = 0.5
+CUT = 0.5
 """Warm-up of a probe in seconds: connections are opened, modules imported, and caches filled."""
 
 
@@ -70,18 +70,18 @@ def calibrate(
 
 def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0]) -> Scenario:
     """The scenario with one slow user, equal work, full-speed replicas and no cache."""
-    return _idle(scenario, seconds, work=_WORK, storing=None)
+    return idle(scenario, seconds, work=_WORK, storing=None)
 
 
 def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1], place: int = 0) -> Scenario:
     """The scenario with one slow user and few objects, all of which the cache of one proxy holds."""
-    probe = _idle(scenario, seconds, work=0.0, storing=place)
+    probe = idle(scenario, seconds, work=0.0, storing=place)
     workload = probe.workload.model_copy(update={"objects": min(20, probe.workload.objects)})
     return probe.model_copy(update={"workload": workload})
 
 
-def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
-    """One slow user and equal work; proxy number `storing` stores all responses, the others none."""
+def idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
+    """A probe: one slow user and equal work; proxy number `storing` stores all responses, the others none."""
     workload = scenario.workload.model_copy(
         update={
             "users": 1,
@@ -107,7 +107,7 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
             "proxy": proxies if isinstance(scenario.proxy, tuple) else proxies[0],
             "link": LinkSettings(),
             "duration": seconds,
-            "warmup": _CUT,
+            "warmup": CUT,
             "compare": {},
         }
     )
@@ -160,14 +160,14 @@ def costs_from(miss: Measurement, *hits: Measurement) -> Calibration:
     LoadTestError
         If a probe saw no responses of its kind, so that nothing can be measured.
     """
-    answered = miss.records.within((_CUT, math.inf))
-    kept = [hit.records.within((_CUT, math.inf)) for hit in hits]
+    answered = miss.records.within((CUT, math.inf))
+    kept = [hit.records.within((CUT, math.inf)) for hit in hits]
     stored = [records.select(records.hit).response for records in kept]
     if not len(answered) or not all(map(len, stored)):
         raise LoadTestError("the calibration got no responses from the idle system")
     over = answered.response - _WORK
     extra = max(miss.backends["busy_seconds"] - miss.backends["demand_seconds"], 0.0) / len(miss.records)
-    until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]
+    until = [*map(typical, stored), max(typical(over) - extra, 0.0)]
     way, found = 0.0, []
     for place, hit in enumerate(hits):
         miss_cpu = min(_cpu_seconds(miss, place) / len(miss.records), until[-1])
@@ -203,7 +203,7 @@ def _cpu_of_a_hit(run: Measurement, place: int, miss_cpu: float) -> float:
     return max(_cpu_seconds(run, place) - (len(run.records) - hits) * miss_cpu, 0.0) / hits
 
 
-def _typical(values: NDArray[np.float64]) -> float:
+def typical(values: NDArray[np.float64]) -> float:
     """The mean without the lowest and highest 1 %: a hiccup of the machine is not a cost of each request."""
     low, high = np.quantile(values, [0.01, 0.99])
     return float(values[(values >= low) & (values <= high)].mean())

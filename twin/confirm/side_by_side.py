@@ -10,10 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 from loadtests.peers.registry import OURS, PEERS, check_peers, titled
+from loadtests.run.target import Target
+from policies.bad_input import BadInput
 from scenarios.loading import LoadedScenario
 from twin.confirm.outcome import Confirmation
 from twin.confirm.procedure import REPEATS, confirm
 from twin.progress import Quiet, Reporter
+
+TARGET = "target"
+"""The name of a proxy that runs already."""
 
 
 def confirm_each(
@@ -23,6 +28,7 @@ def confirm_each(
     seeds: int = 1,
     repeats: int = REPEATS,
     reporter: Reporter | None = None,
+    target: Target | None = None,
     **options: Any,
 ) -> dict[str, Confirmation]:
     """The confirmation of each real twin, by its name; more `options` are those of `confirm`.
@@ -34,6 +40,11 @@ def confirm_each(
     """
     reporter = reporter or Quiet()
     check_peers(real, [variant.scenario for variant in loaded.variants], loaded.name)
+    if target is not None:
+        check_target(target, loaded)
+        return {
+            TARGET: confirm(loaded, seeds=seeds, repeats=repeats, reporter=reporter, target=target, **options)
+        }
     found = {}
     for name in real:
         reporter.note(titled(name))
@@ -42,9 +53,18 @@ def confirm_each(
     return found
 
 
+def check_target(target: Target, loaded: LoadedScenario) -> None:
+    """Raise `BadInput` if a proxy that runs already cannot be what the scenario compares."""
+    if len(loaded.variants) > 1:
+        key = ", ".join(loaded.scenario.compare)
+        problem = "--target is one proxy with one setting; expected one value, given with --set"
+        raise BadInput(loaded.name, f"compare: {key}", problem)
+    target.check(loaded.variants[0].scenario, loaded.name)
+
+
 def notes_of(real: str, loaded: LoadedScenario) -> tuple[str, ...]:
     """How a real twin differs from what the names in the variants say; nothing of ours."""
-    if real == OURS:
+    if real not in PEERS:
         return ()
     said = [note for variant in loaded.variants for note in PEERS[real].notes(variant.scenario)]
     return tuple(dict.fromkeys(said))

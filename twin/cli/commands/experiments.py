@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from policies.bad_input import BadInput
-from twin.cli.commands.options import Overrides, ScenarioName, check_jobs
+from twin.cli.commands.options import Overrides, ScenarioName, check_jobs, check_needs
 from twin.output.files import check_writable, write_json, write_whole
 from twin.output.sheet import standard_output
 
 if TYPE_CHECKING:
+    from loadtests.run.target import Target
     from scenarios.loading import LoadedScenario
     from scenarios.records import Summary
 
@@ -25,6 +26,18 @@ Real = Annotated[
         help="Which real proxies stand in for the model: proxytwin, nginx, haproxy, squid, varnish. Several, "
         "separated by commas, are set side by side.",
     ),
+]
+TargetUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="URL",
+        help="A proxy that runs already, before the backends of 'proxytwin backends'; instead of --real.",
+    ),
+]
+BackendsPort = Annotated[
+    int | None,
+    typer.Option(min=1, max=65535, help="With --target: port of the first backend; 9001 by default."),
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 
@@ -59,6 +72,8 @@ def confirm(
     ] = 2,
     overrides: Overrides = None,
     real: Real = "proxytwin",
+    target: TargetUrl = None,
+    backends_port: BackendsPort = None,
     json: JsonFile = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write an HTML page with figures.")
@@ -79,13 +94,14 @@ def confirm(
     from twin.confirm.side_by_side import as_dict, confirm_each
 
     names = read_real(real)
+    running = _read_target(target, backends_port, names)
     loaded = _load_real(scenario, overrides, names)
     check_writable(json, "--json")
     check_writable(report, "--report")
     if json is not None and report is not None and json.resolve() == report.resolve():
         raise BadInput("--report", str(report), "is the file of --json, too; expected another name")
     with Bars() as bars:
-        each = confirm_each(loaded, names, seeds=seeds, repeats=repeats, reporter=bars)
+        each = confirm_each(loaded, names, seeds=seeds, repeats=repeats, reporter=bars, target=running)
     found, *_ = each.values()
     if json is not None:
         write_json(json, as_dict(each))
@@ -163,8 +179,26 @@ def simulate(
     _say_unsettled(unsettled, len(results))
 
 
+def _read_target(url: str | None, port: int | None, real: list[str]) -> Target | None:
+    """The proxy that ``--target`` names; raises `BadInput` if options contradict each other."""
+    check_needs(port is not None, "--backends-port", url is not None, "--target")
+    if url is None:
+        return None
+    from loadtests.peers.registry import OURS
+    from loadtests.run.target import BACKENDS_PORT, Target
+
+    if real != [OURS]:
+        raise BadInput("--target", url, f"--real says {', '.join(real)}; expected one of the two")
+    return Target(url, port or BACKENDS_PORT)
+
+
 def loadtest(
-    scenario: ScenarioName, overrides: Overrides = None, real: Real = "proxytwin", json: JsonFile = None
+    scenario: ScenarioName,
+    overrides: Overrides = None,
+    real: Real = "proxytwin",
+    target: TargetUrl = None,
+    backends_port: BackendsPort = None,
+    json: JsonFile = None,
 ) -> None:
     """Measure only: the real proxy and backends under Locust load.
 
@@ -173,17 +207,21 @@ def loadtest(
     from loadtests.peers.registry import OURS, read_real, titled
     from twin.cli.progress_bars import Bars
     from twin.cli.terminal import print_summaries
-    from twin.confirm.side_by_side import notes_of
+    from twin.confirm.side_by_side import TARGET, check_target, notes_of
 
     names = read_real(real)
+    running = _read_target(target, backends_port, names)
     loaded = _load_real(scenario, overrides, names)
+    if running is not None:
+        check_target(running, loaded)
+        names = [TARGET]
     check_writable(json, "--json")
     each: dict[str, list[Summary]] = {}
     void = []
     total = len(names) * sum(variant.scenario.duration for variant in loaded.variants)
     with Bars() as bars, bars.step("measure", total, unit="s") as advance:
         for name in names:
-            each[name], reasons = _measure(loaded, name, bars.note, advance)
+            each[name], reasons = _measure(loaded, name, running, bars.note, advance)
             void += [reason if len(names) == 1 else f"{titled(name)}: {reason}" for reason in reasons]
     if json is not None:
         found = _one_sided(loaded, "measured", [s.as_dict() for s in each[names[0]]], void)
@@ -203,7 +241,11 @@ def loadtest(
 
 
 def _measure(
-    loaded: LoadedScenario, real: str, note: Callable[[str], None], advance: Callable[[float], None]
+    loaded: LoadedScenario,
+    real: str,
+    target: Target | None,
+    note: Callable[[str], None],
+    advance: Callable[[float], None],
 ) -> tuple[list[Summary], list[str]]:
     """One run of each variant with one real twin, and why runs are void."""
     from loadtests import Stage
@@ -211,7 +253,7 @@ def _measure(
     from twin.confirm.measure import measure_once
 
     summaries, void = [], []
-    with Stage(real) as stage:
+    with Stage(real, target) as stage:
         for variant in loaded.variants:
             note(variant.label)
             run, _ = measure_once(stage, variant.scenario, advance)
