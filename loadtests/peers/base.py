@@ -178,6 +178,11 @@ def stale_is_plain(cache: RouteCache | None) -> bool:
     return cache is None or cache.stale == STALE
 
 
+def waits(cache: RouteCache) -> bool:
+    """Whether somebody has set how long a request waits for another one's fetch."""
+    return cache.coalesce and cache.wait != RouteCache().wait
+
+
 def refreshing(scenario: Scenario) -> Iterator[str]:
     """The keys of the backends whose responses may be refreshed behind the back of clients."""
     if scenario.caching:

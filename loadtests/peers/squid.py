@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from loadtests.peers.base import Order, Peer, Problem, field_of, refreshing, stale_is_plain
+from loadtests.peers.base import Order, Peer, Problem, field_of, refreshing, stale_is_plain, waits
 from loadtests.peers.room import HEAD, in_blocks, objects_in, room_for
+from policies.settings import RouteCache
 from scenarios.schema import Scenario
 
 PAGE = 4096
@@ -40,10 +41,17 @@ class Squid(Peer):
             yield f"proxy.service.{name}.hash_on", "it hashes the client's address; expected 'client'"
         if any(backend.fail for backend in scenario.backend.values()) and not settings.service[name].failover:
             yield f"proxy.service.{name}.failover", "it always asks another server; expected 'true'"
-        if cache is None:
-            return
+        if cache is not None:
+            yield from self._of_the_cache(scenario, cache, sizes)
+
+    def _of_the_cache(
+        self, scenario: Scenario, cache: RouteCache, sizes: Callable[[], Sequence[int]]
+    ) -> Iterator[Problem]:
+        settings = scenario.chain[0]
         if not stale_is_plain(cache):
             yield "proxy.route.0.cache.stale", "it has other rules for stale responses; expected no such key"
+        if waits(cache):
+            yield "proxy.route.0.cache.wait", "clients wait for a fetch without a limit; expected no such key"
         if cache.ttl is not None and cache.ttl % 60:
             yield "proxy.route.0.cache.ttl", "it counts whole minutes; expected such as '60s'"
         everything = sizes()

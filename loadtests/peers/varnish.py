@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from loadtests.peers.base import Order, Peer, Problem, field_of, milliseconds, stale_is_plain
+from loadtests.peers.base import Order, Peer, Problem, field_of, milliseconds, stale_is_plain, waits
 from loadtests.peers.room import room_for
-from policies.settings import Health
+from policies.settings import Health, RouteCache
+from policies.settings.operation import Limits
 from scenarios.schema import Scenario
 
 _ENTRY = 281
@@ -50,10 +51,19 @@ class Varnish(Peer):
                 f"proxy.service.{name}.failover",
                 "it asks no other server after a refusal; expected 'false', or retry.attempts",
             )
-        if cache is None:
-            return
+        if settings.limits.header_timeout != Limits().header_timeout:
+            yield "proxy.limits.header_timeout", "its versions name this time differently"
+        if cache is not None:
+            yield from self._of_the_cache(scenario, cache, sizes)
+
+    def _of_the_cache(
+        self, scenario: Scenario, cache: RouteCache, sizes: Callable[[], Sequence[int]]
+    ) -> Iterator[Problem]:
+        settings = scenario.chain[0]
         if not stale_is_plain(cache):
             yield "proxy.route.0.cache.stale", "it has no stale response for a failure; expected no such key"
+        if waits(cache):
+            yield "proxy.route.0.cache.wait", "clients wait for a fetch without a limit; expected no such key"
         if (room := room_for(settings.cache, sizes(), cost)) < _MIB:
             yield (
                 "proxy.cache.capacity",
@@ -105,7 +115,8 @@ class Varnish(Peer):
         parameters = {
             "default_ttl": 0 if cache is None or cache.ttl is None else cache.ttl,
             "default_grace": 0, "default_keep": 0, "shortlived": 0, "lru_interval": 0,
-            "timeout_idle": limits.idle_timeout, "backend_idle_timeout": max(limits.upstream_idle, 1),
+            "timeout_idle": limits.idle_timeout,
+            "backend_idle_timeout": max(limits.upstream_idle, 1),
             "max_retries": 4 if order.service.retry is None else order.service.retry.attempts - 1,
             "thread_pools": 1, "thread_pool_min": 200,
         }  # fmt: skip

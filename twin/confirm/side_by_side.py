@@ -13,8 +13,9 @@ from loadtests.peers.registry import OURS, PEERS, check_peers, titled
 from loadtests.run.target import Target
 from policies.bad_input import BadInput
 from scenarios.loading import LoadedScenario
+from twin.confirm import procedure
 from twin.confirm.outcome import Confirmation
-from twin.confirm.procedure import REPEATS, confirm
+from twin.confirm.procedure import REPEATS
 from twin.progress import Quiet, Reporter
 
 TARGET = "target"
@@ -43,12 +44,14 @@ def confirm_each(
     if target is not None:
         check_target(target, loaded)
         return {
-            TARGET: confirm(loaded, seeds=seeds, repeats=repeats, reporter=reporter, target=target, **options)
+            TARGET: procedure.confirm(
+                loaded, seeds=seeds, repeats=repeats, reporter=reporter, target=target, **options
+            )
         }
     found = {}
     for name in real:
         reporter.note(titled(name))
-        one = confirm(loaded, seeds=seeds, repeats=repeats, reporter=reporter, real=name, **options)
+        one = procedure.confirm(loaded, seeds=seeds, repeats=repeats, reporter=reporter, real=name, **options)
         found[name] = replace(one, of_real=notes_of(name, loaded))
     return found
 
