@@ -5,8 +5,8 @@ solves an exercise, and sees where the model breaks. The code is here, where it 
 contains the text and short calls.
 
 - `kit`: code that several lessons use. Read it first.
-- `predict_then_confirm`, `balancing`, `trust`, `forward`, `not_only_http`, `caching`, `ingress`, `canary`:
-  lessons 1 to 8.
+- `predict_then_confirm`, `balancing`, `trust`, `forward`, `not_only_http`, `caching`, `ingress`, `canary`,
+  `microservices`, `both_at_once`, `proxy_or_vpn`: lessons 1 to 11.
 
 A notebook imports its lesson's names from these folders: ``from lessons.kit import Predictions``. No lesson
 imports another lesson.

@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOME = {
-    "Records": "records", "Request": "workload", "Scenario": "schema", "Summary": "records",
+    "Records": "records", "Request": "workload", "Scenario": "schema", "Summary": "summary",
     "Variant": "loading", "Workload": "workload", "load_scenario": "loading", "parse_scenario": "loading",
 }  # fmt: skip
 

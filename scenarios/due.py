@@ -99,7 +99,8 @@ def _about_trace(scenario: Scenario) -> list[str]:
     replaced = [name for name, group in scenario.backend.items() if "service_time" in group.model_fields_set]
     if timeline(workload).trace.service is not None and replaced:
         keys = ", ".join(f"backend.{name}.service_time" for name in replaced)
-        said.append(f"its service_s replace {keys}")
+        called = any(group.calls for group in scenario.backend.values())
+        said.append(f"its service_s replace {keys}" + (", but not for calls" if called else ""))
     notes = list(timeline(workload).trace.notes)
     about = f"{', '.join(workload.trace_files)}: {'; '.join(said)}"
     return [*notes, about] if said else notes

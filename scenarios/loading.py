@@ -36,8 +36,13 @@ class Variant:
 
     @property
     def label(self) -> str:
-        """Only the values, as tables and plots show them: ``"p2c"``."""
-        return ", ".join(map(_said, self.setting.values())) or "as written"
+        """Only the values, as tables and plots show them: ``"p2c"``.
+
+        Of compared tables, only what is not the same in all of them.
+        """
+        compared = self.scenario.compare
+        values = (_own(value, compared.get(key, [value])) for key, value in self.setting.items())
+        return ", ".join(map(_said, values)) or "as written"
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,17 @@ class LoadedScenario:
         said = [*self.notes]
         said += [line for variant in self.variants for line in remarks(variant.scenario)]
         return list(dict.fromkeys(said))
+
+
+def _own(value: Any, compared: list[Any]) -> Any:
+    """A table without what all compared tables have; anything else as it is."""
+    if len(compared) < 2 or not all(isinstance(one, dict) for one in [value, *compared]):
+        return value
+    return {
+        key: item
+        for key, item in value.items()
+        if any(key not in one or one[key] != item for one in compared)
+    } or value
 
 
 def _said(value: Any) -> str:

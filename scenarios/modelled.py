@@ -15,7 +15,7 @@ BELOW_HTTP = (
 """Keys that are below HTTP."""
 ONLY_REAL = (
     "cache.disk", "errors", "limits.body", "route.*.allow", "route.*.auth", "route.*.body",
-    "route.*.errors", "route.*.override", "route.*.timeout", "route.*.try_timeout",
+    "route.*.errors", "route.*.override", "service.*.resolve", "service.*.resolve",
 )  # fmt: skip
 """Keys that change what clients get."""
 

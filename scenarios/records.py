@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.call_records import CallRecords
 from scenarios.fetches import Fetches
+from scenarios.recovery import recovery_time
 from scenarios.rollback import rollback_time
-from scenarios.shares import ServiceFigures, figures_by_service
+from scenarios.shares import figures_by_service
+from scenarios.summary import Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,69 +40,6 @@ _ROW = struct.Struct("=iiqdddhbhq")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The figures of one run, over the requests that were due in its window.
-
-    Attributes
-    ----------
-    throughput_rps : float
-        Responses per second within the window.
-    mean_ms, p50_ms, p95_ms, p99_ms : float
-        Response time in milliseconds.
-    hit_ratio : float or None
-        Share answered from a cache; ``None`` without a cache.
-    fetch_rps : float or None
-        Requests per second that reached the backends; ``None`` without a cache.
-    fetches_per_expiry : float or None
-        Fetches each time that an object was missing or stale; 1 is the minimum (see
-        `scenarios.fetches.Fetches.firsts`). ``None`` without a cache.
-    error_ratio : float
-        Share with a status of 500 or more, or without a response.
-    upstream_share : dict of str to float
-        Share of each replica in the requests that reached a backend.
-    requests : int
-        Number of requests.
-    cache_share : dict of str to float
-        In a chain of proxies, the share of the requests that each proxy's cache answered, such as
-        ``{"proxy.0": 0.4, "proxy.1": 0.2}``; empty for a single proxy.
-    rollback_s : float or None
-        Seconds until the canary got its last request, see `scenarios.rollback`; ``None`` without a
-        canary, or if it was not rolled back.
-    rollback_ratio : float or None
-        1 if the canary was rolled back, else 0; the share of the runs in an average of several. ``None``
-        without a watched canary.
-    services : dict of str to ServiceFigures
-        Share and errors of each service, such as the arms of a split route; empty for a single service.
-    """
-
-    throughput_rps: float
-    mean_ms: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    hit_ratio: float | None
-    error_ratio: float
-    upstream_share: dict[str, float]
-    requests: int
-    fetch_rps: float | None = None
-    fetches_per_expiry: float | None = None
-    cache_share: dict[str, float] = field(default_factory=dict)
-    rollback_s: float | None = None
-    rollback_ratio: float | None = None
-    services: dict[str, ServiceFigures] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the last four figures where they do not exist."""
-        known = {item.name: getattr(self, item.name) for item in fields(self)}
-        for name in ("cache_share", "rollback_s", "rollback_ratio", "services"):
-            if known[name] in (None, {}):
-                del known[name]
-        if self.services:
-            known["services"] = {name: figures._asdict() for name, figures in self.services.items()}
-        return known
-
-
-@dataclass(frozen=True)
 class Records:
     """One row per request, in columns of equal length.
 
@@ -114,8 +55,8 @@ class Records:
     status : ndarray of int
         HTTP status; 0 without a response.
     cache : ndarray of int
-        Which cache answered: 1 for that of the first proxy, 2 for that of the second, and so on; 0 for
-        none.
+        Which cache answered: 1 for that of the first proxy in the file, 2 for that of the second, and so
+        on; 0 for none.
     upstream : ndarray of int
         Which of `upstreams` answered, or `NO_UPSTREAM`.
     upstreams : list of str
@@ -128,13 +69,17 @@ class Records:
     fetches : Fetches or None
         What reached the backends, if there was a cache; including background fetches.
     proxies : int
-        Number of proxies in the chain.
+        Number of proxies.
     fanout : int
         Number of consecutive rows of one user that form one request of a client; see `whole`.
     canary : tuple of int
         Which of `upstreams` are those of a watched canary; empty without one.
     services : mapping of str to tuple of int
         Which of `upstreams` are those of each service; empty for a single service.
+    calls : CallRecords or None
+        The calls between backends, if there are any.
+    outage_end : float or None
+        When the last outage of a server ended, in seconds.
     """
 
     user: NDArray[np.int32]
@@ -155,6 +100,8 @@ class Records:
     fanout: int = 1
     canary: tuple[int, ...] = ()
     services: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    calls: CallRecords | None = None
+    outage_end: float | None = None
 
     @classmethod
     def from_rows(
@@ -237,6 +184,7 @@ class Records:
         failed = (self.status >= 500) | (self.status == 0)
         fetches = self.fetches
         rollback = self._rollback() if self.canary else None
+        recovery = self._recovery(whole)
         return Summary(
             throughput_rps=answers / (window[1] - window[0]),
             mean_ms=_mean(ms),
@@ -253,7 +201,16 @@ class Records:
             rollback_s=rollback,
             rollback_ratio=float(rollback is not None) if self.canary else None,
             services=figures_by_service(self.upstream[inside], failed[inside], self.services),
+            calls={} if self.calls is None else self.calls.figures(window),
+            recovery_s=recovery,
+            recovery_ratio=None if self.outage_end is None else float(recovery is not None),
         )
+
+    def _recovery(self, whole: Records) -> float | None:
+        if self.outage_end is None:
+            return None
+        good = (whole.status > 0) & (whole.status < 500) & (whole.status != 429)
+        return recovery_time(whole.due, good, self.outage_end)
 
     def _rollback(self) -> float | None:
         is_canary = np.isin(self.upstream, self.canary)
@@ -284,13 +241,17 @@ class Records:
         arrays = {name: getattr(self, name) for name in _DTYPES}
         if (kept := self.fetches) is not None:
             arrays["fetches"] = np.stack((kept.object, kept.begin, kept.end))
+        if (made := self.calls) is not None:
+            arrays["calls"] = np.stack((made.service, made.depth, made.begin, made.end, made.status))
         np.savez(
             path,
             **arrays,
+            called=np.array(() if self.calls is None else self.calls.services, dtype=np.str_),
             upstreams=np.array(self.upstreams, dtype=np.str_),
             about=[self.closed, self.caching, self.proxies, self.fanout],
             canary=np.array(self.canary, dtype=np.int64),
             services=np.array(json.dumps(dict(self.services))),
+            outage_end=np.array(math.nan if self.outage_end is None else self.outage_end),
         )
 
     @classmethod
@@ -300,8 +261,12 @@ class Records:
             closed, caching, proxies, fanout = file["about"].tolist()
             arrays = {name: file[name] for name in _DTYPES}
             fetches = Fetches.from_rows(file["fetches"].T) if "fetches" in file else None
+            calls = None
+            if "calls" in file:
+                calls = CallRecords.from_columns(file["calls"].T, file["called"].tolist())
             upstreams, canary = file["upstreams"].tolist(), tuple(file["canary"].tolist())
             services = {name: tuple(those) for name, those in json.loads(file["services"].item()).items()}
+            ended = float(file["outage_end"])
         return cls(
             **arrays,
             upstreams=upstreams,
@@ -312,6 +277,8 @@ class Records:
             fanout=fanout,
             canary=canary,
             services=services,
+            calls=calls,
+            outage_end=None if math.isnan(ended) else ended,
         )
 
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from policies.registry import nearest
 from policies.settings import ProxySettings, Route, RouteCache, Service, Upstream
 from policies.settings.unsupported import check_obeyed
 from policies.units import Duration, Rate
-from scenarios.chance import own_errors, own_work
+from scenarios.backends import BackendSettings
+from scenarios.call_graph import check_calls, with_sidecars
 from scenarios.distributions import (
     DurationDistribution,
     ObjectPopularity,
@@ -28,46 +18,20 @@ from scenarios.distributions import (
     parse_distribution,
     parse_popularity,
 )
-from scenarios.modelled import not_modelled
 from scenarios.profiles import LoadProfile
+from scenarios.recovery import outage_end
 from scenarios.shares import servers_by_service
+from scenarios.sidecars import SidecarSettings, check_sidecars, sidecar_of
+from scenarios.table import Table
+from scenarios.topology import Topology, asked_by_forward, check_proxies, topology_of
 from scenarios.trace_keys import TraceColumns, TraceFiles, TraceFormat, check_trace_keys
 from scenarios.traces import Trace, read_trace
 
 Metric = Literal[
-    "throughput_rps",
-    "mean_ms",
-    "p50_ms",
-    "p95_ms",
-    "p99_ms",
-    "hit_ratio",
-    "fetch_rps",
-    "fetches_per_expiry",
+    "throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "fetch_rps", "fetches_per_expiry",
     "error_ratio",
-]
+]  # fmt: skip
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _read_spell(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    start, dots, end = value.partition("..")
-    if not dots:
-        raise ValueError(f"expected a time from and to such as '10s..20s', not {value!r}")
-    return start.strip(), end.strip()
-
-
-def _check_spell(spell: tuple[float, float]) -> tuple[float, float]:
-    if spell[0] >= spell[1]:
-        raise ValueError("expected a time that begins before it ends")
-    return spell
-
-
-Spell = Annotated[tuple[Duration, Duration], BeforeValidator(_read_spell), AfterValidator(_check_spell)]
-"""Start and end in seconds since the start of a run; in the file, such as ``"10s..20s"``."""
 
 ONLY_MODELLED = (
     "link.proxy",
@@ -76,7 +40,7 @@ ONLY_MODELLED = (
 """Keys that real runs do not obey, see `policies.settings.unsupported`."""
 
 
-class WorkloadSettings(_Table):
+class WorkloadSettings(Table):
     """The clients; exactly one of `users`, `rate` and `trace` decides how requests arrive.
 
     Parameters
@@ -108,6 +72,9 @@ class WorkloadSettings(_Table):
         Which columns of a CSV trace hold what, such as ``"object=lbn,size=3,time=ts:ms"``.
     skip_bad : bool
         Whether broken lines of the trace are skipped and counted.
+    doors : list of str
+        The proxies that clients ask, such as ``["proxy.0", "proxy.1"]``: client n asks the one at n
+        modulo their number. By default, all clients ask the first proxy.
     fanout : int
         Number of requests, all sent at once, that form one request of a client; it ends with the
         slowest of them.
@@ -129,6 +96,7 @@ class WorkloadSettings(_Table):
     format: TraceFormat | None = None
     columns: TraceColumns | None = None
     skip_bad: bool = False
+    doors: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     fanout: Annotated[int, Field(ge=1, le=10_000)] = 1
     objects: Annotated[int, Field(ge=1, le=100_000_000)] = 1_000
     popularity: ObjectPopularity = parse_popularity("zipf(0.9)")
@@ -146,6 +114,8 @@ class WorkloadSettings(_Table):
             raise ValueError("clients: each closed user is one client; expected 'rate' or 'trace'")
         if self.profile is not None and self.rate is None:
             raise ValueError("profile: expected a 'rate' that it changes over time")
+        if (count := len(self.doors or ())) > (asking := self.users or self.clients):
+            raise ValueError(f"doors: expected at least {count} clients, one for each, not {asking}")
         check_trace_keys(self.model_fields_set, self.format)
         if self.users and "think" in self.model_fields_set and self.think.mean == 0:
             raise ValueError("think: a closed user that never thinks never pauses; expected a mean above 0")
@@ -161,92 +131,7 @@ class WorkloadSettings(_Table):
         return read_trace(self.trace_files, kind=self.format, columns=self.columns, skip_bad=self.skip_bad)
 
 
-class Hiccup(_Table):
-    """Pauses of a server: garbage collection, a busy disk, a noisy neighbour.
-
-    Parameters
-    ----------
-    share : float
-        Share of the requests with a pause; drawn when their work begins, so that another attempt is
-        drawn again.
-    lasts : duration
-        Length of the pause.
-    """
-
-    share: Annotated[float, Field(ge=0, le=1)]
-    lasts: Duration
-
-
-class BackendSettings(_Table):
-    """A group of equal servers.
-
-    Parameters
-    ----------
-    replicas : int
-        Number of servers.
-    concurrency : int
-        Requests in service at once at one replica; more wait there, first come, first served.
-    service_time : distribution of durations
-        Work of a request.
-    discipline : str
-        ``fifo``: `concurrency` requests are in service, more wait, first come, first served.
-        ``ps``: all requests share `concurrency` processors evenly; none uses more than one.
-    slow : dict of int to float
-        Replicas with a factor on the duration of all work.
-    slow_during : dict of int to spell
-        When `slow` holds for a replica, such as ``"10s..20s"``; always by default.
-    fail : dict of int to spell
-        When a replica is down: it loses the work in progress and refuses connections.
-    jitter : distribution of durations, optional
-        Extra work, drawn by the server for every request that it gets; `service_time` is drawn for the
-        request, whichever server gets it.
-    hiccup : Hiccup, optional
-        Pauses, also drawn by the server.
-    errors : float
-        Share of the responses that are errors (500), drawn by the server when the work ends.
-    cache_control : str, optional
-        The Cache-Control field of its responses.
-    """
-
-    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] = 1
-    service_time: DurationDistribution = parse_distribution("exponential(10ms)")
-    discipline: Literal["fifo", "ps"] = "fifo"
-    slow: dict[int, Annotated[float, Field(gt=0, le=1e6)]] = Field(default_factory=dict)
-    slow_during: dict[int, Spell] = Field(default_factory=dict)
-    fail: dict[int, Spell] = Field(default_factory=dict)
-    jitter: DurationDistribution | None = None
-    hiccup: Hiccup | None = None
-    errors: Annotated[float, Field(ge=0, le=1)] = 0.0
-    cache_control: str | None = None
-
-    @model_validator(mode="after")
-    def _slow_replicas_exist(self) -> BackendSettings:
-        for key in ("slow", "slow_during", "fail"):
-            for replica in getattr(self, key):
-                if not 0 <= replica < self.replicas:
-                    last = self.replicas - 1
-                    raise ValueError(f"{key}.{replica}: there is no such replica; expected 0 to {last}")
-        for replica in self.slow_during:
-            if replica not in self.slow:
-                raise ValueError(f"slow_during.{replica}: expected slow.{replica} to say how slow")
-        return self
-
-    def own_work(self, seed: int, replica: str) -> Callable[[], float] | None:
-        """Returns the extra seconds of work of each request, see `scenarios.chance.own_work`."""
-        hiccup = self.hiccup and (self.hiccup.share, self.hiccup.lasts)
-        return own_work(self.jitter, hiccup, seed, replica)
-
-    def own_errors(self, seed: int, replica: str) -> Callable[[], bool] | None:
-        """Says of each response whether it is an error, see `scenarios.chance.own_errors`."""
-        return own_errors(self.errors, seed, replica)
-
-    def slowness(self, replica: int) -> float:
-        """Factor on the service time of one replica."""
-        return self.slow.get(replica, 1.0)
-
-
-class LinkSettings(_Table):
+class LinkSettings(Table):
     """Latency of a message in one direction; a response has the same latency on its way back.
 
     It is added to what calibration measures on loopback, and drawn for every message.
@@ -254,7 +139,7 @@ class LinkSettings(_Table):
     Parameters
     ----------
     client, proxy, backend : distribution of durations, optional
-        Between client and first proxy, between two proxies, and between proxy and backend.
+        Between client and door, between two proxies, and between proxy and backend.
     """
 
     client: DurationDistribution | None = None
@@ -262,7 +147,7 @@ class LinkSettings(_Table):
     backend: DurationDistribution | None = None
 
 
-_Chain = Annotated[tuple[ProxySettings, ...], Field(min_length=1)]
+_Chain = Annotated[tuple[ProxySettings, ...], Field(min_length=1, max_length=100)]
 ProxyOrChain = Annotated[
     Annotated[ProxySettings, Tag("proxy[one]")] | Annotated[_Chain, Tag("proxy[chain]")],
     Discriminator(lambda value: "proxy[chain]" if isinstance(value, (list, tuple)) else "proxy[one]"),
@@ -279,7 +164,7 @@ def check_real(scenario: Scenario, where: str) -> None:
         raise found[0]
 
 
-class Scenario(_Table):
+class Scenario(Table):
     """One experiment.
 
     Parameters
@@ -297,9 +182,11 @@ class Scenario(_Table):
     backend : dict of str to BackendSettings
         The servers.
     proxy : ProxySettings or tuple of ProxySettings
-        A proxy's settings, whose upstreams are names of backends. Or a chain of proxies, the one that
-        clients ask first: the upstream ``proxy.1`` is the second of them, and so on. The first may be a
-        forward proxy, with ``[forward]`` and no routes: the clients ask it for the second.
+        A proxy's settings, whose upstreams are names of backends. Or several proxies: the upstream
+        ``proxy.1`` is the second of them, and so on. Clients ask the first one, or `workload.doors`. A
+        door may be a forward proxy, with ``[forward]`` and no routes: its clients name the next proxy.
+    sidecar : SidecarSettings, optional
+        The sidecars of all replicas whose backends call or are called.
     link : LinkSettings
         Network latency.
     compare : dict of str to list
@@ -315,34 +202,21 @@ class Scenario(_Table):
     workload: WorkloadSettings
     backend: Annotated[dict[str, BackendSettings], Field(min_length=1)]
     proxy: ProxyOrChain
+    sidecar: SidecarSettings | None = None
     link: LinkSettings = LinkSettings()
     compare: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
     rank_by: Metric = "p99_ms"
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Scenario:
-        for number in range(len(self.chain)):
-            self._check_proxy(number)
+        check_calls(self.backend, self.asked_first)
+        check_sidecars(self.sidecar, self.backend)
+        if self.link.proxy is not None and with_sidecars(self.backend):
+            raise ValueError("link.proxy: not modelled in a call graph, where sidecars are proxies, too")
+        check_proxies(self.chain, self.proxies, list(self.backend), self.workload.doors or ())
         if self.warmup is not None and self.warmup >= self.duration and not self.follows_trace:
             raise ValueError("warmup: expected less than the duration")
         return self
-
-    def _check_proxy(self, number: int) -> None:
-        """Check that a proxy of the chain leads to backends and to the next proxy."""
-        proxy, key, following = self.chain[number], self.proxies[number], self.proxies[number + 1 :][:1]
-        known = [*self.backend, *following]
-        leads = {upstream.address for service in proxy.service.values() for upstream in service.upstreams}
-        for name, service in proxy.service.items():
-            for upstream in service.upstreams:
-                if upstream.address not in known:
-                    hint = nearest(upstream.address, known)
-                    raise ValueError(f"{key}.service.{name}.upstreams: no backend {upstream.address!r}{hint}")
-        for name, problem in not_modelled(proxy, key):
-            raise ValueError(f"{key}.{name}: {problem}")
-        if not proxy.route and not (number == 0 and following):
-            raise ValueError(f"{key}.route: expected at least one route for the workload to take")
-        if proxy.route and following and following[0] not in leads:
-            raise ValueError(f"{key}.service: expected an upstream {following[0]!r}, the next proxy")
 
     @property
     def follows_trace(self) -> bool:
@@ -351,7 +225,7 @@ class Scenario(_Table):
 
     @property
     def chain(self) -> tuple[ProxySettings, ...]:
-        """The proxies, the one that clients ask first."""
+        """The proxies, in the order of the file."""
         return self.proxy if isinstance(self.proxy, tuple) else (self.proxy,)
 
     @property
@@ -364,29 +238,64 @@ class Scenario(_Table):
         """Whether any proxy caches."""
         return any(proxy.caching for proxy in self.chain)
 
+    @property
+    def topology(self) -> Topology:
+        """Which proxies clients ask, and which proxies those ask."""
+        return topology_of(self.chain, self.proxies, self.workload.doors or ())
+
     def hop(self, number: int) -> Scenario:
         """The scenario for one proxy of the chain: only this proxy, with a separate seed.
 
         A forward proxy gets the route that its clients use: all requests go to the next proxy.
         """
         proxy = self.chain[number]
-        if not proxy.route:
+        if (asked := asked_by_forward(number, self.chain)) is not None and not proxy.route:
             cache = RouteCache() if proxy.forward is not None and proxy.forward.cache else None
-            following = Service(upstreams=(Upstream(address=self.proxies[number + 1]),))
+            following = Service(upstreams=(Upstream(address=self.proxies[asked]),))
             update = {"route": (Route(to="forward", cache=cache),), "service": {"forward": following}}
             proxy = proxy.model_copy(update=update)
         return self.model_copy(update={"proxy": proxy, "seed": self.seed + number * 2**32})
 
     @property
+    def asked_first(self) -> list[str]:
+        """The backends that proxies ask; others are only called by backends."""
+        services = (service for proxy in self.chain for service in proxy.service.values())
+        led = {upstream.address for service in services for upstream in service.upstreams}
+        return [name for name in self.backend if name in led]
+
+    @property
+    def sidecars(self) -> dict[str, ProxySettings]:
+        """The sidecar of each replica that has one, by the replica's name; see `sidecar_of`."""
+        return {
+            f"{name}/{number}": sidecar_of(self.sidecar, self.backend, name, number)
+            for name in with_sidecars(self.backend)
+            for number in range(self.backend[name].replicas)
+        }
+
+    @property
+    def _doors(self) -> list[ProxySettings]:
+        return [self.chain[number] for number in self.topology.doors]
+
+    @property
     def services(self) -> dict[str, tuple[int, ...]]:
-        """The numbers in `replicas` of the servers of each service, see `servers_by_service`."""
-        return servers_by_service(self.chain[0], self.replicas)
+        """The numbers in `replicas` of the servers of each service of the doors, see `servers_by_service`.
+
+        Empty if the doors do not agree.
+        """
+        found = [servers_by_service(door, self.replicas) for door in self._doors]
+        return found[0] if all(one == found[0] for one in found) else {}
 
     @property
     def canary(self) -> tuple[int, ...]:
-        """The numbers in `replicas` of the servers of the watched canary of the first proxy."""
-        watched = {route.canary.watch for route in self.chain[0].route if route.canary is not None}
+        """The numbers in `replicas` of the servers of the watched canaries of the doors."""
+        routes = [route for door in self._doors for route in door.route]
+        watched = {route.canary.watch for route in routes if route.canary is not None}
         return tuple(number for name, those in self.services.items() if name in watched for number in those)
+
+    @property
+    def outage_end(self) -> float | None:
+        """When the last spell of a slow or failing server ends, see `scenarios.recovery`."""
+        return outage_end(self.backend.values())
 
     @property
     def window(self) -> tuple[float, float]:

@@ -6,6 +6,7 @@ of requests of another user, does not change anything else (common random number
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 from ipaddress import IPv4Address
@@ -15,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.random  # early: NumPy would import it at the first draw, and lose a Ctrl-C during the import
 
+from scenarios.call_tree import CallTrees, PlannedCall, Steps
 from scenarios.schema import Scenario, WorkloadSettings
 from scenarios.timeline import timeline
 from scenarios.traces import Trace
@@ -55,6 +57,14 @@ class Request(NamedTuple):
         Seconds of work at each backend, in the order of the scenario's file.
     client : str
         Source address.
+    calls : tuple of Steps
+        What each backend asks others if it gets the request first, in the order of the scenario's file;
+        empty if none of them has calls.
+    depth : int
+        How many calls led to it; 0 for a request of a client.
+    left : float
+        Seconds that are left for the response when the request arrives; infinity without a deadline, as
+        clients send it.
     """
 
     pause: float
@@ -62,6 +72,15 @@ class Request(NamedTuple):
     size: int
     demand: tuple[float, ...]
     client: str
+    calls: tuple[Steps, ...] = ()
+    depth: int = 0
+    left: float = math.inf
+
+    def to(self, call: PlannedCall) -> Request:
+        """The request that makes a call: for the same object, with the call's work at its backend."""
+        demand, calls = [0.0] * len(self.demand), [()] * len(self.demand)
+        demand[call.backend], calls[call.backend] = call.demand, call.calls
+        return self._replace(demand=tuple(demand), calls=tuple(calls), depth=self.depth + 1)
 
 
 def random_streams(seed: int, number: int, count: int) -> list[np.random.Generator]:
@@ -97,6 +116,8 @@ class Workload:
         Whether a stream goes on after the scenario's duration. A replay of a trace ends before it.
     streams : int
         Independent streams of requests: one per closed user, one for an open load.
+    clients : int
+        Number of clients, each with its own address.
     connections : int or None
         Most requests of an open load in progress at once; ``None`` for no limit.
     fanout : int
@@ -113,10 +134,12 @@ class Workload:
     def __init__(self, scenario: Scenario) -> None:
         self._settings = scenario.workload
         self._seed = scenario.seed
+        self._backends, self._asked_first = scenario.backend, scenario.asked_first
         self._service = [backend.service_time for backend in scenario.backend.values()]
         self.closed = self._settings.users is not None
         self.endless = self._settings.trace is None
         self.streams = self._settings.users or 1
+        self.clients = self._settings.users or self._settings.clients
         self.connections = self._settings.connections
         self.fanout = self._settings.fanout
         self._trace = None if self._settings.trace is None else timeline(self._settings).trace
@@ -148,7 +171,7 @@ class Workload:
 
     def _drawn(self, number: int) -> Iterator[Request]:
         gaps, objects, *demands = random_streams(self._seed, number, 2 + len(self._service))
-        sizes, clients = self.sizes, self._clients(number)
+        sizes, clients, trees = self.sizes, self._addresses(number), self._trees(number)
         waits = pauses(self._settings, self._seed, gaps)
         while True:
             asked = np.searchsorted(self._popularity, objects.random(_BLOCK), side="right")
@@ -162,9 +185,16 @@ class Workload:
                 sizes[asked].tolist(),
                 zip(*works, strict=True),
                 clients,
+                trees,
             )
 
-    def _clients(self, number: int) -> Iterator[str]:
+    def _trees(self, number: int) -> Iterator[tuple[Steps, ...]]:
+        """The calls of each request of a stream; none without a call graph."""
+        if not any(self._backends[name].calls for name in self._asked_first):
+            return repeat(())
+        return CallTrees(self._backends, self._asked_first, self._seed, number).trees()
+
+    def _addresses(self, number: int) -> Iterator[str]:
         count = self._settings.clients
         if self.closed or count == 1:
             return repeat(client_address(number))
@@ -174,7 +204,7 @@ class Workload:
 
     def _replayed(self, trace: Trace) -> Iterator[Request]:
         demands = random_streams(self._seed, 0, 2 + len(self._service))[2:]
-        last, clients, fanout = 0.0, self._clients(0), self.fanout
+        last, clients, trees, fanout = 0.0, self._addresses(0), self._trees(0), self.fanout
         count = int(np.searchsorted(trace.times[::fanout], self._duration)) * fanout
         for start in range(0, min(count, len(trace.times)), _BLOCK):
             rows = slice(start, min(start + _BLOCK, count))
@@ -190,4 +220,4 @@ class Workload:
             ):
                 pause = 0.0 if row % fanout else time - last
                 last += pause  # as those who wait will add up
-                yield Request(pause, number, int(self.sizes[number]), demand, next(clients))
+                yield Request(pause, number, int(self.sizes[number]), demand, next(clients), next(trees))

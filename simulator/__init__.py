@@ -6,7 +6,8 @@ Read in the order of a request's way:
 - `replication`: builds one model, runs it, and records it; `result` and `series` hold what it returns.
 - `clients`: users and arrivals; `chain`: the proxies one behind the other.
 - `proxy`: threads, one core, `store` (the cache) and `routes`; `workers`: several processes of a proxy.
-- `service`: balancing, retries and health checks (`outcomes`); `backend`: a replica; `slots`: their queues.
+- `service`: balancing; `resilience`: a watched request, with each `attempt`, `hedging`, and all their time
+  limits (`alarms`); `backend`: a replica; `slots`: their queues.
 - `splits`: the arms of a split route, and copies for a mirror.
 - `processes`: how a request waits in simulated time; `costs` and `faults`: what adds to that time.
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from simpy import Environment, Event
 
-from scenarios.schema import BackendSettings
+from scenarios.backends import BackendSettings
 from simulator.processes import Life
 from simulator.slots import Slots, StepSeries
+
+PAST_DUE = "past due"
+"""Value of the event of work that was refused because its deadline was past when its turn came."""
+
+
+class Watcher(Protocol):
+    """Waits for work of a replica that may go down."""
+
+    def broken(self) -> None:
+        """The replica has gone down."""
 
 
 class Replica(Slots):
@@ -31,6 +43,10 @@ class Replica(Slots):
         How often the replica has gone down; work that began in an earlier life is lost.
     broken : simpy.Event
         Fires when the replica goes down.
+    may_fail : bool
+        Whether it will ever go down.
+    watching : dict of Watcher to None
+        Who is told when it goes down, in order.
     own_work : callable or None
         Returns the extra seconds of the next request's work.
     own_error : callable or None
@@ -42,23 +58,54 @@ class Replica(Slots):
         self.concurrency = concurrency
         self.inside = StepSeries()
         self.up, self.life, self.broken = True, 0, env.event()
+        self.may_fail, self.watching = False, dict[Watcher, None]()
         self.own_work: Callable[[], float] | None = None
         self.own_error: Callable[[], bool] | None = None
         self._count = 0
+        self._due: dict[Event, float] = {}
 
-    def begin(self, demand: float, now: float) -> Event:
-        """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow."""
+    @property
+    def healthy(self) -> bool:
+        """Whether a health check succeeds."""
+        return self.up
+
+    def begin(self, demand: float, now: float, due: float = math.inf) -> Event:
+        """Queue `demand` seconds of work; the event fires when they are done, and `end` must follow.
+
+        Work whose turn comes when it is past `due` is refused: its event fires with the value `PAST_DUE`,
+        and `end` must not follow.
+        """
         self._count += 1
         self.inside.note(now)
         if self.own_work is not None:
             demand += self.own_work()
-        return self.hold(demand)
+        if now >= due:
+            self._count -= 1
+            self.inside.note(-now)
+            return self._env.event().succeed(PAST_DUE)
+        done = self.hold(demand)
+        if due < math.inf and self._waiting and self._waiting[-1][0] is done:
+            self._due[done] = due
+        return done
 
     def end(self, now: float) -> None:
         """Work has ended, so the next may begin."""
         self._count -= 1
         self.inside.note(-now)
+        if self._due:
+            self._refuse_late(now)
         self.leave()
+
+    def _refuse_late(self, now: float) -> None:
+        """Refuse the next in the queue while they are past their deadline."""
+        while self._waiting:
+            turn = self._waiting[0][0]
+            if now < self._due.pop(turn, math.inf):
+                return
+            self._waiting.popleft()
+            self._count -= 1
+            self.inside.note(-now)
+            turn.succeed(PAST_DUE)
 
     def go_down(self, now: float) -> None:
         """Lose all work, and refuse connections."""
@@ -67,11 +114,18 @@ class Replica(Slots):
         self._count = 0
         self._forget()
         self.up, self.life = False, self.life + 1
-        self.broken.succeed()
-        self.broken = self._env.event()
+        broken, self.broken = self.broken, self._env.event()
+        broken.callbacks.append(self._tell)
+        broken.succeed()
+
+    def _tell(self, _event: Event) -> None:
+        watching, self.watching = self.watching, {}
+        for watcher in watching:
+            watcher.broken()
 
     def _forget(self) -> None:
         self._waiting.clear()
+        self._due.clear()
         self.free = self.concurrency
 
 
@@ -146,6 +200,7 @@ def build_replica(
     else:
         replica.slowness = settings.slowness(number)
     if number in settings.fail:
+        replica.may_fail = True
         Life(_failure(env, replica, settings.fail[number]))
     return replica
 

@@ -15,7 +15,7 @@ from simulator.slots import Slots
 
 
 class Clients:
-    """Send a workload to the first proxy until `duration`, and record every response.
+    """Send a workload to the doors until `duration`, and record every response.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Clients:
 
     def _user(self, number: int) -> Iterator[Event]:
         env, duration, fanout = self._env, self._duration, self._workload.fanout
-        handle, stream = self._chain.connect(), self._workload.stream(number)
+        handle, stream = self._chain.connect(number), self._workload.stream(number)
         for seq, request in enumerate(stream):
             if env.now + request.pause >= duration:
                 return
@@ -60,7 +60,7 @@ class Clients:
 
     def _arrivals(self, number: int) -> Iterator[Event]:
         env, duration, fanout, due = self._env, self._duration, self._workload.fanout, 0.0
-        handle, stream = self._chain.connect(), self._workload.stream(number)
+        handle, stream = self._chain.connect_all(self._workload.clients), self._workload.stream(number)
         for seq, request in enumerate(stream):
             due += request.pause
             if due >= duration and self._workload.endless:

@@ -28,8 +28,12 @@ class Costs:
         Evenly spaced quantiles of the deviation of `client_link` from its mean, for a response from the
         cache and for one from a backend; empty for none.
     behind : tuple of Costs
-        The costs of the second proxy of a chain, the third, and so on; their `upstream_link` is the
-        link to what is behind that proxy. Further proxies have the costs of the first.
+        The costs of the proxies that are one hop behind a door, two hops, and so on, see
+        `scenarios.topology.Topology.tiers`; their `upstream_link` is the link to what is behind them.
+        Further proxies have the costs of the doors.
+    sidecar : Costs or None
+        The costs of each sidecar; their `upstream_link` is the link to its replica or to another sidecar.
+        By default those of the doors.
 
     Notes
     -----
@@ -44,13 +48,27 @@ class Costs:
     hit_spread: tuple[float, ...] = ()
     miss_spread: tuple[float, ...] = ()
     behind: tuple[Costs, ...] = ()
+    sidecar: Costs | None = None
 
-    def hop(self, number: int) -> Costs:
-        """The costs of one proxy of a chain; only the first is linked to clients."""
-        if number == 0:
+    @property
+    def beside(self) -> Costs:
+        """The costs of a sidecar, which is not linked to clients."""
+        own = self if self.sidecar is None else self.sidecar
+        return replace(own, client_link=0.0, hit_spread=(), miss_spread=(), behind=(), sidecar=None)
+
+    def hop(self, tier: int, *, door: bool = False) -> Costs:
+        """The costs of a proxy so many hops behind a door; only a door is linked to clients."""
+        if tier <= 0:
             return self
-        own = self.behind[number - 1] if number <= len(self.behind) else self
-        return replace(own, client_link=0.0, hit_spread=(), miss_spread=(), behind=())
+        own = self.behind[tier - 1] if tier <= len(self.behind) else self
+        link = self if door else Costs.zero()
+        return replace(
+            own,
+            client_link=link.client_link,
+            hit_spread=link.hit_spread,
+            miss_spread=link.miss_spread,
+            behind=(),
+        )
 
     @classmethod
     def zero(cls) -> Costs:
@@ -69,8 +87,9 @@ class Costs:
     @classmethod
     def _from(cls, data: dict[str, Any]) -> Costs:
         behind = tuple(map(cls._from, data.pop("behind", ())))
+        sidecar = data.pop("sidecar", None)
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-        return cls(**plain, behind=behind)
+        return cls(**plain, behind=behind, sidecar=None if sidecar is None else cls._from(sidecar))
 
 
 def link_sampler(mean: float, spread: tuple[float, ...], rng: random.Random) -> Callable[[], float] | None:

@@ -34,8 +34,10 @@ def inject(
 
 
 def check_faults(scenario: Scenario) -> None:
-    """Raise `BadInput` for faults that are not modelled; in a chain, only the first proxy may have faults."""
-    for name, proxy in zip(scenario.proxies, scenario.chain, strict=True):
+    """Raise `BadInput` for faults that are not modelled, and those of proxies behind other proxies."""
+    topology = scenario.topology
+    behind = {number for led in topology.leads for number in led}
+    for position, (name, proxy) in enumerate(zip(scenario.proxies, scenario.chain, strict=True)):
         for number, route in enumerate(proxy.route):
             for place, fault in enumerate(route.fault):
                 key = f"{name}.route.{number}.fault.{place}"
@@ -43,5 +45,5 @@ def check_faults(scenario: Scenario) -> None:
                     raise BadInput(
                         "scenario", key, f"{fault.kind!r} is not modelled; only the real proxy injects it"
                     )
-                if proxy is not scenario.chain[0]:
-                    raise BadInput("scenario", key, "only the first proxy of a chain may inject faults")
+                if position in behind:
+                    raise BadInput("scenario", key, "only a proxy with no proxy in front may inject faults")

@@ -45,6 +45,18 @@ class Life:
             return
 
 
+class Signal(Event):
+    """Something to wait for that is no event of the simulation: `fire` resumes at once whoever waits."""
+
+    def __init__(self) -> None:
+        self.callbacks = []
+
+    def fire(self) -> None:
+        """Resume those who wait."""
+        for callback in self.callbacks:
+            callback(self)
+
+
 def first(env: Environment, *events: Event) -> Event:
     """An event that fires when the first of `events` does.
 

@@ -5,6 +5,7 @@ The classes in `policies` take all decisions, as in the real proxy; this file ad
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Generator, Iterator
 
@@ -26,18 +27,19 @@ from policies.settings.routes import is_status
 from scenarios.records import NO_UPSTREAM
 from scenarios.schema import Scenario
 from scenarios.workload import Request
+from simulator.attempt import NO_LIMITS, TOO_LATE, Judge, Limits
 from simulator.costs import Costs, link_sampler
 from simulator.faults import inject
 from simulator.processes import Life
 from simulator.routes import Plan, PlansByClient, Reply
-from simulator.service import AnswerTooLate, Judge, Service, UpstreamSide
+from simulator.service import AnswerTooLate, Service, UpstreamSide
 from simulator.slots import Slots, StepSeries
 from simulator.splits import MirroredTo, SplitRoute
 from simulator.store import Store, TurnedOut
 
 
 class Proxy:
-    """Answers requests from its cache or through a service: one worker of one proxy of a chain.
+    """Answers requests from its cache or through a service: one worker of one proxy.
 
     Parameters
     ----------
@@ -51,9 +53,11 @@ class Proxy:
     inside : StepSeries
         Counts the requests in the proxy.
     number : int
-        Position in the chain, from 0.
+        Position in the scenario's file, from 0.
     luck : int
         Another number draws other link times, and nothing else.
+    process : Proxy, optional
+        Another side of the same process, whose core and threads this one shares.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Proxy:
         inside: StepSeries,
         number: int = 0,
         luck: int = 0,
+        process: Proxy | None = None,
     ) -> None:
         self._env = env
         self._cache_number = number + 1
@@ -73,8 +78,9 @@ class Proxy:
         rng = random.Random(f"{scenario.seed}/links/{luck}")
         self._hit_link = link_sampler(costs.client_link, costs.hit_spread, rng)
         self._miss_link = link_sampler(costs.client_link, costs.miss_spread, rng)
-        self._core = Slots(env, 1)
-        self._threads = Slots(env, scenario.proxy.limits.threads)
+        self._core = Slots(env, 1) if process is None else process._core
+        threads = scenario.proxy.limits.threads
+        self._threads = Slots(env, threads) if process is None else process._threads
         self._hit_lock, self._hit_lock_s = Slots(env, 1), scenario.proxy.cache.hit_lock
         self._plans = PlansByClient(scenario)
         self.splits = self._plans.splits
@@ -95,10 +101,13 @@ class Proxy:
         """What its store did not keep."""
         return self._store.turned_out
 
-    def handle(self, request: Request, now: float) -> Generator[Event, None, Reply]:
-        """Answer one request that is sent at `now`; returns when the client has the reply."""
+    def handle(self, request: Request, now: float, from_client: bool = True) -> Generator[Event, None, Reply]:
+        """Answer one request that is sent at `now`; returns when the client has the reply.
+
+        The link to the proxies in front of this one is theirs, so only a client's reply takes time on it.
+        """
         self._inside.note(now)
-        grant = self._threads.enter()
+        arrived, grant = now, self._threads.enter()
         if grant is not None:
             yield grant
             now = self._env.now
@@ -107,14 +116,15 @@ class Proxy:
         if plan.split is not None:
             choice, trial = plan.split.choose(request.client)
             plan, reply, judge = self._with_arm(plan, plan.split, choice, trial)
+        limits = _limits(request, plan, arrived, judge)
         injected = None
         if plan.faults:
             injected = yield from inject(self._env, plan.faults, self._fault_rng)
             now = self._env.now
         if injected is not None:
             reply = injected
-        elif plan.lookup:
-            reply = self._look_up(request, plan, now)
+        elif plan.timed or plan.lookup or request.left < math.inf:
+            reply = self._before_asking(request, plan, now, limits) or reply
         if reply is not None:
             link = self._hit_link
             yield from self._answer_at_once(reply)
@@ -122,19 +132,23 @@ class Proxy:
         else:
             link = self._miss_link
             if plan.wait:
-                reply = yield from self._fetch_once(request, plan, now)
+                reply = yield from self._fetch_once(request, plan, now, limits)
             else:
-                reply = yield from self._fetch(request, plan, now, judge)
+                reply = yield from self._fetch(request, plan, now, limits)
                 self._threads.leave()
         self._inside.note(-self._env.now)
-        if link is not None:
+        if link is not None and from_client:
             yield self._env.timeout(link())
         if plan.split is not None and choice is not None:
             plan.split.answered(request.client, choice)
         return reply
 
-    def _look_up(self, request: Request, plan: Plan, now: float) -> Reply | None:
-        """The stored response; None if the origin must be asked."""
+    def _before_asking(self, request: Request, plan: Plan, now: float, limits: Limits) -> Reply | None:
+        """504 if the request is due, or the stored response; None if the origin must be asked."""
+        if now >= limits.due:
+            return TOO_LATE
+        if not plan.lookup:
+            return None
         use, copy = self._store.lookup(request.object, now)
         if use is Use.ASK:
             return None
@@ -180,7 +194,7 @@ class Proxy:
         mirror.ended()
 
     def _fetch(
-        self, request: Request, plan: Plan, now: float, judge: Judge | None = None
+        self, request: Request, plan: Plan, now: float, limits: Limits = NO_LIMITS
     ) -> Generator[Event, None, Reply]:
         env, core, cpu = self._env, self._core, self._miss_cpu
         service = self._services[plan.service]
@@ -189,9 +203,9 @@ class Proxy:
             core.leave()
             now = env.now
         if service.resilience is not None:
-            reply, _ = yield from service.resilience.ask(request, now, judge)
+            reply = yield from service.resilience.ask(request, now, limits)
         elif not service.is_local:
-            reply = yield from service.ask_remote(request, now, judge)
+            reply = yield from service.ask_remote(request, now, limits.judge)
         else:
             index = service.dispatch.start(service.key(request), now)
             replica = service.replicas[index]
@@ -206,7 +220,7 @@ class Proxy:
             if self._upstream_link:
                 yield env.timeout(self._upstream_link)
                 done = env.now
-            service.finished(index, reply, now, done, judge)
+            service.finished(index, reply, now, done, limits.judge)
         if plan.mirrors:
             self._mirror(request, plan, reply)
         if cpu:
@@ -238,18 +252,20 @@ class Proxy:
         self._revalidations.leave()
         self._store.unlock_revalidation(request.object)
 
-    def _fetch_once(self, request: Request, plan: Plan, now: float) -> Generator[Event, None, Reply]:
+    def _fetch_once(
+        self, request: Request, plan: Plan, now: float, limits: Limits
+    ) -> Generator[Event, None, Reply]:
         """Fetch, or wait for another fetch, as `policies.http_cache.collapsing` decides.
 
         A waiting request holds no thread. `realproxy.cache.collapse` follows the same policy in the real
         proxy; only the waiting is implemented twice.
         """
-        env, failures, patience = self._env, 0, now + plan.wait
+        env, failures, patience = self._env, 0, min(now + plan.wait, limits.due)
         while True:
             ended = env.event()
             decision, flight = self._flights.ask(request.object, ended, env.now)
             if flight is not None and decision is Decision.FETCH:
-                return (yield from self._fetch_for_all(request, plan, flight))
+                return (yield from self._fetch_for_all(request, plan, flight, limits))
             waits = flight is not None and env.now < patience
             if waits:
                 yield from self._work(self._hit_cpu / 2)
@@ -269,14 +285,14 @@ class Proxy:
             if waits and (grant := self._threads.enter()) is not None:
                 yield grant
             if decision is Decision.ALONE:
-                reply = yield from self._fetch(request, plan, env.now)
+                reply = yield from self._fetch(request, plan, env.now, limits)
                 self._threads.leave()
                 return reply
 
     def _fetch_for_all(
-        self, request: Request, plan: Plan, flight: Flight[Event]
+        self, request: Request, plan: Plan, flight: Flight[Event], limits: Limits
     ) -> Generator[Event, None, Reply]:
-        reply = yield from self._fetch(request, plan, self._env.now)
+        reply = yield from self._fetch(request, plan, self._env.now, limits)
         now, answer, shared = self._env.now, plan.answers.get(reply.backend), reply
         how = flight_result(reply.status, reply.status == 200 and answer is not None and shareable(answer))
         if how is FlightResult.SHARED:
@@ -297,3 +313,10 @@ class Proxy:
         if seconds:
             yield self._core.hold(seconds)
             self._core.leave()
+
+
+def _limits(request: Request, plan: Plan, arrived: float, judge: Judge | None) -> Limits:
+    """What holds for the attempts of a request that arrived at this proxy at `arrived`."""
+    if judge is None and not plan.timed and request.left == math.inf:
+        return NO_LIMITS
+    return Limits(judge, arrived + min(plan.timeout, request.left), plan.try_timeout)

@@ -22,7 +22,8 @@ def simulate_once(scenario: Scenario, costs: Costs, luck: int = 0) -> Run:
     """One replication; `luck` draws other link times, and nothing else.
 
     A limit on answers that none of them comes near changes nothing, so nobody watches for it at first;
-    if one was needed after all, everything is drawn again from the same seed, and watched.
+    if one was needed after all, or requests wait for each other for ever, everything is drawn again from
+    the same seed, and watched.
     """
     check_faults(scenario)
     with blaming():
@@ -39,6 +40,8 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
     clients = Clients(env, workload, chain, scenario.duration)
     clients.start()
     env.run()
+    if not watched and chain.calls is not None and chain.stuck:
+        raise AnswerTooLate  # all threads of a sidecar wait for calls, which need one of them
     records = clients.ledger.records(
         scenario.replicas,
         closed=workload.closed,
@@ -46,8 +49,12 @@ def _replication(scenario: Scenario, costs: Costs, luck: int, *, watched: bool) 
         proxies=len(scenario.chain),
         fanout=workload.fanout,
     )
-    records = replace(records, canary=scenario.canary, services=scenario.services)
+    records = replace(
+        records, canary=scenario.canary, services=scenario.services, outage_end=scenario.outage_end
+    )
     if chain.fetches is not None:
         records = replace(records, fetches=chain.fetches.fetches())
+    if chain.calls is not None:
+        records = replace(records, calls=chain.calls.records())
     steps = {name: inside.steps for name, inside in chain.inside.items()}
     return Run(records, records.summary(scenario.window), Queues(steps), chain.turned_out)

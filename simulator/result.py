@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -97,7 +98,7 @@ class Result:
     def settled(self) -> Settled:
         """Whether the averages mean anything; false, with a reason, under an overload.
 
-        The first proxy holds all requests, but a queue at one server of many is hard to tell there
+        The doors hold all requests, but a queue at one server of many is hard to tell there
         from the others' ups and downs, so each server is looked at, too.
         """
         begin, end = self.scenario.window
@@ -106,11 +107,10 @@ class Result:
         def judged(name: str, place: str, limit: float) -> Settled:
             return settled([run.queues[name].at(edges) for run in self.runs], end - begin, place, limit)
 
-        whole = judged(self.scenario.proxies[0], "the proxy's queue", DRIFT_Z)
-        if not whole:
-            return whole
+        doors = self.scenario.topology.doors
+        whole = [judged(self.scenario.proxies[door], "the proxy's queue", DRIFT_Z) for door in doors]
         parts = (judged(name, f"the queue at {name}", SURE_Z) for name in self.scenario.replicas)
-        return next((part for part in parts if not part), whole)
+        return next((part for part in itertools.chain(whole, parts) if not part), whole[0])
 
     @property
     def cache_notes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import NamedTuple
 
@@ -62,6 +63,8 @@ class Plan(NamedTuple):
         Chooses the service of each request, if there are several.
     mirrors : tuple of Mirror
         Copies of requests for other services.
+    timeout, try_timeout : float
+        Seconds for a request, and for each of its attempts; infinity without such a limit.
     """
 
     service: str
@@ -72,6 +75,13 @@ class Plan(NamedTuple):
     faults: tuple[Fault, ...] = ()
     split: SplitRoute | None = None
     mirrors: tuple[MirroredTo, ...] = ()
+    timeout: float = math.inf
+    try_timeout: float = math.inf
+
+    @property
+    def timed(self) -> bool:
+        """Whether the route limits the time of requests or of their attempts."""
+        return self.timeout < math.inf or self.try_timeout < math.inf
 
 
 class Plans(dict[int, Plan]):
@@ -155,7 +165,10 @@ def _plan(route: Route, scenario: Scenario) -> Plan:
                 answers[place] = answer
     wait = route.cache.wait if route.cache is not None and route.cache.coalesce else 0.0
     service = route.to if isinstance(route.to, str) else ""
-    return Plan(service, None, route.cache is not None, wait, answers, route.fault)
+    return Plan(
+        service, None, route.cache is not None, wait, answers, route.fault,
+        timeout=route.timeout or math.inf, try_timeout=route.try_timeout or math.inf,
+    )  # fmt: skip
 
 
 def _answer(cache_control: str | None, cache: RouteCache) -> Answer:

@@ -11,7 +11,10 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/shop/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PACKAGES = ("benchmarks", "lessons", "loadtests", "policies", "realproxy", "scenarios", "simulator", "twin")
 FOLDERS = (*PACKAGES, ".ci", "docs", "notebooks", "tests")
 SOURCE = (".ipynb", ".lock", ".md", ".mjs", ".py")

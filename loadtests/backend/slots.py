@@ -7,9 +7,11 @@ which the thread that frees a slot releases.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -22,7 +24,8 @@ class Totals:
     requests : int
         Number of served requests.
     busy_seconds : float
-        Time that slots were held, by the clocks of the slots (see `Slots`), summed over slots.
+        Time that slots were held, by the clocks of the slots (see `Slots`), summed over slots; with calls,
+        until they have been answered.
     demand_seconds : float
         Demanded work, before the replica's slow factor.
     late_seconds : float
@@ -47,9 +50,11 @@ class Totals:
 
 @dataclass
 class _Turn:
-    """A request that waits for a slot; `since` is set before `given` is released."""
+    """A request that waits for a slot; `since` and `refused` are set before `given` is released."""
 
+    due: float = math.inf
     since: float = 0.0
+    refused: bool = False
     given: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -82,48 +87,61 @@ class Slots:
         self.slow = slow
         self._totals = Totals()
 
-    def work(self, demand: float) -> None:
+    def work(self, demand: float, due: float = math.inf, then: Callable[[], None] | None = None) -> bool:
         """Wait for a slot, hold it for `demand` seconds times the slow factor, and free it.
 
-        The wait is bounded by the work of the requests in front.
+        The wait is bounded by the work of the requests in front. Returns False without any work if it is
+        past `due`, on the monotonic clock, now or when the request's turn comes. The slot is also held
+        while `then` is called after the work.
         """
-        start = self._enter(time.monotonic())
+        start = self._enter(time.monotonic(), due)
+        if start is None:
+            return False
         end = start + demand * self.slow
+        late = 0.0
         try:
             _sleep_until(end)
+            late = time.monotonic() - end
+            if then is not None:
+                then()
+                end = time.monotonic()
         finally:
-            self._leave(start, end, demand)
+            self._leave(start, end, demand, late)
+        return True
 
     def totals(self) -> Totals:
         """A copy of the totals."""
         with self._lock:
             return Totals(**vars(self._totals) | {"queue": len(self._waiting)})
 
-    def _enter(self, arrival: float) -> float:
-        """Take a slot; returns the start time by the slot's clock."""
+    def _enter(self, arrival: float, due: float = math.inf) -> float | None:
+        """Take a slot; returns the start time by the slot's clock, or None if it is past `due`."""
+        if arrival >= due:
+            return None
         with self._lock:
             if self._free:
                 self._free -= 1
                 return arrival
-            turn = _Turn()
+            turn = _Turn(due)
             turn.given.acquire()
             self._waiting.append(turn)
             self._totals.largest_queue = max(self._totals.largest_queue, len(self._waiting))
         turn.given.acquire()
-        return max(arrival, turn.since)
+        return None if turn.refused else max(arrival, turn.since)
 
-    def _leave(self, start: float, end: float, demand: float) -> None:
+    def _leave(self, start: float, end: float, demand: float, late: float = 0.0) -> None:
         with self._lock:
             self._totals.requests += 1
             self._totals.busy_seconds += end - start
             self._totals.demand_seconds += demand
-            self._totals.late_seconds += time.monotonic() - end
-            if not self._waiting:
-                self._free += 1
-                return
-            turn = self._waiting.popleft()
-            turn.since = end
-            turn.given.release()
+            self._totals.late_seconds += late
+            while self._waiting:
+                turn = self._waiting.popleft()
+                turn.since, turn.refused = end, end >= turn.due
+                turn.given.release()
+                if not turn.refused:
+                    return
+            self._free += 1
 
 
 def _sleep_until(moment: float) -> None:

@@ -133,6 +133,9 @@ class Peer(ABC):
         if len(scenario.chain) > 1:
             yield "proxy.1", f"{self.title} stands for one proxy, not for a chain of them"
             return
+        if scenario.sidecars:
+            yield "backend", f"{self.title} stands for one proxy, not for the sidecars of 'calls'"
+            return
         shared = list(self._problems_of_one(scenario))
         yield from ((f"proxy.{key}", f"{self.title} cannot obey it: {why}") for key, why in shared)
         if not shared:

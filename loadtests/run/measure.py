@@ -17,15 +17,16 @@ from typing import Any
 
 from loadtests.peers.registry import OURS
 from loadtests.run.backend_spec import backend_spec
+from loadtests.run.expected import fails, injected, mirrored, refetches, shares_errors
 from loadtests.run.machine_load import LoadMeter
 from loadtests.run.processes import Child, LoadTestError
-from loadtests.run.proxies import READY_S, Proxies
+from loadtests.run.proxies import Proxies
 from loadtests.run.run_folder import RunFolder
+from loadtests.run.sidecars import READY_S
 from loadtests.run.target import Target
 from loadtests.run.validity import reasons_void
-from policies.http_cache.directives import parse_cache_control
-from policies.settings.routes import is_status
 from realproxy.runtime.system import check_system
+from scenarios.call_records import CallRecords
 from scenarios.fetches import Fetches
 from scenarios.records import Records
 from scenarios.schema import Scenario, check_real
@@ -55,14 +56,16 @@ class Measurement:
         ``planned`` and ``sent`` requests; their delays ``lag_mean_ms``, ``lag_p50_ms``, ``lag_p99_ms`` and
         ``lag_max_ms``; ``cpu_seconds``, and ``cpu_share`` of one core.
     proxy : dict
-        ``cpu_seconds`` of its process during the run, and the ``requests`` of the clients. In a chain, this
-        is the first proxy.
+        ``cpu_seconds`` of its process during the run, and the ``requests`` of the clients. Of several
+        proxies, this is the first in the file.
     backends : dict
         Sums over replicas of ``requests``, ``busy_seconds``, ``demand_seconds`` and ``late_seconds`` (see
         `loadtests.backend.slots.Totals`); ``cpu_seconds`` of their process; in ``replicas`` the same
         numbers of each replica, by name.
     behind_cpu_seconds : list of float
-        CPU seconds of the second proxy of a chain, of the third, and so on.
+        CPU seconds of the second proxy in the file, of the third, and so on.
+    sidecar_cpu_seconds : float
+        CPU seconds of all sidecars together.
     """
 
     records: Records
@@ -71,6 +74,7 @@ class Measurement:
     proxy: dict[str, float]
     backends: dict[str, Any]
     behind_cpu_seconds: list[float] = field(default_factory=list)
+    sidecar_cpu_seconds: float = 0.0
 
 
 class Stage:
@@ -151,20 +155,25 @@ class Stage:
             if not self._generator_ready:
                 generator.expect(READY_S)
                 self._generator_ready = True
+            self._order_egress(proxies.sidecars.egress)
             before = _told(ports, "stats")
-            if scenario.caching:
-                _told(ports, "fetches")  # drop the fetches before this run
+            for about in _logs(scenario):
+                _told(ports, about)  # drop what was before this run
+            sidecars_before = proxies.sidecars.cpu_seconds()
             records_file = self._order(generator, scenario, proxies)
             started = generator.expect(READY_S)["moment"]
             self._order_backends(started)
             meter = LoadMeter(lambda: self._cpu_seconds(proxies))
             health, cpus, ending = _follow(generator, proxies, started, scenario.duration, progress)
             load = meter.read()
+            of_sidecars = proxies.sidecars.cpu_seconds() - sidecars_before
             self._order_backends(None)
             after = _told(ports, "stats")
         records = Records.load(records_file)
         if scenario.caching:
             records = replace(records, fetches=_fetches(ports, started))
+        if proxies.sidecars.egress:
+            records = replace(records, calls=_calls(ports, started, list(scenario.backend)))
         replicas = {
             name: {key: after[name][key] - before[name][key] for key in (*_SUMMED, "cpu_seconds")}
             for name in ports
@@ -175,16 +184,18 @@ class Stage:
             scenario.duration,
             health,
             replicas,
-            refetching=_refetches(scenario),
-            failing=_fails(scenario),
-            cutting=bool(_injected(scenario) & {"reset", "half"}),
-            mirrored=_mirrored(scenario),
-            sharing=_shares_errors(scenario),
+            refetching=refetches(scenario),
+            failing=fails(scenario),
+            cutting=bool(injected(scenario) & {"reset", "half"}),
+            mirrored=mirrored(scenario),
+            sharing=shares_errors(scenario),
             load=load,
         )
         if ending:
             void.insert(0, ending)
-        if (records.status == 0).any():
+        if ((records.status == 0) | (records.status == 504)).any() or any(
+            told["queue"] for told in after.values()
+        ):
             self._stop_backends()  # they may still work on abandoned requests
         sums: dict[str, Any] = {key: sum(done[key] for done in replicas.values()) for key in _SUMMED}
         cpu = max((done.pop("cpu_seconds") for done in replicas.values()), default=0.0)
@@ -195,6 +206,7 @@ class Stage:
             {"cpu_seconds": cpus[0], "requests": len(records)},
             {**sums, "cpu_seconds": cpu, "replicas": replicas},
             cpus[1:],
+            of_sidecars,
         )
 
     def _start_generator(self) -> Child:
@@ -215,9 +227,10 @@ class Stage:
         return Proxies(scenario, ports, self._folder, self._environment, self.real)
 
     def _cpu_seconds(self, proxies: Proxies) -> list[float]:
-        """CPU seconds so far of this process, of the generator, of the backends, and of each proxy."""
+        """CPU seconds so far of this process, the generator, the backends, each proxy and the sidecars."""
         children = [child for child in (self._generator, self._backends) if child is not None]
-        return [time.process_time(), *(child.cpu_seconds() for child in children), *proxies.cpu_seconds()]
+        others = [*proxies.cpu_seconds(), proxies.sidecars.cpu_seconds()]
+        return [time.process_time(), *(child.cpu_seconds() for child in children), *others]
 
     def _ports_of(self, scenario: Scenario) -> dict[str, int]:
         """Ports of the scenario's replicas, in its order; starts the backends if their settings changed.
@@ -242,14 +255,20 @@ class Stage:
         plan, records = self._folder / "scenario.pickle", self._folder / "records.npz"
         plan.write_bytes(pickle.dumps(scenario))
         records.unlink(missing_ok=True)
-        where = {"host": proxies.url, "target": proxies.target}
-        generator.send({"scenario": str(plan), "records": str(records), "grace": _GRACE_S, **where})
+        job = {"scenario": str(plan), "records": str(records), "grace": _GRACE_S}
+        generator.send({**job, "doors": [list(door) for door in proxies.doors]})
         return records
 
     def _order_backends(self, start: float | None) -> None:
         """Tell the backends when a run begins, so that they can schedule faults; None ends the run."""
         if self._backends is not None:
             self._backends.send({"start": start})
+            self._backends.expect(READY_S)
+
+    def _order_egress(self, ports: Mapping[str, int]) -> None:
+        """Tell the backends the ports of their sidecars, through which they ask each other."""
+        if self._backends is not None:
+            self._backends.send({"egress": dict(ports)})
             self._backends.expect(READY_S)
 
     def _stop_backends(self) -> None:
@@ -304,6 +323,12 @@ def _follow(
     return message, [after - at_start for after, at_start in zip(used, before, strict=True)], ending
 
 
+def _logs(scenario: Scenario) -> list[str]:
+    """What backends log of this scenario's requests."""
+    called = any(backend.calls for backend in scenario.backend.values())
+    return ["fetches"] * scenario.caching + ["calls"] * called
+
+
 def _told(ports: Mapping[str, int], about: str) -> dict[str, Any]:
     """The ``stats`` or the ``fetches`` of every replica; the latter since the last call."""
     told = {}
@@ -326,55 +351,15 @@ def _fetches(ports: Mapping[str, int], started: float) -> Fetches:
     )
 
 
-def _refetches(scenario: Scenario) -> bool:
-    """Whether the proxy sends revalidation requests in the background, after stale responses."""
-    said = (parse_cache_control(backend.cache_control) for backend in scenario.backend.values())
-    return scenario.caching and any("stale-while-revalidate" in directives for directives in said)
-
-
-def _fails(scenario: Scenario) -> bool:
-    """Whether the scenario has faults or limits, so that requests may be refused, lost or repeated."""
-    services = [service for proxy in scenario.chain for service in proxy.service.values()]
-    guards = ("retry", "hedge", "breaker", "queue", "rate")
-    return (
-        any(backend.fail for backend in scenario.backend.values())
-        or any(getattr(service, key) is not None for service in services for key in guards)
-        or any(proxy.limits.answer_timeout < scenario.duration for proxy in scenario.chain)
-        or bool(_injected(scenario))
-        or any(status >= 400 for status in _own_answers(scenario))
+def _calls(ports: Mapping[str, int], started: float, services: list[str]) -> CallRecords:
+    """The calls of all replicas, in seconds since the run `started`."""
+    told = _told(ports, "calls").values()
+    rows = (
+        (services.index(name), depth, begin - started, end - started, status)
+        for rows in told
+        for name, depth, begin, end, status in rows
     )
-
-
-def _shares_errors(scenario: Scenario) -> bool:
-    """Whether clients that wait for one fetch may all get its error."""
-    caches = [route.cache for proxy in scenario.chain for route in proxy.route]
-    coalesces = any(cache is not None and cache.coalesce for cache in caches)
-    return coalesces and any(backend.errors for backend in scenario.backend.values())
-
-
-def _own_answers(scenario: Scenario) -> list[int]:
-    """The statuses that routes or their arms answer by themselves."""
-    routes = [route for proxy in scenario.chain for route in proxy.route]
-    arms = [int(arm) for route in routes for arm in route.arms if is_status(arm)]
-    return [*arms, *(route.respond for route in routes if route.respond is not None)]
-
-
-def _mirrored(scenario: Scenario) -> frozenset[str]:
-    """The replicas that get copies of requests."""
-    backends = {
-        upstream.address
-        for proxy in scenario.chain
-        for route in proxy.route
-        for mirror in route.mirror
-        for upstream in proxy.service[mirror.to].upstreams
-    }
-    return frozenset(name for name in scenario.replicas if name.rpartition("/")[0] in backends)
-
-
-def _injected(scenario: Scenario) -> set[str]:
-    """The kinds of faults that routes inject."""
-    routes = [route for proxy in scenario.chain for route in proxy.route]
-    return {fault.kind for route in routes for fault in route.fault}
+    return CallRecords.from_rows(rows, services)
 
 
 def _portable(scenario: Scenario) -> Scenario:

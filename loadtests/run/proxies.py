@@ -8,23 +8,37 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
+from typing import NamedTuple
 
 from loadtests.free_port import free_port
 from loadtests.peers.base import Order
 from loadtests.peers.installed import program_of
 from loadtests.peers.registry import OURS, PEERS, check_obeyed, sizes_of
 from loadtests.run.processes import Child
-from loadtests.run.proxy_files import with_addresses, write_classes, write_settings
+from loadtests.run.proxy_files import named, with_addresses, write_classes, write_settings
+from loadtests.run.sidecars import READY_S, Sidecars
 from policies.contract import PolicyFault
 from realproxy.runtime.isolation import OWN_POLICY
 from scenarios.schema import Scenario
+from scenarios.topology import asked_by_forward
 
-READY_S = 30.0
-"""How long a process may take to start."""
+
+class Door(NamedTuple):
+    """A proxy that clients ask.
+
+    Attributes
+    ----------
+    url : str
+    target : str
+        Host and port that clients tell a forward proxy to ask: those of the next proxy; else empty.
+    """
+
+    url: str
+    target: str
 
 
 class Proxies:
-    """A scenario's proxies in a row. A context manager: at its end, no process is left.
+    """A scenario's proxies. A context manager: at its end, no process is left.
 
     Parameters
     ----------
@@ -40,10 +54,10 @@ class Proxies:
 
     Attributes
     ----------
-    url : str
-        Of the one that the clients ask.
-    target : str
-        Host and port that clients tell a forward proxy to ask: the second one's; else empty.
+    doors : list of Door
+        What the clients ask, in the order of the scenario's doors.
+    sidecars : Sidecars
+        Of the call graph.
     """
 
     def __init__(
@@ -56,22 +70,27 @@ class Proxies:
     ) -> None:
         self._scenario, self._folder, self._environment = scenario, folder, environment
         self._ports, self._real = dict(ports), real
-        self._children: list[Child] = []
+        self._by_number: dict[int, Child] = {}
+        self._urls: dict[int, str] = {}
         self._stack = ExitStack()
-        self.url = self.target = ""
+        self.doors: list[Door] = []
+        self.sidecars = Sidecars(scenario, ports, folder / "classes.pickle", folder, environment)
 
     def __enter__(self) -> Proxies:
-        classes = self._folder / "classes.pickle"
+        classes, topology = self._folder / "classes.pickle", self._scenario.topology
         try:
             if self._real != OURS:
                 self._start_peer()
                 return self
             write_classes(classes)
-            for number in reversed(range(len(self._scenario.chain))):
+            self._stack.enter_context(self.sidecars)
+            self._ports |= self.sidecars.ingress  # who asks such a replica asks its sidecar
+            for number in topology.backwards:
                 self._start(number, classes)
         except BaseException:
             self._stack.close()
             raise
+        self.doors = [Door(self._urls[number], self._target(number)) for number in topology.doors]
         return self
 
     def __exit__(
@@ -83,16 +102,29 @@ class Proxies:
         """Start one proxy; its upstreams already run, and their ports are known."""
         settings, name = self._scenario.chain[number], self._scenario.proxies[number]
         file = self._folder / f"{name}.toml"
-        write_settings(with_addresses(settings, self._ports), file)
+        write_settings(named(with_addresses(settings, self._ports), name), file)
         command = [sys.executable, "-m", "loadtests.run.proxy_child", str(classes), str(file)]
         options = ["--seed", str(self._scenario.hop(number).seed), "--until-eof"]
         said = "the proxy" if len(self._scenario.chain) == 1 else name
         child = self._stack.enter_context(Child(said, command + options, self._environment))
-        self._children.insert(0, child)
+        self._by_number[number] = child
         ready = child.expect(READY_S)
-        self.url, self._ports[name] = ready["url"], ready["port"]
-        if number == 0 and not settings.route:
-            self.target = f"127.0.0.1:{self._ports[self._scenario.proxies[1]]}"
+        self._urls[number], self._ports[name] = ready["url"], ready["port"]
+
+    def _target(self, number: int) -> str:
+        chain = self._scenario.chain
+        asked = None if chain[number].route else asked_by_forward(number, chain)
+        return "" if asked is None else f"127.0.0.1:{self._ports[self._scenario.proxies[asked]]}"
+
+    @property
+    def _children(self) -> list[Child]:
+        """In the order of the file."""
+        return [self._by_number[number] for number in sorted(self._by_number)]
+
+    @property
+    def _all(self) -> list[Child]:
+        """With the sidecars."""
+        return [*self._children, *self.sidecars.children]
 
     def _start_peer(self) -> None:
         """Start a peer in the place of the only proxy."""
@@ -107,20 +139,20 @@ class Proxies:
         command = [sys.executable, "-m", "loadtests.run.peer_child", str(port)]
         command += peer.command(program_of(peer), order)
         child = self._stack.enter_context(Child(peer.title, command, self._environment, folder))
-        self._children.append(child)
-        self.url = child.expect(READY_S)["url"]
+        self._by_number[0] = child
+        self.doors = [Door(child.expect(READY_S)["url"], "")]
 
     def cpu_seconds(self) -> list[float]:
-        """CPU seconds of each proxy, from the clients' side; 0 if it has ended."""
+        """CPU seconds of each proxy, in the order of the file; 0 if it has ended."""
         return [child.cpu_seconds() for child in self._children]
 
     def check_policies(self) -> None:
-        """Raise `PolicyFault` if an own policy has erred in a proxy."""
-        for child in self._children:
+        """Raise `PolicyFault` if an own policy has erred in a proxy or sidecar."""
+        for child in self._all:
             if fault := child.line_from(OWN_POLICY):
                 raise PolicyFault("", "", f"{child.name}: {fault}")
 
     def ended(self) -> str:
-        """The name and the exit of a proxy that ended; empty if all run."""
-        gone = next((child for child in self._children if not child.alive), None)
+        """The name and the exit of a proxy or sidecar that ended; empty if all run."""
+        gone = next((child for child in self._all if not child.alive), None)
         return "" if gone is None else str(gone.failure("ended")).splitlines()[0].rstrip(":")

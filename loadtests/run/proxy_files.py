@@ -24,7 +24,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySettings:
-    """A proxy's settings with real addresses instead of the names of backends and of the next proxy.
+    """A proxy's settings with real addresses instead of the names of backends and of other proxies.
 
     All processes run on the loopback, so a forward proxy may always reach private addresses.
 
@@ -48,6 +48,11 @@ def with_addresses(settings: ProxySettings, ports: Mapping[str, int]) -> ProxySe
     forward = settings.forward and settings.forward.model_copy(update={"private_targets": True})
     update = {"service": services, "forward": forward, "listen": "127.0.0.1:0"}
     return settings.model_copy(update=update)
+
+
+def named(settings: ProxySettings, name: str) -> ProxySettings:
+    """The settings of a proxy that says its name in Cache-Status, so that clients see whose hit it was."""
+    return settings.model_copy(update={"cache": settings.cache.model_copy(update={"name": name})})
 
 
 def write_settings(settings: ProxySettings, path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-from loadtests.run.proxies import Proxies
+from loadtests.run.proxies import Door, Proxies
 from policies.bad_input import BadInput
 from scenarios.schema import Scenario
 
@@ -57,6 +57,8 @@ class Target:
     def check(self, scenario: Scenario, where: str) -> None:
         """Raise `BadInput` if the scenario needs a run's own backends, or the proxy leads elsewhere."""
         check_standing(scenario, where, by_chance=True)
+        if scenario.sidecars:
+            raise BadInput(where, "backend", "--target has no sidecars; expected no calls")
         if len(scenario.chain) > 1:
             raise BadInput(where, "proxy.1", "--target is one proxy; expected no chain")
         before = self._counts(scenario)
@@ -108,7 +110,7 @@ class RunningProxy(Proxies):
 
     def __init__(self, scenario: Scenario, url: str) -> None:
         super().__init__(scenario, {}, Path(), {})
-        self.url = url
+        self.doors = [Door(url, "")]
 
     def __enter__(self) -> RunningProxy:
         return self

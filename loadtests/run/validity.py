@@ -56,7 +56,8 @@ def reasons_void(
     cutting : bool
         The scenario also truncates responses, or resets connections instead of sending a response.
     mirrored : frozenset of str
-        Replicas that get copies of requests, so they work on more than clients see.
+        Replicas that get copies of requests, so they work on more than clients see. Those of backends that
+        others call work on more than that, too: what they worked on is set beside the calls.
     sharing : bool
         Clients that wait for one fetch may all get its error, so they may see more errors than there were.
     load : MachineLoad, optional
@@ -67,7 +68,8 @@ def reasons_void(
         *_generator_too_busy(generator),
         *_sent_late(generator, meanwhile),
         *_sent_other_than_planned(records, workload, duration, generator),
-        *_backends_disagree(records, replicas, refetching, failing, mirrored, sharing),
+        *_backends_disagree(records, replicas, refetching, failing, mirrored | _called(records), sharing),
+        *_calls_disagree(records, replicas, failing, mirrored),
         *_backends_late(replicas, meanwhile),
         *_errors(records, failing, cutting),
     ]
@@ -156,6 +158,39 @@ def _backends_disagree(
             f"backends got {unseen:.0f} requests whose responses no client saw, but only {from_store} "
             "responses came from the store"
         )
+
+
+def _called(records: Records) -> frozenset[str]:
+    """The replicas whose backends others call."""
+    if records.calls is None:
+        return frozenset()
+    names = {records.calls.services[number] for number in np.unique(records.calls.service)}
+    return frozenset(name for name in records.upstreams if name.rpartition("/")[0] in names)
+
+
+def _calls_disagree(
+    records: Records, replicas: Mapping[str, Mapping[str, float]], failing: bool, mirrored: frozenset[str]
+) -> Iterator[str]:
+    """With faults or limits, calls may be refused or repeated on their way, so nothing is said."""
+    calls, called = records.calls, _called(records)
+    if calls is None or failing or called & mirrored:
+        return
+    for number, backend in enumerate(calls.services):
+        own = [name for name in called if name.rpartition("/")[0] == backend]
+        if not own:
+            continue
+        worked = sum(replicas[name]["requests"] for name in own)
+        seen = sum(
+            int(np.count_nonzero(records.upstream == place))
+            for place, name in enumerate(records.upstreams)
+            if name in own
+        )
+        asked = int(np.count_nonzero(calls.service == number)) + seen
+        if worked != asked:
+            yield (
+                f"{backend} worked on {worked:.0f} requests, but {asked} were sent to it: "
+                "calls were repeated, lost, or answered by another server"
+            )
 
 
 def _backends_late(replicas: Mapping[str, Mapping[str, float]], meanwhile: str) -> Iterator[str]:

@@ -70,6 +70,11 @@ class _Answer(HTTPResponse):
         return value if isinstance(value, str) else ", ".join(value)
 
 
+def _of_x_cache(said: str) -> str:
+    """X-Cache of Squid and others as Cache-Status, of the cache next to the client; empty if it is no hit."""
+    return "x-cache; hit" if said.rpartition(",")[2].strip().upper().startswith("HIT") else ""
+
+
 class Connection:
     """A connection that is opened at its first use and stays open as long as the server keeps it open.
 
@@ -130,7 +135,7 @@ class Connection:
             done,
             answer.get_code(),
             answer.size,
-            answer.text("cache-status") or answer.text("x-cache"),
+            answer.text("cache-status") or _of_x_cache(answer.text("x-cache")),
             answer.text("proxytwin-upstream"),
             answer.text("proxytwin-refusal"),
             answer.text("set-cookie"),

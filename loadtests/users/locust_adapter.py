@@ -20,6 +20,7 @@ from locust.exception import StopUser
 from locust.runners import LocalRunner
 
 from loadtests.users.connection import Exchange
+from loadtests.users.doors import Door, doors_at
 from loadtests.users.host import parse_host
 from loadtests.users.options import Given, read_options
 from loadtests.users.page import prepare_page
@@ -105,7 +106,7 @@ class LoadTest:
                 continue
             self.job = job
             scenario = pickle.loads(Path(job["scenario"]).read_bytes())
-            replay = self._set_up(scenario, job["host"], job["grace"], job["target"])
+            replay = self._set_up(scenario, doors_at(job["doors"]), job["grace"])
             self.environment.runner.start(replay.users, spawn_rate=replay.users)
 
     def _prepare(self, **_: Any) -> None:
@@ -116,16 +117,17 @@ class LoadTest:
             scenario = self.given.scenario(self.environment.parsed_options.scenario)
             for remark in remarks(scenario):
                 _log.warning("%s", remark)
-            self._set_up(scenario, self.environment.host or "", _GRACE_S)
+            if len(scenario.topology.doors) > 1:
+                _log.warning("workload.doors: all clients ask --host; only confirm asks every door")
+            self._set_up(scenario, doors_at([(self.environment.host or "", "")]), _GRACE_S)
         except BadInput as problem:
             _log.error("%s", problem)
             self.replay = None
 
-    def _set_up(self, scenario: Scenario, host: str, grace: float, target: str = "") -> Replay:
+    def _set_up(self, scenario: Scenario, doors: list[Door], grace: float) -> Replay:
         self.replay = replay = Replay(
             scenario,
-            parse_host(host),
-            target=target,
+            doors,
             grace=grace,
             on_exchange=self._show,
             on_start=lambda moment: self._tell(event="started", moment=moment),

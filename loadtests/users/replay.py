@@ -15,8 +15,9 @@ import contextlib
 import gc
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 import gevent
 import numpy as np
@@ -26,8 +27,9 @@ from gevent.pool import Group
 
 from loadtests.users.cache_status import CacheStatusReader
 from loadtests.users.connection import Connection, Exchange
-from loadtests.users.host import Host
+from loadtests.users.doors import Door, doors_by_client
 from loadtests.users.timer import Timer
+from scenarios.call_tree import written
 from scenarios.latency import latency_draws
 from scenarios.records import NO_UPSTREAM, Records
 from scenarios.schema import Scenario
@@ -45,10 +47,8 @@ class Replay:
     ----------
     scenario : Scenario
         The scenario with the workload.
-    host : Host
-        The proxy, and the prefix of all paths.
-    target : str
-        Host and port of the origin in absolute-form requests, for a forward proxy; else empty.
+    doors : sequence of Door
+        The proxies that clients ask.
     grace : float
         Seconds that the replay waits at its end for outstanding responses.
     on_exchange : callable
@@ -61,9 +61,8 @@ class Replay:
     def __init__(
         self,
         scenario: Scenario,
-        host: Host,
+        doors: Sequence[Door],
         *,
-        target: str = "",
         grace: float,
         on_exchange: Callable[[Exchange], None],
         on_start: Callable[[float], None],
@@ -71,10 +70,7 @@ class Replay:
     ) -> None:
         self._scenario = scenario
         self._workload = Workload(scenario)
-        self._host = host
-        # RFC 9112, section 3.2: origin-form to a server, absolute-form to a proxy
-        self._origin = f"http://{target}" if target else host.prefix
-        self._authority = target or host.authority
+        self._doors = doors_by_client(doors, self._workload.clients)
         self._cache_status = CacheStatusReader(scenario)
         self._latency = latency_draws(scenario.link.client, scenario.seed, "client")
         self._grace = grace
@@ -140,7 +136,10 @@ class Replay:
             proxies=len(self._scenario.chain),
             fanout=self._workload.fanout,
         )
-        return replace(records, canary=self._scenario.canary, services=self._scenario.services)
+        scenario = self._scenario
+        return replace(
+            records, canary=scenario.canary, services=scenario.services, outage_end=scenario.outage_end
+        )
 
     def health(self) -> dict[str, float]:
         """How punctual the load generator was.
@@ -260,18 +259,23 @@ class Replay:
         return exchange._replace(sent=exchange.sent - there, done=arrival)
 
     def _encode(self, request: Request) -> bytes:
+        names = self._backends
+        trees = request.calls or repeat(())
+        door = self._doors[request.client]
         work = ";".join(
-            f"{name}={seconds:.6f}" for name, seconds in zip(self._backends, request.demand, strict=True)
+            written(names, number, seconds, calls)
+            for number, (seconds, calls) in enumerate(zip(request.demand, trees, strict=False))
         )
         return (
-            f"GET {self._origin}/objects/{request.object} HTTP/1.1\r\nHost: {self._authority}\r\n"
+            f"GET {door.origin}/objects/{request.object} HTTP/1.1\r\nHost: {door.authority}\r\n"
             f"{self._cookies.get(request.client, '')}"
             f"Proxytwin-Demand: {work}\r\nProxytwin-Size: {request.size}\r\n\r\n"
         ).encode("ascii")
 
     def _new_connection(self, client: str) -> Connection:
-        source = client if self._host.name.startswith("127.") else None
-        connection = Connection(self._host.name, self._host.port, source)
+        host = self._doors[client].host
+        source = client if host.name.startswith("127.") else None
+        connection = Connection(host.name, host.port, source)
         self._connections.append(connection)
         return connection
 

@@ -82,6 +82,12 @@ class Upstreams:
             self._back_since[index] = now
             self._take_step(now)
 
+    def warm(self, index: int, now: float) -> None:
+        """Slow start begins for upstream `index`, which may be picked but is new."""
+        if index in self.available and self._slow_start:
+            self._back_since[index] = now
+            self._take_step(now)
+
     def advance(self, now: float) -> None:
         """Take the steps of slow start that are due at `now`."""
         if now >= self.next_step:

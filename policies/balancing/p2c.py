@@ -27,4 +27,5 @@ class PowerOfTwoChoices(Balancer):
         one = int(self.rng.random() * count)
         other = int(self.rng.random() * (count - 1))
         first, second = available[one], available[other + (other >= one)]
-        return second if self.upstreams.cost(second) < self.upstreams.cost(first) else first
+        load, weight = self.upstreams.load, self.upstreams.weight  # as `cost`, without a call
+        return second if (load[second] + 1) / weight[second] < (load[first] + 1) / weight[first] else first

@@ -30,3 +30,7 @@ class HealthChecks:
         self._against[index] = 0
         self._up[index] = good
         return good
+
+    def forget(self, index: int) -> None:
+        """Upstream `index` is a new one; it starts up."""
+        self._up[index], self._against[index] = True, 0

@@ -3,10 +3,10 @@
 The real proxy obeys all of it, a scenario embeds it, and the simulator models most of it. Each field
 has its default beside it and its meaning in the docstring of its class.
 
-Start with `proxy`, the whole file. Then `routes`, `services` (with `transport` for TLS) and `store` for
-the reverse side, `forward` for the forward side, `faults`, and `operation` (log and limits). `base` has
-the types that all tables use; `unsupported` lists what the real proxy does not obey. Settings never
-change: a reload reads new ones.
+Start with `proxy`, the whole file. Then `routes`, `services` (with `transport` for TLS, and `resilience`)
+and `store` for the reverse side, `forward` for the forward side, `faults`, and `operation` (log and limits).
+`base` has the types that all tables use; `unsupported` lists what the real proxy does not obey. Settings
+never change: a reload reads new ones.
 """
 
 from policies.settings.base import Listen, Pattern, Settings
@@ -16,8 +16,9 @@ from policies.settings.forward import Forward
 from policies.settings.ingress import Cors, HeaderChanges, Redirect, Rewrite
 from policies.settings.operation import Limits, Log
 from policies.settings.proxy import ProxySettings, load_settings, parse_settings
+from policies.settings.resilience import Breaker, Eject, Health, Hedge, Limit, Queue, Retry, SuccessRate
 from policies.settings.routes import STALE, Match, Route, RouteCache
-from policies.settings.services import Breaker, Eject, Health, Hedge, Queue, Retry, Service, Upstream
+from policies.settings.services import Service, Upstream
 from policies.settings.store import Cache, Disk
 from policies.settings.transport import Certificate, Identity, ProxyProtocol, Tcp, UpstreamTls
 
@@ -36,6 +37,7 @@ __all__ = [
     "Health",
     "Hedge",
     "Identity",
+    "Limit",
     "Limits",
     "Listen",
     "Log",
@@ -53,6 +55,7 @@ __all__ = [
     "RouteCache",
     "Service",
     "Settings",
+    "SuccessRate",
     "Tcp",
     "Upstream",
     "UpstreamTls",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from policies.balancing import balancing_policies
 from policies.request_key import check_key
 from policies.settings.base import Settings
 from policies.settings.ingress import HeaderChanges, RequestChanges
+from policies.settings.resilience import Breaker, Eject, Health, Hedge, Limit, Queue, Retry, read_limit
 from policies.settings.transport import UpstreamTls
 from policies.settings.upstream_urls import check_no_url, read_urls
 from policies.units import Duration, Rate
@@ -36,115 +37,6 @@ class Upstream(Settings):
 def _read_upstreams(value: object) -> object:
     items = value if isinstance(value, (list, tuple)) else [value]
     return [{"address": item} if isinstance(item, str) else item for item in items]
-
-
-class Health(Settings):
-    """Probes of every upstream, see `policies.resilience.HealthChecks`.
-
-    Parameters
-    ----------
-    path : str
-        Path of the probe's request.
-    every : duration
-        Between two probes of an upstream.
-    rise, fall : int
-        Probes in a row that bring an upstream up, or take it down.
-    """
-
-    path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/health"
-    every: Annotated[Duration, Field(gt=0)] = 2.0
-    rise: Annotated[int, Field(ge=1)] = 2
-    fall: Annotated[int, Field(ge=1)] = 3
-
-
-class Eject(Settings):
-    """Stop sending requests to failing upstreams, see `policies.resilience.PassiveEjection`.
-
-    Parameters
-    ----------
-    errors : int
-        Consecutive failures (500 or more, refused, too late) that eject an upstream.
-    for_ : duration
-        Duration of an ejection; ``for`` in the file.
-    most : float
-        Largest share of the upstreams that may be ejected at once.
-    """
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    errors: Annotated[int, Field(ge=1)] = 5
-    for_: Annotated[Duration, Field(alias="for", gt=0)] = 10.0
-    most: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class Retry(Settings):
-    """Ask another upstream after a failure: no connection, no response in time, or a status of 500 or more.
-
-    Only requests that may be sent twice are repeated: requests with idempotent methods (RFC 9110, 9.2.2)
-    whose body, if any, is small enough to be kept, and requests that were not sent at all.
-
-    Parameters
-    ----------
-    attempts : int
-        In all, including the first one.
-    budget : float, optional
-        Retries per request, see `policies.resilience.RetryBudget`; unlimited by default.
-    codes : list of int, optional
-        Only these statuses are failures to repeat, 500 to 599; a response that did not come in time is a
-        504, a broken one a 502. All by default.
-    backoff : duration
-        Before the first retry, and twice as long before each further one, see `policies.resilience.backoff`.
-    """
-
-    attempts: Annotated[int, Field(ge=1, le=100)] = 2
-    budget: Annotated[float, Field(ge=0)] | None = None
-    codes: tuple[Annotated[int, Field(ge=500, le=599)], ...] | None = None
-    backoff: Duration = 0.0
-
-
-class Hedge(Settings):
-    """Ask a second upstream if the first is slow; the first response counts, the other request is cancelled.
-
-    Only requests with idempotent methods and without a body are sent twice. J. Dean, L. A. Barroso,
-    "The tail at scale", Communications of the ACM 56, 2013.
-
-    Parameters
-    ----------
-    after : duration
-        How long only the first upstream is asked.
-    """
-
-    after: Annotated[Duration, Field(gt=0)]
-
-
-class Breaker(Settings):
-    """Refuse with 503 while a service fails, see `policies.resilience.CircuitBreaker`.
-
-    Parameters
-    ----------
-    failures : int
-        Consecutive failures that open the breaker.
-    open : duration
-        Until one request may try again.
-    """
-
-    failures: Annotated[int, Field(ge=1)] = 5
-    open: Annotated[Duration, Field(gt=0)] = 5.0
-
-
-class Queue(Settings):
-    """Limit the requests in flight to a service, see `policies.resilience.BoundedQueue`.
-
-    Parameters
-    ----------
-    in_flight : int
-        At once.
-    wait : duration
-        How long further requests may wait; then 503.
-    """
-
-    in_flight: Annotated[int, Field(ge=1)]
-    wait: Duration = 0.0
 
 
 def _read_tls(value: object) -> object:
@@ -185,6 +77,19 @@ class Service(Settings):
         a connection belongs to one client and is not reused for others.
     health, eject, retry, hedge, breaker, queue : table, optional
         See `Health`, `Eject`, `Retry`, `Hedge`, `Breaker` and `Queue`; off by default.
+    limit : Limit or int, optional
+        A table: the requests in flight are limited, and the limit is learned; a number: a fixed limit.
+        Further requests get 503 at once, or wait in `queue`.
+    slow_start : duration
+        An upstream that comes back or is new gets a share that rises to its whole one in this time, in
+        tenths. Off by default.
+    resolve : duration, optional
+        How often the names of upstreams are resolved anew. Each address of a name is then an upstream of its
+        own, which comes and goes with the name's addresses, and has the weight of its name. By default,
+        a name is one upstream whose addresses are used in turn.
+    deadline : bool
+        Whether the upstreams are told how much time is left, where that is known; see
+        `policies.resilience.deadline`.
     request, response : HeaderChanges, optional
         Changes of the fields that its upstreams get, or that clients get of its answers, before those of the
         route.
@@ -206,6 +111,10 @@ class Service(Settings):
     hedge: Hedge | None = None
     breaker: Breaker | None = None
     queue: Queue | None = None
+    limit: Annotated[Limit | None, BeforeValidator(read_limit)] = None
+    slow_start: Duration = 0.0
+    resolve: Annotated[Duration, Field(gt=0)] | None = None
+    deadline: bool = True
     request: RequestChanges | None = None
     response: HeaderChanges | None = None
     rate: Annotated[Rate, Field(gt=0)] | None = None
@@ -220,3 +129,9 @@ class Service(Settings):
     @classmethod
     def _read_urls(cls, data: Any) -> Any:
         return read_urls(data)
+
+    @model_validator(mode="after")
+    def _queue_has_a_limit(self) -> Service:
+        if self.queue is not None and self.queue.in_flight is None and self.limit is None:
+            raise ValueError("queue.in_flight: expected a number of 1 or more, or 'limit'")
+        return self

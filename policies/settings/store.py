@@ -27,6 +27,10 @@ class Disk(Settings):
     capacity: Size = 2**30
 
 
+_TOKEN = r"^[A-Za-z*][A-Za-z0-9_!#$%&'*+.^`|~:/-]*$"
+"""A token of structured fields. RFC 9651, section 3.3.4"""
+
+
 class Cache(Settings):
     """The store, shared by all caching routes and the forward side.
 
@@ -53,6 +57,8 @@ class Cache(Settings):
         How long a hit holds the store's one lock, as a hit that moves list entries does; other hits
         wait meanwhile. Z. Qiu, J. Yang, M. Harchol-Balter, "Can increasing the hit ratio hurt cache
         throughput?", 2024.
+    name : str
+        Name of this cache in Cache-Status, so that the caches of a hierarchy can be told apart. RFC 9211, 2
     explain : bool
         Whether Cache-Status and the log also show the key and the remaining freshness. RFC 9211, 2.4
         and 2.7
@@ -65,4 +71,5 @@ class Cache(Settings):
     admission: Annotated[str, AfterValidator(check_admission)] | None = None
     disk: Disk | None = None
     hit_lock: Duration = 0.0
+    name: Annotated[str, Field(pattern=_TOKEN, max_length=64)] = "proxytwin"
     explain: bool = False

@@ -22,6 +22,7 @@ from policies.settings.proxy import ProxySettings
 from policies.settings.routes import Match, Route, RouteCache
 from policies.settings.services import Service
 from policies.settings.without_effect_ingress import changes_nothing, ingress_problems
+from policies.settings.without_effect_resilience import resilience_problems
 from policies.units import format_size
 
 Problem = tuple[str, str]
@@ -157,7 +158,7 @@ def _services(settings: ProxySettings) -> Iterator[Problem]:
 
 
 def _service(service: Service, settings: ProxySettings) -> Iterator[Problem]:
-    if len(service.upstreams) == 1:
+    if len(service.upstreams) == 1 and service.resolve is None:
         for _ in _given(service.upstreams[0], "weight"):
             yield "upstreams.0.weight", "there is no other upstream to share with"
         for part in _given(service, "balance", "hash_on", "load_snapshot", "failover"):
@@ -170,22 +171,7 @@ def _service(service: Service, settings: ProxySettings) -> Iterator[Problem]:
             yield part, problem
     if service.tls is not None and not service.tls.verify and service.tls.ca is not None:
         yield "tls.ca", "'verify' is off, so that no certificate is checked"
-    yield from _resilience(service, settings)
-
-
-def _resilience(service: Service, settings: ProxySettings) -> Iterator[Problem]:
-    limits, count = settings.limits, len(service.upstreams)
-    eject, retry, hedge, queue = service.eject, service.retry, service.hedge, service.queue
-    if eject is not None and int(eject.most * count) == 0:
-        yield "eject.most", f"{eject.most:g} of {count} is less than one upstream: none is ever ejected"
-    if retry is not None and retry.attempts == 1:
-        yield "retry.attempts", "the first attempt counts: expected 2 or more for a retry"
-    if retry is not None and retry.budget == 0:
-        yield "retry.budget", "no request earns a retry: after the first ten there are none"
-    if hedge is not None and hedge.after >= limits.answer_timeout:
-        yield "hedge.after", "limits.answer_timeout is over before"
-    if queue is not None and queue.in_flight >= limits.threads:
-        yield "queue.in_flight", f"limits.threads allows no more than {limits.threads} requests at once"
+    yield from resilience_problems(service, settings)
 
 
 # --- the forward side ----------------------------------------------------------------------------

@@ -6,15 +6,14 @@ from functools import lru_cache
 from math import floor
 
 from policies.http_cache.freshness import Forwarded, NotStored
-from realproxy.messages.headers import PSEUDONYM
 
 HIT = "hit"
 
 
 @lru_cache(maxsize=256)
-def status_field(outcome: str) -> bytes:
-    """The field line for an outcome such as ``hit`` or ``fwd=uri-miss; stored``."""
-    return b"Cache-Status: %b; %b\r\n" % (PSEUDONYM, outcome.encode())
+def status_field(outcome: str, name: str) -> bytes:
+    """The field line of the cache `name` for an outcome such as ``hit`` or ``fwd=uri-miss; stored``."""
+    return f"Cache-Status: {name}; {outcome}\r\n".encode()
 
 
 def describe(outcome: str, key: bytes, fresh_for: float | None) -> str:

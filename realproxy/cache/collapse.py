@@ -45,6 +45,7 @@ class Collapser:
 
     def __init__(self, store: CacheStore, patience: float, waits: BlockedThreads) -> None:
         self._store, self.patience, self.waits = store, patience, waits
+        self.name = store.name
         self._lock = threading.Lock()
         self._flights: Flights[Reader] = Flights()
         self._in_progress: dict[bytes, list[SharedResponse]] = {}

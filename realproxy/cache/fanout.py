@@ -135,7 +135,8 @@ class Fanout:
             record.status = entry.status
             record.cache += "; collapsed"
             reader.keep = reader.keep and not reader.client.leaving
-            added = status_field(record.cache) + connection_field(reader.head, reader.keep)
+            added = status_field(record.cache, reader.collapser.name)
+            added += connection_field(reader.head, reader.keep)
             head = b"%bAge: %d\r\n%b\r\n" % (entry.head, entry.age(now), added)
             reader.pending = [memoryview(reader.request.edit(head))]
             shared.set_offset(reader, 0)

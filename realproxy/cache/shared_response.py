@@ -150,6 +150,8 @@ class SharedResponse:
 class Gathering(Protocol):
     """The part of the `Collapser` that the fan-out thread needs."""
 
+    name: str
+    """Of the store."""
     collapsed: int
     """Requests that were answered with another request's fetch; counted by the fan-out thread."""
 

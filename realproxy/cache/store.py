@@ -105,6 +105,7 @@ class CacheStore:
 
     def __init__(self, settings: CacheSettings, rng: random.Random) -> None:
         self._lock = threading.Lock()
+        self.name = settings.name
         self.capacity, self._overhead = settings.capacity, settings.overhead
         self.largest_body = self.capacity - self._overhead
         self._index = _Index(build_eviction(settings, rng))

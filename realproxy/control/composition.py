@@ -11,6 +11,7 @@ import ssl
 from functools import partial
 
 from policies.bad_input import BadInput
+from policies.balancing import dispatch_rng
 from policies.settings import Cache, ProxySettings, Route
 from policies.settings import Service as ServiceSettings
 from realproxy.cache.collapse import Collapser
@@ -18,6 +19,7 @@ from realproxy.cache.disk_store import DiskStore
 from realproxy.cache.disk_tier import TieredStore
 from realproxy.cache.partial import PartialContentWriter
 from realproxy.cache.store import CacheStore
+from realproxy.errors import UpstreamError
 from realproxy.net.identity import calling_context
 from realproxy.net.resolver import Resolver
 from realproxy.proxying.error_pages import ErrorPages
@@ -57,7 +59,7 @@ def build_snapshot(
     identity = settings.identity if mutual else None
     proven = calling_context(identity, "settings") if identity is not None else None
     services = {
-        name: _service(name, service, _rng(seed, name), before, proven)
+        name: _service(name, service, seed, before, proven, pool.resolver)
         for name, service in settings.service.items()
     }
     rules = build_rules(settings, pool.resolver)  # before a store that would have to be closed again
@@ -166,8 +168,8 @@ def _store(settings: Cache, rng: random.Random) -> CacheStore:
 
 
 def _service(
-    name: str, settings: ServiceSettings, rng: random.Random, before: ConfigSnapshot | None,
-    proven: ssl.SSLContext | None,
+    name: str, settings: ServiceSettings, seed: int | None, before: ConfigSnapshot | None,
+    proven: ssl.SSLContext | None, resolver: Resolver,
 ) -> Service:  # fmt: skip
     """A service; if its settings are as before, it keeps what it knows, and reads its files again."""
     mutual = None
@@ -179,8 +181,19 @@ def _service(
         service = before.services[name]
         service.transport = transport
         return service
+    rng = dispatch_rng(seed, name)
     wait = partial(hedged_wait, settings.hedge.after) if settings.hedge is not None else None
-    return Service(name, settings, rng, transport, wait)
+
+    def look_up(host: str) -> list[str]:
+        try:
+            return [address for address, _ in resolver.resolve((host, 0))]
+        except UpstreamError:
+            return []
+
+    service = Service(name, settings, rng, transport, wait, seed, look_up)
+    if before is not None and name in before.services:
+        service.warm_new(before.services[name].roster.names)
+    return service
 
 
 def _rng(seed: int | None, name: str) -> random.Random:

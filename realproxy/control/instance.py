@@ -41,6 +41,7 @@ from realproxy.server.worker_pool import WorkerPool
 from realproxy.socks import ServerHandshake
 from realproxy.tunnel.relay import TunnelRelay
 from realproxy.tunnel.udp_associate import UdpAssociations
+from realproxy.upstream.changing_names import NameWatch
 from realproxy.upstream.health_check import HealthChecker
 
 SWITCH_INTERVAL = 0.0005
@@ -153,11 +154,14 @@ class Instance:
         self._stopping = threading.Event()
         self._dropped_before = 0  # lines of logs that are closed
         self._health = HealthChecker(services.values(), pool.resolver, self._relay.loop)
+        self._names = NameWatch(services.values(), pool.resolver, self._relay.loop)
         _switch_interval.shorten()
         undo.callback(_switch_interval.restore)
         self._workers.start()
         self._health.start()
         undo.callback(self._health.stop)
+        self._names.start()
+        undo.callback(self._names.stop)
         self.admin: AdminServer | None = None
         if sockets.admin is not None:
             self.admin = AdminServer(sockets.admin, host_of(settings.admin or ""), admin_pages(self))
@@ -235,8 +239,11 @@ class Instance:
         for listener in self._tcp:
             listener.service = snapshot.services[listener.settings.to]
         self._health.stop()
+        self._names.stop()
         self._health = HealthChecker(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
+        self._names = NameWatch(snapshot.services.values(), snapshot.pool.resolver, self._relay.loop)
         self._health.start()
+        self._names.start()
         self._relay.idle_timeout = self._fanout.idle_timeout = settings.limits.idle_timeout
         self._workers.slots.adopt(settings.limits.threads)
         self._workers.most_queued = settings.limits.queue
@@ -290,6 +297,7 @@ class Instance:
     def stop(self) -> None:
         """Finish the requests, for ``limits.drain`` at most, then end all threads."""
         self._health.stop()
+        self._names.stop()
         now = self._now
         deadline = time.monotonic() + now.snapshot.limits.drain
         self._loop.drain()

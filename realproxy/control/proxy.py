@@ -181,7 +181,8 @@ class Proxy:
             request), ``waiting`` (requests that wait for such a response now), ``cache_objects``,
             ``cache_bytes``, ``disk_objects``, ``disk_bytes``.
             Upstreams: ``upstreams`` (by service: address, requests, failures, outstanding, ejected,
-            unhealthy), ``services`` (waiting, breaker_open), ``upstream_idle`` (connections).
+            unhealthy, ejections, ejected_s, warming), ``services`` (waiting, in_flight, limit,
+            breaker_open), ``upstream_idle`` (connections).
             Clients: ``accepted``, ``accepted_forward`` (of these, by ``forward.listen``); ``connections``,
             ``tunnels`` and ``associations`` (UDP) that are open now; ``tcp`` (by listener: connections, and
             bytes in both directions).

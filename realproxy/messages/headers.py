@@ -13,7 +13,7 @@ from policies.reverse.forwarded import forwarded_element as forwarded_by
 from realproxy.http1 import CHUNKED, Fields, RequestHead, ResponseHead
 
 PSEUDONYM = b"proxytwin"
-"""The name of this proxy in Via and Cache-Status."""
+"""The name of this proxy in Via and Proxy-Status."""
 SHORT = 300
 """Longer lines, in characters, are not cached for further requests."""
 MOST_PASSAGES = 10
@@ -33,7 +33,7 @@ UNHEARD = (HOP_BY_HOP | {b"host"}) - {b"upgrade"}
 REPLACED = frozenset({b"x-forwarded-client-cert", b"x-forwarded-host", b"x-forwarded-proto"})
 """Request fields that a service gets from the proxy in place of the client's, or not at all."""
 _HOP_AND_LENGTH = HOP_BY_HOP | {b"content-length"}
-_REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length"}
+_REQUEST_DROPS = HOP_BY_HOP | {b"host", b"content-length", b"proxytwin-timeout-ms"}
 _REVERSE_DROPS = _REQUEST_DROPS | REPLACED | {b"x-forwarded-for", b"forwarded"}
 _REVERSE_TRACED = _REVERSE_DROPS | {b"traceparent"}
 _REVERSE_UNTRACED = _REVERSE_TRACED | {b"tracestate"}

@@ -65,6 +65,7 @@ class _Snapshot(Collector):
             ends.add_metric([end], count)
         yield ends
         yield from _upstreams(stats)
+        yield from _services(stats["services"])
         yield from _splits(stats.get("splits", []))
         yield from _mirrors(stats.get("mirrors", []))
         yield from _traffic(stats.get("traffic", []))
@@ -74,11 +75,32 @@ def _upstreams(stats: dict[str, Any]) -> Iterator[Metric]:
     labels = ["service", "upstream"]
     requests = CounterMetricFamily("proxytwin_upstream_requests", "Requests sent upstream.", labels=labels)
     outstanding = GaugeMetricFamily("proxytwin_upstream_outstanding", "Requests under way.", labels=labels)
+    ejections = CounterMetricFamily("proxytwin_upstream_ejections", "Ejections.", labels=labels)
+    state = GaugeMetricFamily(
+        "proxytwin_upstream_state", "1 if it is ejected, unhealthy or warming.", labels=[*labels, "state"]
+    )
     for service, upstreams in stats["upstreams"].items():
         for upstream in upstreams:
-            requests.add_metric([service, upstream["address"]], upstream["requests"])
-            outstanding.add_metric([service, upstream["address"]], upstream["outstanding"])
-    yield from (requests, outstanding)
+            values = [service, upstream["address"]]
+            requests.add_metric(values, upstream["requests"])
+            outstanding.add_metric(values, upstream["outstanding"])
+            ejections.add_metric(values, upstream["ejections"])
+            for name in ("ejected", "unhealthy", "warming"):
+                state.add_metric([*values, name], min(upstream[name], 1))
+    yield from (requests, outstanding, ejections, state)
+
+
+def _services(services: dict[str, dict[str, int]]) -> Iterator[Metric]:
+    for name, text in (
+        ("in_flight", "Requests in flight to a service."),
+        ("waiting", "Requests that wait in the queue of a service."),
+        ("limit", "The limit of requests in flight now; 0 without one."),
+        ("breaker_open", "1 while the breaker is not closed."),
+    ):
+        family = GaugeMetricFamily(f"proxytwin_service_{name}", text, labels=["service"])
+        for service, state in services.items():
+            family.add_metric([service], state[name])
+        yield family
 
 
 def _splits(splits: list[dict[str, Any]]) -> Iterator[Metric]:

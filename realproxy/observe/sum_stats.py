@@ -8,8 +8,8 @@ from functools import reduce
 from typing import Any
 
 Counts = dict[str, Any]
-SETTINGS = frozenset({"route", "weight", "share"})
-"""Keys of numbers that all processes have alike, so they are not added."""
+SETTINGS = frozenset({"route", "weight", "share", "ejected_s"})
+"""Keys of numbers that are not added: all processes have them alike, or each its own."""
 
 
 def sum_stats(parts: Iterable[Counts]) -> Counts:

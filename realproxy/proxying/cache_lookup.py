@@ -12,6 +12,7 @@ from realproxy.cache.entry import CacheEntry
 from realproxy.cache.store import Lookup, cache_key
 from realproxy.cache.writer import CacheWriter
 from realproxy.errors import LocalReply, Termination, WouldBlock
+from realproxy.messages.deadline import due
 from realproxy.proxying import forward, reverse
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.reply import send_cached, send_local_reply
@@ -68,9 +69,8 @@ def _miss(request: RequestContext, scope: CacheScope, lookup: Lookup) -> Outcome
 def _patience(request: RequestContext, scope: CacheScope) -> float:
     """Seconds that a request may wait for another request's fetch: no longer than it has itself."""
     limits = request.snapshot.limits if request.visit is None else request.visit.limits
-    if limits.request_timeout is None:
-        return scope.wait
-    return min(scope.wait, max(0.0, request.record.arrived + limits.request_timeout - time.monotonic()))
+    until = due(request.head, limits, request.record.arrived)
+    return scope.wait if until is None else min(scope.wait, max(0.0, until - time.monotonic()))
 
 
 def _writer(request: RequestContext, scope: CacheScope, lookup: Lookup) -> CacheWriter:

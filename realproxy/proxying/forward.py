@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from realproxy.downstream.connection import DownstreamConnection, State
 from realproxy.errors import LocalReply, Termination, WouldBlock
+from realproxy.messages import deadline
 from realproxy.messages.record import RequestRecord
 from realproxy.proxying.context import Outcome, RequestContext
 from realproxy.proxying.forward_access import ForwardAccess
@@ -79,6 +80,7 @@ def round_trip(request: RequestContext) -> RoundTrip:
     sent = access.request_head(head, client.address, request.validators, whole=request.whole)
     parent = access.request_parent
     target = UpstreamTarget(endpoint, sent, parent.check_response if parent is not None else None)
+    target.tells = deadline.FIELD in head.fields.names
     return RoundTrip(snapshot.pool, snapshot.limits, client, request.lead or client, record, head, target)
 
 

@@ -17,6 +17,7 @@ from policies.reverse.forwarded import client_of, told_host, told_proto
 from realproxy.downstream.connection import Door
 from realproxy.errors import Aborted, LocalReply, Termination, WouldBlock
 from realproxy.http1 import Malformed, TargetForm
+from realproxy.messages import deadline
 from realproxy.messages.headers import MOST_PASSAGES, via_count
 from realproxy.messages.max_forwards import decrement
 from realproxy.messages.proxy_status import proxy_status
@@ -36,10 +37,12 @@ _ORIGIN, _FORWARD = TargetForm.ORIGIN, Door.FORWARD
 
 
 def identify(request: RequestContext) -> Outcome | None:
-    """Is the request in a loop? Which side is it for, which client is it from, and which trace has it?"""
+    """Is the request in a loop or too late? Which side is it for, from which client, and in which trace?"""
     head, record, fields = request.head, request.record, request.head.fields
     if b"via" in fields.names and via_count(fields) >= MOST_PASSAGES:  # RFC 9110, 7.6.3
         raise LocalReply(508, Termination.LOOP, f"this request came through here {MOST_PASSAGES} times")
+    if deadline.FIELD in fields.names:
+        deadline.refuse_late(head, record.arrived, time.monotonic())
     if head.form is not _ORIGIN or request.client.door is _FORWARD:
         choose_side(request)
     if b"max-forwards" in fields.names and record.side != "tunnel" and not decrement(head):

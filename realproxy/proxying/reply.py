@@ -23,7 +23,7 @@ def send_cached(request: RequestContext, entry: CacheEntry) -> Outcome:
     """Send a stored response."""
     head, record = request.head, request.record
     ending = drain_body(request)
-    added = status_field(record.cache) + connection_field(head, ending is _NEXT)
+    added = status_field(record.cache, request.snapshot.store.name) + connection_field(head, ending is _NEXT)
     if entry.file is not None:
         _send_file(request, entry, added)
         return ending
@@ -56,7 +56,9 @@ def send_local_reply(request: RequestContext, status: int, detail: str, fields: 
     record = request.record
     ending = drain_body(request)
     record.status = status
-    added = (status_field(record.cache) if record.cache else b"") + fields
+    added = fields
+    if record.cache:
+        added = status_field(record.cache, request.snapshot.store.name) + fields
     visit, pages = request.visit, request.snapshot.rules.error_pages
     page = (visit.page(status) if visit is not None else None) or (pages.find(status) if pages else None)
     reply = local_reply(request.head, status, detail, ending is _NEXT, added, page)

@@ -54,7 +54,7 @@ def send_stored(request: RequestContext, entry: CacheEntry) -> Outcome:
     assert writer is not None
     _settle_keep(request)
     record.cache = writer.outcome
-    added = status_field(record.cache) + connection_field(head, request.keep)
+    added = status_field(record.cache, request.snapshot.store.name) + connection_field(head, request.keep)
     record.status, pieces = entry.respond(head, added, time.monotonic())
     if request.visit is not None and request.visit.edits:
         pieces[0] = request.visit.edit(pieces[0])
@@ -122,7 +122,7 @@ class ResponseForwarder:
         added = connection_field(request.head, request.keep)
         if self._writer is not None:
             record.cache = self._writer.outcome
-            added += status_field(record.cache)
+            added += status_field(record.cache, request.snapshot.store.name)
         if response.status >= 500:
             added += relayed(response.status)
         record.status = response.status

@@ -13,6 +13,7 @@ is silenced before it is submitted.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -59,8 +60,8 @@ class InlineHandler(Protocol):
     def upstream_spoke(self, fd: int) -> None:
         """Something has happened on a connection that a response is awaited on."""
 
-    def sweep(self, now: float) -> None:
-        """Give up upstreams that have had their time."""
+    def sweep(self, now: float) -> float:
+        """Give up upstreams that have had their time; returns when a request is due next."""
 
     def end(self) -> None:
         """Give up all requests."""
@@ -92,7 +93,7 @@ class ConnectionLoop:
         self._doors = {entrance.fd: entrance for entrance in self.entrances}  # those that accept
         self._handing = threading.Lock()
         self._tick = _tick(limits)
-        self._next_sweep = 0.0
+        self._next_sweep = self.due = 0.0
         self.fast_path: InlineHandler | None = None
         self.draining = self.aborting = False
         self.empty = threading.Event()
@@ -252,7 +253,7 @@ class ConnectionLoop:
         while not self._ended:
             now = monotonic()
             yielding = [entrance for entrance in self.entrances if entrance.yielding]
-            until_sweep = max(0.0, self._next_sweep - now) if not yielding else YIELD
+            until_sweep = max(0.0, self.due - now) if not yielding else YIELD
             events = poll(until_sweep if wait is None else min(wait, until_sweep), 512)
             now = monotonic()
             for entrance in yielding:
@@ -270,7 +271,7 @@ class ConnectionLoop:
                 elif self.fast_path is not None:
                     self.fast_path.upstream_spoke(fd)
             wait = self._hurry(now)
-            if now >= self._next_sweep:
+            if now >= self.due:
                 self._sweep(now)
 
     def _read(self, client: DownstreamConnection, now: float) -> None:
@@ -320,6 +321,13 @@ class ConnectionLoop:
             self._epoll.modify(client.fd, ARMED)
 
     def _sweep(self, now: float) -> None:
+        """Look for what is over: the clients now and then, and requests as soon as one is due."""
+        due = math.inf if self.fast_path is None else self.fast_path.sweep(now)
+        if now >= self._next_sweep:
+            self._sweep_clients(now)
+        self.due = min(due, self._next_sweep)
+
+    def _sweep_clients(self, now: float) -> None:
         self._next_sweep = now + (DRAIN_TICK if self.draining else self._tick)
         for entrance in self.entrances:
             entrance.retry()
@@ -328,8 +336,6 @@ class ConnectionLoop:
                 self._expire(client, now)
         for chore in self._chores:
             chore(now)
-        if self.fast_path is not None:
-            self.fast_path.sweep(now)
 
     def _drained(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -342,6 +348,7 @@ class ConnectionLoop:
             entrance.close(now)
         last_call = min(LAST_CALL, self._limits.drain / 4)
         self._next_sweep = min(self._next_sweep, now + DRAIN_TICK)
+        self.due = min(self.due, self._next_sweep)
         for client in list(self._clients.values()):
             if client.state is _LINGERING or client.state is _WAITING:
                 grace = LAST_LINGER if client.state is _LINGERING else last_call

@@ -11,6 +11,7 @@ submitted.
 
 from __future__ import annotations
 
+import math
 import time
 
 from realproxy.downstream.connection import DownstreamConnection, State
@@ -82,15 +83,20 @@ class FastPath:
         if request is not None and not self._go_on(request):
             self._loop.submit(request.client)
 
-    def sweep(self, now: float) -> None:
-        """Have workers say so where an upstream has had its time."""
+    def sweep(self, now: float) -> float:
+        """Have workers say so where an upstream has had its time; returns when a deadline is over next."""
+        due = math.inf
         for fd, request in list(self.awaited.items()):
-            if request.until <= now:
+            if request.until > now:
+                if request.round_trip is not None and request.round_trip.due is not None:
+                    due = min(due, request.until)
+            else:
                 del self.awaited[fd]
                 if request.round_trip is not None:
                     request.round_trip.is_late = True
                 self._to_worker(request)
                 self._loop.submit(request.client)
+        return due
 
     def end(self) -> None:
         """Let go of what is still awaited; the loop is closing all clients."""
@@ -145,7 +151,11 @@ class FastPath:
         connection = trip.connection
         self.awaited[connection.sock.fileno()] = request
         request.generation.under_way.add(request)
-        request.until = request.until or time.monotonic() + trip.limits.answer_timeout
+        if not request.until:
+            request.until = time.monotonic() + trip.limits.answer_timeout
+            if trip.due is not None:
+                request.until = min(request.until, trip.due)
+                self._loop.due = min(self._loop.due, request.until)
         if not connection.watched:
             self._loop.watch(connection)
 

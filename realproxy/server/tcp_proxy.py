@@ -216,7 +216,7 @@ class _Connection:
         assert self._pick is not None
         self._failed.append(self._pick.index)
         self._pick.finish(True)
-        if self._service.settings.failover and len(self._failed) < len(self._service.names):
+        if self._service.settings.failover and len(self._failed) < self._service.present:
             self._find_upstream()
         else:
             self.fail(Termination.UPSTREAM_UNREACHABLE)

@@ -25,7 +25,8 @@ class UpstreamConnection:
     """One connection to an upstream. Times are in seconds, and on the monotonic clock."""
 
     __slots__ = (
-        "_waits", "buffer", "deadline", "endpoint", "idle_since", "reused", "sock", "timeout", "watched",
+        "_waits", "buffer", "deadline", "endpoint", "idle_since", "limited", "reused", "sock", "timeout",
+        "watched",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, endpoint: Endpoint, waits: BlockedThreads) -> None:
@@ -34,6 +35,7 @@ class UpstreamConnection:
         self.watched = False  # the socket is in the event loop's epoll set
         self.deadline: float | None = None  # when the present request must be over
         self.timeout = 0.0  # for one call, if there is a deadline
+        self.limited = False  # the kernel's limits are those of the present request
         self.idle_since = 0.0  # when it was released
         self.buffer = b""  # what has arrived and is not used yet
 
@@ -99,7 +101,7 @@ class UpstreamConnection:
         left = deadline - time.monotonic()
         if left <= 0:
             raise BlockingIOError
-        left = min(left, self.timeout)
+        left, self.limited = min(left, self.timeout), True
         set_time_limits(self.sock, left, left)
 
     def read_head(self, limit: int, timeout: float) -> bytes:

@@ -38,8 +38,9 @@ class Probe:
         ended: Callable[[Probe], None],
     ) -> None:  # fmt: skip
         self._loop, self._service, self._index, self._until, self._ended = loop, service, index, until, ended
+        self._name = service.roster.names[index]
         self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: {service.names[index]}\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {self._name}\r\n"
             f"User-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
         ).encode()
         self._head = b""
@@ -50,7 +51,7 @@ class Probe:
 
     def start(self, addresses: list[str]) -> None:
         """Connect to the first of the addresses that the upstream's name leads to."""
-        loop, port = self._loop, self._service.addresses[self._index][1]
+        loop, port = self._loop, self._service.roster.addresses[self._index][1]
         self._timer = loop.at(self._until, self._fail)
         timeout = self._until - time.monotonic()
         self._dial = Dial(loop, [(ip, port) for ip in addresses[:1]], timeout, self._connected, self._fail)
@@ -70,7 +71,7 @@ class Probe:
     def _finish(self, healthy: bool) -> None:
         self.cancel()
         self._ended(self)
-        self._service.probed(self._index, healthy)
+        self._service.probed(self._index, healthy, self._name)
 
     def _fail(self, _: object) -> None:
         self._finish(False)
@@ -84,7 +85,7 @@ class Probe:
             except OSError:
                 self._finish(False)
                 return
-            secured = transport.wrap(sock, self._service.addresses[self._index][0])
+            secured = transport.wrap(sock, self._service.roster.addresses[self._index][0])
             self._sock, self._handshaking = secured or sock, secured is not None
         self._step()
 
@@ -152,7 +153,7 @@ class HealthChecker:
         for service in self._services:
             health = service.settings.health
             if health is not None:
-                for index in range(len(service.names)):
+                for index in range(len(service.roster.names)):
                     self._schedule(service, index, health, now + health.every)
 
     def _stop(self) -> None:
@@ -169,8 +170,11 @@ class HealthChecker:
     def _look_up(self, service: Service, index: int, health: Health, due: float, now: float) -> None:
         # After a pause of the whole process, the probes that were missed are not made up for.
         self._schedule(service, index, health, max(due + health.every, now))
+        roster = service.roster
+        if index in roster.absent:
+            return
         probe = Probe(self._loop, service, index, health.path, now + health.every, self._probes.discard)
-        host = service.addresses[index][0]
+        host = (roster.dials[index] or roster.addresses[index])[0]
         self._resolver.resolve_async(host, lambda found: self._loop.call(partial(self._begin, probe, found)))
 
     def _begin(self, probe: Probe, addresses: list[str]) -> None:

@@ -8,7 +8,9 @@ atomic, so the pool has no lock.
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -40,7 +42,7 @@ class ConnectionPool:
         self.resolver = Resolver(limits.connect_timeout)
         self._idle: dict[Address, deque[UpstreamConnection]] = {}
         self._in_use: set[UpstreamConnection] = set()
-        self._closed = False
+        self._closed = threading.Event()
         self.unwatch: Callable[[UpstreamConnection], None] = lambda _: None
 
     def adopt(self, limits: Limits) -> None:
@@ -48,8 +50,10 @@ class ConnectionPool:
         self._limits = limits
         self.resolver.timeout = limits.connect_timeout
 
-    def acquire(self, endpoint: Endpoint, *, fresh: bool = False) -> UpstreamConnection:
-        """A connection, idle or new; always a new one if `fresh`.
+    def acquire(
+        self, endpoint: Endpoint, *, fresh: bool = False, seconds: float = math.inf
+    ) -> UpstreamConnection:
+        """A connection, idle or new, within so many `seconds`; always a new one if `fresh`.
 
         Raises `UpstreamError`: 502 if the endpoint cannot be reached, 504 if not in time, 503 after
         `abort` or `close_all`.
@@ -59,13 +63,21 @@ class ConnectionPool:
         if idle is not None:
             return idle
         with self.waits.blocking():
-            sock = endpoint.dial(self.resolver, self._limits.connect_timeout)
-        set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
+            sock = endpoint.dial(self.resolver, min(self._limits.connect_timeout, seconds))
+        with contextlib.ExitStack() as undo:
+            undo.callback(sock.close)
+            set_time_limits(sock, self._limits.answer_timeout, self._limits.answer_timeout)
+            undo.pop_all()
         return self._add(UpstreamConnection(sock, endpoint, self.waits))
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until `abort` or `close_all`, which `acquire` then tells of."""
+        with self.waits.blocking():
+            self._closed.wait(seconds)
 
     def acquire_idle(self, endpoint: Endpoint) -> UpstreamConnection | None:
         """An idle connection to a plain endpoint, or None; never waits."""
-        return self._pop_idle(endpoint) if endpoint.plain and not self._closed else None
+        return self._pop_idle(endpoint) if endpoint.plain and not self._closed.is_set() else None
 
     def connect_async(self, endpoint: Endpoint) -> UpstreamConnection:
         """Like `acquire`, but a new connection to a plain endpoint is only begun.
@@ -110,13 +122,20 @@ class ConnectionPool:
         connection.idle_since = time.monotonic()
         connection.buffer = b""
         self._in_use.discard(connection)
-        if connection.deadline is not None:
-            connection.deadline = None
-            set_time_limits(connection.sock, self._limits.answer_timeout, self._limits.answer_timeout)
-        if self._closed or len(idle) >= MOST_IDLE:
+        connection.deadline = None
+        if connection.limited:
+            connection.limited = False
+            try:
+                set_time_limits(connection.sock, self._limits.answer_timeout, self._limits.answer_timeout)
+            except OSError:
+                connection.sock.close()
+                return
+        if self._closed.is_set() or len(idle) >= MOST_IDLE:
             connection.sock.close()
-        else:
-            idle.append(connection)
+            return
+        idle.append(connection)
+        if self._closed.is_set():  # meanwhile: `close_all` may have missed it
+            _close_each(idle)
 
     def close(self, connection: UpstreamConnection) -> None:
         """Close a connection that cannot carry another request."""
@@ -129,12 +148,12 @@ class ConnectionPool:
         return connection.sock
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise UpstreamError(503, Termination.STOPPED, "the proxy is stopping")
 
     def _add(self, connection: UpstreamConnection) -> UpstreamConnection:
         self._in_use.add(connection)
-        if self._closed:  # meanwhile: `abort` may have missed the new connection
+        if self._closed.is_set():  # meanwhile: `abort` may have missed the new connection
             self.close(connection)
             self._check_open()
         return connection
@@ -183,7 +202,7 @@ class ConnectionPool:
 
     def abort(self) -> None:
         """Shut down the connections in use, so that their owners notice. No more can be acquired."""
-        self._closed = True
+        self._closed.set()
         self.resolver.stop()
         for connection in list(self._in_use):
             with contextlib.suppress(OSError):
@@ -191,8 +210,13 @@ class ConnectionPool:
 
     def close_all(self) -> None:
         """Close idle connections, now and when they are released. No more can be acquired."""
-        self._closed = True
+        self._closed.set()
         self.resolver.stop()
         for idle in list(self._idle.values()):
-            while idle:
-                idle.pop().sock.close()
+            _close_each(idle)
+
+
+def _close_each(idle: deque[UpstreamConnection]) -> None:
+    with contextlib.suppress(IndexError):
+        while True:
+            idle.pop().sock.close()

@@ -19,6 +19,7 @@ from policies.settings import Limits
 from realproxy.downstream.connection import DownstreamConnection
 from realproxy.errors import LocalReply, Termination, UpstreamError, WouldBlock
 from realproxy.http1 import UNTIL_CLOSE, Malformed, RequestHead, ResponseHead, parse_response
+from realproxy.messages.deadline import FIELD, due, over, told
 from realproxy.messages.headers import client_response
 from realproxy.messages.record import RequestRecord
 from realproxy.upstream.connection import UpstreamConnection
@@ -52,7 +53,8 @@ class RoundTrip:
 
     __slots__ = (
         "_awaiting", "_first", "_fresh", "_offers", "_place", "_pool", "_sent", "_sink", "_target", "_until",
-        "_wait", "body", "connection", "failed", "head", "is_late", "limits", "over", "record", "try_timeout",
+        "_wait", "body", "connection", "due", "failed", "head", "is_late", "limits", "over", "record",
+        "try_timeout",
     )  # fmt: skip
 
     def __init__(
@@ -62,8 +64,8 @@ class RoundTrip:
         self.limits, self.record, self.head = limits, record, head
         self._pool, self._sink, self._target, self._offers = pool, sink, target, offers
         self._until: float | None = None
-        if limits.request_timeout is not None:
-            self._until = target.until = record.arrived + limits.request_timeout
+        if limits.request_timeout is not None or FIELD in head.fields.names:
+            self._until = target.until = due(head, limits, record.arrived)
         self.body: RequestBody | None = None
         if head.framing:
             self.body = RequestBody(client, head, limits, pool.waits, self._until)
@@ -74,6 +76,7 @@ class RoundTrip:
         self._place: Place | None = None
         self._first: Pieces | None = None
         self._sent = self._fresh = self._awaiting = False
+        self.due: float | None = None  # when the present attempt must be over, on the monotonic clock
         self.is_late = False  # the upstream's time is over; `wait_for_head` raises `UpstreamError`
         self.try_timeout: float | None = None  # seconds for one attempt, if that is less than for a pause
         self.over = False  # `finish` or `detach` was called
@@ -89,34 +92,49 @@ class RoundTrip:
     def open(self, may_block: bool) -> None:
         """Pick an upstream and connect to it; raises `LocalReply` if one of them fails."""
         target = self._target
-        if not may_block and (
-            self.body is not None or self._until is not None or self._offers or target.delay
-        ):
+        if not may_block and (self.body is not None or self._offers or target.delay):
             raise WouldBlock
+        if may_block and self._until is not None:
+            self._check_time()
         place = self._place
         if place is None:
             place = self._place = target.begin(may_block)
         if not may_block:
-            self.connection = None if self._fresh else self._pool.acquire_idle(place[0])
-            if self.connection is None:
+            connection = None if self._fresh else self._pool.acquire_idle(place[0])
+            if connection is None:
                 raise WouldBlock
+            self.connection = connection
+            if self.try_timeout is not None:
+                self._limit_try(connection, time.monotonic())
+            elif self._until is not None:
+                self.due = connection.deadline = self._until
+                connection.timeout = self.limits.answer_timeout
             return
+        self._connect(place)
+
+    def _connect(self, place: Place) -> None:
+        """Read what has come of the body, wait if this is a retry, and connect in the time that is left."""
+        target = self._target
         if self.body is not None and self._first is None:
             self._first = self.body.first()
-        left = self._check_time()
         if target.delay:
-            with self._pool.waits.blocking():
-                time.sleep(min(target.delay, left))
+            self._pool.pause(target.delay)
             target.delay = 0.0
-            self._check_time()
+        self._check_time()
         start = time.monotonic()
-        connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh)
+        left = math.inf if self._until is None else self._until - start
+        connection = self.connection = self._pool.acquire(place[0], fresh=self._fresh, seconds=left)
         self.record.connecting += time.monotonic() - start
+        if self._until is not None or self.try_timeout is not None:
+            self._limit_try(connection, start)
+
+    def _limit_try(self, connection: UpstreamConnection, start: float) -> None:
+        """Limit the time of the attempt that began at `start`."""
         until = self._until
         if self.try_timeout is not None:
             until = min(until or math.inf, start + self.try_timeout)
-        if until is not None:
-            connection.deadline, connection.timeout = until, self.limits.answer_timeout
+        self.due = connection.deadline = until
+        connection.timeout = self.limits.answer_timeout
 
     def send(self, may_block: bool) -> None:
         """Send the head, and what has arrived of the body; raises `UpstreamError`."""
@@ -127,10 +145,13 @@ class RoundTrip:
         assert place is not None
         record = self.record
         record.asked, record.reused = time.monotonic(), connection.reused
+        head = place[1]
+        if self.due is not None and self._target.tells:
+            head = told(head, self.due - record.asked)
         if may_block:
             self._sent = True
-            connection.send([place[1], *self._first] if self._first else [place[1]])
-        elif connection.try_send(place[1]):
+            connection.send([head, *self._first] if self._first else [head])
+        elif connection.try_send(head):
             self._sent = self._awaiting = True
         else:
             self._disconnect()
@@ -223,7 +244,7 @@ class RoundTrip:
             return self.limits.answer_timeout
         left = self._until - time.monotonic()
         if left <= 0:
-            raise LocalReply(504, Termination.UPSTREAM_SLOW, "limits.request_timeout is over")
+            raise over()
         return min(left, self.limits.answer_timeout)
 
     # --- another upstream -----------------------------------------------------------------------

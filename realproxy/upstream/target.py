@@ -5,11 +5,12 @@ Owner: the thread that runs the request. `policies.resilience` decides, under th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from policies.resilience import Attempts
-from realproxy.errors import WouldBlock
 from realproxy.http1 import ResponseHead
+from realproxy.messages.deadline import told
 from realproxy.messages.record import RequestRecord
 from realproxy.runtime.blocking import BlockedThreads
 from realproxy.upstream.endpoint import Endpoint, Ends, Place
@@ -19,14 +20,15 @@ from realproxy.upstream.service import FirstResponse, PickedUpstream, Service
 class UpstreamTarget:
     """Where to send a request. This class has one place, and nothing else is asked if that fails.
 
-    `until` is when the request must be over, on the monotonic clock, if there is a limit.
+    `until` is when the request must be over, on the monotonic clock, if there is a limit; `tells` says if the
+    upstream learns of it.
     `begin` comes first and `finished` last. In between, `next` comes after every failed attempt; its place is
     for `delay` seconds later. `check` takes the head of the response, and raises `UpstreamError` if the head
     must not be passed on. `wait` is how to wait for the response if not on one connection alone; it may call
     `hedge`, and then `swap` or `drop`.
     """
 
-    __slots__ = ("_place", "check", "delay", "until", "wait")
+    __slots__ = ("_place", "check", "delay", "tells", "until", "wait")
 
     def __init__(
         self, endpoint: Endpoint, request: bytes, check: Callable[[ResponseHead], None] | None = None
@@ -34,6 +36,7 @@ class UpstreamTarget:
         self._place = endpoint, request
         self.check, self.delay = check, 0.0
         self.until: float | None = None
+        self.tells = False
         self.wait: FirstResponse | None = None
 
     def begin(self, may_block: bool) -> Place:
@@ -80,10 +83,11 @@ class ServiceTarget(UpstreamTarget):
         waits: BlockedThreads, ends: Ends | None = None,
     ) -> None:  # fmt: skip
         self.check, self.delay, self.until, self.wait = None, 0.0, None, service.wait
+        self.tells = service.settings.deadline
         self._service, self._key, self._record, self._head_for = service, key, record, head_for
         self._waits, self._ends = waits, ends
-        self._attempts = None if service.settings.retry is None else service.attempts()
-        """Made when first needed, unless a retry budget counts every request."""
+        self._attempts: Attempts | None = None
+        """Made with the first pick if a retry budget counts every request, else when first needed."""
         self._entered: float | None = None
         self._hedge: PickedUpstream | None = None
         self._pick: PickedUpstream | None = None
@@ -92,17 +96,22 @@ class ServiceTarget(UpstreamTarget):
     def begin(self, may_block: bool) -> Place:
         """Pass the admission control of the service, and pick an upstream."""
         if self._service.admission is not None:
-            if not may_block:
-                raise WouldBlock
-            self._entered = self._service.admission.enter(self._waits, self.until)
+            self._entered = self._service.admission.enter(self._waits if may_block else None, self.until)
         return self._pick_next()
 
     def _pick_next(self) -> Place:
-        failed = () if self._attempts is None else self._attempts.failed
-        pick = self._pick = self._service.start(self._key, failed)
+        service, attempts = self._service, self._attempts
+        if attempts is not None:
+            pick = service.start(self._key, attempts.failed)
+        elif self._pick is None and service.settings.retry is not None:
+            pick = service.start(self._key, earns=True)
+            self._attempts = pick.attempts
+        else:
+            pick = service.start(self._key)
+        self._pick = pick
         self._record.upstream = pick.name
         self._record.attempts += 1
-        return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
+        return service.endpoint(pick.index, self._ends), self._head_for(pick.name)
 
     def next(self, *, refused: bool, repeatable: bool, status: int) -> Place | None:
         """Another upstream, if the service allows one more attempt."""
@@ -110,7 +119,7 @@ class ServiceTarget(UpstreamTarget):
         self._end(self._pick, True)
         attempts = self._made_attempts()
         delay = self._service.again(attempts, refused=refused, repeatable=repeatable, status=status)
-        if delay is None:
+        if delay is None or (self.until is not None and time.monotonic() + delay >= self.until):
             return None
         self.delay = delay
         return self._pick_next()
@@ -131,8 +140,9 @@ class ServiceTarget(UpstreamTarget):
                 pick.finish(failed)
             if self._hedge is not None:
                 self._hedge.finish(None)
-            if self._entered is not None:
-                self.settled(failed)
+            entered, self._entered = self._entered, None
+            if entered is not None and self._service.admission is not None:
+                self._service.admission.leave(failed, entered)
 
     def settled(self, failed: bool | None) -> None:
         """Leave the admission control."""
@@ -145,7 +155,10 @@ class ServiceTarget(UpstreamTarget):
         assert self._pick is not None
         pick = self._hedge = self._service.start(self._key, [*self._made_attempts().failed, self._pick.index])
         self._record.attempts += 1
-        return self._service.endpoint(pick.index, self._ends), self._head_for(pick.name)
+        head = self._head_for(pick.name)
+        if self.until is not None and self.tells:
+            head = told(head, self.until - time.monotonic())
+        return self._service.endpoint(pick.index, self._ends), head
 
     def swap(self, failed: bool | None) -> None:
         """Let the hedge replace the first attempt."""

@@ -41,16 +41,16 @@ class UpstreamTransport:
             self._context, self._name = client_context(tls.ca, verify=tls.verify), tls.name or ""
         self._mark = f"secured-{next(_numbers)}"
 
-    def endpoint(self, address: Address, ends: Ends | None) -> Endpoint:
+    def endpoint(self, address: Address, ends: Ends | None, dial: Address | None = None) -> Endpoint:
         """See `realproxy.upstream.service.Transport`."""
         header = self.header(ends)
 
-        def dial(resolver: Resolver, timeout: float) -> socket.socket:
-            sock = connect(resolver.in_turn(address), timeout, resolver.avoid)
+        def start(resolver: Resolver, timeout: float) -> socket.socket:
+            sock = connect(resolver.in_turn(dial or address), timeout, resolver.avoid)
             return self._start(sock, address[0], header, timeout)
 
-        key = (f"{self._mark} {address[0]}", address[1])
-        return Endpoint([address], key=key, kept=not header, dialer=dial)
+        key = (f"{self._mark} {address[0]} {dial[0] if dial is not None else ''}", address[1])
+        return Endpoint([address], key=key, kept=not header, dialer=start)
 
     def header(self, ends: Ends | None) -> bytes:
         """The PROXY protocol header, empty if none is wanted; without `ends` that of the proxy itself."""

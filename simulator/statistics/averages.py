@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from scenarios.call_records import mean_by_call
 from scenarios.records import Summary
 from scenarios.shares import mean_by_service
 
-_OPTIONAL = ("hit_ratio", "fetch_rps", "fetches_per_expiry", "rollback_s", "rollback_ratio")
+_OPTIONAL = (
+    "hit_ratio",
+    "fetch_rps",
+    "fetches_per_expiry",
+    "rollback_s",
+    "rollback_ratio",
+    "recovery_s",
+    "recovery_ratio",
+)
 
 
 def mean_summary(summaries: list[Summary]) -> Summary:
@@ -23,6 +32,7 @@ def mean_summary(summaries: list[Summary]) -> Summary:
         requests=sum(summary.requests for summary in summaries),
         cache_share=_mean_shares([summary.cache_share for summary in summaries]),
         services=mean_by_service([summary.services for summary in summaries]),
+        calls=mean_by_call([summary.calls for summary in summaries]),
     )
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from lessons.balancing import explore_pool
+from lessons.both_at_once import explore_row, explore_shields
 from lessons.caching import explore_capacity, explore_lifetimes, explore_stampede, explore_windows
 from lessons.canary import explore_peeking, explore_rollback
 from lessons.forward import explore_sharing
 from lessons.ingress import explore_door
 from lessons.kit import explorer as module
 from lessons.kit.explorer import Explorer
+from lessons.microservices import explore_limits, explore_pages, explore_storm
 from lessons.not_only_http import explore_ways
 from lessons.predict_then_confirm import explore_balancers
 from lessons.trust import explore_runs
@@ -24,6 +26,8 @@ EXPLORERS = {
     for make in (
         explore_balancers, explore_pool, explore_runs, explore_sharing, explore_ways, explore_capacity,
         explore_lifetimes, explore_stampede, explore_windows, explore_door, explore_rollback, explore_peeking,
+        explore_pages, explore_storm, explore_limits,
+        explore_row, explore_shields,
     )
 }  # fmt: skip
 WIDGET = "application/vnd.jupyter.widget-view+json"

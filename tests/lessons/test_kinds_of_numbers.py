@@ -15,12 +15,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lessons.balancing import exercise as lesson_2
+from lessons.both_at_once import exercise as lesson_10
 from lessons.caching import exercise as lesson_6
 from lessons.canary import exercise as lesson_8
 from lessons.forward import exercise as lesson_4
 from lessons.ingress import exercise as lesson_7
 from lessons.kit import Exercise, Predictions
 from lessons.kit.number import finite_number, shown
+from lessons.microservices import exercise as lesson_9
 from lessons.not_only_http import exercise as lesson_5
 from lessons.predict_then_confirm import exercise as lesson_1
 from lessons.proxy_or_vpn import exercise as lesson_11
@@ -60,7 +62,9 @@ SOLVED: dict[str, tuple[Exercise, Callable[..., float], Any]] = {
     "5": (lesson_5.enough_requests, lesson_5._enough, WHOLE),
     "6": (lesson_6.lifetime_needed, lesson_6._needed, NUMBERS),
     "7": (lesson_7.door_limit, lesson_7._most, NUMBERS),
+    "10": (lesson_10.cold_shield, lesson_10._reaching, NUMBERS),
     "8": (lesson_8.drifted_users, lesson_8._drifted, NUMBERS),
+    "9": (lesson_9.healing_budget, lesson_9._budget, NUMBERS),
     "11": (lesson_11.clear_wires, lesson_11._clear, WHOLE),
 }
 

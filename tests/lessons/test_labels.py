@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import ipywidgets as widgets
 import pytest
@@ -16,6 +18,8 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox
 
 from lessons.balancing import ServerPool, by_age, explore_pool, figure_of_age, figure_of_pool, simulate_pool
+from lessons.both_at_once import explore_row, explore_shields
+from lessons.both_at_once.figures import figure_of_row, figure_of_shields
 from lessons.caching import (
     explore_capacity,
     explore_lifetimes,
@@ -33,6 +37,12 @@ from lessons.ingress.rules import figure_of_rules
 from lessons.ingress.shared_door import figure_of_door
 from lessons.kit import simulated
 from lessons.kit.progress_bars import NotebookBars
+from lessons.microservices import explore_limits, explore_pages, explore_storm
+from lessons.microservices.figures import figure_of_limits, figure_of_storm
+from lessons.microservices.figures import figure_of_pages as figure_of_calls
+from lessons.microservices.measured import figure_of_storms
+from lessons.microservices.remedies import figure_of_remedies
+from lessons.microservices.scenarios import STORMS, storm_runs
 from lessons.not_only_http import all_ways, explore_ways
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
@@ -46,6 +56,7 @@ from lessons.predict_then_confirm import (
 from lessons.proxy_or_vpn import explore_exposure, predict_cells
 from lessons.trust import explore_runs, figure_of_repetition, one_server, repeat
 from lessons.trust import plots as trust_plots
+from simulator import simulate
 from simulator.statistics import coordinated_omission
 
 LONGEST_NAME = "weighted_round_robin"
@@ -57,6 +68,14 @@ EM_PX = 13.0
 def ways() -> Figure:
     first = {way: found.first_ms for way, found in all_ways(60, 20).items()}
     return figure_of_measured_ways(first, {way: [ms, ms + 1] for way, ms in first.items()})
+
+
+def storms() -> Figure:
+    outcomes: dict[str, Any] = {}
+    for variant in storm_runs().variants:
+        records = simulate(variant.scenario).records
+        outcomes[variant.label] = SimpleNamespace(variant=variant, from_the_start=(records, records))
+    return figure_of_storms({label: outcomes[label] for label in STORMS})
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -86,21 +105,33 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "lifetimes": lambda: figure_of_lifetimes(20, 50),
     "stampede": lambda: figure_of_stampede(400, 0.5),
     "pages": lambda: figure_of_pages(0.2, 10),
+    "a row": lambda: figure_of_row(400, 800),
+    "a row, small": lambda: figure_of_row(20, 20),
+    "shields": lambda: figure_of_shields(4, 4, 250, by_path=True),
+    "shields, small": lambda: figure_of_shields(1, 1, 50, by_path=False),
     "rules": lambda: figure_of_rules(["pictures"], 1),
     "door": lambda: figure_of_door(60, 350),
     "door, quick": lambda: figure_of_door(5, 100),
     "rollback": lambda: figure_of_rollback(0.01, 0.002, 1.5, 50),
     "rollback, a disaster": lambda: figure_of_rollback(0.5, 0.05, 10, 1000),
     "peeking": lambda: figure_of_peeking(100, 0.05, 0.5),
+    "calls": lambda: figure_of_calls(100, 0.05),
+    "storm": lambda: figure_of_storm(95, 3.0, 1.5, 3, float("inf")),
+    "storm, over": lambda: figure_of_storm(65, 0.2, 0.6, 3, 0.95),
+    "remedies": figure_of_remedies,
+    "storms": storms,
+    "limits": lambda: figure_of_limits(0.6, 3.0, "no limit"),
     "exposure": lambda: explore_exposure().draw().figure,
     "cells": lambda: predict_cells().draw().figure,
 }
 EXPLORERS: dict[str, Callable[[], widgets.Widget]] = {
     "1": explore_balancers, "2": explore_pool, "3": explore_runs, "4": explore_sharing, "5": explore_ways,
     "6, capacity": explore_capacity, "6, lifetimes": explore_lifetimes, "6, stampede": explore_stampede,
-    "6, windows": explore_windows, "7, rules": explore_rules, "7, door": explore_door,
+    "6, windows": explore_windows, "10, row": explore_row,
+    "10, shields": explore_shields, "7, rules": explore_rules, "7, door": explore_door,
     "8, rollback": explore_rollback, "8, peeking": explore_peeking, "11, cells": predict_cells,
     "11, exposure": explore_exposure,
+    "9, pages": explore_pages, "9, storm": explore_storm, "9, limits": explore_limits,
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from policies.admission import Admission, admission_policy
 from policies.balancing import Balancer, Dispatch, balancing_policy
+from policies.concurrency import ConcurrencyLimit
 from policies.contract import PolicyFault, blaming
 from policies.eviction import EvictionPolicy, eviction_policy
 from policies.http_cache.index import ObjectCache, build_cache
@@ -312,4 +313,4 @@ def test_a_class_in_a_cell_is_named_by_its_line() -> None:
 def test_the_base_classes_are_those_of_the_families() -> None:
     from policies.contract import BASES
 
-    assert set(BASES) == {Balancer, EvictionPolicy, Admission}
+    assert set(BASES) == {Balancer, EvictionPolicy, Admission, ConcurrencyLimit}

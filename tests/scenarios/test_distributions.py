@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from policies.units import parse_size
+from scenarios.backends import BackendSettings
 from scenarios.distributions import FAMILIES, parse_distribution, parse_popularity
-from scenarios.schema import BackendSettings, WorkloadSettings
+from scenarios.schema import WorkloadSettings
 
 SAMPLES = 200_000
 Z = 5.33

@@ -28,8 +28,7 @@ ONLY = "not modelled; only the real proxy obeys it"
         ("route.0.override", {"header": "X-Arm"}, ONLY),
         ("route.0.allow", ["10.0.0.0/8"], ONLY),
         ("route.0.auth", {"ann": "secret"}, ONLY),
-        ("route.0.timeout", "1s", ONLY),
-        ("route.0.try_timeout", "1s", ONLY),
+        ("service.api.resolve", "30s", ONLY),
         ("route.0.body", "1KiB", ONLY),
         ("route.0.when.caller", "front", "lies below HTTP, which the simulator does not model"),
         (
@@ -62,6 +61,8 @@ def test_a_key_that_is_not_modelled_is_one_line(key: str, value: object, problem
         ("route.0.canary", {"watch": "new", "steps": [0.5, 1.0]}),
         ("route.0.rewrite", {"prefix": "/v2"}),
         ("service.api.hash_on", "path"),
+        ("route.0.timeout", "1s"),
+        ("route.0.try_timeout", "1s"),
     ],
 )
 def test_what_is_modelled_is_taken(key: str, value: object) -> None:

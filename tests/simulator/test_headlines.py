@@ -201,27 +201,6 @@ def test_locked_cache() -> None:
         assert one.throughput_rps == pytest.approx(100 / (0.1 + (1 - one.hit_ratio) * 0.5), rel=0.05)
 
 
-def test_retry_storm() -> None:
-    """The outage leaves seven seconds of work; with three retries added, the queue never empties."""
-    once, storm, budget = simulated_as_shipped("retry-storm").values()
-    for recovered in (once, budget):
-        assert recovered.summary.error_ratio == 0.0
-        assert recovered.settled
-    assert storm.summary.error_ratio == 1.0, "no goodput, a minute after the outage"
-    goodput = {"once": answers_per_second(once), "budget": answers_per_second(budget)}
-    for found in (*goodput.values(), answers_per_second(storm)):
-        assert found[:10].mean() == pytest.approx(70, rel=0.1)
-        assert found[11:20].max() == 0, "while the server is slow, all answers are too late"
-    assert goodput["budget"][:60].sum() < goodput["once"][:60].sum(), "retries cost some time, no more"
-
-
-def answers_per_second(result: Result) -> np.ndarray:
-    """Requests that were answered well, by the second in which they were sent."""
-    records = result.records
-    edges = np.arange(0.0, result.scenario.duration + 1)
-    return np.histogram(records.sent[records.status == 200], edges)[0]
-
-
 MOVED = {"source_hash": 10 / 11, "rendezvous_hash": 1 / 11, "ring_hash": 1 / 11, "maglev": 1 / 11}
 
 

@@ -162,3 +162,29 @@ def test_forward_before_reverse() -> None:
         expected = float(np.dot(chances, lru_hits(chances, objects)))
         assert summary.cache_share[place] == pytest.approx(expected, abs=0.015)
     assert without.summary.hit_ratio == pytest.approx(stored.summary.hit_ratio, abs=0.02)
+
+
+# -- two shields side by side ---------------------------------------------------------------------
+
+
+def test_two_shields() -> None:
+    """By turns both keep the same; with half of the paths each, they are one shield of twice the size.
+
+    The approximation of `test_edge_and_shield`: the shields see the misses of the edge, one shield of
+    them a random half, or those of a random half of the objects.
+    """
+    in_turn, hashed = simulated("two-shields", "40s").values()
+    chances = in_turn.scenario.workload.popularity.probabilities(2_000)
+    at_edge = lru_hits(chances, 100)
+    misses, stays = chances * (1 - at_edge), characteristic_time(chances, 100)
+
+    def shields(rates: NDArray[np.float64], objects: int) -> float:
+        seen = max(characteristic_time(rates, objects) - stays, 0.0)
+        return float(np.dot(misses, 1 - np.exp(-rates * seen)))
+
+    for result, expected in ((in_turn, shields(misses / 2, 409)), (hashed, shields(misses, 818))):
+        share = result.summary.cache_share
+        assert share["proxy.0"] == pytest.approx(float(np.dot(chances, at_edge)), abs=0.01)
+        assert share["proxy.1"] + share["proxy.2"] == pytest.approx(expected, abs=0.025)
+    saved = 1 - hashed.summary.fetch_rps / in_turn.summary.fetch_rps  # type: ignore[operator]
+    assert saved == pytest.approx(0.33, abs=0.05), "a third of the fetches"

@@ -17,6 +17,8 @@ from twin.cli.cache_notes import room_of_caches
 from twin.confirm.compare import difference_text
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation
+from twin.output.calls import calls_table
+from twin.output.recovery import recovery_table
 from twin.output.services import services_table
 from twin.output.sheet import HEADS, UNITS, Sheet
 from twin.plots.style import MEASURED, PREDICTED, VERDICT
@@ -138,7 +140,7 @@ def fetches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]])
 
 
 def caches_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]) -> Sheet | None:
-    """The share of each cache in a chain of proxies; None for a single proxy.
+    """The share of each cache of several proxies; None for a single proxy.
 
     The parameters are those of `fetches_table`.
     """
@@ -180,9 +182,9 @@ def print_summaries(
 
 
 def _print_more(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]], console: Console) -> None:
-    """Print the tables about services and caches, if they show more than the first table."""
-    tables = (services_table(labels, sides), caches_table(labels, sides), fetches_table(labels, sides))
-    for table in tables:
+    """Print the tables about services, calls, outages and caches, if they show more than the first."""
+    for make in (services_table, calls_table, recovery_table, caches_table, fetches_table):
+        table = make(labels, sides)
         if table is not None:
             console.print(table)
 

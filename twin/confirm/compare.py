@@ -19,6 +19,8 @@ variant or the calibration broke a rule for valid runs (`loadtests.run.validity`
 *Services*, such as the arms of a split route, have a metric each: ``service_share.canary`` and
 ``service_errors.canary``. Both twins draw the arms and the backends' errors from the same seeds, so even
 the time of a rollback is judged, and a rollback in one twin that is none in the other refutes.
+
+*Outages*: whether and when clients are served well again is judged likewise.
 """
 
 from __future__ import annotations
@@ -38,13 +40,18 @@ TOLERANCE = {
     "throughput_rps": 0.02, "mean_ms": 0.05, "p50_ms": 0.10, "p95_ms": 0.08,
     "hit_ratio": 0.01, "fetch_rps": 0.05, "fetches_per_expiry": 0.05, "error_ratio": 0.01,
     "service_share": 0.01, "service_errors": 0.02, "rollback_ratio": 0.5, "rollback_s": 0.1,
+    "call_rps": 0.02, "call_mean_ms": 0.05, "call_errors": 0.02,
+    "recovery_ratio": 0.5, "recovery_s": 0.15,
 }  # fmt: skip
 """The judged metrics, and the tolerance of each."""
 EXACT_ROLLBACK_S = 0.25
 """The time of a rollback may always differ by this much: it is seen as the canary's last request, and the
 next one would have come a moment later."""
+EXACT_RECOVERY_S = 0.3
+"""The time of a recovery may always differ by this much: it is seen as one of the failures before it."""
 EXACT_ANSWERS = 2
-"""The errors of a service may always differ by so many of its answers: until a rollback it has few."""
+"""The errors of a service may always differ by so many of its answers: until a rollback it has few. And so
+may the number of its calls: those at the edges of the window."""
 EXACT_MS = 0.5
 """A judged time may always differ by this much: timers and thread switches of the real system are not more
 exact. It matters only where most requests are hits and take less than a few milliseconds."""
@@ -60,9 +67,15 @@ COMPARED = ("throughput_rps", "mean_ms", "p50_ms", "p95_ms", "p99_ms", *OF_CACHE
 """The metrics of every scenario."""
 OF_SERVICES = ("service_share", "service_errors")
 """Metrics that each service has, if there are several; their full names are such as ``service_share.api``."""
+OF_CALLS = ("call_rps", "call_mean_ms", "call_errors")
+"""Metrics that the calls to each service have at each depth, such as ``call_mean_ms.store@2``."""
 OF_CANARIES = ("rollback_ratio", "rollback_s")
 """Metrics that only exist with a watched canary."""
-ABSOLUTE = frozenset({"hit_ratio", "error_ratio", "rollback_ratio", *OF_SERVICES})
+OF_OUTAGES = ("recovery_ratio", "recovery_s")
+"""Metrics that only exist with an outage of a server."""
+ABSOLUTE = frozenset(
+    {"hit_ratio", "error_ratio", "rollback_ratio", "recovery_ratio", "call_errors", *OF_SERVICES}
+)
 """Metrics whose differences are absolute; the differences of all others are relative."""
 HIGHER_IS_BETTER = frozenset({"throughput_rps", "hit_ratio"})
 
@@ -84,8 +97,14 @@ def figures(summary: Summary) -> dict[str, float | None]:
     for service, those in summary.services.items():
         found[f"service_share.{service}"] = those.share
         found[f"service_errors.{service}"] = those.error_ratio
+    for call, of_call in summary.calls.items():
+        found[f"call_rps.{call}"] = of_call.rps
+        found[f"call_mean_ms.{call}"] = of_call.mean_ms
+        found[f"call_errors.{call}"] = of_call.error_ratio
     if summary.rollback_ratio is not None:
         found |= {name: getattr(summary, name) for name in OF_CANARIES}
+    if summary.recovery_ratio is not None:
+        found |= {name: getattr(summary, name) for name in OF_OUTAGES}
     return found
 
 
@@ -162,8 +181,17 @@ def tolerances(predicted: Summary, measured: Summary) -> dict[str, float]:
         if those.answers:
             name = f"service_errors.{service}"
             allowed[name] = max(allowed[name], EXACT_ANSWERS / those.answers)
+    for call, of_call in measured.calls.items():
+        if of_call.calls and of_call.mean_ms:
+            few = EXACT_ANSWERS / of_call.calls
+            allowed[f"call_rps.{call}"] = max(allowed[f"call_rps.{call}"], few)
+            allowed[f"call_errors.{call}"] = max(allowed[f"call_errors.{call}"], few)
+            mean = f"call_mean_ms.{call}"
+            allowed[mean] = max(allowed[mean], EXACT_MS / of_call.mean_ms)
     if measured.rollback_s:
         allowed["rollback_s"] = max(allowed["rollback_s"], EXACT_ROLLBACK_S / measured.rollback_s)
+    if measured.recovery_s:
+        allowed["recovery_s"] = max(allowed["recovery_s"], EXACT_RECOVERY_S / measured.recovery_s)
     for name in unjudged(predicted, measured):
         allowed.pop(name, None)
     return allowed

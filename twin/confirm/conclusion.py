@@ -9,8 +9,10 @@ from twin.confirm.compare import (
     ABSOLUTE,
     EXACT_ANSWERS,
     EXACT_MS,
+    EXACT_RECOVERY_S,
     EXACT_ROLLBACK_S,
     HIGHER_IS_BETTER,
+    OF_CALLS,
     TOLERANCE,
     kind,
 )
@@ -64,7 +66,7 @@ def how_judged(found: Confirmation) -> list[str]:
         f"Confirmed means within these tolerances: {', '.join(limits)}; "
         f"for response times also within {EXACT_MS:g} ms."
     ]
-    lines += _how_services_are_judged(found)
+    lines += [*_how_services_are_judged(found), *_how_recoveries_are_judged(found)]
     judged = [outcome for outcome in found.variants if outcome.verdict != "void"]
     unjudged: dict[tuple[str, str], list[str]] = {}
     for outcome in judged:
@@ -89,12 +91,28 @@ def _how_services_are_judged(found: Confirmation) -> list[str]:
         lines.append(
             f"For each service: share {share:g} pp, errors {errors:g} pp or {EXACT_ANSWERS} of its answers."
         )
+    if found.call_metrics:
+        rps, mean, errors = (TOLERANCE[name] * 100 for name in OF_CALLS)
+        lines.append(
+            f"For the calls to each service: calls/s {rps:g} %, mean {mean:g} % or {EXACT_MS:g} ms, "
+            f"errors {errors:g} pp; of few calls, {EXACT_ANSWERS} of them."
+        )
     if "rollback_s" in kinds:
         lines.append(
             f"Time of rollback: {TOLERANCE['rollback_s'] * 100:g} %, or {EXACT_ROLLBACK_S:g} s; "
             "a rollback in one twin that is none in the other refutes."
         )
     return lines
+
+
+def _how_recoveries_are_judged(found: Confirmation) -> list[str]:
+    """The tolerance of recoveries, if there was an outage."""
+    if all(outcome.measured.recovery_ratio is None for outcome in found.variants):
+        return []
+    return [
+        f"Time of recovery: {TOLERANCE['recovery_s'] * 100:g} %, or {EXACT_RECOVERY_S:g} s; "
+        "a recovery in one twin that is none in the other refutes."
+    ]
 
 
 def _name(metric: str) -> str:

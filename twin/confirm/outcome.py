@@ -39,7 +39,10 @@ class Calibration:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; times in seconds."""
         behind = [_seconds(costs) for costs in self.costs.behind]
-        return {**_seconds(self.costs), **({"behind": behind} if behind else {}), "samples": self.samples}
+        more: dict[str, Any] = {"behind": behind} if behind else {}
+        if self.costs.sidecar is not None:
+            more["sidecar"] = _seconds(self.costs.sidecar)
+        return {**_seconds(self.costs), **more, "samples": self.samples}
 
 
 def _seconds(costs: Costs) -> dict[str, float]:
@@ -68,6 +71,8 @@ class VariantOutcome:
         What the simulated caches did not keep for another reason than their policy.
     void : list of str
         Why its runs or the calibration prove nothing; empty if its verdict is not ``void``.
+    from_the_start : tuple of Records, optional
+        All requests, predicted and measured, those of the warm-up too.
     """
 
     variant: Variant
@@ -80,6 +85,7 @@ class VariantOutcome:
     unsettled: str = ""
     cache_notes: tuple[str, ...] = ()
     void: list[str] = field(default_factory=list)
+    from_the_start: tuple[Records, Records] | None = None
 
     @property
     def tolerances(self) -> dict[str, float]:
@@ -124,8 +130,10 @@ class VariantOutcome:
             return f"({text})"
         small = compare.TOLERANCE[compare.kind(metric)] < abs(apart) <= self.tolerances[metric]
         if small and compare.kind(metric) not in compare.ABSOLUTE:
-            form, unit = ("+.2f", "s") if metric == "rollback_s" else ("+.1f", "ms")
-            return f"{apart * getattr(self.measured, metric):{form}}{space}{unit}"
+            units = {"rollback_s": ("+.2f", "s"), "recovery_s": ("+.2f", "s"), "call_rps": ("+.2f", "/s")}
+            form, unit = units.get(compare.kind(metric), ("+.1f", "ms"))
+            seen = compare.figures(self.measured)[metric] or 0.0
+            return f"{apart * seen:{form}}{space}{unit}"
         return text
 
 
@@ -182,6 +190,15 @@ class Confirmation:
             name
             for name in self.noise | self.variants[0].difference
             if compare.kind(name) in (*compare.OF_SERVICES, *compare.OF_CANARIES)
+        ]
+
+    @property
+    def call_metrics(self) -> list[str]:
+        """The metrics of the calls between backends, if there are any."""
+        return [
+            name
+            for name in self.noise | self.variants[0].difference
+            if compare.kind(name) in compare.OF_CALLS
         ]
 
     @property

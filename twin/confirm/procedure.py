@@ -197,6 +197,7 @@ def _outcome(
         unsettled,
         notes,
         void,
+        (pool([run.whole() for run in _flat(predicted)]), pool([run.whole() for run in _flat(measured)])),
     )
 
 

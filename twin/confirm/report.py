@@ -15,9 +15,11 @@ from matplotlib.figure import Figure
 
 from policies.units import format_duration
 from scenarios.records import Summary
+from twin.confirm.calls_section import calls_section
 from twin.confirm.compare import OF_CANARIES, OF_SERVICES, difference_text, kind
 from twin.confirm.conclusion import conclusion, how_judged
 from twin.confirm.outcome import Confirmation, VariantOutcome
+from twin.output import recovery
 from twin.output.services import CAPTION, TITLE, service_cells, service_heads
 from twin.plots import comparison
 from twin.plots.style import MEASURED, NEUTRAL, PREDICTED, TITLES, VERDICT
@@ -44,6 +46,8 @@ def confirmation_page(found: Confirmation, beside: Mapping[str, Confirmation] = 
         comparison_table(found),
         _reading(found),
         _services(found),
+        calls_section(found),
+        _recoveries(found),
         _caches(found),
         *(part for title, other in beside.items() for part in _beside(title, other)),
         *_pictures(found),
@@ -165,8 +169,32 @@ def _services(found: Confirmation) -> str:
     )
 
 
+def _recoveries(found: Confirmation) -> str:
+    """A table of what came after the outage, if there was one."""
+    if all(outcome.measured.recovery_ratio is None for outcome in found.variants):
+        return ""
+    head = "".join(
+        f"<th>{name}, {side}</th>" for side in ("predicted", "measured") for name in recovery.HEADS
+    )
+    rows = "".join(
+        f"<tr><td>{html.escape(outcome.variant.label)}</td>"
+        + "".join(
+            f"<td>{cell}</td>"
+            for summary in (outcome.simulated, outcome.measured)
+            for cell in recovery.recovery_cells(summary)
+        )
+        + "</tr>"
+        for outcome in found.variants
+    )
+    return (
+        f"<h2>{recovery.TITLE}</h2>"
+        f'<div class="scroll"><table><thead><tr><th>variant</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        f'</table></div><p class="small">{recovery.CAPTION}</p>'
+    )
+
+
 def _caches(found: Confirmation) -> str:
-    """A table with the share of each cache in a chain of proxies."""
+    """A table with the share of each cache of several proxies."""
     proxies = list(found.variants[0].measured.cache_share)
     if not proxies:
         return ""
@@ -259,9 +287,15 @@ def _calibration(found: Confirmation) -> str:
         "service_extra": "slot of a backend, beyond the demanded work",
     }
     known = [(text, getattr(costs, name)) for name, text in meaning.items()]
-    for place, behind in enumerate(costs.behind, 1):
+    scenario = found.variants[0].variant.scenario
+    tiers = scenario.topology.tiers
+    for tier, behind in enumerate(costs.behind, 1):
+        those = ", ".join(name for name, own in zip(scenario.proxies, tiers, strict=True) if own == tier)
         of_hop = ("upstream_link", "hit_cpu", "miss_cpu")
-        known += [(f"proxy.{place}: {meaning[name]}", getattr(behind, name)) for name in of_hop]
+        known += [(f"{those}: {meaning[name]}", getattr(behind, name)) for name in of_hop if those]
+    if costs.sidecar is not None:
+        of_sidecar = ("upstream_link", "miss_cpu")
+        known += [(f"each sidecar: {meaning[name]}", getattr(costs.sidecar, name)) for name in of_sidecar]
     rows = "".join(
         f"<tr><td>{text}</td><td>{format_duration(round(seconds, 7))}</td></tr>" for text, seconds in known
     )

@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 
 from lessons.balancing import least_moved
+from lessons.both_at_once import cold_shield
 from lessons.caching import lifetime_needed
 from lessons.canary import drifted_users
 from lessons.forward import ratio_behind
 from lessons.ingress import door_limit
 from lessons.kit import Exercise
 from lessons.kit.confirmation import PROBES_S
+from lessons.microservices import healing_budget
 from lessons.not_only_http import enough_requests
 from lessons.predict_then_confirm import fair_share
 from lessons.proxy_or_vpn import clear_wires
@@ -34,7 +36,7 @@ from scenarios.loading import LoadedScenario
 ROOT = Path(__file__).parents[3]
 EXERCISES: dict[int, Exercise] = {
     1: fair_share, 2: least_moved, 3: enough_runs, 4: ratio_behind, 5: enough_requests, 6: lifetime_needed,
-    7: door_limit, 8: drifted_users, 11: clear_wires,
+    7: door_limit, 8: drifted_users, 9: healing_budget, 10: cold_shield, 11: clear_wires,
 }  # fmt: skip
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,

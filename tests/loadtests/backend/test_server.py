@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loadtests.backend.server import HEALTH_CHECK
+from loadtests.backend.replica import HEALTH_CHECK
 from loadtests.run.processes import Child
 from realproxy.upstream.health_check import USER_AGENT
 from scenarios.chance import own_errors
@@ -288,3 +288,12 @@ def test_errors_are_those_of_the_model_and_may_not_be_stored() -> None:
                 answer, body = get(connection)
                 assert (answer.status, len(body)) == ((500 if expected() else 200), 1024)
                 assert answer.getheader("Cache-Control") == (None if answer.status == 500 else "max-age=60")
+
+
+def test_a_request_that_is_past_its_deadline_gets_504_and_no_work(web: http.client.HTTPConnection) -> None:
+    for left, status in (("-1", 504), ("0", 504), ("10000", 200), ("soon", 200)):
+        web.request("GET", "/", headers={"Proxytwin-Timeout-Ms": left, "Proxytwin-Demand": "web=0.001"})
+        answer = web.getresponse()
+        answer.read()
+        assert answer.status == status
+        assert (answer.headers["Proxytwin-Upstream"] is None) == (status == 504)

@@ -1,5 +1,6 @@
 """A replica's slots: so much work at once, in the order of arrival, neither faster nor slower than asked."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -97,3 +98,26 @@ def test_the_largest_queue_is_remembered() -> None:
     work_in_turn(slots, [0.001, 0.001, 0.001])
     assert slots.totals().largest_queue == 3
     assert slots.totals().queue == 0
+
+
+def test_work_that_is_past_its_deadline_is_refused_when_its_turn_comes() -> None:
+    """Three wait behind one of 50 ms; two of them are due before that, and cost the slot nothing."""
+    slots, now = Slots(1), time.monotonic()
+    assert not slots.work(1.0, now - 0.001)
+    dues = [math.inf, now + 0.02, now + 10.0, now + 0.02]
+    done: dict[int, bool] = {}
+
+    def work(number: int) -> None:
+        done[number] = slots.work(0.05 if number == 0 else 0.01, dues[number])
+
+    threads = []
+    for number in range(len(dues)):
+        threads.append(threading.Thread(target=work, args=(number,)))
+        threads[-1].start()
+        while slots.totals().queue < number:
+            time.sleep(0.0005)
+    for thread in threads:
+        thread.join(5.0)
+    assert done == {0: True, 1: False, 2: True, 3: False}
+    assert slots.totals().requests == 2
+    assert slots.totals().busy_seconds == pytest.approx(0.06)

@@ -1,4 +1,4 @@
-"""Real proxies in a row: each asks the next, and a forward proxy is told where to go."""
+"""Several real proxies: each asks those behind it, and a forward proxy is told where to go."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ FORWARD = {"forward": {"protocols": ["http"]}}
 EDGE, SHIELD = storing("proxy.1", 10, "lru"), storing("web", 35, "sieve")
 
 
+def before_two(**service: Any) -> dict[str, Any]:
+    """An edge with two shields behind it."""
+    edge = storing("proxy.1", 10, "lru")
+    return {**edge, "service": {"next": {"upstreams": ["proxy.1", "proxy.2"], **service}}}
+
+
+REGION = storing("proxy.2", 20, "fifo")
+
+
 def in_order(records: Records) -> Records:
     return records.select(np.argsort(records.seq, kind="stable"))
 
@@ -50,8 +59,11 @@ def in_order(records: Records) -> Records:
         ((EDGE, SHIELD), {0, 1, 2}),
         ((FORWARD, SHIELD), {0, 2}),
         ((FORWARD | {"forward": {"cache": True}, "cache": EDGE["cache"]}, SHIELD), {0, 1, 2}),
+        ((EDGE, REGION, SHIELD), {0, 1, 2, 3}),
+        ((before_two(balance="round_robin"), SHIELD, storing("web", 30, "lru")), {0, 1, 2, 3}),
+        ((before_two(balance="rendezvous_hash", hash_on="path"), SHIELD, SHIELD), {0, 1, 2, 3}),
     ],
-    ids=["edge-shield", "forward-reverse", "storing-forward"],
+    ids=["edge-shield", "forward-reverse", "storing-forward", "three", "in-turn", "hashing"],
 )
 def test_both_twins_find_each_object_in_the_same_cache(
     undisturbed: Undisturbed, proxies: tuple[dict[str, Any], ...], places: set[int]
@@ -66,7 +78,25 @@ def test_both_twins_find_each_object_in_the_same_cache(
     assert measured.cache[:shared].tolist() == predicted.cache[:shared].tolist()
     assert np.array_equal(measured.upstream == NO_UPSTREAM, measured.cache > 0)
     assert run.backends["requests"] == np.count_nonzero(measured.cache == 0)
-    assert len(run.behind_cpu_seconds) == 1
+    assert len(run.behind_cpu_seconds) == len(proxies) - 1
+
+
+@pytest.mark.parametrize("first", [storing("proxy.2", 100, "lru"), FORWARD], ids=["reverse", "forward"])
+def test_each_user_asks_its_door_and_the_doors_share_the_shield(
+    undisturbed: Undisturbed, first: dict[str, Any]
+) -> None:
+    """Every object is fetched once, though the doors have different addresses: it is one site."""
+    doors = [storing("proxy.2", 100, "lru"), first]
+    scenario = chain(
+        *doors, storing("web", 100, "lru"),
+        users=2, think="exponential(2ms)", doors=["proxy.1", "proxy.0"],
+    )  # fmt: skip
+    records = undisturbed(scenario, lambda run: len(run.records) > 150).records
+    stored = {0, 3} if first is FORWARD else {0, 2, 3}
+    assert set(records.cache[records.user == 0].tolist()) == stored
+    assert set(records.cache[records.user == 1].tolist()) == {0, 1, 3}
+    fetches = np.count_nonzero(records.cache == 0)
+    assert fetches <= len(set(records.object.tolist())) + 3, "but for a few that overlap"
 
 
 def test_a_proxy_behind_that_dies_makes_the_run_void_and_is_named(stage: Stage, children: Children) -> None:

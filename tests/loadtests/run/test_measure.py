@@ -92,6 +92,18 @@ def test_retries_save_what_a_dying_replica_loses(stage: Stage, by_rule: Reasons)
     assert set(real.records.status.tolist()) == {200}
 
 
+def test_the_backlog_of_a_run_does_not_outlive_it(stage: Stage) -> None:
+    """Retries leave seconds of work at the server, for clients who have gone; the next run begins without."""
+    storm = scenario(
+        "retry-storm", "compare={}", "proxy.service.web.retry={attempts = 4}",
+        "backend.web.slow_during={0='300ms..700ms'}", seconds=1.0,
+    )  # fmt: skip
+    for run in (stage.measure(storm), stage.measure(storm)):
+        records = run.records
+        assert 504 in records.status
+        assert np.mean(records.status[records.due < 0.1] == 200) > 0.5
+
+
 def asked(measurement: Measurement, user: int) -> list[int]:
     records = measurement.records
     rows = np.flatnonzero(records.user == user)

@@ -41,6 +41,23 @@ def test_the_last_entry_is_that_of_the_cache_next_to_the_client(said: str, place
     assert answering(EDGE, SHIELD).place(7, HERE, said) == place
 
 
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ("proxy.2; hit, proxy.0; fwd=uri-miss; stored", 3),
+        ("proxy.1; hit, proxy.0; fwd=uri-miss; stored", 2),
+        ("proxy.2; hit, proxy.0; hit", 1),
+        ("proxy.2; fwd=uri-miss; stored, proxy.0; fwd=uri-miss; collapsed", 1),
+        ("proxy.2; fwd=uri-miss; stored, proxy.0; fwd=stale; stored", 0),
+        ("other; hit, proxy.0; fwd=uri-miss", 0),
+        ("proxy.7; hit", 0),
+    ],
+)
+def test_caches_side_by_side_are_known_by_their_names(said: str, place: int) -> None:
+    edge = {"route": EDGE["route"], "service": {"next": {"upstreams": ["proxy.1", "proxy.2"]}}}
+    assert answering(edge, SHIELD, SHIELD).place(7, HERE, said) == place
+
+
 def test_a_proxy_that_does_not_look_an_object_up_has_no_entry() -> None:
     for first in ({"forward": {}}, leading_to("proxy.1")):
         assert answering(first, SHIELD).place(7, HERE, "proxytwin; hit") == 2

@@ -240,6 +240,20 @@ def test_backends_of_another_name_end_the_run_with_one_line(loaded: Child, host:
     assert "this backend is called 'web', which the scenario does not know (did you mean 'wob'?)" in said
 
 
+def test_one_host_for_several_doors_is_said(loaded: Child, host: str, tmp_path: Path) -> None:
+    file, output, records = tmp_path / "doors.toml", tmp_path / "said", tmp_path / "run.npz"
+    door = '[[proxy]]\nroute = [{ to = "web" }]\nservice = { web = { upstreams = "web" } }\n'
+    file.write_text(
+        'title = "t"\nduration = "500ms"\n[workload]\nusers = 2\nthink = "50ms"\n'
+        'doors = ["proxy.0", "proxy.1"]\n[backend.web]\n' + 2 * door
+    )
+    options = ["--headless", "--scenario", str(file), "--host", host, "--records", str(records)]
+    loaded.send({"command": [*LOCUST[2:], *options], "output": str(output)})
+    assert loaded.expect(60.0)["code"] == 0, output.read_text()
+    assert "workload.doors: all clients ask --host; only confirm asks every door" in output.read_text()
+    assert set(Records.load(records).user.tolist()) == {0, 1}
+
+
 def test_autoquit_is_obeyed_after_the_scenarios_end(loaded: Child, host: str, tmp_path: Path) -> None:
     file, output = tmp_path / "run.npz", tmp_path / "said"
     options = ["--autostart", "--autoquit", "0", "--web-host", "127.0.0.1", "--web-port", str(free_port())]

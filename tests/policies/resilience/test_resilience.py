@@ -224,18 +224,18 @@ def test_those_without_a_reason_can_be_picked_or_all_if_there_is_none(
 
 def test_a_queue_serves_in_order_and_passes_over_who_gave_up() -> None:
     queue = BoundedQueue(2, 1.0)
-    assert [queue.enter(ticket) for ticket in "abcde"] == [True, True, False, False, False]
+    assert [queue.enter(ticket, 0.0) for ticket in "abcde"] == [True, True, False, False, False]
     assert queue.give_up("c")
     assert not queue.give_up("c")
-    assert [queue.leave(), queue.leave(), queue.leave(), queue.leave()] == ["d", "e", None, None]
+    assert [queue.leave(0.0) for _ in range(4)] == [["d"], ["e"], [], []]
     assert not queue.give_up("d")
-    assert [queue.enter(ticket) for ticket in "xyz"] == [True, True, False]
+    assert [queue.enter(ticket, 0.0) for ticket in "xyz"] == [True, True, False]
 
 
 def test_a_queue_without_a_wait_keeps_nobody() -> None:
     queue = BoundedQueue(1, 0.0)
-    assert [queue.enter("a"), queue.enter("b")] == [True, False]
-    assert queue.leave() is None
+    assert [queue.enter("a", 0.0), queue.enter("b", 0.0)] == [True, False]
+    assert queue.leave(0.0) == []
 
 
 @given(

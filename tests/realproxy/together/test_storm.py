@@ -33,7 +33,8 @@ KINDS = (
     "error", "early", "last", "junk", "hang", "empty", "trickle",
 )  # fmt: skip
 FIELDS = (
-    "", "", "", "Range: bytes=0-1\r\n", 'If-None-Match: "1"\r\n', "Upgrade: x\r\nConnection: upgrade\r\n",
+    "", "", "", "Proxytwin-Timeout-Ms: 5\r\n", "Proxytwin-Timeout-Ms: 300\r\n", "Range: bytes=0-1\r\n",
+    'If-None-Match: "1"\r\n', "Upgrade: x\r\nConnection: upgrade\r\n",
 )  # fmt: skip
 SERVICES = ("plain", "cached", "gated", "cachedgated", "hedged", "retried")
 
@@ -143,6 +144,7 @@ def settings(rng: random.Random, addresses: list[str]) -> dict:
                 "upstreams": [first, second],
                 "balance": "least_requests",
                 "queue": {"in_flight": 1, "wait": rng.choice(("0s", "30ms", "1s"))},
+                **rng.choice(({}, {"limit": {"initial": 2}, "queue": {"wait": "30ms", "order": "lifo"}})),
                 "breaker": {"failures": 3, "open": "20ms"},
             },
             "cachedgated": {"upstreams": [first], "queue": {"in_flight": 1, "wait": "500ms"}},
@@ -150,7 +152,8 @@ def settings(rng: random.Random, addresses: list[str]) -> dict:
             "retried": {
                 "upstreams": [first, second],
                 "retry": {"attempts": 3, "budget": 0.5},
-                "eject": {"errors": 3, "for": "20ms"},
+                "eject": {"errors": 3, "for": "20ms", "grow": True, "every": "50ms"},
+                "slow_start": rng.choice(("0s", "100ms")),
             },
         },
     }  # fmt: skip
@@ -291,8 +294,8 @@ def held(running: Instance) -> dict[str, object]:
     found = {key: stats[key] for key in ("connections", "tunnels", "waiting", "queued", "awaiting")}
     found["outstanding"] = sum(one["outstanding"] for all_ in stats["upstreams"].values() for one in all_)
     found["in line"] = sum(service["waiting"] for service in stats["services"].values())
-    gates = [(one.settings.queue, one.decisions.queue) for one in now.snapshot.services.values()]
-    found["in flight"] = sum(limit.in_flight - queue._free for limit, queue in gates if limit and queue)
+    gates = [one.decisions.queue for one in now.snapshot.services.values()]
+    found["in flight"] = sum(queue.in_flight for queue in gates if queue)
     found["places"] = running._workers.slots._taken
     found["under way"] = len(now.server.under_way)
     found["flights"] = len(collapser._flights) + len(collapser._in_progress) + len(store._revalidating)

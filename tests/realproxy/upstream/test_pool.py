@@ -2,6 +2,8 @@
 
 import select
 import socket
+import threading
+import time
 
 import pytest
 
@@ -88,3 +90,44 @@ def test_a_closed_pool_gives_nothing_out(pool, address):
     for acquire in (pool.acquire, pool.connect_async):
         with pytest.raises(UpstreamError, match="the proxy is stopping"):
             acquire(endpoint)
+
+
+def test_a_connection_whose_limits_cannot_be_set_is_closed(pool, address, monkeypatch):
+    made = []
+
+    def dial(*_):
+        made.append(socket.create_connection(address))
+        return made[-1]
+
+    def fail(*_):
+        raise OSError("no more limits")
+
+    monkeypatch.setattr("realproxy.upstream.pool.set_time_limits", fail)
+    with pytest.raises(OSError, match="no more limits"):
+        pool.acquire(Endpoint([address], dialer=dial))
+    assert made[0].fileno() == -1
+
+
+def test_what_is_released_while_all_are_closed_is_closed(pool, address, monkeypatch):
+    endpoint = Endpoint([address])
+    first, second = pool.acquire(endpoint), pool.acquire(endpoint)
+    pool.release(first)
+    idle = pool._idle[endpoint.key]
+
+    class Late(type(idle)):
+        def append(self, connection):  # `close_all` comes just before
+            pool.close_all()
+            super().append(connection)
+
+    pool._idle[endpoint.key] = Late(idle)
+    pool.release(second)
+    assert [first.sock.fileno(), second.sock.fileno(), pool.idle] == [-1, -1, 0]
+
+
+def test_a_pause_ends_when_the_pool_is_told_to_stop(pool):
+    start = time.monotonic()
+    timer = threading.Timer(0.05, pool.abort)
+    timer.start()
+    pool.pause(60.0)
+    timer.join()
+    assert time.monotonic() - start < 30.0

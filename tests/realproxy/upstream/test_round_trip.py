@@ -71,7 +71,7 @@ class Pool:
         self.released: list[Connection] = []
         self.acquired: list[Endpoint] = []
 
-    def acquire(self, endpoint: Endpoint, *, fresh: bool = False) -> Connection:
+    def acquire(self, endpoint: Endpoint, *, fresh: bool = False, seconds: float = 0.0) -> Connection:
         self.fresh.append(fresh)
         self.acquired.append(endpoint)
         found = self.left.pop(0)
@@ -374,10 +374,16 @@ def test_what_needs_a_second_thought_is_left_to_a_worker(arrived):
 
 
 def test_nothing_that_must_be_waited_for_is_begun():
-    for request, limits in ((UPLOAD % b"POST", {}), (GET, {"request_timeout": "1s"})):
-        trip = Trip(Connection(OK, reused=True), request=request, **limits)
-        would_block(trip.trip.open, False)
-        assert trip.target.begun == 0
+    trip = Trip(Connection(OK, reused=True), request=UPLOAD % b"POST")
+    would_block(trip.trip.open, False)
+    assert trip.target.begun == 0
+
+
+def test_a_time_limit_needs_no_worker_and_holds_for_the_connection():
+    trip = Trip(connection := Connection(OK, reused=True), request_timeout="1s")
+    trip.trip.open(False)
+    assert trip.trip.due == connection.deadline
+    assert 0.0 < connection.deadline - time.monotonic() <= 1.0
 
 
 def test_the_end_comes_once():

@@ -82,6 +82,22 @@ def test_the_first_probe_asks_the_backends_and_the_second_one_the_cache(
         assert hits.within((0.5, 10.0)).hit.mean() > 0.95
 
 
+def test_a_miss_of_the_first_probe_is_stored_where_the_scenario_stores_it(
+    load: Callable[..., LoadedScenario], balancing: dict[str, Any], caching: dict[str, Any]
+) -> None:
+    """Storing costs the proxy time at each miss, so that it belongs to the costs of a miss."""
+    stored, plain = (miss_probe(load(data).scenario) for data in (caching, balancing))
+    assert stored.proxy.caching and not plain.proxy.caching
+    turned_out = simulate(stored.model_copy(update={"proxy": _tiny(stored.proxy)})).runs[0].turned_out
+    assert turned_out["proxy"].too_large > 100, "each of them came to the store"
+    assert not simulate(stored).records.hit.any()
+
+
+def _tiny(proxy: Any) -> Any:
+    """The proxy with a store that no response fits into."""
+    return proxy.model_copy(update={"cache": proxy.cache.model_copy(update={"capacity": 1})})
+
+
 def test_no_replica_of_a_probe_is_slow_and_all_work_is_equal(load: Callable[..., LoadedScenario]) -> None:
     probe = miss_probe(load().scenario)
     assert probe.backend["web"].slow == {}
@@ -252,3 +268,60 @@ def test_the_known_costs_of_every_hop_come_back(in_a_row: Scenario) -> None:
     for name in ("hit_cpu", "miss_cpu", "upstream_link"):
         assert getattr(behind, name) == pytest.approx(getattr(BEHIND, name), rel=0.02), name
     assert set(found.samples) == {"miss", "hit", "hit of proxy.1"}
+
+
+# -- proxies side by side ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["in order", "upside down"])
+def hierarchy(request: pytest.FixtureRequest, caching: dict[str, Any]) -> Scenario:
+    """Two edges before two shields; in the file the edges come first, or last."""
+    first = 2 if request.param == "in order" else 0
+    names = [f"proxy.{first}", f"proxy.{first + 1}"]
+    edge: dict[str, Any] = {
+        "route": [{"to": "next"}],
+        "service": {"next": {"upstreams": names, "balance": "round_robin"}},
+    }
+    edges, shields = [edge, edge], [caching["proxy"], caching["proxy"]]
+    doors = ["proxy.0", "proxy.1"] if first else ["proxy.2", "proxy.3"]
+    workload = {**caching["workload"], "doors": doors}
+    proxies = edges + shields if first else shields + edges
+    return parse_scenario({**caching, "compare": {}, "workload": workload, "proxy": proxies}).scenario
+
+
+def test_the_probes_of_a_hierarchy_take_one_way(hierarchy: Scenario) -> None:
+    way = hierarchy.topology.longest_way()
+    assert way in ([0, 2], [2, 0])
+    for probe in (miss_probe(hierarchy), *(hit_probe(hierarchy, place=number) for number in way)):
+        queues = simulate(probe).queues
+        for number, name in enumerate(hierarchy.proxies):
+            assert (queues[name].values.max() > 0) <= (number in way), name
+    for number in way:
+        records = simulate(hit_probe(hierarchy, place=number)).records
+        assert set(records.cache.tolist()) == {0, number + 1}
+
+
+def test_the_known_costs_of_every_tier_come_back(hierarchy: Scenario) -> None:
+    way = hierarchy.topology.longest_way()
+    true = replace(TRUE, behind=(BEHIND,))
+
+    def along(probe: Scenario) -> Measurement:
+        run = measured(probe, true)
+        cpu = dict.fromkeys(range(len(probe.chain)), 0.0)
+        asked = run.records.cache >= 0
+        for tier, number in enumerate(way):
+            answered, costs = asked & (run.records.cache == number + 1), true.hop(tier)
+            asked &= ~answered
+            hits, misses = np.count_nonzero(answered), np.count_nonzero(asked)
+            cpu[number] = hits * costs.hit_cpu + misses * costs.miss_cpu
+        first, *others = cpu.values()
+        return replace(run, proxy={"cpu_seconds": first}, behind_cpu_seconds=others)
+
+    probes = [miss_probe(hierarchy), *(hit_probe(hierarchy, place=number) for number in way)]
+    found = costs_from(*map(along, probes), way=way)
+    (behind,) = found.costs.behind
+    for name in ("hit_cpu", "miss_cpu", "client_link", "upstream_link", "service_extra"):
+        assert getattr(found.costs, name) == pytest.approx(getattr(TRUE, name), rel=0.02), name
+    for name in ("hit_cpu", "miss_cpu", "upstream_link"):
+        assert getattr(behind, name) == pytest.approx(getattr(BEHIND, name), rel=0.02), name
+    assert set(found.samples) == {"miss", "hit", f"hit of proxy.{way[1]}"}

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,11 @@ from lessons.canary.figures import figure_of_peeking, figure_of_rollback
 from lessons.forward.shared_cache import figure_of_sharing, share
 from lessons.ingress.rules import figure_of_rules
 from lessons.ingress.shared_door import figure_of_door
+from lessons.microservices.figures import figure_of_limits, figure_of_storm
+from lessons.microservices.figures import figure_of_pages as figure_of_calls
+from lessons.microservices.measured import figure_of_storms
+from lessons.microservices.remedies import figure_of_remedies
+from lessons.microservices.scenarios import STORMS, storm_runs
 from lessons.not_only_http.figures import figure_of_measured_ways, figure_of_ways
 from lessons.not_only_http.tunnel_model import WAYS
 from lessons.predict_then_confirm.balancers import figure_of_balancers, simulate_balancers
@@ -119,6 +125,15 @@ def of_sweeps() -> dict[str, Figure]:
     }  # fmt: skip
 
 
+def storms() -> dict[str, Any]:
+    """Outcomes of lesson 9 in which the prediction came true to the last request."""
+    found: dict[str, Any] = {}
+    for variant in storm_runs().variants:
+        records = simulate(variant.scenario).records
+        found[variant.label] = SimpleNamespace(variant=variant, from_the_start=(records, records))
+    return {label: found[label] for label in STORMS}
+
+
 def exposed(*, measured: bool, ways: tuple[Way, ...] = tuple(Way)) -> Exposure:
     """The whole table of who sees what, by the model."""
     found = {visit: replace(modelled(visit), measured=measured) for visit in visits_of(ways)}
@@ -155,6 +170,11 @@ def of_lessons() -> dict[str, Figure]:
         "7: door": figure_of_door(60, 300),
         "8: rollback": figure_of_rollback(0.05, 0.01, 3.0, 300),
         "8: peeking": figure_of_peeking(100, 0.01, 0.05),
+        "9: pages": figure_of_calls(10, 0.01),
+        "9: storm": figure_of_storm(65, 0.2, 0.6, 3, 0.95),
+        "9: remedies": figure_of_remedies(),
+        "9: storms": figure_of_storms(storms()),
+        "9: limits": figure_of_limits(0.6, 3.0, "vegas"),
         "11: cells": predict_cells().draw().figure,
         "11: exposure": explore_exposure().draw().figure,
         "exposure, modelled": figure_of_exposure(exposed(measured=False)),

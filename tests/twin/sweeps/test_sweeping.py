@@ -37,7 +37,8 @@ def test_each_row_is_what_simulate_says_of_that_setting_and_seed(scenario: Path)
 def test_a_table_is_tidy_with_every_figure(scenario: Path) -> None:
     table = sweep(scenario, VARY, replications=2, jobs=1)
     figures = {name for name in Summary.__dataclass_fields__ if not name.endswith("_share")}
-    assert figures - {"services", "rollback_s", "rollback_ratio"} < set(table.columns)
+    sometimes = {"services", "calls", "rollback_s", "rollback_ratio", "recovery_s", "recovery_ratio"}
+    assert figures - sometimes < set(table.columns)
     assert list(table.columns[:4]) == [CAPACITY, POLICY, "replication", "seed"]
     assert {"upstream_share.web/0", "upstream_share.web/1"} < set(table.columns)
     assert table[POLICY].tolist() == [name for name in VARY[POLICY] for _ in range(2)] * 2
@@ -49,6 +50,13 @@ def test_a_table_tells_of_services_and_rollbacks() -> None:
     assert (table["rollback_ratio"] == 1.0).all()
     assert (table["rollback_s"] < 3.0).all()
     assert {f"services.canary.{figure}" for figure in ServiceFigures._fields} < set(table.columns)
+
+
+def test_a_table_tells_of_recoveries_and_of_calls() -> None:
+    storm = sweep("retry-storm", {"seed": [1]}, overrides={"compare": {}}, jobs=1)
+    assert (storm["recovery_ratio"] == 1.0).all() and (storm["recovery_s"] < 1.0).all()
+    shop = sweep("shop", {"seed": [1]}, overrides={"compare": {}, "duration": "2s"}, jobs=1)
+    assert {"calls.cart@1.mean_ms", "calls.store@2.rps"} < set(shop.columns)
 
 
 def test_all_cells_see_the_same_requests(scenario: Path) -> None:
