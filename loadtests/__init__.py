@@ -7,6 +7,8 @@ other:
 - `backend`: the process with the HTTP servers that do the demanded work.
 - `users`: Locust's process, which replays a scenario's requests and times every response.
 
+`peers` has the translators for other proxies than ours, which `run` starts.
+
 Locust patches the standard library, so only its process imports it. `descriptors` raises the limit of open
 files; `free_port` finds a port for a program that cannot choose one itself.
 """

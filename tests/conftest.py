@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 DEBIAN_PACKAGE = {
     "initdb": "postgresql", "nginx": "nginx-light", "node": "nodejs", "psql": "postgresql-client",
     "redis-cli": "redis-tools", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
-    "sshd": "openssh-server", "ip": "iproute2", "wg": "wireguard-tools", "setpriv": "util-linux",
+    "sshd": "openssh-server", "varnishd": "varnish", "ip": "iproute2", "wg": "wireguard-tools",
+    "setpriv": "util-linux",
 }  # fmt: skip
 """The Debian package of a command, where it is named otherwise."""
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "lessons": {"policies", "scenarios", "realproxy", "simulator", "loadtests", "twin"},
 }
 FLOORS = {
-    "loadtests": ({"descriptors", "free_port"}, {"backend", "users", "run"}),
+    "loadtests": ({"descriptors", "free_port"}, {"peers"}, {"backend", "users", "run"}),
     "twin": (
         {"progress", "output", "certificates"},
         {"plots"},

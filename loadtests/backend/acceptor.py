@@ -27,14 +27,16 @@ class Port:
         Name of its threads.
     serve : callable
         Serves one connection to its end, in a separate thread.
+    number : int
+        The port; any free one by default.
     """
 
-    def __init__(self, name: str, serve: Callable[[socket.socket], None]) -> None:
+    def __init__(self, name: str, serve: Callable[[socket.socket], None], number: int = 0) -> None:
         self._name, self._serve = name, serve
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self._holder = _bound(0)
+        self._holder = _bound(number)
         self.number = int(self._holder.getsockname()[1])
 
     def open(self) -> None:

@@ -53,9 +53,11 @@ class Replica:
     ----------
     egress : Egress or None
         Makes its calls; None without a sidecar.
+    port : int
+        Where it listens; at any free port by default.
     """
 
-    def __init__(self, backend: str, number: int, settings: dict[str, Any]) -> None:
+    def __init__(self, backend: str, number: int, settings: dict[str, Any], port: int = 0) -> None:
         self.backend, self.number = backend, number
         self.name = f"{backend}/{number}"
         slow = {int(key): float(value) for key, value in (settings.get("slow") or {}).items()}
@@ -70,7 +72,7 @@ class Replica:
         self._own_error = own_error(settings, self.name)
         self._good = [f"Cache-Control: {settings['cache_control']}"] if settings.get("cache_control") else []
         """What only good responses have: no error is to be stored."""
-        self._accepting = Port(self.name, self._serve)
+        self._accepting = Port(self.name, self._serve, port)
         self.port = self._accepting.number
 
     def come_up(self) -> None:

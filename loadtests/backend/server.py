@@ -41,19 +41,19 @@ from loadtests.backend.replica import Replica
 from loadtests.descriptors import allow_many_descriptors
 
 
-def start_replicas(spec: dict[str, dict[str, Any]]) -> list[Replica]:
-    """Start all replicas of `spec`, which contains settings by backend name."""
+def start_replicas(spec: dict[str, dict[str, Any]], first_port: int = 0) -> list[Replica]:
+    """Start all replicas of `spec`, settings by backend name, at any ports or one after the other."""
+    named = [(name, number) for name in spec for number in range(int(spec[name].get("replicas", 1)))]
     replicas = [
-        Replica(backend, number, settings)
-        for backend, settings in spec.items()
-        for number in range(int(settings.get("replicas", 1)))
+        Replica(name, number, spec[name], first_port and first_port + place)
+        for place, (name, number) in enumerate(named)
     ]
     for replica in replicas:
         replica.come_up()
     return replicas
 
 
-def _sharpen_timers() -> None:
+def sharpen_timers() -> None:
     """Set the timer slack to 1 ns, so that sleeps end on time, and let threads switch every 0.5 ms."""
     sys.setswitchinterval(0.0005)
     with contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _sharpen_timers()
+    sharpen_timers()
     allow_many_descriptors()
     with contextlib.suppress(KeyboardInterrupt):
         replicas = start_replicas(options.spec)

@@ -15,12 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from loadtests.peers.registry import OURS
+from loadtests.run.backend_spec import backend_spec
 from loadtests.run.expected import fails, injected, mirrored, refetches, shares_errors
 from loadtests.run.machine_load import LoadMeter
 from loadtests.run.processes import Child, LoadTestError
 from loadtests.run.proxies import Proxies
 from loadtests.run.run_folder import RunFolder
 from loadtests.run.sidecars import READY_S
+from loadtests.run.target import Target
 from loadtests.run.validity import reasons_void
 from realproxy.runtime.system import check_system
 from scenarios.call_records import CallRecords
@@ -36,7 +39,6 @@ _LOCUSTFILE = _ROOT / "loadtests" / "users" / "locustfile.py"
 _GRACE_S = 10.0
 """How long a run waits for responses after the last request, in seconds."""
 _TICK_S = 0.15
-_BACKEND_KEYS = {"replicas", "concurrency", "slow", "slow_during", "fail", "cache_control"}
 _SUMMED = ("requests", "busy_seconds", "demand_seconds", "late_seconds")
 
 
@@ -81,14 +83,22 @@ class Stage:
     Locust runs from one run to the next. So do the backends, as long as the scenarios have the same
     backends. Every run has new proxies.
 
+    Parameters
+    ----------
+    real : str
+        Which proxy stands in for the model: ours, or the name of one of `loadtests.peers.registry.PEERS`.
+    target : Target, optional
+        A proxy and backends that run already, instead.
+
     Examples
     --------
     >>> with Stage() as stage:  # doctest: +SKIP
     ...     stage.measure(load_scenario("slow-server").scenario).records.summary((2.0, 12.0))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, real: str = OURS, target: Target | None = None) -> None:
         check_system()
+        self.real, self._target = real, target
         self._run_folder = RunFolder()
         self._folder = self._run_folder.path
         self._environment = _environment()
@@ -141,7 +151,7 @@ class Stage:
     def _measure(self, scenario: Scenario, workload: Workload, progress: Progress) -> Measurement:
         generator = self._start_generator()
         ports = self._ports_of(scenario)
-        with Proxies(scenario, ports, self._folder, self._environment) as proxies:
+        with self._proxies(scenario, ports) as proxies:
             if not self._generator_ready:
                 generator.expect(READY_S)
                 self._generator_ready = True
@@ -210,6 +220,12 @@ class Stage:
             self._generator_ready = False
         return self._generator
 
+    def _proxies(self, scenario: Scenario, ports: dict[str, int]) -> Proxies:
+        """The proxies of a run, which start when they are entered."""
+        if self._target is not None:
+            return self._target.proxies(scenario)
+        return Proxies(scenario, ports, self._folder, self._environment, self.real)
+
     def _cpu_seconds(self, proxies: Proxies) -> list[float]:
         """CPU seconds so far of this process, the generator, the backends, each proxy and the sidecars."""
         children = [child for child in (self._generator, self._backends) if child is not None]
@@ -222,21 +238,9 @@ class Stage:
         Backends with random numbers are started for every run, so that the numbers start anew, as in the
         simulator.
         """
-        settings = {
-            name: backend.model_dump(include=_BACKEND_KEYS) for name, backend in scenario.backend.items()
-        }
-        by_chance = False
-        for name, backend in scenario.backend.items():
-            latency = scenario.link.backend
-            if backend.jitter or backend.hiccup or backend.errors or latency:
-                by_chance = True
-                settings[name] |= {
-                    "jitter": backend.jitter and str(backend.jitter),
-                    "hiccup": backend.hiccup and backend.hiccup.model_dump(),
-                    "errors": backend.errors,
-                    "latency": latency and str(latency),
-                    "seed": scenario.seed,
-                }
+        if self._target is not None:
+            return self._target.ports(scenario)
+        settings, by_chance = backend_spec(scenario)
         spec = json.dumps(settings)
         if self._backends is None or not self._backends.alive or self._spec != spec or by_chance:
             self._stop_backends()
@@ -257,15 +261,15 @@ class Stage:
 
     def _order_backends(self, start: float | None) -> None:
         """Tell the backends when a run begins, so that they can schedule faults; None ends the run."""
-        assert self._backends is not None
-        self._backends.send({"start": start})
-        self._backends.expect(READY_S)
+        if self._backends is not None:
+            self._backends.send({"start": start})
+            self._backends.expect(READY_S)
 
     def _order_egress(self, ports: Mapping[str, int]) -> None:
         """Tell the backends the ports of their sidecars, through which they ask each other."""
-        assert self._backends is not None
-        self._backends.send({"egress": dict(ports)})
-        self._backends.expect(READY_S)
+        if self._backends is not None:
+            self._backends.send({"egress": dict(ports)})
+            self._backends.expect(READY_S)
 
     def _stop_backends(self) -> None:
         if self._backends is not None:

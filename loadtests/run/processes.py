@@ -154,8 +154,8 @@ class Child:
         return next(lines, "").removeprefix(beginning)
 
     def cpu_seconds(self) -> float:
-        """CPU time of it and its children, user and system; 0 if it has ended."""
-        return sum(_cpu_seconds(pid) for pid in (self.pid, *_children_of(self.pid)))
+        """CPU time of it and all processes below it, user and system; 0 if it has ended."""
+        return sum(map(_cpu_seconds, _with_descendants(self.pid)))
 
     def hang_up(self) -> None:
         """Close its standard input, as the kernel does when the parent dies."""
@@ -225,6 +225,11 @@ def _children_of(pid: int) -> list[int]:
         with contextlib.suppress(OSError):  # a thread that has ended meanwhile
             found += map(int, file.read_text(encoding="ascii").split())
     return found
+
+
+def _with_descendants(pid: int) -> list[int]:
+    """A process, its children, theirs, and so on."""
+    return [pid, *(below for child in _children_of(pid) for below in _with_descendants(child))]
 
 
 def _ending(code: int) -> str:

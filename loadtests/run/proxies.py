@@ -6,9 +6,14 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import NamedTuple
 
+from loadtests.free_port import free_port
+from loadtests.peers.base import Order
+from loadtests.peers.installed import program_of
+from loadtests.peers.registry import OURS, PEERS, check_obeyed, sizes_of
 from loadtests.run.processes import Child
 from loadtests.run.proxy_files import named, with_addresses, write_classes, write_settings
 from loadtests.run.sidecars import READY_S, Sidecars
@@ -44,6 +49,8 @@ class Proxies:
         For their files.
     environment : mapping
         Their environment variables.
+    real : str
+        The name of a peer that takes the place of our proxy.
 
     Attributes
     ----------
@@ -54,10 +61,15 @@ class Proxies:
     """
 
     def __init__(
-        self, scenario: Scenario, ports: Mapping[str, int], folder: Path, environment: Mapping[str, str]
+        self,
+        scenario: Scenario,
+        ports: Mapping[str, int],
+        folder: Path,
+        environment: Mapping[str, str],
+        real: str = OURS,
     ) -> None:
         self._scenario, self._folder, self._environment = scenario, folder, environment
-        self._ports = dict(ports)
+        self._ports, self._real = dict(ports), real
         self._by_number: dict[int, Child] = {}
         self._urls: dict[int, str] = {}
         self._stack = ExitStack()
@@ -66,8 +78,11 @@ class Proxies:
 
     def __enter__(self) -> Proxies:
         classes, topology = self._folder / "classes.pickle", self._scenario.topology
-        write_classes(classes)
         try:
+            if self._real != OURS:
+                self._start_peer()
+                return self
+            write_classes(classes)
             self._stack.enter_context(self.sidecars)
             self._ports |= self.sidecars.ingress  # who asks such a replica asks its sidecar
             for number in topology.backwards:
@@ -110,6 +125,22 @@ class Proxies:
     def _all(self) -> list[Child]:
         """With the sidecars."""
         return [*self._children, *self.sidecars.children]
+
+    def _start_peer(self) -> None:
+        """Start a peer in the place of the only proxy."""
+        peer, port = PEERS[self._real], free_port()
+        check_obeyed(peer, self._scenario, "scenario")
+        settings = with_addresses(self._scenario.chain[0], self._ports)
+        sizes = sizes_of(self._scenario)() if settings.caching else ()
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix=f"{peer.name}-", dir=self._folder)))
+        order = Order(settings, sizes, folder, port)
+        for name, text in peer.files(order).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        command = [sys.executable, "-m", "loadtests.run.peer_child", str(port)]
+        command += peer.command(program_of(peer), order)
+        child = self._stack.enter_context(Child(peer.title, command, self._environment, folder))
+        self._by_number[0] = child
+        self.doors = [Door(child.expect(READY_S)["url"], "")]
 
     def cpu_seconds(self) -> list[float]:
         """CPU seconds of each proxy, in the order of the file; 0 if it has ended."""

@@ -21,7 +21,8 @@ class CacheStatusReader:
     next to the client. Caches are known by their names, such as ``proxy.1`` (see
     `loadtests.run.proxy_files.named`). Proxies that were started by hand may all have the default name:
     their entries follow each other as the first way through the scenario's proxies does, where a proxy
-    that does not look up the object appends nothing.
+    that does not look up the object appends nothing. A single proxy may be another one than ours, whose
+    cache may have any name.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class CacheStatusReader:
                 if unnamed is None:
                     unnamed = iter(self._places(number, client))
                 place = next(unnamed, 0)
-                hit = hit if name == _UNNAMED else None
+                hit = hit if name == _UNNAMED or len(self._numbers) == 1 else None
             if hit is not None:
                 return place
         return 0

@@ -31,6 +31,7 @@ class Exchange(NamedTuple):
         Received bytes of the body.
     cache_status, upstream, cookie : str
         The fields Cache-Status, Proxytwin-Upstream and Set-Cookie; empty if the response does not have them.
+        X-Cache stands for a Cache-Status that is missing.
     refusal : str
         The field Proxytwin-Refusal: why a backend does not work on this scenario's requests.
     problem : Exception or None
@@ -67,6 +68,11 @@ class _Answer(HTTPResponse):
         """A field's value; several lines are joined (RFC 9110, section 5.2)."""
         value = self.get(field) or ""
         return value if isinstance(value, str) else ", ".join(value)
+
+
+def _of_x_cache(said: str) -> str:
+    """X-Cache of Squid and others as Cache-Status, of the cache next to the client; empty if it is no hit."""
+    return "x-cache; hit" if said.rpartition(",")[2].strip().upper().startswith("HIT") else ""
 
 
 class Connection:
@@ -129,7 +135,7 @@ class Connection:
             done,
             answer.get_code(),
             answer.size,
-            answer.text("cache-status"),
+            answer.text("cache-status") or _of_x_cache(answer.text("x-cache")),
             answer.text("proxytwin-upstream"),
             answer.text("proxytwin-refusal"),
             answer.text("set-cookie"),

@@ -37,7 +37,8 @@ _NOTED = 0.1
 """If fetches differ from misses by more than this share, they get a table."""
 
 
-def _cells(summary: Summary, columns: Sequence[str]) -> list[str]:
+def cells_of(summary: Summary, columns: Sequence[str]) -> list[str]:
+    """The figures of a line, as text."""
     return [_written(getattr(summary, name), _FORMS[name]) for name in columns]
 
 
@@ -45,7 +46,8 @@ def _written(value: float | None, form: str) -> str:
     return "–" if value is None or math.isnan(value) else form.format(value)
 
 
-def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
+def shown_columns(summaries: Sequence[Summary]) -> list[str]:
+    """The figures that any of these summaries has."""
     unknown = {
         "hit_ratio": all(summary.hit_ratio is None for summary in summaries),
         "error_ratio": not any(summary.error_ratio > 0 for summary in summaries),
@@ -53,7 +55,8 @@ def _shown_columns(summaries: Sequence[Summary]) -> list[str]:
     return [name for name in _FORMS if not unknown.get(name)]
 
 
-def _heads(columns: Sequence[str]) -> list[str]:
+def heads_of(columns: Sequence[str]) -> list[str]:
+    """The headings of columns."""
     return [HEADS[name] for name in columns]
 
 
@@ -67,7 +70,7 @@ def half_widths(result: Result) -> dict[str, float]:
 
 def _every_column(summaries: Sequence[Summary]) -> list[str]:
     """The columns for one twin alone, errors last."""
-    return [name for name in _shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
+    return [name for name in shown_columns(summaries) if name != "error_ratio"] + ["error_ratio"]
 
 
 def summary_table(
@@ -79,9 +82,9 @@ def summary_table(
     """One line per variant, for one twin alone, and a line with its `half_widths` if there are any."""
     columns = _every_column(summaries)
     band = "; ±: half the width of the 95 % confidence interval" if any(halves) else ""
-    sheet = Sheet(title, ["variant"], _heads(columns), UNITS + band)
+    sheet = Sheet(title, ["variant"], heads_of(columns), UNITS + band)
     for number, (variant, summary) in enumerate(zip(loaded.variants, summaries, strict=True)):
-        sheet.add([variant.label], _cells(summary, columns))
+        sheet.add([variant.label], cells_of(summary, columns))
         if halves and halves[number]:
             errors = ["±" + _written(halves[number][name], _FORMS[name]) for name in columns]
             sheet.add([""], errors, "dim", continues=True)
@@ -91,11 +94,11 @@ def summary_table(
 def confirmation_table(found: Confirmation) -> Sheet:
     """Three lines per variant: predicted, measured, and the difference."""
     both = [side for outcome in found.variants for side in (outcome.simulated, outcome.measured)]
-    columns = _shown_columns(both)
-    sheet = Sheet(found.scenario.title, ["variant", ""], _heads(columns), UNITS, sides=True)
+    columns = shown_columns(both)
+    sheet = Sheet(found.scenario.title, ["variant", ""], heads_of(columns), UNITS, sides=True)
     for outcome in found.variants:
         style = VERDICT[outcome.verdict]
-        predicted, measured = _cells(outcome.simulated, columns), _cells(outcome.measured, columns)
+        predicted, measured = cells_of(outcome.simulated, columns), cells_of(outcome.measured, columns)
         label, verdict = Text(outcome.variant.label, "bold"), Text(outcome.verdict, f"bold {style}")
         apart = [outcome.difference_text(name) for name in columns]
         sheet.add([label, Text("predicted", PREDICTED)], predicted)
@@ -207,7 +210,7 @@ def print_confirmation(found: Confirmation, console: Console) -> None:
     for outcome in found.variants:
         for note in outcome.cache_notes:
             console.print(Text(f"{outcome.variant.label}: {note}"), soft_wrap=True)
-    for line in [*conclusion(found), *how_judged(found)]:
+    for line in [*found.of_real, *conclusion(found), *how_judged(found)]:
         console.print(Text(line), soft_wrap=True)
     for reason in found.void:
         console.print(Text(f"void: {reason}", style=VERDICT["refuted"]), soft_wrap=True)

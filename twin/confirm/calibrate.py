@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtests import LoadTestError, Measurement, Stage
+from loadtests.peers.registry import OURS
 from policies.settings import ProxySettings, RouteCache
 from scenarios.backends import CallSettings
-from scenarios.distributions import parse_distribution
+from scenarios.distributions import parse_distribution, parse_popularity
 from scenarios.schema import LinkSettings, Scenario
 from simulator import Costs
 from simulator.costs import spread_of
@@ -33,9 +34,10 @@ from twin.progress import Reporter
 _WORK = 0.005
 PROBES_S = (4.0, 2.5)
 """Seconds of the probe for responses from the backend, and of a probe for responses from a cache."""
+_MANY = 20_000
 _MOMENT = 1e-6
 """Freshness of a response, in seconds, that is stored and never used."""
-_CUT = 0.5
+CUT = 0.5
 """Warm-up of a probe in seconds: connections are opened, modules imported, and caches filled."""
 
 
@@ -63,9 +65,10 @@ def calibrate(
         How often a void probe is tried before its result is used and reported as void.
     """
     way = scenario.topology.longest_way()
+    real = getattr(stage, "real", OURS)
     with reporter.step("calibrate", probes_s[0] + len(way) * probes_s[1], unit="s") as advance:
         reporter.note("responses from the backend")
-        miss, _ = measure_once(stage, miss_probe(scenario, probes_s[0]), advance, tries)
+        miss, _ = measure_once(stage, miss_probe(scenario, probes_s[0], real), advance, tries)
         hits = []
         for number in way:
             which = "the cache" if len(scenario.chain) == 1 else f"the cache of {scenario.proxies[number]}"
@@ -75,23 +78,31 @@ def calibrate(
     return costs_from(miss, *hits, way=way)
 
 
-def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0]) -> Scenario:
+def miss_probe(scenario: Scenario, seconds: float = PROBES_S[0], real: str = OURS) -> Scenario:
     """The scenario with one slow user on one way, equal work, full-speed replicas and no hits.
 
     What the scenario caches is stored, but fresh only for a moment: storing is a part of a miss. (The
-    forward side has no ``ttl``, so there nothing is stored.)
+    forward side has no ``ttl``, so there nothing is stored.) Other proxies count in seconds: of them so many
+    objects are asked for that hardly one is asked for twice.
     """
-    return _idle(scenario, seconds, work=_WORK, storing=None)
+    if real == OURS or not scenario.caching:
+        return idle(scenario, seconds, work=_WORK, storing=None)
+    probe = idle(scenario, seconds, work=_WORK, storing=0)
+    update = {"objects": _MANY, "popularity": parse_popularity("uniform")}
+    workload, proxy = probe.workload.model_copy(update=update), probe.chain[0]
+    room = int(1.5 * _MANY * (workload.size.mean + proxy.cache.overhead))
+    cache = proxy.cache.model_copy(update={"capacity": max(proxy.cache.capacity, room)})
+    return probe.model_copy(update={"workload": workload, "proxy": proxy.model_copy(update={"cache": cache})})
 
 
 def hit_probe(scenario: Scenario, seconds: float = PROBES_S[1], place: int = 0) -> Scenario:
     """The scenario with one slow user and few objects, all of which the cache of one proxy holds."""
-    probe = _idle(scenario, seconds, work=0.0, storing=place)
+    probe = idle(scenario, seconds, work=0.0, storing=place)
     workload = probe.workload.model_copy(update={"objects": min(20, probe.workload.objects)})
     return probe.model_copy(update={"workload": workload})
 
 
-def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
+def idle(scenario: Scenario, seconds: float, work: float, storing: int | None) -> Scenario:
     """One slow user and equal work; proxy number `storing` stores all responses, the others none.
 
     If `storing` is None, no response is fresh for longer than a moment.
@@ -139,7 +150,7 @@ def _idle(scenario: Scenario, seconds: float, work: float, storing: int | None) 
             "proxy": proxies if isinstance(scenario.proxy, tuple) else proxies[0],
             "link": LinkSettings(),
             "duration": seconds,
-            "warmup": _CUT,
+            "warmup": CUT,
             "compare": {},
         }
     )
@@ -168,7 +179,9 @@ def _storing(proxy: ProxySettings, stores: bool) -> ProxySettings:
     update: dict[str, Any] = {"route": route, "forward": forward}
     update["workers"] = 1  # the CPU time of one process can be measured
     if stores:
-        update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28})
+        # where the scenario stores nothing, nobody chose the default policy, which few other proxies have
+        policy = proxy.cache.policy if proxy.caching else "lru"
+        update["cache"] = proxy.cache.model_copy(update={"capacity": 2**28, "policy": policy})
     return proxy.model_copy(update=update)
 
 
@@ -224,15 +237,16 @@ def costs_from(miss: Measurement, *hits: Measurement, way: Sequence[int] = ()) -
         If a probe saw no responses of its kind, so that nothing can be measured.
     """
     way = way or range(len(hits))
-    answered = miss.records.within((_CUT, math.inf))
-    kept = [hit.records.within((_CUT, math.inf)) for hit in hits]
+    answered = miss.records.within((CUT, math.inf))
+    answered = answered.select(~answered.hit)
+    kept = [hit.records.within((CUT, math.inf)) for hit in hits]
     stored = [records.select(records.hit).response for records in kept]
     if not len(answered) or not all(map(len, stored)):
         raise LoadTestError("the calibration got no responses from the idle system")
     extra = slot_extra(miss)
-    sidecar = sidecar_costs(miss, extra, _WORK, _CUT)
-    over = answered.response - _WORK - calls_per_request(miss, _CUT)
-    until = [*map(_typical, stored), max(_typical(over) - extra, 0.0)]
+    sidecar = sidecar_costs(miss, extra, _WORK, CUT)
+    over = answered.response - _WORK - calls_per_request(miss, CUT)
+    until = [*map(typical, stored), max(typical(over) - extra, 0.0)]
     passed, found = 0.0, []  # the links so far
     for place, (number, hit) in enumerate(zip(way, hits, strict=True)):
         miss_cpu = min(_cpu_seconds(miss, number) / len(miss.records), until[-1])
@@ -273,7 +287,7 @@ def _cpu_of_a_hit(run: Measurement, number: int, miss_cpu: float) -> float:
     return max(_cpu_seconds(run, number) - (len(run.records) - hits) * miss_cpu, 0.0) / hits
 
 
-def _typical(values: NDArray[np.float64]) -> float:
+def typical(values: NDArray[np.float64]) -> float:
     """The mean without the lowest and highest 1 %: a hiccup of the machine is not a cost of each request."""
     low, high = np.quantile(values, [0.01, 0.99])
     return float(values[(values >= low) & (values <= high)].mean())

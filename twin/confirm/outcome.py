@@ -99,6 +99,18 @@ class VariantOutcome:
             return dict.fromkeys(self.difference, "the verdict is void")
         return compare.unjudged(self.simulated, self.measured)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Both twins' figures and the verdict, for JSON."""
+        return {
+            "simulated": self.simulated.as_dict(),
+            "measured": self.measured.as_dict(),
+            "difference": self.difference,
+            "verdict": self.verdict,
+            "void": self.void,
+            "tolerance": self.tolerances,
+            "not_judged": self.unjudged,
+        }
+
     def beyond(self, metric: str) -> bool:
         """Whether the difference is judged, and beyond its tolerance."""
         apart = self.difference.get(metric)
@@ -145,6 +157,8 @@ class Confirmation:
         Why runs cannot be used; empty if all are valid.
     repeated : int
         Number of void runs that were repeated.
+    of_real : tuple of str
+        How the measured proxy differs from what the names in the scenario say.
     """
 
     name: str
@@ -155,6 +169,7 @@ class Confirmation:
     rankings: dict[str, compare.Ranking]
     void: list[str] = field(default_factory=list)
     repeated: int = 0
+    of_real: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> list[str]:
@@ -209,17 +224,7 @@ class Confirmation:
             "repeated_runs": self.repeated,
             "noise": self.noise,
             "variants": [
-                {
-                    "setting": outcome.variant.setting,
-                    "simulated": outcome.simulated.as_dict(),
-                    "measured": outcome.measured.as_dict(),
-                    "difference": outcome.difference,
-                    "noise": self.noise,
-                    "verdict": outcome.verdict,
-                    "void": outcome.void,
-                    "tolerance": outcome.tolerances,
-                    "not_judged": outcome.unjudged,
-                }
+                {"setting": outcome.variant.setting, **outcome.as_dict(), "noise": self.noise}
                 for outcome in self.variants
             ],
             "ranking": {"metric": ranked.metric, "kendall_tau": ranked.kendall_tau, "pairs": ranked.decided},

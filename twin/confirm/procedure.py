@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadtests import Stage
+from loadtests.peers.registry import OURS
+from loadtests.run.target import Target
 from scenarios.due import check_sent
 from scenarios.loading import LoadedScenario, Variant
 from scenarios.records import Records, Summary, pool
@@ -15,6 +17,7 @@ from simulator import Costs, simulate
 from simulator.statistics import mean_summary
 from twin.confirm import compare
 from twin.confirm.calibrate import PROBES_S, calibrate
+from twin.confirm.calibrate_target import calibrate_target
 from twin.confirm.measure import TRIES, measure_once
 from twin.confirm.outcome import Calibration, Confirmation, VariantOutcome
 from twin.progress import Quiet, Reporter
@@ -34,6 +37,8 @@ def confirm(
     reporter: Reporter | None = None,
     probes_s: tuple[float, float] = PROBES_S,
     tries: int = TRIES,
+    real: str = OURS,
+    target: Target | None = None,
 ) -> Confirmation:
     """Predict every variant, measure every variant on real sockets, and compare.
 
@@ -53,6 +58,10 @@ def confirm(
         Seconds of the calibration's two probes; see `twin.confirm.calibrate.calibrate`.
     tries : int
         How often a run is tried before its result counts as void.
+    real : str
+        Which proxy is measured: ours or a peer, see `loadtests.peers.registry`.
+    target : Target, optional
+        A proxy that runs already, instead.
 
     Raises
     ------
@@ -63,11 +72,10 @@ def confirm(
     reporter = reporter or Quiet()
     for variant in loaded.variants:
         check_real(variant.scenario, loaded.name)
-    with Stage() as stage:
+    probe = calibrate if target is None else calibrate_target
+    with Stage() if real == OURS and target is None else Stage(real, target) as stage:
         calibration = (
-            Calibration.given(costs)
-            if costs
-            else calibrate(stage, loaded.scenario, reporter, probes_s, tries)
+            Calibration.given(costs) if costs else probe(stage, loaded.scenario, reporter, probes_s, tries)
         )
         predicted, unsettled, notes = _predict(loaded.variants, seeds, calibration.costs, reporter)
         measured = _measure(stage, loaded.variants, seeds, repeats, reporter, tries)

@@ -7,8 +7,9 @@ import html
 import io
 import math
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
@@ -27,8 +28,16 @@ _FORMS = {"hit_ratio": ".3f", "error_ratio": ".4f", "fetch_rps": ".3g", "fetches
 _PAGE = string.Template((Path(__file__).parent / "report.html").read_text(encoding="utf-8"))
 
 
-def confirmation_page(found: Confirmation) -> str:
-    """The page as HTML; it contains its figures and loads nothing."""
+def confirmation_page(found: Confirmation, beside: Mapping[str, Confirmation] = MappingProxyType({})) -> str:
+    """The page as HTML; it contains its figures and loads nothing.
+
+    Parameters
+    ----------
+    found : Confirmation
+        What the pictures show.
+    beside : mapping of str to Confirmation
+        Of other real twins with the same variants, by their titles; each has a table.
+    """
     parts = [
         *(f'<p class="lead">{html.escape(line)}</p>' for line in conclusion(found)),
         _void(found),
@@ -40,6 +49,7 @@ def confirmation_page(found: Confirmation) -> str:
         calls_section(found),
         _recoveries(found),
         _caches(found),
+        *(part for title, other in beside.items() for part in _beside(title, other)),
         *_pictures(found),
         "<h2>Calibration</h2>",
         _calibration(found),
@@ -53,6 +63,15 @@ def confirmation_page(found: Confirmation) -> str:
         grey=NEUTRAL,
         body="\n".join(part for part in parts if part),
     )
+
+
+def _beside(title: str, found: Confirmation) -> Iterable[str]:
+    """The part of the page about another real twin, with its own costs."""
+    yield f"<h2>{html.escape(title)}: prediction beside measurement</h2>"
+    yield from (f'<p class="small">{html.escape(line)}</p>' for line in [*conclusion(found), *found.of_real])
+    yield _void(found)
+    yield comparison_table(found)
+    yield _calibration(found)
 
 
 def _void(found: Confirmation) -> str:

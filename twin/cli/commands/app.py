@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from twin.cli.commands.backends import backends
 from twin.cli.commands.certificates import certificates
 from twin.cli.commands.experiments import confirm, loadtest, simulate
 from twin.cli.commands.exposure import exposure
@@ -24,6 +25,7 @@ for command in (
     confirm,
     simulate,
     loadtest,
+    backends,
     sweep,
     curve,
     serve,
