@@ -16,7 +16,7 @@ from loadtests import Measurement, Stage
 from scenarios import Scenario
 
 ROUNDS = 8
-BUSY = ("late on average", "ms late", "of its core")
+BUSY = ("longer than its service time", "ms late", "of one core")
 """In the reasons that a busy machine can cause to call a run void."""
 
 
@@ -38,6 +38,11 @@ def children() -> Callable[[], dict[psutil.Process, str]]:
         return found
 
     return living
+
+
+@pytest.fixture(scope="session")
+def busy() -> tuple[str, ...]:
+    return BUSY
 
 
 @pytest.fixture(scope="session")

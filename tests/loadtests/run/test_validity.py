@@ -235,3 +235,9 @@ def test_a_mirrored_replica_may_work_on_more_than_clients_see_and_never_on_less(
     assert reasons(25, "web/1") == []
     assert reasons(25, "web/1", refetching=True) == []
     assert len(reasons(9, "web/1")) == 1
+
+
+def test_tests_of_real_runs_pass_over_what_a_busy_machine_can_cause(busy: tuple[str, ...]) -> None:
+    reasons = [*void(cpu_share=0.61), *void(lag_p99_ms=3.2), *void(late=0.003)]
+    assert len(reasons) == len(busy)
+    assert all(any(words in reason for words in busy) for reason in reasons)
