@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from scenarios.records import Summary
 from scenarios.recovery import WELL
+from twin.output.by_side import sheet_by_side
 from twin.output.sheet import Sheet
 
 TITLE = "After the outage"
@@ -30,14 +31,7 @@ def recovery_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]
     """
     if all(summary.recovery_ratio is None for summaries in sides.values() for summary in summaries):
         return None
-    several = len(sides) > 1
-    sheet = Sheet(TITLE, ["variant", ""] if several else ["variant"], HEADS, CAPTION, sides=several)
-    for number, label in enumerate(labels):
-        for place, (side, summaries) in enumerate(sides.items()):
-            name = "" if place else label
-            cells = recovery_cells(summaries[number])
-            sheet.add([name, side] if several else [name], cells, continues=place > 0)
-    return sheet
+    return sheet_by_side(TITLE, HEADS, CAPTION, labels, sides, recovery_cells)
 
 
 def recovery_cells(summary: Summary) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from scenarios.records import Summary
+from twin.output.by_side import sheet_by_side
 from twin.output.sheet import Sheet
 
 TITLE = "Services: share of the requests, and errors"
@@ -34,16 +36,8 @@ def services_table(labels: Sequence[str], sides: Mapping[str, Sequence[Summary]]
         return None
     watched = any(summary.rollback_ratio is not None for summary in every)
     heads = service_heads(services, watched=watched)
-    several = len(sides) > 1
-    sheet = Sheet(
-        TITLE, ["variant", ""] if several else ["variant"], heads, CAPTION if watched else "", sides=several
-    )
-    for number, label in enumerate(labels):
-        for place, (side, summaries) in enumerate(sides.items()):
-            name = "" if place else label
-            cells = service_cells(summaries[number], services, watched=watched)
-            sheet.add([name, side] if several else [name], cells, continues=place > 0)
-    return sheet
+    cells = partial(service_cells, services=services, watched=watched)
+    return sheet_by_side(TITLE, heads, CAPTION if watched else "", labels, sides, cells)
 
 
 def service_heads(services: Sequence[str], *, watched: bool) -> list[str]:
